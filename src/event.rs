@@ -1,0 +1,130 @@
+//! What a run says while it happens, and how it ended. Plain data; every event is one line of JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::RunId;
+
+/// The version of `events.jsonl`. A newer one is refused, an older one is read.
+pub const EVENT_VERSION: u32 = 1;
+
+/// Where in a run something happened. Clocks continue across a resume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Optimizer steps done.
+    pub step: u64,
+    pub images_seen: u64,
+    /// Seconds of training alone: evaluation, checkpoints and warm-up excluded.
+    pub train_seconds: f64,
+    /// Seconds of evaluation alone.
+    pub eval_seconds: f64,
+    /// Seconds since the run first started, without the time between attempts.
+    pub wall_seconds: f64,
+}
+
+/// One measured number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// `fid`, `validation_loss`, `validation_loss/3` (bin 3 of t), ...
+    pub metric: String,
+    /// How it was measured; empty where the name says all.
+    pub protocol: String,
+    pub value: f64,
+}
+
+/// What a run says. `Progress` goes to the parent only; everything else is recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RunEvent {
+    Started(Started),
+    /// The probability of training on each of equally wide bins of t, as it is at `step`.
+    TimestepDensity {
+        step: u64,
+        density: Vec<f64>,
+    },
+    /// Means over the steps since the last such event; `learning_rate` and `beta1` are the last step's.
+    Trained {
+        stamp: Stamp,
+        loss: f64,
+        gradient_norm: f64,
+        learning_rate: f64,
+        beta1: f64,
+    },
+    /// Sent often, recorded never.
+    Progress {
+        stamp: Stamp,
+        loss: f64,
+        phase: Phase,
+    },
+    /// `samples` names the grid of generated images, relative to the run's folder.
+    Evaluated {
+        stamp: Stamp,
+        measures: Vec<Measure>,
+        samples: String,
+    },
+    /// The full state up to `step` is on disk.
+    Checkpointed {
+        stamp: Stamp,
+    },
+    Ended {
+        stamp: Stamp,
+        outcome: RunOutcome,
+    },
+}
+
+/// The first event of each attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// [`EVENT_VERSION`] when it was written.
+    pub version: u32,
+    pub run_id: RunId,
+    /// Counts from 1.
+    pub attempt: u32,
+    /// The step of the checkpoint this attempt goes on from; whatever earlier attempts recorded after it is void.
+    pub from_step: u64,
+    /// The program and its version.
+    pub program: String,
+    /// Device model and how it was used, such as `cpu: AMD EPYC 9R14, 1 thread`.
+    pub device: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+}
+
+/// What a run is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Training,
+    Evaluating,
+}
+
+/// How a run, or one attempt at it, ended. Data, not an error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// All planned steps done.
+    Completed,
+    /// Stopped early at the target, because the sweep asks for it.
+    ReachedTarget,
+    /// The loss or the weights are no longer finite. Trying again would do the same.
+    Diverged {
+        reason: String,
+    },
+    OutOfMemory {
+        reason: String,
+    },
+    /// Asked to stop; goes on from its checkpoint.
+    Interrupted {
+        reason: String,
+    },
+    /// Died, or could not go on; the last lines it wrote are the reason.
+    Crashed {
+        reason: String,
+    },
+}
+
+impl RunOutcome {
+    /// Whether there is nothing left to do for this run.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Completed | Self::ReachedTarget | Self::Diverged { .. })
+    }
+}

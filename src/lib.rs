@@ -1,0 +1,30 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+// The pipeline, in order: sweeps/*.yaml -> plan -> schedule -> run { train, evaluate, record } -> report.
+pub mod spec;
+
+pub mod event;
+
+pub mod plan;
+
+pub mod schedule;
+
+pub mod run;
+
+pub mod train;
+
+pub mod evaluate;
+
+pub mod record;
+
+pub mod report;
+
+// What a run is made of.
+pub mod data;
+pub mod diffusion;
+pub mod kernels;
+pub mod model;
+pub mod optim;
+pub mod random;
+
+pub mod cli;

@@ -1,0 +1,165 @@
+//! Every random draw: a counter-based generator on the host, so that a draw is a function of (seed, stream, step).
+//!
+//! Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). There is no state to save: a
+//! resumed run draws what an uninterrupted one would have drawn, and arms that share a seed share their draws.
+
+/// What a draw is for. Each stream is independent of the others; the numbers are part of the record format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stream {
+    /// Initial weights; `step` is the index of the parameter.
+    Weights = 1,
+    /// The shuffled order of the training images; `step` is the epoch.
+    BatchOrder = 2,
+    /// The noise added to the images of a step.
+    Noise = 3,
+    /// The uniforms that timesteps are drawn from by inverse CDF.
+    Timesteps = 4,
+    /// Horizontal flips.
+    Flips = 5,
+    /// Dropout masks.
+    Dropout = 6,
+    /// The noise that evaluation starts from; `step` is the index of the image.
+    EvaluationNoise = 7,
+    /// Noise and timesteps of the validation loss; `step` is the index of the image.
+    Validation = 8,
+}
+
+/// The draws of one (seed, stream, step), in order.
+pub struct Draws {
+    key: [u32; 2],
+    /// (block, stream, low and high half of step).
+    counter: [u32; 4],
+    block: [u32; 4],
+    /// Words of `block` already used.
+    used: usize,
+}
+
+impl Draws {
+    pub fn new(seed: u64, stream: Stream, step: u64) -> Self {
+        Self {
+            key: [seed as u32, (seed >> 32) as u32],
+            counter: [0, stream as u32, step as u32, (step >> 32) as u32],
+            block: [0; 4],
+            used: 4,
+        }
+    }
+
+    /// 32 uniform bits.
+    pub fn next_u32(&mut self) -> u32 {
+        if self.used == 4 {
+            self.block = philox4x32_10(self.counter, self.key);
+            self.counter[0] = self.counter[0].checked_add(1).expect("no step draws 2^34 numbers");
+            self.used = 0;
+        }
+        self.used += 1;
+        self.block[self.used - 1]
+    }
+
+    /// Uniform in [0, 1), a multiple of 2^-53.
+    pub fn uniform(&mut self) -> f64 {
+        let high = u64::from(self.next_u32()) << 32;
+        ((high | u64::from(self.next_u32())) >> 11) as f64 * (-53f64).exp2()
+    }
+
+    /// Uniform among 0..bound, without bias (Lemire 2019, by rejection).
+    pub fn below(&mut self, bound: u32) -> u32 {
+        assert!(bound > 0, "there is nothing below 0");
+        let threshold = bound.wrapping_neg() % bound;
+        loop {
+            let product = u64::from(self.next_u32()) * u64::from(bound);
+            if product as u32 >= threshold {
+                return (product >> 32) as u32;
+            }
+        }
+    }
+
+    /// Fills `values` with standard normals (Box-Muller, in f64 and rounded once).
+    pub fn fill_normal(&mut self, values: &mut [f32]) {
+        for pair in values.chunks_mut(2) {
+            // 1 - u is in (0, 1], so its logarithm is finite.
+            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+            let angle = std::f64::consts::TAU * self.uniform();
+            pair[0] = (radius * angle.cos()) as f32;
+            if let Some(second) = pair.get_mut(1) {
+                *second = (radius * angle.sin()) as f32;
+            }
+        }
+    }
+
+    /// A uniformly random order of 0..count (Fisher-Yates).
+    pub fn permutation(&mut self, count: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..u32::try_from(count).expect("fewer than 2^32 images")).collect();
+        for last in (1..order.len()).rev() {
+            let other = self.below(last as u32 + 1) as usize;
+            order.swap(last, other);
+        }
+        order
+    }
+}
+
+fn philox4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for round in 0..10 {
+        if round > 0 {
+            key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+        }
+        let first = u64::from(counter[0]) * 0xD251_1F53;
+        let second = u64::from(counter[2]) * 0xCD9E_8D57;
+        counter = [
+            (second >> 32) as u32 ^ counter[1] ^ key[0],
+            second as u32,
+            (first >> 32) as u32 ^ counter[3] ^ key[1],
+            first as u32,
+        ];
+    }
+    counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The known answers that come with the authors' Random123 1.14 (kat_vectors, philox4x32 10).
+    #[test]
+    fn philox_gives_the_published_known_answers() {
+        assert_eq!(philox4x32_10([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(philox4x32_10([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        assert_eq!(
+            philox4x32_10([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
+    }
+
+    #[test]
+    fn draws_are_a_function_of_seed_stream_and_step() {
+        let draw = |seed, stream, step| Draws::new(seed, stream, step).next_u32();
+        assert_eq!(draw(1, Stream::Noise, 7), draw(1, Stream::Noise, 7));
+        assert_ne!(draw(1, Stream::Noise, 7), draw(2, Stream::Noise, 7));
+        assert_ne!(draw(1, Stream::Noise, 7), draw(1, Stream::Flips, 7));
+        assert_ne!(draw(1, Stream::Noise, 7), draw(1, Stream::Noise, 7 + (1 << 32)));
+    }
+
+    #[test]
+    fn normals_have_the_moments_of_a_standard_normal() {
+        let mut values = vec![0f32; 1_000_001];
+        Draws::new(3, Stream::Noise, 0).fill_normal(&mut values);
+        let count = values.len() as f64;
+        let moment = |power: i32| values.iter().map(|&value| f64::from(value).powi(power)).sum::<f64>() / count;
+        // Five standard errors: sqrt(1/n), sqrt(2/n), sqrt(15/n), sqrt(96/n).
+        for (power, expected, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
+            assert!(
+                (moment(power) - expected).abs() < 5.0 * (variance / count).sqrt(),
+                "moment {power}: {}",
+                moment(power)
+            );
+        }
+    }
+
+    #[test]
+    fn a_permutation_holds_every_index_once() {
+        let mut order = Draws::new(0, Stream::BatchOrder, 4).permutation(1000);
+        assert_ne!(order[..4], [0, 1, 2, 3]);
+        order.sort_unstable();
+        assert!(order.iter().enumerate().all(|(index, &value)| index == value as usize));
+    }
+}

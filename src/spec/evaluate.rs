@@ -1,0 +1,122 @@
+//! What is measured, how often and by which protocol.
+
+use serde::{Deserialize, Serialize};
+
+use super::kinds;
+
+/// `evaluate`: measurements off the training clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluate {
+    /// Steps between evaluations; the last step is always evaluated. Default 200.
+    pub every: u64,
+    /// The Fréchet distance and its protocol.
+    pub fid: Fid,
+    /// The loss on held-out images.
+    pub validation: Validation,
+    /// Images in the sample grid that is drawn at each evaluation, from the same noise in every run. Default 64.
+    pub grid_images: usize,
+}
+
+/// `evaluate.fid`: the protocol, which is part of every value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fid {
+    /// Generated images. Default 1000.
+    pub samples: usize,
+    /// The feature network. Default `digits-cnn`.
+    pub features: Features,
+    /// The real images compared with. Default `train`.
+    pub reference: Reference,
+    /// How images are generated.
+    pub ode: OdeSampler,
+}
+
+/// `evaluate.fid.features`: the network whose activations are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Features {
+    /// A small classifier of 8x8 digits, shipped with the program. The default.
+    #[default]
+    DigitsCnn,
+}
+
+/// `evaluate.fid.reference`: the real images a sample is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// The training split. The default.
+    #[default]
+    Train,
+    /// The held-out split.
+    Test,
+}
+
+/// `evaluate.validation`: mean squared error on held-out images, overall and by bins of t.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Validation {
+    /// Bins of equal width over t. Default 10.
+    pub bins: usize,
+    /// Held-out images, each at one timestep of every bin. Default 64.
+    pub images: usize,
+}
+
+kinds! {
+    /// `evaluate.fid.ode`: how images are generated.
+    pub enum OdeSampler {
+        /// DDIM (Song et al. 2021, arXiv 2010.02502, equation 12). The default.
+        Ddim(Ddim) = "ddim",
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ddim {
+    /// Network evaluations per image (nfe). Default 20.
+    pub steps: usize,
+}
+
+impl Default for Evaluate {
+    fn default() -> Self {
+        Self { every: 200, fid: Fid::default(), validation: Validation::default(), grid_images: 64 }
+    }
+}
+
+impl Default for Fid {
+    fn default() -> Self {
+        Self {
+            samples: 1000,
+            features: Features::default(),
+            reference: Reference::default(),
+            ode: OdeSampler::default(),
+        }
+    }
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self { bins: 10, images: 64 }
+    }
+}
+
+impl Default for OdeSampler {
+    fn default() -> Self {
+        Self::Ddim(Ddim::default())
+    }
+}
+
+impl Default for Ddim {
+    fn default() -> Self {
+        Self { steps: 20 }
+    }
+}
+
+impl OdeSampler {
+    /// Network evaluations per image.
+    pub fn nfe(&self) -> usize {
+        match self {
+            Self::Ddim(ddim) => ddim.steps,
+        }
+    }
+}

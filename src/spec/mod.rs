@@ -1,0 +1,72 @@
+//! Plain data that goes down the pipeline: a sweep as written, a run with nothing left open, and their identities.
+//!
+//! Nothing here computes, draws, reads files or knows a device. Every field of [`RunSpec`] is a key of the YAML
+//! grammar, with its one default.
+
+mod canonical;
+mod decode;
+mod diffusion;
+mod evaluate;
+mod model;
+mod optim;
+mod plan;
+mod protocol;
+mod run_id;
+mod run_spec;
+mod sweep;
+mod train;
+mod tree;
+
+pub use canonical::canonical_json;
+pub use decode::{DecodeError, decode, decode_json};
+pub use diffusion::*;
+pub use evaluate::*;
+pub use model::*;
+pub use optim::*;
+pub use plan::*;
+pub use protocol::FidProtocol;
+pub use run_id::RunId;
+pub use run_spec::*;
+pub use sweep::*;
+pub use train::*;
+pub use tree::{Entry, Location, Node, Value};
+
+/// Declares an enum that is written in YAML as a map with a `kind` key, one struct of settings per kind.
+///
+/// It is serialised as `{kind: tag, ..settings}` and read through [`decode`], which keeps the position of every
+/// key (serde's own internally tagged enums buffer their content and lose it).
+macro_rules! kinds {
+    ($(#[$meta:meta])* pub enum $Name:ident { $($(#[$variant_meta:meta])* $Variant:ident($Settings:ty) = $tag:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+        #[serde(tag = "kind")]
+        pub enum $Name { $($(#[$variant_meta])* #[serde(rename = $tag)] $Variant($Settings),)+ }
+
+        impl $Name {
+            /// The `kind` as it is written in YAML.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$Variant(_) => $tag,)+ }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $Name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(serde::Deserialize)]
+                enum Written { $(#[serde(rename = $tag)] $Variant($Settings),)+ }
+                Ok(match Written::deserialize(deserializer)? { $(Written::$Variant(settings) => Self::$Variant(settings),)+ })
+            }
+        }
+    };
+}
+pub(crate) use kinds;
+
+/// Declares a kind without settings of its own.
+macro_rules! empty_settings {
+    ($($(#[$meta:meta])* $Name:ident;)+) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $Name {}
+    )+};
+}
+pub(crate) use empty_settings;

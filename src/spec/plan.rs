@@ -1,0 +1,89 @@
+//! The checked, ordered list of runs that a sweep asks for.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{RunId, RunSpec};
+
+/// The version of `plan.json`. A newer one is refused, an older one is read.
+pub const PLAN_VERSION: u32 = 1;
+
+/// What a sweep asks for, fully resolved. It is frozen in `results/<sweep>/plan.json` before the first run starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`] when it was written.
+    pub version: u32,
+    /// The sweep's name: the folder of its results.
+    pub name: String,
+    pub question: String,
+    /// Arms in the order they are written.
+    pub arms: Vec<String>,
+    /// Axes of the grid in the order they are written.
+    pub axes: Vec<Axis>,
+    pub seeds: Vec<u64>,
+    pub compare: Option<Compare>,
+    /// In the order they should run: seeds outermost, so that every comparison becomes readable early.
+    pub runs: Vec<PlannedRun>,
+}
+
+/// One axis of the grid: a key of `base`, and its values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Axis {
+    /// Dotted, as in `model.channels`.
+    pub path: String,
+    pub values: Vec<serde_json::Value>,
+}
+
+/// A run and where in the study it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedRun {
+    pub run_id: RunId,
+    pub arm: String,
+    /// `arm` followed by ` key=value` for each axis: unique among trials.
+    pub trial: String,
+    /// The axes' values at this grid point; empty without a grid.
+    pub point: BTreeMap<String, serde_json::Value>,
+    pub seed: u64,
+    pub spec: RunSpec,
+}
+
+/// `compare`: which arm is the yardstick and what counts as equal quality. Fixed before anything runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Compare {
+    /// The arm that speedups are relative to.
+    pub baseline: String,
+    pub metric: Metric,
+    pub target: Target,
+}
+
+/// What quality is measured by. Lower is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// The Fréchet distance of `evaluate.fid`. The default.
+    #[default]
+    Fid,
+    /// The mean loss on held-out images.
+    ValidationLoss,
+}
+
+impl Metric {
+    /// Its name in the records' `metric` column.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fid => "fid",
+            Self::ValidationLoss => "validation_loss",
+        }
+    }
+}
+
+/// The quality to reach.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Target {
+    /// A number stated in the sweep.
+    Value { value: f64 },
+    /// The median over seeds of the last value that arm `from` reaches, at the same grid point.
+    FinalMedian { from: String },
+}

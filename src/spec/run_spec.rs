@@ -1,0 +1,64 @@
+//! One run with nothing left open.
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+
+/// The version of [`RunSpec`]'s meaning. It is part of every [`RunId`]: raise it when the same keys come to mean
+/// another result.
+pub const RUN_SPEC_VERSION: u32 = 1;
+
+/// Everything that decides a run's result; the keys of `base:` in a sweep, and the seed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunSpec {
+    pub data: Data,
+    pub noise_schedule: NoiseSchedule,
+    pub parameterization: Parameterization,
+    pub model: Model,
+    pub timestep_sampler: TimestepSampler,
+    pub loss_weighting: LossWeighting,
+    pub optimizer: Optimizer,
+    pub momentum: MomentumSchedule,
+    pub lr_schedule: LrSchedule,
+    pub train: Train,
+    pub evaluate: Evaluate,
+    /// Set by the sweep's `seeds`, not by `base`.
+    pub seed: u64,
+}
+
+kinds! {
+    /// `data`: the images.
+    pub enum Data {
+        /// 1,797 grey 8x8 handwritten digits (UCI, Alpaydin and Kaynak 1998), shipped with the program. The default.
+        Digits(DigitsData) = "digits",
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DigitsData {
+    /// Mirror each training image with probability one half. Digits do not allow it: default false.
+    pub horizontal_flips: bool,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self::Digits(DigitsData::default())
+    }
+}
+
+impl Data {
+    /// (channels, side in pixels) of an image.
+    pub fn image_shape(&self) -> (usize, usize) {
+        match self {
+            Self::Digits(_) => (1, 8),
+        }
+    }
+
+    pub fn horizontal_flips(&self) -> bool {
+        match self {
+            Self::Digits(digits) => digits.horizontal_flips,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A sweep as written: patches and axes, before anything is merged.

@@ -1,0 +1,37 @@
+//! Length, batch and averaging of a training run.
+
+use serde::{Deserialize, Serialize};
+
+/// `train`: the loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// Planned optimizer steps. Schedules over the whole run depend on it. Default 2000.
+    pub steps: u64,
+    /// Images per step. Default 64.
+    pub batch_size: usize,
+    /// Steps over which the learning rate rises linearly from 0 to its schedule. Default 0.
+    pub warmup_steps: u64,
+    /// The gradient's global L2 norm is scaled down to this; 0 turns clipping off. Default 1.
+    pub clip_norm: f64,
+    /// Decay per step of the averaged weights; evaluation uses them. Default 0.999.
+    pub ema_decay: f64,
+    /// Steps over which the recorded training loss is a mean. Default 10.
+    pub log_every: u64,
+    /// Seconds of training between checkpoints. Cannot change a result, so it is not part of a run's id. Default 30.
+    pub checkpoint_seconds: f64,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            steps: 2000,
+            batch_size: 64,
+            warmup_steps: 0,
+            clip_norm: 1.0,
+            ema_decay: 0.999,
+            log_every: 10,
+            checkpoint_seconds: 30.0,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Tests of the whole program and of its parts against outside references.
+
+mod diffusion;
+mod evaluate;
+mod kernels;
+mod model;
+mod optim;
+mod plan;
+mod record;
+mod report;
+mod run;
+mod schedule;
