@@ -61,10 +61,8 @@ pub enum RunEvent {
         measures: Vec<Measure>,
         samples: String,
     },
-    /// The full state up to `step` is on disk.
-    Checkpointed {
-        stamp: Stamp,
-    },
+    /// Everything recorded so far belongs to checkpoint number `checkpoint`, which is about to replace the one before.
+    Checkpointed { stamp: Stamp, checkpoint: u32 },
     Ended {
         stamp: Stamp,
         outcome: RunOutcome,
@@ -79,7 +77,9 @@ pub struct Started {
     pub run_id: RunId,
     /// Counts from 1.
     pub attempt: u32,
-    /// The step of the checkpoint this attempt goes on from; whatever earlier attempts recorded after it is void.
+    /// The number of the checkpoint this attempt goes on from, 0 for none; whatever was recorded after it is void.
+    pub from_checkpoint: u32,
+    /// The step of that checkpoint.
     pub from_step: u64,
     /// The program and its version.
     pub program: String,

@@ -4,11 +4,26 @@
 //! results/<sweep>/plan.json
 //! results/<sweep>/curves.parquet
 //! results/<sweep>/report/
-//! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, curves.parquet, samples/, checkpoint/, DONE}
+//! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, checkpoint/, DONE}
 //! ```
+//!
+//! A journal is only ever appended to. Attempts that died leave events behind that a later attempt makes void;
+//! [`effective_events`] is the one place that knows which.
 
+mod curves;
+mod effective;
+mod error;
+mod folder;
+mod journal;
+mod plan_file;
 mod rows;
 mod study;
 
-pub use rows::CurveRow;
+pub use curves::{read_curves, write_curves};
+pub use effective::effective_events;
+pub use error::RecordError;
+pub use folder::{RunFolder, RunLock, SweepFolder, write_beside};
+pub use journal::{Journal, JournalContents, read_journal};
+pub use plan_file::{PlanFile, Revision};
+pub use rows::{CurveRow, curve_rows};
 pub use study::{RunRecord, RunState, StudyRecord, TimestepDensity};

@@ -1,6 +1,7 @@
 //! One measured number and everything needed to read it alone.
 
-use crate::spec::RunId;
+use crate::event::{RunEvent, Stamp};
+use crate::spec::{PlannedRun, RunId};
 
 /// A row of `curves.parquet`.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,4 +21,42 @@ pub struct CurveRow {
     /// How it was measured; empty where the metric's name says all.
     pub protocol: String,
     pub value: f64,
+}
+
+/// The rows that a run's effective events hold, in the order recorded.
+pub fn curve_rows(run: &PlannedRun, effective_events: &[(u32, RunEvent)]) -> Vec<CurveRow> {
+    let mut rows = Vec::new();
+    for (attempt, event) in effective_events {
+        let mut push = |stamp: &Stamp, metric: &str, protocol: &str, value: f64| {
+            rows.push(CurveRow {
+                run_id: run.run_id.clone(),
+                arm: run.arm.clone(),
+                trial: run.trial.clone(),
+                seed: run.seed,
+                attempt: *attempt,
+                step: stamp.step,
+                images_seen: stamp.images_seen,
+                train_seconds: stamp.train_seconds,
+                wall_seconds: stamp.wall_seconds,
+                metric: metric.to_owned(),
+                protocol: protocol.to_owned(),
+                value,
+            });
+        };
+        match event {
+            RunEvent::Trained { stamp, loss, gradient_norm, learning_rate, beta1 } => {
+                push(stamp, "train_loss", "", *loss);
+                push(stamp, "gradient_norm", "", *gradient_norm);
+                push(stamp, "learning_rate", "", *learning_rate);
+                push(stamp, "beta1", "", *beta1);
+            }
+            RunEvent::Evaluated { stamp, measures, .. } => {
+                for measure in measures {
+                    push(stamp, &measure.metric, &measure.protocol, measure.value);
+                }
+            }
+            _ => {}
+        }
+    }
+    rows
 }

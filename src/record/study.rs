@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::CurveRow;
-use crate::event::{RunOutcome, Started};
+use rayon::prelude::*;
+
+use super::{CurveRow, PlanFile, RecordError, Revision, SweepFolder, curve_rows, effective_events, read_journal};
+use crate::event::{RunEvent, RunOutcome, Started};
 use crate::spec::{Plan, PlannedRun};
 
 /// A sweep's plan and what its runs have recorded so far.
@@ -12,6 +14,8 @@ pub struct StudyRecord {
     /// `results/<sweep>`.
     pub folder: PathBuf,
     pub plan: Plan,
+    /// What was changed after the plan was first frozen, oldest first.
+    pub revisions: Vec<Revision>,
     /// In the plan's order; a run that has not started yet has no rows.
     pub runs: Vec<RunRecord>,
 }
@@ -21,6 +25,8 @@ pub struct StudyRecord {
 pub struct RunRecord {
     pub planned: PlannedRun,
     pub state: RunState,
+    /// How the last attempt ended, if it said so.
+    pub last_outcome: Option<RunOutcome>,
     /// Every attempt's first event.
     pub attempts: Vec<Started>,
     /// The curves without what later attempts made void, by step.
@@ -36,7 +42,7 @@ pub struct RunRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunState {
     Waiting,
-    /// Has recorded something and has not ended.
+    /// Has recorded something and has not ended for good.
     Unfinished,
     Ended(RunOutcome),
 }
@@ -46,4 +52,56 @@ pub enum RunState {
 pub struct TimestepDensity {
     pub step: u64,
     pub density: Vec<f64>,
+}
+
+impl StudyRecord {
+    /// Reads the frozen plan and the journal of every run in it.
+    pub fn read(folder: &SweepFolder) -> Result<Self, RecordError> {
+        let file = PlanFile::read(folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+        let runs = file.plan.runs.par_iter().map(|run| RunRecord::read(folder, run)).collect::<Result<_, _>>()?;
+        Ok(Self { folder: folder.path.clone(), plan: file.plan, revisions: file.revisions, runs })
+    }
+
+    /// The rows of all runs, in the plan's order.
+    pub fn rows(&self) -> impl Iterator<Item = &CurveRow> {
+        self.runs.iter().flat_map(|run| &run.rows)
+    }
+}
+
+impl RunRecord {
+    pub fn read(folder: &SweepFolder, planned: &PlannedRun) -> Result<Self, RecordError> {
+        let run_folder = folder.run(&planned.run_id);
+        let journal = read_journal(&run_folder.journal())?;
+        let started = !journal.events.is_empty();
+        let effective = effective_events(journal.events);
+        let mut record = Self {
+            planned: planned.clone(),
+            state: RunState::Waiting,
+            last_outcome: None,
+            attempts: vec![],
+            rows: curve_rows(planned, &effective),
+            densities: vec![],
+            samples: vec![],
+            torn_lines: journal.torn_lines,
+        };
+        for (_, event) in effective {
+            match event {
+                RunEvent::Started(started) => record.attempts.push(started),
+                RunEvent::TimestepDensity { step, density } => {
+                    record.densities.push(TimestepDensity { step, density });
+                }
+                RunEvent::Evaluated { stamp, samples, .. } => {
+                    record.samples.push((stamp.step, run_folder.path.join(samples)));
+                }
+                RunEvent::Ended { outcome, .. } => record.last_outcome = Some(outcome),
+                _ => {}
+            }
+        }
+        record.state = match run_folder.read_done()? {
+            Some(outcome) => RunState::Ended(outcome),
+            None if started => RunState::Unfinished,
+            None => RunState::Waiting,
+        };
+        Ok(record)
+    }
 }

@@ -1,0 +1,37 @@
+//! What can go wrong with records on disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("cannot {action} {}: {source}{}", path.display(), cure(source))]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} was written by a newer speedlab (format {found}, this one reads up to {known})\nhint: update speedlab; the file was not touched", path.display())]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    #[error("run {run_id} is being trained by another process\nhint: `speedlab status` shows it; wait for it or stop it first")]
+    Held { run_id: String },
+    #[error("there is nothing recorded in {}\nhint: `speedlab run SWEEP.yaml` makes it, or name another folder with --results", path.display())]
+    Nothing { path: PathBuf },
+}
+
+impl RecordError {
+    /// Wraps an I/O error with what was being done to which file.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+fn cure(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "\nhint: free some space and run the same command again; nothing recorded so far is lost"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "\nhint: choose a folder you can write to with --results"
+        }
+        _ => "",
+    }
+}

@@ -1,0 +1,87 @@
+//! `events.jsonl`: one event a line, on disk before the next begins.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::RecordError;
+use crate::event::{EVENT_VERSION, RunEvent};
+
+/// An open journal, which only grows.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+/// What a journal holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JournalContents {
+    pub events: Vec<RunEvent>,
+    /// Lines that are no event: each is what a killed writer left of its last one.
+    pub torn_lines: usize,
+}
+
+impl Journal {
+    /// Opens a journal to append to it, and closes a torn last line so that the next event stands on its own.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        let open = || {
+            let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+            if file.seek(SeekFrom::End(0))? > 0 {
+                file.seek(SeekFrom::End(-1))?;
+                let mut last = [0u8];
+                file.read_exact(&mut last)?;
+                if last != *b"\n" {
+                    file.write_all(b"\n")?;
+                }
+            }
+            Ok(file)
+        };
+        Ok(Self { file: open().map_err(RecordError::io("open", path))?, path: path.to_owned() })
+    }
+
+    /// Appends one event. `Progress` is not for the record and is refused as a mistake of the caller.
+    pub fn append(&mut self, event: &RunEvent) -> Result<(), RecordError> {
+        assert!(!matches!(event, RunEvent::Progress { .. }), "progress is shown, not recorded");
+        let mut line = serde_json::to_string(event).expect("events are plain data, which JSON can hold");
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(RecordError::io("write", &self.path))
+    }
+
+    /// Returns when everything appended would survive a power cut.
+    pub fn sync(&self) -> Result<(), RecordError> {
+        self.file.sync_data().map_err(RecordError::io("write", &self.path))
+    }
+}
+
+/// Reads a journal; one that does not exist is empty.
+pub fn read_journal(path: &Path) -> Result<JournalContents, RecordError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(JournalContents::default()),
+        Err(error) => return Err(RecordError::io("read", path)(error)),
+    };
+    let mut contents = JournalContents::default();
+    for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        refuse_newer(path, line)?;
+        match serde_json::from_slice(line) {
+            Ok(event) => contents.events.push(event),
+            Err(_) => contents.torn_lines += 1,
+        }
+    }
+    Ok(contents)
+}
+
+/// A newer program may have written events that would look torn to this one, so its version is read first.
+fn refuse_newer(path: &Path, line: &[u8]) -> Result<(), RecordError> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    match serde_json::from_slice(line) {
+        Ok(Versioned { version }) if version > EVENT_VERSION => {
+            Err(RecordError::Newer { path: path.to_owned(), found: version, known: EVENT_VERSION })
+        }
+        _ => Ok(()),
+    }
+}
