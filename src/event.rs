@@ -69,6 +69,20 @@ pub enum RunEvent {
     },
 }
 
+impl RunEvent {
+    /// Where in the run it happened, if it says.
+    pub fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Trained { stamp, .. }
+            | Self::Progress { stamp, .. }
+            | Self::Evaluated { stamp, .. }
+            | Self::Checkpointed { stamp, .. }
+            | Self::Ended { stamp, .. } => Some(*stamp),
+            Self::Started(_) | Self::TimestepDensity { .. } => None,
+        }
+    }
+}
+
 /// The first event of each attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Started {

@@ -1,1 +1,17 @@
-fn main() {}
+//! `speedlab`: parse, dispatch, print the error chain, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use speedlab::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli::dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            cli::print_error(&error);
+            cli::Exit::of_error(&error).into()
+        }
+    }
+}

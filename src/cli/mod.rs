@@ -1,1 +1,120 @@
-//! (being written)
+//! The command line: clap's types here, one small file for each command.
+
+mod exec;
+mod exit;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod sample;
+mod status;
+mod table;
+mod train_features;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use exit::Exit;
+
+/// How many times sooner does a diffusion model reach the same quality?
+#[derive(Debug, Parser)]
+#[command(name = "speedlab", version, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// When to colour what is shown on a terminal; NO_COLOR turns it off too
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  speedlab run sweeps/quickstart.yaml          train what is missing, then report; goes on where it was stopped
+  speedlab plan sweeps/quickstart.yaml         what would run, how long, how much memory and disk
+  speedlab status sweeps/quickstart.yaml       each run: waiting, running or how it ended
+  speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
+
+Exit codes: 0 all done; 1 some runs failed; 2 usage or an invalid sweep; 3 incomplete but resumable;
+130 and 143 stopped by Ctrl-C or a termination signal (run the same command again to go on).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plan, train what is missing, report. Goes on by itself where it was stopped
+    Run(run::RunArgs),
+    /// Show what would run, how long, how much memory and disk, and what is done; changes nothing
+    Plan(plan::PlanArgs),
+    /// Show each run: waiting, unfinished, or how it ended
+    Status(status::StatusArgs),
+    /// Draw the report again from the records alone
+    Report(report::ReportArgs),
+    /// Generate images from a run's averaged weights
+    Sample(sample::SampleArgs),
+    /// Train the small classifier whose activations `digits-cnn` compares
+    TrainFeatures(train_features::TrainFeaturesArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = "Example:\n  speedlab completions bash > ~/.local/share/bash-completion/completions/speedlab")]
+    Completions { shell: clap_complete::Shell },
+    /// Do one run: what `run` starts for each run as a process of its own
+    #[command(hide = true)]
+    Exec(exec::ExecArgs),
+}
+
+/// Which sweep, and where its results are.
+#[derive(Debug, Args)]
+struct SweepArgs {
+    /// The study, a YAML file
+    #[arg(value_name = "SWEEP.yaml")]
+    sweep: PathBuf,
+    /// Where results are kept
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Override a key, such as `train.steps=100` or `seeds=1` (repeatable). Use another `name=..` to keep results apart
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Whether to colour what goes to stderr.
+    fn on_stderr(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal(),
+        }
+    }
+}
+
+/// Does what the command line asks for.
+pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Run(args) => run::run(&args, cli.color),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Sample(args) => sample::sample(&args),
+        Command::TrainFeatures(args) => train_features::train_features(&args),
+        Command::Completions { shell } => {
+            let mut command = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "speedlab", &mut std::io::stdout());
+            Ok(Exit::AllDone)
+        }
+        Command::Exec(args) => exec::exec(&args),
+    }
+}
+
+/// Prints an error with its causes to stderr.
+pub fn print_error(error: &anyhow::Error) {
+    let text = format!("{error:#}");
+    // A plan's errors come as whole diagnostics that begin with `error:` themselves.
+    let prefix = if text.starts_with("error:") { "" } else { "error: " };
+    eprintln!("{prefix}{text}");
+}

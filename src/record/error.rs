@@ -11,8 +11,8 @@ pub enum RecordError {
     Newer { path: PathBuf, found: u32, known: u32 },
     #[error("{} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
-    #[error("run {run_id} is being trained by another process\nhint: `speedlab status` shows it; wait for it or stop it first")]
-    Held { run_id: String },
+    #[error("{} is in use by {holder}\nhint: wait for it, or stop it; `speedlab status` shows its progress", folder.display())]
+    Held { folder: PathBuf, holder: String },
     #[error("there is nothing recorded in {}\nhint: `speedlab run SWEEP.yaml` makes it, or name another folder with --results", path.display())]
     Nothing { path: PathBuf },
 }

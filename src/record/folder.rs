@@ -1,6 +1,6 @@
 //! Where everything is.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -23,9 +23,9 @@ pub struct RunFolder {
     pub path: PathBuf,
 }
 
-/// Holds a run's folder for one process, until dropped or until the process ends however it ends.
+/// Holds a folder for one process, until dropped; the operating system lets go of it however the process ends.
 #[derive(Debug)]
-pub struct RunLock {
+pub struct Lock {
     _file: File,
 }
 
@@ -55,6 +55,11 @@ impl SweepFolder {
 
     pub fn report(&self) -> PathBuf {
         self.path.join("report")
+    }
+
+    /// Takes the sweep for this process.
+    pub fn lock(&self) -> Result<Lock, RecordError> {
+        Lock::take(&self.path)
     }
 
     pub fn plan_file(&self) -> PathBuf {
@@ -127,16 +132,44 @@ impl RunFolder {
         write_beside(&self.path.join(relative), png)
     }
 
-    /// Takes the run for this process. The operating system lets go of it when the process ends, however it ends.
-    pub fn lock(&self, run_id: &RunId) -> Result<RunLock, RecordError> {
-        let path = self.path.join("lock");
-        let file = File::create(&path).map_err(RecordError::io("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(RunLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(RecordError::Held { run_id: run_id.to_string() }),
-            Err(TryLockError::Error(source)) => Err(RecordError::io("lock", &path)(source)),
-        }
+    /// Takes the run for this process.
+    pub fn lock(&self) -> Result<Lock, RecordError> {
+        Lock::take(&self.path)
     }
+}
+
+impl Lock {
+    /// Takes a folder, which is made if need be; an error if another process has it.
+    fn take(folder: &Path) -> Result<Self, RecordError> {
+        fs::create_dir_all(folder).map_err(RecordError::io("make the folder", folder))?;
+        let path = folder.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(RecordError::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&path).map_err(RecordError::io("read", &path))?;
+                return Err(RecordError::Held { folder: folder.to_owned(), holder: holder.trim().to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(RecordError::io("lock", &path)(source)),
+        }
+        let holder = format!("process {} on {}", std::process::id(), host_name());
+        file.set_len(0)
+            .and_then(|()| file.write_all(holder.as_bytes()))
+            .map_err(RecordError::io("write", &path))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// The machine's name; only to tell people where a lock is held.
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
+    name.map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Writes a file beside `path`, brings it to the disk, and renames it into place: readers see the old or the new one.

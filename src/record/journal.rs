@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::RecordError;
-use crate::event::{EVENT_VERSION, RunEvent};
+use crate::event::{EVENT_VERSION, RunEvent, RunOutcome};
 
 /// An open journal, which only grows.
 #[derive(Debug)]
@@ -51,6 +51,21 @@ impl Journal {
     /// Returns when everything appended would survive a power cut.
     pub fn sync(&self) -> Result<(), RecordError> {
         self.file.sync_data().map_err(RecordError::io("write", &self.path))
+    }
+}
+
+/// Adds how an attempt ended when its process could not say so itself: it was killed, or it crashed.
+pub fn record_silent_end(path: &Path, outcome: &RunOutcome) -> Result<(), RecordError> {
+    let events = read_journal(path)?.events;
+    match events.last() {
+        // Nothing was begun, or the end is known.
+        None | Some(RunEvent::Ended { .. }) => Ok(()),
+        Some(_) => {
+            let stamp = events.iter().rev().find_map(RunEvent::stamp).unwrap_or_default();
+            let mut journal = Journal::open(path)?;
+            journal.append(&RunEvent::Ended { stamp, outcome: outcome.clone() })?;
+            journal.sync()
+        }
     }
 }
 

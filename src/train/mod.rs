@@ -1,1 +1,146 @@
-//! (being written)
+//! The training loop: steps, the clock, evaluations when they are due, checkpoints.
+//!
+//! What surrounds a run (where events go, how quality is measured, who asks to stop) is behind [`Host`].
+
+mod checkpoint;
+mod classifier;
+mod stopwatch;
+mod trainer;
+
+use burn::tensor::Device;
+
+pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
+pub use classifier::*;
+pub use stopwatch::Stopwatch;
+pub use trainer::{Diverged, Trainer};
+
+use crate::data::Dataset;
+use crate::event::{Measure, Phase, RunEvent, RunOutcome};
+use crate::model::Network;
+use crate::spec::RunSpec;
+
+/// Bins of the recorded timestep densities.
+const DENSITY_BINS: usize = 50;
+/// The densities are recorded at 0, 25, 50, 75 and 100 % of training.
+const DENSITY_QUARTERS: u64 = 4;
+/// Seconds between two `Progress` events.
+const PROGRESS_SECONDS: f64 = 0.2;
+
+/// What surrounds a training run.
+pub trait Host {
+    /// Sends an event where it belongs.
+    fn event(&mut self, event: RunEvent) -> Result<(), HostError>;
+
+    /// Measures a network that holds the averaged weights of `step`; returns the measures and where the sample grid is.
+    fn evaluate(&mut self, network: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError>;
+
+    /// Replaces the checkpoint on disk. Everything sent so far must be there before.
+    fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError>;
+
+    /// Whether someone asked this run to stop.
+    fn stop_asked(&self) -> bool;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The evaluation was left because someone asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// The samples or their statistics are not finite.
+    #[error("{0}")]
+    NotFinite(String),
+    #[error(transparent)]
+    Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Trains from the start, or from `checkpoint`, to the end or until asked to stop.
+pub fn train(
+    spec: &RunSpec,
+    dataset: &Dataset,
+    device: &Device,
+    checkpoint: Option<Checkpoint>,
+    host: &mut dyn Host,
+) -> Result<(RunOutcome, crate::event::Stamp), HostError> {
+    let batch_size = spec.train.batch_size;
+    let mut trainer = Trainer::new(spec, dataset, device, checkpoint);
+    let mut stopwatch = Stopwatch::continuing(&trainer.progress.stamp);
+    let mut saved_at = stopwatch.train_seconds();
+    let mut shown_at = f64::NEG_INFINITY;
+    let outcome = loop {
+        let step = trainer.step();
+        if step * DENSITY_QUARTERS >= trainer.progress.densities * spec.train.steps
+            && trainer.progress.densities <= DENSITY_QUARTERS
+        {
+            let density = trainer.timestep_density(DENSITY_BINS);
+            host.event(RunEvent::TimestepDensity { step, density })?;
+            trainer.progress.densities += 1;
+        }
+        if trainer.evaluation_due() {
+            match evaluate(&mut trainer, &mut stopwatch, host) {
+                Ok(()) => {}
+                Err(HostError::Stopped) => {
+                    save(&mut trainer, &stopwatch, host)?;
+                    break RunOutcome::Interrupted { reason: "asked to stop".to_owned() };
+                }
+                Err(HostError::NotFinite(reason)) => break RunOutcome::Diverged { reason },
+                Err(error) => return Err(error),
+            }
+        }
+        if step == spec.train.steps {
+            save(&mut trainer, &stopwatch, host)?;
+            break RunOutcome::Completed;
+        }
+        if host.stop_asked() {
+            save(&mut trainer, &stopwatch, host)?;
+            break RunOutcome::Interrupted { reason: "asked to stop".to_owned() };
+        }
+        if stopwatch.train_seconds() - saved_at >= spec.train.checkpoint_seconds {
+            save(&mut trainer, &stopwatch, host)?;
+            saved_at = stopwatch.train_seconds();
+        }
+
+        let loss = match stopwatch.training(|| trainer.train_step()) {
+            Ok(loss) => loss,
+            Err(Diverged(reason)) => break RunOutcome::Diverged { reason },
+        };
+        let stamp = stopwatch.stamp(trainer.step(), batch_size);
+        if let Some(mean) = trainer.recorded_mean() {
+            host.event(RunEvent::Trained {
+                stamp,
+                loss: mean.loss,
+                gradient_norm: mean.gradient_norm,
+                learning_rate: mean.learning_rate,
+                beta1: mean.beta1,
+            })?;
+        }
+        if stamp.wall_seconds - shown_at >= PROGRESS_SECONDS {
+            host.event(RunEvent::Progress { stamp, loss, phase: Phase::Training })?;
+            shown_at = stamp.wall_seconds;
+        }
+    };
+    Ok((outcome, stopwatch.stamp(trainer.step(), batch_size)))
+}
+
+fn evaluate(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Host) -> Result<(), HostError> {
+    let (step, batch_size) = (trainer.step(), trainer.spec().train.batch_size);
+    let network = trainer.ema_network();
+    host.event(RunEvent::Progress {
+        stamp: stopwatch.stamp(step, batch_size),
+        loss: trainer.last_loss(),
+        phase: Phase::Evaluating,
+    })?;
+    let (measures, samples) = stopwatch.evaluating(|| host.evaluate(&network, step))?;
+    let stamp = stopwatch.stamp(step, batch_size);
+    host.event(RunEvent::Evaluated { stamp, measures, samples })?;
+    trainer.progress.evaluated_step = step;
+    Ok(())
+}
+
+/// Announces the checkpoint in the journal, then replaces the file: see `record::effective_events`.
+fn save(trainer: &mut Trainer, stopwatch: &Stopwatch, host: &mut dyn Host) -> Result<(), HostError> {
+    trainer.progress.checkpoint += 1;
+    trainer.progress.stamp = stopwatch.stamp(trainer.step(), trainer.spec().train.batch_size);
+    let Progress { stamp, checkpoint, .. } = trainer.progress;
+    host.event(RunEvent::Checkpointed { stamp, checkpoint })?;
+    host.save(&trainer.checkpoint())
+}

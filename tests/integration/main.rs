@@ -1,5 +1,6 @@
 //! Tests of the whole program and of its parts against outside references.
 
+mod architecture;
 mod diffusion;
 mod evaluate;
 mod kernels;

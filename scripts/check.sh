@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: format, lints, the README's test command, documentation.
+# Works from a fresh clone; the one thing it installs is what rustup has for this toolchain (rustfmt, clippy).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "toolchain"
+rustc --version
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+step "format"
+cargo fmt --check
+
+# The README's test command first: it compiles everything once, in the one profile there is.
+step "tests: cargo test --release"
+cargo test --release --locked
+
+step "lints"
+cargo clippy --release --locked --all-targets -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --document-private-items
+
+step "all checks passed"

@@ -1,0 +1,42 @@
+//! `speedlab report`: the report again, from the records alone.
+
+use clap::Args;
+
+use super::{Exit, SweepArgs};
+use crate::plan;
+use crate::record::{StudyRecord, SweepFolder};
+use crate::report;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  speedlab report sweeps/quickstart.yaml
+  speedlab report sweeps/quickstart.yaml --json | jq '.speedups[]'")]
+pub struct ReportArgs {
+    #[command(flatten)]
+    sweep: SweepArgs,
+    /// Print the table of speedups as one JSON value
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
+    let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
+    let folder = SweepFolder::new(&args.sweep.results, &plan.name);
+    write_report(&folder, args.json)?;
+    Ok(Exit::AllDone)
+}
+
+/// Reads the records, writes the sweep's table and its report, and prints the answer on stdout.
+pub(super) fn write_report(folder: &SweepFolder, json: bool) -> anyhow::Result<()> {
+    let study = StudyRecord::read(folder)?;
+    let rows: Vec<_> = study.rows().cloned().collect();
+    folder.write_curves(&rows)?;
+    let report = report::write(&study, &folder.report())?;
+    if json {
+        println!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
+    } else {
+        println!("{}", report.summary);
+        println!("report: {}", report.index.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! The full state of a run: what is needed to go on as if nothing had happened.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use crate::event::Stamp;
+
+/// The version of the checkpoint file.
+const CHECKPOINT_VERSION: u32 = 1;
+
+/// Everything a run cannot draw or compute anew. All vectors have one value a parameter, in the network's order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    pub progress: Progress,
+    pub weights: Vec<f32>,
+    pub ema_weights: Vec<f32>,
+    pub first_moment: Vec<f32>,
+    pub second_moment: Vec<f32>,
+}
+
+/// The numbers beside the vectors. Floats are kept bit for bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Counts from 1.
+    pub checkpoint: u32,
+    pub stamp: Stamp,
+    /// The product of all beta1 used so far, for Adam's bias correction.
+    pub beta1_product: f64,
+    /// The same of beta2.
+    pub beta2_product: f64,
+    /// The last step whose evaluation is recorded.
+    pub evaluated_step: u64,
+    /// How many timestep densities are recorded.
+    pub densities: u64,
+    /// What goes into the next recorded training loss.
+    pub window: Window,
+}
+
+/// Sums over the steps since the last recorded training loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    pub steps: u64,
+    pub loss_sum: f64,
+    pub gradient_norm_sum: f64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("the checkpoint is damaged: {0}")]
+    Damaged(String),
+    #[error("the checkpoint was written by a newer speedlab (format {found}, this one reads up to {CHECKPOINT_VERSION})")]
+    Newer { found: u32 },
+}
+
+const VECTORS: [&str; 4] = ["weights", "ema_weights", "adam.first_moment", "adam.second_moment"];
+
+impl Checkpoint {
+    /// A safetensors file: four vectors, and `progress` as JSON in its metadata.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let progress = serde_json::to_string(&self.progress).expect("progress is plain data, which JSON can hold");
+        let metadata = HashMap::from([
+            ("version".to_owned(), CHECKPOINT_VERSION.to_string()),
+            ("progress".to_owned(), progress),
+        ]);
+        let bytes = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment]
+            .map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        let views = VECTORS.iter().zip(&bytes).map(|(name, bytes)| {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a value");
+            (*name, view)
+        });
+        safetensors::serialize(views, Some(metadata)).expect("four vectors of plain floats can be written")
+    }
+
+    /// Reads a checkpoint of a network with `parameter_count` parameters.
+    pub fn from_bytes(bytes: &[u8], parameter_count: usize) -> Result<Self, CheckpointError> {
+        let damaged = |error: &dyn std::fmt::Display| CheckpointError::Damaged(error.to_string());
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
+        let metadata = header.metadata().as_ref().ok_or_else(|| damaged(&"it has no metadata"))?;
+        let field = |name: &str| metadata.get(name).ok_or_else(|| damaged(&format!("it has no `{name}`")));
+        let found = field("version")?.parse().map_err(|error| damaged(&error))?;
+        if found > CHECKPOINT_VERSION {
+            return Err(CheckpointError::Newer { found });
+        }
+        let progress = serde_json::from_str(field("progress")?).map_err(|error| damaged(&error))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
+        let vector = |name: &str| {
+            let view = tensors.tensor(name).map_err(|error| damaged(&error))?;
+            if view.dtype() != Dtype::F32 || view.shape() != [parameter_count] {
+                let found = format!("{:?} {:?}", view.dtype(), view.shape());
+                return Err(damaged(&format!("`{name}` is {found} and not {parameter_count} floats")));
+            }
+            let values = view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("4 bytes")));
+            Ok(values.collect())
+        };
+        Ok(Self {
+            progress,
+            weights: vector(VECTORS[0])?,
+            ema_weights: vector(VECTORS[1])?,
+            first_moment: vector(VECTORS[2])?,
+            second_moment: vector(VECTORS[3])?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let stamp = Stamp { step: 7, images_seen: 448, train_seconds: 0.1 + 0.2, eval_seconds: 1e-300, wall_seconds: 9.0 };
+        Checkpoint {
+            progress: Progress { checkpoint: 3, stamp, beta1_product: 0.9f64.powi(7), ..Progress::default() },
+            weights: vec![1.0, -0.0, f32::MIN_POSITIVE / 2.0],
+            ema_weights: vec![0.1, 0.2, 0.3],
+            first_moment: vec![0.0; 3],
+            second_moment: vec![f32::MAX; 3],
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_bit_for_bit() {
+        let bytes = checkpoint().to_bytes();
+        let back = Checkpoint::from_bytes(&bytes, 3).expect("it was written whole");
+        assert_eq!(back, checkpoint());
+        assert_eq!(back.weights[1].to_bits(), (-0.0f32).to_bits());
+        assert_eq!(back.to_bytes(), bytes);
+    }
+
+    #[test]
+    fn a_checkpoint_cut_short_or_of_another_network_is_refused() {
+        let bytes = checkpoint().to_bytes();
+        for length in [0, 7, 100, bytes.len() - 1] {
+            assert!(matches!(Checkpoint::from_bytes(&bytes[..length], 3), Err(CheckpointError::Damaged(_))));
+        }
+        let error = Checkpoint::from_bytes(&bytes, 4).unwrap_err().to_string();
+        assert_eq!(error, "the checkpoint is damaged: `weights` is F32 [3] and not 4 floats");
+    }
+}

@@ -1,0 +1,79 @@
+//! The one clock of a run: training, evaluation and the rest apart, continuing across resumes.
+
+use std::time::Instant;
+
+use crate::event::Stamp;
+
+/// Adds up time by what it was spent on.
+#[derive(Debug)]
+pub struct Stopwatch {
+    train_seconds: f64,
+    eval_seconds: f64,
+    wall_seconds_before: f64,
+    started: Instant,
+}
+
+impl Stopwatch {
+    /// Goes on from where `stamp` was taken; from zero with the default stamp.
+    pub fn continuing(stamp: &Stamp) -> Self {
+        Self {
+            train_seconds: stamp.train_seconds,
+            eval_seconds: stamp.eval_seconds,
+            wall_seconds_before: stamp.wall_seconds,
+            started: Instant::now(),
+        }
+    }
+
+    /// Does `work` on the training clock. The work must have read its result back from the device.
+    pub fn training<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.train_seconds += start.elapsed().as_secs_f64();
+        result
+    }
+
+    /// Does `work` on the evaluation clock.
+    pub fn evaluating<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.eval_seconds += start.elapsed().as_secs_f64();
+        result
+    }
+
+    pub fn train_seconds(&self) -> f64 {
+        self.train_seconds
+    }
+
+    pub fn wall_seconds(&self) -> f64 {
+        self.wall_seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    pub fn stamp(&self, step: u64, batch_size: usize) -> Stamp {
+        Stamp {
+            step,
+            images_seen: step * batch_size as u64,
+            train_seconds: self.train_seconds,
+            eval_seconds: self.eval_seconds,
+            wall_seconds: self.wall_seconds(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_go_on_from_the_checkpoint_and_are_kept_apart() {
+        let before = Stamp { step: 5, images_seen: 320, train_seconds: 10.0, eval_seconds: 20.0, wall_seconds: 40.0 };
+        let mut stopwatch = Stopwatch::continuing(&before);
+        let pause = std::time::Duration::from_millis(20);
+        stopwatch.training(|| std::thread::sleep(pause));
+        stopwatch.evaluating(|| std::thread::sleep(pause));
+        let stamp = stopwatch.stamp(6, 64);
+        assert!((10.02..11.0).contains(&stamp.train_seconds), "{stamp:?}");
+        assert!((20.02..21.0).contains(&stamp.eval_seconds), "{stamp:?}");
+        assert!((40.04..42.0).contains(&stamp.wall_seconds), "{stamp:?}");
+        assert_eq!((stamp.step, stamp.images_seen), (6, 384));
+    }
+}

@@ -1,0 +1,206 @@
+//! One optimizer step, and the state it changes.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::checkpoint::{Checkpoint, Progress, Window};
+use crate::data::{Dataset, batch_indices, batch_pixels};
+use crate::diffusion::{self, ForwardProcess, TimestepSampler};
+use crate::model::{self, Dropout, Network};
+use crate::optim::{self, Adam, AdamState, Ema};
+use crate::random::{Draws, Stream};
+use crate::spec::RunSpec;
+
+/// The loss or the gradient is no longer finite; says which and when.
+#[derive(Debug)]
+pub struct Diverged(pub String);
+
+/// What is recorded of a window of steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WindowMean {
+    pub loss: f64,
+    pub gradient_norm: f64,
+    /// Of the window's last step.
+    pub learning_rate: f64,
+    /// Of the window's last step.
+    pub beta1: f64,
+}
+
+/// A run between two steps.
+pub struct Trainer<'a> {
+    spec: &'a RunSpec,
+    dataset: &'a Dataset,
+    /// Without automatic differentiation.
+    device: Device,
+    process: ForwardProcess,
+    sampler: Box<dyn TimestepSampler + Send>,
+    network: Network,
+    weights: Tensor<1>,
+    ema: Ema,
+    adam: Adam,
+    last_loss: f64,
+    pub(super) progress: Progress,
+}
+
+impl<'a> Trainer<'a> {
+    /// At the start, or where `checkpoint` was taken. `device` does not track gradients.
+    pub fn new(spec: &'a RunSpec, dataset: &'a Dataset, device: &Device, checkpoint: Option<Checkpoint>) -> Self {
+        let mut network =
+            model::build(&spec.model, spec.data.image_shape(), spec.seed, &device.clone().autodiff());
+        let (weights, ema, adam, progress) = match checkpoint {
+            None => {
+                let weights = network.weights();
+                let ema = Ema::new(weights.clone(), spec.train.ema_decay);
+                let adam = Adam::new(&spec.optimizer, weights.dims()[0], device);
+                (weights, ema, adam, Progress::default())
+            }
+            Some(checkpoint) => {
+                let Checkpoint { progress, weights, ema_weights, first_moment, second_moment } = checkpoint;
+                let weights = flat(weights, device);
+                network.set_weights(weights.clone());
+                let Progress { beta1_product, beta2_product, .. } = progress;
+                let state = AdamState { first_moment, second_moment, beta1_product, beta2_product };
+                let adam = Adam::from_state(&spec.optimizer, state, device);
+                (weights, Ema::new(flat(ema_weights, device), spec.train.ema_decay), adam, progress)
+            }
+        };
+        Self {
+            spec,
+            dataset,
+            device: device.clone(),
+            process: ForwardProcess::new(&spec.noise_schedule),
+            sampler: diffusion::timestep_sampler(spec),
+            network,
+            weights,
+            ema,
+            adam,
+            last_loss: f64::NAN,
+            progress,
+        }
+    }
+
+    pub fn spec(&self) -> &RunSpec {
+        self.spec
+    }
+
+    /// Optimizer steps done.
+    pub fn step(&self) -> u64 {
+        self.progress.stamp.step
+    }
+
+    /// The last step's loss; NaN before the first.
+    pub fn last_loss(&self) -> f64 {
+        self.last_loss
+    }
+
+    /// Does one optimizer step and returns its loss.
+    pub fn train_step(&mut self) -> Result<f64, Diverged> {
+        let (spec, step) = (self.spec, self.step());
+        let (channels, side) = spec.data.image_shape();
+        let (batch_size, seed) = (spec.train.batch_size, spec.seed);
+
+        // What to learn from: images, timesteps and noise, each a function of (seed, stream, step).
+        let indices = batch_indices(self.dataset.train.len(), batch_size, seed, step);
+        let images = batch_pixels(&self.dataset.train, &indices, spec.data.horizontal_flips(), seed, step);
+        let mut uniforms = Draws::new(seed, Stream::Timesteps, step);
+        let uniforms: Vec<f64> = (0..batch_size).map(|_| uniforms.uniform()).collect();
+        let drawn = self.sampler.draw(&uniforms, step);
+        let timesteps: Vec<u32> = drawn.iter().map(|drawn| drawn.t).collect();
+        let mut noise = vec![0f32; images.len()];
+        Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
+        let noisy = self.process.add_noise(&images, &noise, &timesteps);
+        let weights: Vec<f32> = drawn
+            .iter()
+            .map(|drawn| drawn.weight * diffusion::loss_weight(&spec.loss_weighting, &self.process, drawn.t) as f32)
+            .collect();
+
+        // Forward: mean over the batch of weight * mean squared error of the predicted noise.
+        let tracked = self.device.clone().autodiff();
+        let shape = [batch_size, channels, side, side];
+        let noisy = Tensor::<4>::from_data(TensorData::new(noisy, shape), &tracked);
+        let noise = Tensor::<4>::from_data(TensorData::new(noise, shape), &tracked);
+        let timesteps: Vec<f32> = timesteps.into_iter().map(|t| t as f32).collect();
+        let timesteps = Tensor::<1>::from_data(TensorData::new(timesteps, [batch_size]), &tracked);
+        let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
+        let predicted = self.network.forward(noisy, timesteps, Some(Dropout { seed, step }));
+        let loss = ((predicted - noise).powi_scalar(2) * weights).mean();
+
+        let loss_value = f64::from(loss.clone().into_scalar::<f32>());
+        if !loss_value.is_finite() {
+            return Err(Diverged(format!("the loss is {loss_value} at step {}", step + 1)));
+        }
+        let gradient = self.network.gradients(loss);
+        let (gradient, gradient_norm) = optim::clip(gradient, spec.train.clip_norm);
+        if !gradient_norm.is_finite() {
+            return Err(Diverged(format!("the gradient's norm is {gradient_norm} at step {}", step + 1)));
+        }
+
+        let (learning_rate, beta1) = (optim::learning_rate(spec, step), optim::beta1(spec, step));
+        self.weights = self.adam.step(self.weights.clone(), gradient, learning_rate, beta1);
+        self.network.set_weights(self.weights.clone());
+        self.ema.update(self.weights.clone());
+
+        self.progress.stamp.step += 1;
+        self.progress.window.steps += 1;
+        self.progress.window.loss_sum += loss_value;
+        self.progress.window.gradient_norm_sum += gradient_norm;
+        self.last_loss = loss_value;
+        Ok(loss_value)
+    }
+
+    /// The window's means, if it is full (or the run is at its end); starts the next window.
+    pub fn recorded_mean(&mut self) -> Option<WindowMean> {
+        let Window { steps, loss_sum, gradient_norm_sum } = self.progress.window;
+        let step = self.step();
+        let full = steps > 0 && (step.is_multiple_of(self.spec.train.log_every) || step == self.spec.train.steps);
+        full.then(|| {
+            self.progress.window = Window::default();
+            WindowMean {
+                loss: loss_sum / steps as f64,
+                gradient_norm: gradient_norm_sum / steps as f64,
+                learning_rate: optim::learning_rate(self.spec, step - 1),
+                beta1: optim::beta1(self.spec, step - 1),
+            }
+        })
+    }
+
+    /// Whether this step is to be evaluated and has not been.
+    pub fn evaluation_due(&self) -> bool {
+        let step = self.step();
+        let due = step.is_multiple_of(self.spec.evaluate.every) || step == self.spec.train.steps;
+        step > 0 && due && self.progress.evaluated_step != step
+    }
+
+    /// The probability of training on each of `bins` equally wide bins of t, now.
+    pub fn timestep_density(&self, bins: usize) -> Vec<f64> {
+        self.sampler.density(self.step(), bins)
+    }
+
+    /// The network with the averaged weights, not tracking gradients.
+    pub fn ema_network(&self) -> Network {
+        let mut network =
+            model::build(&self.spec.model, self.spec.data.image_shape(), self.spec.seed, &self.device);
+        network.set_weights(self.ema.weights());
+        network
+    }
+
+    /// The full state.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let AdamState { first_moment, second_moment, beta1_product, beta2_product } = self.adam.state();
+        Checkpoint {
+            progress: Progress { beta1_product, beta2_product, ..self.progress },
+            weights: values(self.weights.clone()),
+            ema_weights: values(self.ema.weights()),
+            first_moment,
+            second_moment,
+        }
+    }
+}
+
+fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+fn values(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().to_vec().expect("weights are f32")
+}
