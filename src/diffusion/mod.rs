@@ -12,6 +12,6 @@ mod timestep_sampler;
 
 pub use loss_weighting::loss_weight;
 pub use noise_schedule::ForwardProcess;
-pub use ode_sampler::{generate, generation_timesteps};
+pub use ode_sampler::{Predict, generate, generation_timesteps};
 pub use parameterization::training_target;
 pub use timestep_sampler::{TimestepSampler, TrainingTimestep, timestep_sampler};

@@ -15,8 +15,6 @@ use crate::spec::OdeSampler;
 /// epsilon at t = T - 1 grows by 1 / sqrt(abar): 160 for the linear schedule, 20,000 for the cosine one. NaN
 /// is not clipped away.
 ///
-/// `predict(noisy, t)` is the network's epsilon for all images at one t; it is called `steps` times.
-///
 /// # Errors
 /// Whatever `predict` fails with.
 ///
@@ -26,7 +24,7 @@ pub fn generate<E>(
     ode: &OdeSampler,
     process: &ForwardProcess,
     noise: Vec<f32>,
-    predict: &mut dyn FnMut(&[f32], u32) -> Result<Vec<f32>, E>,
+    predict: &mut Predict<'_, E>,
 ) -> Result<Vec<f32>, E> {
     let timesteps = generation_timesteps(ode, process);
     let mut noisy = noise;
@@ -45,6 +43,9 @@ pub fn generate<E>(
     }
     Ok(noisy)
 }
+
+/// The network: `predict(noisy, t)` is its epsilon for all images at one t.
+pub type Predict<'a, E> = dyn FnMut(&[f32], u32) -> Result<Vec<f32>, E> + 'a;
 
 /// The timesteps at which the network is asked, the noisiest first.
 ///

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::host_memory::{is_host, to_vec, update_in_place};
 
 /// m and v, one value per parameter.
+#[expect(clippy::large_enum_variant, reason = "there is one per run")]
 pub enum Moments {
     /// Updated in one fused pass.
     Host { first: Vec<f32>, second: Vec<f32> },
