@@ -1,1 +1,147 @@
-//! (being written)
+//! Networks against outside references.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use speedlab::kernels::Kernels;
+use speedlab::model;
+use speedlab::spec::{Model, UnetModel};
+
+#[test]
+fn a_built_network_has_as_many_parameters_as_counted_without_building() {
+    for (unet, image_shape) in unets() {
+        let model = Model::Unet(unet);
+        let network = model::build(&model, image_shape, 1, &Device::flex());
+        let built: usize = network.layout().iter().map(|parameter| parameter.size()).sum();
+        assert_eq!(model::parameter_count(&model, image_shape), built);
+        assert_eq!(network.weights().dims(), [built]);
+    }
+}
+
+#[test]
+fn a_fresh_network_predicts_zeros_of_the_shape_of_its_input() {
+    for (unet, (channels, side)) in unets() {
+        let network = model::build(&Model::Unet(unet), (channels, side), 1, &Device::flex());
+        let images = formula(5 * channels * side * side);
+        let images = Tensor::from_data(TensorData::new(images, [5, channels, side, side]), &Device::flex());
+        let timesteps = Tensor::from_data([0.0f32, 1.0, 10.0, 500.0, 999.0], &Device::flex());
+        let output = network.forward(images, timesteps, None);
+        assert_eq!(output.dims(), [5, channels, side, side]);
+        let values = output.try_into_vec_as::<f32>().unwrap();
+        assert!(values.iter().all(|&value| value == 0.0));
+    }
+}
+
+fn unets() -> Vec<(UnetModel, (usize, usize))> {
+    vec![
+        (UnetModel { channels: 16, ..UnetModel::default() }, (1, 8)),
+        (
+            UnetModel {
+                channels: 8,
+                channel_multipliers: vec![1, 2, 3],
+                blocks_per_level: 2,
+                attention_resolutions: vec![4, 8],
+                attention_heads: 2,
+                dropout: 0.1,
+                norm_groups: 4,
+            },
+            (3, 8),
+        ),
+    ]
+}
+
+/// Values in (-1, 1) that need no storing: sin(1), sin(2), ...
+fn formula(count: usize) -> Vec<f32> {
+    (1..=count).map(|index| (index as f64).sin() as f32).collect()
+}
+
+/// tests/golden/unet.json: the same network in PyTorch, in f64 (scripts/golden/unet.py).
+#[test]
+fn the_unet_and_its_gradients_agree_with_pytorch() {
+    for kernels in [Kernels::Plain] {
+        for case in read_golden() {
+            let number = |key: &str| case[key].as_u64().unwrap() as usize;
+            let numbers = |key: &str| -> Vec<usize> {
+                case[key].as_array().unwrap().iter().map(|value| value.as_u64().unwrap() as usize).collect()
+            };
+            let (channels, side) = (number("images"), number("side"));
+            let unet = UnetModel {
+                channels: number("channels"),
+                channel_multipliers: numbers("multipliers"),
+                blocks_per_level: number("blocks"),
+                attention_resolutions: numbers("attention"),
+                attention_heads: number("heads"),
+                dropout: 0.0,
+                norm_groups: number("groups"),
+            };
+            let plain = Device::flex();
+            let mut network = model::build(&Model::Unet(unet), (channels, side), 0, &plain.clone().autodiff());
+            network = network.with_kernels(kernels);
+            let layout = network.layout().to_vec();
+            let mut weights = formula(number("parameters"));
+            let mut start = 0;
+            for parameter in &layout {
+                let norm = parameter.name.contains("norm") && parameter.name.ends_with(".weight");
+                for weight in &mut weights[start..start + parameter.size()] {
+                    *weight = *weight * 0.1 + if norm { 1.0 } else { 0.0 };
+                }
+                start += parameter.size();
+            }
+            network.set_weights(Tensor::from_data(weights.as_slice(), &plain));
+
+            let timesteps: Vec<f32> = reals(&case["timesteps"]).iter().map(|&t| t as f32).collect();
+            let batch = timesteps.len();
+            let images = formula(batch * channels * side * side);
+            let targets: Vec<f32> = images.chunks(channels * side * side).rev().flatten().copied().collect();
+            let tensor = |values: Vec<f32>| {
+                Tensor::<4>::from_data(TensorData::new(values, [batch, channels, side, side]), &plain)
+            };
+            let output = network.forward(tensor(images), Tensor::from_data(timesteps.as_slice(), &plain), None);
+            let found = output.clone().inner().try_into_vec_as::<f32>().unwrap();
+            assert_close(&format!("{kernels:?} output"), &found, &reals(&case["output"]));
+
+            let loss = (output - tensor(targets)).square().mean();
+            let loss_value = f64::from(loss.clone().inner().into_scalar::<f32>());
+            assert!((loss_value / case["loss"].as_f64().unwrap() - 1.0).abs() < 1e-5, "{kernels:?} loss {loss_value}");
+
+            let gradients = network.gradients(loss).try_into_vec_as::<f32>().unwrap();
+            let expected = case["gradient_norms_and_projections"].as_array().unwrap();
+            assert_eq!(expected.len(), layout.len());
+            let mut start = 0;
+            for (parameter, expected) in layout.iter().zip(expected) {
+                let gradient = &gradients[start..start + parameter.size()];
+                start += parameter.size();
+                let norm = dot(gradient, gradient).sqrt();
+                let projection = dot(gradient, &formula(gradient.len()));
+                let [expected_norm, expected_projection] = reals(expected)[..] else { panic!("two numbers") };
+                let scale = expected_norm * (gradient.len() as f64 / 2.0).sqrt();
+                assert!(
+                    (norm - expected_norm).abs() < 1e-4 * expected_norm
+                        && (projection - expected_projection).abs() < 1e-4 * scale.max(expected_norm),
+                    "{kernels:?} gradient of {}: norm {norm} for {expected_norm}, projection {projection} for {expected_projection}",
+                    parameter.name
+                );
+            }
+        }
+    }
+}
+
+fn read_golden() -> Vec<serde_json::Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/unet.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn reals(value: &serde_json::Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+fn dot(first: &[f32], second: &[f32]) -> f64 {
+    first.iter().zip(second).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// Each value within 1e-4 of the largest.
+fn assert_close(what: &str, found: &[f32], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(0f64, |largest, value| largest.max(value.abs()));
+    for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        assert!((f64::from(found) - expected).abs() < 1e-4 * largest, "{what} {index}: {found} for {expected}");
+    }
+}
