@@ -1,1 +1,12 @@
-//! (being written)
+//! The few operations that diffusion networks spend their time in, fused for the CPU.
+//!
+//! [`Kernels`] is the only place where a device chooses between them and their plain-burn twins; both keep the
+//! activations of a network in a layout of their own, entered and left through [`Kernels`].
+//! Wrong shapes are programming errors here and panic with a message; sweeps are checked long before.
+
+mod convolution_shape;
+mod kernels;
+mod plain;
+
+pub use convolution_shape::{Convolution, Resample};
+pub use kernels::Kernels;

@@ -1,1 +1,73 @@
-//! (being written)
+//! Networks: parameters, shapes and forward passes.
+//!
+//! Every network keeps its parameters as one flat vector in a fixed, named order, and draws its initial weights on
+//! the host, so that optimiser, average, checkpoint and comparison between devices need to know nothing of layers.
+
+mod architecture;
+mod attention_block;
+mod digits_cnn;
+mod dropout;
+mod network;
+mod parameters;
+mod residual_block;
+mod time_embedding;
+mod unet;
+mod weights_file;
+
+use crate::spec;
+use architecture::Architecture;
+use unet::Unet;
+
+pub use digits_cnn::DigitsCnn;
+pub use dropout::Dropout;
+pub use network::{Network, build};
+pub use parameters::ParameterLayout;
+pub use weights_file::{WeightsFileError, from_safetensors, to_safetensors};
+
+/// Why a model cannot be built for images of a given shape.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ModelError {
+    #[error("model.{field} is 0")]
+    Zero { field: &'static str },
+    #[error("model.norm_groups: {groups} groups do not divide the {channels} channels of level {level}")]
+    Groups { groups: usize, channels: usize, level: usize },
+    #[error("model.attention_heads: {heads} heads do not divide the {channels} channels of level {level}")]
+    Heads { heads: usize, channels: usize, level: usize },
+    #[error(
+        "model.channel_multipliers: {levels} levels halve the side {times} times, which images of side {side} do not allow"
+    )]
+    Side { levels: usize, times: usize, side: usize },
+    #[error("model.dropout is {dropout}, which is not in [0, 1)")]
+    Dropout { dropout: String },
+}
+
+/// Checks that `model` can be built for images of (channels, side in pixels).
+pub fn check(model: &spec::Model, image_shape: (usize, usize)) -> Result<(), ModelError> {
+    match model {
+        spec::Model::Unet(unet) => unet::check(unet, image_shape),
+    }
+}
+
+/// Number of parameters of `model` for images of (channels, side), without making any tensor.
+pub fn parameter_count(model: &spec::Model, image_shape: (usize, usize)) -> usize {
+    describe(model, image_shape).parameter_count()
+}
+
+/// Floating-point operations of the forward pass of one image: twice the multiply-adds of its convolutions, linear
+/// maps and attention. A training step costs about three times as much.
+pub fn forward_flops(model: &spec::Model, image_shape: (usize, usize)) -> f64 {
+    describe(model, image_shape).flops
+}
+
+/// Bytes that a training step keeps for the backward pass of each image of the batch: the outputs of all layers.
+pub fn activation_bytes(model: &spec::Model, image_shape: (usize, usize)) -> usize {
+    describe(model, image_shape).activations * size_of::<f32>()
+}
+
+fn describe(model: &spec::Model, image_shape: (usize, usize)) -> Architecture {
+    let mut architecture = Architecture::default();
+    match model {
+        spec::Model::Unet(unet) => Unet::describe(unet, image_shape, &mut architecture),
+    };
+    architecture
+}

@@ -1,0 +1,59 @@
+//! The operations in burn's own terms, for any device. Activations are `[batch, channels, height, width]`.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::{silu, softmax};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+
+use super::{Convolution, Resample};
+
+/// See [`super::Kernels::convolution`].
+pub fn convolution(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
+    let weight = weight.reshape([shape.outputs, shape.inputs, shape.kernel, shape.kernel]);
+    let (input, stride) = match shape.resample {
+        Resample::Keep => (input, 1),
+        Resample::Halve => (input, 2),
+        Resample::Double => (double(input), 1),
+    };
+    let padding = shape.kernel / 2;
+    conv2d(input, weight, Some(bias), ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
+}
+
+/// See [`super::Kernels::group_norm`].
+pub fn group_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, groups: usize, activate: bool) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    assert!(channels.is_multiple_of(groups), "{groups} groups do not divide {channels} channels");
+    let grouped = input.reshape([batch, groups, channels / groups * height * width]);
+    let centered = grouped.clone() - grouped.mean_dim(2);
+    let variance = centered.clone().square().mean_dim(2);
+    let normalized = (centered / (variance + EPSILON).sqrt()).reshape([batch, channels, height, width]);
+    let output = normalized * scale.reshape([1, channels, 1, 1]) + shift.reshape([1, channels, 1, 1]);
+    if activate { silu(output) } else { output }
+}
+
+/// See [`super::Kernels::attention`].
+pub fn attention(input: Tensor<4>, heads: usize) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    let (pixels, outputs) = (height * width, channels / 3);
+    assert!(channels == 3 * outputs && outputs.is_multiple_of(heads), "{heads} heads do not divide {channels} / 3");
+    // [batch, (q, k, v) and heads, channels of a head, pixels]
+    let parts = input.reshape([batch, 3 * heads, outputs / heads, pixels]);
+    let part = |index: usize| parts.clone().narrow(1, index * heads, heads);
+    let (queries, keys, values) = (part(0), part(1), part(2));
+    let scores = queries.swap_dims(2, 3).matmul(keys) / ((outputs / heads) as f64).sqrt();
+    let attended = values.matmul(softmax(scores, 3).swap_dims(2, 3));
+    attended.reshape([batch, outputs, height, width])
+}
+
+/// Added to the variance before the root, as in PyTorch.
+pub const EPSILON: f32 = 1e-5;
+
+fn double(input: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    input.reshape([batch * channels, height, 1, width, 1]).repeat(&[1, 1, 2, 1, 2]).reshape([
+        batch,
+        channels,
+        2 * height,
+        2 * width,
+    ])
+}

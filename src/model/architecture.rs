@@ -1,0 +1,128 @@
+use burn::tensor::Tensor;
+
+use super::ParameterLayout;
+use crate::kernels::{Convolution, Kernels};
+
+/// What a network is made of, collected while it is described and before any tensor exists.
+#[derive(Default)]
+pub struct Architecture {
+    pub layout: Vec<ParameterLayout>,
+    pub initial: Vec<Initial>,
+    /// Floating-point operations of one image's forward pass.
+    pub flops: f64,
+    /// Numbers in the outputs of all layers for one image.
+    pub activations: usize,
+}
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initial {
+    Zeros,
+    Ones,
+    /// Uniform in [-bound, bound).
+    Uniform {
+        bound: f64,
+    },
+}
+
+impl Architecture {
+    pub fn parameter_count(&self) -> usize {
+        self.layout.iter().map(ParameterLayout::size).sum()
+    }
+
+    /// A convolution of planes of `side` pixels.
+    pub fn convolution(&mut self, name: &str, shape: Convolution, side: usize, initial: Initial) -> ConvolutionLayer {
+        let weight_shape = vec![shape.outputs, shape.inputs, shape.kernel, shape.kernel];
+        self.weighted(name, shape, weight_shape, side, initial)
+    }
+
+    /// A linear map of a vector.
+    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> ConvolutionLayer {
+        let shape = Convolution::pointwise(inputs, outputs);
+        self.weighted(name, shape, vec![outputs, inputs], 1, variance_scaling(shape))
+    }
+
+    /// A GroupNorm (with or without SiLU) of planes of `side` pixels.
+    pub fn norm(&mut self, name: &str, channels: usize, groups: usize, side: usize) -> NormLayer {
+        self.activations += channels * side * side;
+        NormLayer {
+            groups,
+            scale: self.parameter(format!("{name}.weight"), vec![channels], Initial::Ones),
+            shift: self.parameter(format!("{name}.bias"), vec![channels], Initial::Zeros),
+        }
+    }
+
+    fn weighted(
+        &mut self,
+        name: &str,
+        shape: Convolution,
+        weight_shape: Vec<usize>,
+        side: usize,
+        initial: Initial,
+    ) -> ConvolutionLayer {
+        let pixels = shape.output_side(side).pow(2);
+        self.flops += 2.0 * (shape.weight_count() * pixels) as f64;
+        self.activations += shape.outputs * pixels;
+        ConvolutionLayer {
+            shape,
+            weight: self.parameter(format!("{name}.weight"), weight_shape, initial),
+            bias: self.parameter(format!("{name}.bias"), vec![shape.outputs], Initial::Zeros),
+        }
+    }
+
+    fn parameter(&mut self, name: String, shape: Vec<usize>, initial: Initial) -> usize {
+        self.layout.push(ParameterLayout { name, shape });
+        self.initial.push(initial);
+        self.layout.len() - 1
+    }
+}
+
+/// DDPM's initial weights: uniform of variance 1 / mean(fan in, fan out) (Glorot and Bengio 2010, eq. 16; in Ho et
+/// al.'s code `variance_scaling(1., 'fan_avg', 'uniform')`). Biases start at zero.
+pub fn variance_scaling(shape: Convolution) -> Initial {
+    let area = (shape.kernel * shape.kernel) as f64;
+    Initial::Uniform { bound: (6.0 / (area * (shape.inputs + shape.outputs) as f64)).sqrt() }
+}
+
+/// What a layer needs to compute: its network's parameters, in layout order, and the operations.
+#[derive(Clone, Copy)]
+pub struct Pass<'a> {
+    pub kernels: Kernels,
+    pub parameters: &'a [Tensor<1>],
+}
+
+/// A convolution, or a linear map of vectors held as planes of one pixel.
+#[derive(Clone, Debug)]
+pub struct ConvolutionLayer {
+    shape: Convolution,
+    weight: usize,
+    bias: usize,
+}
+
+impl ConvolutionLayer {
+    pub fn forward(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
+        let (weight, bias) = (pass.parameters[self.weight].clone(), pass.parameters[self.bias].clone());
+        pass.kernels.convolution(self.shape, input, weight, bias)
+    }
+
+    /// The output plus `added`: a tensor of its shape, or one value per channel and image.
+    pub fn forward_added(&self, pass: Pass, input: Tensor<4>, added: Tensor<4>) -> Tensor<4> {
+        let (weight, bias) = (pass.parameters[self.weight].clone(), pass.parameters[self.bias].clone());
+        pass.kernels.convolution_added(self.shape, input, weight, bias, added)
+    }
+}
+
+/// GroupNorm with scale and shift per channel.
+#[derive(Clone, Debug)]
+pub struct NormLayer {
+    groups: usize,
+    scale: usize,
+    shift: usize,
+}
+
+impl NormLayer {
+    pub fn forward(&self, pass: Pass, input: Tensor<4>, silu: bool) -> Tensor<4> {
+        let (scale, shift) = (pass.parameters[self.scale].clone(), pass.parameters[self.shift].clone());
+        pass.kernels.group_norm(input, scale, shift, self.groups, silu)
+    }
+}

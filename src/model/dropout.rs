@@ -1,0 +1,37 @@
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::architecture::Pass;
+use crate::random::{Draws, Stream};
+
+/// Where the dropout masks of a training step come from; without it nothing is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropout {
+    pub seed: u64,
+    pub step: u64,
+}
+
+/// Layers that a step's stream of masks is divided among.
+const LAYERS: u64 = 1 << 16;
+
+impl Dropout {
+    /// Sets a share `rate` of `activations` to zero and scales the others by 1 / (1 - rate) (Srivastava et al. 2014,
+    /// scaled during training). The mask is a function of (seed, step, layer), drawn as
+    /// `[batch, channels, height, width]`.
+    pub fn apply(
+        self,
+        pass: Pass,
+        activations: Tensor<4>,
+        shape: [usize; 4],
+        rate: f64,
+        layer: usize,
+        device: &Device,
+    ) -> Tensor<4> {
+        let mut draws = Draws::new(self.seed, Stream::Dropout, self.step * LAYERS + layer as u64);
+        let threshold = (rate * 2f64.powi(32)) as u64;
+        let kept = (1.0 / (1.0 - rate)) as f32;
+        let mask: Vec<f32> = (0..shape.iter().product::<usize>())
+            .map(|_| if u64::from(draws.next_u32()) < threshold { 0.0 } else { kept })
+            .collect();
+        activations * pass.kernels.enter(Tensor::from_data(TensorData::new(mask, shape), device))
+    }
+}

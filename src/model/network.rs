@@ -1,0 +1,68 @@
+use burn::tensor::{Device, Tensor};
+
+use super::architecture::{Architecture, Pass};
+use super::parameters::Parameters;
+use super::unet::Unet;
+use super::{Dropout, ParameterLayout};
+use crate::kernels::Kernels;
+use crate::spec;
+
+/// A network that predicts from noisy images and their timesteps a tensor of the images' shape.
+#[derive(Clone)]
+pub struct Network {
+    unet: Unet,
+    parameters: Parameters,
+    kernels: Kernels,
+}
+
+/// Builds `model` for images of (channels, side in pixels), its initial weights drawn from `seed` and its operations
+/// those that suit `device`. On an autodiff device the weights are tracked and [`Network::gradients`] works.
+///
+/// # Panics
+/// If [`super::check`] refuses the model.
+pub fn build(model: &spec::Model, image_shape: (usize, usize), seed: u64, device: &Device) -> Network {
+    let spec::Model::Unet(model) = model;
+    let mut architecture = Architecture::default();
+    let unet = Unet::describe(model, image_shape, &mut architecture);
+    let parameters = Parameters::initial(architecture, seed, device);
+    Network { unet, parameters, kernels: Kernels::for_device(device) }
+}
+
+impl Network {
+    /// `noisy` `[batch, channels, side, side]` and `timesteps` `[batch]` (0 is the least noisy); the prediction has
+    /// the shape of `noisy`. Nothing is dropped where `dropout` is none.
+    pub fn forward(&self, noisy: Tensor<4>, timesteps: Tensor<1>, dropout: Option<Dropout>) -> Tensor<4> {
+        let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
+        self.unet.forward(pass, noisy, timesteps, dropout)
+    }
+
+    pub fn layout(&self) -> &[ParameterLayout] {
+        self.parameters.layout()
+    }
+
+    /// All parameters concatenated in layout order, not tracked.
+    pub fn weights(&self) -> Tensor<1> {
+        self.parameters.flat()
+    }
+
+    /// Replaces all parameters.
+    pub fn set_weights(&mut self, weights: Tensor<1>) {
+        self.parameters.set_flat(weights);
+    }
+
+    /// The gradient of `loss` (one number, computed from [`Network::forward`]) in layout order, not tracked.
+    pub fn gradients(&self, loss: Tensor<1>) -> Tensor<1> {
+        self.parameters.gradients(&loss)
+    }
+
+    /// The same network for evaluation: its weights are not tracked.
+    pub fn untracked(&self) -> Self {
+        Self { unet: self.unet.clone(), parameters: self.parameters.untracked(), kernels: self.kernels }
+    }
+
+    /// The same network with other operations: for comparing them.
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+}

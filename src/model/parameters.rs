@@ -1,0 +1,98 @@
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::architecture::{Architecture, Initial};
+use crate::random::{Draws, Stream};
+
+/// Name and shape of one parameter; a network's parameters are concatenated in the order of its layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterLayout {
+    pub name: String,
+    pub shape: Vec<usize>,
+}
+
+impl ParameterLayout {
+    /// Number of values.
+    pub fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// The parameters of a network: one flat vector, and a view of it for each parameter.
+#[derive(Clone)]
+pub struct Parameters {
+    layout: Vec<ParameterLayout>,
+    /// All parameters, not tracked.
+    flat: Tensor<1>,
+    /// Each parameter, flat; a leaf of the autodiff graph where `tracked`.
+    views: Vec<Tensor<1>>,
+    tracked: bool,
+}
+
+impl Parameters {
+    /// Initial values, drawn on the host as a function of (seed, index of the parameter) alone. They are tracked if
+    /// `device` is an autodiff device.
+    pub fn initial(architecture: Architecture, seed: u64, device: &Device) -> Self {
+        let mut values = Vec::with_capacity(architecture.parameter_count());
+        for (index, (parameter, initial)) in architecture.layout.iter().zip(&architecture.initial).enumerate() {
+            let mut draws = Draws::new(seed, Stream::Weights, index as u64);
+            values.extend((0..parameter.size()).map(|_| match *initial {
+                Initial::Zeros => 0.0,
+                Initial::Ones => 1.0,
+                Initial::Uniform { bound } => (bound * (2.0 * draws.uniform() - 1.0)) as f32,
+            }));
+        }
+        let count = values.len();
+        let flat = Tensor::from_data(TensorData::new(values, [count]), &device.clone().without_autodiff());
+        let tracked = device.is_autodiff();
+        let views = views(&architecture.layout, &flat, tracked);
+        Self { layout: architecture.layout, flat, views, tracked }
+    }
+
+    pub fn layout(&self) -> &[ParameterLayout] {
+        &self.layout
+    }
+
+    /// Each parameter, flat, in layout order.
+    pub fn views(&self) -> &[Tensor<1>] {
+        &self.views
+    }
+
+    /// All parameters, not tracked.
+    pub fn flat(&self) -> Tensor<1> {
+        self.flat.clone()
+    }
+
+    /// Replaces all parameters.
+    pub fn set_flat(&mut self, weights: Tensor<1>) {
+        assert_eq!(weights.dims(), self.flat.dims(), "as many weights as the network has parameters");
+        self.flat = weights.inner();
+        self.views = views(&self.layout, &self.flat, self.tracked);
+    }
+
+    /// The same parameters, not tracked.
+    pub fn untracked(&self) -> Self {
+        let views = views(&self.layout, &self.flat, false);
+        Self { layout: self.layout.clone(), flat: self.flat.clone(), views, tracked: false }
+    }
+
+    /// The gradient of `loss` with respect to all parameters, in layout order, not tracked. Zero where the loss does
+    /// not depend on a parameter.
+    pub fn gradients(&self, loss: &Tensor<1>) -> Tensor<1> {
+        assert!(self.tracked, "gradients need a network built on an autodiff device");
+        let mut gradients = loss.backward();
+        let parts = self.views.iter().map(|view| {
+            view.grad_remove(&mut gradients).unwrap_or_else(|| Tensor::zeros(view.dims(), &self.flat.device()))
+        });
+        Tensor::cat(parts.collect(), 0)
+    }
+}
+
+fn views(layout: &[ParameterLayout], flat: &Tensor<1>, tracked: bool) -> Vec<Tensor<1>> {
+    let mut start = 0;
+    let view = |parameter: &ParameterLayout| {
+        let view = flat.clone().narrow(0, start, parameter.size());
+        start += parameter.size();
+        if tracked { view.autodiff().require_grad() } else { view }
+    };
+    layout.iter().map(view).collect()
+}
