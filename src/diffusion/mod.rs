@@ -1,1 +1,17 @@
-//! (being written)
+//! The diffusion process on the host: how images are noised, which timesteps are trained on, how images are generated.
+//!
+//! A timestep `t` is an index 0..T, t = 0 the least noisy (DDPM's t minus one). Images and noise are flat host slices
+//! of f32, one image after the other, pixels in [-1, 1]; tables and sums are f64. Nothing here knows a network, a
+//! device or a clock: [`generate`] is given the network as a closure.
+
+mod loss_weighting;
+mod noise_schedule;
+mod ode_sampler;
+mod parameterization;
+mod timestep_sampler;
+
+pub use loss_weighting::loss_weight;
+pub use noise_schedule::ForwardProcess;
+pub use ode_sampler::{generate, generation_timesteps};
+pub use parameterization::training_target;
+pub use timestep_sampler::{TimestepSampler, TrainingTimestep, timestep_sampler};

@@ -1,1 +1,32 @@
-//! (being written)
+//! The update of the weights: Adam with a beta1 that changes over time, learning rates, clipping, averaged weights.
+//!
+//! Everything works on ONE flat tensor of all parameters, without autodiff. Schedules are functions of the step, which
+//! counts from 0: step i is the (i+1)-th update and has tau = i / `train.steps`, so the first update has tau = 0 and the
+//! last tau = 1 - 1 / `train.steps`. tau = 1 itself, where Demon's beta1 is 0, is never used.
+
+mod adam;
+mod clip;
+mod ema;
+mod host_memory;
+mod lr_schedule;
+mod moments;
+mod momentum;
+
+pub use adam::{Adam, AdamState};
+pub use clip::clip;
+pub use ema::Ema;
+pub use lr_schedule::learning_rate;
+pub use momentum::beta1;
+
+use crate::spec::{AdamOptimizer, Optimizer, RunSpec};
+
+/// tau, the share of the planned steps done before `step`; it stays 1 after the planned end.
+fn planned_share(spec: &RunSpec, step: u64) -> f64 {
+    (step as f64 / spec.train.steps.max(1) as f64).min(1.0)
+}
+
+fn adam_settings(optimizer: &Optimizer) -> &AdamOptimizer {
+    match optimizer {
+        Optimizer::Adam(adam) => adam,
+    }
+}

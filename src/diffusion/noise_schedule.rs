@@ -1,0 +1,154 @@
+//! The forward process q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I) (Ho et al. 2020, arXiv 2006.11239, equation 4).
+
+use std::f64::consts::FRAC_PI_2;
+
+use crate::spec::{CosineNoise, LinearNoise, NoiseSchedule};
+
+/// The forward process as a table of abar_t, the product of 1 - beta_s over s = 0..=t.
+#[derive(Clone, Debug)]
+pub struct ForwardProcess {
+    alpha_bar: Vec<f64>,
+}
+
+impl ForwardProcess {
+    /// # Panics
+    /// If the schedule has no timesteps or a beta outside (0, 1), which the plan's check refuses beforehand.
+    pub fn new(noise_schedule: &NoiseSchedule) -> Self {
+        let betas = match noise_schedule {
+            NoiseSchedule::Linear(linear) => linear_betas(linear),
+            NoiseSchedule::Cosine(cosine) => cosine_betas(cosine),
+        };
+        assert!(!betas.is_empty(), "a noise schedule has at least one timestep");
+        let mut product = 1.0;
+        let alpha_bar = betas.iter().enumerate().map(|(t, beta)| {
+            assert!(*beta > 0.0 && *beta < 1.0, "beta at timestep {t} is {beta}, outside (0, 1)");
+            product *= 1.0 - beta;
+            product
+        });
+        Self { alpha_bar: alpha_bar.collect() }
+    }
+
+    /// T, the number of timesteps.
+    pub fn timesteps(&self) -> usize {
+        self.alpha_bar.len()
+    }
+
+    /// abar_t, in (0, 1) and falling with t.
+    pub fn alpha_bar(&self, t: u32) -> f64 {
+        self.alpha_bar[t as usize]
+    }
+
+    /// The signal-to-noise ratio abar_t / (1 - abar_t).
+    pub fn snr(&self, t: u32) -> f64 {
+        self.alpha_bar(t) / (1.0 - self.alpha_bar(t))
+    }
+
+    /// The noise level sqrt((1 - abar_t) / abar_t) = snr^-1/2 of x_t / sqrt(abar_t): sigma of Karras et al. 2022
+    /// (arXiv 2206.00364).
+    pub fn sigma(&self, t: u32) -> f64 {
+        self.snr(t).sqrt().recip()
+    }
+
+    /// sqrt(abar_t), the factor of the image in x_t.
+    pub fn signal_scale(&self, t: u32) -> f64 {
+        self.alpha_bar(t).sqrt()
+    }
+
+    /// sqrt(1 - abar_t), the factor of the noise in x_t.
+    pub fn noise_scale(&self, t: u32) -> f64 {
+        (1.0 - self.alpha_bar(t)).sqrt()
+    }
+
+    /// x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon, each image at its own timestep.
+    ///
+    /// `images` and `noise` hold `timesteps.len()` images of one size.
+    pub fn add_noise(&self, images: &[f32], noise: &[f32], timesteps: &[u32]) -> Vec<f32> {
+        assert_eq!(images.len(), noise.len(), "as many noise values as pixels");
+        if timesteps.is_empty() {
+            assert!(images.is_empty(), "every image needs a timestep");
+            return Vec::new();
+        }
+        let pixels_per_image = images.len() / timesteps.len();
+        assert_eq!(pixels_per_image * timesteps.len(), images.len(), "as many images as timesteps");
+        let mut noisy = Vec::with_capacity(images.len());
+        for (index, &t) in timesteps.iter().enumerate() {
+            let image = index * pixels_per_image..(index + 1) * pixels_per_image;
+            let (signal_scale, noise_scale) = (self.signal_scale(t) as f32, self.noise_scale(t) as f32);
+            let pixels = images[image.clone()].iter().zip(&noise[image]);
+            noisy.extend(pixels.map(|(pixel, epsilon)| signal_scale * pixel + noise_scale * epsilon));
+        }
+        noisy
+    }
+}
+
+/// Ho et al. 2020, section 4: betas on a line from `beta_start` to `beta_end`, both included.
+fn linear_betas(linear: &LinearNoise) -> Vec<f64> {
+    let intervals = linear.timesteps.saturating_sub(1).max(1) as f64;
+    let slope = (linear.beta_end - linear.beta_start) / intervals;
+    (0..linear.timesteps).map(|t| linear.beta_start + slope * t as f64).collect()
+}
+
+/// Nichol and Dhariwal 2021 (arXiv 2102.09672), equation 17: beta_t = 1 - abar(t+1) / abar(t), at most `beta_max`, with
+/// abar(t) proportional to cos^2(pi/2 (t/T + s) / (1 + s)).
+fn cosine_betas(cosine: &CosineNoise) -> Vec<f64> {
+    let alpha_bar = |t: usize| {
+        let angle = (t as f64 / cosine.timesteps as f64 + cosine.offset) / (1.0 + cosine.offset) * FRAC_PI_2;
+        angle.cos().powi(2)
+    };
+    (0..cosine.timesteps).map(|t| (1.0 - alpha_bar(t + 1) / alpha_bar(t)).min(cosine.beta_max)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_only_grows_and_its_measures_agree() {
+        for noise_schedule in
+            [NoiseSchedule::Linear(LinearNoise::default()), NoiseSchedule::Cosine(CosineNoise::default())]
+        {
+            let process = ForwardProcess::new(&noise_schedule);
+            assert_eq!(process.timesteps(), 1000);
+            for t in 1..1000 {
+                assert!(process.alpha_bar(t) < process.alpha_bar(t - 1) && process.alpha_bar(t) > 0.0);
+                assert!((process.sigma(t).powi(-2) / process.snr(t) - 1.0).abs() < 1e-12);
+                assert!((process.signal_scale(t).powi(2) + process.noise_scale(t).powi(2) - 1.0).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn one_timestep_is_the_first_of_the_line() {
+        let linear = LinearNoise { timesteps: 1, ..LinearNoise::default() };
+        assert_eq!(ForwardProcess::new(&NoiseSchedule::Linear(linear)).alpha_bar(0), 1.0 - 1e-4);
+    }
+
+    #[test]
+    fn each_image_is_noised_at_its_own_timestep() {
+        let process = ForwardProcess::new(&NoiseSchedule::default());
+        let noisy = process.add_noise(&[1.0, -1.0, 0.5, 0.0], &[0.25, 0.0, 2.0, 1.0], &[999, 0]);
+        let expected = |image: f64, noise: f64, t: u32| {
+            (process.alpha_bar(t).sqrt() * image + (1.0 - process.alpha_bar(t)).sqrt() * noise) as f32
+        };
+        for (value, expected) in noisy.iter().zip([
+            expected(1.0, 0.25, 999),
+            expected(-1.0, 0.0, 999),
+            expected(0.5, 2.0, 0),
+            expected(0.0, 1.0, 0),
+        ]) {
+            assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside (0, 1)")]
+    fn a_beta_of_nan_is_refused() {
+        ForwardProcess::new(&NoiseSchedule::Linear(LinearNoise { beta_end: f64::NAN, ..LinearNoise::default() }));
+    }
+
+    #[test]
+    #[should_panic(expected = "as many images as timesteps")]
+    fn images_without_a_timestep_are_refused() {
+        ForwardProcess::new(&NoiseSchedule::default()).add_noise(&[0.0; 3], &[0.0; 3], &[1, 2]);
+    }
+}

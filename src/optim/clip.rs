@@ -1,0 +1,115 @@
+//! Clipping by the global norm (Pascanu, Mikolov and Bengio 2013, arXiv 1211.5063, algorithm 1).
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::host_memory::{is_host, update_in_place};
+
+/// The gradient scaled down to an L2 norm of at most `clip_norm`, and its norm before that. A `clip_norm` of 0 turns
+/// clipping off.
+///
+/// A gradient with NaN or infinity in it comes back unchanged, with a norm that is not finite: the caller's sign that
+/// training has diverged.
+pub fn clip(gradient: Tensor<1>, clip_norm: f64) -> (Tensor<1>, f64) {
+    if !is_host(&gradient.device()) {
+        return clip_on_device(gradient, clip_norm);
+    }
+    let mut norm = 0.0;
+    let gradient = update_in_place(gradient, |gradient| {
+        norm = host_norm(gradient);
+        if let Some(scale) = scale(norm, clip_norm) {
+            gradient.iter_mut().for_each(|value| *value *= scale);
+        }
+    });
+    (gradient, norm)
+}
+
+fn clip_on_device(gradient: Tensor<1>, clip_norm: f64) -> (Tensor<1>, f64) {
+    let norm = device_norm(gradient.clone());
+    match scale(norm, clip_norm) {
+        Some(scale) => (gradient.mul_scalar(scale), norm),
+        None => (gradient, norm),
+    }
+}
+
+/// What to multiply with, if at all.
+fn scale(norm: f64, clip_norm: f64) -> Option<f32> {
+    (clip_norm > 0.0 && norm.is_finite() && norm > clip_norm).then(|| (clip_norm / norm) as f32)
+}
+
+/// In f64, which no f32 overflows, and by pieces of a fixed size, so that the sum does not depend on the number of threads
+/// (burn's own sum over more than 4 million values adds in the order in which threads finish).
+fn host_norm(gradient: &[f32]) -> f64 {
+    const PIECE: usize = 1 << 16;
+    let squares = |piece: &[f32]| piece.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
+    let pieces: Vec<f64> = gradient.par_chunks(PIECE).map(squares).collect();
+    pieces.iter().sum::<f64>().sqrt()
+}
+
+/// In f32, which not every device has more than; relative to the largest value if a square overflows.
+fn device_norm(gradient: Tensor<1>) -> f64 {
+    let norm = |gradient: Tensor<1>| f64::from(gradient.square().sum().into_scalar::<f32>()).sqrt();
+    let plain = norm(gradient.clone());
+    if plain.is_finite() {
+        return plain;
+    }
+    let largest = gradient.clone().abs().max().into_scalar::<f32>();
+    if largest.is_finite() { f64::from(largest) * norm(gradient.div_scalar(largest)) } else { plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    type Clip = fn(Tensor<1>, f64) -> (Tensor<1>, f64);
+    const WAYS: [Clip; 2] = [clip, clip_on_device];
+
+    fn clipped(way: Clip, gradient: Vec<f32>, clip_norm: f64) -> (Vec<f32>, f64) {
+        let shape = [gradient.len()];
+        let (gradient, norm) = way(Tensor::from_data(TensorData::new(gradient, shape), &Device::flex()), clip_norm);
+        (gradient.into_data().try_into_vec().unwrap(), norm)
+    }
+
+    #[test]
+    fn a_gradient_longer_than_the_norm_is_scaled_down_and_a_shorter_one_is_not() {
+        for way in WAYS {
+            let (gradient, norm) = clipped(way, vec![3.0, 0.0, -4.0], 1.0);
+            assert!((norm - 5.0).abs() < 1e-6 && (gradient[0] - 0.6).abs() < 1e-6 && (gradient[2] + 0.8).abs() < 1e-6);
+            assert_eq!(clipped(way, vec![3.0, 0.0, -4.0], 5.0), (vec![3.0, 0.0, -4.0], 5.0));
+            assert_eq!(clipped(way, vec![3.0, 0.0, -4.0], 0.0), (vec![3.0, 0.0, -4.0], 5.0));
+            assert_eq!(clipped(way, vec![0.0; 4], 1.0), (vec![0.0; 4], 0.0));
+        }
+    }
+
+    #[test]
+    fn squares_beyond_f32_are_still_clipped() {
+        for way in WAYS {
+            let (gradient, norm) = clipped(way, vec![3e30, -4e30], 1.0);
+            assert!((norm / 5e30 - 1.0).abs() < 1e-6, "{norm}");
+            assert!((gradient[0] - 0.6).abs() < 1e-6 && (gradient[1] + 0.8).abs() < 1e-6, "{gradient:?}");
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_not_finite_is_reported_and_left_alone() {
+        for way in WAYS {
+            for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let (gradient, norm) = clipped(way, vec![2.0, wrong], 1.0);
+                assert!(!norm.is_finite() && gradient[0] == 2.0 && gradient[1].to_bits() == wrong.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn the_norm_does_not_depend_on_the_number_of_threads() {
+        let gradient: Vec<f32> =
+            (0..5_000_000u32).map(|index| (index.wrapping_mul(2_654_435_761) as f32).sin()).collect();
+        let norm = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| host_norm(&gradient)).to_bits()
+        };
+        assert_eq!(norm(1), norm(4));
+    }
+}

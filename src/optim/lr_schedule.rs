@@ -1,0 +1,88 @@
+//! The learning rate over time.
+
+use std::f64::consts::PI;
+
+use super::{adam_settings, beta1, planned_share};
+use crate::spec::{LrSchedule, RunSpec};
+
+/// The learning rate of the update at `step`, with tau = step / planned steps and lr0 = `optimizer.learning_rate`.
+///
+/// `momentum_compensated` is MDLRC's lr0 (1 - b0) / (1 - beta1) (Xu, Mi, Wang and Chen 2024, arXiv 2404.07946): it undoes
+/// what a smaller beta1 does to the size of the momentum term. With `demon` it equals lr0 (1 - b0 tau), a plain linear
+/// decay, for which a fair study carries a control of constant beta1.
+///
+/// Warm-up multiplies the schedule by (step + 1) / warm-up steps up to 1, so that the first update is not lost.
+pub fn learning_rate(spec: &RunSpec, step: u64) -> f64 {
+    let adam = adam_settings(&spec.optimizer);
+    let tau = planned_share(spec, step);
+    let share = match &spec.lr_schedule {
+        LrSchedule::Constant(_) => 1.0,
+        LrSchedule::Linear(linear) => 1.0 + (linear.end - 1.0) * tau,
+        LrSchedule::Cosine(cosine) => cosine.end + (1.0 - cosine.end) * (1.0 + (PI * tau).cos()) / 2.0,
+        LrSchedule::MomentumCompensated(_) => (1.0 - adam.beta1) / (1.0 - beta1(spec, step)),
+    };
+    adam.learning_rate * share * warmup(spec, step)
+}
+
+fn warmup(spec: &RunSpec, step: u64) -> f64 {
+    let warmup_steps = spec.train.warmup_steps;
+    if step < warmup_steps { (step + 1) as f64 / warmup_steps as f64 } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::*;
+
+    fn with(lr_schedule: LrSchedule) -> RunSpec {
+        RunSpec { lr_schedule, ..RunSpec::default() }
+    }
+
+    #[test]
+    fn every_schedule_starts_at_the_initial_rate_and_ends_where_it_says() {
+        let last_tau = 1999.0 / 2000.0;
+        let cosine_last = 0.2 + 0.8 * (1.0 + (PI * last_tau).cos()) / 2.0;
+        for (lr_schedule, half_way, last) in [
+            (LrSchedule::Constant(ConstantLr {}), 1.0, 1.0),
+            (LrSchedule::Linear(LinearLr { end: 0.1 }), 0.55, 0.1 + 0.9 / 2000.0),
+            (LrSchedule::Linear(LinearLr::default()), 0.5, 1.0 / 2000.0),
+            (LrSchedule::Cosine(CosineLr { end: 0.2 }), 0.6, cosine_last),
+            (LrSchedule::MomentumCompensated(MomentumCompensatedLr {}), 1.0, 1.0),
+        ] {
+            let spec = with(lr_schedule);
+            for (step, share) in [(0, 1.0), (1000, half_way), (1999, last)] {
+                let learning_rate = learning_rate(&spec, step);
+                assert!(
+                    (learning_rate - 1e-3 * share).abs() < 1e-15,
+                    "{:?} at {step}: {learning_rate}",
+                    spec.lr_schedule
+                );
+            }
+        }
+    }
+
+    /// The control `same-lr` (linear, end 0.1) follows exactly the path of MDLRC with Demon and b0 = 0.9.
+    #[test]
+    fn mdlrc_with_demon_is_a_linear_decay_of_the_learning_rate() {
+        let mdlrc = RunSpec {
+            momentum: MomentumSchedule::Demon(DemonMomentum {}),
+            ..with(LrSchedule::MomentumCompensated(MomentumCompensatedLr {}))
+        };
+        let same_lr = with(LrSchedule::Linear(LinearLr { end: 0.1 }));
+        for step in 0..=2000 {
+            let (mdlrc, same_lr) = (learning_rate(&mdlrc, step), learning_rate(&same_lr, step));
+            let formula = 1e-3 * (1.0 - 0.9 * step as f64 / 2000.0);
+            assert!((mdlrc / formula - 1.0).abs() < 1e-12, "step {step}: {mdlrc} is not {formula}");
+            assert!((mdlrc / same_lr - 1.0).abs() < 1e-12, "step {step}: {mdlrc} is not {same_lr}");
+        }
+    }
+
+    #[test]
+    fn warmup_multiplies_the_schedule_and_loses_no_update() {
+        let mut spec = with(LrSchedule::Linear(LinearLr { end: 0.0 }));
+        spec.train = Train { steps: 100, warmup_steps: 10, ..Train::default() };
+        for (step, expected) in [(0, 1e-4), (4, 0.96 * 5e-4), (9, 0.91 * 1e-3), (10, 0.9 * 1e-3)] {
+            assert!((learning_rate(&spec, step) - expected).abs() < 1e-15, "step {step}");
+        }
+    }
+}
