@@ -1,7 +1,11 @@
 //! Evaluation against outside references.
 
 use serde_json::Value;
-use speedlab::evaluate::{Gaussian, GaussianFit, frechet_distance};
+use speedlab::data::{Dataset, load};
+use speedlab::evaluate::{DIGITS_CNN_WEIGHTS, Gaussian, GaussianFit, digits_cnn, frechet_distance};
+use speedlab::model::from_safetensors;
+use speedlab::spec::Data;
+use speedlab::train::classifier::accuracy;
 
 /// The features that scripts/golden/frechet.py compares; a multiple of 2^-16 from murmur3's finaliser.
 fn uniform(stream: u32, row: u32, column: u32) -> f64 {
@@ -49,4 +53,17 @@ fn frechet_distances_are_those_of_scipy_and_numpy() {
             assert!(relative_error < 1e-6, "{}: {distance}, expected {expected}", case["name"]);
         }
     }
+}
+
+#[test]
+fn the_shipped_classifier_is_as_accurate_as_its_file_says() {
+    let Dataset { train, test, sha256 } = load(&Data::default()).unwrap();
+    let cnn = digits_cnn(DIGITS_CNN_WEIGHTS).unwrap();
+    let (_, metadata) = from_safetensors(cnn.layout(), DIGITS_CNN_WEIGHTS).unwrap();
+    let (test_accuracy, train_accuracy) = (accuracy(&cnn, &test), accuracy(&cnn, &train));
+    assert!(test_accuracy > 0.97, "{test_accuracy}");
+    assert_eq!(metadata["test_accuracy"], format!("{test_accuracy:.4}"));
+    assert_eq!(metadata["train_accuracy"], format!("{train_accuracy:.4}"));
+    assert_eq!(metadata["data_sha256"], sha256);
+    assert!(DIGITS_CNN_WEIGHTS.len() < 500_000);
 }
