@@ -3,14 +3,14 @@
 //! What surrounds a run (where events go, how quality is measured, who asks to stop) is behind [`Host`].
 
 mod checkpoint;
-mod classifier;
+pub mod classifier;
 mod stopwatch;
 mod trainer;
 
 use burn::tensor::Device;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
-pub use classifier::*;
+pub use classifier::{TrainedClassifier, train_digits_cnn};
 pub use stopwatch::Stopwatch;
 pub use trainer::{Diverged, Trainer};
 

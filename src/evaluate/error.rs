@@ -1,0 +1,24 @@
+use super::FrechetError;
+use crate::model::WeightsFileError;
+
+/// Why an evaluation has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// Asked to stop; evaluating again starts from the beginning and gives the same numbers.
+    #[error("evaluation stopped")]
+    Stopped,
+    /// What the network gives is no longer finite: the run has diverged.
+    #[error("the averaged network's output is {value} at t = {t} while {doing}")]
+    NotFinite { value: f32, t: u32, doing: &'static str },
+    #[error("`{key}` is {value}, but {rule}")]
+    Setting { key: &'static str, value: usize, rule: String },
+    #[error("features `digits-cnn` need grey 8x8 images, not {channels} x {side} x {side}")]
+    ImageShape { channels: usize, side: usize },
+    /// The weights of the feature network are not what the program shipped with.
+    #[error("features `digits-cnn`: {0}")]
+    FeatureWeights(#[from] WeightsFileError),
+    #[error("{of}: {error}")]
+    Frechet { of: &'static str, error: FrechetError },
+    #[error("cannot encode the grid of samples: {0}")]
+    Grid(#[from] image::ImageError),
+}

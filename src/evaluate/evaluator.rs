@@ -1,0 +1,312 @@
+use burn::tensor::{Tensor, TensorData};
+
+use super::features::FeatureNetwork;
+use super::predict::Predict;
+use super::validation::Validation;
+use super::{EvaluateError, Gaussian, frechet_distance, grid_png};
+use crate::data::Dataset;
+use crate::diffusion::{ForwardProcess, generate};
+use crate::event::Measure;
+use crate::model::Network;
+use crate::random::{Draws, Stream};
+use crate::spec::{FidProtocol, OdeSampler, Reference, RunSpec};
+
+/// Images per forward pass. It changes the speed, not the result.
+const BATCH_IMAGES: usize = 256;
+
+/// Generation starts from one noise per image in every run, whatever its seed.
+const NOISE_SEED: u64 = 0;
+
+/// Measures networks by one protocol; what does not depend on the network is computed once.
+pub struct Evaluator {
+    process: ForwardProcess,
+    ode: OdeSampler,
+    /// (channels, side) of an image.
+    image_shape: (usize, usize),
+    /// Generated images in a Fréchet distance.
+    samples: usize,
+    grid_images: usize,
+    features: FeatureNetwork,
+    reference: Gaussian,
+    validation: Validation,
+    protocol: String,
+    batch_images: usize,
+}
+
+/// What one evaluation found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// `fid`, `validation_loss` and `validation_loss/<bin>` for each bin of t.
+    pub measures: Vec<Measure>,
+    /// The first generated images, the same noise in every run.
+    pub grid_png: Vec<u8>,
+}
+
+impl Evaluator {
+    pub fn new(spec: &RunSpec, dataset: &Dataset) -> Result<Self, EvaluateError> {
+        let fid = &spec.evaluate.fid;
+        let process = ForwardProcess::new(&spec.noise_schedule);
+        at_least(2, "evaluate.fid.samples", fid.samples)?;
+        at_least(1, "evaluate.grid_images", spec.evaluate.grid_images)?;
+        if !(1..=process.timesteps()).contains(&fid.ode.nfe()) {
+            let rule = format!("the noise schedule has {} timesteps", process.timesteps());
+            return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.nfe(), rule });
+        }
+        let images = match fid.reference {
+            Reference::Train => &dataset.train,
+            Reference::Test => &dataset.test,
+        };
+        let image_shape = (images.channels, images.side);
+        let features = FeatureNetwork::load(fid.features, image_shape)?;
+        Ok(Self {
+            ode: fid.ode.clone(),
+            image_shape,
+            samples: fid.samples,
+            grid_images: spec.evaluate.grid_images,
+            reference: features.reference(images)?,
+            features,
+            validation: Validation::new(spec, &dataset.test, &process)?,
+            protocol: FidProtocol::of(spec, images.len()).to_string(),
+            process,
+            batch_images: BATCH_IMAGES,
+        })
+    }
+
+    /// Measures `network`, whose weights are the averaged ones.
+    ///
+    /// `progress` is told the share done after each forward pass; when it answers `false` the evaluation ends with
+    /// [`EvaluateError::Stopped`].
+    pub fn evaluate(
+        &self,
+        network: &Network,
+        progress: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Evaluation, EvaluateError> {
+        let network = network.untracked();
+        let device = network.weights().device();
+        let (channels, side) = self.image_shape;
+        self.evaluate_with(
+            &mut |noisy, timesteps| {
+                let count = timesteps.len();
+                let noisy = TensorData::new(noisy.to_vec(), [count, channels, side, side]);
+                let timesteps = TensorData::new(timesteps.iter().map(|&t| t as f32).collect(), [count]);
+                let (noisy, timesteps) = (Tensor::from_data(noisy, &device), Tensor::from_data(timesteps, &device));
+                let predicted = network.forward(noisy, timesteps, None).into_data();
+                Ok(predicted.try_into_vec().expect("networks compute in f32"))
+            },
+            progress,
+        )
+    }
+
+    fn evaluate_with(
+        &self,
+        network: Predict<'_>,
+        progress: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Evaluation, EvaluateError> {
+        let generated = self.samples.max(self.grid_images);
+        let predictions = (generated * self.ode.nfe() + self.validation.predictions()) as f64;
+        let mut predicted_images = 0;
+        let mut predict = |doing, noisy: &[f32], timesteps: &[u32]| {
+            let predicted = network(noisy, timesteps)?;
+            if let Some(index) = predicted.iter().position(|value| !value.is_finite()) {
+                let t = timesteps[index / (predicted.len() / timesteps.len())];
+                return Err(EvaluateError::NotFinite { value: predicted[index], t, doing });
+            }
+            predicted_images += timesteps.len();
+            if progress(predicted_images as f64 / predictions) { Ok(predicted) } else { Err(EvaluateError::Stopped) }
+        };
+
+        let image_values = self.image_shape.0 * self.image_shape.1.pow(2);
+        let mut samples = Vec::with_capacity(generated * image_values);
+        for first in (0..generated).step_by(self.batch_images) {
+            let count = self.batch_images.min(generated - first);
+            let noise = evaluation_noise(first, count, image_values);
+            let mut predict_at =
+                |noisy: &[f32], t| predict("generating images", noisy, &vec![t; noisy.len() / image_values]);
+            samples.extend(generate(&self.ode, &self.process, noise, &mut predict_at)?);
+        }
+        let gaussian = self.features.gaussian("the generated images", &samples[..self.samples * image_values])?;
+        let fid = frechet_distance(&gaussian, &self.reference)
+            .map_err(|error| EvaluateError::Frechet { of: "the generated images", error })?;
+        let mut measures = vec![Measure { metric: "fid".into(), protocol: self.protocol.clone(), value: fid }];
+        let mut predict_noise =
+            |noisy: &[f32], timesteps: &[u32]| predict("measuring the validation loss", noisy, timesteps);
+        measures.extend(self.validation.measure(self.batch_images, &mut predict_noise)?);
+
+        let (channels, side) = self.image_shape;
+        let grid_png = grid_png(&samples[..self.grid_images * image_values], channels, side)?;
+        Ok(Evaluation { measures, grid_png })
+    }
+}
+
+/// `[count, image_values]` of standard normals, image by image, from the image at `first`.
+fn evaluation_noise(first: usize, count: usize, image_values: usize) -> Vec<f32> {
+    let mut noise = vec![0.0; count * image_values];
+    for (index, image) in noise.chunks_exact_mut(image_values).enumerate() {
+        Draws::new(NOISE_SEED, Stream::EvaluationNoise, (first + index) as u64).fill_normal(image);
+    }
+    noise
+}
+
+fn at_least(least: usize, key: &'static str, value: usize) -> Result<(), EvaluateError> {
+    if value < least {
+        return Err(EvaluateError::Setting { key, value, rule: format!("the least is {least}") });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::model::build;
+    use crate::spec::{Data, Ddim, Model, UnetModel};
+
+    fn spec() -> RunSpec {
+        let mut spec = RunSpec::default();
+        spec.evaluate.fid.samples = 300;
+        spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 5 });
+        spec
+    }
+
+    fn evaluator(spec: &RunSpec) -> Evaluator {
+        Evaluator::new(spec, &crate::data::load(&Data::default()).unwrap()).unwrap()
+    }
+
+    /// A network that says `share` of what it sees is noise.
+    fn network(share: f32) -> impl FnMut(&[f32], &[u32]) -> Result<Vec<f32>, EvaluateError> {
+        move |noisy, _| Ok(noisy.iter().map(|value| share * value).collect())
+    }
+
+    fn value(evaluation: &Evaluation, metric: &str) -> f64 {
+        evaluation.measures.iter().find(|measure| measure.metric == metric).unwrap().value
+    }
+
+    #[test]
+    fn an_evaluation_measures_distance_and_losses_by_their_protocol() {
+        let evaluation = evaluator(&spec()).evaluate_with(&mut network(1.0), &mut |_| true).unwrap();
+        let metrics: Vec<&str> = evaluation.measures.iter().map(|measure| measure.metric.as_str()).collect();
+        let bins: Vec<String> = (0..10).map(|bin| format!("validation_loss/{bin}")).collect();
+        assert_eq!(metrics[..2], ["fid", "validation_loss"]);
+        assert_eq!(metrics[2..], bins);
+        let protocol = "digits-cnn n=300 ref=train:1442 resize=none ddim nfe=5 ema=0.999";
+        assert_eq!(evaluation.measures[0].protocol, protocol);
+        assert_eq!(evaluation.measures[1].protocol, "mse ref=test n=64 bins=10 ema=0.999");
+
+        // x_t is all noise at the end of the schedule and all image at its beginning: saying "all of it is noise" is
+        // right there and wrong here, where the error is the mean square of image minus noise, above 1.
+        assert!(value(&evaluation, "validation_loss/9") < 0.05);
+        assert!(value(&evaluation, "validation_loss/0") > 1.0);
+        let mean = bins.iter().map(|bin| value(&evaluation, bin)).sum::<f64>() / 10.0;
+        assert!((value(&evaluation, "validation_loss") - mean).abs() < 1e-12);
+        assert!(value(&evaluation, "fid") > 1.0);
+        // 64 images in 8 rows of 8.
+        let grid = image::load_from_memory(&evaluation.grid_png).unwrap();
+        assert_eq!((grid.width(), grid.height()), (530, 530));
+    }
+
+    #[test]
+    fn saying_there_is_no_noise_costs_the_variance_of_noise() {
+        let evaluation = evaluator(&spec()).evaluate_with(&mut network(0.0), &mut |_| true).unwrap();
+        // The mean of 64 x 10 x 64 squared standard normals: 1 within five standard errors.
+        let loss = value(&evaluation, "validation_loss");
+        assert!((loss - 1.0).abs() < 5.0 * (2.0f64 / 40_960.0).sqrt(), "{loss}");
+    }
+
+    #[test]
+    fn neither_batch_size_nor_seed_changes_the_result() {
+        let spec = spec();
+        let mut evaluator = evaluator(&spec);
+        let expected = evaluator.evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
+        evaluator.batch_images = 37;
+        assert_eq!(evaluator.evaluate_with(&mut network(0.9), &mut |_| true).unwrap(), expected);
+        let other_seed = super::tests::evaluator(&RunSpec { seed: 7, ..spec });
+        assert_eq!(other_seed.evaluate_with(&mut network(0.9), &mut |_| true).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_real_network_gives_the_same_measures_in_batches_of_any_size_tracked_or_not() {
+        let mut spec = spec();
+        spec.model = Model::Unet(UnetModel { channels: 8, ..UnetModel::default() });
+        spec.evaluate.fid.samples = 70;
+        let mut evaluator = evaluator(&spec);
+        let build = |device: &Device| build(&spec.model, (1, 8), 3, device);
+        let expected = evaluator.evaluate(&build(&Device::flex()), &mut |_| true).unwrap();
+        let tracked = evaluator.evaluate(&build(&Device::flex().autodiff()), &mut |_| true).unwrap();
+        assert_eq!(tracked, expected);
+        evaluator.batch_images = 13;
+        let in_small_batches = evaluator.evaluate(&build(&Device::flex()), &mut |_| true).unwrap();
+        for (found, expected) in in_small_batches.measures.iter().zip(&expected.measures) {
+            assert_eq!((&found.metric, &found.protocol), (&expected.metric, &expected.protocol));
+            assert!((found.value / expected.value - 1.0).abs() < 1e-6, "{found:?}, {expected:?}");
+        }
+    }
+
+    #[test]
+    fn the_grid_may_be_larger_than_the_distance_needs_and_changes_nothing_else() {
+        let mut spec = spec();
+        spec.evaluate.fid.samples = 20;
+        let few = evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
+        spec.evaluate.grid_images = 3;
+        let fewer = evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
+        assert_eq!(few.measures, fewer.measures);
+        assert_eq!(image::load_from_memory(&few.grid_png).unwrap().height(), 8 * 66 + 2);
+        assert_eq!(image::load_from_memory(&fewer.grid_png).unwrap().width(), 3 * 66 + 2);
+    }
+
+    #[test]
+    fn it_stops_when_asked_and_says_how_far_it_is() {
+        let evaluator = evaluator(&spec());
+        let mut shares = vec![];
+        let all = evaluator.evaluate_with(&mut network(0.9), &mut |share| {
+            shares.push(share);
+            true
+        });
+        assert!(all.is_ok() && shares.is_sorted() && shares[0] > 0.0);
+        assert_eq!(shares.last(), Some(&1.0));
+        let mut calls = 0;
+        let stopped = evaluator.evaluate_with(&mut network(0.9), &mut |_| {
+            calls += 1;
+            calls < 3
+        });
+        assert!(matches!(stopped, Err(EvaluateError::Stopped)) && calls == 3);
+    }
+
+    #[test]
+    fn a_network_that_is_no_longer_finite_is_an_error_of_its_own() {
+        for wrong in [f32::NAN, f32::INFINITY] {
+            let mut diverged = |noisy: &[f32], timesteps: &[u32]| {
+                Ok(noisy.iter().map(|value| if timesteps[0] < 500 { wrong } else { *value }).collect())
+            };
+            let error = evaluator(&spec()).evaluate_with(&mut diverged, &mut |_| true).unwrap_err();
+            assert!(matches!(error, EvaluateError::NotFinite { .. }));
+            let message = format!("the averaged network's output is {wrong} at t = 399 while generating images");
+            assert_eq!(error.to_string(), message);
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_be_measured_name_their_key() {
+        let dataset = crate::data::load(&Data::default()).unwrap();
+        let check = |change: &dyn Fn(&mut RunSpec), expected: &str| {
+            let mut spec = spec();
+            change(&mut spec);
+            let error = Evaluator::new(&spec, &dataset).err().expect("cannot be measured");
+            assert_eq!(error.to_string(), expected);
+        };
+        check(&|spec| spec.evaluate.fid.samples = 1, "`evaluate.fid.samples` is 1, but the least is 2");
+        check(&|spec| spec.evaluate.grid_images = 0, "`evaluate.grid_images` is 0, but the least is 1");
+        check(
+            &|spec| spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 1001 }),
+            "`evaluate.fid.ode.steps` is 1001, but the noise schedule has 1000 timesteps",
+        );
+        check(
+            &|spec| spec.evaluate.validation.images = 356,
+            "`evaluate.validation.images` is 356, but there are 1 to 355 held-out images",
+        );
+        check(
+            &|spec| spec.evaluate.validation.bins = 0,
+            "`evaluate.validation.bins` is 0, but 1 to 1000 timesteps can be told apart",
+        );
+    }
+}

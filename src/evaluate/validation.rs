@@ -1,0 +1,87 @@
+use super::EvaluateError;
+use super::predict::Predict;
+use crate::data::Images;
+use crate::diffusion::{ForwardProcess, training_target};
+use crate::event::Measure;
+use crate::random::{Draws, Stream};
+use crate::spec::RunSpec;
+
+/// One noise and one set of timesteps for every run, whatever its seed, so that losses differ by network alone.
+const SEED: u64 = 0;
+
+/// Held-out images, noised once: each at one timestep of every bin of t.
+pub struct Validation {
+    bins: usize,
+    /// One per noised image; bin by bin within each held-out image.
+    timesteps: Vec<u32>,
+    /// `[images * bins, channels, side, side]`.
+    noisy: Vec<f32>,
+    /// What the network should say, of the same shape.
+    target: Vec<f32>,
+    protocol: String,
+}
+
+impl Validation {
+    pub fn new(spec: &RunSpec, test: &Images, process: &ForwardProcess) -> Result<Self, EvaluateError> {
+        let validation = &spec.evaluate.validation;
+        let (images, bins) = (validation.images, validation.bins);
+        if !(1..=test.len()).contains(&images) {
+            let rule = format!("there are 1 to {} held-out images", test.len());
+            return Err(EvaluateError::Setting { key: "evaluate.validation.images", value: images, rule });
+        }
+        if !(1..=process.timesteps()).contains(&bins) {
+            let rule = format!("1 to {} timesteps can be told apart", process.timesteps());
+            return Err(EvaluateError::Setting { key: "evaluate.validation.bins", value: bins, rule });
+        }
+        let image_values = test.image_values();
+        let (mut timesteps, mut clean) = (vec![], vec![]);
+        let mut noise = vec![0.0; images * bins * image_values];
+        for (index, noise) in noise.chunks_exact_mut(bins * image_values).enumerate() {
+            let mut draws = Draws::new(SEED, Stream::Validation, index as u64);
+            for bin in 0..bins {
+                let (start, end) = (bin_start(bin, bins, process), bin_start(bin + 1, bins, process));
+                timesteps.push(start + draws.below(end - start));
+                clean.extend_from_slice(test.image(index));
+            }
+            draws.fill_normal(noise);
+        }
+        let noisy = process.add_noise(&clean, &noise, &timesteps);
+        let target = training_target(spec.parameterization, process, &clean, &noise, &timesteps).into_owned();
+        let protocol = format!("mse ref=test n={images} bins={bins} ema={}", spec.train.ema_decay);
+        Ok(Self { bins, timesteps, noisy, target, protocol })
+    }
+
+    /// How many noised images the network is asked about.
+    pub fn predictions(&self) -> usize {
+        self.timesteps.len()
+    }
+
+    /// The mean squared error per pixel: `validation_loss/<bin>` for each bin of t, and their mean `validation_loss`.
+    pub fn measure(&self, batch_images: usize, predict: Predict<'_>) -> Result<Vec<Measure>, EvaluateError> {
+        let image_values = self.noisy.len() / self.timesteps.len();
+        // f64 sums in a fixed order: the same whatever the batch size.
+        let mut sums = vec![0.0f64; self.bins];
+        let mut index = 0;
+        let batches = self.noisy.chunks(batch_images * image_values).zip(self.timesteps.chunks(batch_images));
+        for (noisy, timesteps) in batches {
+            for predicted in predict(noisy, timesteps)?.chunks_exact(image_values) {
+                let target = &self.target[index * image_values..][..image_values];
+                let errors = predicted.iter().zip(target).map(|(one, other)| f64::from(one - other).powi(2));
+                sums[index % self.bins] += errors.sum::<f64>();
+                index += 1;
+            }
+        }
+        let values_per_bin = (self.noisy.len() / self.bins) as f64;
+        let measure =
+            |metric, sum: f64, values| Measure { metric, protocol: self.protocol.clone(), value: sum / values };
+        let overall = measure("validation_loss".into(), sums.iter().sum(), self.noisy.len() as f64);
+        let by_bin = sums.iter().enumerate();
+        let by_bin = by_bin.map(|(bin, &sum)| measure(format!("validation_loss/{bin}"), sum, values_per_bin));
+        Ok(std::iter::once(overall).chain(by_bin).collect())
+    }
+}
+
+/// The first timestep of a bin; bins cover 0..T and are equally wide, to within one timestep.
+fn bin_start(bin: usize, bins: usize, process: &ForwardProcess) -> u32 {
+    (bin * process.timesteps()).div_ceil(bins) as u32
+}

@@ -1,0 +1,205 @@
+//! Trains the small classifier whose features the Fréchet distance of digits is measured with.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::data::{DataError, Images, batch_indices, batch_pixels, load};
+use crate::model::{DigitsCnn, to_safetensors};
+use crate::optim::{Adam, learning_rate};
+use crate::random::{Draws, Stream};
+use crate::spec::{AdamOptimizer, CosineLr, Data, LrSchedule, Optimizer, RunSpec};
+
+const BATCH_SIZE: usize = 64;
+/// Each training image is moved by up to this many pixels along each axis, so that features mean strokes, not places.
+const SHIFT: i64 = 1;
+/// The value that paper has in an image.
+const PAPER: f32 = -1.0;
+/// Images per forward pass when accuracy is measured.
+const ACCURACY_BATCH: usize = 256;
+
+/// A trained classifier and how good it is.
+pub struct TrainedClassifier {
+    /// The weights, with metadata that says how they came to be.
+    pub safetensors: Vec<u8>,
+    /// Share of the held-out images whose digit it names.
+    pub test_accuracy: f64,
+    /// The same on the images it was trained on.
+    pub train_accuracy: f64,
+}
+
+/// Why there is no classifier.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifierError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("a classifier needs at least 1 training step")]
+    NoSteps,
+    #[error("the classifier's loss is {loss} at step {step}")]
+    Diverged { step: u64, loss: f64 },
+}
+
+/// Trains [`DigitsCnn`] on the training split of the digits: cross entropy, Adam, learning rate falling to zero along
+/// a cosine. The last weights are taken; the held-out images only measure. `progress` is told each step and its loss.
+pub fn train_digits_cnn(
+    seed: u64,
+    steps: u64,
+    progress: &mut dyn FnMut(u64, f64),
+) -> Result<TrainedClassifier, ClassifierError> {
+    if steps == 0 {
+        return Err(ClassifierError::NoSteps);
+    }
+    let dataset = load(&Data::default())?;
+    let spec = schedules(seed, steps);
+    let device = Device::flex().autodiff();
+    let mut cnn = DigitsCnn::new(seed, &device);
+    let weights = cnn.weights();
+    let mut adam = Adam::new(&spec.optimizer, weights.dims()[0], &weights.device());
+    for step in 0..steps {
+        let indices = batch_indices(dataset.train.len(), BATCH_SIZE, seed, step);
+        let pixels = shifted(batch_pixels(&dataset.train, &indices, false, seed, step), &dataset.train, seed, step);
+        let labels: Vec<u8> = indices.iter().map(|&index| dataset.train.labels[index as usize]).collect();
+        let loss = cross_entropy(cnn.logits(images(pixels, &device)), &labels);
+        let loss_value = f64::from(loss.clone().into_scalar::<f32>());
+        if !loss_value.is_finite() {
+            return Err(ClassifierError::Diverged { step, loss: loss_value });
+        }
+        let gradient = cnn.gradients(loss);
+        let Optimizer::Adam(AdamOptimizer { beta1, .. }) = spec.optimizer;
+        cnn.set_weights(adam.step(cnn.weights(), gradient, learning_rate(&spec, step), beta1));
+        progress(step + 1, loss_value);
+    }
+
+    let mut trained = DigitsCnn::new(seed, &Device::flex());
+    trained.set_weights(cnn.weights());
+    let (test_accuracy, train_accuracy) = (accuracy(&trained, &dataset.test), accuracy(&trained, &dataset.train));
+    let metadata = [
+        ("model", "digits-cnn".into()),
+        ("data_sha256", dataset.sha256),
+        ("test_accuracy", format!("{test_accuracy:.4}")),
+        ("train_accuracy", format!("{train_accuracy:.4}")),
+        ("seed", seed.to_string()),
+        ("steps", steps.to_string()),
+        ("program", concat!("speedlab ", env!("CARGO_PKG_VERSION")).into()),
+    ];
+    let metadata: BTreeMap<String, String> = metadata.into_iter().map(|(key, value)| (key.into(), value)).collect();
+    let weights = trained.weights().into_data().try_into_vec::<f32>().expect("parameters are f32");
+    Ok(TrainedClassifier {
+        safetensors: to_safetensors(trained.layout(), &weights, &metadata),
+        test_accuracy,
+        train_accuracy,
+    })
+}
+
+/// The share of `images` whose label gets the highest logit.
+pub fn accuracy(cnn: &DigitsCnn, images_and_labels: &Images) -> f64 {
+    let batches = images_and_labels.pixels.chunks(ACCURACY_BATCH * images_and_labels.image_values());
+    let mut right = 0;
+    for (pixels, labels) in batches.zip(images_and_labels.labels.chunks(ACCURACY_BATCH)) {
+        let logits = cnn.logits(images(pixels.to_vec(), &Device::flex())).into_data();
+        let logits: Vec<f32> = logits.try_into_vec().expect("networks compute in f32");
+        for (logits, &label) in logits.chunks_exact(DigitsCnn::CLASSES).zip(labels) {
+            let best = (0..logits.len()).max_by(|&first, &second| logits[first].total_cmp(&logits[second]));
+            right += usize::from(best == Some(usize::from(label)));
+        }
+    }
+    right as f64 / images_and_labels.len() as f64
+}
+
+fn schedules(seed: u64, steps: u64) -> RunSpec {
+    let mut spec = RunSpec { seed, ..RunSpec::default() };
+    spec.optimizer = Optimizer::Adam(AdamOptimizer { learning_rate: 2e-3, ..AdamOptimizer::default() });
+    spec.lr_schedule = LrSchedule::Cosine(CosineLr { end: 0.0 });
+    spec.train.steps = steps;
+    spec
+}
+
+/// `[n, 1, 8, 8]`.
+fn images(pixels: Vec<f32>, device: &Device) -> Tensor<4> {
+    let side = DigitsCnn::SIDE;
+    let count = pixels.len() / (side * side);
+    Tensor::from_data(TensorData::new(pixels, [count, 1, side, side]), device)
+}
+
+/// The mean over the batch of -log p(label); `logits` is `[n, classes]`.
+fn cross_entropy(logits: Tensor<2>, labels: &[u8]) -> Tensor<1> {
+    let [count, classes] = logits.dims();
+    let mut one_hot = vec![0f32; count * classes];
+    for (row, &label) in one_hot.chunks_exact_mut(classes).zip(labels) {
+        row[usize::from(label)] = 1.0;
+    }
+    let one_hot = Tensor::<2>::from_data(TensorData::new(one_hot, [count, classes]), &logits.device());
+    (log_softmax(logits, 1) * one_hot).sum().div_scalar(-(count as f32))
+}
+
+/// Moves each image by its own draw; what comes in from outside is paper. The stream is that of augmentations.
+fn shifted(pixels: Vec<f32>, images: &Images, seed: u64, step: u64) -> Vec<f32> {
+    let mut draws = Draws::new(seed, Stream::Flips, step);
+    let side = images.side as i64;
+    let mut moved = vec![PAPER; pixels.len()];
+    for (target, source) in
+        moved.chunks_exact_mut(images.image_values()).zip(pixels.chunks_exact(images.image_values()))
+    {
+        let mut draw = || i64::from(draws.below(2 * SHIFT as u32 + 1)) - SHIFT;
+        let (down, right) = (draw(), draw());
+        for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
+            let (from_y, from_x) = (y - down, x - right);
+            if (0..side).contains(&from_y) && (0..side).contains(&from_x) {
+                target[(y * side + x) as usize] = source[(from_y * side + from_x) as usize];
+            }
+        }
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shifts_move_an_image_by_at_most_one_pixel_and_fill_with_paper() {
+        let images = Images { channels: 1, side: 8, pixels: vec![], labels: vec![] };
+        let mut image = vec![PAPER; 64];
+        image[3 * 8 + 4] = 1.0;
+        image[0] = 0.5;
+        let mut places = std::collections::BTreeSet::new();
+        for moved in shifted(image.repeat(300), &images, 1, 2).chunks(64) {
+            let place = moved.iter().position(|&value| value == 1.0).unwrap() as i64;
+            places.insert((place / 8 - 3, place % 8 - 4));
+            assert!(moved.iter().all(|value| [1.0, 0.5, PAPER].contains(value)));
+            assert_eq!(moved.iter().filter(|&&value| value == 1.0).count(), 1);
+        }
+        let all = (-1..=1).flat_map(|down| (-1..=1).map(move |right| (down, right)));
+        assert_eq!(places, all.collect());
+    }
+
+    #[test]
+    fn cross_entropy_is_the_negative_log_probability_of_the_label() {
+        let logits = Tensor::<2>::from_data([[0f32, 3f32.ln()], [0.0, 0.0]], &Device::flex());
+        // -(ln 3/4 + ln 1/2) / 2
+        let expected = -(0.75f32.ln() + 0.5f32.ln()) / 2.0;
+        assert!((cross_entropy(logits, &[1, 0]).into_scalar::<f32>() - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_short_training_lowers_the_loss_and_repeats_bit_for_bit() {
+        let train = || {
+            let mut losses = vec![];
+            let trained = train_digits_cnn(5, 40, &mut |_, loss| losses.push(loss)).unwrap();
+            (losses, trained)
+        };
+        let ((losses, trained), (_, again)) = (train(), train());
+        assert_eq!(losses.len(), 40);
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        assert!(mean(&losses[35..]) < 0.7 * mean(&losses[..5]), "{losses:?}");
+        assert!(trained.test_accuracy > 0.5, "chance is 0.1; {}", trained.test_accuracy);
+        assert!(trained.safetensors == again.safetensors);
+    }
+
+    #[test]
+    fn no_steps_are_refused() {
+        let error = train_digits_cnn(0, 0, &mut |_, _| {}).err().expect("nothing was trained");
+        assert_eq!(error.to_string(), "a classifier needs at least 1 training step");
+    }
+}
