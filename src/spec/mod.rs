@@ -8,6 +8,7 @@ mod decode;
 mod diffusion;
 mod evaluate;
 mod model;
+mod nearest;
 mod optim;
 mod plan;
 mod protocol;
@@ -18,10 +19,11 @@ mod train;
 mod tree;
 
 pub use canonical::canonical_json;
-pub use decode::{DecodeError, decode, decode_json};
+pub use decode::{DecodeError, decode, decode_json, decode_under};
 pub use diffusion::*;
 pub use evaluate::*;
 pub use model::*;
+pub use nearest::{nearest, quoted_list};
 pub use optim::*;
 pub use plan::*;
 pub use protocol::FidProtocol;
@@ -29,7 +31,7 @@ pub use run_id::RunId;
 pub use run_spec::*;
 pub use sweep::*;
 pub use train::*;
-pub use tree::{Entry, Location, Node, Value};
+pub use tree::{Entry, Location, Node, Source, Value};
 
 /// Declares an enum that is written in YAML as a map with a `kind` key, one struct of settings per kind.
 ///
