@@ -141,7 +141,7 @@ impl Host for RecordingHost<'_> {
         let evaluation = match evaluation {
             Ok(evaluation) => evaluation,
             Err(EvaluateError::Stopped) => return Err(HostError::Stopped),
-            Err(EvaluateError::NotFinite(reason)) => return Err(HostError::NotFinite(reason)),
+            Err(error @ EvaluateError::NotFinite { .. }) => return Err(HostError::NotFinite(error.to_string())),
             Err(error) => return Err(failed(error)),
         };
         let samples = RunFolder::sample_grid(step);

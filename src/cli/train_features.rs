@@ -23,7 +23,7 @@ pub struct TrainFeaturesArgs {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Optimizer steps
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 1500)]
     steps: u64,
 }
 
@@ -40,7 +40,7 @@ pub fn train_features(args: &TrainFeaturesArgs) -> anyhow::Result<Exit> {
         }
     })?;
     let out = std::path::absolute(&args.out)?;
-    write_beside(&out, &trained.to_safetensors())?;
+    write_beside(&out, &trained.safetensors)?;
     println!("{}: test accuracy {:.2} %", out.display(), 100.0 * trained.test_accuracy);
     Ok(Exit::AllDone)
 }

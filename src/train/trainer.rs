@@ -108,21 +108,23 @@ impl<'a> Trainer<'a> {
         let mut noise = vec![0f32; images.len()];
         Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
         let noisy = self.process.add_noise(&images, &noise, &timesteps);
+        let target =
+            diffusion::training_target(spec.parameterization, &self.process, &images, &noise, &timesteps);
         let weights: Vec<f32> = drawn
             .iter()
             .map(|drawn| drawn.weight * diffusion::loss_weight(&spec.loss_weighting, &self.process, drawn.t) as f32)
             .collect();
 
-        // Forward: mean over the batch of weight * mean squared error of the predicted noise.
+        // Forward: mean over the batch of weight * mean squared error of what is predicted.
         let tracked = self.device.clone().autodiff();
         let shape = [batch_size, channels, side, side];
         let noisy = Tensor::<4>::from_data(TensorData::new(noisy, shape), &tracked);
-        let noise = Tensor::<4>::from_data(TensorData::new(noise, shape), &tracked);
+        let target = Tensor::<4>::from_data(TensorData::new(target.into_owned(), shape), &tracked);
         let timesteps: Vec<f32> = timesteps.into_iter().map(|t| t as f32).collect();
         let timesteps = Tensor::<1>::from_data(TensorData::new(timesteps, [batch_size]), &tracked);
         let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
         let predicted = self.network.forward(noisy, timesteps, Some(Dropout { seed, step }));
-        let loss = ((predicted - noise).powi_scalar(2) * weights).mean();
+        let loss = ((predicted - target).square() * weights).mean();
 
         let loss_value = f64::from(loss.clone().into_scalar::<f32>());
         if !loss_value.is_finite() {
@@ -137,7 +139,7 @@ impl<'a> Trainer<'a> {
         let (learning_rate, beta1) = (optim::learning_rate(spec, step), optim::beta1(spec, step));
         self.weights = self.adam.step(self.weights.clone(), gradient, learning_rate, beta1);
         self.network.set_weights(self.weights.clone());
-        self.ema.update(self.weights.clone());
+        self.ema.update(&self.weights);
 
         self.progress.stamp.step += 1;
         self.progress.window.steps += 1;
@@ -177,8 +179,7 @@ impl<'a> Trainer<'a> {
 
     /// The network with the averaged weights, not tracking gradients.
     pub fn ema_network(&self) -> Network {
-        let mut network =
-            model::build(&self.spec.model, self.spec.data.image_shape(), self.spec.seed, &self.device);
+        let mut network = self.network.untracked();
         network.set_weights(self.ema.weights());
         network
     }
@@ -202,5 +203,5 @@ fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
 }
 
 fn values(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.into_data().to_vec().expect("weights are f32")
+    tensor.into_data().try_into_vec().expect("weights are f32")
 }

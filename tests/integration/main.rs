@@ -10,4 +10,5 @@ mod plan;
 mod record;
 mod report;
 mod run;
+mod sandbox;
 mod schedule;

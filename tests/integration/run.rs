@@ -1,1 +1,264 @@
-//! (being written)
+//! The whole program: a sweep trained, killed, resumed, refused.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use speedlab::event::RunOutcome;
+use speedlab::random::{Draws, Stream};
+use speedlab::record::RunState;
+
+use crate::sandbox::{Sandbox, TINY, children_of, send_signal, stderr, stdout};
+
+/// The same sweep with a learning rate that makes the second arm's loss overflow.
+fn with_a_diverging_arm() -> String {
+    TINY.replace("timestep_sampler: { kind: curriculum }", "optimizer: { kind: adam, learning_rate: 1.0e+30 }, train: { clip_norm: 0 }")
+}
+
+fn undisturbed() -> Sandbox {
+    let sandbox = Sandbox::new(TINY);
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    sandbox
+}
+
+#[test]
+fn a_sweep_is_trained_recorded_and_reported() {
+    let sandbox = undisturbed();
+    let study = sandbox.study();
+    assert_eq!(study.runs.len(), 4);
+    for run in &study.runs {
+        assert_eq!(run.state, RunState::Ended(RunOutcome::Completed));
+        let steps = |metric: &str| run.rows.iter().filter(|row| row.metric == metric).map(|row| row.step).collect::<Vec<_>>();
+        assert_eq!(steps("train_loss"), [7, 14, 21, 28, 35, 42, 49, 56, 60]);
+        assert_eq!(steps("fid"), [20, 40, 60]);
+        assert_eq!(steps("validation_loss/3"), [20, 40, 60]);
+        assert_eq!(run.samples.len(), 3);
+        assert_eq!(run.densities.iter().map(|density| density.step).collect::<Vec<_>>(), [0, 15, 30, 45, 60]);
+        assert!(run.rows.iter().all(|row| row.images_seen == 16 * row.step && row.value.is_finite()));
+        assert!(run.rows.windows(2).all(|pair| pair[0].train_seconds <= pair[1].train_seconds));
+    }
+    let rows: usize = study.runs.iter().map(|run| run.rows.len()).sum();
+    assert_eq!(sandbox.curves().len(), rows);
+    for file in ["plan.json", "curves.parquet", "report/index.html", "report/speedups.md", "report/speedups.json"] {
+        assert!(sandbox.results().join(file).is_file(), "{file} is missing");
+    }
+}
+
+#[test]
+fn a_finished_sweep_is_left_alone() {
+    let sandbox = undisturbed();
+    let bits = sandbox.bits();
+    let journals = || {
+        let study = sandbox.study();
+        let paths = study.runs.iter().map(|run| sandbox.results().join("runs").join(run.planned.run_id.as_str()));
+        paths.map(|path| fs::read(path.join("events.jsonl")).unwrap()).collect::<Vec<_>>()
+    };
+    let before = journals();
+    let again = sandbox.speedlab(&["run", "sweep.yaml"]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(journals() == before, "a finished run was written to");
+    assert_eq!(sandbox.bits(), bits);
+}
+
+#[test]
+fn arms_that_share_a_seed_start_from_the_same_loss() {
+    // At step 0 the curriculum is still uniform, so the first window differs only by what came after.
+    let sandbox = Sandbox::new(&TINY.replace("log_every: 7", "log_every: 1"));
+    assert_eq!(sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]).status.code(), Some(0));
+    let first_loss = |arm: &str, seed| {
+        let rows = sandbox.curves();
+        rows.iter().find(|row| row.arm == arm && row.seed == seed && row.metric == "train_loss").unwrap().value
+    };
+    let seeds: BTreeSet<u64> = sandbox.curves().iter().map(|row| row.seed).collect();
+    let [first, second] = seeds.into_iter().collect::<Vec<_>>()[..] else { panic!("two seeds") };
+    assert_eq!(first_loss("baseline", first).to_bits(), first_loss("clts", first).to_bits());
+    assert_ne!(first_loss("baseline", first).to_bits(), first_loss("baseline", second).to_bits());
+}
+
+/// Kills the program's processes at random moments until the sweep is done, as `victims` says.
+fn disturb(sandbox: &Sandbox, seed: u64, victims: impl Fn(u32, &mut Draws)) -> usize {
+    let mut draws = Draws::new(seed, Stream::Noise, 0);
+    for kills in 0..200 {
+        let mut child = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
+        let patience = Duration::from_millis(u64::from(40 + draws.below(300) + 20 * kills));
+        std::thread::sleep(patience);
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(0));
+            return kills as usize;
+        }
+        victims(child.id(), &mut draws);
+        if child.wait().unwrap().success() {
+            return kills as usize;
+        }
+    }
+    panic!("not done after 200 kills");
+}
+
+#[test]
+fn killed_at_any_moment_and_run_again_it_ends_with_the_same_bits() {
+    let expected = undisturbed().bits();
+    let sandbox = Sandbox::new(TINY);
+    let kills = disturb(&sandbox, 1, |parent, draws| {
+        let children = children_of(parent);
+        match draws.below(3) {
+            0 => send_signal("KILL", parent),
+            1 => children.iter().for_each(|child| send_signal("KILL", *child)),
+            _ => {
+                send_signal("KILL", parent);
+                children.iter().for_each(|child| send_signal("KILL", *child));
+            }
+        }
+    });
+    assert!(kills > 0, "the sweep was never disturbed");
+    assert_eq!(sandbox.bits(), expected);
+    let study = sandbox.study();
+    assert!(study.runs.iter().all(|run| run.state == RunState::Ended(RunOutcome::Completed)));
+    let attempts: usize = study.runs.iter().map(|run| run.attempts.len()).sum();
+    assert!(attempts > study.runs.len(), "no run was ever resumed");
+    for run in &study.runs {
+        // The clock goes on across attempts and never stands above the wall.
+        assert!(run.rows.windows(2).all(|pair| pair[0].train_seconds <= pair[1].train_seconds), "{run:?}");
+        assert!(run.rows.iter().all(|row| row.train_seconds <= row.wall_seconds));
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let expected = undisturbed().bits();
+    let sandbox = Sandbox::new(TINY);
+    assert_eq!(sandbox.speedlab(&["run", "sweep.yaml", "--quiet", "--jobs", "1"]).status.code(), Some(0));
+    assert_eq!(sandbox.bits(), expected);
+}
+
+#[test]
+fn ctrl_c_writes_checkpoints_ends_with_130_and_says_how_to_go_on() {
+    let sandbox = Sandbox::new(&TINY.replace("steps: 60", "steps: 4000"));
+    let child = sandbox.command(&["run", "sweep.yaml"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let journal_has = |text: &str| {
+        let study = std::panic::catch_unwind(|| sandbox.study()).ok();
+        let runs = study.map(|study| study.runs).unwrap_or_default();
+        runs.iter().any(|run| {
+            let path = sandbox.results().join("runs").join(run.planned.run_id.as_str()).join("events.jsonl");
+            fs::read_to_string(path).is_ok_and(|journal| journal.contains(text))
+        })
+    };
+    sandbox.wait_until("the first training loss", || sandbox.results().join("plan.json").exists() && journal_has("\"trained\""));
+    send_signal("INT", child.id());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(stderr(&output).contains("speedlab run sweep.yaml"), "{}", stderr(&output));
+    assert!(journal_has("\"interrupted\""), "the runs did not say that they were interrupted");
+    assert!(journal_has("\"checkpointed\""));
+    let status = sandbox.speedlab(&["status", "sweep.yaml"]);
+    assert_eq!(status.status.code(), Some(3));
+    assert!(stdout(&status).contains("unfinished"), "{}", stdout(&status));
+}
+
+#[test]
+fn a_run_that_diverges_is_recorded_and_the_sweep_goes_on() {
+    let sandbox = Sandbox::new(&with_a_diverging_arm());
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    for run in sandbox.study().runs {
+        match (run.planned.arm.as_str(), &run.state) {
+            ("baseline", RunState::Ended(RunOutcome::Completed)) => {}
+            ("clts", RunState::Ended(RunOutcome::Diverged { reason })) => {
+                assert!(reason.contains("at step"), "{reason}");
+                assert_eq!(run.attempts.len(), 1, "a diverged run was tried again");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let page = fs::read_to_string(sandbox.results().join("report/index.html")).unwrap();
+    assert!(page.to_lowercase().contains("diverged"), "the report does not name the failure");
+    let again = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(again.status.code(), Some(1), "a second run may not call it done");
+}
+
+#[test]
+fn a_disk_that_is_full_is_named_and_nothing_recorded_is_lost() {
+    let sandbox = Sandbox::new(TINY);
+    // Files of this process tree may not grow beyond 64 blocks of 512 bytes; the checkpoint is larger.
+    let program = env!("CARGO_BIN_EXE_speedlab");
+    let script = format!("trap '' XFSZ; ulimit -f 64; exec '{program}' run sweep.yaml --retries 0");
+    let output = std::process::Command::new("sh").args(["-c", &script]).current_dir(sandbox.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("File too large"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("hint: "), "{}", stderr(&output));
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(sandbox.bits(), undisturbed().bits());
+}
+
+#[test]
+fn two_programs_do_not_run_one_sweep_at_once() {
+    let sandbox = Sandbox::new(&TINY.replace("steps: 60", "steps: 4000"));
+    let mut first = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
+    sandbox.wait_until("the first program", || sandbox.results().join("plan.json").exists());
+    let second = sandbox.speedlab(&["run", "sweep.yaml"]);
+    assert_eq!(second.status.code(), Some(1));
+    let holder = format!("is in use by process {} on ", first.id());
+    assert!(stderr(&second).contains(&holder), "{}", stderr(&second));
+    send_signal("INT", first.id());
+    first.wait().unwrap();
+}
+
+#[test]
+fn records_of_a_newer_program_are_refused_and_left_alone() {
+    let sandbox = undisturbed();
+    let path = sandbox.results().join("plan.json");
+    let newer = fs::read_to_string(&path).unwrap().replacen("\"version\": 1", "\"version\": 99", 1);
+    fs::write(&path, &newer).unwrap();
+    let output = sandbox.speedlab(&["run", "sweep.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("was written by a newer speedlab (format 99, this one reads up to 1)"), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(&path).unwrap(), newer);
+}
+
+#[test]
+fn a_torn_last_line_is_tolerated_and_counted() {
+    let sandbox = undisturbed();
+    let bits = sandbox.bits();
+    let run_id = sandbox.study().runs[0].planned.run_id.clone();
+    let journal = sandbox.results().join("runs").join(run_id.as_str()).join("events.jsonl");
+    let mut text = fs::read_to_string(&journal).unwrap();
+    text.push_str("{\"event\":\"trained\",\"sta");
+    fs::write(&journal, text).unwrap();
+    assert_eq!(sandbox.study().runs[0].torn_lines, 1);
+    assert_eq!(sandbox.speedlab(&["report", "sweep.yaml"]).status.code(), Some(0));
+    assert_eq!(sandbox.bits(), bits);
+}
+
+#[test]
+fn an_invalid_sweep_ends_with_2_and_names_the_place() {
+    let sandbox = Sandbox::new(&TINY.replace("batch_size: 16", "batch_sise: 16"));
+    for command in ["run", "plan", "status", "report"] {
+        let output = sandbox.speedlab(&[command, "sweep.yaml"]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let text = stderr(&output);
+        assert!(text.contains("sweep.yaml:5:24") && text.contains("did you mean `batch_size`?"), "{text}");
+    }
+    assert!(!sandbox.path().join("results").exists(), "something was made for an invalid sweep");
+}
+
+#[test]
+fn a_dry_run_and_a_plan_change_nothing() {
+    let sandbox = Sandbox::new(TINY);
+    for args in [&["plan", "sweep.yaml"][..], &["run", "sweep.yaml", "--dry-run"], &["plan", "sweep.yaml", "--json"]] {
+        let output = sandbox.speedlab(args);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stdout(&output).contains("clts"));
+    }
+    assert!(!sandbox.path().join("results").exists());
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let sandbox = Sandbox::new(TINY);
+    for command in ["run", "plan", "status", "report", "sample", "train-features", "completions"] {
+        let help = stdout(&sandbox.speedlab(&[command, "--help"]));
+        assert!(help.contains("Example") && help.contains(&format!("speedlab {command}")), "{command}: {help}");
+    }
+    assert!(stdout(&sandbox.speedlab(&["--help"])).contains("Exit codes"));
+}
