@@ -56,7 +56,7 @@ fn formula(count: usize) -> Vec<f32> {
 /// tests/golden/unet.json: the same network in PyTorch, in f64 (scripts/golden/unet.py).
 #[test]
 fn the_unet_and_its_gradients_agree_with_pytorch() {
-    for kernels in [Kernels::Plain] {
+    for kernels in [Kernels::Plain, Kernels::Fused] {
         for case in read_golden() {
             let number = |key: &str| case[key].as_u64().unwrap() as usize;
             let numbers = |key: &str| -> Vec<usize> {
