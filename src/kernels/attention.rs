@@ -150,7 +150,7 @@ fn softmax<L: Lanes>(row: &mut [Chunk], scale: L) {
         sum = sum.add(exp);
         exp.store(value);
     }
-    let factor = sum.reciprocal();
+    let factor = L::splat(1.0).div(sum);
     for value in row.iter_mut() {
         L::load(value).mul(factor).store(value);
     }

@@ -16,9 +16,8 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
         assert!(whole || added.pixels() == 1, "what is added to a convolution is a whole output or one pixel");
         assert_eq!((added.channels, added.chunks), (shape.outputs, input.chunks), "what is added to {shape:?}");
     }
-    let weight_of = |output, input, position| {
-        weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position]
-    };
+    let weight_of =
+        |output, input, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
     gather(Gathered {
         gather: &taps.forward,
         packed: &Packed::new(&taps, shape.outputs, shape.inputs, weight_of),
@@ -33,9 +32,8 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
 /// The gradient with respect to the input, `[input pixels, inputs, chunks]`, for the gradient of the output.
 pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradient: &Planes) -> Vec<Chunk> {
     let taps = Taps::new(shape, input.height, input.width);
-    let weight_of = |input, output, position| {
-        weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position]
-    };
+    let weight_of =
+        |input, output, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
     gather(Gathered {
         gather: &taps.backward,
         packed: &Packed::new(&taps, shape.inputs, shape.outputs, weight_of),

@@ -129,8 +129,7 @@ impl<C: CheckpointStrategy> FusedOperations for Autodiff<Flex, C> {
         added: FloatTensor<Self>,
         shape: Convolution,
     ) -> FloatTensor<Self> {
-        let output =
-            convolve(input.primitive(), weight.primitive(), bias.primitive(), Some(added.primitive()), shape);
+        let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), Some(added.primitive()), shape);
         let parents = [input.node(), weight.node(), bias.node(), added.node()];
         match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {

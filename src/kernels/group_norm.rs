@@ -187,7 +187,7 @@ impl Job for Moments<'_> {
         }
         for factor in factors {
             let variance = L::load(factor).mul(count);
-            variance.add(L::splat(EPSILON)).sqrt().reciprocal().store(factor);
+            L::splat(1.0).div(variance.add(L::splat(EPSILON)).sqrt()).store(factor);
         }
     }
 }
@@ -307,7 +307,8 @@ impl Job for Center<'_> {
     fn run<L: Lanes>(self) {
         let length = self.lines.len();
         for (output, values) in self.output.chunks_exact_mut(length).zip(self.values.chunks_exact(length)) {
-            for (((output, value), line), [factor, constant]) in output.iter_mut().zip(values).zip(self.lines).zip(self.terms)
+            for (((output, value), line), [factor, constant]) in
+                output.iter_mut().zip(values).zip(self.lines).zip(self.terms)
             {
                 let centered = L::load(value).sub(L::load(&line.mean));
                 let rest = centered.mul_add(L::load(factor), L::load(constant));

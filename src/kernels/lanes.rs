@@ -54,6 +54,7 @@ pub trait Lanes: Copy {
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
     /// self * factor + term, rounded once where the processor can.
     fn mul_add(self, factor: Self, term: Self) -> Self;
     /// The larger; NaN if `other` is NaN.
@@ -138,6 +139,10 @@ impl Lanes for Portable {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self.combine(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self.combine(other, |a, b| a / b)
     }
     #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
@@ -231,6 +236,10 @@ mod x86 {
             Self(call!(_mm512_mul_ps(self.0, other.0)))
         }
         #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(call!(_mm512_div_ps(self.0, other.0)))
+        }
+        #[inline(always)]
         fn mul_add(self, factor: Self, term: Self) -> Self {
             Self(call!(_mm512_fmadd_ps(self.0, factor.0, term.0)))
         }
@@ -297,6 +306,10 @@ mod x86 {
         #[inline(always)]
         fn mul(self, other: Self) -> Self {
             call!(Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)))
+        }
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            call!(Self(_mm256_div_ps(self.0, other.0), _mm256_div_ps(self.1, other.1)))
         }
         #[inline(always)]
         fn mul_add(self, factor: Self, term: Self) -> Self {

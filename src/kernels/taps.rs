@@ -109,7 +109,8 @@ impl Axis {
                 // Output 2i meets input i - 1 at position 0 and input i at 1 and 2; output 2i + 1 meets i at 0 and 1,
                 // and i + 1 at 2.
                 let sources = |output: usize| {
-                    let (first_tap, first) = if output.is_multiple_of(2) { (0, output / 2) } else { (2, output / 2 + 1) };
+                    let (first_tap, first) =
+                        if output.is_multiple_of(2) { (0, output / 2) } else { (2, output / 2 + 1) };
                     [inside(first_tap, first, 1), inside(first_tap + 1, first + 1, 1)].into_iter().flatten().collect()
                 };
                 (vec![vec![0], vec![1, 2], vec![0, 1], vec![2]], outputs.map(sources).collect())
