@@ -4,9 +4,20 @@
 //! activations of a network in a layout of their own, entered and left through [`Kernels`].
 //! Wrong shapes are programming errors here and panic with a message; sweeps are checked long before.
 
+mod attention;
+mod concatenate;
+mod convolution;
 mod convolution_shape;
+mod extension;
+mod group_norm;
 mod kernels;
+mod lanes;
+mod parallel;
 mod plain;
+mod planes;
+mod silu;
+mod taps;
+mod weight_gradient;
 
 pub use convolution_shape::{Convolution, Resample};
 pub use kernels::Kernels;

@@ -1,1 +1,46 @@
-//! (being written)
+//! The fused operations against their plain-burn twins.
+
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use speedlab::kernels::Kernels;
+use speedlab::model;
+use speedlab::random::{Draws, Stream};
+use speedlab::spec::{Model, UnetModel};
+
+/// cargo test --release -- --ignored --nocapture time_of_a_training_step
+#[test]
+#[ignore = "measures, and checks nothing"]
+fn time_of_a_training_step() {
+    let rounds: usize = std::env::var("ROUNDS").map_or(30, |rounds| rounds.parse().unwrap());
+    for channels in [16, 32] {
+        for kernels in [Kernels::Fused, Kernels::Plain] {
+            let device = Device::flex();
+            let unet = Model::Unet(UnetModel { channels, ..UnetModel::default() });
+            let mut network = model::build(&unet, (1, 8), 1, &device.clone().autodiff()).with_kernels(kernels);
+            let mut draw = vec![0f32; 64 * 64];
+            let mut milliseconds = Vec::new();
+            for step in 0..rounds {
+                let mut noise = || {
+                    Draws::new(1, Stream::Noise, step as u64).fill_normal(&mut draw);
+                    Tensor::<4>::from_data(TensorData::new(draw.clone(), [64, 1, 8, 8]), &device)
+                };
+                let (images, target) = (noise(), noise());
+                let timesteps: Vec<f32> = (0..64).map(|index| (index * 15) as f32).collect();
+                let start = Instant::now();
+                let timesteps = Tensor::<1>::from_data(timesteps.as_slice(), &device);
+                let output = network.forward(images, timesteps, None);
+                let loss = (output - target).square().mean();
+                let gradient = network.gradients(loss);
+                network.set_weights(network.weights() - gradient * 1e-3);
+                milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+            milliseconds.sort_by(f64::total_cmp);
+            println!(
+                "{kernels:?} channels {channels}: {:.2} ms (best {:.2})",
+                milliseconds[rounds / 2],
+                milliseconds[0]
+            );
+        }
+    }
+}

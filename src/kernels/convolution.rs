@@ -1,0 +1,245 @@
+use super::Convolution;
+use super::lanes::{self, Chunk, Job, LANES, Lanes};
+use super::parallel::for_each_part;
+use super::planes::Planes;
+use super::taps::{Gather, Taps};
+use super::weight_gradient;
+
+/// Output of a convolution with bias, plus `added`: nothing, one chunk row per channel (for every pixel), or a whole
+/// output. `[output pixels, outputs, chunks]`.
+pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32], added: Option<&Planes>) -> Vec<Chunk> {
+    assert_eq!(input.channels, shape.inputs, "channels of the input of {shape:?}");
+    assert_eq!((weight.len(), bias.len()), (shape.weight_count(), shape.outputs), "weights of {shape:?}");
+    let taps = Taps::new(shape, input.height, input.width);
+    if let Some(added) = added {
+        let whole = (added.height, added.width) == (taps.output_height, taps.output_width);
+        assert!(whole || added.pixels() == 1, "what is added to a convolution is a whole output or one pixel");
+        assert_eq!((added.channels, added.chunks), (shape.outputs, input.chunks), "what is added to {shape:?}");
+    }
+    let weight_of =
+        |output, input, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
+    gather(Gathered {
+        gather: &taps.forward,
+        packed: &Packed::new(&taps, shape.outputs, shape.inputs, weight_of),
+        values: input.values(),
+        inputs: shape.inputs,
+        chunks: input.chunks,
+        bias: Some(bias),
+        added: added.map(Planes::values),
+    })
+}
+
+/// The gradient with respect to the input, `[input pixels, inputs, chunks]`, for the gradient of the output.
+pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradient: &Planes) -> Vec<Chunk> {
+    let taps = Taps::new(shape, input.height, input.width);
+    let weight_of =
+        |input, output, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
+    gather(Gathered {
+        gather: &taps.backward,
+        packed: &Packed::new(&taps, shape.inputs, shape.outputs, weight_of),
+        values: gradient.values(),
+        inputs: shape.outputs,
+        chunks: input.chunks,
+        bias: None,
+        added: None,
+    })
+}
+
+/// The gradient with respect to the weights, flat.
+pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) -> Vec<f32> {
+    let taps = Taps::new(shape, input.height, input.width);
+    weight_gradient::compute(shape, &taps, input, gradient)
+}
+
+/// The sum of each channel over all pixels, `[channels, chunks]`: the gradient of what was added to every pixel.
+pub fn pixel_sums(gradient: &Planes) -> Vec<Chunk> {
+    let mut sums = vec![[0.0; LANES]; gradient.channels * gradient.chunks];
+    lanes::run(PixelSums { values: gradient.values(), sums: &mut sums });
+    sums
+}
+
+/// The sum of each channel over its chunks: from [`pixel_sums`], the gradient of the bias.
+pub fn chunk_sums(values: &[Chunk], chunks: usize) -> Vec<f32> {
+    values.chunks_exact(chunks).map(|channel| channel.iter().flatten().sum()).collect()
+}
+
+/// Channels of the output that are computed together.
+const BLOCK: usize = 6;
+
+/// Weights in the order in which they are used: block of output channels, tap, input channel, output channel.
+struct Packed {
+    values: Vec<f32>,
+    blocks: Vec<Block>,
+}
+
+struct Block {
+    first_channel: usize,
+    channels: usize,
+    /// Where the block starts in the values.
+    start: usize,
+}
+
+impl Packed {
+    fn new(taps: &Taps, outputs: usize, inputs: usize, weight_of: impl Fn(usize, usize, usize) -> f32) -> Self {
+        let mut values = Vec::with_capacity(outputs * inputs * taps.positions.len());
+        let mut blocks = Vec::new();
+        for (first_channel, channels) in even_blocks(outputs, BLOCK) {
+            blocks.push(Block { first_channel, channels, start: values.len() });
+            for positions in &taps.positions {
+                for input in 0..inputs {
+                    for output in first_channel..first_channel + channels {
+                        values.push(positions.iter().map(|&position| weight_of(output, input, position)).sum());
+                    }
+                }
+            }
+        }
+        Self { values, blocks }
+    }
+}
+
+/// Splits `count` into the fewest blocks of at most `most`, as even as can be: (start, length).
+pub fn even_blocks(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let blocks = count.div_ceil(most);
+    (0..blocks).map(move |block| {
+        let (start, end) = (block * count / blocks, (block + 1) * count / blocks);
+        (start, end - start)
+    })
+}
+
+/// output[pixel] = bias + added[pixel] + sum over sources of packed[tap] * values[source pixel].
+#[derive(Clone, Copy)]
+struct Gathered<'a> {
+    gather: &'a Gather,
+    packed: &'a Packed,
+    values: &'a [Chunk],
+    /// Channels of `values`.
+    inputs: usize,
+    chunks: usize,
+    bias: Option<&'a [f32]>,
+    added: Option<&'a [Chunk]>,
+}
+
+fn gather(job: Gathered) -> Vec<Chunk> {
+    let outputs: usize = job.packed.blocks.iter().map(|block| block.channels).sum();
+    let pixel_length = outputs * job.chunks;
+    let pixels = job.gather.pixel_count();
+    let mut output = vec![[0.0; LANES]; pixels * pixel_length];
+    let operations = 2 * job.packed.values.len() * pixels * job.chunks * LANES;
+    for_each_part(&mut output, PIXELS_PER_PART * pixel_length, operations, |part, output| {
+        lanes::run(PixelRange { gathered: job, first_pixel: part * PIXELS_PER_PART, pixel_length, output });
+    });
+    output
+}
+
+/// Few enough that their values stay near, many enough that the weights are worth fetching.
+const PIXELS_PER_PART: usize = 8;
+
+struct PixelRange<'a> {
+    gathered: Gathered<'a>,
+    first_pixel: usize,
+    /// Chunks of a pixel of the output.
+    pixel_length: usize,
+    output: &'a mut [Chunk],
+}
+
+impl Job for PixelRange<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        for block in &self.gathered.packed.blocks {
+            for (index, output) in self.output.chunks_exact_mut(self.pixel_length).enumerate() {
+                let pixel = self.first_pixel + index;
+                match block.channels {
+                    1 => self.gathered.pixel::<L, 1>(block, pixel, output),
+                    2 => self.gathered.pixel::<L, 2>(block, pixel, output),
+                    3 => self.gathered.pixel::<L, 3>(block, pixel, output),
+                    4 => self.gathered.pixel::<L, 4>(block, pixel, output),
+                    5 => self.gathered.pixel::<L, 5>(block, pixel, output),
+                    _ => self.gathered.pixel::<L, BLOCK>(block, pixel, output),
+                }
+            }
+        }
+    }
+}
+
+impl Gathered<'_> {
+    #[inline(always)]
+    fn pixel<L: Lanes, const C: usize>(&self, block: &Block, pixel: usize, output: &mut [Chunk]) {
+        let mut chunk = 0;
+        if L::MANY_REGISTERS {
+            while chunk + 4 <= self.chunks {
+                self.tile::<L, C, 4>(block, pixel, chunk, output);
+                chunk += 4;
+            }
+        }
+        while chunk < self.chunks {
+            self.tile::<L, C, 1>(block, pixel, chunk, output);
+            chunk += 1;
+        }
+    }
+
+    /// C channels of V chunks of one pixel, with all sums in registers.
+    #[inline(always)]
+    fn tile<L: Lanes, const C: usize, const V: usize>(
+        &self,
+        block: &Block,
+        pixel: usize,
+        first_chunk: usize,
+        output: &mut [Chunk],
+    ) {
+        let mut sums = [[L::splat(0.0); V]; C];
+        if let Some(bias) = self.bias {
+            for c in 0..C {
+                sums[c] = [L::splat(bias[block.first_channel + c]); V];
+            }
+        }
+        let place = block.first_channel * self.chunks + first_chunk;
+        if let Some(added) = self.added {
+            // One pixel is added to every pixel; otherwise `added` is as long as the output.
+            let start = if added.len() == output.len() { 0 } else { pixel * output.len() };
+            for c in 0..C {
+                for v in 0..V {
+                    sums[c][v] = sums[c][v].add(L::load(&added[start + place + c * self.chunks + v]));
+                }
+            }
+        }
+        for source in self.gather.sources(pixel) {
+            let length = self.inputs * self.chunks;
+            let values = &self.values[source.pixel as usize * length..][..length];
+            let weights = &self.packed.values[block.start + source.tap as usize * self.inputs * C..][..self.inputs * C];
+            for (values, weights) in values.chunks_exact(self.chunks).zip(weights.as_chunks::<C>().0) {
+                let values = &values[first_chunk..first_chunk + V];
+                let mut loaded = [L::splat(0.0); V];
+                for v in 0..V {
+                    loaded[v] = L::load(&values[v]);
+                }
+                for c in 0..C {
+                    let weight = L::splat(weights[c]);
+                    for v in 0..V {
+                        sums[c][v] = loaded[v].mul_add(weight, sums[c][v]);
+                    }
+                }
+            }
+        }
+        for c in 0..C {
+            for v in 0..V {
+                sums[c][v].store(&mut output[place + c * self.chunks + v]);
+            }
+        }
+    }
+}
+
+struct PixelSums<'a> {
+    values: &'a [Chunk],
+    sums: &'a mut [Chunk],
+}
+
+impl Job for PixelSums<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        for pixel in self.values.chunks_exact(self.sums.len()) {
+            for (sum, value) in self.sums.iter_mut().zip(pixel) {
+                L::load(sum).add(L::load(value)).store(sum);
+            }
+        }
+    }
+}
