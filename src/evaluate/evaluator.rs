@@ -1,18 +1,13 @@
-use burn::tensor::{Tensor, TensorData};
-
 use super::features::FeatureNetwork;
-use super::predict::Predict;
+use super::predict::{Predict, with_network};
+use super::sample::{BATCH_IMAGES, starting_noise};
 use super::validation::Validation;
 use super::{EvaluateError, Gaussian, frechet_distance, grid_png};
 use crate::data::Dataset;
 use crate::diffusion::{ForwardProcess, generate};
 use crate::event::Measure;
 use crate::model::Network;
-use crate::random::{Draws, Stream};
 use crate::spec::{FidProtocol, OdeSampler, Reference, RunSpec};
-
-/// Images per forward pass. It changes the speed, not the result.
-const BATCH_IMAGES: usize = 256;
 
 /// Generation starts from one noise per image in every run, whatever its seed.
 const NOISE_SEED: u64 = 0;
@@ -81,20 +76,7 @@ impl Evaluator {
         network: &Network,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Evaluation, EvaluateError> {
-        let network = network.untracked();
-        let device = network.weights().device();
-        let (channels, side) = self.image_shape;
-        self.evaluate_with(
-            &mut |noisy, timesteps| {
-                let count = timesteps.len();
-                let noisy = TensorData::new(noisy.to_vec(), [count, channels, side, side]);
-                let timesteps = TensorData::new(timesteps.iter().map(|&t| t as f32).collect(), [count]);
-                let (noisy, timesteps) = (Tensor::from_data(noisy, &device), Tensor::from_data(timesteps, &device));
-                let predicted = network.forward(noisy, timesteps, None).into_data();
-                Ok(predicted.try_into_vec().expect("networks compute in f32"))
-            },
-            progress,
-        )
+        self.evaluate_with(&mut with_network(network, self.image_shape), progress)
     }
 
     fn evaluate_with(
@@ -119,7 +101,7 @@ impl Evaluator {
         let mut samples = Vec::with_capacity(generated * image_values);
         for first in (0..generated).step_by(self.batch_images) {
             let count = self.batch_images.min(generated - first);
-            let noise = evaluation_noise(first, count, image_values);
+            let noise = starting_noise(NOISE_SEED, first, count, image_values);
             let mut predict_at =
                 |noisy: &[f32], t| predict("generating images", noisy, &vec![t; noisy.len() / image_values]);
             samples.extend(generate(&self.ode, &self.process, noise, &mut predict_at)?);
@@ -136,15 +118,6 @@ impl Evaluator {
         let grid_png = grid_png(&samples[..self.grid_images * image_values], channels, side)?;
         Ok(Evaluation { measures, grid_png })
     }
-}
-
-/// `[count, image_values]` of standard normals, image by image, from the image at `first`.
-fn evaluation_noise(first: usize, count: usize, image_values: usize) -> Vec<f32> {
-    let mut noise = vec![0.0; count * image_values];
-    for (index, image) in noise.chunks_exact_mut(image_values).enumerate() {
-        Draws::new(NOISE_SEED, Stream::EvaluationNoise, (first + index) as u64).fill_normal(image);
-    }
-    noise
 }
 
 fn at_least(least: usize, key: &'static str, value: usize) -> Result<(), EvaluateError> {

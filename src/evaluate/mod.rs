@@ -10,6 +10,7 @@ mod frechet;
 mod gaussian;
 mod grid;
 mod predict;
+mod sample;
 mod validation;
 
 pub use error::EvaluateError;
@@ -18,3 +19,4 @@ pub use features::{DIGITS_CNN_WEIGHTS, FeatureNetwork, digits_cnn};
 pub use frechet::{FrechetError, frechet_distance};
 pub use gaussian::{Gaussian, GaussianFit};
 pub use grid::grid_png;
+pub use sample::generate_images;

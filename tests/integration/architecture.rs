@@ -50,7 +50,8 @@ fn sources() -> Vec<(String, String)> {
                 let relative = path.strip_prefix(source_folder()).expect("it is under src");
                 let text = fs::read_to_string(&path).expect("sources are UTF-8");
                 let code = text.split("#[cfg(test)]\nmod ").next().expect("split gives at least one part");
-                let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+                let code: String =
+                    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
                 found.push((relative.to_string_lossy().into_owned(), code));
             }
         }
@@ -114,7 +115,8 @@ fn modules_import_only_what_the_architecture_allows() {
             assert!(["cli", "lib", "main"].contains(&module), "src/{path} belongs to no module of ARCHITECTURE.md");
             continue;
         };
-        for imported in imported_modules(&code).iter().filter(|name| modules.contains(&name.as_str()) || *name == "cli") {
+        for imported in imported_modules(&code).iter().filter(|name| modules.contains(&name.as_str()) || *name == "cli")
+        {
             assert!(
                 imported == module || allowed.contains(&imported.as_str()),
                 "src/{path} imports `{imported}`; `{module}` may import {allowed:?}"

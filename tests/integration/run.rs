@@ -12,7 +12,10 @@ use crate::sandbox::{Sandbox, TINY, children_of, send_signal, stderr, stdout};
 
 /// The same sweep with a learning rate that makes the second arm's loss overflow.
 fn with_a_diverging_arm() -> String {
-    TINY.replace("timestep_sampler: { kind: curriculum }", "optimizer: { kind: adam, learning_rate: 1.0e+30 }, train: { clip_norm: 0 }")
+    TINY.replace(
+        "timestep_sampler: { kind: curriculum }",
+        "optimizer: { kind: adam, learning_rate: 1.0e+30 }, train: { clip_norm: 0 }",
+    )
 }
 
 fn undisturbed() -> Sandbox {
@@ -29,7 +32,8 @@ fn a_sweep_is_trained_recorded_and_reported() {
     assert_eq!(study.runs.len(), 4);
     for run in &study.runs {
         assert_eq!(run.state, RunState::Ended(RunOutcome::Completed));
-        let steps = |metric: &str| run.rows.iter().filter(|row| row.metric == metric).map(|row| row.step).collect::<Vec<_>>();
+        let steps =
+            |metric: &str| run.rows.iter().filter(|row| row.metric == metric).map(|row| row.step).collect::<Vec<_>>();
         assert_eq!(steps("train_loss"), [7, 14, 21, 28, 35, 42, 49, 56, 60]);
         assert_eq!(steps("fid"), [20, 40, 60]);
         assert_eq!(steps("validation_loss/3"), [20, 40, 60]);
@@ -143,7 +147,9 @@ fn ctrl_c_writes_checkpoints_ends_with_130_and_says_how_to_go_on() {
             fs::read_to_string(path).is_ok_and(|journal| journal.contains(text))
         })
     };
-    sandbox.wait_until("the first training loss", || sandbox.results().join("plan.json").exists() && journal_has("\"trained\""));
+    sandbox.wait_until("the first training loss", || {
+        sandbox.results().join("plan.json").exists() && journal_has("\"trained\"")
+    });
     send_signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
@@ -212,7 +218,11 @@ fn records_of_a_newer_program_are_refused_and_left_alone() {
     fs::write(&path, &newer).unwrap();
     let output = sandbox.speedlab(&["run", "sweep.yaml"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("was written by a newer speedlab (format 99, this one reads up to 1)"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("was written by a newer speedlab (format 99, this one reads up to 1)"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), newer);
 }
 

@@ -1,0 +1,59 @@
+//! `speedlab sample`: images from a run's averaged weights.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use burn::tensor::{Device, Tensor, TensorData};
+use clap::Args;
+
+use super::Exit;
+use crate::evaluate::{generate_images, grid_png};
+use crate::model;
+use crate::record::{RunFolder, write_beside};
+use crate::train::Checkpoint;
+
+#[derive(Debug, Args)]
+#[command(after_help = "The images come from the averaged weights of the run's last checkpoint, by the sampler its sweep names.
+
+Example:
+  speedlab sample results/quickstart/runs/0123456789ab --images 100 --seed 7 --out digits.png")]
+pub struct SampleArgs {
+    /// The folder of the run: results/<sweep>/runs/<run-id>
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// How many images
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    images: usize,
+    /// Another seed gives other images; with 0 they are those that the evaluations measured
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where the picture goes, a PNG
+    #[arg(long, value_name = "FILE", default_value = "samples.png")]
+    out: PathBuf,
+}
+
+pub fn sample(args: &SampleArgs) -> anyhow::Result<Exit> {
+    if args.images == 0 {
+        bail!("--images must be at least 1");
+    }
+    let folder = RunFolder { path: args.run.clone() };
+    let spec = folder.read_spec()?.spec;
+    let path = folder.checkpoint();
+    let bytes = fs::read(&path).with_context(|| {
+        format!("the run has no checkpoint yet ({})\nhint: it gets one while it is trained by `speedlab run`", path.display())
+    })?;
+    let image_shape = spec.data.image_shape();
+    let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, image_shape))
+        .with_context(|| format!("cannot read {}", path.display()))?;
+
+    let device = Device::flex();
+    let mut network = model::build(&spec.model, image_shape, spec.seed, &device);
+    let count = checkpoint.ema_weights.len();
+    network.set_weights(Tensor::from_data(TensorData::new(checkpoint.ema_weights, [count]), &device));
+    let images = generate_images(&spec, &network, args.seed, args.images)?;
+    let (channels, side) = image_shape;
+    write_beside(&std::path::absolute(&args.out)?, &grid_png(&images, channels, side)?)?;
+    println!("{}: {} images at step {}", args.out.display(), args.images, checkpoint.progress.stamp.step);
+    Ok(Exit::AllDone)
+}

@@ -1,0 +1,41 @@
+use super::EvaluateError;
+use super::predict::with_network;
+use crate::diffusion::{ForwardProcess, generate};
+use crate::model::Network;
+use crate::random::{Draws, Stream};
+use crate::spec::RunSpec;
+
+/// Images per forward pass. It changes the speed, not the result.
+pub(super) const BATCH_IMAGES: usize = 256;
+
+/// Images generated with a network's weights as `evaluate.fid.ode` says: `[count, channels, side, side]` in [-1, 1].
+///
+/// Image `i` depends on `seed` and `i` alone; with seed 0 these are the images that evaluations measure.
+pub fn generate_images(
+    spec: &RunSpec,
+    network: &Network,
+    seed: u64,
+    count: usize,
+) -> Result<Vec<f32>, EvaluateError> {
+    let process = ForwardProcess::new(&spec.noise_schedule);
+    let (channels, side) = spec.data.image_shape();
+    let image_values = channels * side * side;
+    let mut predict = with_network(network, (channels, side));
+    let mut images = Vec::with_capacity(count * image_values);
+    for first in (0..count).step_by(BATCH_IMAGES) {
+        let batch = BATCH_IMAGES.min(count - first);
+        let noise = starting_noise(seed, first, batch, image_values);
+        let mut predict_at = |noisy: &[f32], t| predict(noisy, &vec![t; batch]);
+        images.extend(generate(&spec.evaluate.fid.ode, &process, noise, &mut predict_at)?);
+    }
+    Ok(images)
+}
+
+/// `[count, image_values]` of standard normals, image by image, from the image at `first`.
+pub(super) fn starting_noise(seed: u64, first: usize, count: usize, image_values: usize) -> Vec<f32> {
+    let mut noise = vec![0.0; count * image_values];
+    for (index, image) in noise.chunks_exact_mut(image_values).enumerate() {
+        Draws::new(seed, Stream::EvaluationNoise, (first + index) as u64).fill_normal(image);
+    }
+    noise
+}
