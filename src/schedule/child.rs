@@ -168,7 +168,7 @@ impl RunProcess {
         if let Some((outcome, _)) = self.stated.take() {
             return outcome;
         }
-        let (exit, _) = self.exit.take().expect("the process is gone");
+        let (exit, _) = self.exit.clone().expect("the process is gone");
         outcome_of(exit, self.killed, &self.log.last_lines())
     }
 }

@@ -215,6 +215,44 @@ fn a_start_on_a_full_disk_is_a_crash_with_its_reason() {
 }
 
 #[test]
+fn a_log_that_breaks_is_reported_once_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.txt");
+    // A pipe whose reader leaves after the first line stands for a disk that fills up.
+    let script = format!("mkfifo '{0}' && head -n 1 '{0}' > /dev/null", log.display());
+    let mut reader = Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();
+    while !log.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let left = folder.path().join("left");
+    let script = format!(
+        "while [ ! -e '{}' ]; do sleep 0.01; done; for i in 1 2 3; do echo oops >&2; done; {}",
+        left.display(),
+        ended(RunOutcome::Completed)
+    );
+    let mut executor = ProcessExecutor::new(|_: &Start| RunCommand {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), script.clone().into()],
+        log: log.clone(),
+    });
+    let run = QueuedRun { run_id: run_id(0), seed: 0, cost: None, outcome: None };
+    let device = Device { name: "cpu".into(), slots: 1, threads: 1 };
+    let queue = Queue::new(vec![run], vec![device], Policy::default());
+    let mut reports = Vec::new();
+    let mut observer = |update: Update| match update.news {
+        News::Started(_) => {
+            reader.wait().unwrap();
+            fs::write(&left, "").unwrap();
+        }
+        News::LogLost { reason, .. } => reports.push(reason.to_owned()),
+        _ => {}
+    };
+    let summary = execute(queue, &mut executor, &mut observer, &Stop::default());
+    assert!(summary.all_done());
+    assert_eq!(reports, ["Broken pipe (os error 32)"]);
+}
+
+#[test]
 fn this_program_is_what_runs_again() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.txt");
@@ -583,4 +621,46 @@ fn after_its_sweep_a_signal_ends_the_program_as_usual() {
     wait_for_file(&folder.path().join("child.pid"));
     kill("INT", &parent.id().to_string());
     assert_eq!(parent.wait().unwrap().signal(), Some(2));
+}
+
+/// What the session of fake trainings says on standard error when it is no terminal.
+fn progress_in_plain_lines(quiet: bool) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &this_binary("progress")]).current_dir(folder.path());
+    if quiet {
+        command.env("SPEEDLAB_TEST_QUIET", "1");
+    }
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "a run failed");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(!stdout.contains("baseline"), "progress belongs on standard error: {stdout}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn without_a_terminal_progress_is_plain_lines() {
+    let text = progress_in_plain_lines(false);
+    for line in [
+        "started  baseline seed 0",
+        "evaluated  baseline seed 0 at step 500/2,000, fid 79.25",
+        "crashed  clts seed 0: exited with status 3\n             starts again from its checkpoint in 1s",
+        "started  clts seed 0 again (start 2)",
+        "completed  clts seed 0, fid 19.25, ",
+        "crashed  clts seed 1: killed by signal 6 (SIGABRT)\n             thread main panicked at src/train.rs:7\n             index out of bounds\n             log: runs/000000000004/log.txt",
+        "diverged  clts+mdlrc model.channels=32 seed 1: the loss is NaN at step 1730",
+        "done  5 of 6 runs in ",
+        "; 1 diverged, 1 failed\n",
+    ] {
+        assert!(text.contains(line), "missing: {line}\n{text}");
+    }
+    assert!(!text.contains('\x1b') && !text.contains('\r'), "{text:?}");
+}
+
+#[test]
+fn quietly_only_failures_are_told() {
+    let text = progress_in_plain_lines(true);
+    assert!(text.contains("clts seed 1: killed by signal 6"), "{text}");
+    assert!(text.contains("the loss is NaN"), "{text}");
+    assert!(!text.contains("started") && !text.contains("completed") && !text.contains("done"), "{text}");
 }

@@ -195,3 +195,190 @@ impl Line {
         self.used += columns;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::ColorChoice;
+
+    use super::super::RunLabel;
+    use super::*;
+    use crate::event::{Measure, Phase, RunEvent, RunOutcome, Stamp, Started};
+    use crate::schedule::{Device, News, Policy, QueuedRun, Start, StopReason, Update};
+    use crate::spec::RunId;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A session of four runs on two slots, driven by hand.
+    struct Session {
+        queue: Queue,
+        tracker: Tracker,
+    }
+
+    impl Session {
+        fn new() -> Self {
+            let trials = ["baseline", "clts+mdlrc model.channels=32 optimizer.beta1=0.9", "mdlrc", "same-lr"];
+            let run_id = |number: usize| RunId::parse(&format!("{number:012x}")).unwrap();
+            let label = |(number, trial): (usize, &&str)| RunLabel {
+                run_id: run_id(number),
+                trial: (*trial).to_owned(),
+                seed: 7,
+                steps: 2000,
+                cost: None,
+                log: "log.txt".into(),
+            };
+            let run = |number| QueuedRun { run_id: run_id(number), seed: 7, cost: None, outcome: None };
+            let device = Device { name: "cpu".into(), slots: 2, threads: 1 };
+            Self {
+                queue: Queue::new((0..4).map(run).collect(), vec![device], Policy::default()),
+                tracker: Tracker::new(trials.iter().enumerate().map(label).collect()),
+            }
+        }
+
+        fn start(&mut self, at: Duration) -> Start {
+            let start = self.queue.next(at).unwrap();
+            self.tracker.take(&Update { at, queue: &self.queue, news: News::Started(&start) });
+            start
+        }
+
+        fn said(&mut self, start: &Start, at: Duration, event: RunEvent) {
+            let news = News::Said { run_id: &start.run_id, event: &event };
+            self.tracker.take(&Update { at, queue: &self.queue, news });
+        }
+
+        fn progress(&mut self, start: &Start, at: Duration, step: u64, loss: f64, phase: Phase) {
+            let stamp = Stamp { step, ..Stamp::default() };
+            self.said(start, at, RunEvent::Progress { stamp, loss, phase });
+        }
+
+        fn evaluated(&mut self, start: &Start, at: Duration, step: u64, metric: &str, value: f64) {
+            let stamp = Stamp { step, ..Stamp::default() };
+            let measures = vec![Measure { metric: metric.into(), protocol: String::new(), value }];
+            self.said(start, at, RunEvent::Evaluated { stamp, measures, samples: String::new() });
+        }
+
+        fn ended(&mut self, start: &Start, at: Duration, outcome: RunOutcome) {
+            let retry_at = self.queue.ended(&start.run_id, outcome.clone(), at);
+            let news = News::Ended { run_id: &start.run_id, outcome: &outcome, retry_at };
+            self.tracker.take(&Update { at, queue: &self.queue, news });
+        }
+
+        fn display(&self, at: Duration, width: usize) -> Vec<String> {
+            let paint = Paint::choose(ColorChoice::Never, false, false);
+            display(&self.tracker, "quickstart", &self.queue, at, width, paint)
+        }
+    }
+
+    fn started(from_step: u64) -> RunEvent {
+        RunEvent::Started(Started {
+            version: 1,
+            run_id: RunId::parse("000000000000").unwrap(),
+            attempt: 1,
+            from_step,
+            program: String::new(),
+            device: String::new(),
+            started_at: String::new(),
+        })
+    }
+
+    /// Two runs in the middle of their training.
+    fn busy_session() -> Session {
+        let mut session = Session::new();
+        let first = session.start(Duration::ZERO);
+        let second = session.start(Duration::ZERO);
+        session.said(&first, SECOND, started(0));
+        session.said(&second, SECOND, started(1000));
+        session.evaluated(&first, 20 * SECOND, 400, "fid", 143.25);
+        session.progress(&first, 21 * SECOND, 500, 0.03125, Phase::Training);
+        session.progress(&second, 21 * SECOND, 1200, f64::NAN, Phase::Evaluating);
+        session
+    }
+
+    /// 0.06 s per step so far: the first run ends in 60 s, the second in 80, then each slot takes one run of 120 s.
+    #[test]
+    fn at_eighty_columns_everything_has_its_place() {
+        let lines = busy_session().display(21 * SECOND, 79);
+        let expected = [
+            "baseline seed 7      ━╸─────    500/2,000  loss 0.0312  fid 143.2   1m 00s left",
+            "clts+mdlrc … seed 7  ━━━━───  1,200/2,000  evaluating               1m 20s left",
+            "quickstart           ━──────  0/4 done  2 running                   3m 20s left",
+        ];
+        for (line, expected) in lines.iter().zip(expected) {
+            assert_eq!(line.trim_end(), expected);
+        }
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_at_any_width() {
+        let session = busy_session();
+        for width in 1..200 {
+            for line in session.display(21 * SECOND, width) {
+                assert!(line.chars().count() <= width, "{width}: {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn colours_add_no_columns() {
+        let session = busy_session();
+        let paint = Paint::choose(ColorChoice::Always, false, false);
+        let coloured = display(&session.tracker, "quickstart", &session.queue, 21 * SECOND, 79, paint);
+        assert!(coloured.iter().all(|line| line.contains("\x1b[36m") || line.contains("\x1b[32m")));
+        let mut plain = coloured.join("\n");
+        for code in [0, 1, 2, 31, 32, 33, 36] {
+            plain = plain.replace(&format!("\x1b[{code}m"), "");
+        }
+        assert_eq!(plain, session.display(21 * SECOND, 79).join("\n"));
+    }
+
+    #[test]
+    fn an_evaluation_without_fid_shows_the_validation_loss() {
+        let mut session = Session::new();
+        let start = session.start(Duration::ZERO);
+        session.evaluated(&start, SECOND, 100, "validation_loss", 0.5);
+        assert!(session.display(SECOND, 79)[0].contains("val 0.5000"), "{:?}", session.display(SECOND, 79));
+    }
+
+    #[test]
+    fn ended_runs_leave_their_line_and_are_counted() {
+        let mut session = busy_session();
+        let first = Start {
+            run_id: RunId::parse("000000000000").unwrap(),
+            number: 1,
+            device: "cpu".into(),
+            slot: crate::schedule::Slot { device: 0, index: 0 },
+            threads: 1,
+        };
+        session.progress(&first, 81 * SECOND, 2000, 0.01, Phase::Training);
+        session.ended(&first, 81 * SECOND, RunOutcome::OutOfMemory { reason: "5 GB".into() });
+        let lines = session.display(81 * SECOND, 79);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[1].contains("0/4 done  1 running  1 failed"), "{}", lines[1]);
+    }
+
+    #[test]
+    fn many_running_runs_are_counted_instead_of_shown() {
+        let run_id = |number: usize| RunId::parse(&format!("{number:012x}")).unwrap();
+        let run = |number| QueuedRun { run_id: run_id(number), seed: 0, cost: None, outcome: None };
+        let device = Device { name: "cpu".into(), slots: 64, threads: 1 };
+        let mut queue = Queue::new((0..64).map(run).collect(), vec![device], Policy::default());
+        let mut tracker = Tracker::new(Vec::new());
+        while let Some(start) = queue.next(SECOND) {
+            tracker.take(&Update { at: SECOND, queue: &queue, news: News::Started(&start) });
+        }
+        let paint = Paint::choose(ColorChoice::Never, false, false);
+        let lines = display(&tracker, "quickstart", &queue, SECOND, 79, paint);
+        assert_eq!(lines.len(), SHOWN_RUNS + 2);
+        assert_eq!(lines[SHOWN_RUNS], "and 52 more running");
+    }
+
+    #[test]
+    fn while_stopping_no_time_is_promised() {
+        let mut session = busy_session();
+        let news = News::Stopping(&StopReason::Asked);
+        session.tracker.take(&Update { at: 22 * SECOND, queue: &session.queue, news });
+        let lines = session.display(22 * SECOND, 79);
+        assert!(lines.iter().all(|line| !line.contains("left")), "{lines:?}");
+        assert!(lines[0].contains("stopping"), "{lines:?}");
+    }
+}

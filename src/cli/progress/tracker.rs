@@ -18,6 +18,7 @@ pub struct Tracker {
     /// Seconds spent and cost got done by the processes that ended.
     spent_seconds: f64,
     spent_cost: f64,
+    costs_known: bool,
     stopping: bool,
 }
 
@@ -43,7 +44,9 @@ pub enum Doing {
 
 impl Tracker {
     pub fn new(labels: Vec<RunLabel>) -> Self {
+        let is_known = |label: &RunLabel| label.cost.is_some_and(|cost| cost.is_finite() && cost > 0.0);
         Self {
+            costs_known: labels.iter().all(is_known),
             labels: labels.into_iter().map(|label| (label.run_id.clone(), label)).collect(),
             running: BTreeMap::new(),
             quality: BTreeMap::new(),
@@ -177,9 +180,9 @@ impl Tracker {
         run.doing = if self.stopping { Doing::Stopping } else { doing };
     }
 
-    /// The planner's estimate where every run has one, else its steps.
+    /// The planner's estimate if every run has one, else its steps.
     fn cost(&self, label: &RunLabel) -> f64 {
-        label.cost.filter(|cost| cost.is_finite() && *cost > 0.0).unwrap_or(label.steps.max(1) as f64)
+        label.cost.filter(|_| self.costs_known).unwrap_or(label.steps.max(1) as f64)
     }
 
     fn cost_left(&self, run: &Tracked) -> f64 {
