@@ -11,7 +11,6 @@ use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ColorChoice;
 use comfy_table::Table;
 
 use self::lines::{counts_words, display};
@@ -86,8 +85,9 @@ enum Screen {
 }
 
 impl Progress {
-    /// `runs`: all of the sweep. Bars need a terminal that can move its cursor.
-    pub fn new(sweep: &str, runs: Vec<RunLabel>, quiet: bool, color: ColorChoice) -> Self {
+    /// `runs`: all of the sweep; `color`: whether standard error is to be coloured. Bars need a terminal that can move
+    /// its cursor.
+    pub fn new(sweep: &str, runs: Vec<RunLabel>, quiet: bool, color: bool) -> Self {
         let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
         let screen = if quiet {
             Screen::Quiet
@@ -96,11 +96,11 @@ impl Progress {
         } else {
             Screen::Lines { summary_at: Duration::ZERO }
         };
-        Self { sweep: sweep.to_owned(), tracker: Tracker::new(runs), screen, paint: Paint::for_stderr(color) }
+        Self { sweep: sweep.to_owned(), tracker: Tracker::new(runs), screen, paint: Paint { color } }
     }
 
     /// The observer of [`crate::schedule::execute`].
-    pub fn update(&mut self, update: &Update) {
+    pub fn show(&mut self, update: &Update) {
         let ended_after = self.ended_after(update);
         self.tracker.take(update);
         match update.news {

@@ -544,9 +544,9 @@ fn parent_that_shows_progress() {
     let device = Device { name: "cpu".into(), slots: 2, threads: 1 };
     let queue = Queue::new((0..6).map(run).collect(), vec![device], Policy { retries: 1, ..Policy::default() });
     let quiet = std::env::var_os("SPEEDLAB_TEST_QUIET").is_some();
-    let mut progress = Progress::new("quickstart", (0..6).map(label).collect(), quiet, clap::ColorChoice::Auto);
+    let mut progress = Progress::new("quickstart", (0..6).map(label).collect(), quiet, false);
     let stop = Stop::on_signals().unwrap();
-    let summary = execute(queue, &mut ProcessExecutor::new(command), &mut |update| progress.update(&update), &stop);
+    let summary = execute(queue, &mut ProcessExecutor::new(command), &mut |update| progress.show(&update), &stop);
     std::process::exit(if summary.all_done() { 0 } else { stop.exit_code().map_or(1, i32::from) });
 }
 

@@ -198,11 +198,9 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use clap::ColorChoice;
-
     use super::super::RunLabel;
     use super::*;
-    use crate::event::{Measure, Phase, RunEvent, RunOutcome, Stamp, Started};
+    use crate::event::{Measure, Phase, RunEvent, RunOutcome, Stamp};
     use crate::schedule::{Device, News, Policy, QueuedRun, Start, StopReason, Update};
     use crate::spec::RunId;
 
@@ -263,21 +261,17 @@ mod tests {
         }
 
         fn display(&self, at: Duration, width: usize) -> Vec<String> {
-            let paint = Paint::choose(ColorChoice::Never, false, false);
+            let paint = Paint { color: false };
             display(&self.tracker, "quickstart", &self.queue, at, width, paint)
         }
     }
 
     fn started(from_step: u64) -> RunEvent {
-        RunEvent::Started(Started {
-            version: 1,
-            run_id: RunId::parse("000000000000").unwrap(),
-            attempt: 1,
-            from_step,
-            program: String::new(),
-            device: String::new(),
-            started_at: String::new(),
-        })
+        let json = serde_json::json!({
+            "event": "started", "version": 1, "run_id": "000000000000", "attempt": 1, "from_checkpoint": 0,
+            "from_step": from_step, "program": "speedlab", "device": "cpu", "started_at": "2026-11-22T19:00:00Z",
+        });
+        serde_json::from_value(json).unwrap()
     }
 
     /// Two runs in the middle of their training.
@@ -321,7 +315,7 @@ mod tests {
     #[test]
     fn colours_add_no_columns() {
         let session = busy_session();
-        let paint = Paint::choose(ColorChoice::Always, false, false);
+        let paint = Paint { color: true };
         let coloured = display(&session.tracker, "quickstart", &session.queue, 21 * SECOND, 79, paint);
         assert!(coloured.iter().all(|line| line.contains("\x1b[36m") || line.contains("\x1b[32m")));
         let mut plain = coloured.join("\n");
@@ -366,7 +360,7 @@ mod tests {
         while let Some(start) = queue.next(SECOND) {
             tracker.take(&Update { at: SECOND, queue: &queue, news: News::Started(&start) });
         }
-        let paint = Paint::choose(ColorChoice::Never, false, false);
+        let paint = Paint { color: false };
         let lines = display(&tracker, "quickstart", &queue, SECOND, 79, paint);
         assert_eq!(lines.len(), SHOWN_RUNS + 2);
         assert_eq!(lines[SHOWN_RUNS], "and 52 more running");
