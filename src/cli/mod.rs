@@ -3,7 +3,7 @@
 mod exec;
 mod exit;
 mod plan;
-mod progress;
+pub mod progress;
 mod report;
 mod run;
 mod sample;

@@ -1,0 +1,282 @@
+//! What a person sees of a running sweep, on standard error: live bars on a terminal, a line now and then elsewhere.
+
+mod lines;
+mod live_area;
+mod paint;
+mod tracker;
+mod words;
+
+use std::env;
+use std::io::{IsTerminal, Write, stderr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use comfy_table::Table;
+
+use self::lines::{counts_words, display};
+use self::live_area::LiveArea;
+use self::paint::{Ink, Paint};
+use self::tracker::Tracker;
+use self::words::{counted, exactly, measured, roughly, shortened};
+use crate::event::{RunEvent, RunOutcome};
+use crate::schedule::{News, StopReason, Summary, Update};
+use crate::spec::{PlannedRun, RunId};
+
+/// Between two redraws of the bars.
+const REDRAW: Duration = Duration::from_millis(200);
+/// Between two summaries of the sweep where there are no bars, at least; in a long sweep a fiftieth of its age.
+const SUMMARY: Duration = Duration::from_secs(10);
+/// Before the further lines of a piece of news.
+const INDENT: &str = "             ";
+/// Lines of a crash's reason that are shown; the log has all.
+const REASON_LINES: usize = 6;
+
+/// What is shown of a run.
+#[derive(Clone, Debug)]
+pub struct RunLabel {
+    pub run_id: RunId,
+    pub trial: String,
+    pub seed: u64,
+    /// Planned optimizer steps.
+    pub steps: u64,
+    /// As in [`crate::schedule::QueuedRun`]: known for every run or for none.
+    pub cost: Option<f64>,
+    pub log: PathBuf,
+}
+
+impl RunLabel {
+    pub fn new(run: &PlannedRun, cost: Option<f64>, log: PathBuf) -> Self {
+        let PlannedRun { run_id, trial, seed, spec, .. } = run;
+        Self { run_id: run_id.clone(), trial: trial.clone(), seed: *seed, steps: spec.train.steps, cost, log }
+    }
+
+    fn title(&self) -> String {
+        format!("{} seed {}", self.trial, self.seed)
+    }
+
+    /// The trial's name gives way to the seed.
+    fn short_title(&self, columns: usize) -> String {
+        let seed = format!(" seed {}", self.seed);
+        let trial = shortened(&self.trial, columns.saturating_sub(seed.chars().count()));
+        shortened(&(trial + &seed), columns)
+    }
+}
+
+/// Shows a session of [`crate::schedule::execute`] as it goes.
+pub struct Progress {
+    sweep: String,
+    tracker: Tracker,
+    screen: Screen,
+    paint: Paint,
+}
+
+enum Screen {
+    Bars {
+        area: LiveArea,
+        /// As they were last drawn.
+        lines: Vec<String>,
+        drawn_at: Duration,
+    },
+    Lines {
+        summary_at: Duration,
+    },
+    /// Failures alone.
+    Quiet,
+}
+
+impl Progress {
+    /// `runs`: all of the sweep; `color`: whether standard error is to be coloured. Bars need a terminal that can move
+    /// its cursor.
+    pub fn new(sweep: &str, runs: Vec<RunLabel>, quiet: bool, color: bool) -> Self {
+        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let screen = if quiet {
+            Screen::Quiet
+        } else if stderr().is_terminal() && !dumb {
+            Screen::Bars { area: LiveArea::default(), lines: Vec::new(), drawn_at: Duration::ZERO }
+        } else {
+            Screen::Lines { summary_at: Duration::ZERO }
+        };
+        Self { sweep: sweep.to_owned(), tracker: Tracker::new(runs), screen, paint: Paint { color } }
+    }
+
+    /// The observer of [`crate::schedule::execute`].
+    pub fn show(&mut self, update: &Update) {
+        let ended_after = self.ended_after(update);
+        self.tracker.take(update);
+        match update.news {
+            News::Started(start) if !self.has_bars() => {
+                let note = if start.number > 1 { format!(" again (start {})", start.number) } else { String::new() };
+                self.say(update.at, Ink::Plain, "started", &format!("{}{note}", self.tracker.title(&start.run_id)));
+            }
+            News::Said { run_id, event: RunEvent::Evaluated { stamp, .. } } if !self.has_bars() => {
+                let steps = format!("{}/{}", counted(stamp.step), counted(self.tracker.steps(run_id)));
+                let text = format!("{} at step {steps}{}", self.tracker.title(run_id), self.quality_words(run_id));
+                self.say(update.at, Ink::Plain, "evaluated", &text);
+            }
+            News::Ended { run_id, outcome, retry_at } => {
+                self.ended(update.at, run_id, outcome, retry_at, ended_after.unwrap_or_default());
+            }
+            News::LogLost { run_id, reason } => {
+                let text = format!("{}: its log can no longer be written: {reason}", self.tracker.title(run_id));
+                self.say_always(update.at, Ink::Yellow, "warning", &text);
+            }
+            News::Stopping(StopReason::Asked) if !self.tracker.running.is_empty() => {
+                let text = "running runs write a checkpoint; Ctrl-C again stops them at once";
+                self.say(update.at, Ink::Yellow, "stopping", text);
+            }
+            News::Stopping(StopReason::Failed(run_id)) => {
+                let text = format!("{} failed; running runs write a checkpoint", self.tracker.title(run_id));
+                self.say(update.at, Ink::Yellow, "stopping", &text);
+            }
+            News::Killing if !self.tracker.running.is_empty() => {
+                self.say(update.at, Ink::Yellow, "killing", "running runs end at once");
+            }
+            News::Finished(summary) => self.finished(summary),
+            _ => {}
+        }
+        self.refresh(update);
+    }
+
+    fn has_bars(&self) -> bool {
+        matches!(self.screen, Screen::Bars { .. })
+    }
+
+    /// How long the process that ends with this update has run.
+    fn ended_after(&self, update: &Update) -> Option<Duration> {
+        let News::Ended { run_id, .. } = update.news else { return None };
+        Some(update.at.saturating_sub(self.tracker.run(run_id)?.started_at))
+    }
+
+    fn ended(
+        &mut self,
+        at: Duration,
+        run_id: &RunId,
+        outcome: &RunOutcome,
+        retry_at: Option<Duration>,
+        took: Duration,
+    ) {
+        let title = self.tracker.title(run_id);
+        let result = format!("{title}{}, {}", self.quality_words(run_id), exactly(took.as_secs_f64()));
+        let (ink, word, reason) = match outcome {
+            RunOutcome::Completed => return self.say(at, Ink::Green, "completed", &result),
+            RunOutcome::ReachedTarget => return self.say(at, Ink::Green, "reached", &result),
+            RunOutcome::Interrupted { reason } => {
+                return self.say(at, Ink::Yellow, "interrupted", &format!("{title}: {reason}"));
+            }
+            RunOutcome::Diverged { reason } => (Ink::Yellow, "diverged", reason),
+            RunOutcome::OutOfMemory { reason } => (Ink::Red, "out of memory", reason),
+            RunOutcome::Crashed { reason } => (Ink::Red, "crashed", reason),
+        };
+        let mut reason_lines = reason.lines();
+        let how = reason_lines.next().unwrap_or("no reason given");
+        let rest: Vec<&str> = reason_lines.collect();
+        let mut text = format!("{title}: {how}");
+        let mut add = |line: &str| text += &format!("\n{INDENT}{line}");
+        if let Some(retry_at) = retry_at {
+            let pause = roughly(retry_at.saturating_sub(at).as_secs_f64());
+            add(&format!("starts again from its checkpoint in {pause}"));
+            return self.say(at, Ink::Yellow, word, &text);
+        }
+        rest[rest.len().saturating_sub(REASON_LINES)..].iter().for_each(|line| add(line));
+        if let Some(label) = self.tracker.labels.get(run_id) {
+            add(&format!("log: {}", label.log.display()));
+        }
+        self.say_always(at, ink, word, &text);
+    }
+
+    fn finished(&mut self, summary: &Summary) {
+        let Summary { counts, done_before, elapsed, .. } = summary;
+        let parts = [
+            (*done_before, "ended before"),
+            (counts.diverged, "diverged"),
+            (counts.failed(), "failed"),
+            (counts.interrupted, "interrupted"),
+            (counts.waiting, "not started"),
+        ];
+        let parts =
+            parts.into_iter().filter(|&(number, _)| number > 0).map(|(number, word)| format!("{number} {word}"));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        let took = exactly(elapsed.as_secs_f64());
+        let mut text = format!("{} of {} runs in {took}", counts.done(), counts.total());
+        if !parts.is_empty() {
+            text += &format!("; {parts}");
+        }
+        let ink = if summary.all_done() { Ink::Green } else { Ink::Yellow };
+        self.say(*elapsed, ink, "done", &text);
+    }
+
+    /// `, fid 12.31` once there was an evaluation.
+    fn quality_words(&self, run_id: &RunId) -> String {
+        let quality = self.tracker.quality.get(run_id);
+        quality.map(|(name, value)| format!(", {name} {}", measured(*value))).unwrap_or_default()
+    }
+
+    /// Redraws the bars, or sums up the sweep, when it is time.
+    fn refresh(&mut self, update: &Update) {
+        let Update { at, queue, news } = *update;
+        match &mut self.screen {
+            Screen::Bars { area, lines, .. } if matches!(news, News::Finished(_)) => {
+                lines.clear();
+                write(&area.clear(terminal_width()));
+            }
+            Screen::Bars { area, lines, drawn_at } => {
+                let changed = matches!(news, News::Started(_) | News::Ended { .. } | News::Stopping(_));
+                if changed || at.saturating_sub(*drawn_at) >= REDRAW {
+                    *drawn_at = at;
+                    let width = terminal_width();
+                    *lines = display(&self.tracker, &self.sweep, queue, at, width - 1, self.paint);
+                    write(&area.draw(lines, width));
+                }
+            }
+            Screen::Lines { summary_at } => {
+                if at.saturating_sub(*summary_at) >= SUMMARY.max(at / 50) && !matches!(news, News::Finished(_)) {
+                    *summary_at = at;
+                    let mut words: Vec<String> =
+                        counts_words(&queue.counts()).into_iter().map(|(_, word)| word).collect();
+                    words.extend(
+                        self.tracker.sweep_seconds_left(queue, at).map(|left| format!("{} left", roughly(left))),
+                    );
+                    let running = self.tracker.running.values().take(4).map(|run| {
+                        format!("{} {:.0}%", self.tracker.title(&run.run_id), 100.0 * self.tracker.fraction(run))
+                    });
+                    let running = running.collect::<Vec<_>>().join(", ");
+                    let text =
+                        if running.is_empty() { words.join(", ") } else { format!("{}; {running}", words.join(", ")) };
+                    let sweep = self.sweep.clone();
+                    self.say(at, Ink::Plain, "sweep", &format!("{sweep}: {text}"));
+                }
+            }
+            Screen::Quiet => {}
+        }
+    }
+
+    /// One line of news, unless quiet.
+    fn say(&mut self, at: Duration, ink: Ink, word: &str, text: &str) {
+        if !matches!(self.screen, Screen::Quiet) {
+            self.say_always(at, ink, word, text);
+        }
+    }
+
+    fn say_always(&mut self, at: Duration, ink: Ink, word: &str, text: &str) {
+        let word = self.paint.ink(ink, &format!("{word:>11}"));
+        let age = self.paint.ink(Ink::Dim, &format!("[{:>7}]", exactly(at.as_secs_f64())));
+        match &mut self.screen {
+            Screen::Bars { area, lines, .. } => {
+                write(&area.print_above(&format!("{word}  {text}").replace('\n', "\r\n"), lines, terminal_width()));
+            }
+            Screen::Lines { .. } | Screen::Quiet => write(&format!("{age} {word}  {text}\n")),
+        }
+    }
+}
+
+fn write(text: &str) {
+    let mut stderr = stderr().lock();
+    // It fails when nobody reads standard error any more; the sweep goes on, and its records tell the same.
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// Columns of the terminal that standard error is.
+fn terminal_width() -> usize {
+    // The crate that lays out tables knows how to ask.
+    Table::new().use_stderr().width().map_or(80, |width| usize::from(width).max(2))
+}

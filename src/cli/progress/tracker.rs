@@ -1,0 +1,198 @@
+//! What is known of every run of the session, from the updates. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::RunLabel;
+use crate::event::{Phase, RunEvent};
+use crate::schedule::{News, Queue, Slot, Start, Update, makespan};
+use crate::spec::RunId;
+
+/// Follows a session.
+pub struct Tracker {
+    pub labels: BTreeMap<RunId, RunLabel>,
+    /// Sorted by slot, so that a run keeps its place on the screen.
+    pub running: BTreeMap<Slot, Tracked>,
+    /// The latest measure of quality of every run: (short name, value).
+    pub quality: BTreeMap<RunId, (&'static str, f64)>,
+    /// Seconds spent and cost got done by the processes that ended.
+    spent_seconds: f64,
+    spent_cost: f64,
+    costs_known: bool,
+    stopping: bool,
+}
+
+/// A running run.
+pub struct Tracked {
+    pub run_id: RunId,
+    pub started_at: Duration,
+    /// When it first said something.
+    awake_at: Option<Duration>,
+    from_step: u64,
+    pub step: u64,
+    pub loss: Option<f64>,
+    pub doing: Doing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Starting,
+    Training,
+    Evaluating,
+    Stopping,
+}
+
+impl Tracker {
+    pub fn new(labels: Vec<RunLabel>) -> Self {
+        let is_known = |label: &RunLabel| label.cost.is_some_and(|cost| cost.is_finite() && cost > 0.0);
+        Self {
+            costs_known: labels.iter().all(is_known),
+            labels: labels.into_iter().map(|label| (label.run_id.clone(), label)).collect(),
+            running: BTreeMap::new(),
+            quality: BTreeMap::new(),
+            spent_seconds: 0.0,
+            spent_cost: 0.0,
+            stopping: false,
+        }
+    }
+
+    pub fn take(&mut self, update: &Update) {
+        match update.news {
+            News::Started(start) => self.started(start, update.at),
+            News::Said { run_id, event } => self.said(run_id, event, update.at),
+            News::Ended { run_id, .. } => {
+                let slot = self.running.iter().find(|(_, run)| run.run_id == *run_id).map(|(&slot, _)| slot);
+                if let Some(run) = slot.and_then(|slot| self.running.remove(&slot)) {
+                    let (seconds, cost) = self.spent(&run, update.at);
+                    self.spent_seconds += seconds;
+                    self.spent_cost += cost;
+                }
+            }
+            News::Stopping(_) => {
+                self.stopping = true;
+                self.running.values_mut().for_each(|run| run.doing = Doing::Stopping);
+            }
+            News::LogLost { .. } | News::Killing | News::Tick | News::Finished(_) => {}
+        }
+    }
+
+    /// The run of a running process; `None` once it has ended.
+    pub fn run(&self, run_id: &RunId) -> Option<&Tracked> {
+        self.running.values().find(|run| run.run_id == *run_id)
+    }
+
+    pub fn title(&self, run_id: &RunId) -> String {
+        self.labels.get(run_id).map_or_else(|| run_id.to_string(), RunLabel::title)
+    }
+
+    /// The planned steps of a run.
+    pub fn steps(&self, run_id: &RunId) -> u64 {
+        self.labels.get(run_id).map_or(0, |label| label.steps)
+    }
+
+    /// Share of a run's steps that are done, 0 to 1.
+    pub fn fraction(&self, run: &Tracked) -> f64 {
+        (run.step as f64 / self.steps(&run.run_id).max(1) as f64).min(1.0)
+    }
+
+    /// Share of the sweep's work that is done, 0 to 1. Ended runs count in full, however they ended.
+    pub fn sweep_fraction(&self, queue: &Queue) -> f64 {
+        let all: f64 = self.labels.values().map(|label| self.cost(label)).sum();
+        let waiting: f64 =
+            queue.waiting().filter_map(|run| self.labels.get(&run.run_id)).map(|label| self.cost(label)).sum();
+        let running: f64 = self.running.values().map(|run| self.cost_left(run)).sum();
+        if all > 0.0 { (1.0 - (waiting + running) / all).clamp(0.0, 1.0) } else { 1.0 }
+    }
+
+    /// Seconds until a run ends at its present pace; `None` while that is not known.
+    pub fn seconds_left(&self, run: &Tracked, at: Duration) -> Option<f64> {
+        let awake_seconds = at.saturating_sub(run.awake_at?).as_secs_f64();
+        let done = run.step.saturating_sub(run.from_step);
+        let left = self.steps(&run.run_id).saturating_sub(run.step);
+        (done > 0 && awake_seconds >= 1.0).then(|| awake_seconds / done as f64 * left as f64)
+    }
+
+    /// Seconds until the sweep ends; `None` while that is not known.
+    pub fn sweep_seconds_left(&self, queue: &Queue, at: Duration) -> Option<f64> {
+        let (mut seconds, mut cost) = (self.spent_seconds, self.spent_cost);
+        for run in self.running.values() {
+            let (run_seconds, run_cost) = self.spent(run, at);
+            (seconds, cost) = (seconds + run_seconds, cost + run_cost);
+        }
+        if cost <= 0.0 || seconds < 1.0 {
+            return None;
+        }
+        let pace = seconds / cost;
+        let running: Vec<f64> = (self.running.values())
+            .map(|run| self.seconds_left(run, at).unwrap_or_else(|| self.cost_left(run) * pace))
+            .collect();
+        if self.stopping {
+            return None; // checkpoints take what they take
+        }
+        let waiting =
+            queue.waiting().filter_map(|run| self.labels.get(&run.run_id)).map(|label| self.cost(label) * pace);
+        Some(makespan(&running, waiting, queue.devices().iter().map(|device| device.slots).sum()))
+    }
+
+    fn started(&mut self, start: &Start, at: Duration) {
+        let run = Tracked {
+            run_id: start.run_id.clone(),
+            started_at: at,
+            awake_at: None,
+            from_step: 0,
+            step: 0,
+            loss: None,
+            doing: Doing::Starting,
+        };
+        self.running.insert(start.slot, run);
+    }
+
+    fn said(&mut self, run_id: &RunId, event: &RunEvent, at: Duration) {
+        let Some(run) = self.running.values_mut().find(|run| run.run_id == *run_id) else { return };
+        if let RunEvent::Started(started) = event {
+            (run.from_step, run.step) = (started.from_step, started.from_step);
+        }
+        run.awake_at.get_or_insert(at);
+        let doing = match event {
+            RunEvent::Started(_) | RunEvent::TimestepDensity { .. } => Doing::Training,
+            RunEvent::Trained { stamp, loss, .. } => {
+                (run.step, run.loss) = (stamp.step, Some(*loss));
+                Doing::Training
+            }
+            RunEvent::Progress { stamp, loss, phase } => {
+                (run.step, run.loss) = (stamp.step, Some(*loss));
+                match phase {
+                    Phase::Training => Doing::Training,
+                    Phase::Evaluating => Doing::Evaluating,
+                }
+            }
+            RunEvent::Evaluated { stamp, measures, .. } => {
+                run.step = stamp.step;
+                let named = |metric: &str| measures.iter().find(|measure| measure.metric == metric);
+                let fid = named("fid").map(|measure| ("fid", measure.value));
+                if let Some(quality) = fid.or_else(|| named("validation_loss").map(|measure| ("val", measure.value))) {
+                    self.quality.insert(run_id.clone(), quality);
+                }
+                Doing::Training
+            }
+            RunEvent::Checkpointed { .. } | RunEvent::Ended { .. } => run.doing,
+        };
+        run.doing = if self.stopping { Doing::Stopping } else { doing };
+    }
+
+    /// The planner's estimate if every run has one, else its steps.
+    fn cost(&self, label: &RunLabel) -> f64 {
+        label.cost.filter(|_| self.costs_known).unwrap_or(label.steps.max(1) as f64)
+    }
+
+    fn cost_left(&self, run: &Tracked) -> f64 {
+        self.labels.get(&run.run_id).map_or(0.0, |label| self.cost(label) * (1.0 - self.fraction(run)))
+    }
+
+    /// (seconds, cost) that the process of a run took and got done.
+    fn spent(&self, run: &Tracked, at: Duration) -> (f64, f64) {
+        let Some(label) = self.labels.get(&run.run_id) else { return (0.0, 0.0) };
+        let share = run.step.saturating_sub(run.from_step) as f64 / label.steps.max(1) as f64;
+        (at.saturating_sub(run.started_at).as_secs_f64(), self.cost(label) * share.min(1.0))
+    }
+}

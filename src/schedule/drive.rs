@@ -1,0 +1,235 @@
+//! Carries out the queue's decisions until every run has ended or the sweep is stopped.
+
+use std::time::Duration;
+
+use super::{News, Queue, Report, RunExecutor, Stop, Summary, Update};
+use crate::event::RunOutcome;
+use crate::spec::RunId;
+
+/// How long a wait for news lasts at most: the delay of a Ctrl-C, and the pace of [`News::Tick`].
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs the queue to its end and tells `observer` everything that happens.
+///
+/// The first request of `stop` (or the first failure, if the queue's policy says so) makes running runs write a
+/// checkpoint and stop; it waits for them as long as they need. The second kills them.
+pub fn execute(
+    mut queue: Queue,
+    executor: &mut impl RunExecutor,
+    observer: &mut dyn FnMut(Update),
+    stop: &Stop,
+) -> Summary {
+    let mut told_to_stop = false;
+    let mut killed = false;
+    loop {
+        let at = executor.now();
+        if stop.requests() >= 1 {
+            queue.stop();
+        }
+        if let (Some(reason), false) = (queue.stopping(), told_to_stop) {
+            told_to_stop = true;
+            executor.stop();
+            observer(Update { at, queue: &queue, news: News::Stopping(reason) });
+        }
+        if stop.requests() >= 2 && !killed {
+            killed = true;
+            executor.kill();
+            observer(Update { at, queue: &queue, news: News::Killing });
+        }
+        while let Some(start) = queue.next(executor.now()) {
+            match executor.start(&start) {
+                Ok(()) => {
+                    observer(Update { at: executor.now(), queue: &queue, news: News::Started(&start) });
+                }
+                Err(error) => {
+                    let outcome = RunOutcome::Crashed { reason: error.to_string() };
+                    ended(&mut queue, executor, observer, &start.run_id, outcome);
+                }
+            }
+        }
+        if queue.is_over() {
+            break;
+        }
+        let retry_in = queue.next_retry().map_or(TICK, |at| at.saturating_sub(executor.now()));
+        let report = executor.next(retry_in.clamp(Duration::from_millis(1), TICK));
+        let at = executor.now();
+        match report {
+            None => observer(Update { at, queue: &queue, news: News::Tick }),
+            Some(Report::Event { run_id, event }) => {
+                observer(Update { at, queue: &queue, news: News::Said { run_id: &run_id, event: &event } });
+            }
+            Some(Report::LogLost { run_id, reason }) => {
+                observer(Update { at, queue: &queue, news: News::LogLost { run_id: &run_id, reason: &reason } });
+            }
+            Some(Report::Ended { run_id, outcome }) => ended(&mut queue, executor, observer, &run_id, outcome),
+        }
+    }
+    let at = executor.now();
+    let summary = queue.summary(at);
+    observer(Update { at, queue: &queue, news: News::Finished(&summary) });
+    summary
+}
+
+fn ended(
+    queue: &mut Queue,
+    executor: &impl RunExecutor,
+    observer: &mut dyn FnMut(Update),
+    run_id: &RunId,
+    outcome: RunOutcome,
+) {
+    let at = executor.now();
+    let retry_at = queue.ended(run_id, outcome.clone(), at);
+    observer(Update { at, queue, news: News::Ended { run_id, outcome: &outcome, retry_at } });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::fake::FakeExecutor;
+    use super::super::{Device, Policy, ProcessExecutor, QueuedRun, Start, StopReason};
+    use super::*;
+
+    fn run_id(number: usize) -> RunId {
+        RunId::parse(&format!("{number:012x}")).unwrap()
+    }
+
+    /// `seeds` x `arms` runs; the arm's number is its cost.
+    fn queue(seeds: u64, arms: usize, slots: usize, policy: Policy) -> Queue {
+        let runs = (0..seeds).flat_map(|seed| (0..arms).map(move |arm| (seed, arm))).enumerate();
+        let run = |(number, (seed, arm)): (usize, (u64, usize))| QueuedRun {
+            run_id: run_id(number),
+            seed,
+            cost: Some(arm as f64),
+            outcome: None,
+        };
+        Queue::new(runs.map(run).collect(), vec![Device { name: "cpu".into(), slots, threads: 1 }], policy)
+    }
+
+    fn crash() -> RunOutcome {
+        RunOutcome::Crashed { reason: "exited with status 3".into() }
+    }
+
+    fn drive(queue: Queue, script: impl FnMut(&Start) -> (Duration, RunOutcome)) -> (Summary, Vec<(Duration, Start)>) {
+        let mut executor = FakeExecutor::new(script);
+        let summary = execute(queue, &mut executor, &mut |_| {}, &Stop::default());
+        (summary, executor.started)
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn all_slots_are_used_and_every_run_ends_once() {
+        let (summary, started) = drive(queue(3, 5, 2, Policy::default()), |_| (SECOND, RunOutcome::Completed));
+        assert!(summary.all_done());
+        assert_eq!((summary.counts.completed, summary.retries, summary.troubles.len()), (15, 0, 0));
+        assert_eq!(started.len(), 15);
+        assert_eq!(summary.elapsed, 8 * SECOND, "15 runs of 1 s on 2 slots");
+        assert_eq!(started[0].1.run_id, run_id(4), "the longest of the first seed");
+    }
+
+    #[test]
+    fn a_crash_is_retried_up_to_the_limit_and_the_sweep_goes_on() {
+        let script = |start: &Start| match (start.run_id == run_id(1), start.run_id == run_id(2)) {
+            (true, _) => (SECOND, crash()),
+            (_, true) if start.number == 1 => (SECOND, crash()),
+            _ => (SECOND, RunOutcome::Completed),
+        };
+        let (summary, started) = drive(queue(1, 4, 2, Policy::default()), script);
+        let starts = |number| started.iter().filter(|(_, start)| start.run_id == run_id(number)).count();
+        assert_eq!((starts(0), starts(1), starts(2), starts(3)), (1, 3, 2, 1));
+        assert_eq!(summary.troubles, [(run_id(1), crash())]);
+        assert_eq!((summary.counts.completed, summary.counts.crashed, summary.retries), (3, 1, 3));
+        assert!(!summary.all_done());
+        assert_eq!(summary.stopped, None);
+    }
+
+    #[test]
+    fn what_is_no_crash_is_not_retried() {
+        for outcome in [
+            RunOutcome::Diverged { reason: "loss is NaN".into() },
+            RunOutcome::OutOfMemory { reason: "5 GB".into() },
+            RunOutcome::Interrupted { reason: "SIGTERM".into() },
+        ] {
+            let (summary, started) = drive(queue(1, 1, 1, Policy::default()), |_| (SECOND, outcome.clone()));
+            assert_eq!(started.len(), 1, "{outcome:?}");
+            assert_eq!(summary.all_done(), outcome.is_final(), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn fail_fast_stops_the_others_and_keeps_what_waits() {
+        let policy = Policy { fail_fast: true, retries: 0, ..Policy::default() };
+        let script = |start: &Start| match start.run_id == run_id(3) {
+            true => (SECOND, crash()),
+            false => (60 * SECOND, RunOutcome::Completed),
+        };
+        let (summary, _) = drive(queue(1, 4, 2, policy), script);
+        assert_eq!(summary.stopped, Some(StopReason::Failed(run_id(3))));
+        assert_eq!((summary.counts.crashed, summary.counts.interrupted, summary.counts.waiting), (1, 1, 2));
+    }
+
+    #[test]
+    fn a_diverged_run_does_not_stop_a_fail_fast_sweep() {
+        let policy = Policy { fail_fast: true, ..Policy::default() };
+        let diverged = RunOutcome::Diverged { reason: "loss is NaN".into() };
+        let (summary, _) = drive(queue(1, 4, 2, policy), |_| (SECOND, diverged.clone()));
+        assert_eq!((summary.counts.diverged, summary.stopped.clone()), (4, None));
+        assert!(summary.all_done());
+    }
+
+    #[test]
+    fn a_request_to_stop_checkpoints_and_a_second_kills() {
+        for requests in [1, 2] {
+            let stop = Stop::default();
+            let mut executor = FakeExecutor::new(|_: &Start| (10 * SECOND, RunOutcome::Completed));
+            let mut observer = |update: Update| {
+                if update.at >= SECOND && stop.requests() < requests {
+                    stop.request();
+                }
+            };
+            let summary = execute(queue(1, 4, 2, Policy::default()), &mut executor, &mut observer, &stop);
+            assert_eq!((executor.stopped, executor.killed), (true, requests == 2));
+            assert_eq!(summary.stopped, Some(StopReason::Asked));
+            assert_eq!((summary.counts.interrupted, summary.counts.waiting, summary.counts.running), (2, 2, 0));
+            assert!(summary.elapsed < 2 * SECOND, "it does not wait for the runs' planned ends");
+        }
+    }
+
+    #[test]
+    fn the_observer_hears_each_start_and_end_in_order() {
+        let mut running = BTreeMap::new();
+        let mut finished = 0;
+        let mut observer = |update: Update| match update.news {
+            News::Started(start) => assert_eq!(running.insert(start.run_id.clone(), ()), None),
+            News::Ended { run_id, .. } => assert!(running.remove(run_id).is_some()),
+            News::Finished(summary) => {
+                assert_eq!(summary.counts, update.queue.counts());
+                finished += 1;
+            }
+            _ => assert_eq!(finished, 0),
+        };
+        let script = |start: &Start| match start.number {
+            1 => (SECOND, crash()),
+            _ => (SECOND, RunOutcome::Completed),
+        };
+        let mut executor = FakeExecutor::new(script);
+        execute(queue(2, 3, 2, Policy::default()), &mut executor, &mut observer, &Stop::default());
+        assert_eq!((running.len(), finished), (0, 1));
+    }
+
+    #[test]
+    fn ten_thousand_runs_on_eight_slots_take_well_under_a_second() {
+        let clock = ProcessExecutor::new(|_: &Start| unreachable!("it only tells the time"));
+        let script = |start: &Start| match start.number == 1 && start.run_id.as_str().ends_with('7') {
+            true => (SECOND / 50, crash()),
+            false => (SECOND / 20, RunOutcome::Completed),
+        };
+        let (summary, started) = drive(queue(100, 100, 8, Policy::default()), script);
+        let took = clock.now();
+        assert!(summary.all_done());
+        assert_eq!((summary.counts.completed, started.len()), (10_000, 10_000 + summary.retries));
+        assert!(summary.retries > 500, "{}", summary.retries);
+        assert!(took < SECOND, "{took:?}");
+    }
+}

@@ -1,0 +1,126 @@
+//! What a child writes that is no event: appended to a file, its last lines kept in mind.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, Read, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Lines kept as the reason of a crash.
+const KEPT_LINES: usize = 20;
+/// Bytes kept of each of them.
+const KEPT_BYTES: usize = 400;
+
+/// The log of one run, written by the readers of its two pipes.
+#[derive(Debug)]
+pub(super) struct Log {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` after a write failed.
+    file: Option<File>,
+    last_lines: VecDeque<String>,
+}
+
+impl Log {
+    /// Opens it for appending, with its folder.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self { inner: Mutex::new(Inner { file: Some(file), last_lines: VecDeque::new() }) })
+    }
+
+    /// Appends a piece of text as it is. After the first failure, which is returned, nothing is written any more.
+    pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = &mut inner.file else { return Ok(()) };
+        let written = file.write_all(bytes);
+        if written.is_err() {
+            inner.file = None;
+        }
+        written
+    }
+
+    /// Keeps a line in mind.
+    pub fn remember(&self, line: &[u8]) {
+        let text = String::from_utf8_lossy(&line[..line.len().min(KEPT_BYTES)]);
+        let text = text.trim_end();
+        if text.is_empty() {
+            return;
+        }
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.last_lines.len() == KEPT_LINES {
+            inner.last_lines.pop_front();
+        }
+        // A terminal would obey control characters in it.
+        inner.last_lines.push_back(text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect());
+    }
+
+    pub fn last_lines(&self) -> Vec<String> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.last_lines.iter().cloned().collect()
+    }
+}
+
+/// Calls `take` with each line, its line feed included; a line longer than `limit` bytes comes in pieces. Ends with
+/// the stream or its first error.
+pub(super) fn each_line(mut reader: impl BufRead, limit: u64, mut take: impl FnMut(&[u8])) {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.by_ref().take(limit).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return, // a pipe that cannot be read has ended
+            Ok(_) => take(&line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_last_lines_short_and_harmless() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::open(&folder.path().join("runs/a/log.txt")).unwrap();
+        for i in 0..50 {
+            log.remember(format!("line {i}\n").as_bytes());
+        }
+        log.remember(b"  \n");
+        log.remember(&[b"\x1b[31mred".as_slice(), &[b'x'; 5000]].concat());
+        let lines = log.last_lines();
+        assert_eq!(lines.len(), KEPT_LINES);
+        assert_eq!(lines[0], "line 31");
+        assert!(lines[19].starts_with(" [31mredxxx") && lines[19].len() == KEPT_BYTES, "{}", lines[19]);
+    }
+
+    #[test]
+    fn appends_to_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.txt");
+        for text in ["one\n", "two\n"] {
+            Log::open(&path).unwrap().append(text.as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn says_once_that_it_cannot_write() {
+        let log = Log::open(Path::new("/dev/full")).unwrap();
+        assert!(log.append(b"x").is_err());
+        assert!(log.append(b"x").is_ok());
+    }
+
+    #[test]
+    fn a_line_without_end_comes_in_pieces() {
+        let mut pieces = Vec::new();
+        each_line(b"short\nabcdefghij\nlast".as_slice(), 6, |piece| {
+            pieces.push(String::from_utf8_lossy(piece).into_owned())
+        });
+        assert_eq!(pieces, ["short\n", "abcdef", "ghij\n", "last"]);
+    }
+}

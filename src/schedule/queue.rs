@@ -1,0 +1,334 @@
+//! Which run starts next and where. Pure: time and outcomes are passed in.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::start_order::{Entry, State, in_start_order};
+use super::{Counts, Device, Slot, Standing, StopReason, Summary, Wait};
+use crate::event::RunOutcome;
+use crate::spec::RunId;
+
+/// A run as the queue sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuedRun {
+    pub run_id: RunId,
+    pub seed: u64,
+    /// What the whole run is expected to take, in any unit that is the same for all. `None`: unknown.
+    pub cost: Option<f64>,
+    /// How it ended in an earlier session. Only a final outcome keeps it from running.
+    pub outcome: Option<RunOutcome>,
+}
+
+/// What to do about failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Stop the sweep when a run has crashed for good or ran out of memory. Default: keep going.
+    pub fail_fast: bool,
+    /// How often a crashed run is started again from its checkpoint. Default 2.
+    pub retries: u32,
+    /// The pause before the first retry; each further one is twice as long. Default 1 s.
+    pub retry_pause: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { fail_fast: false, retries: 2, retry_pause: Duration::from_secs(1) }
+    }
+}
+
+/// The decision to start a run on a slot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    pub run_id: RunId,
+    /// Starts of this run in this session, counting from 1.
+    pub number: u32,
+    /// The device's name.
+    pub device: String,
+    pub slot: Slot,
+    pub threads: usize,
+}
+
+/// All runs of a sweep, in the order they start in.
+///
+/// That order is the plan's, seeds outermost, so that every arm of one seed has ended before the next seed begins and
+/// comparisons become readable early. Within a seed the longest expected run goes first, so that no long run is left
+/// to the end alone; where the cost of one of them is unknown, or all are equal, the plan's order stays.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// In start order.
+    entries: Vec<Entry>,
+    position: HashMap<RunId, usize>,
+    /// Positions of runs that could start now.
+    ready: BTreeSet<usize>,
+    /// (when, position) of runs that pause before a retry.
+    pausing: BTreeSet<(Duration, usize)>,
+    devices: Vec<Device>,
+    /// For each device, which slots are taken.
+    taken: Vec<Vec<bool>>,
+    policy: Policy,
+    stopping: Option<StopReason>,
+}
+
+impl Queue {
+    /// `runs` in the plan's order. A run that is named twice runs once. Panics if the devices have no slot at all:
+    /// nothing would ever start.
+    pub fn new(runs: Vec<QueuedRun>, devices: Vec<Device>, policy: Policy) -> Self {
+        assert!(devices.iter().any(|device| device.slots > 0), "a queue needs a device with a slot");
+        let entries = in_start_order(runs);
+        let position = entries.iter().enumerate().map(|(i, entry)| (entry.run.run_id.clone(), i)).collect();
+        let is_ready = |entry: &Entry| matches!(entry.state, State::Ready);
+        let ready = entries.iter().enumerate().filter(|(_, entry)| is_ready(entry)).map(|(i, _)| i).collect();
+        let taken = devices.iter().map(|device| vec![false; device.slots]).collect();
+        Self { entries, position, ready, pausing: BTreeSet::new(), devices, taken, policy, stopping: None }
+    }
+
+    /// The next run to start, and where. It counts as running from now on; call again until `None`.
+    pub fn next(&mut self, now: Duration) -> Option<Start> {
+        if self.stopping.is_some() {
+            return None;
+        }
+        while let Some((_, position)) = self.pausing.first().copied().filter(|&(until, _)| until <= now) {
+            self.pausing.pop_first();
+            self.entries[position].state = State::Ready;
+            self.ready.insert(position);
+        }
+        let slot = self.free_slot()?;
+        let position = self.ready.pop_first()?;
+        self.taken[slot.device][slot.index] = true;
+        let entry = &mut self.entries[position];
+        entry.starts += 1;
+        entry.state = State::Running { slot, since: now };
+        let device = &self.devices[slot.device];
+        Some(Start {
+            run_id: entry.run.run_id.clone(),
+            number: entry.starts,
+            device: device.name.clone(),
+            slot,
+            threads: device.threads,
+        })
+    }
+
+    /// Takes note that a running run has ended; `Some` is the time of its retry.
+    ///
+    /// A crash is retried. A diverged run would do the same again; one that ran out of memory too; an interrupted one
+    /// was meant to stop.
+    pub fn ended(&mut self, run_id: &RunId, outcome: RunOutcome, now: Duration) -> Option<Duration> {
+        let position = self.position[run_id];
+        let entry = &mut self.entries[position];
+        let State::Running { slot, .. } = entry.state else {
+            panic!("run {run_id} ended without running: {:?}", entry.state);
+        };
+        self.taken[slot.device][slot.index] = false;
+        if matches!(outcome, RunOutcome::Crashed { .. })
+            && self.stopping.is_none()
+            && entry.crashes < self.policy.retries
+        {
+            let until = now.saturating_add(self.policy.retry_pause.saturating_mul(2u32.saturating_pow(entry.crashes)));
+            entry.crashes += 1;
+            entry.state = State::Pausing { until };
+            self.pausing.insert((until, position));
+            return Some(until);
+        }
+        if self.policy.fail_fast && matches!(outcome, RunOutcome::Crashed { .. } | RunOutcome::OutOfMemory { .. }) {
+            self.stopping.get_or_insert_with(|| StopReason::Failed(run_id.clone()));
+        }
+        entry.state = State::Ended { outcome, before: false };
+        None
+    }
+
+    /// Nothing starts from now on.
+    pub fn stop(&mut self) {
+        self.stopping.get_or_insert(StopReason::Asked);
+    }
+
+    pub fn stopping(&self) -> Option<&StopReason> {
+        self.stopping.as_ref()
+    }
+
+    /// Whether no run is running and none will start.
+    pub fn is_over(&self) -> bool {
+        let nothing_to_start = self.stopping.is_some() || (self.ready.is_empty() && self.pausing.is_empty());
+        nothing_to_start && self.taken.iter().flatten().all(|taken| !taken)
+    }
+
+    /// When the next pause before a retry is over.
+    pub fn next_retry(&self) -> Option<Duration> {
+        self.pausing.first().map(|&(until, _)| until)
+    }
+
+    /// Where a run stands and why it waits; `None` if it is not part of the sweep.
+    pub fn explain(&self, run_id: &RunId, now: Duration) -> Option<Standing> {
+        let position = *self.position.get(run_id)?;
+        let entry = &self.entries[position];
+        Some(match (&entry.state, &self.stopping) {
+            (State::Running { slot, since }, _) => {
+                Standing::Running { slot: *slot, since: *since, start: entry.starts }
+            }
+            (State::Ended { outcome, .. }, _) => Standing::Ended(outcome.clone()),
+            (State::Ready | State::Pausing { .. }, Some(reason)) => Standing::Waiting(Wait::Stopping(reason.clone())),
+            (State::Pausing { until }, None) => Standing::Waiting(Wait::Retry {
+                retry: entry.crashes,
+                limit: self.policy.retries,
+                left: until.saturating_sub(now),
+            }),
+            (State::Ready, None) => Standing::Waiting(Wait::Slot { ahead: self.ready.range(..position).count() }),
+        })
+    }
+
+    /// Runs that have yet to start, in the order they will, those that pause before a retry last.
+    pub fn waiting(&self) -> impl Iterator<Item = &QueuedRun> {
+        let pausing = self.pausing.iter().map(|(_, position)| position);
+        self.ready.iter().chain(pausing).map(|&position| &self.entries[position].run)
+    }
+
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for entry in &self.entries {
+            match &entry.state {
+                State::Ready | State::Pausing { .. } => counts.waiting += 1,
+                State::Running { .. } => counts.running += 1,
+                State::Ended { outcome, .. } => counts.add(outcome),
+            }
+        }
+        counts
+    }
+
+    /// How the session went, at its end.
+    pub fn summary(&self, elapsed: Duration) -> Summary {
+        let ended = |entry: &Entry| match &entry.state {
+            State::Ended { outcome, before } => Some((outcome.clone(), *before)),
+            _ => None,
+        };
+        let done_before = self.entries.iter().filter(|&entry| matches!(ended(entry), Some((_, true)))).count();
+        let mut troubles: Vec<_> = (self.entries.iter())
+            .filter_map(|entry| match ended(entry)? {
+                (RunOutcome::Completed | RunOutcome::ReachedTarget | RunOutcome::Interrupted { .. }, _) => None,
+                (_, true) => None,
+                (outcome, false) => Some((entry.plan_position, entry.run.run_id.clone(), outcome)),
+            })
+            .collect();
+        troubles.sort_by_key(|&(plan_position, ..)| plan_position);
+        Summary {
+            counts: self.counts(),
+            done_before,
+            retries: self.entries.iter().map(|entry| entry.starts.saturating_sub(1) as usize).sum(),
+            troubles: troubles.into_iter().map(|(_, run_id, outcome)| (run_id, outcome)).collect(),
+            stopped: self.stopping.clone(),
+            elapsed,
+        }
+    }
+
+    /// On the device with the smallest share of its slots taken.
+    fn free_slot(&self) -> Option<Slot> {
+        (self.taken.iter().enumerate())
+            .filter_map(|(device, taken)| {
+                let index = taken.iter().position(|&taken| !taken)?;
+                let busy = taken.iter().filter(|&&taken| taken).count();
+                Some((busy as f64 / taken.len() as f64, Slot { device, index }))
+            })
+            .min_by(|(a, _), (b, _)| a.total_cmp(b))
+            .map(|(_, slot)| slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn run_id(number: usize) -> RunId {
+        RunId::parse(&format!("{number:012x}")).unwrap()
+    }
+
+    fn queue(runs: usize, slots: usize, policy: Policy) -> Queue {
+        let run = |number| QueuedRun { run_id: run_id(number), seed: 0, cost: None, outcome: None };
+        let device = Device { name: "cpu".into(), slots, threads: 1 };
+        Queue::new((0..runs).map(run).collect(), vec![device], policy)
+    }
+
+    fn crashed() -> RunOutcome {
+        RunOutcome::Crashed { reason: "exited with status 3".into() }
+    }
+
+    fn says(queue: &Queue, number: usize) -> String {
+        queue.explain(&run_id(number), NOW).unwrap().to_string()
+    }
+
+    #[test]
+    fn says_why_each_run_waits() {
+        let mut queue = queue(4, 1, Policy::default());
+        assert_eq!(queue.next(NOW).unwrap().run_id, run_id(0));
+        assert_eq!(queue.next(NOW), None);
+        assert_eq!(says(&queue, 0), "running on slot 0");
+        assert_eq!(says(&queue, 1), "waits for a free slot: next");
+        assert_eq!(says(&queue, 2), "waits for a free slot: 1 run goes before it");
+        assert_eq!(says(&queue, 3), "waits for a free slot: 2 runs go before it");
+        assert!(queue.ended(&run_id(0), crashed(), NOW).is_some());
+        assert_eq!(says(&queue, 0), "crashed: retry 1 of 2 in 1.0 s");
+        queue.stop();
+        assert_eq!(says(&queue, 3), "not started: the sweep was asked to stop");
+        assert_eq!(queue.explain(&run_id(99), NOW), None);
+    }
+
+    #[test]
+    fn a_crashed_run_pauses_longer_each_time_and_goes_first_after_its_pause() {
+        let mut queue = queue(3, 1, Policy::default());
+        let second = Duration::from_secs(1);
+        assert_eq!(queue.next(NOW).unwrap().run_id, run_id(0));
+        assert_eq!(queue.ended(&run_id(0), crashed(), NOW), Some(second));
+        assert_eq!(queue.next_retry(), Some(second));
+        assert_eq!(queue.next(second / 2).unwrap().run_id, run_id(1), "others go on while it pauses");
+        assert_eq!(queue.ended(&run_id(1), RunOutcome::Completed, second), None);
+        let retry = queue.next(second).unwrap();
+        assert_eq!((retry.run_id, retry.number), (run_id(0), 2));
+        assert_eq!(queue.ended(&run_id(0), crashed(), second), Some(3 * second));
+        assert_eq!(queue.next(3 * second).unwrap().number, 3);
+        assert_eq!(queue.ended(&run_id(0), crashed(), 4 * second), None, "the third crash is the last");
+        assert_eq!(says(&queue, 0), "crashed");
+    }
+
+    #[test]
+    fn an_earlier_crash_or_interruption_runs_again_and_a_result_does_not() {
+        let outcomes = [
+            Some(RunOutcome::Completed),
+            Some(RunOutcome::Diverged { reason: "loss is NaN".into() }),
+            Some(crashed()),
+            Some(RunOutcome::Interrupted { reason: "Ctrl-C".into() }),
+            None,
+        ];
+        let run = |(number, outcome)| QueuedRun { run_id: run_id(number), seed: 0, cost: None, outcome };
+        let device = Device { name: "cpu".into(), slots: 9, threads: 1 };
+        let mut queue =
+            Queue::new(outcomes.into_iter().enumerate().map(run).collect(), vec![device], Policy::default());
+        let started: Vec<RunId> = std::iter::from_fn(|| queue.next(NOW)).map(|start| start.run_id).collect();
+        assert_eq!(started, [run_id(2), run_id(3), run_id(4)]);
+        assert_eq!((queue.summary(NOW).done_before, queue.counts().total()), (2, 5));
+        assert_eq!(queue.summary(NOW).troubles, [], "the diverged run is an earlier session's");
+    }
+
+    #[test]
+    fn devices_fill_evenly() {
+        let runs = (0..6).map(|n| QueuedRun { run_id: run_id(n), seed: 0, cost: None, outcome: None }).collect();
+        let device = |name: &str, slots| Device { name: name.into(), slots, threads: 1 };
+        let mut queue =
+            Queue::new(runs, vec![device("cuda:0", 2), device("cuda:1", 1), device("cpu", 0)], Policy::default());
+        let places: Vec<_> =
+            std::iter::from_fn(|| queue.next(NOW)).map(|start| (start.device, start.slot.index)).collect();
+        assert_eq!(places, [("cuda:0".into(), 0), ("cuda:1".into(), 0), ("cuda:0".into(), 1)]);
+    }
+
+    #[test]
+    fn a_run_named_twice_runs_once() {
+        let run = QueuedRun { run_id: run_id(7), seed: 0, cost: None, outcome: None };
+        let device = Device { name: "cpu".into(), slots: 2, threads: 1 };
+        let mut queue = Queue::new(vec![run.clone(), run], vec![device], Policy::default());
+        assert!(queue.next(NOW).is_some());
+        assert_eq!(queue.next(NOW), None);
+        assert_eq!(queue.counts().total(), 1);
+    }
+}

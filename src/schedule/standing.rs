@@ -1,0 +1,77 @@
+//! Where a run stands in the queue, and why it waits.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Slot;
+use crate::event::RunOutcome;
+use crate::spec::RunId;
+
+/// Where a run stands. Displayed as a phrase, such as `waits: 3 runs go before it`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    Waiting(Wait),
+    Running {
+        slot: Slot,
+        /// When it started, on the executor's clock.
+        since: Duration,
+        /// Starts of this run in this session, counting from 1.
+        start: u32,
+    },
+    Ended(RunOutcome),
+}
+
+/// Why a run waits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wait {
+    /// Every slot is taken or claimed by the runs before it.
+    Slot { ahead: usize },
+    /// It crashed and is started again after a pause.
+    Retry { retry: u32, limit: u32, left: Duration },
+    /// Nothing starts any more in this session.
+    Stopping(StopReason),
+}
+
+/// Why nothing starts any more.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StopReason {
+    /// Somebody asked: Ctrl-C or SIGTERM.
+    Asked,
+    /// A run failed, and the sweep is to stop at the first failure.
+    Failed(RunId),
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting(Wait::Slot { ahead: 0 }) => write!(formatter, "waits for a free slot: next"),
+            Self::Waiting(Wait::Slot { ahead: 1 }) => write!(formatter, "waits for a free slot: 1 run goes before it"),
+            Self::Waiting(Wait::Slot { ahead }) => {
+                write!(formatter, "waits for a free slot: {ahead} runs go before it")
+            }
+            Self::Waiting(Wait::Retry { retry, limit, left }) => {
+                write!(formatter, "crashed: retry {retry} of {limit} in {:.1} s", left.as_secs_f64())
+            }
+            Self::Waiting(Wait::Stopping(reason)) => write!(formatter, "not started: {reason}"),
+            Self::Running { slot, start: 1, .. } => write!(formatter, "running on slot {}", slot.index),
+            Self::Running { slot, start, .. } => write!(formatter, "running on slot {} (start {start})", slot.index),
+            Self::Ended(outcome) => formatter.write_str(match outcome {
+                RunOutcome::Completed => "completed",
+                RunOutcome::ReachedTarget => "reached the target",
+                RunOutcome::Diverged { .. } => "diverged",
+                RunOutcome::OutOfMemory { .. } => "ran out of memory",
+                RunOutcome::Interrupted { .. } => "interrupted",
+                RunOutcome::Crashed { .. } => "crashed",
+            }),
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => write!(formatter, "the sweep was asked to stop"),
+            Self::Failed(run_id) => write!(formatter, "run {run_id} failed, and the sweep stops at the first failure"),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The order that runs start in.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::{QueuedRun, Slot};
+use crate::event::RunOutcome;
+
+/// Seeds in the order the plan first names them; within a seed by falling cost, if all its costs are known.
+pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
+    let mut seen = BTreeSet::new();
+    let mut seeds: Vec<u64> = Vec::new();
+    let mut by_seed: HashMap<u64, Vec<Entry>> = HashMap::new();
+    for (plan_position, mut run) in runs.into_iter().enumerate() {
+        if !seen.insert(run.run_id.clone()) {
+            continue;
+        }
+        let state = match run.outcome.take() {
+            Some(outcome) if outcome.is_final() => State::Ended { outcome, before: true },
+            _ => State::Ready,
+        };
+        let entries = by_seed.entry(run.seed).or_insert_with(|| {
+            seeds.push(run.seed);
+            Vec::new()
+        });
+        entries.push(Entry { run, plan_position, starts: 0, crashes: 0, state });
+    }
+    let mut in_order = Vec::new();
+    for seed in seeds {
+        let mut entries = by_seed.remove(&seed).expect("every seed listed has runs");
+        let costs: Option<Vec<f64>> =
+            entries.iter().map(|entry| entry.run.cost.filter(|cost| cost.is_finite())).collect();
+        if costs.is_some() {
+            let cost = |entry: &Entry| entry.run.cost.unwrap_or_default();
+            entries.sort_by(|a, b| cost(b).total_cmp(&cost(a))); // stable: equal costs keep the plan's order
+        }
+        in_order.extend(entries);
+    }
+    in_order
+}
+
+/// A run in the queue.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub run: QueuedRun,
+    pub plan_position: usize,
+    pub starts: u32,
+    pub crashes: u32,
+    pub state: State,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Ready,
+    Pausing { until: Duration },
+    Running { slot: Slot, since: Duration },
+    Ended { outcome: RunOutcome, before: bool },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::RunId;
+
+    /// The numbers of the runs, given as (seed, cost), in the order they start.
+    fn order(runs: &[(u64, Option<f64>)]) -> Vec<usize> {
+        let run_id = |number: usize| RunId::parse(&format!("{number:012x}")).unwrap();
+        let run = |(number, &(seed, cost))| QueuedRun { run_id: run_id(number), seed, cost, outcome: None };
+        let entries = in_start_order(runs.iter().enumerate().map(run).collect());
+        entries.iter().map(|entry| entry.plan_position).collect()
+    }
+
+    #[test]
+    fn seeds_stay_outermost_and_the_longest_run_of_a_seed_goes_first() {
+        let (short, long) = (Some(1.0), Some(9.0));
+        assert_eq!(order(&[(5, short), (5, long), (2, short), (2, long)]), [1, 0, 3, 2]);
+    }
+
+    #[test]
+    fn seeds_that_the_plan_mixes_are_gathered() {
+        assert_eq!(order(&[(0, None), (1, None), (0, None), (1, None)]), [0, 2, 1, 3]);
+    }
+
+    #[test]
+    fn equal_or_unknown_costs_keep_the_plans_order() {
+        assert_eq!(order(&[(0, Some(2.0)); 4]), [0, 1, 2, 3]);
+        assert_eq!(order(&[(0, Some(1.0)), (0, None), (0, Some(3.0))]), [0, 1, 2]);
+        assert_eq!(order(&[(0, Some(1.0)), (0, Some(f64::NAN)), (0, Some(3.0))]), [0, 1, 2]);
+    }
+}
