@@ -1,1 +1,52 @@
-//! (being written)
+//! YAML to a checked, ordered list of runs. Knows no device, no result and no model's arithmetic.
+//!
+//! ```text
+//! text -> parse (YAML -> tree) -> overrides (--set) -> read (tree -> SweepSpec)
+//!      -> arms and axes (patches merged, values computed) -> expand (runs, each checked) -> Plan
+//! ```
+//!
+//! Everything wrong with a sweep is reported together and before the first run starts, each problem at the line and
+//! column it was written at.
+
+mod arms;
+mod axes;
+mod check;
+mod compare;
+mod cost;
+mod expand;
+mod merge;
+mod overrides;
+mod parse;
+mod points;
+mod problem;
+mod read;
+
+use std::path::Path;
+
+pub use cost::{CostModel, RunCost, StudyCost, run_cost, study_cost};
+pub use problem::{PlanError, Problem, Related};
+
+use crate::spec::{Plan, Source};
+use problem::{Finding, Texts};
+
+/// Reads, resolves and checks the sweep in a file. `overrides` are the `path=value` of each `--set`.
+pub fn load_sweep(path: &Path, overrides: &[String]) -> Result<Plan, PlanError> {
+    let texts = Texts { file: path.to_owned(), text: String::new(), overrides: overrides.to_vec() };
+    let text = parse::read_text(path).map_err(|finding| texts.error(vec![finding]))?;
+    plan_text(path, &text, overrides)
+}
+
+/// The same for a text that is in memory already; `path` is what messages call it.
+pub fn plan_text(path: &Path, text: &str, overrides: &[String]) -> Result<Plan, PlanError> {
+    let texts = Texts { file: path.to_owned(), text: text.to_owned(), overrides: overrides.to_vec() };
+    resolve(&texts).map_err(|findings| texts.error(findings))
+}
+
+fn resolve(texts: &Texts) -> Result<Plan, Vec<Finding>> {
+    let mut tree = parse::parse(&texts.text, Source::File).map_err(|finding| vec![finding])?;
+    read::require_map(&tree).map_err(|finding| vec![finding])?;
+    overrides::apply(&mut tree, &texts.overrides)?;
+    let default_name = texts.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let sweep = read::read(&tree, &default_name)?;
+    expand::expand(&sweep, texts.overrides.len())
+}

@@ -1,1 +1,101 @@
 //! A sweep as written: patches and axes, before anything is merged.
+
+use super::{Location, Metric, Node};
+
+/// A value and the place it was written at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed<T> {
+    pub at: Location,
+    pub value: T,
+}
+
+/// The YAML of a study, key by key. Every key may be left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepSpec {
+    /// `name`: the folder of its results. Default: the file's name without its ending.
+    pub name: Placed<String>,
+    /// `question`: what the study asks, for the report. Default: empty.
+    pub question: String,
+    /// `base`: the keys of [`RunSpec`](super::RunSpec), shared by all arms. Default: every key's own default.
+    pub base: Node,
+    /// `arms`: named patches on the base, in the order written. Default: one arm `baseline` without a patch.
+    pub arms: Vec<ArmSpec>,
+    /// `grid`: axes whose values are all combined, the first axis changing slowest. Default: none.
+    pub grid: Vec<AxisSpec>,
+    /// `zip`: groups of axes that move together, one map or a list of maps. Default: none.
+    pub zip: Vec<Vec<AxisSpec>>,
+    /// `include`: points beyond the combinations; each gives a value to every axis. Default: none.
+    pub include: Vec<PointSpec>,
+    /// `exclude`: combinations that are left out. Default: none.
+    pub exclude: Vec<PointSpec>,
+    /// `seeds`: a count n, which stands for 0, 1, .. n - 1, or a list. Default: 3.
+    pub seeds: Vec<u64>,
+    /// `compare`: the yardstick. Default: nothing is compared.
+    pub compare: Option<CompareSpec>,
+}
+
+/// One arm: what it changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmSpec {
+    pub name: Placed<String>,
+    /// `extends`: the arms whose patches come before its own, one name or a list.
+    pub extends: Vec<Placed<String>>,
+    /// Everything but `extends`: a map that is merged into the base. A map with another `kind` replaces the whole
+    /// map, a list replaces the whole list.
+    pub patch: Node,
+}
+
+/// One axis: a key of `base`, dotted as in `model.channels`, and its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AxisSpec {
+    pub path: Placed<String>,
+    pub values: AxisValues,
+}
+
+/// The values of an axis as written. Computed values are rounded to 12 significant digits, so that 0.1 steps of 0.1
+/// give 0.3 and not 0.30000000000000004.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AxisValues {
+    /// `[16, 32]`.
+    List(Location, Vec<Node>),
+    /// `{linspace: {start, stop, count}}`: `count` values from `start` to `stop`, both included, equally far apart.
+    Linspace { at: Location, start: f64, stop: f64, count: usize },
+    /// `{logspace: {start, stop, count}}`: the same with equal factors between neighbours. `start` and `stop` are the
+    /// values themselves, not their exponents, and above 0.
+    Logspace { at: Location, start: f64, stop: f64, count: usize },
+    /// `{range: {start, stop, step}}`: `start`, `start + step`, ... as far as `stop`, which is included when it is met.
+    Range { at: Location, start: f64, stop: f64, step: f64 },
+}
+
+/// An entry of `include` or `exclude`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointSpec {
+    pub at: Location,
+    /// `arm`: one name or a list. Default: every arm.
+    pub arms: Vec<Placed<String>>,
+    /// `seed`: one seed or a list. Default: every seed.
+    pub seeds: Vec<Placed<u64>>,
+    /// A value for each axis that is named. In `exclude`, a list stands for any of its values.
+    pub values: Vec<(Placed<String>, Node)>,
+}
+
+/// `compare` as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompareSpec {
+    pub at: Location,
+    /// The arm that speedups are relative to. Default: `baseline`.
+    pub baseline: Placed<String>,
+    /// Default: `fid`.
+    pub metric: Metric,
+    /// Default: `{ from: <the baseline>, at: final_median }`.
+    pub target: TargetSpec,
+}
+
+/// `compare.target` as written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TargetSpec {
+    /// `{ value: x }`: a number stated in advance.
+    Value(Placed<f64>),
+    /// `{ from: arm, at: final_median }`: the median over seeds of the last value that the arm reaches.
+    FinalMedian { from: Placed<String> },
+}

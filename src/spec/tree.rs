@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 /// Where something was written; lines and columns count from 1. Line 0: nowhere (a default, a JSON record).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
     pub source: Source,
     pub line: usize,
@@ -12,7 +12,7 @@ pub struct Location {
 }
 
 /// The text that a [`Location`] points into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     #[default]
     File,

@@ -1,0 +1,272 @@
+//! From a sweep as written to the ordered, checked list of runs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rayon::prelude::*;
+use serde_json::Value as Json;
+
+use super::arms::{self, ResolvedArm};
+use super::axes::{self, ResolvedAxes};
+use super::check::{Violation, check};
+use super::compare;
+use super::merge::{merge, patch_of};
+use super::points::{self, Cell, Layout};
+use super::problem::{Finding, MOST_PROBLEMS};
+use crate::spec::{
+    Axis, DecodeError, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec, Value, decode,
+};
+
+/// Every run of the sweep, or everything that is wrong with it. `override_count` is how many `--set` were applied.
+pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Finding>> {
+    let compared = compare::resolve(sweep);
+    let arms = match (arms::resolve(sweep), &compared) {
+        (Ok(arms), Ok(_)) => arms,
+        (arms, compared) => {
+            let both = [arms.err(), compared.as_ref().err().cloned()];
+            return Err(both.into_iter().flatten().flatten().collect());
+        }
+    };
+    let mut axes = axes::resolve(sweep, &arms)?;
+    let layout = points::lay_out(sweep, &arms, &mut axes)?;
+    let grid = Grid { arms: &arms, axes: &axes, cells: &layout.cells };
+
+    let specs = resolve_cells(sweep, &grid)?;
+    let mut findings = unused_overrides(override_count, sweep, &grid);
+    if let Some(compare) = &sweep.compare {
+        findings.extend(compare::check(compare, &arms, &layout, &specs, &|cell| grid.trial(cell)));
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let runs = planned_runs(&grid, &layout, &specs);
+    same_runs(&grid, &layout, &runs)?;
+    Ok(Plan {
+        version: PLAN_VERSION,
+        name: sweep.name.value.clone(),
+        question: sweep.question.clone(),
+        arms: arms.iter().map(|arm| arm.name.value.clone()).collect(),
+        axes: axes
+            .axes
+            .iter()
+            .map(|axis| Axis {
+                path: axis.path.value.clone(),
+                values: axis.values.iter().map(|value| value.json.clone()).collect(),
+            })
+            .collect(),
+        seeds: sweep.seeds.clone(),
+        compare: compared.expect("checked above"),
+        runs,
+    })
+}
+
+/// The arms and axes that cells point into.
+struct Grid<'g> {
+    arms: &'g [ResolvedArm<'g>],
+    axes: &'g ResolvedAxes<'g>,
+    cells: &'g [Cell],
+}
+
+impl Grid<'_> {
+    /// The tree of a cell: its arm's, with the values of its point.
+    fn tree(&self, cell: &Cell) -> Node {
+        let mut tree = self.arms[cell.arm].tree.clone();
+        for (axis, &value) in self.axes.axes.iter().zip(&cell.point) {
+            set(&mut tree, &axis.path.value, axis.path.at, &axis.values[value].node);
+        }
+        tree
+    }
+
+    /// The name of a cell's trial: `arm` followed by ` key=value` for each axis.
+    fn trial(&self, cell: usize) -> String {
+        let cell = &self.cells[cell];
+        let mut name = self.arms[cell.arm].name.value.clone();
+        for (axis, &value) in self.axes.axes.iter().zip(&cell.point) {
+            name.push_str(&format!(" {}={}", axis.path.value, label(&axis.values[value].json)));
+        }
+        name
+    }
+
+    fn point(&self, cell: &Cell) -> BTreeMap<String, Json> {
+        let values = self.axes.axes.iter().zip(&cell.point);
+        values.map(|(axis, &value)| (axis.path.value.clone(), axis.values[value].json.clone())).collect()
+    }
+}
+
+/// A value in a trial's name: text without quotes, everything else as JSON.
+fn label(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Sets a path. What is there already is replaced in place; otherwise a patch is merged.
+fn set(tree: &mut Node, path: &str, at: Location, value: &Node) {
+    let is_plain = !matches!(value.value, Value::Map(_)) && !path.ends_with("kind");
+    match slot(tree, path) {
+        Some(place) if is_plain => *place = value.clone(),
+        _ => merge(tree, &patch_of(path, at, value.clone())),
+    }
+}
+
+fn slot<'t>(tree: &'t mut Node, path: &str) -> Option<&'t mut Node> {
+    let Value::Map(entries) = &mut tree.value else { return None };
+    let (key, rest) = path.split_once('.').unwrap_or((path, ""));
+    let value = &mut entries.iter_mut().find(|entry| entry.key == key)?.value;
+    if rest.is_empty() { Some(value) } else { slot(value, rest) }
+}
+
+/// Why a cell is no run.
+enum Rejection {
+    Unreadable(DecodeError),
+    Broken(Vec<Violation>),
+}
+
+/// The spec of each cell, the seed still open.
+fn resolve_cells(sweep: &SweepSpec, grid: &Grid) -> Result<Vec<RunSpec>, Vec<Finding>> {
+    let resolved: Vec<Result<RunSpec, Rejection>> = grid
+        .cells
+        .par_iter()
+        .map(|cell| {
+            let spec: RunSpec = decode(&grid.tree(cell)).map_err(Rejection::Unreadable)?;
+            let broken = check(&spec);
+            if broken.is_empty() { Ok(spec) } else { Err(Rejection::Broken(broken)) }
+        })
+        .collect();
+    if resolved.iter().all(Result::is_ok) {
+        return Ok(resolved.into_iter().filter_map(Result::ok).collect());
+    }
+    // Cells share most of their text: each problem once, with the first cell that has it.
+    let mut findings: Vec<(Finding, usize, usize)> = Vec::new();
+    let mut index_of: HashMap<(Location, String), usize> = HashMap::new();
+    for (cell, resolved) in resolved.into_iter().enumerate() {
+        let Err(rejection) = resolved else { continue };
+        for finding in located(rejection, sweep, grid, cell) {
+            let index = *index_of.entry((finding.at, finding.message.clone())).or_insert_with(|| {
+                findings.push((finding, cell, 0));
+                findings.len() - 1
+            });
+            findings[index].2 += 1;
+        }
+        // Enough to show; the rest is likely more of the same.
+        if findings.len() > 10 * MOST_PROBLEMS {
+            break;
+        }
+    }
+    let cell_count = grid.cells.len();
+    let with_note = |(finding, cell, count): (Finding, usize, usize)| match count == cell_count {
+        true => finding,
+        false => Finding { note: Some(format!("in `{}`", grid.trial(cell))), ..finding },
+    };
+    Err(findings.into_iter().map(with_note).collect())
+}
+
+/// What is wrong with a cell, at the place that says so.
+fn located(rejection: Rejection, sweep: &SweepSpec, grid: &Grid, cell: usize) -> Vec<Finding> {
+    let violations = match rejection {
+        Rejection::Unreadable(error) => return vec![error.into()],
+        Rejection::Broken(violations) => violations,
+    };
+    let tree = grid.tree(&grid.cells[cell]);
+    violations
+        .into_iter()
+        .map(|violation| {
+            let written = violation.paths.iter().find_map(|path| tree.entry_at(path)).map(|entry| &entry.value);
+            // A map without a place of its own begins at its key, which is as good.
+            let at = written.map_or(sweep.base.at, |node| node.at);
+            Finding { hint: violation.hint, ..Finding::new(at, violation.message) }
+        })
+        .collect()
+}
+
+/// Overrides of `base` that no run has, because the arms or an axis set the same key: they would change nothing.
+fn unused_overrides(count: usize, sweep: &SweepSpec, grid: &Grid) -> Vec<Finding> {
+    let mut written = vec![None; count];
+    overridden(&sweep.base, "", &mut written);
+    // An axis has a value at every point, so one cell of each arm tells.
+    let mut used = vec![None; count];
+    let mut arms_seen = Vec::new();
+    for cell in grid.cells.iter().filter(|_| count > 0) {
+        if !arms_seen.contains(&cell.arm) {
+            arms_seen.push(cell.arm);
+            overridden(&grid.tree(cell), "", &mut used);
+        }
+    }
+    let unused = written.into_iter().zip(used).enumerate().filter(|(_, (_, used))| used.is_none());
+    unused
+        .filter_map(|(index, (path, _))| {
+            let path = path?;
+            let at = Location { source: Source::Override(index), line: 1, column: 1 };
+            let axis = grid.axes.axes.iter().find(|axis| axis.path.value == path);
+            Some(match axis {
+                Some(_) => Finding::new(at, format!("this changes nothing: `{path}` is an axis"))
+                    .hint(format!("set the axis, as in `--set grid.{path}=[..]`")),
+                None => Finding::new(at, format!("this changes nothing: every arm sets `{path}` itself"))
+                    .hint(format!("set it in an arm, as in `--set arms.{}.{path}=..`", grid.arms[0].name.value)),
+            })
+        })
+        .collect()
+}
+
+/// The path of the first value that each override left in a tree.
+fn overridden(node: &Node, path: &str, found: &mut [Option<String>]) {
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                let dot = if path.is_empty() { "" } else { "." };
+                overridden(&entry.value, &format!("{path}{dot}{}", entry.key), found);
+            }
+        }
+        _ => {
+            if let Source::Override(index) = node.at.source {
+                found[index].get_or_insert_with(|| path.to_owned());
+            }
+        }
+    }
+}
+
+fn planned_runs(grid: &Grid, layout: &Layout, specs: &[RunSpec]) -> Vec<PlannedRun> {
+    layout
+        .runs
+        .par_iter()
+        .map(|&(seed, index)| {
+            let cell = &grid.cells[index];
+            let spec = RunSpec { seed, ..specs[index].clone() };
+            PlannedRun {
+                run_id: RunId::of(&spec),
+                arm: grid.arms[cell.arm].name.value.clone(),
+                trial: grid.trial(index),
+                point: grid.point(cell),
+                seed,
+                spec,
+            }
+        })
+        .collect()
+}
+
+/// Refuses two trials that are the same run: one would be counted as evidence for the other.
+fn same_runs(grid: &Grid, layout: &Layout, runs: &[PlannedRun]) -> Result<(), Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut first_of: HashMap<&RunId, usize> = HashMap::with_capacity(runs.len());
+    let mut arms_named = Vec::new();
+    for (index, run) in runs.iter().enumerate() {
+        let Some(&first) = first_of.get(&run.run_id) else {
+            first_of.insert(&run.run_id, index);
+            continue;
+        };
+        let arm = |run: usize| grid.cells[layout.runs[run].1].arm;
+        let pair = (arm(first), arm(index));
+        if arms_named.contains(&pair) {
+            continue;
+        }
+        arms_named.push(pair);
+        let name = grid.arms[pair.1].name;
+        let message = format!("`{}` and `{}` are the same run", runs[first].trial, run.trial);
+        let mut finding = Finding::new(name.at, message).hint("change one of them, or exclude it");
+        if pair.0 != pair.1 {
+            finding.related = Some((grid.arms[pair.0].name.at, "the other arm".to_owned()));
+        }
+        findings.push(finding);
+    }
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
+}

@@ -1,0 +1,302 @@
+//! Which arm runs at which grid point with which seed: the product of the axes, less `exclude`, plus `include`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::arms::{ResolvedArm, unknown_arm};
+use super::axes::{AxisValue, ResolvedAxes, canonical};
+use super::problem::Finding;
+use crate::spec::{Node, Placed, PointSpec, SweepSpec, Value, nearest, quoted_list};
+
+/// More runs than this are a slip.
+const MOST_RUNS: usize = 1_000_000;
+
+/// An arm at a grid point.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    pub arm: usize,
+    /// For each axis, the index of its value.
+    pub point: Vec<usize>,
+}
+
+/// What runs.
+pub struct Layout {
+    pub cells: Vec<Cell>,
+    /// (seed, index of the cell), in the order they should run: seeds outermost, then points, then arms.
+    pub runs: Vec<(u64, usize)>,
+}
+
+pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes) -> Result<Layout, Vec<Finding>> {
+    let lengths: Vec<usize> = axes.dimensions.iter().map(|axes_of| axes.axes[axes_of[0]].values.len()).collect();
+    let count = lengths
+        .iter()
+        .chain([&arms.len(), &sweep.seeds.len()])
+        .try_fold(1usize, |count, length| count.checked_mul(*length).filter(|count| *count <= MOST_RUNS));
+    let Some(_) = count else {
+        let at =
+            sweep.grid.first().or(sweep.zip.iter().flatten().next()).map_or(sweep.arms[0].name.at, |axis| axis.path.at);
+        let sizes: Vec<String> = lengths.iter().map(usize::to_string).collect();
+        let message = format!(
+            "the sweep asks for more than {MOST_RUNS} runs: {} arms x {} points x {} seeds",
+            arms.len(),
+            sizes.join(" x "),
+            sweep.seeds.len()
+        );
+        return Err(vec![Finding::new(at, message)]);
+    };
+
+    let mut findings = Vec::new();
+    let mut filters: Vec<Filter> = Vec::new();
+    for point in &sweep.exclude {
+        match Filter::of(point, sweep, arms, axes) {
+            Ok(filter) => filters.push(filter),
+            Err(found) => findings.extend(found),
+        }
+    }
+    let mut included = Vec::new();
+    for point in &sweep.include {
+        match include(point, sweep, arms, axes) {
+            Ok(cells) => included.push((point, cells)),
+            Err(found) => findings.extend(found),
+        }
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+
+    // Seeds of each cell, in the order of the cells.
+    let mut cells: Vec<Cell> = Vec::new();
+    let mut seeds: Vec<Vec<u64>> = Vec::new();
+    for index in 0..lengths.iter().product() {
+        let point = point_of(index, &lengths, axes);
+        for arm in 0..arms.len() {
+            let cell = Cell { arm, point: point.clone() };
+            let is_kept =
+                |seed: &u64| filters.iter_mut().fold(true, |kept, filter| !filter.matches(&cell, *seed) && kept);
+            let kept: Vec<u64> = sweep.seeds.iter().copied().filter(is_kept).collect();
+            if !kept.is_empty() {
+                cells.push(cell);
+                seeds.push(kept);
+            }
+        }
+    }
+    for filter in filters.iter().filter(|filter| filter.matched == 0) {
+        findings.push(
+            Finding::new(filter.at, "this `exclude` matches no run").hint("is one of its values not in the grid?"),
+        );
+    }
+    let mut index_of: BTreeMap<Cell, usize> = BTreeMap::new();
+    if !included.is_empty() {
+        index_of.extend(cells.iter().cloned().enumerate().map(|(index, cell)| (cell, index)));
+    }
+    for (point, runs) in included {
+        for (cell, seed) in runs {
+            let index = *index_of.entry(cell).or_insert_with_key(|cell| {
+                cells.push(cell.clone());
+                seeds.push(Vec::new());
+                cells.len() - 1
+            });
+            if seeds[index].contains(&seed) {
+                findings.push(Finding::new(point.at, "this `include` adds a run that is in the sweep already"));
+                break;
+            }
+            seeds[index].push(seed);
+        }
+    }
+    if cells.is_empty() && findings.is_empty() {
+        findings.push(Finding::new(sweep.exclude[0].at, "`exclude` leaves nothing to run"));
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let runs = sweep.seeds.iter().flat_map(|seed| {
+        let seeds = &seeds;
+        (0..seeds.len()).filter(move |index| seeds[*index].contains(seed)).map(|index| (*seed, index))
+    });
+    Ok(Layout { runs: runs.collect(), cells })
+}
+
+/// The point at an index, the last dimension changing fastest.
+fn point_of(mut index: usize, lengths: &[usize], axes: &ResolvedAxes) -> Vec<usize> {
+    let mut point = vec![0; axes.axes.len()];
+    for (length, together) in lengths.iter().zip(&axes.dimensions).rev() {
+        together.iter().for_each(|axis| point[*axis] = index % length);
+        index /= length;
+    }
+    point
+}
+
+/// An entry of `exclude`, looked up.
+struct Filter {
+    at: crate::spec::Location,
+    /// Empty: every one.
+    arms: Vec<usize>,
+    /// Empty: every one.
+    seeds: Vec<u64>,
+    /// For each axis that is named: its index, and which of its values are meant.
+    values: Vec<(usize, Vec<usize>)>,
+    /// How many runs it matched so far.
+    matched: usize,
+}
+
+impl Filter {
+    fn of(
+        point: &PointSpec,
+        sweep: &SweepSpec,
+        arms: &[ResolvedArm],
+        axes: &ResolvedAxes,
+    ) -> Result<Self, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let (arm_indices, seeds) = arms_and_seeds(point, sweep, arms, &mut findings);
+        let mut values = Vec::new();
+        for (path, node) in &point.values {
+            match axis_index(path, axes, "exclude") {
+                Ok(index) => match Self::values_of(node, &axes.axes[index].values) {
+                    Ok(meant) => values.push((index, meant)),
+                    Err(finding) => findings.push(finding),
+                },
+                Err(finding) => findings.push(finding),
+            }
+        }
+        if point.arms.is_empty() && point.seeds.is_empty() && point.values.is_empty() {
+            findings.push(Finding::new(point.at, "this `exclude` is empty, which would leave nothing to run"));
+        }
+        let filter = Self { at: point.at, arms: arm_indices, seeds, values, matched: 0 };
+        if findings.is_empty() { Ok(filter) } else { Err(findings) }
+    }
+
+    /// The values that one written value, or any of a list, stands for.
+    fn values_of(node: &Node, values: &[AxisValue]) -> Result<Vec<usize>, Finding> {
+        let find = |node: &Node| values.iter().position(|value| same(&value.json, &node.to_json()));
+        if let Some(index) = find(node) {
+            return Ok(vec![index]);
+        }
+        let nodes = match &node.value {
+            Value::List(items) if !items.is_empty() => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        nodes
+            .iter()
+            .map(|node| {
+                find(node).ok_or_else(|| {
+                    let known: Vec<String> = values.iter().take(12).map(|value| value.json.to_string()).collect();
+                    let more = if values.len() > 12 { ", .." } else { "" };
+                    Finding::new(node.at, format!("no point of the grid has the value {}", node.to_json()))
+                        .hint(format!("the values of this axis are {}{more}", known.join(", ")))
+                })
+            })
+            .collect()
+    }
+
+    fn matches(&mut self, cell: &Cell, seed: u64) -> bool {
+        let is_match = (self.arms.is_empty() || self.arms.contains(&cell.arm))
+            && (self.seeds.is_empty() || self.seeds.contains(&seed))
+            && self.values.iter().all(|(axis, meant)| meant.contains(&cell.point[*axis]));
+        self.matched += usize::from(is_match);
+        is_match
+    }
+}
+
+/// The runs that an entry of `include` adds; values that are new to an axis are appended to it.
+fn include(
+    point: &PointSpec,
+    sweep: &SweepSpec,
+    arms: &[ResolvedArm],
+    axes: &mut ResolvedAxes,
+) -> Result<Vec<(Cell, u64)>, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let (arm_indices, seeds) = arms_and_seeds(point, sweep, arms, &mut findings);
+    let mut indices: Vec<Option<usize>> = vec![None; axes.axes.len()];
+    for (path, node) in &point.values {
+        let index = match axis_index(path, axes, "include") {
+            Ok(index) => index,
+            Err(finding) => {
+                findings.push(finding);
+                continue;
+            }
+        };
+        let axis = &mut axes.axes[index];
+        match canonical(path, node, arms) {
+            Ok((json, _)) => {
+                let known = axis.values.iter().position(|value| same(&value.json, &json));
+                indices[index] = Some(known.unwrap_or_else(|| {
+                    axis.values.push(AxisValue { node: node.clone(), json });
+                    axis.values.len() - 1
+                }));
+            }
+            Err(finding) => findings.push(finding),
+        }
+    }
+    let named = |path: &str| point.values.iter().any(|(named, _)| named.value == path);
+    let missing: Vec<&str> =
+        axes.axes.iter().map(|axis| axis.path.value.as_str()).filter(|path| !named(path)).collect();
+    if axes.axes.is_empty() && point.values.is_empty() {
+        findings.push(Finding::new(point.at, "this `include` adds a point to a grid, but there is no grid"));
+    } else if !missing.is_empty() {
+        let message = format!("this `include` gives no value to {}", quoted_list(missing));
+        findings.push(Finding::new(point.at, message).hint("a point has a value on every axis"));
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let point: Vec<usize> = indices.into_iter().flatten().collect();
+    let arm_indices = if arm_indices.is_empty() { (0..arms.len()).collect() } else { arm_indices };
+    let seeds = if seeds.is_empty() { sweep.seeds.clone() } else { seeds };
+    Ok(arm_indices
+        .into_iter()
+        .flat_map(|arm| {
+            seeds.iter().map({
+                let point = &point;
+                move |seed| (Cell { arm, point: point.clone() }, *seed)
+            })
+        })
+        .collect())
+}
+
+fn arms_and_seeds(
+    point: &PointSpec,
+    sweep: &SweepSpec,
+    arms: &[ResolvedArm],
+    findings: &mut Vec<Finding>,
+) -> (Vec<usize>, Vec<u64>) {
+    let mut indices = Vec::new();
+    for name in &point.arms {
+        match arms.iter().position(|arm| arm.name.value == name.value) {
+            Some(index) => indices.push(index),
+            None => findings.push(unknown_arm(sweep, name)),
+        }
+    }
+    let mut seeds = Vec::new();
+    for seed in &point.seeds {
+        if !sweep.seeds.contains(&seed.value) {
+            findings.push(Finding::new(seed.at, format!("seed {} is not one of the sweep's `seeds`", seed.value)));
+        }
+        seeds.push(seed.value);
+    }
+    (indices, seeds)
+}
+
+fn axis_index(path: &Placed<String>, axes: &ResolvedAxes, section: &str) -> Result<usize, Finding> {
+    let names = || axes.axes.iter().map(|axis| axis.path.value.as_str());
+    names().position(|name| name == path.value).ok_or_else(|| {
+        let finding = Finding::new(path.at, format!("`{}` in `{section}` is not an axis", path.value));
+        match nearest(&path.value, names().chain(["arm", "seed"])) {
+            Some(meant) => finding.hint(format!("did you mean `{meant}`?")),
+            None if axes.axes.is_empty() => finding.hint("there is no `grid`; the keys here are `arm` and `seed`"),
+            None => finding.hint(format!("the keys here are `arm`, `seed`, {}", quoted_list(names()))),
+        }
+    })
+}
+
+/// Whether two values are equal, numbers by what they mean.
+fn same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),
+        (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
+        }
+        _ => a == b,
+    }
+}
