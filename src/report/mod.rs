@@ -1,1 +1,30 @@
-//! (being written)
+//! Tables, figures and a page from records alone: a report redraws on any laptop, years later.
+//!
+//! [`Comparison`] holds every number (pure); `tables`, `plots` and `page` only show it.
+
+mod comparison;
+mod cost;
+mod curve;
+mod error;
+mod interval;
+mod number;
+mod page;
+mod plots;
+mod publish;
+mod speedup;
+mod summary;
+mod tables;
+mod target;
+mod time_to_target;
+mod wording;
+mod write;
+
+pub use comparison::{ArmComparison, ArmRun, Comparison, NoSpeedup, PointComparison, Spread};
+pub use cost::Cost;
+pub use curve::Evaluation;
+pub use error::ReportError;
+pub use interval::Interval;
+pub use speedup::{Estimate, Pairing, SeedTime, Speedup, Unknown, Verdict, speedup};
+pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
+pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
+pub use write::{Report, write};

@@ -1,0 +1,299 @@
+//! A study's runs by grid point and arm, with every arm's speedup over the baseline.
+
+use std::collections::BTreeMap;
+
+use super::cost::Cost;
+use super::curve::{Evaluation, curve, protocols};
+use super::speedup::{SeedTime, Speedup, speedup};
+use super::target::{NoTarget, ResolvedTarget, median, resolve};
+use super::time_to_target::{TimeToTarget, time_to_target};
+use crate::event::RunOutcome;
+use crate::record::{RunRecord, RunState, StudyRecord};
+use crate::spec::Metric;
+
+/// Everything a report says in numbers.
+pub struct Comparison<'a> {
+    pub study: &'a StudyRecord,
+    pub metric: Metric,
+    /// The arm speedups are relative to; `None` without a `compare` section.
+    pub baseline: Option<&'a str>,
+    /// Grid points in the plan's order.
+    pub points: Vec<PointComparison<'a>>,
+}
+
+/// One grid point: arms that differ in nothing but themselves.
+pub struct PointComparison<'a> {
+    /// `key = value, ..`; empty without a grid.
+    pub label: String,
+    pub point: &'a BTreeMap<String, serde_json::Value>,
+    /// How the metric was measured, in the baseline's words (the first arm's without one).
+    pub protocol: String,
+    /// `None` without a `compare` section.
+    pub target: Option<Result<ResolvedTarget, NoTarget>>,
+    /// In the order of the sweep; arms without a run here are missing.
+    pub arms: Vec<ArmComparison<'a>>,
+}
+
+/// One arm at one grid point.
+pub struct ArmComparison<'a> {
+    pub arm: &'a str,
+    pub is_baseline: bool,
+    /// By seed in the plan's order.
+    pub runs: Vec<ArmRun<'a>>,
+    /// The last value of completed runs.
+    pub final_values: Option<Spread>,
+    /// Runs that reached the target; `None` without a target.
+    pub reached: Option<usize>,
+    /// In the order of [`Cost::ALL`].
+    pub speedups: Vec<Result<Speedup, NoSpeedup>>,
+    /// The speedup at every target between the baseline's worst and best value, in the order of [`Cost::ALL`].
+    pub target_curves: Vec<Vec<(f64, Speedup)>>,
+}
+
+/// A run and its measurements of the compared metric by the point's protocol.
+pub struct ArmRun<'a> {
+    pub record: &'a RunRecord,
+    pub curve: Vec<Evaluation>,
+    /// Other protocols it measured the metric by, which are not compared.
+    pub other_protocols: Vec<&'a str>,
+}
+
+/// Median and range over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    pub median: f64,
+    pub low: f64,
+    pub high: f64,
+    pub n: usize,
+}
+
+/// Why an arm has no speedup at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoSpeedup {
+    IsBaseline,
+    NoCompare,
+    NoTarget(NoTarget),
+    /// The arm has measured nothing yet.
+    NotMeasured { arm: String },
+    /// The metric was measured differently.
+    ProtocolsDiffer { compared: String, other: String },
+    /// Times on different devices say nothing about methods.
+    DevicesDiffer { devices: Vec<String> },
+}
+
+/// Targets in a speedup-against-target curve.
+const CURVE_TARGETS: usize = 64;
+
+impl<'a> Comparison<'a> {
+    pub fn of(study: &'a StudyRecord) -> Self {
+        let compare = study.plan.compare.as_ref();
+        let metric = compare.map_or(Metric::default(), |compare| compare.metric);
+        let baseline = compare.map(|compare| compare.baseline.as_str());
+        let mut points: Vec<(String, Vec<&RunRecord>)> = Vec::new();
+        for run in &study.runs {
+            let label = point_label(&run.planned.point);
+            match points.iter_mut().find(|(other, _)| *other == label) {
+                Some((_, runs)) => runs.push(run),
+                None => points.push((label, vec![run])),
+            }
+        }
+        let points = points.into_iter().map(|(label, runs)| point_comparison(study, metric, label, &runs)).collect();
+        Self { study, metric, baseline, points }
+    }
+
+    /// Every run with its arm, in the plan's order.
+    pub fn has_grid(&self) -> bool {
+        self.points.len() > 1
+    }
+}
+
+impl ArmRun<'_> {
+    pub fn completed(&self) -> bool {
+        self.record.state == RunState::Ended(RunOutcome::Completed)
+    }
+
+    pub fn diverged(&self) -> bool {
+        matches!(self.record.state, RunState::Ended(RunOutcome::Diverged { .. }))
+    }
+
+    /// The time to `target`; `None` where nothing is known. A run that diverged is known never to have reached it.
+    pub fn time(&self, target: f64, cost: Cost) -> Option<TimeToTarget> {
+        (!self.curve.is_empty() || self.diverged()).then(|| time_to_target(&self.curve, target, cost))
+    }
+
+    /// The device of every attempt, each once.
+    pub fn devices(&self) -> Vec<&str> {
+        let mut devices: Vec<&str> = self.record.attempts.iter().map(|started| started.device.as_str()).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        devices
+    }
+}
+
+impl ArmComparison<'_> {
+    /// (run, time to target) of every run that has measured something.
+    pub fn seed_times(&self, target: f64, cost: Cost) -> Vec<SeedTime> {
+        let time = |run: &ArmRun| {
+            run.time(target, cost).map(|time| SeedTime { seed: run.record.planned.seed, time })
+        };
+        self.runs.iter().filter_map(time).collect()
+    }
+
+    pub fn count(&self, is: impl Fn(&ArmRun) -> bool) -> usize {
+        self.runs.iter().filter(|run| is(run)).count()
+    }
+}
+
+fn point_label(point: &BTreeMap<String, serde_json::Value>) -> String {
+    point.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+}
+
+fn point_comparison<'a>(
+    study: &'a StudyRecord,
+    metric: Metric,
+    label: String,
+    runs: &[&'a RunRecord],
+) -> PointComparison<'a> {
+    let compare = study.plan.compare.as_ref();
+    let baseline = compare.map(|compare| compare.baseline.as_str());
+    let protocol = runs
+        .iter()
+        .filter(|run| baseline.is_none_or(|baseline| run.planned.arm == baseline))
+        .chain(runs)
+        .find_map(|run| protocols(run, metric.name()).first().copied())
+        .unwrap_or_default();
+    let mut arms: Vec<ArmComparison> = Vec::new();
+    for arm in &study.plan.arms {
+        let runs: Vec<ArmRun> = runs
+            .iter()
+            .filter(|run| run.planned.arm == *arm)
+            .map(|run| ArmRun {
+                record: run,
+                curve: curve(run, metric.name(), protocol),
+                other_protocols: protocols(run, metric.name()).into_iter().filter(|other| *other != protocol).collect(),
+            })
+            .collect();
+        if !runs.is_empty() {
+            arms.push(ArmComparison {
+                arm,
+                is_baseline: baseline == Some(arm.as_str()),
+                final_values: spread(&final_values(&runs)),
+                runs,
+                reached: None,
+                speedups: vec![],
+                target_curves: vec![],
+            });
+        }
+    }
+    let finals = |from: &str| {
+        let arm = arms.iter().find(|arm| arm.arm == from);
+        arm.map_or((vec![], 0), |arm| (final_values(&arm.runs), arm.runs.len()))
+    };
+    let target = compare.map(|compare| resolve(&compare.target, finals));
+    if let Some(Ok(target)) = &target {
+        for arm in &mut arms {
+            let times = arm.seed_times(target.value, Cost::ImagesSeen);
+            arm.reached = Some(times.iter().filter(|seed_time| seed_time.time.reached()).count());
+        }
+    }
+    let baseline_arm = arms.iter().position(|arm| arm.is_baseline);
+    let targets = baseline_arm.map_or(vec![], |index| curve_targets(&arms[index]));
+    for index in 0..arms.len() {
+        let (mut speedups, mut target_curves) = (Vec::new(), Vec::new());
+        for cost in Cost::ALL {
+            let compared = comparable(baseline_arm.map(|baseline| &arms[baseline]), baseline, &arms[index], protocol, cost);
+            target_curves.push(match compared {
+                Ok(baseline) => targets.iter().map(|&target| (target, at(baseline, &arms[index], target, cost))).collect(),
+                Err(_) => vec![],
+            });
+            speedups.push(compared.and_then(|baseline| match &target {
+                Some(Ok(target)) => Ok(at(baseline, &arms[index], target.value, cost)),
+                Some(Err(no_target)) => Err(NoSpeedup::NoTarget(no_target.clone())),
+                None => Err(NoSpeedup::NoCompare),
+            }));
+        }
+        (arms[index].speedups, arms[index].target_curves) = (speedups, target_curves);
+    }
+    PointComparison { label, point: &runs[0].planned.point, protocol: protocol.to_owned(), target, arms }
+}
+
+fn at(baseline: &ArmComparison, candidate: &ArmComparison, target: f64, cost: Cost) -> Speedup {
+    speedup(&baseline.seed_times(target, cost), &candidate.seed_times(target, cost))
+}
+
+/// The baseline, if `candidate` may be compared with it.
+fn comparable<'b, 'a>(
+    baseline: Option<&'b ArmComparison<'a>>,
+    baseline_name: Option<&str>,
+    candidate: &ArmComparison<'a>,
+    protocol: &str,
+    cost: Cost,
+) -> Result<&'b ArmComparison<'a>, NoSpeedup> {
+    let Some(baseline_name) = baseline_name else { return Err(NoSpeedup::NoCompare) };
+    if candidate.is_baseline {
+        return Err(NoSpeedup::IsBaseline);
+    }
+    let Some(baseline) = baseline else { return Err(NoSpeedup::NotMeasured { arm: baseline_name.to_owned() }) };
+    for arm in [baseline, candidate] {
+        if let Some(other) = arm.runs.iter().find_map(|run| run.other_protocols.first()) {
+            return Err(NoSpeedup::ProtocolsDiffer { compared: protocol.to_owned(), other: (*other).to_owned() });
+        }
+        if arm.runs.iter().all(|run| run.curve.is_empty() && !run.diverged()) {
+            return Err(NoSpeedup::NotMeasured { arm: arm.arm.to_owned() });
+        }
+    }
+    if cost == Cost::TrainSeconds && !devices_match(baseline, candidate) {
+        let runs = baseline.runs.iter().chain(&candidate.runs);
+        let mut devices: Vec<String> = runs.flat_map(ArmRun::devices).map(str::to_owned).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        return Err(NoSpeedup::DevicesDiffer { devices });
+    }
+    Ok(baseline)
+}
+
+/// Whether every pair of runs with one seed ran on one device; without shared seeds, whether all runs did.
+fn devices_match(baseline: &ArmComparison, candidate: &ArmComparison) -> bool {
+    let alike = |runs: &[&ArmRun]| {
+        let mut devices: Vec<&str> = runs.iter().flat_map(|run| run.devices()).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        devices.len() <= 1
+    };
+    let pairs: Vec<[&ArmRun; 2]> = baseline
+        .runs
+        .iter()
+        .filter_map(|first| {
+            let same = |second: &&ArmRun| second.record.planned.seed == first.record.planned.seed;
+            candidate.runs.iter().find(same).map(|second| [first, second])
+        })
+        .collect();
+    match pairs.is_empty() {
+        true => alike(&baseline.runs.iter().chain(&candidate.runs).collect::<Vec<_>>()),
+        false => pairs.iter().all(|pair| alike(pair)),
+    }
+}
+
+fn final_values(runs: &[ArmRun]) -> Vec<f64> {
+    let completed = runs.iter().filter(|run| run.completed());
+    completed.filter_map(|run| run.curve.last()).map(|evaluation| evaluation.value).collect()
+}
+
+fn spread(values: &[f64]) -> Option<Spread> {
+    let fold = |pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick);
+    Some(Spread { median: median(values)?, low: fold(f64::min)?, high: fold(f64::max)?, n: values.len() })
+}
+
+/// Log-spaced from where every baseline run still has to start down to the best that any of them reached.
+fn curve_targets(baseline: &ArmComparison) -> Vec<f64> {
+    let positive = |value: &f64| *value > 0.0 && value.is_finite();
+    let curves = || baseline.runs.iter().map(|run| run.curve.iter().map(|evaluation| evaluation.value).filter(positive));
+    let worst = curves().filter_map(|mut values| values.next()).reduce(f64::min);
+    let best = curves().flatten().reduce(f64::min);
+    let (Some(worst), Some(best)) = (worst, best) else { return vec![] };
+    if best >= worst {
+        return vec![];
+    }
+    let share = |index: usize| index as f64 / (CURVE_TARGETS - 1) as f64;
+    (0..CURVE_TARGETS).map(|index| worst * (best / worst).powf(share(index))).collect()
+}

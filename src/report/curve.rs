@@ -1,0 +1,38 @@
+//! One run's measurements of one metric over its training.
+
+use crate::record::RunRecord;
+
+/// A measurement and what had been spent by then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    pub step: u64,
+    pub images_seen: u64,
+    pub train_seconds: f64,
+    pub value: f64,
+}
+
+/// The run's measurements of `metric` by `protocol`, by step.
+pub fn curve(run: &RunRecord, metric: &str, protocol: &str) -> Vec<Evaluation> {
+    let rows = run.rows.iter().filter(|row| row.metric == metric && row.protocol == protocol);
+    let mut curve: Vec<Evaluation> = rows
+        .map(|row| Evaluation {
+            step: row.step,
+            images_seen: row.images_seen,
+            train_seconds: row.train_seconds,
+            value: row.value,
+        })
+        .collect();
+    curve.sort_by_key(|evaluation| evaluation.step);
+    curve
+}
+
+/// The protocols that the run measured `metric` by, each once, in the order met.
+pub fn protocols<'a>(run: &'a RunRecord, metric: &str) -> Vec<&'a str> {
+    let mut protocols = Vec::new();
+    for row in run.rows.iter().filter(|row| row.metric == metric) {
+        if !protocols.contains(&row.protocol.as_str()) {
+            protocols.push(row.protocol.as_str());
+        }
+    }
+    protocols
+}

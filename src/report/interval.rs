@@ -1,0 +1,101 @@
+//! The mean of logarithms and its 95 % interval by Student's t.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// A ratio's 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    pub low: f64,
+    pub high: f64,
+}
+
+/// A mean logarithm with its standard error and degrees of freedom.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogMean {
+    pub mean: f64,
+    /// Standard error and degrees of freedom; `None` where there are too few values to know.
+    pub error: Option<(f64, f64)>,
+}
+
+/// Mean of the pairs' differences of logarithms: degrees of freedom n - 1.
+pub fn paired(differences: &[f64]) -> LogMean {
+    let (mean, variance) = moments(differences);
+    let n = differences.len() as f64;
+    LogMean { mean, error: variance.map(|variance| ((variance / n).sqrt(), n - 1.0)) }
+}
+
+/// Difference of two groups' mean logarithms (Welch 1947, "The generalization of Student's problem when several
+/// different population variances are involved").
+pub fn welch(baseline: &[f64], candidate: &[f64]) -> LogMean {
+    let (baseline_mean, baseline_variance) = moments(baseline);
+    let (candidate_mean, candidate_variance) = moments(candidate);
+    let mean = baseline_mean - candidate_mean;
+    let (Some(baseline_variance), Some(candidate_variance)) = (baseline_variance, candidate_variance) else {
+        return LogMean { mean, error: None };
+    };
+    let (n, m) = (baseline.len() as f64, candidate.len() as f64);
+    let (first, second) = (baseline_variance / n, candidate_variance / m);
+    let freedom = (first + second).powi(2) / (first.powi(2) / (n - 1.0) + second.powi(2) / (m - 1.0));
+    // Without any spread the quotient is 0/0; the interval is the point whatever the degrees of freedom.
+    let freedom = if freedom.is_finite() { freedom } else { n + m - 2.0 };
+    LogMean { mean, error: Some(((first + second).sqrt(), freedom)) }
+}
+
+impl LogMean {
+    /// exp of the mean: the geometric mean.
+    pub fn ratio(&self) -> f64 {
+        self.mean.exp()
+    }
+
+    /// exp of mean plus and minus t(0.975) standard errors.
+    pub fn interval(&self) -> Option<Interval> {
+        self.error.map(|(standard_error, freedom)| {
+            let half_width = t_quantile(freedom) * standard_error;
+            Interval { low: (self.mean - half_width).exp(), high: (self.mean + half_width).exp() }
+        })
+    }
+}
+
+/// The 0.975 quantile of Student's t.
+fn t_quantile(freedom: f64) -> f64 {
+    let student = StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom are positive and finite");
+    student.inverse_cdf(0.975)
+}
+
+/// Mean and unbiased variance.
+fn moments(values: &[f64]) -> (f64, Option<f64>) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (values.len() > 1).then(|| squares / (n - 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_scipys() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/golden/speedup.json")).expect("scripts/golden/speedup.py wrote it");
+        let quantiles = golden["quantiles"].as_array().expect("a list");
+        assert_eq!(quantiles.len(), 14);
+        for quantile in quantiles {
+            let [freedom, expected] = ["freedom", "t"].map(|key| quantile[key].as_f64().expect("a number"));
+            let t = t_quantile(freedom);
+            assert!((t / expected - 1.0).abs() < 1e-9, "{freedom} degrees of freedom: {t} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_single_value_has_a_mean_and_no_error() {
+        assert_eq!(paired(&[0.5]), LogMean { mean: 0.5, error: None });
+        assert_eq!(welch(&[0.5, 0.75], &[0.25]), LogMean { mean: 0.375, error: None });
+    }
+
+    #[test]
+    fn groups_without_any_spread_have_an_interval_of_width_zero() {
+        let interval = welch(&[1.0, 1.0], &[0.5, 0.5, 0.5]).interval().expect("two values suffice");
+        assert_eq!((interval.low, interval.high), (0.5f64.exp(), 0.5f64.exp()));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the study answers, in words and in one table.
+
+use maud::{Markup, html};
+
+use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
+use crate::report::cost::Cost;
+use crate::report::number::times;
+use crate::report::plots::Palette;
+use crate::report::tables::{final_cell, reached_cell};
+use crate::report::wording::{
+    answer, interval_cell, metric_words, resolution_cell, seeds_cell, speedup_cell, target, troubles, verdict,
+};
+
+/// A sentence for each arm.
+pub fn answers(comparison: &Comparison) -> Markup {
+    let palette = Palette::of(comparison);
+    let baseline_troubles = |point: &PointComparison| {
+        point.arms.iter().filter(|arm| arm.is_baseline).map(troubles).find(|troubles| !troubles.is_empty())
+    };
+    html! {
+        @if comparison.baseline.is_none() {
+            p { "This sweep has no " code { "compare" } " section, so it asks for no speedup: below are its curves." }
+        }
+        @if comparison.points.is_empty() { p { "The plan has no runs." } }
+        @for point in &comparison.points {
+            @if comparison.has_grid() && comparison.baseline.is_some() { p.point { "At " (point.label) } }
+            @if let Some(troubles) = baseline_troubles(point) { p.note { (troubles) } }
+            @if comparison.baseline.is_some() {
+                ul.answers {
+                    @for arm in point.arms.iter().filter(|arm| !arm.is_baseline) {
+                        li style=(format!("--arm:{}", palette.css(arm.arm))) { (answer(comparison, point, arm)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The headline table of every grid point.
+pub fn table(comparison: &Comparison) -> Markup {
+    let palette = Palette::of(comparison);
+    let metric = metric_words(comparison.metric);
+    html! {
+        @for point in &comparison.points {
+            @if comparison.has_grid() { h3 { (point.label) } }
+            @if let Some(resolved) = &point.target { p { "Target: " (target(comparison.metric, resolved)) "." } }
+            div.wide {
+                table {
+                    thead {
+                        tr {
+                            th { "Arm" }
+                            th { "Final " (metric) br; "median (range)" }
+                            th { "Runs at" br; "target" }
+                            @if comparison.baseline.is_some() {
+                                th { "Measured in" }
+                                th.number { "Speedup" }
+                                th { "95 %" br; "interval" }
+                                th { "Evaluations" br; "leave open" }
+                                th { "Seeds" }
+                                th { "Verdict" }
+                            }
+                        }
+                    }
+                    tbody {
+                        @for arm in &point.arms { (arm_rows(comparison, arm, &palette)) }
+                    }
+                }
+            }
+            (secondary(point))
+        }
+        p.note {
+            "Speedup = baseline ÷ arm, so above 1 is faster. It is the geometric mean over seeds of what each run had spent at its first \
+             evaluation at or below the target; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms \
+             share seeds and by Welch otherwise. “Evaluations leave open”: each run reached the target somewhere between two \
+             evaluations, and these are the ratios that allows. A run that never reached the target gives a bound, never a number. An \
+             arm counts as faster or slower only if its interval excludes 1 and the evaluations can resolve the difference. A target that \
+             is taken from the baseline's own runs shares their chance."
+        }
+    }
+}
+
+fn arm_rows(comparison: &Comparison, arm: &ArmComparison, palette: &Palette) -> Markup {
+    let costs: &[Cost] = if arm.is_baseline || comparison.baseline.is_none() { &Cost::ALL[..1] } else { &Cost::ALL };
+    html! {
+        @for (index, (cost, result)) in costs.iter().zip(&arm.speedups).enumerate() {
+            tr.first[index == 0] {
+                @if index == 0 {
+                    th.nowrap rowspan=(costs.len()) style=(format!("--arm:{}", palette.css(arm.arm))) { span.swatch {} (arm.arm) }
+                    td.nowrap rowspan=(costs.len()) { (final_cell(comparison, arm)) }
+                    td rowspan=(costs.len()) { (reached_cell(arm)) }
+                }
+                @if arm.is_baseline {
+                    td {} td.number { "1" } td {} td {} td {} td.verdict { "baseline" }
+                } @else if comparison.baseline.is_some() {
+                    td { @match cost { Cost::ImagesSeen => "images", Cost::TrainSeconds => "time" } }
+                    td.number { (speedup_cell(result)) }
+                    td.nowrap { (interval_cell(result)) }
+                    td.nowrap { (resolution_cell(result)) }
+                    td.nowrap { (seeds_cell(result)) }
+                    td.verdict { (verdict(result)) }
+                }
+            }
+        }
+    }
+}
+
+/// The named secondary estimators, where there are any.
+fn secondary(point: &PointComparison) -> Markup {
+    let lines = point.arms.iter().filter_map(|arm| {
+        let speedup = arm.speedups.first()?.as_ref().ok()?;
+        let interpolated = speedup.interpolated.map(|(ratio, interval)| {
+            let interval =
+                interval.map_or(String::new(), |interval| format!(" ({} to {})", times(interval.low), times(interval.high)));
+            format!("{}{interval} interpolated", times(ratio))
+        });
+        let median = speedup.median_ratio.map(|ratio| format!("{} between the median runs", times(ratio)));
+        let parts: Vec<String> = interpolated.into_iter().chain(median).collect();
+        (!parts.is_empty()).then(|| format!("{}: {}", arm.arm, parts.join(", ")))
+    });
+    let lines: Vec<String> = lines.collect();
+    html! {
+        @if !lines.is_empty() {
+            p.note {
+                "Secondary estimators, in images: " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
+                 evaluations around the target, on a logarithmic axis. Median runs: runs that never reached the target count as slower than those that did."
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! One self-contained page: opens from disk, needs no network, prints well.
+
+mod answers;
+mod figures;
+mod open_fields;
+mod protocol;
+mod runs;
+mod samples;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::comparison::Comparison;
+use super::plots::{FONT, Figure};
+use super::summary::progress;
+
+const STYLE: &str = include_str!("page.css");
+
+/// The page; `svgs` are the figures' drawings in the same order.
+pub fn page(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -> String {
+    let plan = &comparison.study.plan;
+    let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
+    let sections: Vec<(&str, &str, Markup)> = vec![
+        ("speedups", "Speedups", answers::table(comparison)),
+        ("figures", "Curves", figures::figures(comparison, figures, svgs)),
+        ("samples", "Samples", samples::samples(comparison)),
+        ("protocol", "Protocol", protocol::protocol(comparison)),
+        ("open", "Fields that the paper leaves open", open_fields::open_fields(comparison)),
+        ("runs", "Runs", runs::runs(comparison)),
+        ("provenance", "Provenance", runs::provenance(comparison)),
+    ];
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light";
+                title { (plan.name) ": " (question) }
+                style {
+                    (PreEscaped(format!(
+                        "@font-face{{font-family:Inter;font-weight:400 650;src:url(data:font/ttf;base64,{})}}\n{STYLE}",
+                        STANDARD.encode(FONT)
+                    )))
+                }
+            }
+            body {
+                header {
+                    p.name { (plan.name) }
+                    h1 { (question) }
+                    (answers::answers(comparison))
+                    p.state { (progress(comparison.study)) }
+                    nav {
+                        @for (id, title, _) in &sections { a href={ "#" (id) } { (title) } }
+                    }
+                }
+                main {
+                    @for (id, title, body) in &sections {
+                        section id=(id) {
+                            h2 { (title) }
+                            (body)
+                        }
+                    }
+                }
+            }
+        }
+    };
+    page.into_string()
+}

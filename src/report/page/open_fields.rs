@@ -1,0 +1,91 @@
+//! The paper's methods as this study used them: what the paper states, what it leaves open and what was chosen.
+
+use maud::{Markup, html};
+
+use crate::report::comparison::Comparison;
+use crate::spec::{LrSchedule, MomentumSchedule, RunSpec, TimestepSampler};
+
+/// A field of a method that the paper describes.
+struct Field {
+    arm: String,
+    field: String,
+    used: String,
+    paper: String,
+}
+
+pub fn open_fields(comparison: &Comparison) -> Markup {
+    let fields = fields(comparison);
+    html! {
+        p {
+            "CLTS (the curriculum learning timestep schedule) and MDLRC (momentum decay with learning-rate compensation) are methods of \
+             arXiv 2404.07946. What runs here is a re-implementation from what is published where it could be read; settings and tables of \
+             the paper's own experiments were not. The speedups it reports (2.6× on ImageNet-128, about 2× on CIFAR-10) are claims to test, \
+             not results of this program, and a result here on other data or models neither confirms nor refutes them."
+        }
+        @if fields.is_empty() {
+            p { "No arm of this sweep uses either method." }
+        } @else {
+            div.wide {
+                table {
+                    thead { tr { th { "Arm" } th { "Field" } th { "Used here" } th { "In the paper" } } }
+                    tbody {
+                        @for field in &fields {
+                            tr.first { th.nowrap { (field.arm) } td { code { (field.field) } } td { (field.used) } td { (field.paper) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fields(comparison: &Comparison) -> Vec<Field> {
+    let plan = &comparison.study.plan;
+    let mut fields: Vec<Field> = Vec::new();
+    for arm in &plan.arms {
+        let specs: Vec<&RunSpec> = plan.runs.iter().filter(|run| run.arm == *arm).map(|run| &run.spec).collect();
+        let mut add = |field: &str, paper: &str, used: &dyn Fn(&RunSpec) -> Option<String>| {
+            let mut values: Vec<String> = Vec::new();
+            for value in specs.iter().filter_map(|spec| used(spec)) {
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+            if !values.is_empty() {
+                let (field, paper) = (field.to_owned(), paper.to_owned());
+                fields.push(Field { arm: arm.clone(), field, used: values.join(", "), paper });
+            }
+        };
+        let curriculum = |spec: &RunSpec| match &spec.timestep_sampler {
+            TimestepSampler::Curriculum(curriculum) => Some(curriculum.clone()),
+            _ => None,
+        };
+        add("timestep_sampler.center (μ)", "stated: 0.3 is best in the paper's ablation", &|spec| {
+            curriculum(spec).map(|curriculum| curriculum.center.to_string())
+        });
+        add("timestep_sampler.width (s)", "open; 1 would be nearly uniform", &|spec| {
+            curriculum(spec).map(|curriculum| curriculum.width.to_string())
+        });
+        add("timestep_sampler.anneal (N)", "open; as a share of the planned steps", &|spec| {
+            curriculum(spec).map(|curriculum| curriculum.anneal.to_string())
+        });
+        add("loss under the curriculum", "reported: not re-weighted by 1/p", &|spec| {
+            curriculum(spec).map(|_| format!("weighting `{}`, not divided by p", spec.loss_weighting.kind()))
+        });
+        let decays = |spec: &RunSpec| !matches!(spec.momentum, MomentumSchedule::Constant(_));
+        add("momentum (kind of decay)", "open; the best-supported form is `demon`", &|spec| {
+            decays(spec).then(|| spec.momentum.kind().to_owned())
+        });
+        add("momentum: rate, floor or end", "open", &|spec| match &spec.momentum {
+            MomentumSchedule::Exponential(decay) => Some(format!("decay {} per step, floor {}", decay.decay, decay.floor)),
+            MomentumSchedule::Linear(decay) => Some(format!("end {}", decay.end)),
+            MomentumSchedule::Demon(_) => Some("none: β₁ falls to 0 at the planned end".to_owned()),
+            _ => None,
+        });
+        add("lr_schedule (compensation)", "stated that there is one; its formula is open", &|spec| match &spec.lr_schedule {
+            LrSchedule::MomentumCompensated(_) => Some("lr0 (1 − b0) / (1 − β₁)".to_owned()),
+            other => decays(spec).then(|| format!("none: `{}`", other.kind())),
+        });
+    }
+    fields
+}

@@ -1,0 +1,113 @@
+//! What was trained and how it was measured, from the specs alone.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use crate::report::comparison::Comparison;
+use crate::report::number::grouped;
+use crate::spec::RunSpec;
+
+pub fn protocol(comparison: &Comparison) -> Markup {
+    let plan = &comparison.study.plan;
+    let Some(first) = plan.runs.first() else { return html! { p { "The plan has no runs." } } };
+    let mut protocols: Vec<&str> = comparison.points.iter().map(|point| point.protocol.as_str()).collect();
+    protocols.dedup();
+    let train = &first.spec.train;
+    let seeds: Vec<String> = plan.seeds.iter().map(u64::to_string).collect();
+    let (shared, differing) = settings(comparison);
+    html! {
+        dl {
+            dt { "Seeds" } dd { (seeds.join(", ")) }
+            dt { "Length" } dd { (grouped(train.steps)) " steps of " (train.batch_size) " images, " (grouped(train.steps * train.batch_size as u64)) " images in all"
+                @if differing.iter().any(|(key, _)| key.starts_with("train.")) { " (where an arm or grid point does not say otherwise)" } }
+            dt { "Measured" } dd { "every " (grouped(first.spec.evaluate.every)) " steps, with averaged weights, off the training clock" }
+            @for protocol in protocols.iter().filter(|protocol| !protocol.is_empty()) {
+                dt { (comparison.metric.name()) " protocol" } dd { code { (protocol) } }
+            }
+            dt { "Pairing" } dd {
+                "Runs with one seed share initial weights (for one architecture), batch order, noise and the uniform numbers that timesteps are \
+                 drawn from; evaluation starts from the same noise in every run."
+            }
+            dt { "Time" } dd { code { "train_seconds" } " counts training alone: evaluation, checkpoints and warm-up are off the clock, and it goes on across a resume." }
+            @if !plan.axes.is_empty() {
+                dt { "Grid" } dd {
+                    @for axis in &plan.axes {
+                        code { (axis.path) } " = " (axis.values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")) br;
+                    }
+                }
+            }
+        }
+        h3 { "What differs between the arms" }
+        @if differing.is_empty() { p { "Nothing." } } @else {
+            div.wide {
+                table {
+                    thead { tr { th { "Setting" } @for arm in &plan.arms { th { (arm) } } } }
+                    tbody {
+                        @for (key, values) in &differing {
+                            tr.first { th { code { (key) } } @for value in values { td { (value) } } }
+                        }
+                    }
+                }
+            }
+        }
+        h3 { "What they share" }
+        p.mono {
+            @for (index, (key, value)) in shared.iter().enumerate() { @if index > 0 { ", " } span.nowrap { (key) " = " (value) } }
+        }
+    }
+}
+
+type Differing = Vec<(String, Vec<String>)>;
+
+/// Settings that all runs share, and those that do not with each arm's values (an axis of the grid: all of its values).
+fn settings(comparison: &Comparison) -> (Vec<(String, String)>, Differing) {
+    let plan = &comparison.study.plan;
+    let mut arms: Vec<BTreeMap<String, Vec<String>>> = vec![BTreeMap::new(); plan.arms.len()];
+    for run in &plan.runs {
+        let Some(index) = plan.arms.iter().position(|arm| *arm == run.arm) else { continue };
+        for (key, value) in flattened(&run.spec) {
+            let values = arms[index].entry(key).or_default();
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+    }
+    let mut keys: Vec<&String> = arms.iter().flat_map(BTreeMap::keys).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let axes: Vec<&str> = plan.axes.iter().map(|axis| axis.path.as_str()).collect();
+    let (mut shared, mut differing) = (Vec::new(), Vec::new());
+    for key in keys.into_iter().filter(|key| !axes.contains(&key.as_str())) {
+        let present: Vec<&Vec<String>> = arms.iter().filter(|arm| !arm.is_empty()).filter_map(|arm| arm.get(key)).collect();
+        let everywhere = arms.iter().filter(|arm| !arm.is_empty()).all(|arm| arm.contains_key(key));
+        if everywhere && present.iter().all(|values| values.len() == 1 && **values == *present[0]) {
+            shared.push((key.clone(), present[0][0].clone()));
+        } else {
+            let cell = |arm: &BTreeMap<String, Vec<String>>| arm.get(key).map_or("–".to_owned(), |values| values.join(", "));
+            differing.push((key.clone(), arms.iter().map(cell).collect()));
+        }
+    }
+    (shared, differing)
+}
+
+/// (dotted key, value) of every setting but the seed, which differs by design.
+fn flattened(spec: &RunSpec) -> Vec<(String, String)> {
+    fn descend(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    descend(&path, value, found);
+                }
+            }
+            Value::String(text) => found.push((path.to_owned(), text.clone())),
+            other => found.push((path.to_owned(), other.to_string())),
+        }
+    }
+    let mut found = Vec::new();
+    descend("", &serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold"), &mut found);
+    found.retain(|(key, _)| key != "seed");
+    found
+}

@@ -1,0 +1,93 @@
+//! Every run, and what made it.
+
+use maud::{Markup, html};
+
+use crate::record::{RunRecord, RunState};
+use crate::report::comparison::Comparison;
+use crate::report::number::{duration, grouped};
+use crate::report::plots::Palette;
+use crate::report::wording::{metric_value, metric_words, state};
+
+/// The table of runs, in the plan's order; those that did not end as planned are named first.
+pub fn runs(comparison: &Comparison) -> Markup {
+    let palette = Palette::of(comparison);
+    let study = comparison.study;
+    let ended = |run: &&RunRecord| matches!(&run.state, RunState::Ended(outcome) if outcome.is_final());
+    let failed: Vec<&RunRecord> = study
+        .runs
+        .iter()
+        .filter(|run| !ended(run) && run.state != RunState::Waiting || state(run).starts_with("diverged"))
+        .collect();
+    let waiting = study.runs.iter().filter(|run| run.state == RunState::Waiting).count();
+    let torn: usize = study.runs.iter().map(|run| run.torn_lines).sum();
+    let metric = comparison.metric.name();
+    html! {
+        @if !failed.is_empty() {
+            p { "Runs that did not end as planned:" }
+            ul { @for run in &failed { li { (run.planned.trial) ", seed " (run.planned.seed) " (" code { (run.planned.run_id) } "): " (state(run)) } } }
+        }
+        @if waiting > 0 { p { (waiting) " of " (study.runs.len()) " runs have not started." } }
+        @if torn > 0 { p.note { (torn) " torn journal lines (of killed writers) were skipped." } }
+        div.wide {
+            table {
+                thead {
+                    tr {
+                        th { "Run" } th { "Trial" } th.number { "Seed" } th { "Outcome" } th.number { "Attempts" } th.number { "Last step" }
+                        th.number { "Training" } th.number { "Last " (metric_words(comparison.metric)) } th { "Device" }
+                    }
+                }
+                tbody {
+                    @for run in &study.runs {
+                        @let last = run.rows.last();
+                        @let seconds = run.rows.iter().map(|row| row.train_seconds).fold(f64::NAN, f64::max);
+                        @let value = run.rows.iter().rev().find(|row| row.metric == metric).map(|row| row.value);
+                        tr.first {
+                            td { code { (run.planned.run_id) } }
+                            td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.swatch {} (run.planned.trial) }
+                            td.number { (run.planned.seed) }
+                            td { (state(run)) }
+                            td.number { (run.attempts.len()) }
+                            td.number { @match last { Some(row) => (grouped(row.step)), None => "–" } }
+                            td.number { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
+                            td.number { @match value { Some(value) => (metric_value(comparison.metric, value)), None => "–" } }
+                            td { (unique(run.attempts.iter().map(|attempt| attempt.device.as_str())).join("; ")) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Program, devices, dates, formats, and the commands that make it again.
+pub fn provenance(comparison: &Comparison) -> Markup {
+    let study = comparison.study;
+    let attempts = || study.runs.iter().flat_map(|run| &run.attempts);
+    let dates: Vec<&str> = unique(attempts().map(|attempt| attempt.started_at.as_str()));
+    let versions: Vec<String> = unique(attempts().map(|attempt| attempt.version)).iter().map(u32::to_string).collect();
+    let or_none = |texts: Vec<&str>| if texts.is_empty() { "no run has started".to_owned() } else { texts.join("; ") };
+    html! {
+        dl {
+            dt { "Program" } dd { (or_none(unique(attempts().map(|attempt| attempt.program.as_str())))) }
+            dt { "Devices" } dd { (or_none(unique(attempts().map(|attempt| attempt.device.as_str())))) }
+            dt { "Runs started" } dd {
+                @match (dates.first(), dates.last()) {
+                    (Some(first), Some(last)) if first != last => { (first) " to " (last) }
+                    (Some(first), _) => (first),
+                    _ => "no run has started",
+                }
+            }
+            dt { "Formats" } dd { "plan " (study.plan.version) @if !versions.is_empty() { ", events " (versions.join(", ")) } }
+            dt { "Run ids" } dd { "each is the start of the SHA-256 of the run's resolved settings: the same run asked for again has the same id" }
+        }
+        p { "To make it again, with the sweep file named " code { (study.plan.name) ".yaml" } ":" }
+        pre { code { "speedlab run sweeps/" (study.plan.name) ".yaml      # runs what is missing\nspeedlab report sweeps/" (study.plan.name) ".yaml   # redraws this page from the records" } }
+    }
+}
+
+fn unique<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}

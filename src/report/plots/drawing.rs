@@ -1,0 +1,105 @@
+//! A figure as plain data: what is drawn, where, before any file format.
+
+/// 24-bit colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Color(pub u8, pub u8, pub u8);
+
+impl Color {
+    /// This colour with `share` of it replaced by `other`.
+    pub fn mixed(self, other: Self, share: f64) -> Self {
+        let mix = |from: u8, to: u8| (f64::from(from) * (1.0 - share) + f64::from(to) * share).round() as u8;
+        Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+    }
+}
+
+/// Lengths of line and gap in turn, in pixels; empty for a solid line.
+pub type Dash = &'static [f64];
+
+/// Where a text's position is in it, horizontally. Vertically it is the baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// Coordinates in pixels at size 1, y downwards.
+pub type Point = (f64, f64);
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Element {
+    Line { points: Vec<Point>, width: f64, color: Color, dash: Dash },
+    Area { points: Vec<Point>, color: Color, opacity: f64 },
+    Circle { center: Point, radius: f64, color: Color },
+    Text { at: Point, text: String, size: f64, color: Color, anchor: Anchor },
+}
+
+/// A figure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawing {
+    pub width: f64,
+    pub height: f64,
+    pub elements: Vec<Element>,
+}
+
+impl Drawing {
+    pub fn new(width: f64, height: f64) -> Self {
+        Self { width, height, elements: vec![] }
+    }
+
+    pub fn line(&mut self, points: Vec<Point>, width: f64, color: Color, dash: Dash) {
+        if points.len() > 1 {
+            self.elements.push(Element::Line { points, width, color, dash });
+        }
+    }
+
+    pub fn area(&mut self, points: Vec<Point>, color: Color, opacity: f64) {
+        if points.len() > 2 {
+            self.elements.push(Element::Area { points, color, opacity });
+        }
+    }
+
+    pub fn circle(&mut self, center: Point, radius: f64, color: Color) {
+        self.elements.push(Element::Circle { center, radius, color });
+    }
+
+    pub fn text(&mut self, at: Point, text: impl Into<String>, size: f64, color: Color, anchor: Anchor) {
+        self.elements.push(Element::Text { at, text: text.into(), size, color, anchor });
+    }
+
+    /// A marker of the given shape, filled with `color` and ringed in white so that it stands off its line.
+    pub fn marker(&mut self, shape: Marker, (x, y): Point, radius: f64, color: Color) {
+        for (radius, color) in [(radius + 1.0, Color(255, 255, 255)), (radius, color)] {
+            match shape {
+                Marker::Circle => self.circle((x, y), radius, color),
+                _ => {
+                    let corners = shape.corners().iter().map(|(dx, dy)| (x + radius * dx, y + radius * dy)).collect();
+                    self.area(corners, color, 1.0);
+                }
+            }
+        }
+    }
+}
+
+/// Shapes that stay apart in grey print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    Circle,
+    Square,
+    TriangleUp,
+    Diamond,
+    TriangleDown,
+}
+
+impl Marker {
+    /// For a radius of 1; areas are about equal.
+    fn corners(self) -> &'static [Point] {
+        match self {
+            Self::Circle => &[],
+            Self::Square => &[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)],
+            Self::TriangleUp => &[(0.0, -1.25), (1.12, 0.75), (-1.12, 0.75)],
+            Self::Diamond => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
+            Self::TriangleDown => &[(0.0, 1.25), (1.12, -0.75), (-1.12, -0.75)],
+        }
+    }
+}

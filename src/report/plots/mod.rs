@@ -1,0 +1,183 @@
+//! The figures: what is drawn (pure), then how it becomes SVG and PNG (plotters).
+
+mod chart;
+mod curves;
+mod drawing;
+mod font;
+mod forest;
+mod loss_by_timestep;
+mod metric_curves;
+mod optimizer_paths;
+mod render;
+mod seeds;
+mod speedup_by_target;
+mod style;
+mod ticks;
+mod timestep_density;
+
+pub use drawing::Drawing;
+pub use font::FONT;
+pub use render::{RenderError, png, svg};
+
+use self::style::{ArmStyle, arm_style};
+use super::comparison::{Comparison, PointComparison};
+use super::cost::Cost;
+use super::wording::metric_words;
+
+/// Metrics by their names in the records.
+mod names {
+    pub const TRAIN_LOSS: &str = "train_loss";
+    pub const VALIDATION_LOSS: &str = "validation_loss";
+    pub const VALIDATION_LOSS_BIN: &str = "validation_loss/";
+    pub const BETA1: &str = "beta1";
+    pub const LEARNING_RATE: &str = "learning_rate";
+}
+
+/// A figure with its words.
+pub struct Figure {
+    /// The files' name without extension.
+    pub name: String,
+    /// What it shows, for those who cannot see it and as the SVG's title.
+    pub title: String,
+    /// What to know when reading it.
+    pub caption: String,
+    pub drawing: Drawing,
+    /// Index of the grid point; `None` for a figure of the whole study.
+    pub point: Option<usize>,
+}
+
+/// Every arm's look, the same in every figure.
+pub struct Palette<'a> {
+    arms: &'a [String],
+    baseline: Option<usize>,
+}
+
+impl<'a> Palette<'a> {
+    pub fn of(comparison: &Comparison<'a>) -> Self {
+        let arms = &comparison.study.plan.arms;
+        Self { arms, baseline: comparison.baseline.and_then(|baseline| arms.iter().position(|arm| arm == baseline)) }
+    }
+
+    /// The arm's colour as `#rrggbb`.
+    pub fn css(&self, arm: &str) -> String {
+        let drawing::Color(red, green, blue) = self.arm(arm).color;
+        format!("#{red:02x}{green:02x}{blue:02x}")
+    }
+
+    fn arm(&self, arm: &str) -> ArmStyle {
+        arm_style(self.arms.iter().position(|other| other == arm).unwrap_or(self.arms.len()), self.baseline)
+    }
+}
+
+/// All figures that have something to show, those of the whole study first.
+pub fn figures(comparison: &Comparison) -> Vec<Figure> {
+    let palette = Palette::of(comparison);
+    let mut figures = Vec::new();
+    if let Some(drawing) = forest::forest(comparison, &palette) {
+        figures.push(Figure {
+            name: "speedups".to_owned(),
+            title: "Speedup of every arm over the baseline with its 95 % interval".to_owned(),
+            caption: "Speedup of each arm, with 95 % intervals over seeds (bars) and what the spacing of the evaluations \
+                leaves open (shaded). An arrow is a bound: some runs never reached the target. Intervals that touch 1 do not \
+                tell an arm from the baseline."
+                .to_owned(),
+            drawing,
+            point: None,
+        });
+    }
+    for (index, point) in comparison.points.iter().enumerate() {
+        for (name, title, caption, drawing) in point_figures(comparison, point, &palette) {
+            let Some(drawing) = drawing else { continue };
+            let (suffix, at) = match comparison.has_grid() {
+                true => (format!("-point{}", index + 1), format!(" at {}", point.label)),
+                false => (String::new(), String::new()),
+            };
+            figures.push(Figure {
+                name: format!("{name}{suffix}"),
+                title: format!("{title}{at}"),
+                caption,
+                drawing,
+                point: Some(index),
+            });
+        }
+    }
+    figures
+}
+
+fn point_figures(
+    comparison: &Comparison,
+    point: &PointComparison,
+    palette: &Palette,
+) -> Vec<(String, String, String, Option<Drawing>)> {
+    let metric = metric_words(comparison.metric);
+    let metric_name = comparison.metric.name();
+    let mut figures = Vec::new();
+    for cost in Cost::ALL {
+        figures.push((
+            format!("{metric_name}_{}", cost.name()),
+            format!("{metric} of each arm against {}", cost.label()),
+            format!("{metric} against {}: median over seeds, with the range of seeds as a band.", cost.label()),
+            metric_curves::metric(comparison, point, palette, cost),
+        ));
+    }
+    for cost in Cost::ALL {
+        figures.push((
+            format!("speedup_by_target_{}", cost.name()),
+            format!("Speedup in {} of each arm at every target", cost.words()),
+            format!(
+                "Speedup in {} at every target between the baseline's worst and best {metric}, with its 95 % interval; the dashed \
+                 line is the target that was chosen in advance. Triangles are bounds: up for at least, down for at most.",
+                cost.words()
+            ),
+            speedup_by_target::speedup_by_target(comparison, point, palette, cost),
+        ));
+    }
+    figures.push((
+        "train_loss".to_owned(),
+        "Training loss of each arm against images seen".to_owned(),
+        "Training loss: means over stretches of the axis, median and range over seeds. Arms that draw timesteps differently \
+         average it over different timesteps: compare their validation losses instead."
+            .to_owned(),
+        metric_curves::train_loss(point, palette),
+    ));
+    // Where it is the compared metric it has been drawn already.
+    if comparison.metric.name() != names::VALIDATION_LOSS {
+        figures.push((
+            "validation_loss".to_owned(),
+            "Validation loss of each arm against images seen".to_owned(),
+            "Loss on held-out images, every timestep equally often, with the averaged weights: median and range over seeds."
+                .to_owned(),
+            metric_curves::validation_loss(point, palette),
+        ));
+    }
+    figures.push((
+        "validation_loss_by_timestep".to_owned(),
+        "Last validation loss of each arm by timestep".to_owned(),
+        "Where along the noise an arm's loss ends up: the last evaluation, median and range over seeds.".to_owned(),
+        loss_by_timestep::loss_by_timestep(point, palette),
+    ));
+    figures.push((
+        "timestep_density".to_owned(),
+        "How often each timestep is trained on, at five times of the run".to_owned(),
+        "Timesteps trained on, relative to uniform sampling, from the first step (0 %) to the last (100 %); arms that sample \
+         uniformly are left out."
+            .to_owned(),
+        timestep_density::timestep_density(point, palette),
+    ));
+    figures.push((
+        "optimizer_paths".to_owned(),
+        "beta1 and learning rate of each arm over the run".to_owned(),
+        "Adam's β₁ and the learning rate as they were used; arms on one path share a line.".to_owned(),
+        optimizer_paths::optimizer_paths(point, palette),
+    ));
+    figures
+}
+
+/// `a, b and c`.
+fn join_names(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => (*name).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

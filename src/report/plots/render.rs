@@ -1,0 +1,249 @@
+//! Drawings as SVG and PNG, by plotters.
+
+use image::{ImageEncoder, RgbImage};
+use plotters::prelude::*;
+use plotters::style::Color as _;
+
+use super::drawing::{Anchor, Color, Drawing, Element, Point};
+use super::font;
+
+/// Why a figure could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot draw figure `{name}`: {reason}")]
+pub struct RenderError {
+    pub name: String,
+    pub reason: String,
+}
+
+/// plotters rounds to whole units: an SVG's unit is a tenth of a pixel.
+const SVG_UNITS: f64 = 10.0;
+
+/// A PNG has 2 x 2 pixels for each of the drawing, each the mean of 3 x 3 drawn ones.
+const PNG_SCALE: u32 = 2;
+const SUPERSAMPLES: u32 = 3;
+
+/// The figure as an SVG that names its font with fallbacks and says `title` to a screen reader.
+pub fn svg(drawing: &Drawing, name: &str, title: &str) -> Result<String, RenderError> {
+    font::register();
+    let size = |length: f64| (length * SVG_UNITS).round() as u32;
+    let (width, height) = (size(drawing.width), size(drawing.height));
+    let mut text = String::new();
+    {
+        let area = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
+        let canvas = Canvas { area: &area, scale: SVG_UNITS, joints: false };
+        canvas.draw(drawing).and_then(|()| area.present().map_err(|error| error.to_string())).map_err(failed(name))?;
+    }
+    let plotters_header = format!("<svg width=\"{width}\" height=\"{height}\"");
+    let header = format!("<svg role=\"img\" width=\"{}\" height=\"{}\"", drawing.width, drawing.height);
+    let body = text.replacen(&plotters_header, &header, 1);
+    let (head, rest) = body.split_once(">\n").ok_or_else(|| failed(name)("plotters wrote no SVG header".to_owned()))?;
+    let rest = rest.replace(
+        &format!("font-family=\"{}\"", font::FAMILY),
+        &format!("font-family=\"{}, Helvetica, Arial, sans-serif\"", font::FAMILY),
+    );
+    let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    Ok(format!("{head}>\n<title>{title}</title>\n{rest}"))
+}
+
+/// The figure as a PNG on white.
+pub fn png(drawing: &Drawing, name: &str) -> Result<Vec<u8>, RenderError> {
+    font::register();
+    let scale = PNG_SCALE * SUPERSAMPLES;
+    let size = |length: f64| (length * f64::from(PNG_SCALE)).round() as u32;
+    let (width, height) = (size(drawing.width), size(drawing.height));
+    let (drawn_width, drawn_height) = (width * SUPERSAMPLES, height * SUPERSAMPLES);
+    let mut pixels = vec![255u8; 3 * drawn_width as usize * drawn_height as usize];
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, (drawn_width, drawn_height)).into_drawing_area();
+        let canvas = Canvas { area: &area, scale: f64::from(scale), joints: true };
+        canvas.draw(drawing).and_then(|()| area.present().map_err(|error| error.to_string())).map_err(failed(name))?;
+    }
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new_with_quality(
+        &mut bytes,
+        image::codecs::png::CompressionType::Default,
+        image::codecs::png::FilterType::Adaptive,
+    );
+    let image = averaged(&pixels, width, height);
+    let written = encoder.write_image(&image, width, height, image::ExtendedColorType::Rgb8);
+    written.map_err(|error| failed(name)(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Each pixel the mean of its `SUPERSAMPLES` x `SUPERSAMPLES` block.
+fn averaged(pixels: &[u8], width: u32, height: u32) -> RgbImage {
+    let (samples, stride) = (SUPERSAMPLES as usize, 3 * (width * SUPERSAMPLES) as usize);
+    let mut image = RgbImage::new(width, height);
+    for (x, y, pixel) in image.enumerate_pixels_mut() {
+        let mut sums = [0u32; 3];
+        for row in 0..samples {
+            let start = (y as usize * samples + row) * stride + 3 * samples * x as usize;
+            for (index, &value) in pixels[start..start + 3 * samples].iter().enumerate() {
+                sums[index % 3] += u32::from(value);
+            }
+        }
+        let count = SUPERSAMPLES * SUPERSAMPLES;
+        pixel.0 = sums.map(|sum| ((sum + count / 2) / count) as u8);
+    }
+    image
+}
+
+fn failed(name: &str) -> impl Fn(String) -> RenderError {
+    move |reason| RenderError { name: name.to_owned(), reason }
+}
+
+struct Canvas<'a, Backend: DrawingBackend> {
+    area: &'a DrawingArea<Backend, plotters::coord::Shift>,
+    /// Backend units to a pixel of the drawing.
+    scale: f64,
+    /// Whether lines are drawn piece by piece with round joints and letters one by one: plotters' bitmaps fill a wide
+    /// line that crosses itself with holes, and set letters without their left bearings.
+    joints: bool,
+}
+
+impl<Backend: DrawingBackend> Canvas<'_, Backend> {
+    fn draw(&self, drawing: &Drawing) -> Result<(), String> {
+        if self.joints {
+            self.area.fill(&WHITE).map_err(|error| error.to_string())?;
+        }
+        drawing.elements.iter().try_for_each(|element| self.element(element))
+    }
+
+    fn element(&self, element: &Element) -> Result<(), String> {
+        match element {
+            Element::Line { points, width, color, dash } => {
+                dashes(points, dash).iter().try_for_each(|piece| self.line(piece, *width, *color))
+            }
+            Element::Area { points, color, opacity } => {
+                let points: Vec<(i32, i32)> = points.iter().map(|&point| self.units(point)).collect();
+                self.put(&Polygon::new(points, rgb(*color).mix(*opacity).filled()))
+            }
+            Element::Circle { center, radius, color } => {
+                self.put(&Circle::new(self.units(*center), (radius * self.scale).round() as i32, rgb(*color).filled()))
+            }
+            Element::Text { at, text, size, color, anchor } => self.text(*at, text, *size, *color, *anchor),
+        }
+    }
+
+    fn line(&self, points: &[Point], width: f64, color: Color) -> Result<(), String> {
+        let points: Vec<(i32, i32)> = points.iter().map(|&point| self.units(point)).collect();
+        let stroke_width = (width * self.scale).round().max(1.0) as u32;
+        let style = rgb(color).stroke_width(stroke_width);
+        if !self.joints {
+            return self.put(&PathElement::new(points, style));
+        }
+        for piece in points.windows(2) {
+            if piece[0] != piece[1] {
+                self.put(&PathElement::new(piece.to_vec(), style))?;
+            }
+        }
+        let radius = stroke_width as i32 / 2;
+        points[1..points.len() - 1].iter().try_for_each(|&joint| self.put(&Circle::new(joint, radius, rgb(color).filled())))
+    }
+
+    fn text(&self, (x, y): Point, text: &str, size: f64, color: Color, anchor: Anchor) -> Result<(), String> {
+        let em = size * self.scale;
+        let font = (font::FAMILY, em * font::PLOTTERS_SIZE_OF_EM).into_font();
+        let style = font.color(&rgb(color));
+        let width = font::width(text) * em;
+        let left = x * self.scale
+            - match anchor {
+                Anchor::Start => 0.0,
+                Anchor::Middle => width / 2.0,
+                Anchor::End => width,
+            };
+        let baseline = y * self.scale;
+        let put = |text: &str, x: f64, y: f64| {
+            let position = (x.round() as i32, y.round() as i32);
+            self.area.draw_text(text, &style, position).map_err(|error| error.to_string())
+        };
+        if !self.joints {
+            // plotters puts a text's top at 0.76 em above its baseline.
+            return put(text, left, baseline - 0.76 * em);
+        }
+        let mut pen = left;
+        for character in text.chars() {
+            let glyph = font::glyph(character);
+            // plotters draws a letter's ink from its position on, with the baseline half a size below.
+            let top = baseline - em * font::PLOTTERS_SIZE_OF_EM / 2.0;
+            put(character.encode_utf8(&mut [0; 4]), pen + glyph.left_bearing * em, top)?;
+            pen += glyph.advance * em;
+        }
+        Ok(())
+    }
+
+    fn put<'e, Shape>(&self, shape: &'e Shape) -> Result<(), String>
+    where
+        Shape: plotters::element::Drawable<Backend>,
+        &'e Shape: plotters::element::PointCollection<'e, (i32, i32)>,
+    {
+        self.area.draw(shape).map_err(|error| error.to_string())
+    }
+
+    fn units(&self, (x, y): Point) -> (i32, i32) {
+        ((x * self.scale).round() as i32, (y * self.scale).round() as i32)
+    }
+}
+
+fn rgb(Color(red, green, blue): Color) -> RGBColor {
+    RGBColor(red, green, blue)
+}
+
+/// Cuts a line into the pieces that a dash pattern draws.
+fn dashes(points: &[Point], dash: &[f64]) -> Vec<Vec<Point>> {
+    if dash.is_empty() {
+        return vec![points.to_vec()];
+    }
+    let (mut pieces, mut piece) = (vec![], vec![points[0]]);
+    let (mut part, mut left) = (0, dash[0]);
+    for ends in points.windows(2) {
+        let (dx, dy) = (ends[1].0 - ends[0].0, ends[1].1 - ends[0].1);
+        let length = dx.hypot(dy);
+        let mut done = 0.0;
+        while length - done > left {
+            done += left;
+            let cut = (ends[0].0 + dx * done / length, ends[0].1 + dy * done / length);
+            if part % 2 == 0 {
+                piece.push(cut);
+                pieces.push(std::mem::take(&mut piece));
+            } else {
+                piece = vec![cut];
+            }
+            part = (part + 1) % dash.len();
+            left = dash[part];
+        }
+        left -= length - done;
+        if part % 2 == 0 {
+            piece.push(ends[1]);
+        }
+    }
+    if piece.len() > 1 {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dashes_follow_the_line_round_a_corner() {
+        let pieces = dashes(&[(0.0, 0.0), (3.0, 0.0), (3.0, 10.0)], &[4.0, 2.0]);
+        assert_eq!(pieces[0], [(0.0, 0.0), (3.0, 0.0), (3.0, 1.0)]);
+        assert_eq!(pieces[1], [(3.0, 3.0), (3.0, 7.0)]);
+        assert_eq!(pieces[2], [(3.0, 9.0), (3.0, 10.0)]);
+        assert_eq!(pieces.len(), 3);
+    }
+
+    #[test]
+    fn a_text_says_where_it_may_fall_back_and_escapes_its_signs() {
+        let mut drawing = Drawing::new(100.0, 50.0);
+        drawing.text((10.0, 20.0), "a<b", 10.0, Color(0, 0, 0), Anchor::Start);
+        let svg = svg(&drawing, "test", "x & y").unwrap();
+        assert!(svg.starts_with("<svg role=\"img\" width=\"100\" height=\"50\" viewBox=\"0 0 1000 500\""), "{svg}");
+        assert!(svg.contains("<title>x &amp; y</title>"), "{svg}");
+        assert!(svg.contains("font-family=\"Inter, Helvetica, Arial, sans-serif\""), "{svg}");
+        assert!(svg.contains("a&lt;b"), "{svg}");
+    }
+}

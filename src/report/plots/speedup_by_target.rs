@@ -1,0 +1,100 @@
+//! The speedup at every target, so that no one can choose the flattering one afterwards.
+
+use super::chart::{Chart, MARGINS, Scale};
+use super::drawing::{Anchor, Drawing, Marker};
+use super::style::*;
+use super::Palette;
+use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
+use crate::report::cost::Cost;
+use crate::report::speedup::Estimate;
+use crate::report::wording::metric_words;
+
+/// Beyond these an interval says no more than that there is none to speak of.
+const WIDEST: (f64, f64) = (0.2, 5.0);
+
+/// A panel for each candidate; `None` where no arm is compared.
+pub fn speedup_by_target(comparison: &Comparison, point: &PointComparison, palette: &Palette, cost: Cost) -> Option<Drawing> {
+    let index = Cost::ALL.iter().position(|other| *other == cost).expect("ALL has every cost");
+    let arms: Vec<&ArmComparison> = point.arms.iter().filter(|arm| !arm.target_curves[index].is_empty()).collect();
+    let curves = || arms.iter().flat_map(|arm| &arm.target_curves[index]);
+    let shown = |estimate: &Estimate| match *estimate {
+        Estimate::Measured { speedup, interval, .. } => {
+            let clamp = |value: f64| value.clamp(WIDEST.0.min(speedup), WIDEST.1.max(speedup));
+            let (low, high) = interval.map_or((speedup, speedup), |interval| (clamp(interval.low), clamp(interval.high)));
+            vec![speedup, low, high]
+        }
+        Estimate::AtLeast(bound) | Estimate::AtMost(bound) => vec![bound],
+        Estimate::Unknown(_) => vec![],
+    };
+    let targets = Scale::covering(curves().map(|(target, _)| *target), true)?;
+    // Better is to the right.
+    let x = Scale { low: targets.low, high: targets.high, ..targets };
+    let y = Scale::covering(curves().flat_map(|(_, speedup)| shown(&speedup.estimate)).chain([0.9, 1.1]), true)?.padded(0.05);
+    let chosen = point.target.as_ref().and_then(|target| target.as_ref().ok()).map(|target| target.value);
+
+    let columns = arms.len().min(2);
+    let panel_height = 220.0;
+    let mut drawing = Drawing::new(WIDTH, panel_height * arms.len().div_ceil(columns) as f64);
+    for (position, arm) in arms.iter().enumerate() {
+        let panel_width = WIDTH / columns as f64;
+        let left = panel_width * (position % columns) as f64 + MARGINS.left;
+        let right = panel_width * (position % columns + 1) as f64 - MARGINS.right - 6.0;
+        let offset = panel_height * (position / columns) as f64;
+        let (top, bottom) = (offset + MARGINS.top, offset + panel_height - MARGINS.bottom);
+        let x_label = format!("target {} (better →)", metric_words(comparison.metric));
+        let flipped = [right, top, left, bottom];
+        let chart = panel(&mut drawing, x, y, flipped, &x_label);
+        let style = palette.arm(arm.arm);
+        drawing.text((left - 44.0, top - 14.0), arm.arm, LABEL_SIZE, style.text_color(), Anchor::Start);
+        let words = format!("speedup in {}", cost.words());
+        drawing.text((right, top - 14.0), words, TICK_SIZE, FAINT_INK, Anchor::End);
+        drawing.line(vec![(left, chart.y.at(1.0)), (right, chart.y.at(1.0))], 1.2, AXIS, &[]);
+        if let Some(chosen) = chosen.filter(|chosen| chart.x.shows(*chosen)) {
+            let at = chart.x.at(chosen);
+            drawing.line(vec![(at, top), (at, bottom)], 1.2, FAINT_INK, TARGET_DASH);
+        }
+        one_arm(&mut drawing, &chart, arm, index, &style);
+    }
+    Some(drawing)
+}
+
+/// A frame whose horizontal axis falls from left to right.
+fn panel(drawing: &mut Drawing, x: Scale, y: Scale, [right, top, left, bottom]: [f64; 4], x_label: &str) -> Chart {
+    let chart = Chart::frame_between(drawing, x.onto(right, left), y.onto(bottom, top), "", "");
+    drawing.text((right, bottom + 36.0), x_label, LABEL_SIZE, INK, Anchor::End);
+    chart
+}
+
+fn one_arm(drawing: &mut Drawing, chart: &Chart, arm: &ArmComparison, index: usize, style: &ArmStyle) {
+    let curve = &arm.target_curves[index];
+    let mut stretch: Vec<(f64, f64, f64, f64)> = Vec::new();
+    let mut stretches = Vec::new();
+    let mut bounds = 0;
+    for (target, speedup) in curve {
+        match speedup.estimate {
+            Estimate::Measured { speedup, interval, .. } => {
+                let (low, high) = interval.map_or((speedup, speedup), |interval| (interval.low, interval.high));
+                stretch.push((*target, speedup, low, high));
+                continue;
+            }
+            // Bounds are single triangles that point to where the truth is.
+            Estimate::AtLeast(bound) | Estimate::AtMost(bound) => {
+                if bounds % 3 == 0 && chart.y.shows(bound) {
+                    let upward = matches!(speedup.estimate, Estimate::AtLeast(_));
+                    let marker = if upward { Marker::TriangleUp } else { Marker::TriangleDown };
+                    drawing.marker(marker, chart.point(*target, bound), 2.6, style.color);
+                }
+                bounds += 1;
+            }
+            Estimate::Unknown(_) => {}
+        }
+        stretches.push(std::mem::take(&mut stretch));
+    }
+    stretches.push(stretch);
+    for stretch in stretches {
+        let band: Vec<(f64, f64, f64)> = stretch.iter().map(|&(target, _, low, high)| (target, low, high)).collect();
+        let line: Vec<(f64, f64)> = stretch.iter().map(|&(target, speedup, ..)| (target, speedup)).collect();
+        chart.band(drawing, &band, style.color, BAND_OPACITY);
+        chart.curve(drawing, &line, &ArmStyle { dash: &[], ..*style }, LINE);
+    }
+}

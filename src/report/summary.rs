@@ -1,0 +1,87 @@
+//! The answer for a terminal.
+
+use super::comparison::{ArmComparison, Comparison};
+use super::cost::Cost;
+use super::tables::{final_cell, reached_cell};
+use super::wording::{answer, interval_cell, metric_words, speedup_cell, target, verdict};
+use crate::event::RunOutcome;
+use crate::record::{RunState, StudyRecord};
+
+/// The question, a line for each arm, and the table.
+pub fn summary(comparison: &Comparison) -> String {
+    let plan = &comparison.study.plan;
+    let mut text = String::new();
+    if !plan.question.is_empty() {
+        text.push_str(&format!("{}\n\n", plan.question.trim()));
+    }
+    text.push_str(&format!("{}\n", progress(comparison.study)));
+    for point in &comparison.points {
+        text.push('\n');
+        if !point.label.is_empty() {
+            text.push_str(&format!("At {}:\n", point.label));
+        }
+        if let Some(resolved) = &point.target {
+            text.push_str(&format!("Target: {}.\n", target(comparison.metric, resolved)));
+        }
+        for arm in point.arms.iter().filter(|arm| !arm.is_baseline && comparison.baseline.is_some()) {
+            text.push_str(&format!("- {}\n", answer(comparison, point, arm)));
+        }
+        let metric = metric_words(comparison.metric);
+        let mut rows = vec![
+            ["arm".to_owned(), format!("final {metric}"), "reached".into(), "in".into(), "speedup".into(), "95 % interval".into(), "verdict".into()],
+        ];
+        rows.extend(point.arms.iter().flat_map(|arm| arm_rows(comparison, arm)));
+        text.push_str(&format!("\n{}", aligned(&rows)));
+    }
+    if comparison.points.is_empty() {
+        text.push_str("\nThe plan has no runs.\n");
+    }
+    text
+}
+
+/// How much of the study is there.
+pub fn progress(study: &StudyRecord) -> String {
+    let count = |is: &dyn Fn(&RunState) -> bool| study.runs.iter().filter(|run| is(&run.state)).count();
+    let finished = count(&|state| matches!(state, RunState::Ended(outcome) if outcome.is_final()));
+    let diverged = count(&|state| matches!(state, RunState::Ended(RunOutcome::Diverged { .. })));
+    let total = study.runs.len();
+    let mut text = if finished == total {
+        format!("All {total} runs are finished")
+    } else {
+        format!("{finished} of {total} runs are finished: what follows is provisional")
+    };
+    if diverged > 0 {
+        text.push_str(&format!("; {diverged} diverged"));
+    }
+    text.push('.');
+    text
+}
+
+fn arm_rows(comparison: &Comparison, arm: &ArmComparison) -> Vec<[String; 7]> {
+    let costs: &[Cost] = if arm.is_baseline || comparison.baseline.is_none() { &Cost::ALL[..1] } else { &Cost::ALL };
+    let rows = costs.iter().zip(&arm.speedups).enumerate().map(|(index, (cost, result))| {
+        let first = |cell: String| if index == 0 { cell } else { String::new() };
+        let words = if costs.len() == 1 { "" } else { cost.name() };
+        [
+            first(arm.arm.to_owned()),
+            first(final_cell(comparison, arm)),
+            first(reached_cell(arm)),
+            words.to_owned(),
+            speedup_cell(result),
+            interval_cell(result),
+            verdict(result),
+        ]
+    });
+    rows.collect()
+}
+
+/// Columns as wide as their widest cell, two spaces apart.
+fn aligned(rows: &[[String; 7]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..7).map(width).collect();
+    let line = |row: &[String; 7]| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}

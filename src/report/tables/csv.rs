@@ -1,0 +1,77 @@
+//! The table for other programs: a row for each grid point, arm and axis; nothing rounded (RFC 4180).
+
+use crate::report::comparison::Comparison;
+use crate::report::cost::Cost;
+use crate::report::speedup::{Estimate, Pairing};
+use crate::report::wording::verdict;
+
+const HEADER: &str = "point,arm,is_baseline,measured_in,metric,protocol,target,runs_planned,runs_completed,runs_diverged,runs_reached,\
+final_median,final_low,final_high,speedup,interval_low,interval_high,resolution_low,resolution_high,at_least,at_most,\
+interpolated_speedup,interpolated_low,interpolated_high,median_ratio,pairing,n_baseline,n_candidate,verdict";
+
+pub fn csv(comparison: &Comparison) -> String {
+    let mut text = format!("{HEADER}\n");
+    for point in &comparison.points {
+        for arm in &point.arms {
+            for (cost, result) in Cost::ALL.iter().zip(&arm.speedups) {
+                let speedup = result.as_ref().ok();
+                let estimate = speedup.map(|speedup| speedup.estimate);
+                let (ratio, interval, resolution) = match estimate {
+                    Some(Estimate::Measured { speedup, interval, resolution }) => (Some(speedup), interval, Some(resolution)),
+                    _ => (None, None, None),
+                };
+                let interpolated = speedup.and_then(|speedup| speedup.interpolated);
+                let (pairing, n_baseline, n_candidate) = match speedup.map(|speedup| speedup.pairing) {
+                    Some(Pairing::Paired { n }) => ("paired", Some(n), Some(n)),
+                    Some(Pairing::Unpaired { baseline, candidate }) => ("unpaired", Some(baseline), Some(candidate)),
+                    None => ("", None, None),
+                };
+                let count = |count: Option<usize>| count.map_or(String::new(), |count| count.to_string());
+                let target = point.target.as_ref().and_then(|target| target.as_ref().ok());
+                let cells = [
+                    quoted(&point.label),
+                    quoted(arm.arm),
+                    arm.is_baseline.to_string(),
+                    cost.name().to_owned(),
+                    comparison.metric.name().to_owned(),
+                    quoted(&point.protocol),
+                    number(target.map(|target| target.value)),
+                    arm.runs.len().to_string(),
+                    arm.count(|run| run.completed()).to_string(),
+                    arm.count(|run| run.diverged()).to_string(),
+                    count(arm.reached),
+                    number(arm.final_values.map(|spread| spread.median)),
+                    number(arm.final_values.map(|spread| spread.low)),
+                    number(arm.final_values.map(|spread| spread.high)),
+                    number(ratio),
+                    number(interval.map(|interval| interval.low)),
+                    number(interval.map(|interval| interval.high)),
+                    number(resolution.map(|resolution| resolution.low)),
+                    number(resolution.map(|resolution| resolution.high)),
+                    number(estimate.and_then(|estimate| if let Estimate::AtLeast(bound) = estimate { Some(bound) } else { None })),
+                    number(estimate.and_then(|estimate| if let Estimate::AtMost(bound) = estimate { Some(bound) } else { None })),
+                    number(interpolated.map(|(ratio, _)| ratio)),
+                    number(interpolated.and_then(|(_, interval)| interval).map(|interval| interval.low)),
+                    number(interpolated.and_then(|(_, interval)| interval).map(|interval| interval.high)),
+                    number(speedup.and_then(|speedup| speedup.median_ratio)),
+                    pairing.to_owned(),
+                    count(n_baseline),
+                    count(n_candidate),
+                    quoted(&verdict(result)),
+                ];
+                text.push_str(&cells.join(","));
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+/// Shortest text that reads back as the same number; infinity as `inf`, nothing as nothing.
+fn number(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}

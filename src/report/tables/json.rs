@@ -1,0 +1,108 @@
+//! The table with everything behind it, versioned.
+
+use serde_json::{Value, json};
+
+use crate::report::comparison::{ArmComparison, Comparison, NoSpeedup, PointComparison};
+use crate::report::cost::Cost;
+use crate::report::interval::Interval;
+use crate::report::speedup::{Estimate, Pairing, Speedup};
+use crate::report::target::TargetOrigin;
+use crate::report::wording::{answer, state, verdict};
+
+/// The version of `speedups.json`.
+pub const SPEEDUPS_VERSION: u32 = 1;
+
+/// One JSON value; a number that is not finite is null.
+pub fn json(comparison: &Comparison) -> Value {
+    let plan = &comparison.study.plan;
+    json!({
+        "version": SPEEDUPS_VERSION,
+        "sweep": plan.name,
+        "question": plan.question,
+        "baseline": comparison.baseline,
+        "metric": comparison.metric.name(),
+        "points": comparison.points.iter().map(|point| point_json(comparison, point)).collect::<Vec<_>>(),
+    })
+}
+
+fn point_json(comparison: &Comparison, point: &PointComparison) -> Value {
+    let target = match &point.target {
+        Some(Ok(target)) => {
+            let origin = match &target.origin {
+                TargetOrigin::Stated => json!({ "kind": "stated" }),
+                TargetOrigin::FinalMedian { from, completed, planned } => {
+                    json!({ "kind": "final_median", "from": from, "runs_completed": completed, "runs_planned": planned })
+                }
+            };
+            json!({ "value": target.value, "origin": origin })
+        }
+        Some(Err(_)) | None => Value::Null,
+    };
+    json!({
+        "point": point.point,
+        "protocol": point.protocol,
+        "target": target,
+        "arms": point.arms.iter().map(|arm| arm_json(comparison, point, arm)).collect::<Vec<_>>(),
+    })
+}
+
+fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmComparison) -> Value {
+    let runs = arm.runs.iter().map(|run| {
+        json!({ "run_id": run.record.planned.run_id, "seed": run.record.planned.seed, "state": state(run.record),
+                "last_value": run.curve.last().map(|evaluation| evaluation.value) })
+    });
+    let costs = Cost::ALL.iter().zip(&arm.speedups).zip(&arm.target_curves);
+    let speedups: serde_json::Map<String, Value> = costs
+        .map(|((cost, result), curve)| {
+            let mut value = speedup_json(result);
+            let curve = curve.iter().map(|(target, speedup)| {
+                let mut value = estimate_json(&speedup.estimate);
+                value["target"] = json!(target);
+                value
+            });
+            value["by_target"] = curve.collect();
+            (cost.name().to_owned(), value)
+        })
+        .collect();
+    json!({
+        "arm": arm.arm,
+        "is_baseline": arm.is_baseline,
+        "answer": if arm.is_baseline { Value::Null } else { answer(comparison, point, arm).into() },
+        "runs": { "planned": arm.runs.len(), "completed": arm.count(|run| run.completed()), "diverged": arm.count(|run| run.diverged()),
+                  "reached": arm.reached, "each": runs.collect::<Vec<_>>() },
+        "final": arm.final_values.map(|spread| json!({ "median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n })),
+        "speedups": speedups,
+    })
+}
+
+fn speedup_json(result: &Result<Speedup, NoSpeedup>) -> Value {
+    let Ok(speedup) = result else { return json!({ "verdict": verdict(result) }) };
+    let mut value = estimate_json(&speedup.estimate);
+    value["verdict"] = verdict(result).into();
+    value["seeds"] = match speedup.pairing {
+        Pairing::Paired { n } => json!({ "kind": "paired", "n": n }),
+        Pairing::Unpaired { baseline, candidate } => json!({ "kind": "unpaired", "baseline": baseline, "candidate": candidate }),
+    };
+    value["seeds_left_out"] = json!(speedup.left_out);
+    value["interpolated"] = match speedup.interpolated {
+        Some((ratio, interval)) => json!({ "speedup": ratio, "interval": interval.map(interval_json) }),
+        None => Value::Null,
+    };
+    value["median_ratio"] = json!(speedup.median_ratio);
+    value
+}
+
+fn estimate_json(estimate: &Estimate) -> Value {
+    match estimate {
+        Estimate::Measured { speedup, interval, resolution } => json!({
+            "kind": "measured", "speedup": speedup, "interval": interval.map(interval_json), "resolution": interval_json(*resolution)
+        }),
+        Estimate::AtLeast(bound) => json!({ "kind": "at_least", "bound": bound }),
+        Estimate::AtMost(bound) => json!({ "kind": "at_most", "bound": bound }),
+        Estimate::Unknown(_) => json!({ "kind": "unknown" }),
+    }
+}
+
+fn interval_json(interval: Interval) -> Value {
+    json!({ "low": interval.low, "high": interval.high })
+}

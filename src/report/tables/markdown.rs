@@ -1,0 +1,52 @@
+//! The table for a README or an issue.
+
+use super::{final_cell, reached_cell};
+use crate::report::comparison::Comparison;
+use crate::report::cost::Cost;
+use crate::report::wording::{interval_cell, metric_words, resolution_cell, seeds_cell, speedup_cell, target, verdict};
+
+pub fn markdown(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    for point in &comparison.points {
+        if !point.label.is_empty() {
+            text.push_str(&format!("### {}\n\n", escape(&point.label)));
+        }
+        if let Some(resolved) = &point.target {
+            text.push_str(&format!("Target: {}.\n\n", escape(&target(comparison.metric, resolved))));
+        }
+        let metric = metric_words(comparison.metric);
+        text.push_str(&format!(
+            "| arm | final {metric}: median (range) | reached | measured in | speedup | 95 % interval | evaluations leave open | seeds | verdict |\n"
+        ));
+        text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+        for arm in &point.arms {
+            let costs: &[Cost] = if arm.is_baseline { &Cost::ALL[..1] } else { &Cost::ALL };
+            for (cost, result) in costs.iter().zip(&arm.speedups) {
+                let cells = [
+                    arm.arm.to_owned(),
+                    final_cell(comparison, arm),
+                    reached_cell(arm),
+                    if arm.is_baseline { "–".to_owned() } else { cost.name().to_owned() },
+                    speedup_cell(result),
+                    interval_cell(result),
+                    resolution_cell(result),
+                    seeds_cell(result),
+                    verdict(result),
+                ];
+                text.push_str(&format!("| {} |\n", cells.map(|cell| escape(&cell)).join(" | ")));
+            }
+        }
+        text.push('\n');
+    }
+    if comparison.points.is_empty() {
+        text.push_str("The plan has no runs.\n");
+    }
+    text.push_str(
+        "Speedup = baseline / candidate, above 1 is faster; geometric mean over seeds, interval by Student's t on logarithms.\n",
+    );
+    text
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,281 @@
+//! What the numbers say, in plain words.
+
+use super::comparison::{ArmComparison, Comparison, NoSpeedup, PointComparison};
+use super::cost::Cost;
+use super::number::{significant, times};
+use super::speedup::{Estimate, Pairing, Speedup, Unknown, Verdict};
+use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
+use crate::event::RunOutcome;
+use crate::record::{RunRecord, RunState};
+use crate::spec::Metric;
+
+/// The metric's name in a sentence.
+pub fn metric_words(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Fid => "FID",
+        Metric::ValidationLoss => "validation loss",
+    }
+}
+
+/// A value of the metric: three significant digits, or four where the metric moves little.
+pub fn metric_value(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Fid => significant(value, 3),
+        Metric::ValidationLoss => significant(value, 4),
+    }
+}
+
+/// The verdict as a table cell.
+pub fn verdict(result: &Result<Speedup, NoSpeedup>) -> String {
+    let speedup = match result {
+        Ok(speedup) => speedup,
+        Err(NoSpeedup::IsBaseline) => return "baseline".to_owned(),
+        Err(none) => return no_speedup(none),
+    };
+    match (speedup.verdict, speedup.estimate) {
+        (Verdict::Faster, _) => "faster".to_owned(),
+        (Verdict::Slower, _) => "slower".to_owned(),
+        (Verdict::NotDistinguishable, _) => "not distinguishable".to_owned(),
+        (Verdict::TooCoarse, _) => "less than the evaluations resolve".to_owned(),
+        (Verdict::OneSeed, _) => "one seed, no interval".to_owned(),
+        (_, Estimate::AtLeast(_)) => "a bound: baseline runs never reached the target".to_owned(),
+        (_, Estimate::AtMost(_)) => "a bound: its runs never reached the target".to_owned(),
+        (_, Estimate::Unknown(unknown)) => unknown_words(unknown).to_owned(),
+        (Verdict::Bounded | Verdict::Unknown, Estimate::Measured { .. }) => unreachable!("a measured speedup has its own verdict"),
+    }
+}
+
+/// `1.42×`, `≥ 2.10×`, `–`.
+pub fn speedup_cell(result: &Result<Speedup, NoSpeedup>) -> String {
+    match result {
+        Err(NoSpeedup::IsBaseline) => "1".to_owned(),
+        Err(_) => "–".to_owned(),
+        Ok(speedup) => match speedup.estimate {
+            Estimate::Measured { speedup, .. } => times(speedup),
+            Estimate::AtLeast(bound) => format!("≥ {}", times(bound)),
+            Estimate::AtMost(bound) => format!("≤ {}", times(bound)),
+            Estimate::Unknown(_) => "–".to_owned(),
+        },
+    }
+}
+
+/// `1.20× to 1.68×`, or a dash.
+pub fn interval_cell(result: &Result<Speedup, NoSpeedup>) -> String {
+    match result.as_ref().map(|speedup| speedup.estimate) {
+        Ok(Estimate::Measured { interval: Some(interval), .. }) => format!("{} to {}", times(interval.low), times(interval.high)),
+        _ => "–".to_owned(),
+    }
+}
+
+/// What the evaluations' spacing leaves open.
+pub fn resolution_cell(result: &Result<Speedup, NoSpeedup>) -> String {
+    match result.as_ref().map(|speedup| speedup.estimate) {
+        Ok(Estimate::Measured { resolution, .. }) => format!("{} to {}", times(resolution.low), times(resolution.high)),
+        _ => "–".to_owned(),
+    }
+}
+
+/// `3 paired`, `3 + 4`.
+pub fn seeds_cell(result: &Result<Speedup, NoSpeedup>) -> String {
+    match result.as_ref().map(|speedup| speedup.pairing) {
+        Ok(Pairing::Paired { n }) => format!("{n} paired"),
+        Ok(Pairing::Unpaired { baseline, candidate }) => format!("{baseline} + {candidate}"),
+        Err(_) => "–".to_owned(),
+    }
+}
+
+/// The target and where it comes from.
+pub fn target(metric: Metric, target: &Result<ResolvedTarget, NoTarget>) -> String {
+    let name = metric_words(metric);
+    match target {
+        Ok(ResolvedTarget { value, origin: TargetOrigin::Stated }) => {
+            format!("{name} {}, as the sweep states", metric_value(metric, *value))
+        }
+        Ok(ResolvedTarget { value, origin: TargetOrigin::FinalMedian { from, completed, planned } }) => {
+            let provisional = if completed < planned { "; it can still move" } else { "" };
+            format!(
+                "{name} {}, the median of the last values of {from} ({completed} of {planned} runs completed{provisional})",
+                metric_value(metric, *value)
+            )
+        }
+        Err(NoTarget { from, planned }) => {
+            format!("not known: it is the median of the last values of {from}, and none of its {planned} runs has completed")
+        }
+    }
+}
+
+/// What the study answers about one arm, in a sentence or two.
+pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmComparison) -> String {
+    let baseline = comparison.baseline.unwrap_or("the baseline");
+    let (images, seconds) = (&arm.speedups[0], &arm.speedups[1]);
+    let mut text = match images {
+        Err(none) => format!("{}: {}.", arm.arm, no_speedup(none)),
+        Ok(speedup) => with_seconds(first_clause(comparison, point, arm, baseline, speedup), speedup, seconds),
+    };
+    let troubles = troubles(arm);
+    if !troubles.is_empty() {
+        text.push_str(&format!(" {troubles}"));
+    }
+    text
+}
+
+fn first_clause(
+    comparison: &Comparison,
+    point: &PointComparison,
+    arm: &ArmComparison,
+    baseline: &str,
+    speedup: &Speedup,
+) -> String {
+    let name = arm.arm;
+    let goal = match &point.target {
+        Some(Ok(target)) => format!("{} {}", metric_words(comparison.metric), metric_value(comparison.metric, target.value)),
+        _ => "the target".to_owned(),
+    };
+    let measured = clause(speedup, Cost::ImagesSeen);
+    let seeds = match speedup.pairing {
+        Pairing::Paired { n: 1 } => "1 seed".to_owned(),
+        Pairing::Paired { n } => format!("{n} seeds"),
+        Pairing::Unpaired { baseline, candidate } => format!("{baseline} and {candidate} unpaired seeds"),
+    };
+    let reached = || {
+        let count = |arm: Option<&ArmComparison>| {
+            let arm = arm?;
+            Some(format!("{} of {}", arm.reached?, arm.count(|run| !run.curve.is_empty() || run.diverged())))
+        };
+        let baseline_arm = point.arms.iter().find(|arm| arm.is_baseline);
+        format!(
+            "{name} reached {goal} in {} runs and {baseline} in {}",
+            count(Some(arm)).unwrap_or_default(),
+            count(baseline_arm).unwrap_or_default()
+        )
+    };
+    match (speedup.verdict, speedup.estimate) {
+        (Verdict::Faster, _) => format!("{name} reached {goal} sooner than {baseline}, at {seeds}: {measured}"),
+        (Verdict::Slower, _) => format!("{name} reached {goal} later than {baseline}, at {seeds}: {measured}"),
+        (Verdict::NotDistinguishable, _) => format!("{name} is not distinguishable from {baseline} at {seeds}: {measured}"),
+        (Verdict::TooCoarse, _) => {
+            format!("{name} and {baseline} differ by less than the spacing of the evaluations resolves, at {seeds}: {measured}")
+        }
+        (Verdict::OneSeed, _) => format!("{name} has a single seed to compare, so there is no interval: {measured}"),
+        (_, Estimate::AtLeast(bound)) => {
+            let undecided = if bound <= 1.0 { ", which does not say which is faster" } else { "" };
+            format!("{}, so its speedup is {measured}, without an interval{undecided}", reached())
+        }
+        (_, Estimate::AtMost(bound)) => {
+            let undecided = if bound >= 1.0 { ", which does not say which is faster" } else { "" };
+            format!("{}, so its speedup is {measured}, without an interval{undecided}", reached())
+        }
+        (_, Estimate::Unknown(unknown)) => {
+            let median = speedup.median_ratio.map_or(String::new(), |ratio| {
+                format!(" (the median run of each: {} in training images, without an interval)", times(ratio))
+            });
+            match unknown {
+                Unknown::NoneReached | Unknown::BothCensored | Unknown::NoBound => {
+                    format!("{}, so its speedup cannot be told{median}", reached())
+                }
+                Unknown::NoTime | Unknown::NoSeeds => format!("{name}: {}", unknown_words(unknown)),
+            }
+        }
+        (Verdict::Bounded | Verdict::Unknown, Estimate::Measured { .. }) => unreachable!("a measured speedup has its own verdict"),
+    }
+}
+
+fn with_seconds(first: String, images: &Speedup, seconds: &Result<Speedup, NoSpeedup>) -> String {
+    match seconds {
+        Err(none) => format!("{first}. Training time: {}.", no_speedup(none)),
+        Ok(seconds) if matches!(seconds.estimate, Estimate::Unknown(_)) => format!("{first}."),
+        Ok(seconds) if seconds.verdict == images.verdict => {
+            format!("{first}, and {}.", clause(seconds, Cost::TrainSeconds))
+        }
+        Ok(seconds) => {
+            let verdict = match seconds.verdict {
+                Verdict::Faster => "sooner",
+                Verdict::Slower => "later",
+                Verdict::NotDistinguishable => "not distinguishable",
+                Verdict::TooCoarse => "closer than the evaluations resolve",
+                Verdict::OneSeed | Verdict::Bounded | Verdict::Unknown => "not decided",
+            };
+            format!("{first}. In training time it is {verdict}: {}.", clause(seconds, Cost::TrainSeconds))
+        }
+    }
+}
+
+/// `1.42× in training images (95 % interval 1.20× to 1.68×)`.
+fn clause(speedup: &Speedup, cost: Cost) -> String {
+    let words = cost.words();
+    match speedup.estimate {
+        Estimate::Measured { speedup: ratio, interval, resolution } => {
+            let interval = match (speedup.verdict, interval) {
+                (Verdict::TooCoarse, _) => {
+                    format!(" (the evaluations leave open {} to {})", times(resolution.low), times(resolution.high))
+                }
+                (_, Some(interval)) => format!(" (95 % interval {} to {})", times(interval.low), times(interval.high)),
+                (_, None) => String::new(),
+            };
+            format!("{} in {words}{interval}", times(ratio))
+        }
+        Estimate::AtLeast(bound) => format!("at least {} in {words}", times(bound)),
+        Estimate::AtMost(bound) => format!("at most {} in {words}", times(bound)),
+        Estimate::Unknown(unknown) => format!("{words}: {}", unknown_words(unknown)),
+    }
+}
+
+fn unknown_words(unknown: Unknown) -> &'static str {
+    match unknown {
+        Unknown::NoneReached => "no run of either arm reached the target",
+        Unknown::BothCensored => "runs of both arms never reached the target",
+        Unknown::NoBound => "runs never reached the target, and no bound follows",
+        Unknown::NoTime => "an evaluation before any training was already at the target",
+        Unknown::NoSeeds => "no seed to compare yet",
+    }
+}
+
+fn no_speedup(none: &NoSpeedup) -> String {
+    match none {
+        NoSpeedup::IsBaseline => "this is the baseline".to_owned(),
+        NoSpeedup::NoCompare => "no comparison: the sweep has no `compare` section".to_owned(),
+        NoSpeedup::NoTarget(NoTarget { from, .. }) => format!("no target yet: no run of {from} has completed"),
+        NoSpeedup::NotMeasured { arm } => format!("{arm} has measured nothing yet"),
+        NoSpeedup::ProtocolsDiffer { compared, other } => {
+            format!("not compared: measured by different protocols (`{compared}` and `{other}`)")
+        }
+        NoSpeedup::DevicesDiffer { devices } => {
+            format!("not compared: the runs were timed on different devices ({})", devices.join("; "))
+        }
+    }
+}
+
+/// Runs that did not end as planned, or not yet; empty where all did.
+pub fn troubles(arm: &ArmComparison) -> String {
+    let kinds: [(&str, fn(&RunState) -> bool); 6] = [
+        ("diverged", |state| matches!(state, RunState::Ended(RunOutcome::Diverged { .. }))),
+        ("ran out of memory", |state| matches!(state, RunState::Ended(RunOutcome::OutOfMemory { .. }))),
+        ("crashed", |state| matches!(state, RunState::Ended(RunOutcome::Crashed { .. }))),
+        ("interrupted", |state| matches!(state, RunState::Ended(RunOutcome::Interrupted { .. }))),
+        ("unfinished", |state| *state == RunState::Unfinished),
+        ("not started", |state| *state == RunState::Waiting),
+    ];
+    let total = arm.runs.len();
+    let counted = kinds.iter().filter_map(|(words, is)| {
+        let count = arm.count(|run| is(&run.record.state));
+        (count > 0).then(|| format!("{count} of {total} {words}"))
+    });
+    let counted: Vec<String> = counted.collect();
+    if counted.is_empty() { String::new() } else { format!("Runs of {}: {}.", arm.arm, counted.join(", ")) }
+}
+
+/// How a run stands, in a table cell.
+pub fn state(run: &RunRecord) -> String {
+    match &run.state {
+        RunState::Waiting => "not started".to_owned(),
+        RunState::Unfinished => "unfinished".to_owned(),
+        RunState::Ended(outcome) => match outcome {
+            RunOutcome::Completed => "completed".to_owned(),
+            RunOutcome::ReachedTarget => "stopped at the target".to_owned(),
+            RunOutcome::Diverged { reason } => format!("diverged: {reason}"),
+            RunOutcome::OutOfMemory { reason } => format!("out of memory: {reason}"),
+            RunOutcome::Interrupted { reason } => format!("interrupted: {reason}"),
+            RunOutcome::Crashed { reason } => format!("crashed: {reason}"),
+        },
+    }
+}

@@ -1,0 +1,57 @@
+//! A study's whole report, onto disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::comparison::Comparison;
+use super::error::ReportError;
+use super::page::page;
+use super::plots::{figures, png, svg};
+use super::publish::publish;
+use super::summary::summary;
+use super::tables::{csv, json, latex, markdown};
+use crate::record::StudyRecord;
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// `index.html`.
+    pub page: PathBuf,
+    /// Every file, the page among them.
+    pub files: Vec<PathBuf>,
+    /// The answer and the table, for a terminal.
+    pub summary: String,
+}
+
+/// Writes tables, figures and the page of `study` into `folder`, which is made if it is missing. The same records give the
+/// same bytes. Whatever is not recorded yet is said to be missing and is no error.
+pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> {
+    fs::create_dir_all(folder).map_err(|source| ReportError::Folder { path: folder.to_owned(), source })?;
+    let comparison = Comparison::of(study);
+    let mut files = vec![
+        publish(folder, "speedups.md", markdown(&comparison).as_bytes())?,
+        publish(folder, "speedups.csv", csv(&comparison).as_bytes())?,
+        publish(folder, "speedups.tex", latex(&comparison).as_bytes())?,
+    ];
+    let table = serde_json::to_string_pretty(&json(&comparison)).expect("a JSON value can be written");
+    files.push(publish(folder, "speedups.json", format!("{table}\n").as_bytes())?);
+
+    let figures = figures(&comparison);
+    let drawn = figures.par_iter().map(|figure| -> Result<_, ReportError> {
+        let svg = svg(&figure.drawing, &figure.name, &figure.title)?;
+        let paths = [
+            publish(folder, &format!("{}.svg", figure.name), svg.as_bytes())?,
+            publish(folder, &format!("{}.png", figure.name), &png(&figure.drawing, &figure.name)?)?,
+        ];
+        Ok((svg, paths))
+    });
+    let (svgs, paths): (Vec<String>, Vec<[PathBuf; 2]>) = drawn.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    files.extend(paths.into_iter().flatten());
+
+    // The page comes last: where it is, everything it names is.
+    let page = publish(folder, "index.html", page(&comparison, &figures, &svgs).as_bytes())?;
+    files.push(page.clone());
+    Ok(Report { page, files, summary: summary(&comparison) })
+}
