@@ -1,5 +1,6 @@
 //! The command line: clap's types here, one small file for each command.
 
+mod cost;
 mod exec;
 mod exit;
 mod plan;

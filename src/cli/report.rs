@@ -36,7 +36,7 @@ pub(super) fn write_report(folder: &SweepFolder, json: bool) -> anyhow::Result<(
         println!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
     } else {
         println!("{}", report.summary);
-        println!("report: {}", report.index.display());
+        println!("report: {}", report.page.display());
     }
     Ok(())
 }

@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::progress::Progress;
+use super::cost::Estimator;
+use super::progress::{Progress, RunLabel};
 use super::report::write_report;
-use super::{Color, Exit, SweepArgs, cost};
+use super::{Color, Exit, SweepArgs};
 use crate::plan;
 use crate::record::{PlanFile, RunFolder, SweepFolder, record_silent_end};
 use crate::run::PROGRAM;
@@ -62,8 +63,14 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
 
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let summary = train_missing(args, &plan, &folder, color, &stop)?;
+    let exit = exit_of(&summary, &stop);
+    // From here on a signal ends the program as usual.
+    drop(stop);
     write_report(&folder, args.json)?;
-    Ok(exit_of(&summary, &stop))
+    if summary.stopped.is_some() && !args.quiet {
+        eprintln!("stopped; to go on: {}", this_command());
+    }
+    Ok(exit)
 }
 
 fn train_missing(
@@ -73,17 +80,20 @@ fn train_missing(
     color: Color,
     stop: &Stop,
 ) -> anyhow::Result<Summary> {
-    let mut queued = Vec::new();
+    let device = CpuThreads::of_this_machine(args.jobs, plan.runs.len()).device();
+    let estimator = Estimator::new(None, device.threads);
+    let (mut queued, mut labels) = (Vec::new(), Vec::new());
     for run in &plan.runs {
         let run_folder = folder.run(&run.run_id);
         let outcome = run_folder.read_done()?;
         if outcome.is_none() {
             run_folder.prepare(run)?;
         }
-        let cost = Some(cost::flops(&run.spec));
+        let cost = estimator.cost(&run.spec);
+        let cost = Some(cost.train_seconds + cost.eval_seconds);
+        labels.push(RunLabel::new(run, cost, run_folder.log()));
         queued.push(QueuedRun { run_id: run.run_id.clone(), seed: run.seed, cost, outcome });
     }
-    let device = CpuThreads::of_this_machine(args.jobs, plan.runs.len()).device();
     let policy = Policy { fail_fast: args.fail_fast, retries: args.retries, ..Policy::default() };
     let queue = Queue::new(queued, vec![device], policy);
 
@@ -93,7 +103,7 @@ fn train_missing(
         let run_folder = folder.run(&start.run_id);
         command(&results, &plan.name, start, &run_folder).expect("the running program has a path")
     });
-    let mut progress = Progress::new(plan, args.quiet, color.on_stderr());
+    let mut progress = Progress::new(&plan.name, labels, args.quiet, color.on_stderr());
     let mut failure = None;
     let mut observer = |update: Update| {
         if let News::Ended { run_id, outcome, .. } = update.news
@@ -113,6 +123,16 @@ fn train_missing(
 fn command(results: &Path, sweep: &str, start: &Start, run_folder: &RunFolder) -> std::io::Result<RunCommand> {
     let args: Vec<OsString> = vec!["exec".into(), results.into(), sweep.into(), start.run_id.as_str().into()];
     RunCommand::this_program(args, run_folder.log())
+}
+
+/// The command line that was given, to give again.
+fn this_command() -> String {
+    let mut words = vec!["speedlab".to_owned()];
+    words.extend(std::env::args().skip(1).map(|word| match word.contains(|c: char| c.is_whitespace() || "'\"\\$".contains(c)) {
+        true => format!("'{}'", word.replace('\'', "'\\''")),
+        false => word,
+    }));
+    words.join(" ")
 }
 
 fn exit_of(summary: &Summary, stop: &Stop) -> Exit {

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table};
 /// A table without rules, its columns two spaces apart.
 pub(super) fn new_table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
     table
 }
 

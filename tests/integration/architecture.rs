@@ -26,7 +26,6 @@ const IMPORTS: &[(&str, &[&str])] = &[
 const DOORS: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["plan/parse"]),
     ("clap", &["cli/", "main.rs"]),
-    ("indicatif", &["cli/progress"]),
     ("polars", &["record/", "report/"]),
     ("plotters", &["report/"]),
     ("maud", &["report/"]),

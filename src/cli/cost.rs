@@ -1,0 +1,51 @@
+//! What runs cost on this machine: the plan's estimate, fed with what models and devices are.
+
+use crate::model;
+use crate::plan::{CostModel, RunCost, run_cost};
+use crate::record::StudyRecord;
+use crate::spec::{Model, RunSpec};
+
+/// What one core reached in training the quickstart's UNet, where it was measured (see README.md); only the estimate of
+/// a first run rests on it.
+const TYPICAL_FLOPS_PER_CORE: f64 = 35e9;
+
+/// Estimates runs of `threads` threads.
+pub(super) struct Estimator {
+    flops_per_second: f64,
+    /// How that speed is known.
+    pub basis: String,
+}
+
+impl Estimator {
+    /// From what this sweep's own runs have recorded, else from a typical core.
+    pub fn new(study: Option<&StudyRecord>, threads: usize) -> Self {
+        let speeds = study.iter().flat_map(|study| &study.runs).filter_map(|run| {
+            let last = run.rows.last().filter(|row| row.train_seconds > 0.0)?;
+            Some(train_flops(&run.planned.spec, last.images_seen) / last.train_seconds)
+        });
+        let mut speeds: Vec<f64> = speeds.collect();
+        speeds.sort_by(f64::total_cmp);
+        if speeds.is_empty() {
+            let basis = format!("a typical speed of {:.0} GFLOP/s a core; a first run measures it", TYPICAL_FLOPS_PER_CORE / 1e9);
+            return Self { flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64, basis };
+        }
+        let median = speeds[speeds.len() / 2];
+        let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
+        Self { flops_per_second: median, basis }
+    }
+
+    pub fn cost(&self, spec: &RunSpec) -> RunCost {
+        let cost_model = CostModel {
+            flops_per_second: self.flops_per_second,
+            forward_flops: &model::forward_flops,
+            parameter_count: &model::parameter_count,
+            activation_bytes: &|model: &Model, image_shape| model::activation_bytes(model, image_shape) as f64,
+        };
+        run_cost(spec, &cost_model)
+    }
+}
+
+/// A forward and a backward pass of every image.
+fn train_flops(spec: &RunSpec, images_seen: u64) -> f64 {
+    3.0 * model::forward_flops(&spec.model, spec.data.image_shape()) * images_seen as f64
+}

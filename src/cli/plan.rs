@@ -1,0 +1,145 @@
+//! `speedlab plan`: what would run, how long, how much memory and disk, and what is done; changes nothing.
+
+use std::num::NonZeroUsize;
+
+use clap::Args;
+use serde_json::json;
+
+use super::cost::Estimator;
+use super::table::{bytes, duration, new_table};
+use super::{Exit, SweepArgs};
+use crate::plan::{self, RunCost};
+use crate::record::{PlanFile, StudyRecord, SweepFolder};
+use crate::schedule::CpuThreads;
+use crate::spec::{Plan, PlannedRun};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  speedlab plan sweeps/quickstart.yaml
+  speedlab plan sweeps/quickstart.yaml --set seeds=10
+  speedlab plan sweeps/quickstart.yaml --json | jq '.runs[].run_id'")]
+pub struct PlanArgs {
+    #[command(flatten)]
+    sweep: SweepArgs,
+    /// Runs at once, as for `speedlab run`; the estimated time depends on it
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Print one JSON value
+    #[arg(long)]
+    json: bool,
+}
+
+/// The version of `plan --json`.
+const PLAN_JSON_VERSION: u32 = 1;
+
+/// One run of the plan as it stands.
+struct Row<'p> {
+    run: &'p PlannedRun,
+    cost: RunCost,
+    done: bool,
+}
+
+pub fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
+    let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
+    let folder = SweepFolder::new(&args.sweep.results, &plan.name);
+    show(&plan, &folder, args.jobs, args.json)
+}
+
+pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>, json: bool) -> anyhow::Result<Exit> {
+    let study = PlanFile::read(folder)?.map(|_| StudyRecord::read(folder)).transpose()?;
+    let device = CpuThreads::of_this_machine(jobs, plan.runs.len()).device();
+    let estimator = Estimator::new(study.as_ref(), device.threads);
+    let mut rows = Vec::with_capacity(plan.runs.len());
+    for run in &plan.runs {
+        let done = folder.run(&run.run_id).read_done()?.is_some();
+        rows.push(Row { run, cost: estimator.cost(&run.spec), done });
+    }
+    let seconds: f64 = rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
+    let seconds_left = seconds / device.slots as f64;
+    if json {
+        let value = json!({
+            "version": PLAN_JSON_VERSION,
+            "plan": plan,
+            "device": { "name": device.name, "runs_at_once": device.slots, "threads_per_run": device.threads },
+            "estimate": { "seconds_left": seconds_left, "basis": estimator.basis },
+            "runs": rows.iter().map(to_json).collect::<Vec<_>>(),
+        });
+        println!("{value}");
+        return Ok(Exit::AllDone);
+    }
+    print_table(plan, &rows);
+    let done = rows.iter().filter(|row| row.done).count();
+    let most_memory = rows.iter().map(|row| row.cost.memory_bytes).fold(0.0, f64::max);
+    let disk: f64 = rows.iter().map(|row| row.cost.disk_bytes).sum();
+    println!();
+    println!("{} runs, {done} done; about {} to go", rows.len(), duration(seconds_left));
+    println!(
+        "device    {}: {} at once, {} thread{} each; about {} of memory",
+        device.name,
+        device.slots,
+        device.threads,
+        if device.threads == 1 { "" } else { "s" },
+        bytes(most_memory * device.slots as f64),
+    );
+    println!("disk      about {} under {}", bytes(disk), folder.path.display());
+    println!("estimate  from {}", estimator.basis);
+    Ok(Exit::AllDone)
+}
+
+/// A line for each trial.
+fn print_table(plan: &Plan, rows: &[Row]) {
+    println!("{}: {}\n", plan.name, plan.question);
+    let mut table = new_table(["trial", "parameters", "steps", "seeds", "time a run", "memory", "disk a run", "done"]);
+    let mut shown: Vec<&str> = Vec::new();
+    let mut by_trial: std::collections::BTreeMap<&str, Vec<&Row>> = std::collections::BTreeMap::new();
+    for row in rows {
+        let trial = by_trial.entry(&row.run.trial).or_default();
+        if trial.is_empty() {
+            shown.push(&row.run.trial);
+        }
+        trial.push(row);
+    }
+    for trial in shown {
+        let runs = &by_trial[trial];
+        let Row { run, cost, .. } = runs[0];
+        let done = runs.iter().filter(|row| row.done).count();
+        table.add_row([
+            trial.to_owned(),
+            grouped(cost.parameters),
+            run.spec.train.steps.to_string(),
+            runs.len().to_string(),
+            duration(cost.train_seconds + cost.eval_seconds),
+            bytes(cost.memory_bytes),
+            bytes(cost.disk_bytes),
+            format!("{done}/{}", runs.len()),
+        ]);
+    }
+    println!("{table}");
+}
+
+fn to_json(row: &Row) -> serde_json::Value {
+    json!({ "run_id": row.run.run_id, "trial": row.run.trial, "seed": row.run.seed, "done": row.done, "cost": row.cost })
+}
+
+/// 1,234,567.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([0, 999, 1000, 163_985, 1_234_567].map(grouped), ["0", "999", "1,000", "163,985", "1,234,567"]);
+    }
+}
