@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use super::arms::ResolvedArm;
+use super::finding::Finding;
 use super::merge::{merge, patch_of};
-use super::problem::Finding;
 use crate::spec::{AxisSpec, AxisValues, Location, Node, Placed, RunSpec, SweepSpec, Value, decode, nearest};
 
 /// More values on one axis than this are a slip.
@@ -85,7 +85,7 @@ fn resolve_axis<'s>(
         return Err(vec![finding]);
     }
     for arm in arms {
-        check_path(path, arm).map_err(|finding| vec![finding])?;
+        check_path(path, arm, arms).map_err(|finding| vec![finding])?;
     }
     let (at, nodes) = values_of(&axis.values, &path.value).map_err(|finding| vec![finding])?;
     if nodes.is_empty() {
@@ -113,12 +113,14 @@ fn resolve_axis<'s>(
 }
 
 /// Refuses an axis that is no field of an arm, or that the arm's patch sets as well.
-fn check_path(path: &Placed<String>, arm: &ResolvedArm) -> Result<(), Finding> {
+fn check_path(path: &Placed<String>, arm: &ResolvedArm, arms: &[ResolvedArm]) -> Result<(), Finding> {
     let name = &path.value;
     if name == "seed" {
         return Err(Finding::new(path.at, "`seed` is no axis").hint("write `seeds: [..]` beside `base`"));
     }
-    let spec = serde_json::to_value(&arm.spec).expect("a RunSpec is plain data, which JSON can hold");
+    let json =
+        |arm: &ResolvedArm| serde_json::to_value(&arm.spec).expect("a RunSpec is plain data, which JSON can hold");
+    let spec = json(arm);
     if field(&spec, name).is_none() {
         let mut paths = Vec::new();
         list_paths(&spec, "", &mut paths);
@@ -128,6 +130,9 @@ fn check_path(path: &Placed<String>, arm: &ResolvedArm) -> Result<(), Finding> {
         let meant = if let [only] = by_key[..] { Some(*only) } else { nearest(name, known) };
         let finding = Finding::new(path.at, format!("the axis `{name}` names no field of arm `{}`", arm.name.value));
         return Err(match meant {
+            _ if arms.iter().any(|other| field(&json(other), name).is_some()) => {
+                finding.hint("an axis is a field that every arm has; write an arm for each value instead")
+            }
             Some(meant) => finding.hint(format!("did you mean `{meant}`?")),
             None => finding.hint("an axis is a field that every arm has, as in `model.channels`"),
         });

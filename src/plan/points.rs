@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::arms::{ResolvedArm, unknown_arm};
 use super::axes::{AxisValue, ResolvedAxes, canonical};
-use super::problem::Finding;
+use super::finding::Finding;
 use crate::spec::{Node, Placed, PointSpec, SweepSpec, Value, nearest, quoted_list};
 
 /// More runs than this are a slip.
@@ -38,7 +38,7 @@ pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes)
             sweep.grid.first().or(sweep.zip.iter().flatten().next()).map_or(sweep.arms[0].name.at, |axis| axis.path.at);
         let sizes: Vec<String> = lengths.iter().map(usize::to_string).collect();
         let message = format!(
-            "the sweep asks for more than {MOST_RUNS} runs: {} arms x {} points x {} seeds",
+            "the sweep asks for more than {MOST_RUNS} runs: {} (arms) x {} (points) x {} (seeds)",
             arms.len(),
             sizes.join(" x "),
             sweep.seeds.len()

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::problem::Finding;
+use super::finding::Finding;
 use crate::spec::{
     ArmSpec, AxisSpec, AxisValues, CompareSpec, Entry, Location, Metric, Node, Placed, PointSpec, RunSpec, SweepSpec,
     TargetSpec, Value, decode_under, nearest, quoted_list,
@@ -67,7 +67,8 @@ fn is_safe_name(name: &str) -> bool {
         && !name.ends_with('.')
 }
 
-const SAFE_NAME: &str = "use letters, digits, `-`, `_`, `+` and `.`, begin with a letter or digit, and stay below 65";
+const SAFE_NAME: &str =
+    "use letters, digits, `-`, `_`, `+` and `.`, begin with a letter or digit, and use no more than 64";
 
 #[derive(Default)]
 struct Reader {
@@ -110,7 +111,7 @@ impl Reader {
             return Placed { at: Location::default(), value: default.to_owned() };
         };
         let at = entry.value.at;
-        let value: String = self.decode("name", &entry.value).unwrap_or_else(|| DEFAULT_BASELINE.to_owned());
+        let value: String = self.decode("name", &entry.value).unwrap_or_else(|| "unreadable".to_owned());
         if !is_safe_name(&value) {
             let message = format!("`name` names the folder of the results, which cannot be `{value}`");
             self.findings.push(Finding::new(at, message).hint(SAFE_NAME));
@@ -141,7 +142,7 @@ impl Reader {
             return vec![ArmSpec { name, extends: Vec::new(), patch }];
         };
         let entries = self.map("arms", &entry.value);
-        if entries.is_empty() {
+        if entries.is_empty() && matches!(entry.value.value, Value::Map(_) | Value::Null) {
             self.findings.push(
                 Finding::new(entry.key_at, "`arms` is empty").hint("write at least `baseline: {}`, or remove `arms`"),
             );
@@ -236,7 +237,8 @@ impl Reader {
                 })
             }
             Value::Map(entries) if !entries.is_empty() => {
-                let stranger = entries.iter().find(|entry| !FORMS.contains(&entry.key.as_str())).unwrap_or(&entries[1]);
+                let is_stranger = |entry: &&Entry| !FORMS.contains(&entry.key.as_str());
+                let stranger = entries.iter().find(is_stranger).unwrap_or(&entries[entries.len() - 1]);
                 let finding = Finding::new(
                     stranger.key_at,
                     format!("`{path}` must be a list or one of {}, not `{}`", quoted_list(FORMS), stranger.key),

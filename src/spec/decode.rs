@@ -28,7 +28,7 @@ pub fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, DecodeError> {
 /// Reads a `T` out of a part of a tree; messages name the keys in it as seen from the whole, under `path`.
 pub fn decode_under<T: DeserializeOwned>(path: &str, node: &Node) -> Result<T, DecodeError> {
     let path = if path.is_empty() { Path::Root } else { Path::Key(&Path::Root, path) };
-    T::deserialize(NodeReader { node, path, is_kind: false }).map_err(|fault| fault.place(node.at, path))
+    T::deserialize(NodeReader { node, path, kind: None }).map_err(|fault| fault.place(node.at, path))
 }
 
 /// Reads a `T` out of a JSON record (positions are unknown).
@@ -134,8 +134,8 @@ impl de::Error for Fault {
 struct NodeReader<'n, 'p> {
     node: &'n Node,
     path: Path<'p>,
-    /// Whether `kind` has been read already, so that only the settings are left.
-    is_kind: bool,
+    /// The map's `kind` if it has been read already, so that only the settings are left.
+    kind: Option<&'n str>,
 }
 
 impl<'n> NodeReader<'n, '_> {
@@ -170,7 +170,7 @@ impl<'n> NodeReader<'n, '_> {
 
     fn entries(self) -> Result<Entries<'n>, Fault> {
         match &self.node.value {
-            Value::Map(entries) => Ok(Entries { rest: entries.iter(), is_kind: self.is_kind }),
+            Value::Map(entries) => Ok(Entries { rest: entries.iter(), is_kind: self.kind.is_some() }),
             _ => Err(self.mismatch("a map of settings")),
         }
     }
@@ -265,7 +265,7 @@ impl<'de> de::Deserializer<'de> for NodeReader<'de, '_> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor
-            .visit_map(Settings { rest: self.entries()?, value: None, path: self.path })
+            .visit_map(Settings { rest: self.entries()?, value: None, path: self.path, kind: self.kind })
             .map_err(|fault| Fault::Placed(fault.place(self.node.at, self.path)))
     }
 
@@ -285,7 +285,7 @@ impl<'de> de::Deserializer<'de> for NodeReader<'de, '_> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         let variant = if name == KIND_ENUM { self.kind(variants)? } else { self.word(variants)? };
-        visitor.visit_enum(Choice { variant, content: Self { is_kind: true, ..self } })
+        visitor.visit_enum(Choice { variant, content: Self { kind: Some(variant), ..self } })
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -310,7 +310,10 @@ impl<'n> NodeReader<'n, '_> {
             return Err(fault);
         }
         let Some(kind) = node.get("kind") else {
-            let hint = format!("the kinds are {}", quoted_list(kinds.iter().copied()));
+            let hint = match kinds {
+                [only] => format!("add `kind: {only}`"),
+                _ => format!("the kinds are {}", quoted_list(kinds.iter().copied())),
+            };
             return Err(Fault::new(node.at, format!("{} lacks its `kind`", path.subject()), Some(hint)));
         };
         let kind_path = Path::Key(&path, "kind");
@@ -323,7 +326,7 @@ impl<'n> NodeReader<'n, '_> {
                 };
                 Err(Fault::new(kind.at, format!("unknown kind `{text}` of {}", path.subject()), Some(hint)))
             }
-            _ => Err(NodeReader { node: kind, path: kind_path, is_kind: false }
+            _ => Err(NodeReader { node: kind, path: kind_path, kind: None }
                 .mismatch(&format!("one of {}", quoted_list(kinds.iter().copied())))),
         }
     }
@@ -365,6 +368,7 @@ struct Settings<'n, 'p> {
     rest: Entries<'n>,
     value: Option<&'n Entry>,
     path: Path<'p>,
+    kind: Option<&'n str>,
 }
 
 impl<'de> de::MapAccess<'de> for Settings<'de, '_> {
@@ -373,15 +377,22 @@ impl<'de> de::MapAccess<'de> for Settings<'de, '_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
         self.value = self.rest.next();
         let Some(entry) = self.value else { return Ok(None) };
-        seed.deserialize(BorrowedStrDeserializer::<Fault>::new(&entry.key))
-            .map(Some)
-            .map_err(|fault| Fault::Placed(fault.place(entry.key_at, Path::Key(&self.path, &entry.key))))
+        seed.deserialize(BorrowedStrDeserializer::<Fault>::new(&entry.key)).map(Some).map_err(|fault| {
+            match (&fault, self.kind) {
+                (Fault::UnknownKey(_, []), Some(kind)) => Fault::new(
+                    entry.key_at,
+                    format!("unknown key `{}`", Path::Key(&self.path, &entry.key)),
+                    Some(format!("`kind: {kind}` has no settings")),
+                ),
+                _ => Fault::Placed(fault.place(entry.key_at, Path::Key(&self.path, &entry.key))),
+            }
+        })
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         let entry = self.value.take().expect("serde asks for a key before its value");
         let path = Path::Key(&self.path, &entry.key);
-        seed.deserialize(NodeReader { node: &entry.value, path, is_kind: false })
+        seed.deserialize(NodeReader { node: &entry.value, path, kind: None })
             .map_err(|fault| Fault::Placed(fault.place(entry.value.at, path)))
     }
 }
@@ -397,7 +408,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de, '_> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         let Some((index, node)) = self.rest.next() else { return Ok(None) };
         let path = Path::Index(&self.path, index);
-        seed.deserialize(NodeReader { node, path, is_kind: false })
+        seed.deserialize(NodeReader { node, path, kind: None })
             .map(Some)
             .map_err(|fault| Fault::Placed(fault.place(node.at, path)))
     }
@@ -615,7 +626,7 @@ mod tests {
         fails::<RunSpec>(
             json!({"momentum": {"kind": "demon", "floor": 1}}),
             "unknown key `momentum.floor`",
-            "there are no settings here",
+            "`kind: demon` has no settings",
         );
     }
 
