@@ -81,7 +81,7 @@ fn resolve_axis<'s>(
         } else {
             Finding::new(path.at, format!("the axes `{}` and `{}` set the same field", path.value, other.value))
         };
-        finding.related = Some((other.at, "the other axis".to_owned()));
+        finding.related = Some(Box::new((other.at, "the other axis".to_owned())));
         return Err(vec![finding]);
     }
     for arm in arms {
@@ -101,7 +101,7 @@ fn resolve_axis<'s>(
                 if let Some(first) = first_places.insert(exact.to_string(), node.at) {
                     let mut finding =
                         Finding::new(node.at, format!("the axis `{}` has the value {json} twice", path.value));
-                    finding.related = Some((first, "first written here".to_owned()));
+                    finding.related = Some(Box::new((first, "first written here".to_owned())));
                     findings.push(finding);
                 }
                 values.push(AxisValue { node, json });
@@ -140,7 +140,7 @@ fn check_path(path: &Placed<String>, arm: &ResolvedArm, arms: &[ResolvedArm]) ->
     if let Some(entry) = arm.patches.iter().find_map(|patch| patch.entry_at(name)) {
         let message = format!("the axis `{name}` is set by arm `{}` too", arm.name.value);
         let mut finding = Finding::new(path.at, message).hint("leave it to one of the two");
-        finding.related = Some((entry.key_at, "set here".to_owned()));
+        finding.related = Some(Box::new((entry.key_at, "set here".to_owned())));
         return Err(finding);
     }
     Ok(())
@@ -211,7 +211,7 @@ fn values_of(values: &AxisValues, path: &str) -> Result<(Location, Vec<Node>), F
             }
             // A stop that only rounding keeps from being met is met.
             let count = ((stop - start) / step + 1e-9).floor() + 1.0;
-            if !(count <= MOST_VALUES as f64) {
+            if count > MOST_VALUES as f64 {
                 return Err(too_many(at, count));
             }
             Ok((at, (0..count as usize).map(|index| number(at, rounded(start + step * index as f64))).collect()))

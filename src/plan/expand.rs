@@ -268,7 +268,7 @@ fn same_runs(grid: &Grid, layout: &Layout, runs: &[PlannedRun]) -> Result<(), Ve
         let message = format!("`{}` and `{}` are the same run", runs[first].trial, run.trial);
         let mut finding = Finding::new(name.at, message).hint("change one of them, or exclude it");
         if pair.0 != pair.1 {
-            finding.related = Some((grid.arms[pair.0].name.at, "the other arm".to_owned()));
+            finding.related = Some(Box::new((grid.arms[pair.0].name.at, "the other arm".to_owned())));
         }
         findings.push(finding);
     }

@@ -15,7 +15,8 @@ pub const MOST_PROBLEMS: usize = 20;
 pub struct Finding {
     pub at: Location,
     pub message: String,
-    pub related: Option<(Location, String)>,
+    /// A second place and what it is; boxed, which keeps a `Result` small.
+    pub related: Option<Box<(Location, String)>>,
     pub note: Option<String>,
     pub hint: Option<String>,
 }
@@ -65,7 +66,8 @@ impl Texts {
     fn problem(&self, finding: Finding) -> Problem {
         let Finding { at, message, related, note, hint } = finding;
         let text = self.line(at);
-        let related = related.map(|(at, label)| {
+        let related = related.map(|related| {
+            let (at, label) = *related;
             let text = self.line(at);
             Related {
                 label,
@@ -127,7 +129,7 @@ error: unknown key `train.step`
     #[test]
     fn two_places_are_shown_in_their_order() {
         let mut finding = Finding::new(at(12, 1), "duplicate key `b`");
-        finding.related = Some((at(2, 1), "first written here".to_owned()));
+        finding.related = Some(Box::new((at(2, 1), "first written here".to_owned())));
         let text = "a: 1\nb: 2\n".to_owned() + &"c: 3\n".repeat(9) + "b: 3\n";
         assert_eq!(
             texts(&text).error(vec![finding]).to_string(),

@@ -112,7 +112,7 @@ impl Written {
                     if let Some(first) = first_places.insert(key.value.clone(), key_at) {
                         let mut finding =
                             Finding::new(key_at, format!("duplicate key `{}`", key.value)).hint("keep one of the two");
-                        finding.related = Some((first, "first written here".to_owned()));
+                        finding.related = Some(Box::new((first, "first written here".to_owned())));
                         return Err(finding);
                     }
                     entries.push(Entry { key: key.value, key_at, value: value.into_node(source)? });

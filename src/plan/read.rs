@@ -18,6 +18,9 @@ const DEFAULT_SEEDS: u64 = 3;
 /// More seeds than this are a slip.
 const MOST_SEEDS: u64 = 10_000;
 
+/// More arms than this are a slip; values belong on an axis.
+const MOST_ARMS: usize = 1000;
+
 /// The arm that everything is compared with unless the sweep says otherwise.
 const DEFAULT_BASELINE: &str = "baseline";
 
@@ -146,6 +149,11 @@ impl Reader {
             self.findings.push(
                 Finding::new(entry.key_at, "`arms` is empty").hint("write at least `baseline: {}`, or remove `arms`"),
             );
+        }
+        if entries.len() > MOST_ARMS {
+            let message = format!("the sweep has {} arms, and {MOST_ARMS} is the limit", entries.len());
+            self.findings.push(Finding::new(entry.key_at, message).hint("values that vary belong in `grid`"));
+            return Vec::new();
         }
         entries.iter().map(|entry| self.arm(entry)).collect()
     }
@@ -294,6 +302,11 @@ impl Reader {
     fn seeds(&mut self, node: Option<&Node>) -> Vec<u64> {
         let Some(node) = node else { return (0..DEFAULT_SEEDS).collect() };
         if let Value::List(items) = &node.value {
+            if !(1..=MOST_SEEDS as usize).contains(&items.len()) {
+                let message = format!("`seeds` must list from 1 to {MOST_SEEDS} seeds, not {}", items.len());
+                self.findings.push(Finding::new(node.at, message).hint("write a count, or a list such as `[0, 1, 2]`"));
+                return Vec::new();
+            }
             let mut seeds: Vec<u64> = Vec::new();
             for item in items {
                 let Some(seed) = self.decode("seeds", item) else { continue };
@@ -301,11 +314,6 @@ impl Reader {
                     self.findings.push(Finding::new(item.at, format!("seed {seed} is listed twice")));
                 }
                 seeds.push(seed);
-            }
-            if items.is_empty() {
-                self.findings.push(
-                    Finding::new(node.at, "`seeds` is empty").hint("write a count, or a list such as `[0, 1, 2]`"),
-                );
             }
             return seeds;
         }

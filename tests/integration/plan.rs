@@ -287,6 +287,18 @@ fn a_problem_has_fields_for_machines() {
     );
 }
 
+#[test]
+fn sweeps_of_absurd_size_are_refused_at_once() {
+    let arms: String = (0..50_000).map(|arm| format!("  a{arm}: {{ extends: a{} }}\n", arm + 1)).collect();
+    let message = error_of(&format!("arms:\n{arms}"), &[]);
+    assert!(message.starts_with("error: the sweep has 50000 arms, and 1000 is the limit\n"), "{message}");
+    let seeds: Vec<String> = (0..200_000).map(|seed: u32| seed.to_string()).collect();
+    let message = error_of(&format!("seeds: [{}]", seeds.join(", ")), &[]);
+    assert!(message.starts_with("error: `seeds` must list from 1 to 10000 seeds, not 200000\n"), "{message}");
+    let message = error_of("grid: { train.steps: { linspace: { start: 1, stop: 9, count: 999_999_999_999 } } }", &[]);
+    assert!(message.starts_with("error: the axis `train.steps` would have 999999999999 values"), "{message}");
+}
+
 /// The message when a file holds `bytes`, with the folder's name left out.
 fn file_error(name: &str, bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
