@@ -1,7 +1,7 @@
 //! Each arm's patches, in the order they apply, and what the base becomes with them.
 
+use super::finding::{Finding, MOST_PROBLEMS};
 use super::merge::merge;
-use super::problem::{Finding, MOST_PROBLEMS};
 use crate::spec::{ArmSpec, Location, Node, Placed, RunSpec, SweepSpec, Value, decode};
 
 /// An arm with nothing left to look up.
@@ -17,12 +17,19 @@ pub struct ResolvedArm<'s> {
 
 pub fn resolve(sweep: &SweepSpec) -> Result<Vec<ResolvedArm<'_>>, Vec<Finding>> {
     let mut findings = Vec::new();
+    // Arms of a circle that was reported already; every one of them would report it again.
+    let mut circular = Vec::new();
     let lineages: Vec<_> = sweep
         .arms
         .iter()
         .map(|arm| {
-            let mut lineage = Vec::new();
-            findings.extend(lineage_of(sweep, arm, &mut Vec::new(), &mut lineage).err());
+            let (mut open, mut lineage) = (Vec::new(), Vec::new());
+            if let Err(finding) = lineage_of(sweep, arm, &mut open, &mut lineage)
+                && !open.iter().any(|name| circular.contains(name))
+            {
+                circular.append(&mut open);
+                findings.push(finding);
+            }
             lineage
         })
         .collect();

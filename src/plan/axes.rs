@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use super::arms::ResolvedArm;
+use super::finding::Finding;
 use super::merge::{merge, patch_of};
-use super::problem::Finding;
 use crate::spec::{AxisSpec, AxisValues, Location, Node, Placed, RunSpec, SweepSpec, Value, decode, nearest};
 
 /// More values on one axis than this are a slip.
@@ -81,11 +81,11 @@ fn resolve_axis<'s>(
         } else {
             Finding::new(path.at, format!("the axes `{}` and `{}` set the same field", path.value, other.value))
         };
-        finding.related = Some((other.at, "the other axis".to_owned()));
+        finding.related = Some(Box::new((other.at, "the other axis".to_owned())));
         return Err(vec![finding]);
     }
     for arm in arms {
-        check_path(path, arm).map_err(|finding| vec![finding])?;
+        check_path(path, arm, arms).map_err(|finding| vec![finding])?;
     }
     let (at, nodes) = values_of(&axis.values, &path.value).map_err(|finding| vec![finding])?;
     if nodes.is_empty() {
@@ -101,7 +101,7 @@ fn resolve_axis<'s>(
                 if let Some(first) = first_places.insert(exact.to_string(), node.at) {
                     let mut finding =
                         Finding::new(node.at, format!("the axis `{}` has the value {json} twice", path.value));
-                    finding.related = Some((first, "first written here".to_owned()));
+                    finding.related = Some(Box::new((first, "first written here".to_owned())));
                     findings.push(finding);
                 }
                 values.push(AxisValue { node, json });
@@ -113,12 +113,14 @@ fn resolve_axis<'s>(
 }
 
 /// Refuses an axis that is no field of an arm, or that the arm's patch sets as well.
-fn check_path(path: &Placed<String>, arm: &ResolvedArm) -> Result<(), Finding> {
+fn check_path(path: &Placed<String>, arm: &ResolvedArm, arms: &[ResolvedArm]) -> Result<(), Finding> {
     let name = &path.value;
     if name == "seed" {
         return Err(Finding::new(path.at, "`seed` is no axis").hint("write `seeds: [..]` beside `base`"));
     }
-    let spec = serde_json::to_value(&arm.spec).expect("a RunSpec is plain data, which JSON can hold");
+    let json =
+        |arm: &ResolvedArm| serde_json::to_value(&arm.spec).expect("a RunSpec is plain data, which JSON can hold");
+    let spec = json(arm);
     if field(&spec, name).is_none() {
         let mut paths = Vec::new();
         list_paths(&spec, "", &mut paths);
@@ -128,6 +130,9 @@ fn check_path(path: &Placed<String>, arm: &ResolvedArm) -> Result<(), Finding> {
         let meant = if let [only] = by_key[..] { Some(*only) } else { nearest(name, known) };
         let finding = Finding::new(path.at, format!("the axis `{name}` names no field of arm `{}`", arm.name.value));
         return Err(match meant {
+            _ if arms.iter().any(|other| field(&json(other), name).is_some()) => {
+                finding.hint("an axis is a field that every arm has; write an arm for each value instead")
+            }
             Some(meant) => finding.hint(format!("did you mean `{meant}`?")),
             None => finding.hint("an axis is a field that every arm has, as in `model.channels`"),
         });
@@ -135,7 +140,7 @@ fn check_path(path: &Placed<String>, arm: &ResolvedArm) -> Result<(), Finding> {
     if let Some(entry) = arm.patches.iter().find_map(|patch| patch.entry_at(name)) {
         let message = format!("the axis `{name}` is set by arm `{}` too", arm.name.value);
         let mut finding = Finding::new(path.at, message).hint("leave it to one of the two");
-        finding.related = Some((entry.key_at, "set here".to_owned()));
+        finding.related = Some(Box::new((entry.key_at, "set here".to_owned())));
         return Err(finding);
     }
     Ok(())
@@ -206,7 +211,7 @@ fn values_of(values: &AxisValues, path: &str) -> Result<(Location, Vec<Node>), F
             }
             // A stop that only rounding keeps from being met is met.
             let count = ((stop - start) / step + 1e-9).floor() + 1.0;
-            if !(count <= MOST_VALUES as f64) {
+            if count > MOST_VALUES as f64 {
                 return Err(too_many(at, count));
             }
             Ok((at, (0..count as usize).map(|index| number(at, rounded(start + step * index as f64))).collect()))

@@ -1,8 +1,8 @@
 //! `compare` against the runs that are planned: the yardstick must run wherever something is compared with it.
 
 use super::arms::{ResolvedArm, unknown_arm};
+use super::finding::Finding;
 use super::points::Layout;
-use super::problem::Finding;
 use crate::spec::{Compare, CompareSpec, Metric, Placed, RunSpec, SweepSpec, Target, TargetSpec};
 
 /// Names every arm that `compare` needs, before anything is laid out.

@@ -9,9 +9,9 @@ use super::arms::{self, ResolvedArm};
 use super::axes::{self, ResolvedAxes};
 use super::check::{Violation, check};
 use super::compare;
+use super::finding::{Finding, MOST_PROBLEMS};
 use super::merge::{merge, patch_of};
 use super::points::{self, Cell, Layout};
-use super::problem::{Finding, MOST_PROBLEMS};
 use crate::spec::{
     Axis, DecodeError, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec, Value, decode,
 };
@@ -96,6 +96,8 @@ impl Grid<'_> {
 fn label(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
+        // 1.0 is written 1.
+        Json::Number(number) => number.to_string().trim_end_matches(".0").to_owned(),
         other => other.to_string(),
     }
 }
@@ -171,9 +173,11 @@ fn located(rejection: Rejection, sweep: &SweepSpec, grid: &Grid, cell: usize) ->
     violations
         .into_iter()
         .map(|violation| {
-            let written = violation.paths.iter().find_map(|path| tree.entry_at(path)).map(|entry| &entry.value);
-            // A map without a place of its own begins at its key, which is as good.
-            let at = written.map_or(sweep.base.at, |node| node.at);
+            // A value on an axis is the likeliest to be the one that does not fit.
+            let is_axis = |path: &&&str| grid.axes.axes.iter().any(|axis| axis.path.value == **path);
+            let (on_axis, elsewhere): (Vec<&&str>, Vec<&&str>) = violation.paths.iter().partition(is_axis);
+            let written = on_axis.into_iter().chain(elsewhere).find_map(|path| tree.entry_at(path));
+            let at = written.map_or(sweep.base.at, |entry| entry.value.at);
             Finding { hint: violation.hint, ..Finding::new(at, violation.message) }
         })
         .collect()
@@ -264,7 +268,7 @@ fn same_runs(grid: &Grid, layout: &Layout, runs: &[PlannedRun]) -> Result<(), Ve
         let message = format!("`{}` and `{}` are the same run", runs[first].trial, run.trial);
         let mut finding = Finding::new(name.at, message).hint("change one of them, or exclude it");
         if pair.0 != pair.1 {
-            finding.related = Some((grid.arms[pair.0].name.at, "the other arm".to_owned()));
+            finding.related = Some(Box::new((grid.arms[pair.0].name.at, "the other arm".to_owned())));
         }
         findings.push(finding);
     }

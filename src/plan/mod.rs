@@ -13,7 +13,9 @@ mod axes;
 mod check;
 mod compare;
 mod cost;
+mod excerpt;
 mod expand;
+mod finding;
 mod merge;
 mod overrides;
 mod parse;
@@ -27,7 +29,7 @@ pub use cost::{CostModel, RunCost, StudyCost, run_cost, study_cost};
 pub use problem::{PlanError, Problem, Related};
 
 use crate::spec::{Plan, Source};
-use problem::{Finding, Texts};
+use finding::{Finding, Texts};
 
 /// Reads, resolves and checks the sweep in a file. `overrides` are the `path=value` of each `--set`.
 pub fn load_sweep(path: &Path, overrides: &[String]) -> Result<Plan, PlanError> {

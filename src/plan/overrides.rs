@@ -4,9 +4,9 @@
 //! key of `base`. In `grid.model.channels` and `arms.clts.train.steps` the rest is an axis, or an arm and a key of its
 //! patch. The value is YAML.
 
+use super::finding::Finding;
 use super::merge::{merge, patch_of};
 use super::parse::parse;
-use super::problem::Finding;
 use super::read::SWEEP_KEYS;
 use crate::spec::{Entry, Location, Node, Source, Value};
 

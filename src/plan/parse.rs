@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Error, NonFiniteFloatPolicy, Options, Spanned};
 
-use super::problem::Finding;
+use super::finding::Finding;
 use crate::spec::{Entry, Location, Node, Source, Value, nearest};
 
 /// A sweep is written by hand; a longer file is something else.
@@ -112,7 +112,7 @@ impl Written {
                     if let Some(first) = first_places.insert(key.value.clone(), key_at) {
                         let mut finding =
                             Finding::new(key_at, format!("duplicate key `{}`", key.value)).hint("keep one of the two");
-                        finding.related = Some((first, "first written here".to_owned()));
+                        finding.related = Some(Box::new((first, "first written here".to_owned())));
                         return Err(finding);
                     }
                     entries.push(Entry { key: key.value, key_at, value: value.into_node(source)? });
@@ -195,17 +195,16 @@ impl<'de> Visitor<'de> for ContentVisitor {
 fn explain(error: &Error, text: &str, source: Source) -> Finding {
     let place = |line: usize, column: usize| Location { source, line, column };
     let (line, column) = error.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
+    let raw = error.to_string();
+    if raw.contains("Depth {") || raw.contains("recursion limit") {
+        return Finding::new(place(line, column), "maps and lists are nested too deeply")
+            .hint("no key of a sweep needs more than a few levels");
+    }
+    if raw.contains("budget breached") || matches!(error, Error::AliasReplayLimitExceeded { .. }) {
+        return Finding::new(place(line, column), format!("the file stands for more than {MOST_VALUES} values"))
+            .hint("aliases (`*name`) that repeat other aliases multiply; write out what is needed");
+    }
     match error {
-        Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayStackDepthExceeded { .. } => {
-            let message = error.to_string();
-            return if message.contains("Depth") {
-                Finding::new(place(line, column), "maps and lists are nested too deeply")
-                    .hint("no key of a sweep needs more than a few levels")
-            } else {
-                Finding::new(place(line, column), format!("the file stands for more than {MOST_VALUES} values"))
-                    .hint("aliases (`*name`) that repeat other aliases multiply; write out what is needed")
-            };
-        }
         Error::MultipleDocuments { .. } => {
             return Finding::new(place(line, column), "a second YAML document begins here, but a file holds one sweep")
                 .hint("remove the `---`, or make it a file of its own");
@@ -228,7 +227,6 @@ fn explain(error: &Error, text: &str, source: Source) -> Finding {
             return Finding::new(place(number, tab + 1), "a tab indents this line").hint("indent with spaces");
         }
     }
-    let raw = error.to_string();
     let reason = raw.split(" at line ").next().unwrap_or(&raw);
     let here = lines.get(line - 1).copied().unwrap_or_default();
     let blank = |line: &&&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');

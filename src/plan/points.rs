@@ -1,12 +1,12 @@
 //! Which arm runs at which grid point with which seed: the product of the axes, less `exclude`, plus `include`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
 use super::arms::{ResolvedArm, unknown_arm};
 use super::axes::{AxisValue, ResolvedAxes, canonical};
-use super::problem::Finding;
+use super::finding::Finding;
 use crate::spec::{Node, Placed, PointSpec, SweepSpec, Value, nearest, quoted_list};
 
 /// More runs than this are a slip.
@@ -38,7 +38,7 @@ pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes)
             sweep.grid.first().or(sweep.zip.iter().flatten().next()).map_or(sweep.arms[0].name.at, |axis| axis.path.at);
         let sizes: Vec<String> = lengths.iter().map(usize::to_string).collect();
         let message = format!(
-            "the sweep asks for more than {MOST_RUNS} runs: {} arms x {} points x {} seeds",
+            "the sweep asks for more than {MOST_RUNS} runs: {} (arms) x {} (points) x {} (seeds)",
             arms.len(),
             sizes.join(" x "),
             sweep.seeds.len()
@@ -65,19 +65,22 @@ pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes)
         return Err(findings);
     }
 
-    // Seeds of each cell, in the order of the cells.
     let mut cells: Vec<Cell> = Vec::new();
-    let mut seeds: Vec<Vec<u64>> = Vec::new();
+    // (index of the seed, index of the cell): sorted, it is the order in which they should run.
+    let mut runs: Vec<(usize, usize)> = Vec::new();
     for index in 0..lengths.iter().product() {
         let point = point_of(index, &lengths, axes);
         for arm in 0..arms.len() {
             let cell = Cell { arm, point: point.clone() };
-            let is_kept =
-                |seed: &u64| filters.iter_mut().fold(true, |kept, filter| !filter.matches(&cell, *seed) && kept);
-            let kept: Vec<u64> = sweep.seeds.iter().copied().filter(is_kept).collect();
-            if !kept.is_empty() {
+            let before = runs.len();
+            for (seed_index, &seed) in sweep.seeds.iter().enumerate() {
+                // Every filter is asked, because one that never matches is a mistake.
+                if filters.iter_mut().filter_map(|filter| filter.matches(&cell, seed).then_some(())).count() == 0 {
+                    runs.push((seed_index, cells.len()));
+                }
+            }
+            if runs.len() > before {
                 cells.push(cell);
-                seeds.push(kept);
             }
         }
     }
@@ -86,35 +89,34 @@ pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes)
             Finding::new(filter.at, "this `exclude` matches no run").hint("is one of its values not in the grid?"),
         );
     }
-    let mut index_of: BTreeMap<Cell, usize> = BTreeMap::new();
     if !included.is_empty() {
-        index_of.extend(cells.iter().cloned().enumerate().map(|(index, cell)| (cell, index)));
-    }
-    for (point, runs) in included {
-        for (cell, seed) in runs {
-            let index = *index_of.entry(cell).or_insert_with_key(|cell| {
-                cells.push(cell.clone());
-                seeds.push(Vec::new());
-                cells.len() - 1
-            });
-            if seeds[index].contains(&seed) {
-                findings.push(Finding::new(point.at, "this `include` adds a run that is in the sweep already"));
-                break;
+        let mut index_of: BTreeMap<Cell, usize> =
+            cells.iter().cloned().enumerate().map(|(index, cell)| (cell, index)).collect();
+        let mut known: BTreeSet<(usize, usize)> = runs.iter().copied().collect();
+        for (point, added) in included {
+            for (cell, seed) in added {
+                let index = *index_of.entry(cell).or_insert_with_key(|cell| {
+                    cells.push(cell.clone());
+                    cells.len() - 1
+                });
+                let seed_index =
+                    sweep.seeds.iter().position(|known| *known == seed).expect("`include` checked its seeds");
+                if !known.insert((seed_index, index)) {
+                    findings.push(Finding::new(point.at, "this `include` adds a run that is in the sweep already"));
+                    break;
+                }
+                runs.push((seed_index, index));
             }
-            seeds[index].push(seed);
         }
     }
-    if cells.is_empty() && findings.is_empty() {
+    if runs.is_empty() && findings.is_empty() {
         findings.push(Finding::new(sweep.exclude[0].at, "`exclude` leaves nothing to run"));
     }
     if !findings.is_empty() {
         return Err(findings);
     }
-    let runs = sweep.seeds.iter().flat_map(|seed| {
-        let seeds = &seeds;
-        (0..seeds.len()).filter(move |index| seeds[*index].contains(seed)).map(|index| (*seed, index))
-    });
-    Ok(Layout { runs: runs.collect(), cells })
+    runs.sort_unstable();
+    Ok(Layout { runs: runs.into_iter().map(|(seed, cell)| (sweep.seeds[seed], cell)).collect(), cells })
 }
 
 /// The point at an index, the last dimension changing fastest.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::problem::Finding;
+use super::finding::Finding;
 use crate::spec::{
     ArmSpec, AxisSpec, AxisValues, CompareSpec, Entry, Location, Metric, Node, Placed, PointSpec, RunSpec, SweepSpec,
     TargetSpec, Value, decode_under, nearest, quoted_list,
@@ -17,6 +17,9 @@ const DEFAULT_SEEDS: u64 = 3;
 
 /// More seeds than this are a slip.
 const MOST_SEEDS: u64 = 10_000;
+
+/// More arms than this are a slip; values belong on an axis.
+const MOST_ARMS: usize = 1000;
 
 /// The arm that everything is compared with unless the sweep says otherwise.
 const DEFAULT_BASELINE: &str = "baseline";
@@ -67,7 +70,8 @@ fn is_safe_name(name: &str) -> bool {
         && !name.ends_with('.')
 }
 
-const SAFE_NAME: &str = "use letters, digits, `-`, `_`, `+` and `.`, begin with a letter or digit, and stay below 65";
+const SAFE_NAME: &str =
+    "use letters, digits, `-`, `_`, `+` and `.`, begin with a letter or digit, and use no more than 64";
 
 #[derive(Default)]
 struct Reader {
@@ -110,7 +114,7 @@ impl Reader {
             return Placed { at: Location::default(), value: default.to_owned() };
         };
         let at = entry.value.at;
-        let value: String = self.decode("name", &entry.value).unwrap_or_else(|| DEFAULT_BASELINE.to_owned());
+        let value: String = self.decode("name", &entry.value).unwrap_or_else(|| "unreadable".to_owned());
         if !is_safe_name(&value) {
             let message = format!("`name` names the folder of the results, which cannot be `{value}`");
             self.findings.push(Finding::new(at, message).hint(SAFE_NAME));
@@ -141,10 +145,15 @@ impl Reader {
             return vec![ArmSpec { name, extends: Vec::new(), patch }];
         };
         let entries = self.map("arms", &entry.value);
-        if entries.is_empty() {
+        if entries.is_empty() && matches!(entry.value.value, Value::Map(_) | Value::Null) {
             self.findings.push(
                 Finding::new(entry.key_at, "`arms` is empty").hint("write at least `baseline: {}`, or remove `arms`"),
             );
+        }
+        if entries.len() > MOST_ARMS {
+            let message = format!("the sweep has {} arms, and {MOST_ARMS} is the limit", entries.len());
+            self.findings.push(Finding::new(entry.key_at, message).hint("values that vary belong in `grid`"));
+            return Vec::new();
         }
         entries.iter().map(|entry| self.arm(entry)).collect()
     }
@@ -236,7 +245,8 @@ impl Reader {
                 })
             }
             Value::Map(entries) if !entries.is_empty() => {
-                let stranger = entries.iter().find(|entry| !FORMS.contains(&entry.key.as_str())).unwrap_or(&entries[1]);
+                let is_stranger = |entry: &&Entry| !FORMS.contains(&entry.key.as_str());
+                let stranger = entries.iter().find(is_stranger).unwrap_or(&entries[entries.len() - 1]);
                 let finding = Finding::new(
                     stranger.key_at,
                     format!("`{path}` must be a list or one of {}, not `{}`", quoted_list(FORMS), stranger.key),
@@ -292,6 +302,11 @@ impl Reader {
     fn seeds(&mut self, node: Option<&Node>) -> Vec<u64> {
         let Some(node) = node else { return (0..DEFAULT_SEEDS).collect() };
         if let Value::List(items) = &node.value {
+            if !(1..=MOST_SEEDS as usize).contains(&items.len()) {
+                let message = format!("`seeds` must list from 1 to {MOST_SEEDS} seeds, not {}", items.len());
+                self.findings.push(Finding::new(node.at, message).hint("write a count, or a list such as `[0, 1, 2]`"));
+                return Vec::new();
+            }
             let mut seeds: Vec<u64> = Vec::new();
             for item in items {
                 let Some(seed) = self.decode("seeds", item) else { continue };
@@ -299,11 +314,6 @@ impl Reader {
                     self.findings.push(Finding::new(item.at, format!("seed {seed} is listed twice")));
                 }
                 seeds.push(seed);
-            }
-            if items.is_empty() {
-                self.findings.push(
-                    Finding::new(node.at, "`seeds` is empty").hint("write a count, or a list such as `[0, 1, 2]`"),
-                );
             }
             return seeds;
         }

@@ -1,5 +1,7 @@
 //! The one spelling of a run, whatever the order and the number format of the YAML it came from.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use super::{RUN_SPEC_VERSION, RunSpec};
@@ -8,8 +10,51 @@ use super::{RUN_SPEC_VERSION, RunSpec};
 pub fn canonical_json(spec: &RunSpec) -> String {
     let mut value = serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold");
     let train = value["train"].as_object_mut().expect("`train` is a struct");
-    train.shift_remove("checkpoint_seconds");
+    train.swap_remove("checkpoint_seconds");
     value["version"] = RUN_SPEC_VERSION.into();
-    value.sort_all_objects();
-    Value::to_string(&value)
+    let mut text = String::with_capacity(1024);
+    write_sorted(&value, &mut text);
+    text
+}
+
+/// Sorts while writing: a grid has a hundred thousand runs, and sorting the maps themselves takes twice as long.
+fn write_sorted(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(entries) => {
+            let mut entries: Vec<(&String, &Value)> = entries.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            text.push('{');
+            for (index, (key, value)) in entries.into_iter().enumerate() {
+                // The keys are names of fields, which need no escapes.
+                let comma = if index > 0 { "," } else { "" };
+                write!(text, "{comma}\"{key}\":").expect("a String takes any text");
+                write_sorted(value, text);
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index > 0 { "," } else { "" });
+                write_sorted(item, text);
+            }
+            text.push(']');
+        }
+        plain => write!(text, "{plain}").expect("a String takes any text"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_json_with_sorted_keys() {
+        let text = canonical_json(&RunSpec::default());
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        value.sort_all_objects();
+        assert_eq!(value.to_string(), text);
+        assert_eq!(value["version"], RUN_SPEC_VERSION);
+        assert_eq!(value["train"].get("checkpoint_seconds"), None);
+    }
 }

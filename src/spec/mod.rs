@@ -9,6 +9,7 @@ mod diffusion;
 mod evaluate;
 mod model;
 mod nearest;
+mod node_reader;
 mod optim;
 mod plan;
 mod protocol;
