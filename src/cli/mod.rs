@@ -112,9 +112,15 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     }
 }
 
-/// Prints an error with its causes to stderr.
+/// Prints an error with its causes to stderr; a cause that the error's own text names already is not said twice.
 pub fn print_error(error: &anyhow::Error) {
-    let text = format!("{error:#}");
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+    }
     // A plan's errors come as whole diagnostics that begin with `error:` themselves.
     let prefix = if text.starts_with("error:") { "" } else { "error: " };
     eprintln!("{prefix}{text}");

@@ -55,16 +55,29 @@ pub enum CheckpointError {
     Newer { found: u32 },
 }
 
+/// What the file's metadata holds, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    progress: Progress,
+}
+
+/// Read first: a newer header may hold what this program does not know.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+const HEADER: &str = "checkpoint";
 const VECTORS: [&str; 4] = ["weights", "ema_weights", "adam.first_moment", "adam.second_moment"];
 
 impl Checkpoint {
-    /// A safetensors file: four vectors, and `progress` as JSON in its metadata.
+    /// A safetensors file: four vectors, and its progress as JSON in the metadata.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let progress = serde_json::to_string(&self.progress).expect("progress is plain data, which JSON can hold");
-        let metadata = HashMap::from([
-            ("version".to_owned(), CHECKPOINT_VERSION.to_string()),
-            ("progress".to_owned(), progress),
-        ]);
+        let header = Header { version: CHECKPOINT_VERSION, progress: self.progress };
+        let header = serde_json::to_string(&header).expect("progress is plain data, which JSON can hold");
+        // One entry alone: a map's entries would be written in any order.
+        let metadata = HashMap::from([(HEADER.to_owned(), header)]);
         let bytes = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment]
             .map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
         let views = VECTORS.iter().zip(&bytes).map(|(name, bytes)| {
@@ -77,14 +90,14 @@ impl Checkpoint {
     /// Reads a checkpoint of a network with `parameter_count` parameters.
     pub fn from_bytes(bytes: &[u8], parameter_count: usize) -> Result<Self, CheckpointError> {
         let damaged = |error: &dyn std::fmt::Display| CheckpointError::Damaged(error.to_string());
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
-        let metadata = header.metadata().as_ref().ok_or_else(|| damaged(&"it has no metadata"))?;
-        let field = |name: &str| metadata.get(name).ok_or_else(|| damaged(&format!("it has no `{name}`")));
-        let found = field("version")?.parse().map_err(|error| damaged(&error))?;
+        let (_, file) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
+        let metadata = file.metadata().as_ref().ok_or_else(|| damaged(&"it has no metadata"))?;
+        let header = metadata.get(HEADER).ok_or_else(|| damaged(&format!("it has no `{HEADER}`")))?;
+        let Version { version: found } = serde_json::from_str(header).map_err(|error| damaged(&error))?;
         if found > CHECKPOINT_VERSION {
             return Err(CheckpointError::Newer { found });
         }
-        let progress = serde_json::from_str(field("progress")?).map_err(|error| damaged(&error))?;
+        let Header { progress, .. } = serde_json::from_str(header).map_err(|error| damaged(&error))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
         let vector = |name: &str| {
             let view = tensors.tensor(name).map_err(|error| damaged(&error))?;

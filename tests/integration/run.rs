@@ -14,7 +14,7 @@ use crate::sandbox::{Sandbox, TINY, children_of, send_signal, stderr, stdout};
 fn with_a_diverging_arm() -> String {
     TINY.replace(
         "timestep_sampler: { kind: curriculum }",
-        "optimizer: { kind: adam, learning_rate: 1.0e+30 }, train: { clip_norm: 0 }",
+        "optimizer: { kind: adam, learning_rate: 1000 }, train: { clip_norm: 0 }",
     )
 }
 
@@ -80,23 +80,23 @@ fn arms_that_share_a_seed_start_from_the_same_loss() {
     assert_ne!(first_loss("baseline", first).to_bits(), first_loss("baseline", second).to_bits());
 }
 
-/// Kills the program's processes at random moments until the sweep is done, as `victims` says.
+/// Kills the program's processes at random moments, as `victims` says, until the sweep is done; returns how often.
 fn disturb(sandbox: &Sandbox, seed: u64, victims: impl Fn(u32, &mut Draws)) -> usize {
     let mut draws = Draws::new(seed, Stream::Noise, 0);
-    for kills in 0..200 {
-        let mut child = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
-        let patience = Duration::from_millis(u64::from(40 + draws.below(300) + 20 * kills));
-        std::thread::sleep(patience);
-        if let Some(status) = child.try_wait().unwrap() {
-            assert_eq!(status.code(), Some(0));
-            return kills as usize;
+    let mut disturbances = 0;
+    // The pauses grow, so that it ends also where starting alone takes long.
+    for round in 0..200 {
+        let mut child = sandbox.start(&["run", "sweep.yaml", "--quiet", "--retries", "100"]);
+        std::thread::sleep(Duration::from_millis(u64::from(30 + draws.below(200) + 10 * round)));
+        if child.try_wait().unwrap().is_none() {
+            victims(child.id(), &mut draws);
+            disturbances += 1;
         }
-        victims(child.id(), &mut draws);
         if child.wait().unwrap().success() {
-            return kills as usize;
+            return disturbances;
         }
     }
-    panic!("not done after 200 kills");
+    panic!("not done after 200 rounds");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn killed_at_any_moment_and_run_again_it_ends_with_the_same_bits() {
             }
         }
     });
-    assert!(kills > 0, "the sweep was never disturbed");
+    assert!(kills > 2, "the sweep was disturbed only {kills} times");
     assert_eq!(sandbox.bits(), expected);
     let study = sandbox.study();
     assert!(study.runs.iter().all(|run| run.state == RunState::Ended(RunOutcome::Completed)));
@@ -247,7 +247,7 @@ fn an_invalid_sweep_ends_with_2_and_names_the_place() {
         let output = sandbox.speedlab(&[command, "sweep.yaml"]);
         assert_eq!(output.status.code(), Some(2), "{command}");
         let text = stderr(&output);
-        assert!(text.contains("sweep.yaml:5:24") && text.contains("did you mean `batch_size`?"), "{text}");
+        assert!(text.contains("sweep.yaml:5:23") && text.contains("did you mean `batch_size`?"), "{text}");
     }
     assert!(!sandbox.path().join("results").exists(), "something was made for an invalid sweep");
 }
