@@ -167,47 +167,54 @@ impl Gathered<'_> {
         let mut chunk = 0;
         if L::MANY_REGISTERS {
             while chunk + 4 <= self.chunks {
-                self.tile::<L, C, 4>(block, pixel, chunk, output);
+                let first_chunk = chunk;
+                L::call(Tile::<C, 4> { gathered: *self, block, pixel, first_chunk, output: &mut *output });
                 chunk += 4;
             }
         }
         while chunk < self.chunks {
-            self.tile::<L, C, 1>(block, pixel, chunk, output);
+            let first_chunk = chunk;
+            L::call(Tile::<C, 1> { gathered: *self, block, pixel, first_chunk, output: &mut *output });
             chunk += 1;
         }
     }
+}
 
-    /// C channels of V chunks of one pixel, with all sums in registers.
+/// C channels of V chunks of one pixel, with all sums in registers.
+struct Tile<'a, const C: usize, const V: usize> {
+    gathered: Gathered<'a>,
+    block: &'a Block,
+    pixel: usize,
+    first_chunk: usize,
+    /// The pixel, all channels and chunks.
+    output: &'a mut [Chunk],
+}
+
+impl<const C: usize, const V: usize> Job for Tile<'_, C, V> {
     #[inline(always)]
-    fn tile<L: Lanes, const C: usize, const V: usize>(
-        &self,
-        block: &Block,
-        pixel: usize,
-        first_chunk: usize,
-        output: &mut [Chunk],
-    ) {
+    fn run<L: Lanes>(self) {
+        let Gathered { gather, packed, values, inputs, chunks, bias, added } = self.gathered;
         let mut sums = [[L::splat(0.0); V]; C];
-        if let Some(bias) = self.bias {
+        if let Some(bias) = bias {
             for c in 0..C {
-                sums[c] = [L::splat(bias[block.first_channel + c]); V];
+                sums[c] = [L::splat(bias[self.block.first_channel + c]); V];
             }
         }
-        let place = block.first_channel * self.chunks + first_chunk;
-        if let Some(added) = self.added {
+        let place = self.block.first_channel * chunks + self.first_chunk;
+        if let Some(added) = added {
             // One pixel is added to every pixel; otherwise `added` is as long as the output.
-            let start = if added.len() == output.len() { 0 } else { pixel * output.len() };
+            let start = if added.len() == self.output.len() { 0 } else { self.pixel * self.output.len() };
             for c in 0..C {
                 for v in 0..V {
-                    sums[c][v] = sums[c][v].add(L::load(&added[start + place + c * self.chunks + v]));
+                    sums[c][v] = sums[c][v].add(L::load(&added[start + place + c * chunks + v]));
                 }
             }
         }
-        for source in self.gather.sources(pixel) {
-            let length = self.inputs * self.chunks;
-            let values = &self.values[source.pixel as usize * length..][..length];
-            let weights = &self.packed.values[block.start + source.tap as usize * self.inputs * C..][..self.inputs * C];
-            for (values, weights) in values.chunks_exact(self.chunks).zip(weights.as_chunks::<C>().0) {
-                let values = &values[first_chunk..first_chunk + V];
+        for source in gather.sources(self.pixel) {
+            let values = &values[source.pixel as usize * inputs * chunks..][..inputs * chunks];
+            let weights = &packed.values[self.block.start + source.tap as usize * inputs * C..][..inputs * C];
+            for (values, weights) in values.chunks_exact(chunks).zip(weights.as_chunks::<C>().0) {
+                let values = &values[self.first_chunk..self.first_chunk + V];
                 let mut loaded = [L::splat(0.0); V];
                 for v in 0..V {
                     loaded[v] = L::load(&values[v]);
@@ -222,7 +229,7 @@ impl Gathered<'_> {
         }
         for c in 0..C {
             for v in 0..V {
-                sums[c][v].store(&mut output[place + c * self.chunks + v]);
+                sums[c][v].store(&mut self.output[place + c * chunks + v]);
             }
         }
     }

@@ -9,6 +9,17 @@ pub const LANES: usize = 16;
 /// Sixteen consecutive numbers of memory: one channel of one pixel of sixteen images.
 pub type Chunk = [f32; LANES];
 
+/// The chunk at `index`, without looking whether there is one.
+///
+/// # Safety
+/// `index` is less than the length of `values`.
+#[inline(always)]
+pub unsafe fn unchecked(values: &[Chunk], index: usize) -> &Chunk {
+    debug_assert!(index < values.len());
+    // SAFETY: as above.
+    unsafe { values.get_unchecked(index) }
+}
+
 /// A computation for any kind of lanes. `run` and all that it calls must be `#[inline(always)]` and free of closures,
 /// or the instructions are not used.
 pub trait Job {
@@ -32,12 +43,14 @@ pub fn run<J: Job>(job: J) {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 fn run_avx512<J: Job>(job: J) {
     job.run::<x86::Avx512>();
 }
 
 #[cfg(target_arch = "x86_64")]
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<J: Job>(job: J) {
     job.run::<x86::Avx2>();
@@ -47,6 +60,9 @@ fn run_avx2<J: Job>(job: J) {
 pub trait Lanes: Copy {
     /// Whether there are registers for some 24 values of this type, rather than 6.
     const MANY_REGISTERS: bool;
+
+    /// Runs an inner part of a job as a function of its own, so that all registers are free for it.
+    fn call<J: Job>(job: J);
 
     fn splat(value: f32) -> Self;
     fn load(chunk: &Chunk) -> Self;
@@ -116,6 +132,10 @@ impl Portable {
 impl Lanes for Portable {
     const MANY_REGISTERS: bool = false;
 
+    #[inline(always)]
+    fn call<J: Job>(job: J) {
+        job.run::<Self>();
+    }
     #[inline(always)]
     fn splat(value: f32) -> Self {
         Self([value; LANES])
@@ -189,7 +209,7 @@ impl Lanes for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Chunk, Lanes};
+    use super::{Chunk, Job, Lanes};
 
     /// Values exist only inside `run_avx512`, which runs where the processor has AVX-512.
     #[derive(Clone, Copy)]
@@ -199,7 +219,7 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub struct Avx2(__m256, __m256);
 
-    /// Calls intrinsics that only need their instructions to exist.
+    /// Calls functions that only need their instructions to exist.
     macro_rules! call {
         ($($call:tt)*) => {{
             // SAFETY: these lanes are only used where the processor has their instructions (see the type), and the
@@ -211,6 +231,10 @@ mod x86 {
     impl Lanes for Avx512 {
         const MANY_REGISTERS: bool = true;
 
+        #[inline(always)]
+        fn call<J: Job>(job: J) {
+            call!(super::run_avx512(job));
+        }
         #[inline(always)]
         fn splat(value: f32) -> Self {
             Self(call!(_mm512_set1_ps(value)))
@@ -279,6 +303,10 @@ mod x86 {
     impl Lanes for Avx2 {
         const MANY_REGISTERS: bool = false;
 
+        #[inline(always)]
+        fn call<J: Job>(job: J) {
+            call!(super::run_avx2(job));
+        }
         #[inline(always)]
         fn splat(value: f32) -> Self {
             let half = call!(_mm256_set1_ps(value));

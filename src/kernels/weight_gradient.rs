@@ -1,6 +1,6 @@
 use super::Convolution;
 use super::convolution::even_blocks;
-use super::lanes::{self, Chunk, Job, Lanes};
+use super::lanes::{self, Chunk, Job, Lanes, unchecked};
 use super::parallel::for_each_part;
 use super::planes::Planes;
 use super::taps::Taps;
@@ -141,19 +141,43 @@ impl Products<'_> {
         place: usize,
         sums: &mut [[f32; OUTPUTS]],
     ) {
+        let products = *self;
+        match self.chunks {
+            4 => L::call(Tile::<O, I, 4> { products, pairs, output, input, place, sums }),
+            _ => L::call(Tile::<O, I, 0> { products, pairs, output, input, place, sums }),
+        }
+    }
+}
+
+/// O outputs and I inputs of planes of `CHUNKS` chunks (0: of any number), their products in registers.
+struct Tile<'a, const O: usize, const I: usize, const CHUNKS: usize> {
+    products: Products<'a>,
+    pairs: &'a [(u32, u32)],
+    output: usize,
+    input: usize,
+    place: usize,
+    sums: &'a mut [[f32; OUTPUTS]],
+}
+
+impl<const O: usize, const I: usize, const CHUNKS: usize> Job for Tile<'_, O, I, CHUNKS> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let chunks = if CHUNKS == 0 { self.products.chunks } else { CHUNKS };
         let mut products = [[L::splat(0.0); I]; O];
-        for &(output_pixel, input_pixel) in pairs {
-            let start = output_pixel as usize * self.gradient_length + output * self.chunks;
-            let gradient = &self.gradient[start..start + O * self.chunks];
-            let start = input_pixel as usize * self.input_length + input * self.chunks;
-            let values = &self.input[start..start + I * self.chunks];
-            for chunk in 0..self.chunks {
+        for &(output_pixel, input_pixel) in self.pairs {
+            let start = output_pixel as usize * self.products.gradient_length + self.output * chunks;
+            let gradients = &self.products.gradient[start..start + O * chunks];
+            let start = input_pixel as usize * self.products.input_length + self.input * chunks;
+            let values = &self.products.input[start..start + I * chunks];
+            for chunk in 0..chunks {
                 let mut loaded = [L::splat(0.0); I];
                 for i in 0..I {
-                    loaded[i] = L::load(&values[i * self.chunks + chunk]);
+                    // SAFETY: i < I and chunk < chunks, and there are I * chunks values.
+                    loaded[i] = L::load(unsafe { unchecked(values, i * chunks + chunk) });
                 }
                 for o in 0..O {
-                    let gradient = L::load(&gradient[o * self.chunks + chunk]);
+                    // SAFETY: o < O and chunk < chunks, and there are O * chunks gradients.
+                    let gradient = L::load(unsafe { unchecked(gradients, o * chunks + chunk) });
                     for i in 0..I {
                         products[o][i] = gradient.mul_add(loaded[i], products[o][i]);
                     }
@@ -162,7 +186,7 @@ impl Products<'_> {
         }
         for i in 0..I {
             for o in 0..O {
-                sums[i][place + o] += products[o][i].sum();
+                self.sums[i][self.place + o] += products[o][i].sum();
             }
         }
     }

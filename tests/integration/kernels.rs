@@ -14,7 +14,7 @@ use speedlab::spec::{Model, UnetModel};
 fn time_of_a_training_step() {
     let rounds: usize = std::env::var("ROUNDS").map_or(30, |rounds| rounds.parse().unwrap());
     for channels in [16, 32] {
-        for kernels in [Kernels::Fused, Kernels::Plain] {
+        for kernels in [Kernels::Fused] {
             let device = Device::flex();
             let unet = Model::Unet(UnetModel { channels, ..UnetModel::default() });
             let mut network = model::build(&unet, (1, 8), 1, &device.clone().autodiff()).with_kernels(kernels);
