@@ -10,7 +10,7 @@ use super::weight_gradient;
 pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32], added: Option<&Planes>) -> Vec<Chunk> {
     assert_eq!(input.channels, shape.inputs, "channels of the input of {shape:?}");
     assert_eq!((weight.len(), bias.len()), (shape.weight_count(), shape.outputs), "weights of {shape:?}");
-    let taps = Taps::new(shape, input.height, input.width);
+    let taps = Taps::cached(shape, input.height, input.width);
     if let Some(added) = added {
         let whole = (added.height, added.width) == (taps.output_height, taps.output_width);
         assert!(whole || added.pixels() == 1, "what is added to a convolution is a whole output or one pixel");
@@ -31,7 +31,7 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
 
 /// The gradient with respect to the input, `[input pixels, inputs, chunks]`, for the gradient of the output.
 pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradient: &Planes) -> Vec<Chunk> {
-    let taps = Taps::new(shape, input.height, input.width);
+    let taps = Taps::cached(shape, input.height, input.width);
     let weight_of =
         |input, output, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
     gather(Gathered {
@@ -47,7 +47,7 @@ pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradie
 
 /// The gradient with respect to the weights, flat.
 pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) -> Vec<f32> {
-    let taps = Taps::new(shape, input.height, input.width);
+    let taps = Taps::cached(shape, input.height, input.width);
     weight_gradient::compute(shape, &taps, input, gradient)
 }
 
@@ -60,7 +60,9 @@ pub fn pixel_sums(gradient: &Planes) -> Vec<Chunk> {
 
 /// The sum of each channel over its chunks: from [`pixel_sums`], the gradient of the bias.
 pub fn chunk_sums(values: &[Chunk], chunks: usize) -> Vec<f32> {
-    values.chunks_exact(chunks).map(|channel| channel.iter().flatten().sum()).collect()
+    let mut sums = vec![0.0; values.len() / chunks];
+    lanes::run(ChunkSums { values, chunks, sums: &mut sums });
+    sums
 }
 
 /// Channels of the output that are computed together.
@@ -87,8 +89,12 @@ impl Packed {
             blocks.push(Block { first_channel, channels, start: values.len() });
             for positions in &taps.positions {
                 for input in 0..inputs {
-                    for output in first_channel..first_channel + channels {
-                        values.push(positions.iter().map(|&position| weight_of(output, input, position)).sum());
+                    let outputs = first_channel..first_channel + channels;
+                    match positions[..] {
+                        [position] => values.extend(outputs.map(|output| weight_of(output, input, position))),
+                        _ => values.extend(outputs.map(|output| {
+                            positions.iter().map(|&position| weight_of(output, input, position)).sum::<f32>()
+                        })),
                     }
                 }
             }
@@ -247,6 +253,25 @@ impl Job for PixelSums<'_> {
             for (sum, value) in self.sums.iter_mut().zip(pixel) {
                 L::load(sum).add(L::load(value)).store(sum);
             }
+        }
+    }
+}
+
+struct ChunkSums<'a> {
+    values: &'a [Chunk],
+    chunks: usize,
+    sums: &'a mut [f32],
+}
+
+impl Job for ChunkSums<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        for (sum, values) in self.sums.iter_mut().zip(self.values.chunks_exact(self.chunks)) {
+            let mut lanes = L::splat(0.0);
+            for value in values {
+                lanes = lanes.add(L::load(value));
+            }
+            *sum = lanes.sum();
         }
     }
 }

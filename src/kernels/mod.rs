@@ -12,6 +12,7 @@ mod extension;
 mod group_norm;
 mod kernels;
 mod lanes;
+mod memory;
 mod parallel;
 mod plain;
 mod planes;

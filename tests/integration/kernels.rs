@@ -13,7 +13,7 @@ use speedlab::spec::{Model, UnetModel};
 #[ignore = "measures, and checks nothing"]
 fn time_of_a_training_step() {
     let rounds: usize = std::env::var("ROUNDS").map_or(30, |rounds| rounds.parse().unwrap());
-    for channels in [16, 32] {
+    for channels in std::env::var("CHANNELS").map_or(vec![16, 32], |channels| vec![channels.parse().unwrap()]) {
         for kernels in [Kernels::Fused] {
             let device = Device::flex();
             let unet = Model::Unet(UnetModel { channels, ..UnetModel::default() });
