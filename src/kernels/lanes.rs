@@ -28,18 +28,49 @@ pub trait Job {
 
 /// Runs `job` with the widest lanes of this processor.
 pub fn run<J: Job>(job: J) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-            // SAFETY: the processor has the features that `run_avx512` is compiled for.
-            return unsafe { run_avx512(job) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has the features that `run_avx2` is compiled for.
-            return unsafe { run_avx2(job) };
-        }
+    match Kind::widest() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has the features that `run_avx512` is compiled for.
+        Kind::Avx512 => unsafe { run_avx512(job) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has the features that `run_avx2` is compiled for.
+        Kind::Avx2 => unsafe { run_avx2(job) },
+        Kind::Portable => job.run::<Portable>(),
     }
-    job.run::<Portable>();
+}
+
+/// The kinds of lanes of this architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Kind {
+    /// The widest that this processor has (and, in tests, that are asked for).
+    fn widest() -> Self {
+        #[cfg(test)]
+        if let Some(kind) = tests::FORCED.get() {
+            return kind;
+        }
+        Self::available()
+    }
+
+    fn available() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -393,21 +424,28 @@ mod x86 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
-    /// Runs a test on every kind of lanes that this processor has.
-    fn on_all_lanes<J: Job + Clone>(job: J) {
-        job.clone().run::<Portable>();
-        run(job.clone());
+    thread_local! {
+        pub static FORCED: Cell<Option<Kind>> = const { Cell::new(None) };
+    }
+
+    /// Runs a test with every kind of lanes that this processor has.
+    pub fn on_all_lanes(test: impl Fn(Kind)) {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has the features.
-            unsafe { run_avx2(job) };
+        let kinds = [Kind::Portable, Kind::Avx2, Kind::Avx512];
+        #[cfg(not(target_arch = "x86_64"))]
+        let kinds = [Kind::Portable];
+        for kind in kinds.into_iter().filter(|&kind| kind <= Kind::available()) {
+            FORCED.set(Some(kind));
+            test(kind);
+            FORCED.set(None);
         }
     }
 
-    #[derive(Clone)]
     struct Functions;
 
     impl Job for Functions {
@@ -441,10 +479,9 @@ mod tests {
 
     #[test]
     fn functions_agree_with_f64_on_all_lanes() {
-        on_all_lanes(Functions);
+        on_all_lanes(|_| run(Functions));
     }
 
-    #[derive(Clone)]
     struct NotNumbers;
 
     impl Job for NotNumbers {
@@ -460,6 +497,6 @@ mod tests {
 
     #[test]
     fn a_diverged_value_stays_not_a_number() {
-        on_all_lanes(NotNumbers);
+        on_all_lanes(|_| run(NotNumbers));
     }
 }
