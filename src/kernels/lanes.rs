@@ -123,8 +123,8 @@ pub trait Lanes: Copy {
     fn exp(self) -> Self {
         let x = Self::splat(87.0).min(Self::splat(-87.0).max(self));
         let power = x.mul(Self::splat(std::f32::consts::LOG2_E)).round();
-        // x - power ln 2, with ln 2 in two parts so that the first product is exact.
-        let rest = power.mul_add(Self::splat(-0.693_359_375), x);
+        // x - power ln 2, with ln 2 in two parts so that the first product is exact (355 / 512).
+        let rest = power.mul_add(Self::splat(-0.693_359_4), x);
         let rest = power.mul_add(Self::splat(2.121_944_4e-4), rest);
         let polynomial = Self::splat(1.987_569_1e-4)
             .mul_add(rest, Self::splat(1.398_199_9e-3))

@@ -1,12 +1,42 @@
-//! The fused operations against their plain-burn twins.
+//! The fused operations inside a network.
 
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use speedlab::kernels::Kernels;
-use speedlab::model;
+use speedlab::model::{self, Dropout};
 use speedlab::random::{Draws, Stream};
 use speedlab::spec::{Model, UnetModel};
+
+/// 32 channels and 48 images: enough work for the operations to use all threads of the pool.
+#[test]
+fn a_training_step_is_the_same_bit_for_bit_whatever_the_number_of_threads() {
+    let step = || {
+        let device = Device::flex();
+        let unet = Model::Unet(UnetModel { channels: 32, dropout: 0.2, ..UnetModel::default() });
+        let mut network = model::build(&unet, (3, 8), 1, &device.clone().autodiff());
+        let mut noise = vec![0f32; 48 * 3 * 8 * 8];
+        Draws::new(1, Stream::Noise, 0).fill_normal(&mut noise);
+        let images = Tensor::<4>::from_data(TensorData::new(noise, [48, 3, 8, 8]), &device);
+        let timesteps: Vec<f32> = (0..48).map(|index| (index * 20) as f32).collect();
+        let mut gradient = network.weights();
+        // Three steps: what lies behind the zeros of a fresh network (its last layer, the last of each block) has no
+        // gradient before they have moved.
+        for step in 0..3 {
+            let timesteps = Tensor::from_data(timesteps.as_slice(), &device);
+            let output = network.forward(images.clone(), timesteps, Some(Dropout { seed: 3, step }));
+            gradient = network.gradients((output - images.clone()).square().mean());
+            network.set_weights(network.weights() - gradient.clone() * 0.1);
+        }
+        gradient.try_into_vec_as::<f32>().unwrap()
+    };
+    let with_threads = |count| rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap().install(step);
+    let one = with_threads(1);
+    assert!(one.iter().filter(|&&value| value != 0.0).count() > one.len() / 2);
+    for count in [2, 3] {
+        assert!(one == with_threads(count), "{count} threads");
+    }
+}
 
 /// cargo test --release -- --ignored --nocapture time_of_a_training_step
 #[test]
