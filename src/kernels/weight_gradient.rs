@@ -41,8 +41,8 @@ pub fn compute(shape: Convolution, taps: &Taps, input: &Planes, gradient: &Plane
 }
 
 /// Channels of the output whose products with an input are summed together.
-const OUTPUTS: usize = 6;
-/// Chunks of one channel of the gradient that stay in the first-level cache: 6 * 64 * 64 bytes are 24 KiB.
+const OUTPUTS: usize = 5;
+/// Chunks of one channel of the gradient that stay in the first-level cache: 5 * 64 * 64 bytes are 20 KiB.
 const SEGMENT_CHUNKS: usize = 64;
 
 struct BlockOfOutputs<'a> {
@@ -117,7 +117,6 @@ impl Products<'_> {
                 2 => self.add::<L, 2, I>(pairs, first_output, input, 0, sums),
                 3 => self.add::<L, 3, I>(pairs, first_output, input, 0, sums),
                 4 => self.add::<L, 4, I>(pairs, first_output, input, 0, sums),
-                5 => self.add::<L, 5, I>(pairs, first_output, input, 0, sums),
                 _ => self.add::<L, OUTPUTS, I>(pairs, first_output, input, 0, sums),
             };
         }
@@ -142,15 +141,12 @@ impl Products<'_> {
         sums: &mut [[f32; OUTPUTS]],
     ) {
         let products = *self;
-        match self.chunks {
-            4 => L::call(Tile::<O, I, 4> { products, pairs, output, input, place, sums }),
-            _ => L::call(Tile::<O, I, 0> { products, pairs, output, input, place, sums }),
-        }
+        L::call(Tile::<O, I> { products, pairs, output, input, place, sums });
     }
 }
 
-/// O outputs and I inputs of planes of `CHUNKS` chunks (0: of any number), their products in registers.
-struct Tile<'a, const O: usize, const I: usize, const CHUNKS: usize> {
+/// O outputs and I inputs, their products in registers.
+struct Tile<'a, const O: usize, const I: usize> {
     products: Products<'a>,
     pairs: &'a [(u32, u32)],
     output: usize,
@@ -159,10 +155,10 @@ struct Tile<'a, const O: usize, const I: usize, const CHUNKS: usize> {
     sums: &'a mut [[f32; OUTPUTS]],
 }
 
-impl<const O: usize, const I: usize, const CHUNKS: usize> Job for Tile<'_, O, I, CHUNKS> {
+impl<const O: usize, const I: usize> Job for Tile<'_, O, I> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let chunks = if CHUNKS == 0 { self.products.chunks } else { CHUNKS };
+        let chunks = self.products.chunks;
         let mut products = [[L::splat(0.0); I]; O];
         for &(output_pixel, input_pixel) in self.pairs {
             let start = output_pixel as usize * self.products.gradient_length + self.output * chunks;
