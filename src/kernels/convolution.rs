@@ -10,7 +10,7 @@ use super::weight_gradient;
 pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32], added: Option<&Planes>) -> Vec<Chunk> {
     assert_eq!(input.channels, shape.inputs, "channels of the input of {shape:?}");
     assert_eq!((weight.len(), bias.len()), (shape.weight_count(), shape.outputs), "weights of {shape:?}");
-    let taps = Taps::new(shape, input.height, input.width);
+    let taps = Taps::cached(shape, input.height, input.width);
     if let Some(added) = added {
         let whole = (added.height, added.width) == (taps.output_height, taps.output_width);
         assert!(whole || added.pixels() == 1, "what is added to a convolution is a whole output or one pixel");
@@ -31,7 +31,7 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
 
 /// The gradient with respect to the input, `[input pixels, inputs, chunks]`, for the gradient of the output.
 pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradient: &Planes) -> Vec<Chunk> {
-    let taps = Taps::new(shape, input.height, input.width);
+    let taps = Taps::cached(shape, input.height, input.width);
     let weight_of =
         |input, output, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
     gather(Gathered {
@@ -47,7 +47,7 @@ pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradie
 
 /// The gradient with respect to the weights, flat.
 pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) -> Vec<f32> {
-    let taps = Taps::new(shape, input.height, input.width);
+    let taps = Taps::cached(shape, input.height, input.width);
     weight_gradient::compute(shape, &taps, input, gradient)
 }
 
@@ -60,7 +60,9 @@ pub fn pixel_sums(gradient: &Planes) -> Vec<Chunk> {
 
 /// The sum of each channel over its chunks: from [`pixel_sums`], the gradient of the bias.
 pub fn chunk_sums(values: &[Chunk], chunks: usize) -> Vec<f32> {
-    values.chunks_exact(chunks).map(|channel| channel.iter().flatten().sum()).collect()
+    let mut sums = vec![0.0; values.len() / chunks];
+    lanes::run(ChunkSums { values, chunks, sums: &mut sums });
+    sums
 }
 
 /// Channels of the output that are computed together.
@@ -87,8 +89,12 @@ impl Packed {
             blocks.push(Block { first_channel, channels, start: values.len() });
             for positions in &taps.positions {
                 for input in 0..inputs {
-                    for output in first_channel..first_channel + channels {
-                        values.push(positions.iter().map(|&position| weight_of(output, input, position)).sum());
+                    let outputs = first_channel..first_channel + channels;
+                    match positions[..] {
+                        [position] => values.extend(outputs.map(|output| weight_of(output, input, position))),
+                        _ => values.extend(outputs.map(|output| {
+                            positions.iter().map(|&position| weight_of(output, input, position)).sum::<f32>()
+                        })),
                     }
                 }
             }
@@ -167,47 +173,54 @@ impl Gathered<'_> {
         let mut chunk = 0;
         if L::MANY_REGISTERS {
             while chunk + 4 <= self.chunks {
-                self.tile::<L, C, 4>(block, pixel, chunk, output);
+                let first_chunk = chunk;
+                L::call(Tile::<C, 4> { gathered: *self, block, pixel, first_chunk, output: &mut *output });
                 chunk += 4;
             }
         }
         while chunk < self.chunks {
-            self.tile::<L, C, 1>(block, pixel, chunk, output);
+            let first_chunk = chunk;
+            L::call(Tile::<C, 1> { gathered: *self, block, pixel, first_chunk, output: &mut *output });
             chunk += 1;
         }
     }
+}
 
-    /// C channels of V chunks of one pixel, with all sums in registers.
+/// C channels of V chunks of one pixel, with all sums in registers.
+struct Tile<'a, const C: usize, const V: usize> {
+    gathered: Gathered<'a>,
+    block: &'a Block,
+    pixel: usize,
+    first_chunk: usize,
+    /// The pixel, all channels and chunks.
+    output: &'a mut [Chunk],
+}
+
+impl<const C: usize, const V: usize> Job for Tile<'_, C, V> {
     #[inline(always)]
-    fn tile<L: Lanes, const C: usize, const V: usize>(
-        &self,
-        block: &Block,
-        pixel: usize,
-        first_chunk: usize,
-        output: &mut [Chunk],
-    ) {
+    fn run<L: Lanes>(self) {
+        let Gathered { gather, packed, values, inputs, chunks, bias, added } = self.gathered;
         let mut sums = [[L::splat(0.0); V]; C];
-        if let Some(bias) = self.bias {
+        if let Some(bias) = bias {
             for c in 0..C {
-                sums[c] = [L::splat(bias[block.first_channel + c]); V];
+                sums[c] = [L::splat(bias[self.block.first_channel + c]); V];
             }
         }
-        let place = block.first_channel * self.chunks + first_chunk;
-        if let Some(added) = self.added {
+        let place = self.block.first_channel * chunks + self.first_chunk;
+        if let Some(added) = added {
             // One pixel is added to every pixel; otherwise `added` is as long as the output.
-            let start = if added.len() == output.len() { 0 } else { pixel * output.len() };
+            let start = if added.len() == self.output.len() { 0 } else { self.pixel * self.output.len() };
             for c in 0..C {
                 for v in 0..V {
-                    sums[c][v] = sums[c][v].add(L::load(&added[start + place + c * self.chunks + v]));
+                    sums[c][v] = sums[c][v].add(L::load(&added[start + place + c * chunks + v]));
                 }
             }
         }
-        for source in self.gather.sources(pixel) {
-            let length = self.inputs * self.chunks;
-            let values = &self.values[source.pixel as usize * length..][..length];
-            let weights = &self.packed.values[block.start + source.tap as usize * self.inputs * C..][..self.inputs * C];
-            for (values, weights) in values.chunks_exact(self.chunks).zip(weights.as_chunks::<C>().0) {
-                let values = &values[first_chunk..first_chunk + V];
+        for source in gather.sources(self.pixel) {
+            let values = &values[source.pixel as usize * inputs * chunks..][..inputs * chunks];
+            let weights = &packed.values[self.block.start + source.tap as usize * inputs * C..][..inputs * C];
+            for (values, weights) in values.chunks_exact(chunks).zip(weights.as_chunks::<C>().0) {
+                let values = &values[self.first_chunk..self.first_chunk + V];
                 let mut loaded = [L::splat(0.0); V];
                 for v in 0..V {
                     loaded[v] = L::load(&values[v]);
@@ -222,7 +235,7 @@ impl Gathered<'_> {
         }
         for c in 0..C {
             for v in 0..V {
-                sums[c][v].store(&mut output[place + c * self.chunks + v]);
+                sums[c][v].store(&mut self.output[place + c * chunks + v]);
             }
         }
     }
@@ -240,6 +253,25 @@ impl Job for PixelSums<'_> {
             for (sum, value) in self.sums.iter_mut().zip(pixel) {
                 L::load(sum).add(L::load(value)).store(sum);
             }
+        }
+    }
+}
+
+struct ChunkSums<'a> {
+    values: &'a [Chunk],
+    chunks: usize,
+    sums: &'a mut [f32],
+}
+
+impl Job for ChunkSums<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        for (sum, values) in self.sums.iter_mut().zip(self.values.chunks_exact(self.chunks)) {
+            let mut lanes = L::splat(0.0);
+            for value in values {
+                lanes = lanes.add(L::load(value));
+            }
+            *sum = lanes.sum();
         }
     }
 }

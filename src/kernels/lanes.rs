@@ -9,6 +9,17 @@ pub const LANES: usize = 16;
 /// Sixteen consecutive numbers of memory: one channel of one pixel of sixteen images.
 pub type Chunk = [f32; LANES];
 
+/// The chunk at `index`, without looking whether there is one.
+///
+/// # Safety
+/// `index` is less than the length of `values`.
+#[inline(always)]
+pub unsafe fn unchecked(values: &[Chunk], index: usize) -> &Chunk {
+    debug_assert!(index < values.len());
+    // SAFETY: as above.
+    unsafe { values.get_unchecked(index) }
+}
+
 /// A computation for any kind of lanes. `run` and all that it calls must be `#[inline(always)]` and free of closures,
 /// or the instructions are not used.
 pub trait Job {
@@ -17,27 +28,64 @@ pub trait Job {
 
 /// Runs `job` with the widest lanes of this processor.
 pub fn run<J: Job>(job: J) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-            // SAFETY: the processor has the features that `run_avx512` is compiled for.
-            return unsafe { run_avx512(job) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has the features that `run_avx2` is compiled for.
-            return unsafe { run_avx2(job) };
-        }
+    match Kind::widest() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has the features that `run_avx512` is compiled for.
+        Kind::Avx512 => unsafe { run_avx512(job) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has the features that `run_avx2` is compiled for.
+        Kind::Avx2 => unsafe { run_avx2(job) },
+        Kind::Portable => job.run::<Portable>(),
     }
-    job.run::<Portable>();
+}
+
+/// The kinds of lanes of this architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Kind {
+    /// The widest that this processor has (and, in tests, that are asked for).
+    fn widest() -> Self {
+        #[cfg(test)]
+        if let Some(kind) = tests::FORCED.get() {
+            return kind;
+        }
+        Self::available()
+    }
+
+    fn available() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("fma")
+            {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 fn run_avx512<J: Job>(job: J) {
     job.run::<x86::Avx512>();
 }
 
 #[cfg(target_arch = "x86_64")]
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<J: Job>(job: J) {
     job.run::<x86::Avx2>();
@@ -47,6 +95,9 @@ fn run_avx2<J: Job>(job: J) {
 pub trait Lanes: Copy {
     /// Whether there are registers for some 24 values of this type, rather than 6.
     const MANY_REGISTERS: bool;
+
+    /// Runs an inner part of a job as a function of its own, so that all registers are free for it.
+    fn call<J: Job>(job: J);
 
     fn splat(value: f32) -> Self;
     fn load(chunk: &Chunk) -> Self;
@@ -76,8 +127,8 @@ pub trait Lanes: Copy {
     fn exp(self) -> Self {
         let x = Self::splat(87.0).min(Self::splat(-87.0).max(self));
         let power = x.mul(Self::splat(std::f32::consts::LOG2_E)).round();
-        // x - power ln 2, with ln 2 in two parts so that the first product is exact.
-        let rest = power.mul_add(Self::splat(-0.693_359_375), x);
+        // x - power ln 2, with ln 2 in two parts so that the first product is exact (355 / 512).
+        let rest = power.mul_add(Self::splat(-0.693_359_4), x);
         let rest = power.mul_add(Self::splat(2.121_944_4e-4), rest);
         let polynomial = Self::splat(1.987_569_1e-4)
             .mul_add(rest, Self::splat(1.398_199_9e-3))
@@ -116,6 +167,10 @@ impl Portable {
 impl Lanes for Portable {
     const MANY_REGISTERS: bool = false;
 
+    #[inline(always)]
+    fn call<J: Job>(job: J) {
+        job.run::<Self>();
+    }
     #[inline(always)]
     fn splat(value: f32) -> Self {
         Self([value; LANES])
@@ -189,7 +244,7 @@ impl Lanes for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Chunk, Lanes};
+    use super::{Chunk, Job, Lanes};
 
     /// Values exist only inside `run_avx512`, which runs where the processor has AVX-512.
     #[derive(Clone, Copy)]
@@ -199,7 +254,7 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub struct Avx2(__m256, __m256);
 
-    /// Calls intrinsics that only need their instructions to exist.
+    /// Calls functions that only need their instructions to exist.
     macro_rules! call {
         ($($call:tt)*) => {{
             // SAFETY: these lanes are only used where the processor has their instructions (see the type), and the
@@ -211,6 +266,10 @@ mod x86 {
     impl Lanes for Avx512 {
         const MANY_REGISTERS: bool = true;
 
+        #[inline(always)]
+        fn call<J: Job>(job: J) {
+            call!(super::run_avx512(job));
+        }
         #[inline(always)]
         fn splat(value: f32) -> Self {
             Self(call!(_mm512_set1_ps(value)))
@@ -279,6 +338,10 @@ mod x86 {
     impl Lanes for Avx2 {
         const MANY_REGISTERS: bool = false;
 
+        #[inline(always)]
+        fn call<J: Job>(job: J) {
+            call!(super::run_avx2(job));
+        }
         #[inline(always)]
         fn splat(value: f32) -> Self {
             let half = call!(_mm256_set1_ps(value));
@@ -365,21 +428,28 @@ mod x86 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
-    /// Runs a test on every kind of lanes that this processor has.
-    fn on_all_lanes<J: Job + Clone>(job: J) {
-        job.clone().run::<Portable>();
-        run(job.clone());
+    thread_local! {
+        pub static FORCED: Cell<Option<Kind>> = const { Cell::new(None) };
+    }
+
+    /// Runs a test with every kind of lanes that this processor has.
+    pub fn on_all_lanes(test: impl Fn(Kind)) {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has the features.
-            unsafe { run_avx2(job) };
+        let kinds = [Kind::Portable, Kind::Avx2, Kind::Avx512];
+        #[cfg(not(target_arch = "x86_64"))]
+        let kinds = [Kind::Portable];
+        for kind in kinds.into_iter().filter(|&kind| kind <= Kind::available()) {
+            FORCED.set(Some(kind));
+            test(kind);
+            FORCED.set(None);
         }
     }
 
-    #[derive(Clone)]
     struct Functions;
 
     impl Job for Functions {
@@ -413,10 +483,9 @@ mod tests {
 
     #[test]
     fn functions_agree_with_f64_on_all_lanes() {
-        on_all_lanes(Functions);
+        on_all_lanes(|_| run(Functions));
     }
 
-    #[derive(Clone)]
     struct NotNumbers;
 
     impl Job for NotNumbers {
@@ -432,6 +501,6 @@ mod tests {
 
     #[test]
     fn a_diverged_value_stays_not_a_number() {
-        on_all_lanes(NotNumbers);
+        on_all_lanes(|_| run(NotNumbers));
     }
 }

@@ -4,14 +4,17 @@
 //! activations of a network in a layout of their own, entered and left through [`Kernels`].
 //! Wrong shapes are programming errors here and panic with a message; sweeps are checked long before.
 
+#![expect(clippy::needless_range_loop, reason = "loops over a tile's registers read as the sums that they are")]
+
 mod attention;
 mod concatenate;
 mod convolution;
 mod convolution_shape;
 mod extension;
 mod group_norm;
-mod kernels;
+mod implementation;
 mod lanes;
+mod memory;
 mod parallel;
 mod plain;
 mod planes;
@@ -20,4 +23,4 @@ mod taps;
 mod weight_gradient;
 
 pub use convolution_shape::{Convolution, Resample};
-pub use kernels::Kernels;
+pub use implementation::Kernels;

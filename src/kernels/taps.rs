@@ -1,3 +1,6 @@
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
 use super::{Convolution, Resample};
 
 /// Which input pixels and which weights make each output pixel of a convolution.
@@ -31,6 +34,15 @@ pub struct Source {
 }
 
 impl Taps {
+    /// [`Taps::new`], made once for each shape of a program.
+    pub fn cached(shape: Convolution, height: usize, width: usize) -> Arc<Self> {
+        type Key = (usize, Resample, usize, usize);
+        static CACHE: LazyLock<Mutex<HashMap<Key, Arc<Taps>>>> = LazyLock::new(Mutex::default);
+        let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (shape.kernel, shape.resample, height, width);
+        cache.entry(key).or_insert_with(|| Arc::new(Self::new(shape, height, width))).clone()
+    }
+
     /// For input planes of `height` x `width` pixels.
     pub fn new(shape: Convolution, height: usize, width: usize) -> Self {
         let (rows, columns) = (Axis::new(shape, height), Axis::new(shape, width));

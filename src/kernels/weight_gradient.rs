@@ -1,6 +1,6 @@
 use super::Convolution;
 use super::convolution::even_blocks;
-use super::lanes::{self, Chunk, Job, Lanes};
+use super::lanes::{self, Chunk, Job, Lanes, unchecked};
 use super::parallel::for_each_part;
 use super::planes::Planes;
 use super::taps::Taps;
@@ -41,8 +41,8 @@ pub fn compute(shape: Convolution, taps: &Taps, input: &Planes, gradient: &Plane
 }
 
 /// Channels of the output whose products with an input are summed together.
-const OUTPUTS: usize = 6;
-/// Chunks of one channel of the gradient that stay in the first-level cache: 6 * 64 * 64 bytes are 24 KiB.
+const OUTPUTS: usize = 5;
+/// Chunks of one channel of the gradient that stay in the first-level cache: 5 * 64 * 64 bytes are 20 KiB.
 const SEGMENT_CHUNKS: usize = 64;
 
 struct BlockOfOutputs<'a> {
@@ -117,7 +117,6 @@ impl Products<'_> {
                 2 => self.add::<L, 2, I>(pairs, first_output, input, 0, sums),
                 3 => self.add::<L, 3, I>(pairs, first_output, input, 0, sums),
                 4 => self.add::<L, 4, I>(pairs, first_output, input, 0, sums),
-                5 => self.add::<L, 5, I>(pairs, first_output, input, 0, sums),
                 _ => self.add::<L, OUTPUTS, I>(pairs, first_output, input, 0, sums),
             };
         }
@@ -141,19 +140,40 @@ impl Products<'_> {
         place: usize,
         sums: &mut [[f32; OUTPUTS]],
     ) {
+        let products = *self;
+        L::call(Tile::<O, I> { products, pairs, output, input, place, sums });
+    }
+}
+
+/// O outputs and I inputs, their products in registers.
+struct Tile<'a, const O: usize, const I: usize> {
+    products: Products<'a>,
+    pairs: &'a [(u32, u32)],
+    output: usize,
+    input: usize,
+    place: usize,
+    sums: &'a mut [[f32; OUTPUTS]],
+}
+
+impl<const O: usize, const I: usize> Job for Tile<'_, O, I> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let chunks = self.products.chunks;
         let mut products = [[L::splat(0.0); I]; O];
-        for &(output_pixel, input_pixel) in pairs {
-            let start = output_pixel as usize * self.gradient_length + output * self.chunks;
-            let gradient = &self.gradient[start..start + O * self.chunks];
-            let start = input_pixel as usize * self.input_length + input * self.chunks;
-            let values = &self.input[start..start + I * self.chunks];
-            for chunk in 0..self.chunks {
+        for &(output_pixel, input_pixel) in self.pairs {
+            let start = output_pixel as usize * self.products.gradient_length + self.output * chunks;
+            let gradients = &self.products.gradient[start..start + O * chunks];
+            let start = input_pixel as usize * self.products.input_length + self.input * chunks;
+            let values = &self.products.input[start..start + I * chunks];
+            for chunk in 0..chunks {
                 let mut loaded = [L::splat(0.0); I];
                 for i in 0..I {
-                    loaded[i] = L::load(&values[i * self.chunks + chunk]);
+                    // SAFETY: i < I and chunk < chunks, and there are I * chunks values.
+                    loaded[i] = L::load(unsafe { unchecked(values, i * chunks + chunk) });
                 }
                 for o in 0..O {
-                    let gradient = L::load(&gradient[o * self.chunks + chunk]);
+                    // SAFETY: o < O and chunk < chunks, and there are O * chunks gradients.
+                    let gradient = L::load(unsafe { unchecked(gradients, o * chunks + chunk) });
                     for i in 0..I {
                         products[o][i] = gradient.mul_add(loaded[i], products[o][i]);
                     }
@@ -162,7 +182,7 @@ impl Products<'_> {
         }
         for i in 0..I {
             for o in 0..O {
-                sums[i][place + o] += products[o][i].sum();
+                self.sums[i][self.place + o] += products[o][i].sum();
             }
         }
     }

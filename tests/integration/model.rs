@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use speedlab::kernels::Kernels;
-use speedlab::model;
+use speedlab::model::{self, DigitsCnn, Dropout};
 use speedlab::spec::{Model, UnetModel};
 
 #[test]
@@ -51,6 +51,106 @@ fn unets() -> Vec<(UnetModel, (usize, usize))> {
 /// Values in (-1, 1) that need no storing: sin(1), sin(4), sin(9), ...
 fn formula(count: usize) -> Vec<f32> {
     (1..=count).map(|index| (index as f64).powi(2).sin() as f32).collect()
+}
+
+#[test]
+fn initial_weights_are_a_function_of_the_seed_within_their_bounds() {
+    let model = Model::Unet(UnetModel { channels: 16, ..UnetModel::default() });
+    let weights = |seed| {
+        let network = model::build(&model, (1, 8), seed, &Device::flex());
+        (network.layout().to_vec(), network.weights().try_into_vec_as::<f32>().unwrap())
+    };
+    let (layout, first) = weights(1);
+    assert_eq!(first, weights(1).1);
+    assert_ne!(first, weights(2).1);
+    let mut start = 0;
+    for parameter in layout {
+        let values = &first[start..start + parameter.size()];
+        start += parameter.size();
+        if parameter.name == "down.0.0.conv1.weight" {
+            // sqrt(6 / (fan in + fan out)) with fans of 16 * 9.
+            let bound = (6.0f32 / 288.0).sqrt();
+            let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            assert!(largest < bound && largest > 0.98 * bound, "{largest} of {bound}");
+        } else if parameter.name.ends_with("conv2.weight") || parameter.name.starts_with("output.conv") {
+            assert!(values.iter().all(|&value| value == 0.0), "{} starts at zero", parameter.name);
+        }
+    }
+}
+
+#[test]
+fn dropout_is_a_function_of_seed_and_step_and_off_without_them() {
+    let model = Model::Unet(UnetModel { channels: 16, dropout: 0.3, ..UnetModel::default() });
+    let mut network = model::build(&model, (1, 8), 1, &Device::flex());
+    let count = model::parameter_count(&model, (1, 8));
+    network.set_weights(Tensor::from_data(formula(count).as_slice(), &Device::flex()) * 0.1);
+    let predict = |dropout| {
+        let images = Tensor::from_data(TensorData::new(formula(128), [2, 1, 8, 8]), &Device::flex());
+        let output = network.forward(images, Tensor::from_data([1.0f32, 2.0], &Device::flex()), dropout);
+        output.try_into_vec_as::<f32>().unwrap()
+    };
+    let dropout = |seed, step| Some(Dropout { seed, step });
+    assert_eq!(predict(dropout(1, 2)), predict(dropout(1, 2)));
+    assert_ne!(predict(dropout(1, 2)), predict(dropout(1, 3)));
+    assert_ne!(predict(dropout(1, 2)), predict(dropout(2, 2)));
+    assert_ne!(predict(dropout(1, 2)), predict(None));
+    assert_eq!(predict(None), predict(None));
+}
+
+#[test]
+fn the_digits_classifier_learns_to_tell_bright_from_dark_corners() {
+    let device = Device::flex();
+    let mut classifier = DigitsCnn::new(1, &device.clone().autodiff());
+    // Image i of class i % 4 is bright in that corner, over a fixed pattern.
+    let (count, classes) = (40, 4);
+    let mut pixels = formula(count * 64);
+    let mut targets = vec![0f32; count * DigitsCnn::CLASSES];
+    for image in 0..count {
+        let class = image % classes;
+        for row in 0..4 {
+            for column in 0..4 {
+                pixels[image * 64 + (row + class / 2 * 4) * 8 + column + class % 2 * 4] += 1.0;
+            }
+        }
+        targets[image * DigitsCnn::CLASSES + class] = 1.0;
+    }
+    let images = Tensor::<4>::from_data(TensorData::new(pixels, [count, 1, 8, 8]), &device);
+    let targets = Tensor::<2>::from_data(TensorData::new(targets, [count, DigitsCnn::CLASSES]), &device);
+    assert_eq!(classifier.features(images.clone()).dims(), [count, DigitsCnn::FEATURES]);
+    let mut losses = Vec::new();
+    for _ in 0..60 {
+        let log_probabilities = burn::tensor::activation::log_softmax(classifier.logits(images.clone()), 1);
+        let loss = (log_probabilities * targets.clone()).sum().neg() / count as f64;
+        losses.push(loss.clone().inner().into_scalar::<f32>());
+        let gradient = classifier.gradients(loss);
+        classifier.set_weights(classifier.weights() - gradient * 0.1);
+    }
+    assert!(losses[0] > 1.0 && losses[59] < 0.2 * losses[0], "{} to {}", losses[0], losses[59]);
+}
+
+#[test]
+fn impossible_models_are_refused_by_the_name_of_their_key() {
+    let refused = |change: fn(&mut UnetModel), side| {
+        let mut unet = UnetModel::default();
+        change(&mut unet);
+        model::check(&Model::Unet(unet), (1, side)).unwrap_err().to_string()
+    };
+    assert_eq!(refused(|unet| unet.channels = 0, 8), "model.channels is 0");
+    assert_eq!(refused(|unet| unet.channel_multipliers.clear(), 8), "model.channel_multipliers is 0");
+    assert_eq!(
+        refused(|unet| unet.norm_groups = 5, 8),
+        "model.norm_groups: 5 groups do not divide the 32 channels of level 0"
+    );
+    assert_eq!(
+        refused(|unet| unet.attention_heads = 3, 8),
+        "model.attention_heads: 3 heads do not divide the 64 channels of level 1"
+    );
+    assert_eq!(
+        refused(|_| (), 7),
+        "model.channel_multipliers: 2 levels halve the side 1 times, which images of side 7 do not allow"
+    );
+    assert_eq!(refused(|unet| unet.dropout = 1.0, 8), "model.dropout is 1, which is not in [0, 1)");
+    assert!(refused(|unet| unet.dropout = f64::NAN, 8).starts_with("model.dropout is NaN"));
 }
 
 /// tests/golden/unet.json: the same network in PyTorch, in f64 (scripts/golden/unet.py).
