@@ -77,12 +77,16 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
             decays(spec).then(|| spec.momentum.kind().to_owned())
         });
         add("momentum: rate, floor or end", "open", &|spec| match &spec.momentum {
-            MomentumSchedule::Exponential(decay) => Some(format!("decay {} per step, floor {}", decay.decay, decay.floor)),
+            MomentumSchedule::Exponential(decay) => {
+                Some(format!("decay {} per step, floor {}", decay.decay, decay.floor))
+            }
             MomentumSchedule::Linear(decay) => Some(format!("end {}", decay.end)),
             MomentumSchedule::Demon(_) => Some("none: β₁ falls to 0 at the planned end".to_owned()),
             _ => None,
         });
-        add("lr_schedule (compensation)", "stated that there is one; its formula is open", &|spec| match &spec.lr_schedule {
+        add("lr_schedule (compensation)", "stated that there is one; its formula is open", &|spec| match &spec
+            .lr_schedule
+        {
             LrSchedule::MomentumCompensated(_) => Some("lr0 (1 − b0) / (1 − β₁)".to_owned()),
             other => decays(spec).then(|| format!("none: `{}`", other.kind())),
         });

@@ -49,7 +49,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
                             td.number { (run.attempts.len()) }
                             td.number { @match last { Some(row) => (grouped(row.step)), None => "–" } }
                             td.number { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
-                            td.number { @match value { Some(value) => (metric_value(comparison.metric, value)), None => "–" } }
+                            td.number { @match value { Some(value) => (metric_value(value)), None => "–" } }
                             td { (unique(run.attempts.iter().map(|attempt| attempt.device.as_str())).join("; ")) }
                         }
                     }

@@ -77,7 +77,9 @@ fn image(folder: &Path, run: &RunRecord, path: &PathBuf, alt: &str) -> Markup {
     };
     match fs::read(&path) {
         Ok(bytes) => html! { img alt=(alt) src={ "data:image/png;base64," (STANDARD.encode(bytes)) }; },
-        Err(error) => html! { span.note { "cannot read " (path.file_name().unwrap_or_default().to_string_lossy()) ": " (error) } },
+        Err(error) => {
+            html! { span.note { "cannot read " (path.file_name().unwrap_or_default().to_string_lossy()) ": " (error) } }
+        }
     }
 }
 
