@@ -277,7 +277,8 @@ fn no_speedup(none: &NoSpeedup) -> String {
 
 /// Runs that did not end as planned, or not yet; empty where all did.
 pub fn troubles(arm: &ArmComparison) -> String {
-    let kinds: [(&str, fn(&RunState) -> bool); 6] = [
+    type Is = fn(&RunState) -> bool;
+    let kinds: [(&str, Is); 6] = [
         ("diverged", |state| matches!(state, RunState::Ended(RunOutcome::Diverged { .. }))),
         ("ran out of memory", |state| matches!(state, RunState::Ended(RunOutcome::OutOfMemory { .. }))),
         ("crashed", |state| matches!(state, RunState::Ended(RunOutcome::Crashed { .. }))),

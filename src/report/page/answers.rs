@@ -74,8 +74,14 @@ pub fn table(comparison: &Comparison) -> Markup {
                     }
                 }
             }
-            (secondary(point))
         }
+    }
+}
+
+/// How to read the table.
+pub fn notes(comparison: &Comparison) -> Markup {
+    html! {
+        @for point in &comparison.points { (secondary(point)) }
         @if comparison.points.iter().flat_map(|point| &point.arms).flat_map(rows).any(|row| row.common_target.is_some()) {
             p.note { (COMMON_NOTE) }
         }
@@ -141,7 +147,7 @@ fn secondary(point: &PointComparison) -> Markup {
     html! {
         @if !lines.is_empty() {
             p.note {
-                "Secondary estimators, in images: " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
+                "Secondary estimators, in images" @if !point.label.is_empty() { " at " (point.label) } ": " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
                  evaluations around the target, on a logarithmic axis. Median runs: runs that never reached the target count as slower than those that did."
             }
         }

@@ -43,7 +43,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
                         @let value = run.rows.iter().rev().find(|row| row.metric == metric).map(|row| row.value);
                         tr.first {
                             td { code { (run.planned.run_id) } }
-                            td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.swatch {} (run.planned.trial) }
+                            td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.nowrap { span.swatch {} (run.planned.trial) } }
                             td.number { (run.planned.seed) }
                             td { (state(run)) }
                             td.number { (run.attempts.len()) }

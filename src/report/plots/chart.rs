@@ -99,7 +99,7 @@ impl Chart {
         }
         chart.x_axis(drawing, x_label);
         if !y_label.is_empty() {
-            drawing.text((left - 44.0, top - 14.0), y_label, LABEL_SIZE, INK, Anchor::Start);
+            drawing.text((left - 50.0, top - 14.0), y_label, LABEL_SIZE, INK, Anchor::Start);
         }
         chart
     }

@@ -51,7 +51,7 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
     let names = lines.iter().map(|line| font::width(line.row.arm.arm) * LABEL_SIZE);
     let whats: Vec<String> = lines.iter().map(|line| what(&line.row)).collect();
     let what_room = whats.iter().map(|what| font::width(what) * TICK_SIZE).fold(0.0, f64::max);
-    let (top, left) = (12.0, 8.0 + names.fold(50.0, f64::max) + 22.0 + what_room + 14.0);
+    let (top, left) = (12.0, 2.0 + names.fold(50.0, f64::max) + 22.0 + what_room + 14.0);
     let height = top + ROW * (lines.len() + headings) as f64 + 52.0;
     let (right, bottom) = (WIDTH - TEXT_ROOM, height - 44.0);
     let mut drawing = Drawing::new(WIDTH, height);
@@ -60,15 +60,15 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
     let mut places = Vec::new();
     for line in &lines {
         if let Some(heading) = &line.heading {
-            drawing.text((8.0, y + 4.0), heading.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
+            drawing.text((2.0, y + 4.0), heading.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
             y += ROW;
             last_arm = None;
         } else if last_arm.is_some_and(|last| last != line.row.arm.arm) {
-            drawing.line(vec![(8.0, y - ROW / 2.0), (WIDTH - 8.0, y - ROW / 2.0)], 1.0, GRID, &[]);
+            drawing.line(vec![(2.0, y - ROW / 2.0), (WIDTH - 2.0, y - ROW / 2.0)], 1.0, GRID, &[]);
         }
         if last_arm != Some(line.row.arm.arm) {
             let color = palette.arm(line.row.arm.arm).text_color();
-            drawing.text((8.0, y + 0.36 * LABEL_SIZE), line.row.arm.arm, LABEL_SIZE, color, Anchor::Start);
+            drawing.text((2.0, y + 0.36 * LABEL_SIZE), line.row.arm.arm, LABEL_SIZE, color, Anchor::Start);
         }
         last_arm = Some(line.row.arm.arm);
         places.push(y);

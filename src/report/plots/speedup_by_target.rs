@@ -47,7 +47,7 @@ pub fn speedup_by_target(
         let flipped = [right, top, left, bottom];
         let chart = panel(&mut drawing, x, y, flipped, &x_label);
         let style = palette.arm(arm.arm);
-        drawing.text((left - 44.0, top - 14.0), arm.arm, LABEL_SIZE, style.text_color(), Anchor::Start);
+        drawing.text((left - 50.0, top - 14.0), arm.arm, LABEL_SIZE, style.text_color(), Anchor::Start);
         let words = format!("speedup in {}", cost.words());
         drawing.text((right, top - 14.0), words, TICK_SIZE, FAINT_INK, Anchor::End);
         drawing.line(vec![(left, chart.y.at(1.0)), (right, chart.y.at(1.0))], 1.2, AXIS, &[]);

@@ -50,7 +50,7 @@ pub fn logarithmic(low: f64, high: f64, wanted: usize) -> Vec<Tick> {
         ],
     ];
     // The finest that is not crowded.
-    let best = choices.iter().map(|factors| within(factors)).filter(|values| values.len() <= wanted.max(2)).next_back();
+    let best = choices.iter().map(|factors| within(factors)).rfind(|values| values.len() <= wanted.max(2));
     match best {
         Some(values) if values.len() >= 3 || (values.len() == 2 && high > 3.0 * low) => {
             // From a thousand on in thousands, where the axis goes on to ten thousand.

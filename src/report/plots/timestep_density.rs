@@ -52,7 +52,7 @@ pub fn timestep_density(point: &PointComparison, palette: &Palette) -> Option<Dr
         let chart =
             Chart::frame(&mut drawing, x, y, [left, top, right, bottom], "timestep t / T (0: least noise)", y_label);
         let style = palette.arm(arms[0]);
-        drawing.text((left - 44.0, top - 31.0), join_names(arms), LABEL_SIZE, style.text_color(), Anchor::Start);
+        drawing.text((left - 50.0, top - 31.0), join_names(arms), LABEL_SIZE, style.text_color(), Anchor::Start);
         let mut labels: Vec<EndLabel> = Vec::new();
         for (position, (density, color)) in densities.iter().zip(shades(style.color, SHARES.len())).enumerate() {
             // Where it no longer changes, one label says from when to when.

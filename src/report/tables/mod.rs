@@ -57,14 +57,16 @@ impl Row<'_> {
 /// What the lines at another target are.
 pub const COMMON_NOTE: &str = "A line “at” another value is measured at the best value that every run of both arms reached, because not all reached the target.";
 
-/// `12.3 (11.9 to 13.0)`: median and range over completed runs.
+/// `12.3 (11.9 to 13.0)`: median and range over completed runs, and how many they are where not all have completed.
 pub fn final_cell(arm: &ArmComparison) -> String {
-    match arm.final_values {
-        Some(spread) if spread.n == 1 => metric_value(spread.median),
-        Some(spread) => {
-            format!("{} ({} to {})", metric_value(spread.median), metric_value(spread.low), metric_value(spread.high))
-        }
-        None => "–".to_owned(),
+    let Some(spread) = arm.final_values else { return "–".to_owned() };
+    let median = metric_value(spread.median);
+    let range = format!("{} to {}", metric_value(spread.low), metric_value(spread.high));
+    match spread.n {
+        n if n == arm.runs.len() && n == 1 => median,
+        1 => format!("{median} (1 run)"),
+        n if n == arm.runs.len() => format!("{median} ({range})"),
+        n => format!("{median} ({range}; {n} runs)"),
     }
 }
 
