@@ -46,6 +46,9 @@ pub struct ArmComparison<'a> {
     pub reached: Option<usize>,
     /// In the order of [`Cost::ALL`].
     pub speedups: Vec<Result<Speedup, NoSpeedup>>,
+    /// The strictest target that every run of both arms reached, and the speedups there in the same order: where the study's
+    /// target gives only a bound, this still gives an interval, by a rule that leaves nothing to choose.
+    pub common: Option<(f64, Vec<Result<Speedup, NoSpeedup>>)>,
     /// The speedup at every target between the baseline's worst and best value, in the order of [`Cost::ALL`].
     pub target_curves: Vec<Vec<(f64, Speedup)>>,
 }
@@ -74,11 +77,18 @@ pub enum NoSpeedup {
     NoCompare,
     NoTarget(NoTarget),
     /// The arm has measured nothing yet.
-    NotMeasured { arm: String },
+    NotMeasured {
+        arm: String,
+    },
     /// The metric was measured differently.
-    ProtocolsDiffer { compared: String, other: String },
+    ProtocolsDiffer {
+        compared: String,
+        other: String,
+    },
     /// Times on different devices say nothing about methods.
-    DevicesDiffer { devices: Vec<String> },
+    DevicesDiffer {
+        devices: Vec<String>,
+    },
 }
 
 /// Targets in a speedup-against-target curve.
@@ -101,7 +111,7 @@ impl<'a> Comparison<'a> {
         Self { study, metric, baseline, points }
     }
 
-    /// Every run with its arm, in the plan's order.
+    /// Whether there is more than one grid point.
     pub fn has_grid(&self) -> bool {
         self.points.len() > 1
     }
@@ -133,9 +143,7 @@ impl ArmRun<'_> {
 impl ArmComparison<'_> {
     /// (run, time to target) of every run that has measured something.
     pub fn seed_times(&self, target: f64, cost: Cost) -> Vec<SeedTime> {
-        let time = |run: &ArmRun| {
-            run.time(target, cost).map(|time| SeedTime { seed: run.record.planned.seed, time })
-        };
+        let time = |run: &ArmRun| run.time(target, cost).map(|time| SeedTime { seed: run.record.planned.seed, time });
         self.runs.iter().filter_map(time).collect()
     }
 
@@ -181,6 +189,7 @@ fn point_comparison<'a>(
                 runs,
                 reached: None,
                 speedups: vec![],
+                common: None,
                 target_curves: vec![],
             });
         }
@@ -199,19 +208,27 @@ fn point_comparison<'a>(
     let baseline_arm = arms.iter().position(|arm| arm.is_baseline);
     let targets = baseline_arm.map_or(vec![], |index| curve_targets(&arms[index]));
     for index in 0..arms.len() {
-        let (mut speedups, mut target_curves) = (Vec::new(), Vec::new());
+        let (mut speedups, mut common_speedups, mut target_curves) = (Vec::new(), Vec::new(), Vec::new());
+        let common_target = baseline_arm.and_then(|baseline| common_target(&arms[baseline], &arms[index]));
         for cost in Cost::ALL {
-            let compared = comparable(baseline_arm.map(|baseline| &arms[baseline]), baseline, &arms[index], protocol, cost);
-            target_curves.push(match compared {
-                Ok(baseline) => targets.iter().map(|&target| (target, at(baseline, &arms[index], target, cost))).collect(),
+            let compared =
+                comparable(baseline_arm.map(|baseline| &arms[baseline]), baseline, &arms[index], protocol, cost);
+            target_curves.push(match &compared {
+                Ok(baseline) => {
+                    targets.iter().map(|&target| (target, at(baseline, &arms[index], target, cost))).collect()
+                }
                 Err(_) => vec![],
             });
+            if let Some(target) = common_target {
+                common_speedups.push(compared.clone().map(|baseline| at(baseline, &arms[index], target, cost)));
+            }
             speedups.push(compared.and_then(|baseline| match &target {
                 Some(Ok(target)) => Ok(at(baseline, &arms[index], target.value, cost)),
                 Some(Err(no_target)) => Err(NoSpeedup::NoTarget(no_target.clone())),
                 None => Err(NoSpeedup::NoCompare),
             }));
         }
+        arms[index].common = common_target.map(|target| (target, common_speedups));
         (arms[index].speedups, arms[index].target_curves) = (speedups, target_curves);
     }
     PointComparison { label, point: &runs[0].planned.point, protocol: protocol.to_owned(), target, arms }
@@ -284,10 +301,22 @@ fn spread(values: &[f64]) -> Option<Spread> {
     Some(Spread { median: median(values)?, low: fold(f64::min)?, high: fold(f64::max)?, n: values.len() })
 }
 
+/// The worst of all runs' best values; `None` where a run has none.
+fn common_target(baseline: &ArmComparison, candidate: &ArmComparison) -> Option<f64> {
+    let known = |run: &&ArmRun| !run.curve.is_empty() || run.diverged();
+    let best = |run: &ArmRun| {
+        let values = run.curve.iter().map(|evaluation| evaluation.value).filter(|value| value.is_finite());
+        values.reduce(f64::min)
+    };
+    let bests = baseline.runs.iter().chain(&candidate.runs).filter(known).map(best);
+    bests.reduce(|worst, best| worst.zip(best).map(|(worst, best)| worst.max(best)))?
+}
+
 /// Log-spaced from where every baseline run still has to start down to the best that any of them reached.
 fn curve_targets(baseline: &ArmComparison) -> Vec<f64> {
     let positive = |value: &f64| *value > 0.0 && value.is_finite();
-    let curves = || baseline.runs.iter().map(|run| run.curve.iter().map(|evaluation| evaluation.value).filter(positive));
+    let curves =
+        || baseline.runs.iter().map(|run| run.curve.iter().map(|evaluation| evaluation.value).filter(positive));
     let worst = curves().filter_map(|mut values| values.next()).reduce(f64::min);
     let best = curves().flatten().reduce(f64::min);
     let (Some(worst), Some(best)) = (worst, best) else { return vec![] };

@@ -17,7 +17,9 @@ pub enum ReportError {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::StorageFull => "\nhint: nothing recorded is lost; free some space and run `speedlab report` again",
+        io::ErrorKind::StorageFull => {
+            "\nhint: nothing recorded is lost; free some space and run `speedlab report` again"
+        }
         io::ErrorKind::PermissionDenied => "\nhint: `--results` names a folder that can be written",
         _ => "",
     }

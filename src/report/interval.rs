@@ -17,18 +17,19 @@ pub struct LogMean {
     pub error: Option<(f64, f64)>,
 }
 
-/// Mean of the pairs' differences of logarithms: degrees of freedom n - 1.
-pub fn paired(differences: &[f64]) -> LogMean {
-    let (mean, variance) = moments(differences);
+/// Mean of the pairs' differences of logarithms: degrees of freedom n - 1. The variance is taken to be `least` if the
+/// values vary less: values read off a coarse grid tie, and ties are no sign of precision.
+pub fn paired(differences: &[f64], least: f64) -> LogMean {
+    let (mean, variance) = moments(differences, least);
     let n = differences.len() as f64;
     LogMean { mean, error: variance.map(|variance| ((variance / n).sqrt(), n - 1.0)) }
 }
 
 /// Difference of two groups' mean logarithms (Welch 1947, "The generalization of Student's problem when several
-/// different population variances are involved").
-pub fn welch(baseline: &[f64], candidate: &[f64]) -> LogMean {
-    let (baseline_mean, baseline_variance) = moments(baseline);
-    let (candidate_mean, candidate_variance) = moments(candidate);
+/// different population variances are involved"), with the least variance of each.
+pub fn welch(baseline: &[f64], candidate: &[f64], least: [f64; 2]) -> LogMean {
+    let (baseline_mean, baseline_variance) = moments(baseline, least[0]);
+    let (candidate_mean, candidate_variance) = moments(candidate, least[1]);
     let mean = baseline_mean - candidate_mean;
     let (Some(baseline_variance), Some(candidate_variance)) = (baseline_variance, candidate_variance) else {
         return LogMean { mean, error: None };
@@ -62,12 +63,12 @@ fn t_quantile(freedom: f64) -> f64 {
     student.inverse_cdf(0.975)
 }
 
-/// Mean and unbiased variance.
-fn moments(values: &[f64]) -> (f64, Option<f64>) {
+/// Mean and unbiased variance, the latter at least `least`.
+fn moments(values: &[f64], least: f64) -> (f64, Option<f64>) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (values.len() > 1).then(|| squares / (n - 1.0)))
+    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).max(least)))
 }
 
 #[cfg(test)]
@@ -76,8 +77,8 @@ mod tests {
 
     #[test]
     fn quantiles_are_scipys() {
-        let golden: serde_json::Value =
-            serde_json::from_str(include_str!("../../tests/golden/speedup.json")).expect("scripts/golden/speedup.py wrote it");
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/speedup.json"))
+            .expect("scripts/golden/speedup.py wrote it");
         let quantiles = golden["quantiles"].as_array().expect("a list");
         assert_eq!(quantiles.len(), 14);
         for quantile in quantiles {
@@ -89,13 +90,13 @@ mod tests {
 
     #[test]
     fn a_single_value_has_a_mean_and_no_error() {
-        assert_eq!(paired(&[0.5]), LogMean { mean: 0.5, error: None });
-        assert_eq!(welch(&[0.5, 0.75], &[0.25]), LogMean { mean: 0.375, error: None });
+        assert_eq!(paired(&[0.5], 0.0), LogMean { mean: 0.5, error: None });
+        assert_eq!(welch(&[0.5, 0.75], &[0.25], [0.0; 2]), LogMean { mean: 0.375, error: None });
     }
 
     #[test]
     fn groups_without_any_spread_have_an_interval_of_width_zero() {
-        let interval = welch(&[1.0, 1.0], &[0.5, 0.5, 0.5]).interval().expect("two values suffice");
+        let interval = welch(&[1.0, 1.0], &[0.5, 0.5, 0.5], [0.0; 2]).interval().expect("two values suffice");
         assert_eq!((interval.low, interval.high), (0.5f64.exp(), 0.5f64.exp()));
     }
 }

@@ -6,7 +6,13 @@ pub fn significant(value: f64, digits: usize) -> String {
         return "0".to_owned();
     }
     if !value.is_finite() {
-        return if value.is_nan() { "not a number".to_owned() } else if value > 0.0 { "∞".into() } else { "−∞".into() };
+        return if value.is_nan() {
+            "not a number".to_owned()
+        } else if value > 0.0 {
+            "∞".into()
+        } else {
+            "−∞".into()
+        };
     }
     // Through the exponent form, so that 9.996 at 3 digits is 10.0 and not 10.00.
     let exponent_form = format!("{value:.*e}", digits - 1);
@@ -35,7 +41,7 @@ pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -88,6 +94,9 @@ mod tests {
     #[test]
     fn counts_and_durations_are_readable() {
         assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([3.21, 42.4, 185.0, 7800.0, f64::NAN].map(duration), ["3.2 s", "42 s", "3 min 05 s", "2 h 10 min", "unknown"]);
+        assert_eq!(
+            [3.21, 42.4, 185.0, 7800.0, f64::NAN].map(duration),
+            ["3.2 s", "42 s", "3 min 05 s", "2 h 10 min", "unknown"]
+        );
     }
 }

@@ -1,8 +1,7 @@
 //! The answer for a terminal.
 
 use super::comparison::{ArmComparison, Comparison};
-use super::cost::Cost;
-use super::tables::{final_cell, reached_cell};
+use super::tables::{final_cell, reached_cell, rows};
 use super::wording::{answer, interval_cell, metric_words, speedup_cell, target, verdict};
 use crate::event::RunOutcome;
 use crate::record::{RunState, StudyRecord};
@@ -27,9 +26,15 @@ pub fn summary(comparison: &Comparison) -> String {
             text.push_str(&format!("- {}\n", answer(comparison, point, arm)));
         }
         let metric = metric_words(comparison.metric);
-        let mut rows = vec![
-            ["arm".to_owned(), format!("final {metric}"), "reached".into(), "in".into(), "speedup".into(), "95 % interval".into(), "verdict".into()],
-        ];
+        let mut rows = vec![[
+            "arm".to_owned(),
+            format!("final {metric}"),
+            "reached".into(),
+            "in".into(),
+            "speedup".into(),
+            "95 % interval".into(),
+            "verdict".into(),
+        ]];
         rows.extend(point.arms.iter().flat_map(|arm| arm_rows(comparison, arm)));
         text.push_str(&format!("\n{}", aligned(&rows)));
     }
@@ -58,18 +63,17 @@ pub fn progress(study: &StudyRecord) -> String {
 }
 
 fn arm_rows(comparison: &Comparison, arm: &ArmComparison) -> Vec<[String; 7]> {
-    let costs: &[Cost] = if arm.is_baseline || comparison.baseline.is_none() { &Cost::ALL[..1] } else { &Cost::ALL };
-    let rows = costs.iter().zip(&arm.speedups).enumerate().map(|(index, (cost, result))| {
+    let rows = rows(arm);
+    let rows = rows.iter().enumerate().map(|(index, row)| {
         let first = |cell: String| if index == 0 { cell } else { String::new() };
-        let words = if costs.len() == 1 { "" } else { cost.name() };
         [
             first(arm.arm.to_owned()),
-            first(final_cell(comparison, arm)),
+            first(final_cell(arm)),
             first(reached_cell(arm)),
-            words.to_owned(),
-            speedup_cell(result),
-            interval_cell(result),
-            verdict(result),
+            row.measured_in(comparison),
+            speedup_cell(row.result),
+            interval_cell(row.result),
+            verdict(row.result),
         ]
     });
     rows.collect()

@@ -41,8 +41,7 @@ pub fn resolve(target: &Target, finals: impl Fn(&str) -> (Vec<f64>, usize)) -> R
 /// The middle value, or the mean of the two middle ones; what is not a number counts as the worst. `None` where there is
 /// no middle or it is not finite.
 pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted: Vec<f64> =
-        values.iter().map(|&value| if value.is_nan() { f64::INFINITY } else { value }).collect();
+    let mut sorted: Vec<f64> = values.iter().map(|&value| if value.is_nan() { f64::INFINITY } else { value }).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     let upper = *sorted.get(middle)?;

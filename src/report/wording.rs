@@ -17,12 +17,9 @@ pub fn metric_words(metric: Metric) -> &'static str {
     }
 }
 
-/// A value of the metric: three significant digits, or four where the metric moves little.
-pub fn metric_value(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::Fid => significant(value, 3),
-        Metric::ValidationLoss => significant(value, 4),
-    }
+/// A value of the metric, to four significant digits.
+pub fn metric_value(value: f64) -> String {
+    significant(value, 4)
 }
 
 /// The verdict as a table cell.
@@ -30,18 +27,22 @@ pub fn verdict(result: &Result<Speedup, NoSpeedup>) -> String {
     let speedup = match result {
         Ok(speedup) => speedup,
         Err(NoSpeedup::IsBaseline) => return "baseline".to_owned(),
+        Err(NoSpeedup::DevicesDiffer { .. }) => return "timed on different devices".to_owned(),
+        Err(NoSpeedup::ProtocolsDiffer { .. }) => return "different protocols".to_owned(),
         Err(none) => return no_speedup(none),
     };
     match (speedup.verdict, speedup.estimate) {
         (Verdict::Faster, _) => "faster".to_owned(),
         (Verdict::Slower, _) => "slower".to_owned(),
         (Verdict::NotDistinguishable, _) => "not distinguishable".to_owned(),
-        (Verdict::TooCoarse, _) => "less than the evaluations resolve".to_owned(),
+        (Verdict::TooCoarse, _) => "below what evaluations resolve".to_owned(),
         (Verdict::OneSeed, _) => "one seed, no interval".to_owned(),
-        (_, Estimate::AtLeast(_)) => "a bound: baseline runs never reached the target".to_owned(),
-        (_, Estimate::AtMost(_)) => "a bound: its runs never reached the target".to_owned(),
+        (_, Estimate::AtLeast(_)) => "lower bound only".to_owned(),
+        (_, Estimate::AtMost(_)) => "upper bound only".to_owned(),
         (_, Estimate::Unknown(unknown)) => unknown_words(unknown).to_owned(),
-        (Verdict::Bounded | Verdict::Unknown, Estimate::Measured { .. }) => unreachable!("a measured speedup has its own verdict"),
+        (Verdict::Bounded | Verdict::Unknown, Estimate::Measured { .. }) => {
+            unreachable!("a measured speedup has its own verdict")
+        }
     }
 }
 
@@ -62,7 +63,9 @@ pub fn speedup_cell(result: &Result<Speedup, NoSpeedup>) -> String {
 /// `1.20× to 1.68×`, or a dash.
 pub fn interval_cell(result: &Result<Speedup, NoSpeedup>) -> String {
     match result.as_ref().map(|speedup| speedup.estimate) {
-        Ok(Estimate::Measured { interval: Some(interval), .. }) => format!("{} to {}", times(interval.low), times(interval.high)),
+        Ok(Estimate::Measured { interval: Some(interval), .. }) => {
+            format!("{} to {}", times(interval.low), times(interval.high))
+        }
         _ => "–".to_owned(),
     }
 }
@@ -89,17 +92,19 @@ pub fn target(metric: Metric, target: &Result<ResolvedTarget, NoTarget>) -> Stri
     let name = metric_words(metric);
     match target {
         Ok(ResolvedTarget { value, origin: TargetOrigin::Stated }) => {
-            format!("{name} {}, as the sweep states", metric_value(metric, *value))
+            format!("{name} {}, as the sweep states", metric_value(*value))
         }
         Ok(ResolvedTarget { value, origin: TargetOrigin::FinalMedian { from, completed, planned } }) => {
             let provisional = if completed < planned { "; it can still move" } else { "" };
             format!(
                 "{name} {}, the median of the last values of {from} ({completed} of {planned} runs completed{provisional})",
-                metric_value(metric, *value)
+                metric_value(*value)
             )
         }
         Err(NoTarget { from, planned }) => {
-            format!("not known: it is the median of the last values of {from}, and none of its {planned} runs has completed")
+            format!(
+                "not known: it is the median of the last values of {from}, and none of its {planned} runs has completed"
+            )
         }
     }
 }
@@ -110,8 +115,14 @@ pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmCompari
     let (images, seconds) = (&arm.speedups[0], &arm.speedups[1]);
     let mut text = match images {
         Err(none) => format!("{}: {}.", arm.arm, no_speedup(none)),
-        Ok(speedup) => with_seconds(first_clause(comparison, point, arm, baseline, speedup), speedup, seconds),
+        Ok(speedup) => at_target(comparison, point, arm, baseline, speedup, seconds),
     };
+    if let (Ok(_), Err(none)) = (images, seconds) {
+        text.push_str(&format!(" Training time is {}.", no_speedup(none)));
+    }
+    if let Some(common) = at_common_target(comparison, arm, baseline, images) {
+        text.push_str(&format!(" {common}"));
+    }
     let troubles = troubles(arm);
     if !troubles.is_empty() {
         text.push_str(&format!(" {troubles}"));
@@ -119,73 +130,65 @@ pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmCompari
     text
 }
 
-fn first_clause(
+fn at_target(
     comparison: &Comparison,
     point: &PointComparison,
     arm: &ArmComparison,
     baseline: &str,
     speedup: &Speedup,
+    seconds: &Result<Speedup, NoSpeedup>,
 ) -> String {
     let name = arm.arm;
     let goal = match &point.target {
-        Some(Ok(target)) => format!("{} {}", metric_words(comparison.metric), metric_value(comparison.metric, target.value)),
+        Some(Ok(target)) => format!("{} {}", metric_words(comparison.metric), metric_value(target.value)),
         _ => "the target".to_owned(),
     };
-    let measured = clause(speedup, Cost::ImagesSeen);
+    let measured = measured(speedup, seconds);
     let seeds = match speedup.pairing {
         Pairing::Paired { n: 1 } => "1 seed".to_owned(),
         Pairing::Paired { n } => format!("{n} seeds"),
         Pairing::Unpaired { baseline, candidate } => format!("{baseline} and {candidate} unpaired seeds"),
     };
     let reached = || {
-        let count = |arm: Option<&ArmComparison>| {
-            let arm = arm?;
-            Some(format!("{} of {}", arm.reached?, arm.count(|run| !run.curve.is_empty() || run.diverged())))
+        let count = |arm: &ArmComparison| {
+            let known = arm.count(|run| !run.curve.is_empty() || run.diverged());
+            format!("{} of {known}", arm.reached.unwrap_or(0))
         };
-        let baseline_arm = point.arms.iter().find(|arm| arm.is_baseline);
-        format!(
-            "{name} reached {goal} in {} runs and {baseline} in {}",
-            count(Some(arm)).unwrap_or_default(),
-            count(baseline_arm).unwrap_or_default()
-        )
+        let of_baseline = point.arms.iter().find(|arm| arm.is_baseline).map_or("none".to_owned(), count);
+        format!("{} of its runs and {of_baseline} of {baseline}'s reached it", count(arm))
     };
     match (speedup.verdict, speedup.estimate) {
-        (Verdict::Faster, _) => format!("{name} reached {goal} sooner than {baseline}, at {seeds}: {measured}"),
-        (Verdict::Slower, _) => format!("{name} reached {goal} later than {baseline}, at {seeds}: {measured}"),
-        (Verdict::NotDistinguishable, _) => format!("{name} is not distinguishable from {baseline} at {seeds}: {measured}"),
+        (Verdict::Faster, _) => format!("{name} reached {goal} sooner than {baseline} at {seeds}: {measured}."),
+        (Verdict::Slower, _) => format!("{name} reached {goal} later than {baseline} at {seeds}: {measured}."),
+        (Verdict::NotDistinguishable, _) => {
+            format!("{name} is not distinguishable from {baseline} at {seeds}: {measured}.")
+        }
         (Verdict::TooCoarse, _) => {
-            format!("{name} and {baseline} differ by less than the spacing of the evaluations resolves, at {seeds}: {measured}")
+            format!("{name} differs from {baseline} by less than the evaluations resolve, at {seeds}: {measured}.")
         }
-        (Verdict::OneSeed, _) => format!("{name} has a single seed to compare, so there is no interval: {measured}"),
-        (_, Estimate::AtLeast(bound)) => {
-            let undecided = if bound <= 1.0 { ", which does not say which is faster" } else { "" };
-            format!("{}, so its speedup is {measured}, without an interval{undecided}", reached())
+        (Verdict::OneSeed, _) => format!("{name} has a single seed to compare, so there is no interval: {measured}."),
+        // A bound on these runs' mean; without an interval it says nothing about the methods.
+        (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => {
+            format!("{name}: {measured} to {goal}, a bound without an interval because {}.", reached())
         }
-        (_, Estimate::AtMost(bound)) => {
-            let undecided = if bound >= 1.0 { ", which does not say which is faster" } else { "" };
-            format!("{}, so its speedup is {measured}, without an interval{undecided}", reached())
+        (_, Estimate::Unknown(Unknown::NoneReached | Unknown::BothCensored | Unknown::NoBound)) => {
+            format!("{name}: no speedup to {goal}, because {}.", reached())
         }
-        (_, Estimate::Unknown(unknown)) => {
-            let median = speedup.median_ratio.map_or(String::new(), |ratio| {
-                format!(" (the median run of each: {} in training images, without an interval)", times(ratio))
-            });
-            match unknown {
-                Unknown::NoneReached | Unknown::BothCensored | Unknown::NoBound => {
-                    format!("{}, so its speedup cannot be told{median}", reached())
-                }
-                Unknown::NoTime | Unknown::NoSeeds => format!("{name}: {}", unknown_words(unknown)),
-            }
+        (_, Estimate::Unknown(unknown)) => format!("{name}: {}.", unknown_words(unknown)),
+        (Verdict::Bounded | Verdict::Unknown, Estimate::Measured { .. }) => {
+            unreachable!("a measured speedup has its own verdict")
         }
-        (Verdict::Bounded | Verdict::Unknown, Estimate::Measured { .. }) => unreachable!("a measured speedup has its own verdict"),
     }
 }
 
-fn with_seconds(first: String, images: &Speedup, seconds: &Result<Speedup, NoSpeedup>) -> String {
+/// Both axes: the second follows with its own verdict where it is another one.
+fn measured(images: &Speedup, seconds: &Result<Speedup, NoSpeedup>) -> String {
+    let first = clause(images, Cost::ImagesSeen);
     match seconds {
-        Err(none) => format!("{first}. Training time: {}.", no_speedup(none)),
-        Ok(seconds) if matches!(seconds.estimate, Estimate::Unknown(_)) => format!("{first}."),
+        Err(_) => first,
+        Ok(seconds) if matches!(seconds.estimate, Estimate::Unknown(_)) => first,
         Ok(seconds) if seconds.verdict == images.verdict => {
-            format!("{first}, and {}.", clause(seconds, Cost::TrainSeconds))
+            format!("{first} and {}", clause(seconds, Cost::TrainSeconds))
         }
         Ok(seconds) => {
             let verdict = match seconds.verdict {
@@ -195,9 +198,36 @@ fn with_seconds(first: String, images: &Speedup, seconds: &Result<Speedup, NoSpe
                 Verdict::TooCoarse => "closer than the evaluations resolve",
                 Verdict::OneSeed | Verdict::Bounded | Verdict::Unknown => "not decided",
             };
-            format!("{first}. In training time it is {verdict}: {}.", clause(seconds, Cost::TrainSeconds))
+            format!("{first}, but {verdict} with {}", clause(seconds, Cost::TrainSeconds))
         }
     }
+}
+
+/// Where the study's target gives no number: the answer at the strictest target that every run reached.
+fn at_common_target(
+    comparison: &Comparison,
+    arm: &ArmComparison,
+    baseline: &str,
+    images: &Result<Speedup, NoSpeedup>,
+) -> Option<String> {
+    if matches!(images.as_ref().ok()?.estimate, Estimate::Measured { .. }) {
+        return None;
+    }
+    let (target, speedups) = arm.common.as_ref()?;
+    let images = speedups.first()?.as_ref().ok()?;
+    let verdict = match images.verdict {
+        Verdict::Faster => "it was sooner".to_owned(),
+        Verdict::Slower => "it was later".to_owned(),
+        Verdict::NotDistinguishable => format!("it is not distinguishable from {baseline}"),
+        Verdict::TooCoarse => format!("it differs from {baseline} by less than the evaluations resolve"),
+        Verdict::OneSeed => "there is a single seed and no interval".to_owned(),
+        Verdict::Bounded | Verdict::Unknown => return None,
+    };
+    let goal = format!("{} {}", metric_words(comparison.metric), metric_value(*target));
+    Some(format!(
+        "At {goal}, the best that every run of both reached, {verdict}: {}.",
+        measured(images, speedups.get(1)?)
+    ))
 }
 
 /// `1.42× in training images (95 % interval 1.20× to 1.68×)`.
@@ -222,9 +252,9 @@ fn clause(speedup: &Speedup, cost: Cost) -> String {
 
 fn unknown_words(unknown: Unknown) -> &'static str {
     match unknown {
-        Unknown::NoneReached => "no run of either arm reached the target",
-        Unknown::BothCensored => "runs of both arms never reached the target",
-        Unknown::NoBound => "runs never reached the target, and no bound follows",
+        Unknown::NoneReached => "no run reached the target",
+        Unknown::BothCensored => "not all of either arm reached it",
+        Unknown::NoBound => "not all reached it, and no bound follows",
         Unknown::NoTime => "an evaluation before any training was already at the target",
         Unknown::NoSeeds => "no seed to compare yet",
     }
@@ -247,7 +277,8 @@ fn no_speedup(none: &NoSpeedup) -> String {
 
 /// Runs that did not end as planned, or not yet; empty where all did.
 pub fn troubles(arm: &ArmComparison) -> String {
-    let kinds: [(&str, fn(&RunState) -> bool); 6] = [
+    type Is = fn(&RunState) -> bool;
+    let kinds: [(&str, Is); 6] = [
         ("diverged", |state| matches!(state, RunState::Ended(RunOutcome::Diverged { .. }))),
         ("ran out of memory", |state| matches!(state, RunState::Ended(RunOutcome::OutOfMemory { .. }))),
         ("crashed", |state| matches!(state, RunState::Ended(RunOutcome::Crashed { .. }))),

@@ -6,9 +6,10 @@ use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::number::times;
 use crate::report::plots::Palette;
-use crate::report::tables::{final_cell, reached_cell};
+use crate::report::tables::{COMMON_NOTE, final_cell, reached_cell, rows};
 use crate::report::wording::{
-    answer, interval_cell, metric_words, resolution_cell, seeds_cell, speedup_cell, target, troubles, verdict,
+    answer, interval_cell, metric_value, metric_words, resolution_cell, seeds_cell, speedup_cell, target, troubles,
+    verdict,
 };
 
 /// A sentence for each arm.
@@ -28,11 +29,18 @@ pub fn answers(comparison: &Comparison) -> Markup {
             @if comparison.baseline.is_some() {
                 ul.answers {
                     @for arm in point.arms.iter().filter(|arm| !arm.is_baseline) {
-                        li style=(format!("--arm:{}", palette.css(arm.arm))) { (answer(comparison, point, arm)) }
+                        li style=(format!("--arm:{}", palette.css(arm.arm))) { (with_bold_name(&answer(comparison, point, arm), arm.arm)) }
                     }
                 }
             }
         }
+    }
+}
+
+fn with_bold_name(answer: &str, name: &str) -> Markup {
+    match answer.strip_prefix(name) {
+        Some(rest) => html! { strong { (name) } (rest) },
+        None => html! { (answer) },
     }
 }
 
@@ -66,12 +74,22 @@ pub fn table(comparison: &Comparison) -> Markup {
                     }
                 }
             }
-            (secondary(point))
+        }
+    }
+}
+
+/// How to read the table.
+pub fn notes(comparison: &Comparison) -> Markup {
+    html! {
+        @for point in &comparison.points { (secondary(point)) }
+        @if comparison.points.iter().flat_map(|point| &point.arms).flat_map(rows).any(|row| row.common_target.is_some()) {
+            p.note { (COMMON_NOTE) }
         }
         p.note {
             "Speedup = baseline ÷ arm, so above 1 is faster. It is the geometric mean over seeds of what each run had spent at its first \
              evaluation at or below the target; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms \
-             share seeds and by Welch otherwise. “Evaluations leave open”: each run reached the target somewhere between two \
+             share seeds and by Welch otherwise; seeds are taken to vary at least as much as reading times off the evaluations makes them, so that \
+             ties do not look like precision. “Evaluations leave open”: each run reached the target somewhere between two \
              evaluations, and these are the ratios that allows. A run that never reached the target gives a bound, never a number. An \
              arm counts as faster or slower only if its interval excludes 1 and the evaluations can resolve the difference. A target that \
              is taken from the baseline's own runs shares their chance."
@@ -80,24 +98,32 @@ pub fn table(comparison: &Comparison) -> Markup {
 }
 
 fn arm_rows(comparison: &Comparison, arm: &ArmComparison, palette: &Palette) -> Markup {
-    let costs: &[Cost] = if arm.is_baseline || comparison.baseline.is_none() { &Cost::ALL[..1] } else { &Cost::ALL };
+    let rows = rows(arm);
     html! {
-        @for (index, (cost, result)) in costs.iter().zip(&arm.speedups).enumerate() {
+        @for (index, row) in rows.iter().enumerate() {
             tr.first[index == 0] {
                 @if index == 0 {
-                    th.nowrap rowspan=(costs.len()) style=(format!("--arm:{}", palette.css(arm.arm))) { span.swatch {} (arm.arm) }
-                    td.nowrap rowspan=(costs.len()) { (final_cell(comparison, arm)) }
-                    td rowspan=(costs.len()) { (reached_cell(arm)) }
+                    th.nowrap rowspan=(rows.len()) style=(format!("--arm:{}", palette.css(arm.arm))) { span.swatch {} (arm.arm) }
+                    td rowspan=(rows.len()) {
+                        @match final_cell(arm).split_once(' ') {
+                            Some((median, range)) => { (median) br; span.note.nowrap { (range) } }
+                            None => (final_cell(arm)),
+                        }
+                    }
+                    td rowspan=(rows.len()) { (reached_cell(arm)) }
                 }
                 @if arm.is_baseline {
                     td {} td.number { "1" } td {} td {} td {} td.verdict { "baseline" }
                 } @else if comparison.baseline.is_some() {
-                    td { @match cost { Cost::ImagesSeen => "images", Cost::TrainSeconds => "time" } }
-                    td.number { (speedup_cell(result)) }
-                    td.nowrap { (interval_cell(result)) }
-                    td.nowrap { (resolution_cell(result)) }
-                    td.nowrap { (seeds_cell(result)) }
-                    td.verdict { (verdict(result)) }
+                    td.nowrap {
+                        @match row.cost { Cost::ImagesSeen => "images", Cost::TrainSeconds => "time" }
+                        @if let Some(target) = row.common_target { br; span.note { "at " (metric_value(target)) } }
+                    }
+                    td.number { (speedup_cell(row.result)) }
+                    td.nowrap { (interval_cell(row.result)) }
+                    td.nowrap { (resolution_cell(row.result)) }
+                    td.nowrap { (seeds_cell(row.result)) }
+                    td.verdict { (verdict(row.result)) }
                 }
             }
         }
@@ -109,8 +135,8 @@ fn secondary(point: &PointComparison) -> Markup {
     let lines = point.arms.iter().filter_map(|arm| {
         let speedup = arm.speedups.first()?.as_ref().ok()?;
         let interpolated = speedup.interpolated.map(|(ratio, interval)| {
-            let interval =
-                interval.map_or(String::new(), |interval| format!(" ({} to {})", times(interval.low), times(interval.high)));
+            let interval = interval
+                .map_or(String::new(), |interval| format!(" ({} to {})", times(interval.low), times(interval.high)));
             format!("{}{interval} interpolated", times(ratio))
         });
         let median = speedup.median_ratio.map(|ratio| format!("{} between the median runs", times(ratio)));
@@ -121,7 +147,7 @@ fn secondary(point: &PointComparison) -> Markup {
     html! {
         @if !lines.is_empty() {
             p.note {
-                "Secondary estimators, in images: " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
+                "Secondary estimators, in images" @if !point.label.is_empty() { " at " (point.label) } ": " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
                  evaluations around the target, on a logarithmic axis. Median runs: runs that never reached the target count as slower than those that did."
             }
         }

@@ -22,8 +22,12 @@ pub fn page(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -> Str
     let plan = &comparison.study.plan;
     let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
     let sections: Vec<(&str, &str, Markup)> = vec![
-        ("speedups", "Speedups", answers::table(comparison)),
-        ("figures", "Curves", figures::figures(comparison, figures, svgs)),
+        (
+            "speedups",
+            "Speedups",
+            html! { (answers::table(comparison)) (figures::of_study(figures, svgs)) (answers::notes(comparison)) },
+        ),
+        ("figures", "Curves", figures::of_points(comparison, figures, svgs)),
         ("samples", "Samples", samples::samples(comparison)),
         ("protocol", "Protocol", protocol::protocol(comparison)),
         ("open", "Fields that the paper leaves open", open_fields::open_fields(comparison)),

@@ -7,7 +7,7 @@ use crate::spec::{LrSchedule, MomentumSchedule, RunSpec, TimestepSampler};
 
 /// A field of a method that the paper describes.
 struct Field {
-    arm: String,
+    arms: Vec<String>,
     field: String,
     used: String,
     paper: String,
@@ -27,10 +27,10 @@ pub fn open_fields(comparison: &Comparison) -> Markup {
         } @else {
             div.wide {
                 table {
-                    thead { tr { th { "Arm" } th { "Field" } th { "Used here" } th { "In the paper" } } }
+                    thead { tr { th { "Arms" } th { "Field" } th { "Used here" } th { "In the paper" } } }
                     tbody {
                         @for field in &fields {
-                            tr.first { th.nowrap { (field.arm) } td { code { (field.field) } } td { (field.used) } td { (field.paper) } }
+                            tr.first { th { (field.arms.join(", ")) } td { code { (field.field) } } td { (field.used) } td { (field.paper) } }
                         }
                     }
                 }
@@ -53,7 +53,11 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
             }
             if !values.is_empty() {
                 let (field, paper) = (field.to_owned(), paper.to_owned());
-                fields.push(Field { arm: arm.clone(), field, used: values.join(", "), paper });
+                let used = values.join(", ");
+                match fields.iter_mut().find(|other| other.field == field && other.used == used) {
+                    Some(same) => same.arms.push(arm.clone()),
+                    None => fields.push(Field { arms: vec![arm.clone()], field, used, paper }),
+                }
             }
         };
         let curriculum = |spec: &RunSpec| match &spec.timestep_sampler {
@@ -70,21 +74,25 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
             curriculum(spec).map(|curriculum| curriculum.anneal.to_string())
         });
         add("loss under the curriculum", "reported: not re-weighted by 1/p", &|spec| {
-            curriculum(spec).map(|_| format!("weighting `{}`, not divided by p", spec.loss_weighting.kind()))
+            curriculum(spec).map(|_| format!("{} weighting, not divided by p", spec.loss_weighting.kind()))
         });
         let decays = |spec: &RunSpec| !matches!(spec.momentum, MomentumSchedule::Constant(_));
-        add("momentum (kind of decay)", "open; the best-supported form is `demon`", &|spec| {
+        add("momentum (kind of decay)", "open; the best-supported form is demon", &|spec| {
             decays(spec).then(|| spec.momentum.kind().to_owned())
         });
         add("momentum: rate, floor or end", "open", &|spec| match &spec.momentum {
-            MomentumSchedule::Exponential(decay) => Some(format!("decay {} per step, floor {}", decay.decay, decay.floor)),
+            MomentumSchedule::Exponential(decay) => {
+                Some(format!("decay {} per step, floor {}", decay.decay, decay.floor))
+            }
             MomentumSchedule::Linear(decay) => Some(format!("end {}", decay.end)),
             MomentumSchedule::Demon(_) => Some("none: β₁ falls to 0 at the planned end".to_owned()),
             _ => None,
         });
-        add("lr_schedule (compensation)", "stated that there is one; its formula is open", &|spec| match &spec.lr_schedule {
+        add("lr_schedule (compensation)", "stated that there is one; its formula is open", &|spec| match &spec
+            .lr_schedule
+        {
             LrSchedule::MomentumCompensated(_) => Some("lr0 (1 − b0) / (1 − β₁)".to_owned()),
-            other => decays(spec).then(|| format!("none: `{}`", other.kind())),
+            other => decays(spec).then(|| format!("none: the schedule is {}", other.kind())),
         });
     }
     fields

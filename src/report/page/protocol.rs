@@ -80,12 +80,14 @@ fn settings(comparison: &Comparison) -> (Vec<(String, String)>, Differing) {
     let axes: Vec<&str> = plan.axes.iter().map(|axis| axis.path.as_str()).collect();
     let (mut shared, mut differing) = (Vec::new(), Vec::new());
     for key in keys.into_iter().filter(|key| !axes.contains(&key.as_str())) {
-        let present: Vec<&Vec<String>> = arms.iter().filter(|arm| !arm.is_empty()).filter_map(|arm| arm.get(key)).collect();
+        let present: Vec<&Vec<String>> =
+            arms.iter().filter(|arm| !arm.is_empty()).filter_map(|arm| arm.get(key)).collect();
         let everywhere = arms.iter().filter(|arm| !arm.is_empty()).all(|arm| arm.contains_key(key));
         if everywhere && present.iter().all(|values| values.len() == 1 && **values == *present[0]) {
             shared.push((key.clone(), present[0][0].clone()));
         } else {
-            let cell = |arm: &BTreeMap<String, Vec<String>>| arm.get(key).map_or("–".to_owned(), |values| values.join(", "));
+            let cell =
+                |arm: &BTreeMap<String, Vec<String>>| arm.get(key).map_or("–".to_owned(), |values| values.join(", "));
             differing.push((key.clone(), arms.iter().map(cell).collect()));
         }
     }

@@ -43,13 +43,13 @@ pub fn runs(comparison: &Comparison) -> Markup {
                         @let value = run.rows.iter().rev().find(|row| row.metric == metric).map(|row| row.value);
                         tr.first {
                             td { code { (run.planned.run_id) } }
-                            td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.swatch {} (run.planned.trial) }
+                            td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.nowrap { span.swatch {} (run.planned.trial) } }
                             td.number { (run.planned.seed) }
                             td { (state(run)) }
                             td.number { (run.attempts.len()) }
                             td.number { @match last { Some(row) => (grouped(row.step)), None => "–" } }
                             td.number { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
-                            td.number { @match value { Some(value) => (metric_value(comparison.metric, value)), None => "–" } }
+                            td.number { @match value { Some(value) => (metric_value(value)), None => "–" } }
                             td { (unique(run.attempts.iter().map(|attempt| attempt.device.as_str())).join("; ")) }
                         }
                     }

@@ -27,7 +27,7 @@ pub fn samples(comparison: &Comparison) -> Markup {
 }
 
 fn of_point(folder: &Path, point: &PointComparison, columns: usize) -> Markup {
-    // The first seed that has samples in every arm that has any; otherwise each arm's first.
+    // A seed that has samples in every arm that has any; otherwise each arm's first.
     let arms: Vec<(&str, Vec<&RunRecord>)> = point
         .arms
         .iter()
@@ -35,8 +35,15 @@ fn of_point(folder: &Path, point: &PointComparison, columns: usize) -> Markup {
         .filter(|(_, runs): &(_, Vec<&RunRecord>)| !runs.is_empty())
         .collect();
     let Some((_, first)) = arms.first() else { return html! { p { "No samples are recorded yet." } } };
-    let has = |runs: &[&RunRecord], seed: u64| runs.iter().any(|run| run.planned.seed == seed);
-    let shared = first.iter().map(|run| run.planned.seed).find(|&seed| arms.iter().all(|(_, runs)| has(runs, seed)));
+    let last_step = |runs: &[&RunRecord], seed: u64| {
+        runs.iter().find(|run| run.planned.seed == seed).and_then(|run| run.samples.last()).map(|sample| sample.0)
+    };
+    let shared = first.iter().map(|run| run.planned.seed).filter_map(|seed| {
+        let last_steps: Option<Vec<u64>> = arms.iter().map(|(_, runs)| last_step(runs, seed)).collect();
+        Some((seed, last_steps?.into_iter().min()?))
+    });
+    // The first of those that went furthest.
+    let shared = shared.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(seed, _)| seed);
     let chosen: Vec<(&str, &RunRecord)> = arms
         .iter()
         .map(|(arm, runs)| (*arm, *runs.iter().find(|run| Some(run.planned.seed) == shared).unwrap_or(&runs[0])))
@@ -77,7 +84,9 @@ fn image(folder: &Path, run: &RunRecord, path: &PathBuf, alt: &str) -> Markup {
     };
     match fs::read(&path) {
         Ok(bytes) => html! { img alt=(alt) src={ "data:image/png;base64," (STANDARD.encode(bytes)) }; },
-        Err(error) => html! { span.note { "cannot read " (path.file_name().unwrap_or_default().to_string_lossy()) ": " (error) } },
+        Err(error) => {
+            html! { span.note { "cannot read " (path.file_name().unwrap_or_default().to_string_lossy()) ": " (error) } }
+        }
     }
 }
 

@@ -20,7 +20,8 @@ impl Scale {
     /// Covers `values`; `None` where nothing can be shown: no values, or none above zero on a logarithmic scale.
     pub fn covering(values: impl Iterator<Item = f64>, is_log: bool) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (!is_log || *value > 0.0));
-        let (low, high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) =
+            shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         (low <= high).then_some(Self { low, high, is_log, from: 0.0, to: 1.0 })
     }
 
@@ -91,17 +92,44 @@ impl Chart {
     pub fn frame_between(drawing: &mut Drawing, x: Scale, y: Scale, x_label: &str, y_label: &str) -> Self {
         let chart = Self { x, y };
         let (left, right, top, bottom) = (x.from.min(x.to), x.from.max(x.to), y.to, y.from);
-        for tick in chart.y.ticks((((bottom - top) / 34.0) as usize).clamp(3, 9)) {
+        for tick in chart.y.ticks((((bottom - top) / 26.0) as usize).clamp(3, 9)) {
             let at = chart.y.at(tick.value);
             drawing.line(vec![(left, at), (right, at)], 1.0, GRID, &[]);
             drawing.text((left - 7.0, at + 0.36 * TICK_SIZE), tick.text, TICK_SIZE, FAINT_INK, Anchor::End);
         }
+        chart.x_axis(drawing, x_label);
+        if !y_label.is_empty() {
+            drawing.text((left - 50.0, top - 14.0), y_label, LABEL_SIZE, INK, Anchor::Start);
+        }
+        chart
+    }
+
+    /// A horizontal axis alone, below `bottom`; rows in between carry their own names.
+    pub fn axis(drawing: &mut Drawing, x: Scale, top: f64, bottom: f64, x_label: &str) -> Self {
+        let chart = Self { x, y: Scale { low: 0.0, high: 1.0, is_log: false, from: bottom, to: top } };
+        for tick in chart.x_ticks() {
+            let at = chart.x.at(tick.value);
+            drawing.line(vec![(at, top), (at, bottom)], 1.0, GRID, &[]);
+        }
+        chart.x_axis(drawing, x_label);
+        chart
+    }
+
+    /// From left to right.
+    fn x_ticks(&self) -> Vec<Tick> {
+        let width = (self.x.to - self.x.from).abs();
+        let mut ticks = self.x.ticks(((width / 62.0) as usize).clamp(3, 10));
+        ticks.sort_by(|first, second| self.x.at(first.value).total_cmp(&self.x.at(second.value)));
+        ticks
+    }
+
+    fn x_axis(&self, drawing: &mut Drawing, x_label: &str) {
+        let (left, right, bottom) = (self.x.from.min(self.x.to), self.x.from.max(self.x.to), self.y.from);
         let mut last_end = f64::NEG_INFINITY;
-        let mut ticks = chart.x.ticks((((right - left) / 62.0) as usize).clamp(3, 10));
-        ticks.sort_by(|first, second| chart.x.at(first.value).total_cmp(&chart.x.at(second.value)));
+        let ticks = self.x_ticks();
         drawing.line(vec![(left, bottom), (right, bottom)], 1.0, AXIS, &[]);
         for tick in ticks {
-            let at = chart.x.at(tick.value);
+            let at = self.x.at(tick.value);
             drawing.line(vec![(at, bottom), (at, bottom + 4.0)], 1.0, AXIS, &[]);
             let half = font::width(&tick.text) * TICK_SIZE / 2.0;
             if at - half > last_end + 5.0 {
@@ -112,10 +140,6 @@ impl Chart {
         if !x_label.is_empty() {
             drawing.text((right, bottom + 36.0), x_label, LABEL_SIZE, INK, Anchor::End);
         }
-        if !y_label.is_empty() {
-            drawing.text((left - 44.0, top - 14.0), y_label, LABEL_SIZE, INK, Anchor::Start);
-        }
-        chart
     }
 
     pub fn point(&self, x: f64, y: f64) -> Point {
@@ -177,11 +201,22 @@ pub fn end_labels(drawing: &mut Drawing, mut labels: Vec<EndLabel>, right: f64, 
     let places = spread(&wanted, 1.32 * LABEL_SIZE, top, bottom);
     for (label, y) in labels.iter().zip(places) {
         let elbow = right + 6.0;
-        drawing.line(vec![label.end, (right, label.end.1), (elbow + 4.0, y), (elbow + 8.0, y)], THIN, label.style.color.mixed(WHITE, 0.35), &[]);
+        drawing.line(
+            vec![label.end, (right, label.end.1), (elbow + 4.0, y), (elbow + 8.0, y)],
+            THIN,
+            label.style.color.mixed(WHITE, 0.35),
+            &[],
+        );
         if label.has_marker {
             drawing.marker(label.style.marker, (elbow + 12.0, y), 3.6, label.style.color);
         }
-        drawing.text((elbow + 20.0, y + 0.36 * LABEL_SIZE), label.text.clone(), LABEL_SIZE, label.style.text_color(), Anchor::Start);
+        drawing.text(
+            (elbow + 20.0, y + 0.36 * LABEL_SIZE),
+            label.text.clone(),
+            LABEL_SIZE,
+            label.style.text_color(),
+            Anchor::Start,
+        );
     }
 }
 

@@ -49,7 +49,7 @@ pub fn curves(arms: &[ArmCurve], axes: &Axes, height: f64) -> Option<Drawing> {
     }
     for arm in &arms {
         let band: Vec<(f64, f64, f64)> = arm.points.iter().map(|point| (point.x, point.low, point.high)).collect();
-        chart.band(&mut drawing, &band, arm.style.color, BAND_OPACITY);
+        chart.band(&mut drawing, &band, arm.style.color, band_opacity(arms.len()));
     }
     // The first arm is drawn last: the baseline is never hidden.
     for arm in arms.iter().rev() {

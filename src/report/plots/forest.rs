@@ -1,39 +1,38 @@
 //! Every speedup with its interval, one under the other.
 
+use super::Palette;
 use super::chart::{Chart, Scale};
 use super::drawing::{Anchor, Drawing, Marker};
 use super::font;
 use super::style::*;
-use super::Palette;
-use crate::report::comparison::{Comparison, NoSpeedup};
+use crate::report::comparison::Comparison;
 use crate::report::cost::Cost;
-use crate::report::speedup::{Estimate, Speedup};
-use crate::report::wording::{interval_cell, speedup_cell, verdict};
+use crate::report::speedup::Estimate;
+use crate::report::tables::{Row, rows};
+use crate::report::wording::{interval_cell, metric_value, speedup_cell, verdict};
 
 /// Intervals are cut here, with an arrow.
 const WIDEST: (f64, f64) = (0.125, 8.0);
-const ROW: f64 = 25.0;
+const ROW: f64 = 24.0;
+/// For a speedup and its interval, right of the axes.
+const TEXT_ROOM: f64 = 196.0;
 
-struct Row<'a> {
-    /// Arm, or the grid point's name above its arms.
+struct Line<'a> {
+    /// The grid point's name above its arms.
     heading: Option<String>,
-    arm: &'a str,
-    cost: Cost,
-    result: &'a Result<Speedup, NoSpeedup>,
+    row: Row<'a>,
 }
 
 /// `None` where no arm is compared.
 pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
-    let mut rows = Vec::new();
+    let mut lines = Vec::new();
     for point in &comparison.points {
         let mut heading = comparison.has_grid().then(|| point.label.clone());
         for arm in point.arms.iter().filter(|arm| !arm.is_baseline) {
-            for (cost, result) in Cost::ALL.into_iter().zip(&arm.speedups) {
-                rows.push(Row { heading: heading.take(), arm: arm.arm, cost, result });
-            }
+            lines.extend(rows(arm).into_iter().map(|row| Line { heading: heading.take(), row }));
         }
     }
-    let estimates = || rows.iter().filter_map(|row| row.result.as_ref().ok()).map(|speedup| speedup.estimate);
+    let estimates = || lines.iter().filter_map(|line| line.row.result.as_ref().ok()).map(|speedup| speedup.estimate);
     let values = estimates().flat_map(|estimate| match estimate {
         Estimate::Measured { speedup, interval, .. } => {
             let (low, high) = interval.map_or((speedup, speedup), |interval| (interval.low, interval.high));
@@ -44,49 +43,65 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
         Estimate::Unknown(_) => vec![],
     });
     let x = Scale::covering(values.chain([0.85, 1.18]), true)?.padded(0.05);
-    if rows.is_empty() || comparison.baseline.is_none() {
+    if lines.is_empty() || comparison.baseline.is_none() {
         return None;
     }
 
-    let headings = rows.iter().filter(|row| row.heading.is_some()).count();
-    let (top, left) = (24.0, 24.0 + rows.iter().map(|row| font::width(row.arm) * LABEL_SIZE).fold(60.0, f64::max) + 54.0);
-    let height = top + ROW * (rows.len() + headings) as f64 + 50.0;
-    let (right, bottom) = (WIDTH - 232.0, height - 44.0);
+    let headings = lines.iter().filter(|line| line.heading.is_some()).count();
+    let names = lines.iter().map(|line| font::width(line.row.arm.arm) * LABEL_SIZE);
+    let whats: Vec<String> = lines.iter().map(|line| what(&line.row)).collect();
+    let what_room = whats.iter().map(|what| font::width(what) * TICK_SIZE).fold(0.0, f64::max);
+    let (top, left) = (12.0, 2.0 + names.fold(50.0, f64::max) + 22.0 + what_room + 14.0);
+    let height = top + ROW * (lines.len() + headings) as f64 + 52.0;
+    let (right, bottom) = (WIDTH - TEXT_ROOM, height - 44.0);
     let mut drawing = Drawing::new(WIDTH, height);
-    let flat = Scale { low: 0.0, high: 1.0, is_log: false, from: bottom, to: top };
-    let chart = Chart::frame_between(&mut drawing, x.onto(left, right), flat, "", "");
-    drawing.text((right, bottom + 36.0), "speedup, baseline ÷ arm (right of 1 is faster)", LABEL_SIZE, INK, Anchor::End);
-    drawing.line(vec![(chart.x.at(1.0), top), (chart.x.at(1.0), bottom)], 1.3, AXIS, &[]);
-    let mut y = top + ROW / 2.0;
+    let mut y = top + ROW / 2.0 + 2.0;
     let mut last_arm = None;
-    for row in &rows {
-        if let Some(heading) = &row.heading {
-            drawing.text((8.0, y + 4.0), heading.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
+    let mut places = Vec::new();
+    for line in &lines {
+        if let Some(heading) = &line.heading {
+            drawing.text((2.0, y + 4.0), heading.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
             y += ROW;
             last_arm = None;
+        } else if last_arm.is_some_and(|last| last != line.row.arm.arm) {
+            drawing.line(vec![(2.0, y - ROW / 2.0), (WIDTH - 2.0, y - ROW / 2.0)], 1.0, GRID, &[]);
         }
-        let style = palette.arm(row.arm);
-        if last_arm != Some(row.arm) {
-            drawing.text((8.0, y + 0.36 * LABEL_SIZE), row.arm, LABEL_SIZE, style.text_color(), Anchor::Start);
+        if last_arm != Some(line.row.arm.arm) {
+            let color = palette.arm(line.row.arm.arm).text_color();
+            drawing.text((2.0, y + 0.36 * LABEL_SIZE), line.row.arm.arm, LABEL_SIZE, color, Anchor::Start);
         }
-        last_arm = Some(row.arm);
-        let what = match row.cost {
-            Cost::ImagesSeen => "images",
-            Cost::TrainSeconds => "time",
-        };
-        drawing.text((left - 10.0, y + 0.36 * TICK_SIZE), what, TICK_SIZE, FAINT_INK, Anchor::End);
-        estimate(&mut drawing, &chart, row, &style, y);
-        let mut text = speedup_cell(row.result);
-        let interval = interval_cell(row.result);
-        if interval != "–" {
-            text = format!("{text}  ({interval})");
-        } else if row.result.as_ref().map_or(true, |speedup| matches!(speedup.estimate, Estimate::Unknown(_))) {
-            text = short(&verdict(row.result));
-        }
-        drawing.text((right + 14.0, y + 0.36 * TICK_SIZE), text, TICK_SIZE, INK, Anchor::Start);
+        last_arm = Some(line.row.arm.arm);
+        places.push(y);
         y += ROW;
     }
+    let chart =
+        Chart::axis(&mut drawing, x.onto(left, right), top, bottom, "speedup = baseline ÷ arm (right of 1 is faster)");
+    drawing.line(vec![(chart.x.at(1.0), top), (chart.x.at(1.0), bottom)], 1.3, AXIS, &[]);
+    for ((line, what), y) in lines.iter().zip(whats).zip(places) {
+        drawing.text((left - 14.0, y + 0.36 * TICK_SIZE), what, TICK_SIZE, FAINT_INK, Anchor::End);
+        estimate(&mut drawing, &chart, &line.row, &palette.arm(line.row.arm.arm), y);
+        let interval = interval_cell(line.row.result);
+        let has_number = matches!(line.row.result, Ok(speedup) if !matches!(speedup.estimate, Estimate::Unknown(_)));
+        let text = match has_number {
+            true if interval != "–" => format!("{}  ({interval})", speedup_cell(line.row.result)),
+            true => speedup_cell(line.row.result),
+            false => short(&verdict(line.row.result)),
+        };
+        drawing.text((right + 16.0, y + 0.36 * TICK_SIZE), text, TICK_SIZE, INK, Anchor::Start);
+    }
     Some(drawing)
+}
+
+/// `images`, `time at 17.3`.
+fn what(row: &Row) -> String {
+    let cost = match row.cost {
+        Cost::ImagesSeen => "images",
+        Cost::TrainSeconds => "time",
+    };
+    match row.common_target {
+        Some(target) => format!("{cost} at {}", metric_value(target)),
+        None => cost.to_owned(),
+    }
 }
 
 fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y: f64) {
@@ -106,14 +121,21 @@ fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y
                     if chart.x.shows(value) {
                         drawing.line(vec![(at, y - 4.0), (at, y + 4.0)], LINE, style.color, &[]);
                     } else {
-                        drawing.area(vec![(at, y), (at - 6.0 * direction, y - 4.0), (at - 6.0 * direction, y + 4.0)], style.color, 1.0);
+                        drawing.area(
+                            vec![(at, y), (at - 6.0 * direction, y - 4.0), (at - 6.0 * direction, y + 4.0)],
+                            style.color,
+                            1.0,
+                        );
                     }
                 }
             }
             let (low, high) = (clamped(resolution.low), clamped(resolution.high));
             drawing.area(vec![(low, y - 6.0), (high, y - 6.0), (high, y + 6.0), (low, y + 6.0)], style.color, 0.2);
             let marker = if row.cost == Cost::ImagesSeen { Marker::Circle } else { Marker::Square };
-            drawing.marker(marker, (clamped(speedup), y), 4.0, style.color);
+            drawing.marker(marker, (clamped(speedup), y), 4.2, style.color);
+            if row.common_target.is_some() {
+                drawing.marker(marker, (clamped(speedup), y), 1.6, WHITE);
+            }
         }
         Estimate::AtLeast(bound) => arrow(clamped(bound), clamped(bound) + 34.0),
         Estimate::AtMost(bound) => arrow(clamped(bound), clamped(bound) - 34.0),
@@ -123,7 +145,7 @@ fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y
 
 /// What fits beside the figure.
 fn short(text: &str) -> String {
-    const LONGEST: f64 = 210.0;
+    const LONGEST: f64 = TEXT_ROOM - 20.0;
     if font::width(text) * TICK_SIZE <= LONGEST {
         return text.to_owned();
     }

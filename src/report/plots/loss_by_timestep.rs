@@ -48,7 +48,9 @@ pub fn loss_by_timestep(point: &PointComparison, palette: &Palette) -> Option<Dr
 /// (bin, middle of the bin as a share of T, loss) at the run's last evaluation.
 fn last_by_bin(run: &RunRecord) -> Vec<(u64, f64, f64)> {
     let binned = |metric: &str| metric.strip_prefix(names::VALIDATION_LOSS_BIN).and_then(|bin| bin.parse::<u64>().ok());
-    let Some(last) = run.rows.iter().filter(|row| binned(&row.metric).is_some()).map(|row| row.step).max() else { return vec![] };
+    let Some(last) = run.rows.iter().filter(|row| binned(&row.metric).is_some()).map(|row| row.step).max() else {
+        return vec![];
+    };
     let bins = run.planned.spec.evaluate.validation.bins as f64;
     let rows = run.rows.iter().filter(|row| row.step == last);
     let mut losses: Vec<(u64, f64, f64)> =

@@ -24,7 +24,7 @@ pub fn metric(comparison: &Comparison, point: &PointComparison, palette: &Palett
         .collect();
     let name = metric_words(comparison.metric);
     let target = point.target.as_ref().and_then(|target| target.as_ref().ok());
-    let target = target.map(|target| (target.value, format!("target {}", metric_value(comparison.metric, target.value))));
+    let target = target.map(|target| (target.value, format!("target {}", metric_value(target.value))));
     let y_label = format!("{name} (lower is better)");
     curves(&arms, &Axes { x_label: cost.label(), y_label: &y_label, x_log: false, y_log: true, target }, HEIGHT)
 }

@@ -78,8 +78,8 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
             name: "speedups".to_owned(),
             title: "Speedup of every arm over the baseline with its 95 % interval".to_owned(),
             caption: "Speedup of each arm, with 95 % intervals over seeds (bars) and what the spacing of the evaluations \
-                leaves open (shaded). An arrow is a bound: some runs never reached the target. Intervals that touch 1 do not \
-                tell an arm from the baseline."
+                leaves open (shaded). An arrow is a bound: some runs never reached the target. Hollow: at the best value that every run of both arms reached, because \
+                not all reached the target. An interval that holds 1 does not tell an arm from the baseline."
                 .to_owned(),
             drawing,
             point: None,
@@ -126,7 +126,7 @@ fn point_figures(
             format!("Speedup in {} of each arm at every target", cost.words()),
             format!(
                 "Speedup in {} at every target between the baseline's worst and best {metric}, with its 95 % interval; the dashed \
-                 line is the target that was chosen in advance. Triangles are bounds: up for at least, down for at most.",
+                 line is the study's target. Triangles are bounds: up for at least, down for at most.",
                 cost.words()
             ),
             speedup_by_target::speedup_by_target(comparison, point, palette, cost),
@@ -173,11 +173,12 @@ fn point_figures(
     figures
 }
 
-/// `a, b and c`.
+/// `a, b and c`, or `a, b and 3 more`.
 fn join_names(names: &[&str]) -> String {
     match names {
         [] => String::new(),
         [name] => (*name).to_owned(),
+        [first, second, rest @ ..] if rest.len() > 1 => format!("{first}, {second} and {} more", rest.len()),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }

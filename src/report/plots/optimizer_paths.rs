@@ -7,26 +7,30 @@ use super::style::*;
 use super::{Palette, join_names, names};
 use crate::report::comparison::PointComparison;
 
+const PANEL_HEIGHT: f64 = 210.0;
+
 /// Two panels; arms on one path share a line. `None` where nothing is recorded.
 pub fn optimizer_paths(point: &PointComparison, palette: &Palette) -> Option<Drawing> {
     let panels = [("β₁ of Adam", names::BETA1, false), ("learning rate", names::LEARNING_RATE, false)];
-    let mut drawing = Drawing::new(WIDTH, 250.0);
+    let mut drawing = Drawing::new(WIDTH, PANEL_HEIGHT * panels.len() as f64);
     let mut drawn = false;
     for (index, (label, metric, is_log)) in panels.into_iter().enumerate() {
         let paths = paths(point, metric);
         let values = || paths.iter().flat_map(|(_, path)| path);
         let Some(x) = Scale::covering(values().map(|value| value.0).chain([0.0]), false) else { continue };
-        let Some(y) = Scale::covering(values().map(|value| value.1).chain((!is_log).then_some(0.0)), is_log) else { continue };
+        let Some(y) = Scale::covering(values().map(|value| value.1).chain((!is_log).then_some(0.0)), is_log) else {
+            continue;
+        };
         if values().next().is_none() || x.high <= x.low {
             continue;
         }
         drawn = true;
         let y = Scale { high: if y.high > y.low { y.high * 1.06 } else { 1.0 }, ..y };
         let names: Vec<String> = paths.iter().map(|(arms, _)| join_names(arms)).collect();
-        let left = WIDTH / 2.0 * index as f64 + MARGINS.left;
-        let right = WIDTH / 2.0 * (index + 1) as f64 - label_room(names.iter().map(String::as_str));
-        let (top, bottom) = (MARGINS.top, 250.0 - MARGINS.bottom);
-        let chart = Chart::frame(&mut drawing, x, y, [left, top, right, bottom], "optimizer step", label);
+        let right = WIDTH - label_room(names.iter().map(String::as_str));
+        let offset = PANEL_HEIGHT * index as f64;
+        let (top, bottom) = (offset + MARGINS.top, offset + PANEL_HEIGHT - MARGINS.bottom);
+        let chart = Chart::frame(&mut drawing, x, y, [MARGINS.left, top, right, bottom], "optimizer step", label);
         let mut labels = Vec::new();
         for ((arms, path), text) in paths.iter().zip(names) {
             let style = palette.arm(arms[0]);
@@ -48,7 +52,8 @@ fn paths<'a>(point: &PointComparison<'a>, metric: &str) -> Vec<(Vec<&'a str>, Ve
             let shown = rows(run.record, metric).filter(|row| row.value.is_finite());
             shown.map(|row| (row.step as f64, row.value)).collect()
         };
-        let longest = arm.runs.iter().map(path).reduce(|first, second| if second.len() > first.len() { second } else { first });
+        let longest =
+            arm.runs.iter().map(path).reduce(|first, second| if second.len() > first.len() { second } else { first });
         let Some(path) = longest.filter(|path| !path.is_empty()) else { continue };
         match paths.iter_mut().find(|(_, other)| *other == path) {
             Some((arms, _)) => arms.push(arm.arm),

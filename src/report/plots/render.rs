@@ -138,7 +138,9 @@ impl<Backend: DrawingBackend> Canvas<'_, Backend> {
             }
         }
         let radius = stroke_width as i32 / 2;
-        points[1..points.len() - 1].iter().try_for_each(|&joint| self.put(&Circle::new(joint, radius, rgb(color).filled())))
+        points[1..points.len() - 1]
+            .iter()
+            .try_for_each(|&joint| self.put(&Circle::new(joint, radius, rgb(color).filled())))
     }
 
     fn text(&self, (x, y): Point, text: &str, size: f64, color: Color, anchor: Anchor) -> Result<(), String> {

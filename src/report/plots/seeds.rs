@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn the_band_is_the_range_and_the_line_the_median() {
-        let curves = [vec![(1, 10.0, 3.0), (2, 20.0, 1.0)], vec![(1, 12.0, 5.0), (2, 22.0, f64::NAN)], vec![(1, 11.0, 4.0)]];
+        let curves =
+            [vec![(1, 10.0, 3.0), (2, 20.0, 1.0)], vec![(1, 12.0, 5.0), (2, 22.0, f64::NAN)], vec![(1, 11.0, 4.0)]];
         let points = over_seeds(&curves);
         // At step 2 one of three seeds has a number: that is no longer the arm.
         assert_eq!(points, [SeedPoint { x: 11.0, median: 4.0, low: 3.0, high: 5.0 }]);

@@ -1,35 +1,37 @@
 //! The speedup at every target, so that no one can choose the flattering one afterwards.
 
+use super::Palette;
 use super::chart::{Chart, MARGINS, Scale};
 use super::drawing::{Anchor, Drawing, Marker};
 use super::style::*;
-use super::Palette;
 use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::speedup::Estimate;
 use crate::report::wording::metric_words;
 
-/// Beyond these an interval says no more than that there is none to speak of.
-const WIDEST: (f64, f64) = (0.2, 5.0);
+/// Beyond the extreme speedups by this factor, bands are cut: an interval that wide says only that it is wide.
+const WIDEST: f64 = 1.7;
 
 /// A panel for each candidate; `None` where no arm is compared.
-pub fn speedup_by_target(comparison: &Comparison, point: &PointComparison, palette: &Palette, cost: Cost) -> Option<Drawing> {
+pub fn speedup_by_target(
+    comparison: &Comparison,
+    point: &PointComparison,
+    palette: &Palette,
+    cost: Cost,
+) -> Option<Drawing> {
     let index = Cost::ALL.iter().position(|other| *other == cost).expect("ALL has every cost");
     let arms: Vec<&ArmComparison> = point.arms.iter().filter(|arm| !arm.target_curves[index].is_empty()).collect();
     let curves = || arms.iter().flat_map(|arm| &arm.target_curves[index]);
     let shown = |estimate: &Estimate| match *estimate {
-        Estimate::Measured { speedup, interval, .. } => {
-            let clamp = |value: f64| value.clamp(WIDEST.0.min(speedup), WIDEST.1.max(speedup));
-            let (low, high) = interval.map_or((speedup, speedup), |interval| (clamp(interval.low), clamp(interval.high)));
-            vec![speedup, low, high]
-        }
-        Estimate::AtLeast(bound) | Estimate::AtMost(bound) => vec![bound],
-        Estimate::Unknown(_) => vec![],
+        Estimate::Measured { speedup, .. } => Some(speedup),
+        Estimate::AtLeast(bound) | Estimate::AtMost(bound) => Some(bound),
+        Estimate::Unknown(_) => None,
     };
     let targets = Scale::covering(curves().map(|(target, _)| *target), true)?;
     // Better is to the right.
     let x = Scale { low: targets.low, high: targets.high, ..targets };
-    let y = Scale::covering(curves().flat_map(|(_, speedup)| shown(&speedup.estimate)).chain([0.9, 1.1]), true)?.padded(0.05);
+    let y = Scale::covering(curves().filter_map(|(_, speedup)| shown(&speedup.estimate)).chain([1.0]), true)?;
+    let y = Scale { low: y.low / WIDEST, high: y.high * WIDEST, ..y };
     let chosen = point.target.as_ref().and_then(|target| target.as_ref().ok()).map(|target| target.value);
 
     let columns = arms.len().min(2);
@@ -45,7 +47,7 @@ pub fn speedup_by_target(comparison: &Comparison, point: &PointComparison, palet
         let flipped = [right, top, left, bottom];
         let chart = panel(&mut drawing, x, y, flipped, &x_label);
         let style = palette.arm(arm.arm);
-        drawing.text((left - 44.0, top - 14.0), arm.arm, LABEL_SIZE, style.text_color(), Anchor::Start);
+        drawing.text((left - 50.0, top - 14.0), arm.arm, LABEL_SIZE, style.text_color(), Anchor::Start);
         let words = format!("speedup in {}", cost.words());
         drawing.text((right, top - 14.0), words, TICK_SIZE, FAINT_INK, Anchor::End);
         drawing.line(vec![(left, chart.y.at(1.0)), (right, chart.y.at(1.0))], 1.2, AXIS, &[]);
@@ -94,7 +96,7 @@ fn one_arm(drawing: &mut Drawing, chart: &Chart, arm: &ArmComparison, index: usi
     for stretch in stretches {
         let band: Vec<(f64, f64, f64)> = stretch.iter().map(|&(target, _, low, high)| (target, low, high)).collect();
         let line: Vec<(f64, f64)> = stretch.iter().map(|&(target, speedup, ..)| (target, speedup)).collect();
-        chart.band(drawing, &band, style.color, BAND_OPACITY);
+        chart.band(drawing, &band, style.color, band_opacity(1));
         chart.curve(drawing, &line, &ArmStyle { dash: &[], ..*style }, LINE);
     }
 }

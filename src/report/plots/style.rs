@@ -18,7 +18,10 @@ pub const WHITE: Color = Color(0xff, 0xff, 0xff);
 
 pub const LINE: f64 = 1.9;
 pub const THIN: f64 = 0.9;
-pub const BAND_OPACITY: f64 = 0.16;
+/// Bands of several arms lie over each other.
+pub fn band_opacity(arms: usize) -> f64 {
+    if arms > 3 { 0.11 } else { 0.17 }
+}
 pub const TARGET_DASH: Dash = &[5.0, 3.0];
 
 /// How an arm looks in every figure.

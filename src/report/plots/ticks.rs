@@ -44,12 +44,15 @@ pub fn logarithmic(low: f64, high: f64, wanted: usize) -> Vec<Tick> {
         &[1.0],
         &[1.0, 2.0, 5.0],
         &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
-        &[1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0],
+        &[
+            1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0,
+            8.0, 9.0,
+        ],
     ];
     // The finest that is not crowded.
-    let best = choices.iter().map(|factors| within(factors)).filter(|values| values.len() <= wanted.max(2)).next_back();
+    let best = choices.iter().map(|factors| within(factors)).rfind(|values| values.len() <= wanted.max(2));
     match best {
-        Some(values) if values.len() >= 2 => {
+        Some(values) if values.len() >= 3 || (values.len() == 2 && high > 3.0 * low) => {
             // From a thousand on in thousands, where the axis goes on to ten thousand.
             let top = |value: f64| if value >= 1e3 && high >= 1e4 { value.max(1e4) } else { value };
             values.into_iter().map(|value| Tick { value, text: text(value, top(value), value) }).collect()

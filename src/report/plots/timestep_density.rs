@@ -46,14 +46,25 @@ pub fn timestep_density(point: &PointComparison, palette: &Palette) -> Option<Dr
         let left = panel_width * (index % columns) as f64 + MARGINS.left;
         let offset = panel_height * (index / columns) as f64;
         let texts: Vec<String> = SHARES.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
-        let right = panel_width * (index % columns + 1) as f64 - label_room(texts.iter().map(String::as_str));
+        let right = panel_width * (index % columns + 1) as f64 - label_room(["50–100 %"].into_iter());
         let (top, bottom) = (offset + MARGINS.top + 16.0, offset + panel_height - MARGINS.bottom);
         let y_label = "times as often as uniformly";
-        let chart = Chart::frame(&mut drawing, x, y, [left, top, right, bottom], "timestep t / T (0: least noise)", y_label);
+        let chart =
+            Chart::frame(&mut drawing, x, y, [left, top, right, bottom], "timestep t / T (0: least noise)", y_label);
         let style = palette.arm(arms[0]);
-        drawing.text((left - 44.0, top - 31.0), join_names(arms), LABEL_SIZE, style.text_color(), Anchor::Start);
-        let mut labels = Vec::new();
-        for ((density, color), text) in densities.iter().zip(shades(style.color, SHARES.len())).zip(texts) {
+        drawing.text((left - 50.0, top - 31.0), join_names(arms), LABEL_SIZE, style.text_color(), Anchor::Start);
+        let mut labels: Vec<EndLabel> = Vec::new();
+        for (position, (density, color)) in densities.iter().zip(shades(style.color, SHARES.len())).enumerate() {
+            // Where it no longer changes, one label says from when to when.
+            let from = densities.iter().position(|other| same(other, density)).unwrap_or(position);
+            if densities.get(position + 1).is_some_and(|next| same(next, density)) {
+                continue;
+            }
+            let text = if from == position {
+                texts[position].clone()
+            } else {
+                format!("{:.0}–{}", SHARES[from] * 100.0, texts[position])
+            };
             let bins = density.density.len() as f64;
             let line: Vec<(f64, f64)> =
                 relative(density).iter().enumerate().map(|(bin, &value)| ((bin as f64 + 0.5) / bins, value)).collect();
@@ -66,6 +77,11 @@ pub fn timestep_density(point: &PointComparison, palette: &Palette) -> Option<Dr
         end_labels(&mut drawing, labels, right, top, bottom);
     }
     Some(drawing)
+}
+
+fn same(first: &TimestepDensity, second: &TimestepDensity) -> bool {
+    let close = |(first, second): (&f64, &f64)| (first - second).abs() <= 1e-6 * first.abs();
+    first.density.len() == second.density.len() && first.density.iter().zip(&second.density).all(close)
 }
 
 /// The recorded densities nearest to each share of the planned steps.

@@ -53,8 +53,17 @@ fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmCompariso
     });
     let costs = Cost::ALL.iter().zip(&arm.speedups).zip(&arm.target_curves);
     let speedups: serde_json::Map<String, Value> = costs
-        .map(|((cost, result), curve)| {
+        .enumerate()
+        .map(|(index, ((cost, result), curve))| {
             let mut value = speedup_json(result);
+            value["at_common_target"] = match &arm.common {
+                Some((target, speedups)) if !arm.is_baseline => {
+                    let mut common = speedup_json(&speedups[index]);
+                    common["target"] = json!(target);
+                    common
+                }
+                _ => Value::Null,
+            };
             let curve = curve.iter().map(|(target, speedup)| {
                 let mut value = estimate_json(&speedup.estimate);
                 value["target"] = json!(target);
@@ -81,7 +90,9 @@ fn speedup_json(result: &Result<Speedup, NoSpeedup>) -> Value {
     value["verdict"] = verdict(result).into();
     value["seeds"] = match speedup.pairing {
         Pairing::Paired { n } => json!({ "kind": "paired", "n": n }),
-        Pairing::Unpaired { baseline, candidate } => json!({ "kind": "unpaired", "baseline": baseline, "candidate": candidate }),
+        Pairing::Unpaired { baseline, candidate } => {
+            json!({ "kind": "unpaired", "baseline": baseline, "candidate": candidate })
+        }
     };
     value["seeds_left_out"] = json!(speedup.left_out);
     value["interpolated"] = match speedup.interpolated {

@@ -1,14 +1,18 @@
 //! The table for a paper: LaTeX with the booktabs package.
 
-use super::{final_cell, reached_cell};
+use super::{final_cell, reached_cell, rows};
 use crate::report::comparison::Comparison;
 use crate::report::cost::Cost;
-use crate::report::wording::{interval_cell, metric_words, resolution_cell, speedup_cell, target, verdict};
+use crate::report::wording::{
+    interval_cell, metric_value, metric_words, resolution_cell, speedup_cell, target, verdict,
+};
 
 pub fn latex(comparison: &Comparison) -> String {
     let metric = escape(metric_words(comparison.metric));
     let mut text = String::from("% Needs \\usepackage{booktabs}.\n");
-    text.push_str("% Speedup = baseline / candidate, above 1 is faster: geometric mean over seeds, Student's t on logarithms.\n");
+    text.push_str(
+        "% Speedup = baseline / candidate, above 1 is faster: geometric mean over seeds, Student's t on logarithms.\n",
+    );
     for point in &comparison.points {
         if !point.label.is_empty() {
             text.push_str(&format!("% {}\n", escape(&point.label)));
@@ -20,23 +24,25 @@ pub fn latex(comparison: &Comparison) -> String {
         text.push_str(&format!(
             "Arm & Final {metric} & Reached & Measured in & Speedup & 95\\,\\% interval & Resolved to & Verdict \\\\\n\\midrule\n"
         ));
+        let at = |common_target: Option<f64>| {
+            common_target.map_or(String::new(), |target| format!(" at {}", metric_value(target)))
+        };
         for arm in &point.arms {
-            let costs: &[Cost] = if arm.is_baseline { &Cost::ALL[..1] } else { &Cost::ALL };
-            for (index, (cost, result)) in costs.iter().zip(&arm.speedups).enumerate() {
+            for (index, row) in rows(arm).iter().enumerate() {
                 let first = |cell: String| if index == 0 { cell } else { String::new() };
                 let cells = [
                     first(arm.arm.to_owned()),
-                    first(final_cell(comparison, arm)),
+                    first(final_cell(arm)),
                     first(reached_cell(arm)),
-                    match cost {
-                        _ if arm.is_baseline => String::new(),
-                        Cost::ImagesSeen => "images".to_owned(),
-                        Cost::TrainSeconds => "time".to_owned(),
+                    match row.cost {
+                        _ if row.measured_in(comparison).is_empty() => String::new(),
+                        Cost::ImagesSeen => format!("images{}", at(row.common_target)),
+                        Cost::TrainSeconds => format!("time{}", at(row.common_target)),
                     },
-                    speedup_cell(result),
-                    interval_cell(result),
-                    resolution_cell(result),
-                    verdict(result),
+                    speedup_cell(row.result),
+                    interval_cell(row.result),
+                    resolution_cell(row.result),
+                    verdict(row.result),
                 ];
                 text.push_str(&format!("{} \\\\\n", cells.map(|cell| escape(&cell)).join(" & ")));
             }

@@ -1,8 +1,7 @@
 //! The table for a README or an issue.
 
-use super::{final_cell, reached_cell};
+use super::{COMMON_NOTE, final_cell, reached_cell, rows};
 use crate::report::comparison::Comparison;
-use crate::report::cost::Cost;
 use crate::report::wording::{interval_cell, metric_words, resolution_cell, seeds_cell, speedup_cell, target, verdict};
 
 pub fn markdown(comparison: &Comparison) -> String {
@@ -20,18 +19,17 @@ pub fn markdown(comparison: &Comparison) -> String {
         ));
         text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
         for arm in &point.arms {
-            let costs: &[Cost] = if arm.is_baseline { &Cost::ALL[..1] } else { &Cost::ALL };
-            for (cost, result) in costs.iter().zip(&arm.speedups) {
+            for row in rows(arm) {
                 let cells = [
                     arm.arm.to_owned(),
-                    final_cell(comparison, arm),
+                    final_cell(arm),
                     reached_cell(arm),
-                    if arm.is_baseline { "–".to_owned() } else { cost.name().to_owned() },
-                    speedup_cell(result),
-                    interval_cell(result),
-                    resolution_cell(result),
-                    seeds_cell(result),
-                    verdict(result),
+                    row.measured_in(comparison),
+                    speedup_cell(row.result),
+                    interval_cell(row.result),
+                    resolution_cell(row.result),
+                    seeds_cell(row.result),
+                    verdict(row.result),
                 ];
                 text.push_str(&format!("| {} |\n", cells.map(|cell| escape(&cell)).join(" | ")));
             }
@@ -44,6 +42,9 @@ pub fn markdown(comparison: &Comparison) -> String {
     text.push_str(
         "Speedup = baseline / candidate, above 1 is faster; geometric mean over seeds, interval by Student's t on logarithms.\n",
     );
+    if comparison.points.iter().flat_map(|point| &point.arms).flat_map(rows).any(|row| row.common_target.is_some()) {
+        text.push_str(&format!("{COMMON_NOTE}\n"));
+    }
     text
 }
 

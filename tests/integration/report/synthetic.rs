@@ -76,7 +76,10 @@ impl Synthetic {
         let planned = self.planned();
         let axes = match self.channels.len() {
             1 => vec![],
-            _ => vec![Axis { path: "model.channels".into(), values: self.channels.iter().map(|&value| json!(value)).collect() }],
+            _ => vec![Axis {
+                path: "model.channels".into(),
+                values: self.channels.iter().map(|&value| json!(value)).collect(),
+            }],
         };
         let plan = Plan {
             version: PLAN_VERSION,
@@ -111,7 +114,14 @@ impl Synthetic {
                         point.insert("model.channels".to_owned(), json!(channels));
                         trial.push_str(&format!(" model.channels={channels}"));
                     }
-                    planned.push(PlannedRun { run_id: RunId::of(&spec), arm: arm.name.to_owned(), trial, point, seed, spec });
+                    planned.push(PlannedRun {
+                        run_id: RunId::of(&spec),
+                        arm: arm.name.to_owned(),
+                        trial,
+                        point,
+                        seed,
+                        spec,
+                    });
                 }
             }
         }
@@ -157,11 +167,16 @@ impl Synthetic {
                 _ => 0.9,
             };
             put(step, "beta1", "", beta1);
-            put(step, "learning_rate", "", match &planned.spec.lr_schedule {
-                LrSchedule::MomentumCompensated(_) => 1e-3 * 0.1 / (1.0 - beta1),
-                LrSchedule::Linear(linear) => 1e-3 * (1.0 + (linear.end - 1.0) * tau),
-                _ => 1e-3,
-            });
+            put(
+                step,
+                "learning_rate",
+                "",
+                match &planned.spec.lr_schedule {
+                    LrSchedule::MomentumCompensated(_) => 1e-3 * 0.1 / (1.0 - beta1),
+                    LrSchedule::Linear(linear) => 1e-3 * (1.0 + (linear.end - 1.0) * tau),
+                    _ => 1e-3,
+                },
+            );
             if step % self.every == 0 {
                 let fid = 9.0 + 260.0 * (1.0 + progress / 120.0).powf(-1.25);
                 put(step, "fid", PROTOCOL, fid * (0.01 * normal()).exp());
@@ -214,7 +229,11 @@ pub fn draw_samples(study: &mut StudyRecord, folder: &Path) {
                 let (x, y) = (f64::from(x % 9), f64::from(y % 9));
                 let ring = (-((x - 3.5).hypot(y - 3.5) - 2.5).powi(2)).exp();
                 let noise = draws.uniform();
-                image::Luma([if x > 7.5 || y > 7.5 { 255 } else { (255.0 * (ring * (1.0 - blur) + noise * blur)) as u8 }])
+                image::Luma([if x > 7.5 || y > 7.5 {
+                    255
+                } else {
+                    (255.0 * (ring * (1.0 - blur) + noise * blur)) as u8
+                }])
             });
             let path: PathBuf = folder.join(format!("{}-{step}.png", run.planned.run_id));
             image.save(&path).expect("a PNG can be written");
