@@ -199,7 +199,7 @@ impl Rules {
 
     fn optimizer(&mut self, spec: &RunSpec) {
         let Optimizer::Adam(adam) = &spec.optimizer;
-        self.fraction("optimizer.learning_rate", adam.learning_rate, &[Above(0.0), AtMost(1e3)]);
+        self.fraction("optimizer.learning_rate", adam.learning_rate, &[Above(0.0), AtMost(1e12)]);
         self.fraction("optimizer.beta1", adam.beta1, &[AtLeast(0.0), Below(1.0)]);
         self.fraction("optimizer.beta2", adam.beta2, &[AtLeast(0.0), Below(1.0)]);
         self.fraction("optimizer.epsilon", adam.epsilon, &[Above(0.0), AtMost(1.0)]);
@@ -350,7 +350,7 @@ mod tests {
             (curriculum("center", 1.1), "`timestep_sampler.center` must be at least 0 and at most 1, not 1.1"),
             (curriculum("width", 0.0), "`timestep_sampler.width` must be at least 0.001 and at most 1000, not 0"),
             (curriculum("anneal", 0.0), "`timestep_sampler.anneal` must be above 0 and at most 1, not 0"),
-            (adam("learning_rate", 0.0), "`optimizer.learning_rate` must be above 0 and at most 1000, not 0"),
+            (adam("learning_rate", 0.0), "`optimizer.learning_rate` must be above 0 and at most 1000000000000, not 0"),
             (adam("beta1", 1.0), "`optimizer.beta1` must be at least 0 and below 1, not 1"),
             (adam("beta2", -1e-9), "`optimizer.beta2` must be at least 0 and below 1, not -1e-9"),
             (adam("epsilon", 0.0), "`optimizer.epsilon` must be above 0 and at most 1, not 0"),
