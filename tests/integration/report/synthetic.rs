@@ -96,7 +96,7 @@ impl Synthetic {
             runs: planned.clone(),
         };
         let runs = planned.into_iter().map(|planned| self.run(planned)).collect();
-        StudyRecord { folder: folder.to_owned(), plan, runs }
+        StudyRecord { folder: folder.to_owned(), plan, revisions: vec![], runs }
     }
 
     fn planned(&self) -> Vec<PlannedRun> {
@@ -194,6 +194,7 @@ impl Synthetic {
             version: 1,
             run_id: planned.run_id.clone(),
             attempt: 1,
+            from_checkpoint: 0,
             from_step: 0,
             program: "speedlab 0.1.0".into(),
             device: DEVICE.into(),
@@ -202,6 +203,7 @@ impl Synthetic {
         RunRecord {
             planned,
             state: RunState::Ended(RunOutcome::Completed),
+            last_outcome: Some(RunOutcome::Completed),
             attempts: vec![started],
             rows,
             densities,
@@ -215,6 +217,7 @@ impl Synthetic {
 pub fn cut(run: &mut RunRecord, step: u64, state: RunState) {
     run.rows.retain(|row| row.step <= step);
     run.densities.retain(|density| density.step <= step);
+    run.last_outcome = if let RunState::Ended(outcome) = &state { Some(outcome.clone()) } else { None };
     run.state = state;
 }
 
