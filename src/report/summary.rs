@@ -59,6 +59,10 @@ pub fn progress(study: &StudyRecord) -> String {
         text.push_str(&format!("; {diverged} diverged"));
     }
     text.push('.');
+    let late = study.revisions.iter().filter(|revision| revision.runs_ended_before > 0).count();
+    if late > 0 {
+        text.push_str(" The plan was changed after runs had ended: see the provenance.");
+    }
     text
 }
 

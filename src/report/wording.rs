@@ -6,7 +6,7 @@ use super::number::{significant, times};
 use super::speedup::{Estimate, Pairing, Speedup, Unknown, Verdict};
 use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
 use crate::event::RunOutcome;
-use crate::record::{RunRecord, RunState};
+use crate::record::{Revision, RunRecord, RunState, StudyRecord};
 use crate::spec::Metric;
 
 /// The metric's name in a sentence.
@@ -277,30 +277,39 @@ fn no_speedup(none: &NoSpeedup) -> String {
 
 /// Runs that did not end as planned, or not yet; empty where all did.
 pub fn troubles(arm: &ArmComparison) -> String {
-    type Is = fn(&RunState) -> bool;
+    type Is = fn(&RunRecord) -> bool;
     let kinds: [(&str, Is); 6] = [
-        ("diverged", |state| matches!(state, RunState::Ended(RunOutcome::Diverged { .. }))),
-        ("ran out of memory", |state| matches!(state, RunState::Ended(RunOutcome::OutOfMemory { .. }))),
-        ("crashed", |state| matches!(state, RunState::Ended(RunOutcome::Crashed { .. }))),
-        ("interrupted", |state| matches!(state, RunState::Ended(RunOutcome::Interrupted { .. }))),
-        ("unfinished", |state| *state == RunState::Unfinished),
-        ("not started", |state| *state == RunState::Waiting),
+        ("diverged", |run| matches!(ending(run), Some(RunOutcome::Diverged { .. }))),
+        ("ran out of memory", |run| matches!(ending(run), Some(RunOutcome::OutOfMemory { .. }))),
+        ("crashed", |run| matches!(ending(run), Some(RunOutcome::Crashed { .. }))),
+        ("interrupted", |run| matches!(ending(run), Some(RunOutcome::Interrupted { .. }))),
+        ("unfinished", |run| run.state == RunState::Unfinished && ending(run).is_none()),
+        ("not started", |run| run.state == RunState::Waiting),
     ];
     let total = arm.runs.len();
     let counted = kinds.iter().filter_map(|(words, is)| {
-        let count = arm.count(|run| is(&run.record.state));
+        let count = arm.count(|run| is(run.record));
         (count > 0).then(|| format!("{count} of {total} {words}"))
     });
     let counted: Vec<String> = counted.collect();
     if counted.is_empty() { String::new() } else { format!("Runs of {}: {}.", arm.arm, counted.join(", ")) }
 }
 
+/// How the run, or its last attempt, ended.
+fn ending(run: &RunRecord) -> Option<&RunOutcome> {
+    match &run.state {
+        RunState::Ended(outcome) => Some(outcome),
+        RunState::Unfinished => run.last_outcome.as_ref(),
+        RunState::Waiting => None,
+    }
+}
+
 /// How a run stands, in a table cell.
 pub fn state(run: &RunRecord) -> String {
-    match &run.state {
-        RunState::Waiting => "not started".to_owned(),
-        RunState::Unfinished => "unfinished".to_owned(),
-        RunState::Ended(outcome) => match outcome {
+    match (&run.state, ending(run)) {
+        (RunState::Waiting, _) => "not started".to_owned(),
+        (RunState::Unfinished, None) => "unfinished".to_owned(),
+        (_, Some(outcome)) => match outcome {
             RunOutcome::Completed => "completed".to_owned(),
             RunOutcome::ReachedTarget => "stopped at the target".to_owned(),
             RunOutcome::Diverged { reason } => format!("diverged: {reason}"),
@@ -308,5 +317,19 @@ pub fn state(run: &RunRecord) -> String {
             RunOutcome::Interrupted { reason } => format!("interrupted: {reason}"),
             RunOutcome::Crashed { reason } => format!("crashed: {reason}"),
         },
+        (RunState::Ended(_), None) => unreachable!("a run that has ended has an outcome"),
     }
+}
+
+/// What was changed after the plan was frozen; empty where nothing was.
+pub fn revisions(study: &StudyRecord) -> Vec<String> {
+    let sentence = |revision: &Revision| {
+        let when = match revision.runs_ended_before {
+            0 => "before any run had ended".to_owned(),
+            1 => "after 1 run had ended".to_owned(),
+            count => format!("after {count} runs had ended"),
+        };
+        format!("{}, {when}: {}", revision.changed_at, revision.changes.join("; "))
+    };
+    study.revisions.iter().map(sentence).collect()
 }

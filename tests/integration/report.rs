@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use speedlab::event::RunOutcome;
-use speedlab::record::{RunState, StudyRecord};
+use speedlab::record::{Revision, RunState, StudyRecord};
 use speedlab::report::{
     Bracket, Comparison, Cost, Estimate, NoSpeedup, Pairing, SeedTime, Speedup, TimeToTarget, Verdict, speedup, write,
 };
@@ -270,6 +270,26 @@ fn the_page_needs_nothing_but_itself() {
     assert!(page.contains("claims to test"));
     assert!(page.contains("speedlab run sweeps/synthetic.yaml"));
     assert!(page.contains("every timestep equally often"));
+}
+
+#[test]
+fn a_plan_that_was_changed_after_results_and_a_crash_that_may_go_on_are_said() {
+    let mut study = reaching();
+    study.revisions.push(Revision {
+        changed_at: "2026-11-22T12:00:00Z".into(),
+        changes: vec!["`compare` was null and is something".into()],
+        runs_ended_before: 4,
+    });
+    let crashed = indices(&study, "mdlrc")[0];
+    cut(&mut study.runs[crashed], 900, RunState::Unfinished);
+    study.runs[crashed].last_outcome = Some(RunOutcome::Crashed { reason: "signal 9".into() });
+    let folder = folder();
+    let report = write(&study, folder.path()).expect("a report");
+    assert!(report.summary.contains("The plan was changed after runs had ended"), "{}", report.summary);
+    assert!(report.summary.contains("Runs of mdlrc: 1 of 3 crashed."), "{}", report.summary);
+    let page = fs::read_to_string(report.page).expect("the page");
+    assert!(page.contains("after 4 runs had ended: `compare` was null and is something"));
+    assert!(page.contains("crashed: signal 9"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::record::{RunRecord, RunState};
 use crate::report::comparison::Comparison;
 use crate::report::number::{duration, grouped};
 use crate::report::plots::Palette;
-use crate::report::wording::{metric_value, metric_words, state};
+use crate::report::wording::{metric_value, metric_words, revisions, state};
 
 /// The table of runs, in the plan's order; those that did not end as planned are named first.
 pub fn runs(comparison: &Comparison) -> Markup {
@@ -78,6 +78,7 @@ pub fn provenance(comparison: &Comparison) -> Markup {
                 }
             }
             dt { "Formats" } dd { "plan " (study.plan.version) @if !versions.is_empty() { ", events " (versions.join(", ")) } }
+            @for revision in revisions(study) { dt { "Plan changed" } dd { (revision) } }
             dt { "Run ids" } dd { "each is the start of the SHA-256 of the run's resolved settings: the same run asked for again has the same id" }
         }
         p { "To make it again, with the sweep file named " code { (study.plan.name) ".yaml" } ":" }

@@ -7,7 +7,7 @@ use crate::report::cost::Cost;
 use crate::report::interval::Interval;
 use crate::report::speedup::{Estimate, Pairing, Speedup};
 use crate::report::target::TargetOrigin;
-use crate::report::wording::{answer, state, verdict};
+use crate::report::wording::{answer, revisions, state, verdict};
 
 /// The version of `speedups.json`.
 pub const SPEEDUPS_VERSION: u32 = 1;
@@ -21,6 +21,7 @@ pub fn json(comparison: &Comparison) -> Value {
         "question": plan.question,
         "baseline": comparison.baseline,
         "metric": comparison.metric.name(),
+        "plan_revisions": revisions(comparison.study),
         "points": comparison.points.iter().map(|point| point_json(comparison, point)).collect::<Vec<_>>(),
     })
 }

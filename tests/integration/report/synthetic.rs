@@ -203,7 +203,7 @@ impl Synthetic {
         RunRecord {
             planned,
             state: RunState::Ended(RunOutcome::Completed),
-            last_outcome: None,
+            last_outcome: Some(RunOutcome::Completed),
             attempts: vec![started],
             rows,
             densities,
@@ -217,6 +217,7 @@ impl Synthetic {
 pub fn cut(run: &mut RunRecord, step: u64, state: RunState) {
     run.rows.retain(|row| row.step <= step);
     run.densities.retain(|density| density.step <= step);
+    run.last_outcome = if let RunState::Ended(outcome) = &state { Some(outcome.clone()) } else { None };
     run.state = state;
 }
 
