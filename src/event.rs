@@ -62,7 +62,10 @@ pub enum RunEvent {
         samples: String,
     },
     /// Everything recorded so far belongs to checkpoint number `checkpoint`, which is about to replace the one before.
-    Checkpointed { stamp: Stamp, checkpoint: u32 },
+    Checkpointed {
+        stamp: Stamp,
+        checkpoint: u32,
+    },
     Ended {
         stamp: Stamp,
         outcome: RunOutcome,

@@ -12,7 +12,9 @@ use crate::data::{self, DataError};
 use crate::evaluate::{EvaluateError, Evaluator};
 use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
 use crate::model::{self, Network};
-use crate::record::{Journal, Lock, RecordError, RunFolder, curve_rows, effective_events, read_journal, write_beside, write_curves};
+use crate::record::{
+    Journal, Lock, RecordError, RunFolder, curve_rows, effective_events, read_journal, write_beside, write_curves,
+};
 use crate::spec::RunId;
 use crate::train::{self, Checkpoint, CheckpointError, Host, HostError};
 

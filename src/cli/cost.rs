@@ -26,7 +26,10 @@ impl Estimator {
         let mut speeds: Vec<f64> = speeds.collect();
         speeds.sort_by(f64::total_cmp);
         if speeds.is_empty() {
-            let basis = format!("a typical speed of {:.0} GFLOP/s a core; a first run measures it", TYPICAL_FLOPS_PER_CORE / 1e9);
+            let basis = format!(
+                "a typical speed of {:.0} GFLOP/s a core; a first run measures it",
+                TYPICAL_FLOPS_PER_CORE / 1e9
+            );
             return Self { flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64, basis };
         }
         let median = speeds[speeds.len() / 2];

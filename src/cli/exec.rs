@@ -26,7 +26,8 @@ pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
     let folder = SweepFolder::new(&args.results, &args.sweep).run(&run_id);
     let leash = Leash::listen()?;
     let device_name = cpu_label(rayon::current_num_threads());
-    let outcome = run::execute(&folder, &Device::flex(), &device_name, &|| leash.says_stop(), &|event| leash.tell(event))?;
+    let outcome =
+        run::execute(&folder, &Device::flex(), &device_name, &|| leash.says_stop(), &|event| leash.tell(event))?;
     Ok(match outcome {
         RunOutcome::Completed | RunOutcome::ReachedTarget => Exit::AllDone,
         RunOutcome::Interrupted { .. } => Exit::Incomplete,

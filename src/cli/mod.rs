@@ -55,7 +55,9 @@ enum Command {
     /// Train the small classifier whose activations `digits-cnn` compares
     TrainFeatures(train_features::TrainFeaturesArgs),
     /// Print the completion script of a shell
-    #[command(after_help = "Example:\n  speedlab completions bash > ~/.local/share/bash-completion/completions/speedlab")]
+    #[command(
+        after_help = "Example:\n  speedlab completions bash > ~/.local/share/bash-completion/completions/speedlab"
+    )]
     Completions { shell: clap_complete::Shell },
     /// Do one run: what `run` starts for each run as a process of its own
     #[command(hide = true)]
@@ -89,7 +91,9 @@ impl Color {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal(),
+            Self::Auto => {
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal()
+            }
         }
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>
         let done = folder.run(&run.run_id).read_done()?.is_some();
         rows.push(Row { run, cost: estimator.cost(&run.spec), done });
     }
-    let seconds: f64 = rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
+    let seconds: f64 =
+        rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
     let seconds_left = seconds / device.slots as f64;
     if json {
         let value = json!({

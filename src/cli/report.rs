@@ -10,7 +10,7 @@ use crate::report;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab report sweeps/quickstart.yaml
-  speedlab report sweeps/quickstart.yaml --json | jq '.speedups[]'")]
+  speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'")]
 pub struct ReportArgs {
     #[command(flatten)]
     sweep: SweepArgs,

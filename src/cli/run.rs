@@ -128,9 +128,11 @@ fn command(results: &Path, sweep: &str, start: &Start, run_folder: &RunFolder) -
 /// The command line that was given, to give again.
 fn this_command() -> String {
     let mut words = vec!["speedlab".to_owned()];
-    words.extend(std::env::args().skip(1).map(|word| match word.contains(|c: char| c.is_whitespace() || "'\"\\$".contains(c)) {
-        true => format!("'{}'", word.replace('\'', "'\\''")),
-        false => word,
+    words.extend(std::env::args().skip(1).map(|word| {
+        match word.contains(|c: char| c.is_whitespace() || "'\"\\$".contains(c)) {
+            true => format!("'{}'", word.replace('\'', "'\\''")),
+            false => word,
+        }
     }));
     words.join(" ")
 }

@@ -14,10 +14,12 @@ use crate::record::{RunFolder, write_beside};
 use crate::train::Checkpoint;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The images come from the averaged weights of the run's last checkpoint, by the sampler its sweep names.
+#[command(
+    after_help = "The images come from the averaged weights of the run's last checkpoint, by the sampler its sweep names.
 
 Example:
-  speedlab sample results/quickstart/runs/0123456789ab --images 100 --seed 7 --out digits.png")]
+  speedlab sample results/quickstart/runs/0123456789ab --images 100 --seed 7 --out digits.png"
+)]
 pub struct SampleArgs {
     /// The folder of the run: results/<sweep>/runs/<run-id>
     #[arg(value_name = "RUN")]
@@ -41,7 +43,10 @@ pub fn sample(args: &SampleArgs) -> anyhow::Result<Exit> {
     let spec = folder.read_spec()?.spec;
     let path = folder.checkpoint();
     let bytes = fs::read(&path).with_context(|| {
-        format!("the run has no checkpoint yet ({})\nhint: it gets one while it is trained by `speedlab run`", path.display())
+        format!(
+            "the run has no checkpoint yet ({})\nhint: it gets one while it is trained by `speedlab run`",
+            path.display()
+        )
     })?;
     let image_shape = spec.data.image_shape();
     let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, image_shape))

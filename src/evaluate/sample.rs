@@ -11,12 +11,7 @@ pub(super) const BATCH_IMAGES: usize = 256;
 /// Images generated with a network's weights as `evaluate.fid.ode` says: `[count, channels, side, side]` in [-1, 1].
 ///
 /// Image `i` depends on `seed` and `i` alone; with seed 0 these are the images that evaluations measure.
-pub fn generate_images(
-    spec: &RunSpec,
-    network: &Network,
-    seed: u64,
-    count: usize,
-) -> Result<Vec<f32>, EvaluateError> {
+pub fn generate_images(spec: &RunSpec, network: &Network, seed: u64, count: usize) -> Result<Vec<f32>, EvaluateError> {
     let process = ForwardProcess::new(&spec.noise_schedule);
     let (channels, side) = spec.data.image_shape();
     let image_values = channels * side * side;

@@ -24,11 +24,11 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
     known(&compare.baseline);
     let target = match &compare.target {
         TargetSpec::Value(value) => Target::Value { value: value.value },
-        TargetSpec::FinalMedian { from } => {
+        TargetSpec::Final { from, at } => {
             if from.value != compare.baseline.value {
                 known(from);
             }
-            Target::FinalMedian { from: from.value.clone() }
+            Target::Final { from: from.value.clone(), at: *at }
         }
     };
     if !findings.is_empty() {
@@ -47,7 +47,7 @@ pub fn check(
 ) -> Vec<Finding> {
     let index_of = |name: &Placed<String>| arms.iter().position(|arm| arm.name.value == name.value);
     let yardsticks = match &compare.target {
-        TargetSpec::FinalMedian { from } if from.value != compare.baseline.value => vec![&compare.baseline, from],
+        TargetSpec::Final { from, .. } if from.value != compare.baseline.value => vec![&compare.baseline, from],
         _ => vec![&compare.baseline],
     };
     let mut findings = Vec::new();

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::finding::Finding;
 use crate::spec::{
-    ArmSpec, AxisSpec, AxisValues, CompareSpec, Entry, Location, Metric, Node, Placed, PointSpec, RunSpec, SweepSpec,
-    TargetSpec, Value, decode_under, nearest, quoted_list,
+    ArmSpec, AxisSpec, AxisValues, CompareSpec, Entry, FinalAt, Location, Metric, Node, Placed, PointSpec, RunSpec,
+    SweepSpec, TargetSpec, Value, decode_under, nearest, quoted_list,
 };
 
 /// The keys of a sweep. Keys that begin with `x-` hold anchors and are not read.
@@ -342,19 +342,13 @@ impl Reader {
         };
         let target = match node.entry("target") {
             Some(target) => self.target(target, &baseline)?,
-            None => TargetSpec::FinalMedian { from: baseline.clone() },
+            None => TargetSpec::Final { from: baseline.clone(), at: FinalAt::default() },
         };
         Some(CompareSpec { at: entry.key_at, baseline, metric, target })
     }
 
     fn target(&mut self, entry: &Entry, baseline: &Placed<String>) -> Option<TargetSpec> {
         const FORMS: &str = "write `{ value: 12.5 }` or `{ from: baseline, at: final_median }`";
-        /// `compare.target.at`.
-        #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum At {
-            FinalMedian,
-        }
         let node = &entry.value;
         if !matches!(node.value, Value::Map(_)) {
             let message = format!("`compare.target` must be a map, not {}", node.describe());
@@ -380,14 +374,15 @@ impl Reader {
                 Some(TargetSpec::Value(Placed { at: value.at, value: number }))
             }
             (None, Some(_)) => {
-                if let Some(at) = node.get("at") {
-                    let At::FinalMedian = self.decode("compare.target.at", at)?;
-                }
+                let at = match node.get("at") {
+                    Some(at) => self.decode("compare.target.at", at)?,
+                    None => FinalAt::default(),
+                };
                 let from = match node.get("from") {
                     Some(from) => Placed { at: from.at, value: self.decode("compare.target.from", from)? },
                     None => baseline.clone(),
                 };
-                Some(TargetSpec::FinalMedian { from })
+                Some(TargetSpec::Final { from, at })
             }
             (None, None) => {
                 self.findings.push(Finding::new(entry.key_at, "`compare.target` is empty").hint(FORMS));

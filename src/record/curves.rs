@@ -29,29 +29,29 @@ pub fn read_curves(path: &Path) -> Result<Vec<CurveRow>, RecordError> {
 }
 
 fn to_frame(rows: &[CurveRow]) -> DataFrame {
-    let texts = |name: &str, field: fn(&CurveRow) -> &str| {
-        Column::new(name.into(), rows.iter().map(field).collect::<Vec<_>>())
-    };
-    let counts = |name: &str, field: fn(&CurveRow) -> u64| {
-        Column::new(name.into(), rows.iter().map(field).collect::<Vec<_>>())
-    };
-    let numbers = |name: &str, field: fn(&CurveRow) -> f64| {
-        Column::new(name.into(), rows.iter().map(field).collect::<Vec<_>>())
-    };
-    DataFrame::new(rows.len(), vec![
-        texts("run_id", |row| row.run_id.as_str()),
-        texts("arm", |row| &row.arm),
-        texts("trial", |row| &row.trial),
-        counts("seed", |row| row.seed),
-        Column::new("attempt".into(), rows.iter().map(|row| row.attempt).collect::<Vec<_>>()),
-        counts("step", |row| row.step),
-        counts("images_seen", |row| row.images_seen),
-        numbers("train_seconds", |row| row.train_seconds),
-        numbers("wall_seconds", |row| row.wall_seconds),
-        texts("metric", |row| &row.metric),
-        texts("protocol", |row| &row.protocol),
-        numbers("value", |row| row.value),
-    ])
+    let texts =
+        |name: &str, field: fn(&CurveRow) -> &str| Column::new(name.into(), rows.iter().map(field).collect::<Vec<_>>());
+    let counts =
+        |name: &str, field: fn(&CurveRow) -> u64| Column::new(name.into(), rows.iter().map(field).collect::<Vec<_>>());
+    let numbers =
+        |name: &str, field: fn(&CurveRow) -> f64| Column::new(name.into(), rows.iter().map(field).collect::<Vec<_>>());
+    DataFrame::new(
+        rows.len(),
+        vec![
+            texts("run_id", |row| row.run_id.as_str()),
+            texts("arm", |row| &row.arm),
+            texts("trial", |row| &row.trial),
+            counts("seed", |row| row.seed),
+            Column::new("attempt".into(), rows.iter().map(|row| row.attempt).collect::<Vec<_>>()),
+            counts("step", |row| row.step),
+            counts("images_seen", |row| row.images_seen),
+            numbers("train_seconds", |row| row.train_seconds),
+            numbers("wall_seconds", |row| row.wall_seconds),
+            texts("metric", |row| &row.metric),
+            texts("protocol", |row| &row.protocol),
+            numbers("value", |row| row.value),
+        ],
+    )
     .expect("every column has one value a row")
 }
 

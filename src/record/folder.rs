@@ -159,9 +159,7 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(RecordError::io("lock", &path)(source)),
         }
         let holder = format!("process {} on {}", std::process::id(), host_name());
-        file.set_len(0)
-            .and_then(|()| file.write_all(holder.as_bytes()))
-            .map_err(RecordError::io("write", &path))?;
+        file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(RecordError::io("write", &path))?;
         Ok(Self { _file: file })
     }
 }

@@ -14,6 +14,8 @@ pub struct StudyRecord {
     /// `results/<sweep>`.
     pub folder: PathBuf,
     pub plan: Plan,
+    /// The sweep's file as it was first named on the command line.
+    pub sweep_file: String,
     /// What was changed after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
     /// In the plan's order; a run that has not started yet has no rows.
@@ -59,7 +61,13 @@ impl StudyRecord {
     pub fn read(folder: &SweepFolder) -> Result<Self, RecordError> {
         let file = PlanFile::read(folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
         let runs = file.plan.runs.par_iter().map(|run| RunRecord::read(folder, run)).collect::<Result<_, _>>()?;
-        Ok(Self { folder: folder.path.clone(), plan: file.plan, revisions: file.revisions, runs })
+        Ok(Self {
+            folder: folder.path.clone(),
+            plan: file.plan,
+            sweep_file: file.sweep_file,
+            revisions: file.revisions,
+            runs,
+        })
     }
 
     /// The rows of all runs, in the plan's order.

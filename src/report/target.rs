@@ -1,6 +1,6 @@
 //! The quality that counts as equal, at one grid point.
 
-use crate::spec::Target;
+use crate::spec::{FinalAt, Target};
 
 /// A target with a number.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +13,8 @@ pub struct ResolvedTarget {
 pub enum TargetOrigin {
     /// The sweep states the number.
     Stated,
-    /// Median of the last values of `from`'s completed runs.
-    FinalMedian { from: String, completed: usize, planned: usize },
+    /// Made of the last values of `from`'s completed runs.
+    Final { from: String, at: FinalAt, completed: usize, planned: usize },
 }
 
 /// Why a target has no number (yet).
@@ -22,6 +22,7 @@ pub enum TargetOrigin {
 pub struct NoTarget {
     /// The arm whose final values it is made of.
     pub from: String,
+    pub at: FinalAt,
     pub planned: usize,
 }
 
@@ -29,11 +30,19 @@ pub struct NoTarget {
 pub fn resolve(target: &Target, finals: impl Fn(&str) -> (Vec<f64>, usize)) -> Result<ResolvedTarget, NoTarget> {
     match target {
         Target::Value { value } => Ok(ResolvedTarget { value: *value, origin: TargetOrigin::Stated }),
-        Target::FinalMedian { from } => {
+        Target::Final { from, at } => {
             let (values, planned) = finals(from);
-            let Some(value) = median(&values) else { return Err(NoTarget { from: from.clone(), planned }) };
-            let completed = values.len();
-            Ok(ResolvedTarget { value, origin: TargetOrigin::FinalMedian { from: from.clone(), completed, planned } })
+            let value = match at {
+                FinalAt::FinalMedian => median(&values),
+                FinalAt::FinalWorst => worst(&values),
+            };
+            let (from, at, completed) = (from.clone(), *at, values.len());
+            match value {
+                Some(value) => {
+                    Ok(ResolvedTarget { value, origin: TargetOrigin::Final { from, at, completed, planned } })
+                }
+                None => Err(NoTarget { from, at, planned }),
+            }
         }
     }
 }
@@ -49,6 +58,12 @@ pub fn median(values: &[f64]) -> Option<f64> {
     median.is_finite().then_some(median)
 }
 
+/// The largest value; `None` where there is none or one of them is not finite.
+fn worst(values: &[f64]) -> Option<f64> {
+    let all_finite = values.iter().all(|value| value.is_finite());
+    values.iter().copied().reduce(f64::max).filter(|_| all_finite)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,11 +76,23 @@ mod tests {
 
     #[test]
     fn a_final_median_counts_completed_runs_only() {
-        let target = Target::FinalMedian { from: "baseline".into() };
+        let target = Target::Final { from: "baseline".into(), at: FinalAt::FinalMedian };
         let resolved = resolve(&target, |_| (vec![9.0, 5.0], 3)).unwrap();
-        let origin = TargetOrigin::FinalMedian { from: "baseline".into(), completed: 2, planned: 3 };
+        let origin =
+            TargetOrigin::Final { from: "baseline".into(), at: FinalAt::FinalMedian, completed: 2, planned: 3 };
         assert_eq!(resolved, ResolvedTarget { value: 7.0, origin });
-        assert_eq!(resolve(&target, |_| (vec![], 3)), Err(NoTarget { from: "baseline".into(), planned: 3 }));
+        assert_eq!(
+            resolve(&target, |_| (vec![], 3)),
+            Err(NoTarget { from: "baseline".into(), at: FinalAt::FinalMedian, planned: 3 })
+        );
+    }
+
+    #[test]
+    fn a_final_worst_is_reached_by_every_completed_run() {
+        let target = Target::Final { from: "baseline".into(), at: FinalAt::FinalWorst };
+        assert_eq!(resolve(&target, |_| (vec![5.0, 9.0, 7.0], 3)).unwrap().value, 9.0);
+        assert!(resolve(&target, |_| (vec![], 3)).is_err());
+        assert!(resolve(&target, |_| (vec![5.0, f64::NAN], 3)).is_err());
     }
 
     #[test]

@@ -94,16 +94,18 @@ pub fn target(metric: Metric, target: &Result<ResolvedTarget, NoTarget>) -> Stri
         Ok(ResolvedTarget { value, origin: TargetOrigin::Stated }) => {
             format!("{name} {}, as the sweep states", metric_value(*value))
         }
-        Ok(ResolvedTarget { value, origin: TargetOrigin::FinalMedian { from, completed, planned } }) => {
+        Ok(ResolvedTarget { value, origin: TargetOrigin::Final { from, at, completed, planned } }) => {
             let provisional = if completed < planned { "; it can still move" } else { "" };
             format!(
-                "{name} {}, the median of the last values of {from} ({completed} of {planned} runs completed{provisional})",
-                metric_value(*value)
+                "{name} {}, {} of the last values of {from} ({completed} of {planned} runs completed{provisional})",
+                metric_value(*value),
+                at.words()
             )
         }
-        Err(NoTarget { from, planned }) => {
+        Err(NoTarget { from, at, planned }) => {
             format!(
-                "not known: it is the median of the last values of {from}, and none of its {planned} runs has completed"
+                "not known: it is {} of the last values of {from}, and none of its {planned} runs has completed",
+                at.words()
             )
         }
     }

@@ -240,7 +240,7 @@ mod tests {
             compare: Some(Compare {
                 baseline: "baseline".to_owned(),
                 metric: Metric::ValidationLoss,
-                target: Target::FinalMedian { from: "baseline".to_owned() },
+                target: Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalWorst },
             }),
             runs,
         };

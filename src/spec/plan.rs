@@ -84,6 +84,28 @@ impl Metric {
 pub enum Target {
     /// A number stated in the sweep.
     Value { value: f64 },
-    /// The median over seeds of the last value that arm `from` reaches, at the same grid point.
-    FinalMedian { from: String },
+    /// Made of the last values that arm `from` reaches over its seeds, at the same grid point.
+    Final { from: String, at: FinalAt },
+}
+
+/// `compare.target.at`: which of an arm's last values is the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinalAt {
+    /// The median over seeds. About half of the arm's own runs never reach it, so that with few seeds its times are
+    /// often censored. The default.
+    #[default]
+    FinalMedian,
+    /// The worst over seeds: every completed run of the arm reaches it.
+    FinalWorst,
+}
+
+impl FinalAt {
+    /// In words, before "of the last values".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::FinalMedian => "the median",
+            Self::FinalWorst => "the worst",
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A sweep as written: patches and axes, before anything is merged.
 
-use super::{Location, Metric, Node};
+use super::{FinalAt, Location, Metric, Node};
 
 /// A value and the place it was written at.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +96,6 @@ pub struct CompareSpec {
 pub enum TargetSpec {
     /// `{ value: x }`: a number stated in advance.
     Value(Placed<f64>),
-    /// `{ from: arm, at: final_median }`: the median over seeds of the last value that the arm reaches.
-    FinalMedian { from: Placed<String> },
+    /// `{ from: arm, at: final_median }`: of the last values that the arm reaches over its seeds.
+    Final { from: Placed<String>, at: FinalAt },
 }

@@ -51,7 +51,9 @@ pub struct Window {
 pub enum CheckpointError {
     #[error("the checkpoint is damaged: {0}")]
     Damaged(String),
-    #[error("the checkpoint was written by a newer speedlab (format {found}, this one reads up to {CHECKPOINT_VERSION})")]
+    #[error(
+        "the checkpoint was written by a newer speedlab (format {found}, this one reads up to {CHECKPOINT_VERSION})"
+    )]
     Newer { found: u32 },
 }
 
@@ -105,7 +107,8 @@ impl Checkpoint {
                 let found = format!("{:?} {:?}", view.dtype(), view.shape());
                 return Err(damaged(&format!("`{name}` is {found} and not {parameter_count} floats")));
             }
-            let values = view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("4 bytes")));
+            let values =
+                view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("4 bytes")));
             Ok(values.collect())
         };
         Ok(Self {
@@ -123,7 +126,8 @@ mod tests {
     use super::*;
 
     fn checkpoint() -> Checkpoint {
-        let stamp = Stamp { step: 7, images_seen: 448, train_seconds: 0.1 + 0.2, eval_seconds: 1e-300, wall_seconds: 9.0 };
+        let stamp =
+            Stamp { step: 7, images_seen: 448, train_seconds: 0.1 + 0.2, eval_seconds: 1e-300, wall_seconds: 9.0 };
         Checkpoint {
             progress: Progress { checkpoint: 3, stamp, beta1_product: 0.9f64.powi(7), ..Progress::default() },
             weights: vec![1.0, -0.0, f32::MIN_POSITIVE / 2.0],

@@ -44,8 +44,7 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// At the start, or where `checkpoint` was taken. `device` does not track gradients.
     pub fn new(spec: &'a RunSpec, dataset: &'a Dataset, device: &Device, checkpoint: Option<Checkpoint>) -> Self {
-        let mut network =
-            model::build(&spec.model, spec.data.image_shape(), spec.seed, &device.clone().autodiff());
+        let mut network = model::build(&spec.model, spec.data.image_shape(), spec.seed, &device.clone().autodiff());
         let (weights, ema, adam, progress) = match checkpoint {
             None => {
                 let weights = network.weights();
@@ -108,8 +107,7 @@ impl<'a> Trainer<'a> {
         let mut noise = vec![0f32; images.len()];
         Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
         let noisy = self.process.add_noise(&images, &noise, &timesteps);
-        let target =
-            diffusion::training_target(spec.parameterization, &self.process, &images, &noise, &timesteps);
+        let target = diffusion::training_target(spec.parameterization, &self.process, &images, &noise, &timesteps);
         let weights: Vec<f32> = drawn
             .iter()
             .map(|drawn| drawn.weight * diffusion::loss_weight(&spec.loss_weighting, &self.process, drawn.t) as f32)

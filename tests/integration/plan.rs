@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use speedlab::plan::{load_sweep, plan_text};
-use speedlab::spec::{Plan, RunId, RunSpec, Target, TimestepSampler, canonical_json};
+use speedlab::spec::{FinalAt, Plan, RunId, RunSpec, Target, TimestepSampler, canonical_json};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan")
@@ -78,7 +78,7 @@ fn the_quickstart_asks_for_five_arms_and_three_seeds() {
     assert!(order.chunks(5).all(|seed| seed.iter().map(|(_, arm)| *arm).eq(plan.arms.iter().map(String::as_str))));
     let compare = plan.compare.as_ref().unwrap();
     assert_eq!(compare.baseline, "baseline");
-    assert_eq!(compare.target, Target::FinalMedian { from: "baseline".to_owned() });
+    assert_eq!(compare.target, Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalMedian });
 
     let both = arms_of(&plan, "clts+mdlrc");
     assert!(matches!(&both.timestep_sampler, TimestepSampler::Curriculum(clts) if clts.center == 0.3));

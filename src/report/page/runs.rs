@@ -82,7 +82,7 @@ pub fn provenance(comparison: &Comparison) -> Markup {
             dt { "Run ids" } dd { "each is the start of the SHA-256 of the run's resolved settings: the same run asked for again has the same id" }
         }
         p { "To make it again, with the sweep file named " code { (study.plan.name) ".yaml" } ":" }
-        pre { code { "speedlab run sweeps/" (study.plan.name) ".yaml      # runs what is missing\nspeedlab report sweeps/" (study.plan.name) ".yaml   # redraws this page from the records" } }
+        pre { code { "speedlab run " (study.sweep_file) "      # runs what is missing\nspeedlab report " (study.sweep_file) "   # redraws this page from the records" } }
     }
 }
 

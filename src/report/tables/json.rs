@@ -31,8 +31,8 @@ fn point_json(comparison: &Comparison, point: &PointComparison) -> Value {
         Some(Ok(target)) => {
             let origin = match &target.origin {
                 TargetOrigin::Stated => json!({ "kind": "stated" }),
-                TargetOrigin::FinalMedian { from, completed, planned } => {
-                    json!({ "kind": "final_median", "from": from, "runs_completed": completed, "runs_planned": planned })
+                TargetOrigin::Final { from, at, completed, planned } => {
+                    json!({ "kind": at, "from": from, "runs_completed": completed, "runs_planned": planned })
                 }
             };
             json!({ "value": target.value, "origin": origin })

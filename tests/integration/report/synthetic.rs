@@ -91,12 +91,18 @@ impl Synthetic {
             compare: Some(Compare {
                 baseline: "baseline".into(),
                 metric: Metric::Fid,
-                target: Target::FinalMedian { from: "baseline".into() },
+                target: Target::Final { from: "baseline".into(), at: FinalAt::FinalMedian },
             }),
             runs: planned.clone(),
         };
         let runs = planned.into_iter().map(|planned| self.run(planned)).collect();
-        StudyRecord { folder: folder.to_owned(), plan, revisions: vec![], runs }
+        StudyRecord {
+            folder: folder.to_owned(),
+            plan,
+            sweep_file: "sweeps/synthetic.yaml".into(),
+            revisions: vec![],
+            runs,
+        }
     }
 
     fn planned(&self) -> Vec<PlannedRun> {
