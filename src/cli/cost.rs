@@ -5,9 +5,9 @@ use crate::plan::{CostModel, RunCost, run_cost};
 use crate::record::StudyRecord;
 use crate::spec::{Model, RunSpec};
 
-/// What one core reached in training the quickstart's UNet, where it was measured (see README.md); only the estimate of
-/// a first run rests on it.
-const TYPICAL_FLOPS_PER_CORE: f64 = 35e9;
+/// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
+/// estimate of a sweep's first run rests on it.
+const TYPICAL_FLOPS_PER_CORE: f64 = 80e9;
 
 /// Estimates runs of `threads` threads.
 pub(super) struct Estimator {

@@ -219,17 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_runs_on_eight_slots_take_well_under_a_second() {
-        let clock = ProcessExecutor::new(|_: &Start| unreachable!("it only tells the time"));
+    fn ten_thousand_runs_on_eight_slots_all_end_and_crashes_are_retried() {
         let script = |start: &Start| match start.number == 1 && start.run_id.as_str().ends_with('7') {
             true => (SECOND / 50, crash()),
             false => (SECOND / 20, RunOutcome::Completed),
         };
         let (summary, started) = drive(queue(100, 100, 8, Policy::default()), script);
-        let took = clock.now();
         assert!(summary.all_done());
         assert_eq!((summary.counts.completed, started.len()), (10_000, 10_000 + summary.retries));
         assert!(summary.retries > 500, "{}", summary.retries);
-        assert!(took < SECOND, "{took:?}");
     }
 }

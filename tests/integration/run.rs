@@ -108,7 +108,7 @@ fn disturb(sandbox: &Sandbox, seed: u64, victims: impl Fn(u32, &mut Draws)) -> u
 
 #[test]
 fn killed_at_any_moment_and_run_again_it_ends_with_the_same_bits() {
-    let longer = TINY.replace("steps: 60", "steps: 400").replace("every: 20", "every: 50");
+    let longer = TINY.replace("steps: 60", "steps: 240").replace("every: 20", "every: 40");
     let expected = finished(&longer).bits();
     let sandbox = Sandbox::new(&longer);
     let kills = disturb(&sandbox, 1, |parent, draws| {
