@@ -87,7 +87,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::fake::FakeExecutor;
-    use super::super::{Device, Policy, ProcessExecutor, QueuedRun, Start, StopReason};
+    use super::super::{Device, Policy, QueuedRun, Start, StopReason};
     use super::*;
 
     fn run_id(number: usize) -> RunId {
