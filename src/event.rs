@@ -13,7 +13,7 @@ pub struct Stamp {
     /// Optimizer steps done.
     pub step: u64,
     pub images_seen: u64,
-    /// Seconds of training alone: evaluation, checkpoints and warm-up excluded.
+    /// Seconds of training alone: evaluation and checkpoints excluded.
     pub train_seconds: f64,
     /// Seconds of evaluation alone.
     pub eval_seconds: f64,
@@ -52,7 +52,8 @@ pub enum RunEvent {
     /// Sent often, recorded never.
     Progress {
         stamp: Stamp,
-        loss: f64,
+        /// The last step's; not known right after a resume.
+        loss: Option<f64>,
         phase: Phase,
     },
     /// `samples` names the grid of generated images, relative to the run's folder.
@@ -100,7 +101,7 @@ pub struct Started {
     pub from_step: u64,
     /// The program and its version.
     pub program: String,
-    /// Device model and how it was used, such as `cpu: AMD EPYC 9R14, 1 thread`.
+    /// Device model and how it was used, such as `cpu: AMD EPYC 9R14, 1 thread, 2 runs at once`.
     pub device: String,
     /// RFC 3339, UTC.
     pub started_at: String,

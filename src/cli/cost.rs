@@ -1,5 +1,8 @@
 //! What runs cost on this machine: the plan's estimate, fed with what models and devices are.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use crate::model;
 use crate::plan::{CostModel, RunCost, run_cost};
 use crate::record::StudyRecord;
@@ -12,6 +15,8 @@ const TYPICAL_FLOPS_PER_CORE: f64 = 80e9;
 /// Estimates runs of `threads` threads.
 pub(super) struct Estimator {
     flops_per_second: f64,
+    /// A grid of a hundred thousand runs has few architectures.
+    figures: RefCell<HashMap<String, Figures>>,
     /// How that speed is known.
     pub basis: String,
 }
@@ -30,22 +35,43 @@ impl Estimator {
                 "a typical speed of {:.0} GFLOP/s a core; a first run measures it",
                 TYPICAL_FLOPS_PER_CORE / 1e9
             );
-            return Self { flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64, basis };
+            return Self {
+                flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64,
+                figures: RefCell::default(),
+                basis,
+            };
         }
         let median = speeds[speeds.len() / 2];
         let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
-        Self { flops_per_second: median, basis }
+        Self { flops_per_second: median, figures: RefCell::default(), basis }
     }
 
     pub fn cost(&self, spec: &RunSpec) -> RunCost {
         let cost_model = CostModel {
             flops_per_second: self.flops_per_second,
-            forward_flops: &model::forward_flops,
-            parameter_count: &model::parameter_count,
-            activation_bytes: &|model: &Model, image_shape| model::activation_bytes(model, image_shape) as f64,
+            forward_flops: &|model, image_shape| self.figures(model, image_shape).forward_flops,
+            parameter_count: &|model, image_shape| self.figures(model, image_shape).parameters,
+            activation_bytes: &|model, image_shape| self.figures(model, image_shape).activation_bytes,
         };
         run_cost(spec, &cost_model)
     }
+
+    fn figures(&self, model: &Model, image_shape: (usize, usize)) -> Figures {
+        let mut known = self.figures.borrow_mut();
+        *known.entry(format!("{model:?} {image_shape:?}")).or_insert_with(|| Figures {
+            forward_flops: model::forward_flops(model, image_shape),
+            parameters: model::parameter_count(model, image_shape),
+            activation_bytes: model::activation_bytes(model, image_shape) as f64,
+        })
+    }
+}
+
+/// What an architecture costs for one image.
+#[derive(Clone, Copy)]
+struct Figures {
+    forward_flops: f64,
+    parameters: usize,
+    activation_bytes: f64,
 }
 
 /// A forward and a backward pass of every image.

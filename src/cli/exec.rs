@@ -19,13 +19,15 @@ pub struct ExecArgs {
     results: PathBuf,
     sweep: String,
     run_id: String,
+    /// How many runs share the machine.
+    runs_at_once: usize,
 }
 
 pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
     let run_id = RunId::parse(&args.run_id).with_context(|| format!("`{}` is no run id", args.run_id))?;
     let folder = SweepFolder::new(&args.results, &args.sweep).run(&run_id);
     let leash = Leash::listen()?;
-    let device_name = cpu_label(rayon::current_num_threads());
+    let device_name = cpu_label(rayon::current_num_threads(), args.runs_at_once);
     let outcome =
         run::execute(&folder, &Device::flex(), &device_name, &|| leash.says_stop(), &|event| leash.tell(event))?;
     Ok(match outcome {

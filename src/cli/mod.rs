@@ -1,5 +1,10 @@
 //! The command line: clap's types here, one small file for each command.
 
+/// Prints a line on stdout, from a function that may fail. Whoever reads it may stop reading: that is no error.
+macro_rules! out {
+    ($($argument:tt)*) => { $crate::cli::print_line(format_args!($($argument)*))? };
+}
+
 mod cost;
 mod exec;
 mod exit;
@@ -12,9 +17,10 @@ mod status;
 mod table;
 mod train_features;
 
-use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
@@ -64,6 +70,8 @@ enum Command {
     Exec(exec::ExecArgs),
 }
 
+const DEFAULT_RESULTS: &str = "results";
+
 /// Which sweep, and where its results are.
 #[derive(Debug, Args)]
 struct SweepArgs {
@@ -71,11 +79,28 @@ struct SweepArgs {
     #[arg(value_name = "SWEEP.yaml")]
     sweep: PathBuf,
     /// Where results are kept
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_RESULTS)]
     results: PathBuf,
     /// Override a key, such as `train.steps=100` or `seeds=1` (repeatable). Use another `name=..` to keep results apart
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+}
+
+impl SweepArgs {
+    /// As on a command line, to give again.
+    fn as_written(&self) -> String {
+        let mut words = vec![self.sweep.display().to_string()];
+        words.extend(self.overrides.iter().flat_map(|given| ["--set".to_owned(), given.clone()]));
+        if self.results != Path::new(DEFAULT_RESULTS) {
+            words.extend(["--results".to_owned(), self.results.display().to_string()]);
+        }
+        let quoted =
+            words.into_iter().map(|word| match word.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@".contains(c)) {
+                true => word,
+                false => format!("'{}'", word.replace('\'', "'\\''")),
+            });
+        quoted.collect::<Vec<_>>().join(" ")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -113,6 +138,15 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::AllDone)
         }
         Command::Exec(args) => exec::exec(&args),
+    }
+}
+
+/// Ends the program quietly if nobody reads on.
+fn print_line(line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written.context("cannot write the output")?),
     }
 }
 

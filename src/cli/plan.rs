@@ -65,16 +65,16 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>
             "estimate": { "seconds_left": seconds_left, "basis": estimator.basis },
             "runs": rows.iter().map(to_json).collect::<Vec<_>>(),
         });
-        println!("{value}");
+        out!("{value}");
         return Ok(Exit::AllDone);
     }
-    print_table(plan, &rows);
+    print_table(plan, &rows)?;
     let done = rows.iter().filter(|row| row.done).count();
     let most_memory = rows.iter().map(|row| row.cost.memory_bytes).fold(0.0, f64::max);
     let disk: f64 = rows.iter().map(|row| row.cost.disk_bytes).sum();
-    println!();
-    println!("{} runs, {done} done; about {} to go", rows.len(), duration(seconds_left));
-    println!(
+    out!("");
+    out!("{} runs, {done} done; about {} to go", rows.len(), duration(seconds_left));
+    out!(
         "device    {}: {} at once, {} thread{} each; about {} of memory",
         device.name,
         device.slots,
@@ -82,14 +82,14 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>
         if device.threads == 1 { "" } else { "s" },
         bytes(most_memory * device.slots as f64),
     );
-    println!("disk      about {} under {}", bytes(disk), folder.path.display());
-    println!("estimate  from {}", estimator.basis);
+    out!("disk      about {} under {}", bytes(disk), folder.path.display());
+    out!("estimate  from {}", estimator.basis);
     Ok(Exit::AllDone)
 }
 
 /// A line for each trial.
-fn print_table(plan: &Plan, rows: &[Row]) {
-    println!("{}: {}\n", plan.name, plan.question);
+fn print_table(plan: &Plan, rows: &[Row]) -> anyhow::Result<()> {
+    out!("{}: {}\n", plan.name, plan.question);
     let mut table = new_table(["trial", "parameters", "steps", "seeds", "time a run", "memory", "disk a run", "done"]);
     let mut shown: Vec<&str> = Vec::new();
     let mut by_trial: std::collections::BTreeMap<&str, Vec<&Row>> = std::collections::BTreeMap::new();
@@ -115,7 +115,8 @@ fn print_table(plan: &Plan, rows: &[Row]) {
             format!("{done}/{}", runs.len()),
         ]);
     }
-    println!("{table}");
+    out!("{table}");
+    Ok(())
 }
 
 fn to_json(row: &Row) -> serde_json::Value {

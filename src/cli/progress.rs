@@ -174,7 +174,7 @@ impl Progress {
         let mut add = |line: &str| text += &format!("\n{INDENT}{line}");
         if let Some(retry_at) = retry_at {
             let pause = roughly(retry_at.saturating_sub(at).as_secs_f64());
-            add(&format!("starts again from its checkpoint in {pause}"));
+            add(&format!("starts again from its checkpoint in {pause}, or when a core is free"));
             return self.say(at, Ink::Yellow, word, &text);
         }
         rest[rest.len().saturating_sub(REASON_LINES)..].iter().for_each(|line| add(line));
@@ -278,5 +278,5 @@ fn write(text: &str) {
 /// Columns of the terminal that standard error is.
 fn terminal_width() -> usize {
     // The crate that lays out tables knows how to ask.
-    Table::new().use_stderr().width().map_or(80, |width| usize::from(width).max(2))
+    Table::new().use_stderr().width().filter(|&width| width > 0).map_or(80, |width| usize::from(width).max(2))
 }

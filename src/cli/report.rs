@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Exit, SweepArgs};
 use crate::plan;
-use crate::record::{StudyRecord, SweepFolder};
+use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report;
 
 #[derive(Debug, Args)]
@@ -22,6 +22,13 @@ pub struct ReportArgs {
 pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
     let folder = SweepFolder::new(&args.sweep.results, &plan.name);
+    if PlanFile::read(&folder)?.is_some_and(|file| file.plan != plan) {
+        eprintln!(
+            "note: the sweep is no longer the one that was frozen in {}; the report shows the frozen one.",
+            folder.plan_file().display()
+        );
+        eprintln!("hint: `speedlab run` takes the changes in, and keeps what was recorded");
+    }
     write_report(&folder, args.json)?;
     Ok(Exit::AllDone)
 }
@@ -33,10 +40,10 @@ pub(super) fn write_report(folder: &SweepFolder, json: bool) -> anyhow::Result<(
     folder.write_curves(&rows)?;
     let report = report::write(&study, &folder.report())?;
     if json {
-        println!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
+        out!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
     } else {
-        println!("{}", report.summary);
-        println!("report: {}", report.page.display());
+        out!("{}", report.summary);
+        out!("report: {}", report.page.display());
     }
     Ok(())
 }

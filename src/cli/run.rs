@@ -45,7 +45,7 @@ pub struct RunArgs {
     /// No progress on stderr
     #[arg(long, short)]
     quiet: bool,
-    /// Print the table of speedups as one JSON value
+    /// Print the table of speedups (with -n the plan) as one JSON value
     #[arg(long)]
     json: bool,
 }
@@ -58,8 +58,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     }
     let _lock = folder.lock()?;
     let now = jiff::Timestamp::now().to_string();
-    let sweep_file = args.sweep.sweep.display().to_string();
-    PlanFile::freeze(&folder, &plan, PROGRAM, &now, &sweep_file)?;
+    PlanFile::freeze(&folder, &plan, PROGRAM, &now, &args.sweep.as_written())?;
 
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let summary = train_missing(args, &plan, &folder, color, &stop)?;
@@ -68,7 +67,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     drop(stop);
     write_report(&folder, args.json)?;
     if summary.stopped.is_some() && !args.quiet {
-        eprintln!("stopped; to go on: {}", this_command());
+        eprintln!("stopped; to go on: speedlab run {}", args.sweep.as_written());
     }
     Ok(exit)
 }
@@ -94,6 +93,7 @@ fn train_missing(
         labels.push(RunLabel::new(run, cost, run_folder.log()));
         queued.push(QueuedRun { run_id: run.run_id.clone(), seed: run.seed, cost, outcome });
     }
+    let runs_at_once = device.slots;
     let policy = Policy { fail_fast: args.fail_fast, retries: args.retries, ..Policy::default() };
     let queue = Queue::new(queued, vec![device], policy);
 
@@ -101,7 +101,7 @@ fn train_missing(
     let results = std::path::absolute(&args.sweep.results)?;
     let mut executor = ProcessExecutor::new(|start: &Start| {
         let run_folder = folder.run(&start.run_id);
-        command(&results, &plan.name, start, &run_folder).expect("the running program has a path")
+        command(&results, &plan.name, start, runs_at_once, &run_folder).expect("the running program has a path")
     });
     let mut progress = Progress::new(&plan.name, labels, args.quiet, color.on_stderr());
     let mut failure = None;
@@ -120,21 +120,21 @@ fn train_missing(
     }
 }
 
-fn command(results: &Path, sweep: &str, start: &Start, run_folder: &RunFolder) -> std::io::Result<RunCommand> {
-    let args: Vec<OsString> = vec!["exec".into(), results.into(), sweep.into(), start.run_id.as_str().into()];
+fn command(
+    results: &Path,
+    sweep: &str,
+    start: &Start,
+    runs_at_once: usize,
+    run_folder: &RunFolder,
+) -> std::io::Result<RunCommand> {
+    let args: Vec<OsString> = vec![
+        "exec".into(),
+        results.into(),
+        sweep.into(),
+        start.run_id.as_str().into(),
+        runs_at_once.to_string().into(),
+    ];
     RunCommand::this_program(args, run_folder.log())
-}
-
-/// The command line that was given, to give again.
-fn this_command() -> String {
-    let mut words = vec!["speedlab".to_owned()];
-    words.extend(std::env::args().skip(1).map(|word| {
-        match word.contains(|c: char| c.is_whitespace() || "'\"\\$".contains(c)) {
-            true => format!("'{}'", word.replace('\'', "'\\''")),
-            false => word,
-        }
-    }));
-    words.join(" ")
 }
 
 fn exit_of(summary: &Summary, stop: &Stop) -> Exit {

@@ -40,7 +40,19 @@ pub fn sample(args: &SampleArgs) -> anyhow::Result<Exit> {
         bail!("--images must be at least 1");
     }
     let folder = RunFolder { path: args.run.clone() };
-    let spec = folder.read_spec()?.spec;
+    let spec = folder
+        .read_spec()
+        .with_context(|| {
+            format!(
+                "{} is no run's folder\nhint: name results/<sweep>/runs/<run-id>; `speedlab status` lists the ids",
+                args.run.display()
+            )
+        })?
+        .spec;
+    let out = std::path::absolute(&args.out)?;
+    if let Some(parent) = out.parent().filter(|parent| !parent.is_dir()) {
+        bail!("there is no folder {}", parent.display());
+    }
     let path = folder.checkpoint();
     let bytes = fs::read(&path).with_context(|| {
         format!(
@@ -58,7 +70,7 @@ pub fn sample(args: &SampleArgs) -> anyhow::Result<Exit> {
     network.set_weights(Tensor::from_data(TensorData::new(checkpoint.ema_weights, [count]), &device));
     let images = generate_images(&spec, &network, args.seed, args.images)?;
     let (channels, side) = image_shape;
-    write_beside(&std::path::absolute(&args.out)?, &grid_png(&images, channels, side)?)?;
-    println!("{}: {} images at step {}", args.out.display(), args.images, checkpoint.progress.stamp.step);
+    write_beside(&out, &grid_png(&images, channels, side)?)?;
+    out!("{}: {} images at step {}", args.out.display(), args.images, checkpoint.progress.stamp.step);
     Ok(Exit::AllDone)
 }

@@ -36,12 +36,17 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
     }
     if args.json {
         let runs: Vec<_> = rows.iter().map(|(record, running)| to_json(record, *running)).collect();
-        println!("{}", json!({ "version": STATUS_VERSION, "sweep": plan.name, "runs": runs }));
+        out!("{}", json!({ "version": STATUS_VERSION, "sweep": plan.name, "runs": runs }));
     } else {
-        println!("{}", to_table(&rows));
+        out!("{}", to_table(&rows));
     }
-    let done = rows.iter().all(|(record, _)| matches!(record.state, RunState::Ended(_)));
-    Ok(if done { Exit::AllDone } else { Exit::Incomplete })
+    let ended = |(record, _): &(RunRecord, bool)| matches!(record.state, RunState::Ended(_));
+    let failed = |(record, _): &(RunRecord, bool)| matches!(record.state, RunState::Ended(RunOutcome::Diverged { .. }));
+    Ok(match rows.iter().all(ended) {
+        true if rows.iter().any(failed) => Exit::SomeFailed,
+        true => Exit::AllDone,
+        false => Exit::Incomplete,
+    })
 }
 
 /// A run is running while some process holds its folder.
@@ -49,11 +54,7 @@ fn is_running(folder: &SweepFolder, record: &RunRecord) -> Result<bool, RecordEr
     if record.state != RunState::Unfinished {
         return Ok(false);
     }
-    match folder.run(&record.planned.run_id).lock() {
-        Ok(_lock) => Ok(false),
-        Err(RecordError::Held { .. }) => Ok(true),
-        Err(error) => Err(error),
-    }
+    folder.run(&record.planned.run_id).is_held()
 }
 
 /// (state, why) in words.

@@ -7,6 +7,10 @@ use comfy_table::{ContentArrangement, Table};
 pub(super) fn new_table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    // Some terminals that are none say that they have no columns at all.
+    if table.width() == Some(0) {
+        table.set_width(100);
+    }
     table
 }
 

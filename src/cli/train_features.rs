@@ -41,6 +41,6 @@ pub fn train_features(args: &TrainFeaturesArgs) -> anyhow::Result<Exit> {
     })?;
     let out = std::path::absolute(&args.out)?;
     write_beside(&out, &trained.safetensors)?;
-    println!("{}: test accuracy {:.2} %", out.display(), 100.0 * trained.test_accuracy);
+    out!("{}: test accuracy {:.2} %", out.display(), 100.0 * trained.test_accuracy);
     Ok(Exit::AllDone)
 }

@@ -5,7 +5,7 @@ use crate::model::Network;
 use crate::random::{Draws, Stream};
 use crate::spec::RunSpec;
 
-/// Images per forward pass. It changes the speed, not the result.
+/// Images per forward pass. It changes the speed, and the result by no more than rounding.
 pub(super) const BATCH_IMAGES: usize = 256;
 
 /// Images generated with a network's weights as `evaluate.fid.ode` says: `[count, channels, side, side]` in [-1, 1].

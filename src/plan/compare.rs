@@ -67,15 +67,13 @@ pub fn check(
                 return findings;
             };
             let (base, spec) = (&specs[base], &specs[index]);
-            let differs = match compare.metric {
-                Metric::Fid => base.evaluate.fid != spec.evaluate.fid,
-                Metric::ValidationLoss => base.evaluate.validation != spec.evaluate.validation,
+            // What a value's protocol names: rows of different protocols are never compared.
+            let (section, differs) = match compare.metric {
+                _ if base.train.ema_decay != spec.train.ema_decay => ("train.ema_decay", true),
+                Metric::Fid => ("evaluate.fid", base.evaluate.fid != spec.evaluate.fid),
+                Metric::ValidationLoss => ("evaluate.validation", base.evaluate.validation != spec.evaluate.validation),
             };
             if differs {
-                let section = match compare.metric {
-                    Metric::Fid => "evaluate.fid",
-                    Metric::ValidationLoss => "evaluate.validation",
-                };
                 let name = &arms[cell.arm].name.value;
                 let arm = &arms[cell.arm];
                 let at = arm

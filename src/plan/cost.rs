@@ -1,6 +1,6 @@
 //! What a run will cost, estimated before it starts. A pure function: the caller says what a model and a device are.
 
-use crate::spec::{Model, Plan, RunSpec};
+use crate::spec::{Model, RunSpec};
 
 /// What the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
@@ -22,17 +22,6 @@ pub struct RunCost {
     /// The most it holds at a time.
     pub memory_bytes: f64,
     /// What it leaves behind.
-    pub disk_bytes: f64,
-}
-
-/// The estimate of all runs of a plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
-pub struct StudyCost {
-    /// Of all runs together, one after the other.
-    pub train_seconds: f64,
-    pub eval_seconds: f64,
-    /// Of the largest run.
-    pub memory_bytes: f64,
     pub disk_bytes: f64,
 }
 
@@ -81,16 +70,6 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
         + evaluations * evaluate.grid_images as f64 * pixels * BYTES_PER_PIXEL
         + records * BYTES_PER_RECORD;
     RunCost { parameters, train_seconds, eval_seconds, memory_bytes, disk_bytes }
-}
-
-/// The sum over all runs; memory is that of the largest.
-pub fn study_cost(plan: &Plan, cost: &CostModel) -> StudyCost {
-    plan.runs.iter().map(|run| run_cost(&run.spec, cost)).fold(StudyCost::default(), |sum, run| StudyCost {
-        train_seconds: sum.train_seconds + run.train_seconds,
-        eval_seconds: sum.eval_seconds + run.eval_seconds,
-        memory_bytes: sum.memory_bytes.max(run.memory_bytes),
-        disk_bytes: sum.disk_bytes + run.disk_bytes,
-    })
 }
 
 #[cfg(test)]

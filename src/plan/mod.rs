@@ -25,7 +25,7 @@ mod read;
 
 use std::path::Path;
 
-pub use cost::{CostModel, RunCost, StudyCost, run_cost, study_cost};
+pub use cost::{CostModel, RunCost, run_cost};
 pub use problem::{PlanError, Problem, Related};
 
 use crate::spec::{Plan, Source};

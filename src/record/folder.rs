@@ -94,14 +94,15 @@ impl RunFolder {
         format!("samples/step-{step:08}.png")
     }
 
-    /// Makes the folder and writes `spec.json`, unless it is there.
+    /// Makes the folder and writes `spec.json`, unless it says the same already: the names of an arm and what cannot change a
+    /// result may have changed since.
     pub fn prepare(&self, run: &PlannedRun) -> Result<(), RecordError> {
         for folder in ["samples", "checkpoint"] {
             let path = self.path.join(folder);
             fs::create_dir_all(&path).map_err(RecordError::io("make the folder", &path))?;
         }
         let path = self.path.join("spec.json");
-        if path.exists() {
+        if path.exists() && self.read_spec()? == *run {
             return Ok(());
         }
         write_json(&path, &SpecFile { version: FOLDER_VERSION, run: run.clone() })
@@ -135,6 +136,20 @@ impl RunFolder {
     /// Takes the run for this process.
     pub fn lock(&self) -> Result<Lock, RecordError> {
         Lock::take(&self.path)
+    }
+
+    /// Whether some process has the run; writes nothing.
+    pub fn is_held(&self) -> Result<bool, RecordError> {
+        let path = self.path.join("lock");
+        match File::open(&path) {
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => Ok(false),
+                Err(TryLockError::WouldBlock) => Ok(true),
+                Err(TryLockError::Error(source)) => Err(RecordError::io("lock", &path)(source)),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(RecordError::io("read", &path)(error)),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{read_json, write_json};
 use super::{RecordError, SweepFolder};
-use crate::spec::{PLAN_VERSION, Plan};
+use crate::spec::{PLAN_VERSION, Plan, PlannedRun};
 
 /// What `plan.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,8 +15,8 @@ pub struct PlanFile {
     pub program: String,
     /// RFC 3339, UTC.
     pub planned_at: String,
-    /// The sweep's file as it was named on the command line.
-    pub sweep_file: String,
+    /// The sweep's file and what was set beside it, as on the command line after `speedlab run`.
+    pub sweep_arguments: String,
     pub plan: Plan,
     /// What was changed after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
@@ -29,8 +29,10 @@ pub struct Revision {
     pub changed_at: String,
     /// One sentence a change.
     pub changes: Vec<String>,
-    /// Runs that had ended when it was changed: a target chosen after seeing results is no fair target.
+    /// Runs that had ended when it was changed.
     pub runs_ended_before: usize,
+    /// Whether it touches the answer (`compare`, or runs taken out): a target chosen after seeing results is no fair target.
+    pub changes_the_answer: bool,
 }
 
 impl PlanFile {
@@ -48,7 +50,7 @@ impl PlanFile {
         plan: &Plan,
         program: &str,
         now: &str,
-        sweep_file: &str,
+        sweep_arguments: &str,
     ) -> Result<Self, RecordError> {
         let file = match Self::read(folder)? {
             Some(earlier) if earlier.plan == *plan => return Ok(earlier),
@@ -57,7 +59,7 @@ impl PlanFile {
                 version: PLAN_VERSION,
                 program: program.to_owned(),
                 planned_at: now.to_owned(),
-                sweep_file: sweep_file.to_owned(),
+                sweep_arguments: sweep_arguments.to_owned(),
                 plan: plan.clone(),
                 revisions: vec![],
             },
@@ -72,7 +74,9 @@ impl PlanFile {
             runs_ended_before += usize::from(folder.run(&run.run_id).read_done()?.is_some());
         }
         let changes = changes(&self.plan, plan);
-        self.revisions.push(Revision { changed_at: now.to_owned(), changes, runs_ended_before });
+        let is_kept = |run: &PlannedRun| plan.runs.iter().any(|other| other.run_id == run.run_id);
+        let changes_the_answer = self.plan.compare != plan.compare || !self.plan.runs.iter().all(is_kept);
+        self.revisions.push(Revision { changed_at: now.to_owned(), changes, runs_ended_before, changes_the_answer });
         self.plan = plan.clone();
         Ok(self)
     }

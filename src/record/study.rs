@@ -14,8 +14,8 @@ pub struct StudyRecord {
     /// `results/<sweep>`.
     pub folder: PathBuf,
     pub plan: Plan,
-    /// The sweep's file as it was first named on the command line.
-    pub sweep_file: String,
+    /// The sweep's file and what was set beside it, as on the command line after `speedlab run`.
+    pub sweep_arguments: String,
     /// What was changed after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
     /// In the plan's order; a run that has not started yet has no rows.
@@ -64,7 +64,7 @@ impl StudyRecord {
         Ok(Self {
             folder: folder.path.clone(),
             plan: file.plan,
-            sweep_file: file.sweep_file,
+            sweep_arguments: file.sweep_arguments,
             revisions: file.revisions,
             runs,
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::cost::Cost;
 use super::curve::{Evaluation, curve, protocols};
-use super::speedup::{SeedTime, Speedup, speedup};
+use super::speedup::{SeedTime, Speedup, speedup_timed};
 use super::target::{NoTarget, ResolvedTarget, median, resolve};
 use super::time_to_target::{TimeToTarget, time_to_target};
 use crate::event::RunOutcome;
@@ -207,6 +207,7 @@ fn point_comparison<'a>(
     }
     let baseline_arm = arms.iter().position(|arm| arm.is_baseline);
     let targets = baseline_arm.map_or(vec![], |index| curve_targets(&arms[index]));
+    let clock_variance = clock_variance(&arms);
     for index in 0..arms.len() {
         let (mut speedups, mut common_speedups, mut target_curves) = (Vec::new(), Vec::new(), Vec::new());
         let common_target = baseline_arm.and_then(|baseline| common_target(&arms[baseline], &arms[index]));
@@ -214,16 +215,18 @@ fn point_comparison<'a>(
             let compared =
                 comparable(baseline_arm.map(|baseline| &arms[baseline]), baseline, &arms[index], protocol, cost);
             target_curves.push(match &compared {
-                Ok(baseline) => {
-                    targets.iter().map(|&target| (target, at(baseline, &arms[index], target, cost))).collect()
-                }
+                Ok(baseline) => targets
+                    .iter()
+                    .map(|&target| (target, at(baseline, &arms[index], target, cost, clock_variance)))
+                    .collect(),
                 Err(_) => vec![],
             });
             if let Some(target) = common_target {
-                common_speedups.push(compared.clone().map(|baseline| at(baseline, &arms[index], target, cost)));
+                common_speedups
+                    .push(compared.clone().map(|baseline| at(baseline, &arms[index], target, cost, clock_variance)));
             }
             speedups.push(compared.and_then(|baseline| match &target {
-                Some(Ok(target)) => Ok(at(baseline, &arms[index], target.value, cost)),
+                Some(Ok(target)) => Ok(at(baseline, &arms[index], target.value, cost, clock_variance)),
                 Some(Err(no_target)) => Err(NoSpeedup::NoTarget(no_target.clone())),
                 None => Err(NoSpeedup::NoCompare),
             }));
@@ -234,8 +237,32 @@ fn point_comparison<'a>(
     PointComparison { label, point: &runs[0].planned.point, protocol: protocol.to_owned(), target, arms }
 }
 
-fn at(baseline: &ArmComparison, candidate: &ArmComparison, target: f64, cost: Cost) -> Speedup {
-    speedup(&baseline.seed_times(target, cost), &candidate.seed_times(target, cost))
+fn at(baseline: &ArmComparison, candidate: &ArmComparison, target: f64, cost: Cost, clock_variance: f64) -> Speedup {
+    let clock_variance = if cost == Cost::TrainSeconds { clock_variance } else { 0.0 };
+    speedup_timed(&baseline.seed_times(target, cost), &candidate.seed_times(target, cost), clock_variance)
+}
+
+impl ArmRun<'_> {
+    /// Training seconds per 1,000 images, over the whole run so far.
+    pub fn seconds_per_thousand_images(&self) -> Option<f64> {
+        let last = self.record.rows.last().filter(|row| row.images_seen > 0 && row.train_seconds > 0.0)?;
+        Some(1000.0 * last.train_seconds / last.images_seen as f64)
+    }
+}
+
+/// How much the speed of runs of one arm varies, though they do the same work: the variance of its logarithm within
+/// arms, pooled over arms.
+fn clock_variance(arms: &[ArmComparison]) -> f64 {
+    let (mut squares, mut freedom) = (0.0, 0.0);
+    for arm in arms {
+        let logs: Vec<f64> = arm.runs.iter().filter_map(ArmRun::seconds_per_thousand_images).map(f64::ln).collect();
+        if !logs.is_empty() {
+            let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+            squares += logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>();
+            freedom += logs.len() as f64 - 1.0;
+        }
+    }
+    if freedom > 0.0 { squares / freedom } else { 0.0 }
 }
 
 /// The baseline, if `candidate` may be compared with it.
@@ -301,15 +328,22 @@ fn spread(values: &[f64]) -> Option<Spread> {
     Some(Spread { median: median(values)?, low: fold(f64::min)?, high: fold(f64::max)?, n: values.len() })
 }
 
-/// The worst of all runs' best values; `None` where a run has none.
+/// The worst of all runs' best values; `None` where a run has none or diverged, or where every run was there at its first
+/// evaluation, which tells nothing.
 fn common_target(baseline: &ArmComparison, candidate: &ArmComparison) -> Option<f64> {
-    let known = |run: &&ArmRun| !run.curve.is_empty() || run.diverged();
+    let runs = || baseline.runs.iter().chain(&candidate.runs);
+    if runs().any(ArmRun::diverged) {
+        return None;
+    }
+    let known = |run: &&ArmRun| !run.curve.is_empty();
     let best = |run: &ArmRun| {
         let values = run.curve.iter().map(|evaluation| evaluation.value).filter(|value| value.is_finite());
         values.reduce(f64::min)
     };
-    let bests = baseline.runs.iter().chain(&candidate.runs).filter(known).map(best);
-    bests.reduce(|worst, best| worst.zip(best).map(|(worst, best)| worst.max(best)))?
+    let bests = runs().filter(known).map(best);
+    let target = bests.reduce(|worst, best| worst.zip(best).map(|(worst, best)| worst.max(best)))??;
+    let at_once = |run: &ArmRun| run.curve.first().is_some_and(|evaluation| evaluation.value <= target);
+    (!runs().filter(known).all(at_once)).then_some(target)
 }
 
 /// Log-spaced from where every baseline run still has to start down to the best that any of them reached.

@@ -40,7 +40,7 @@ pub enum Estimate {
         /// Geometric mean.
         speedup: f64,
         /// 95 %, over seeds; `None` for a single seed. The variance over seeds is taken to be at least what reading
-        /// times off the evaluations causes by itself.
+        /// times off the evaluations, and the clock, cause by themselves.
         interval: Option<Interval>,
         /// What the evaluations' spacing leaves open for the geometric mean: every run reached the target somewhere in
         /// its bracket. `high` is infinite where a candidate's first evaluation was already at the target.
@@ -88,6 +88,12 @@ pub enum Verdict {
 
 /// Compares two arms' times; paired on the seeds they share, by Welch's t where they share none (or too few).
 pub fn speedup(baseline: &[SeedTime], candidate: &[SeedTime]) -> Speedup {
+    speedup_timed(baseline, candidate, 0.0)
+}
+
+/// The same for times that a clock measured: identical work takes a machine now longer, now shorter, and the variance of a
+/// log time is taken to be at least `clock_variance` because of that.
+pub fn speedup_timed(baseline: &[SeedTime], candidate: &[SeedTime], clock_variance: f64) -> Speedup {
     let shared: Vec<(TimeToTarget, TimeToTarget)> = baseline
         .iter()
         .filter_map(|first| {
@@ -108,7 +114,7 @@ pub fn speedup(baseline: &[SeedTime], candidate: &[SeedTime]) -> Speedup {
         let times = |arm: &[SeedTime]| arm.iter().map(|time| time.time).collect();
         (pairing, vec![], times(baseline), times(candidate))
     };
-    let estimate = estimate(is_paired, &baseline_times, &candidate_times);
+    let estimate = estimate(is_paired, &baseline_times, &candidate_times, clock_variance);
     let interpolated = interpolated(is_paired, &baseline_times, &candidate_times)
         .filter(|_| matches!(estimate, Estimate::Measured { .. }));
     let median_ratio =
@@ -116,7 +122,7 @@ pub fn speedup(baseline: &[SeedTime], candidate: &[SeedTime]) -> Speedup {
     Speedup { pairing, left_out, verdict: verdict(&estimate), estimate, interpolated, median_ratio }
 }
 
-fn estimate(is_paired: bool, baseline: &[TimeToTarget], candidate: &[TimeToTarget]) -> Estimate {
+fn estimate(is_paired: bool, baseline: &[TimeToTarget], candidate: &[TimeToTarget], clock_variance: f64) -> Estimate {
     if baseline.is_empty() || candidate.is_empty() {
         return Estimate::Unknown(Unknown::NoSeeds);
     }
@@ -139,7 +145,7 @@ fn estimate(is_paired: bool, baseline: &[TimeToTarget], candidate: &[TimeToTarge
     match (first.len() == baseline.len(), second.len() == candidate.len()) {
         (true, true) => {
             let at = |brackets: &[Bracket]| -> Vec<f64> { brackets.iter().map(|bracket| bracket.at).collect() };
-            let least = [reading_variance(&first), reading_variance(&second)];
+            let least = [reading_variance(&first) + clock_variance, reading_variance(&second) + clock_variance];
             let mean = log_mean(is_paired, &at(&first), &at(&second), least);
             let resolution =
                 Interval { low: earliest(baseline) / latest(&second), high: latest(&first) / earliest(candidate) };

@@ -59,7 +59,8 @@ pub fn progress(study: &StudyRecord) -> String {
         text.push_str(&format!("; {diverged} diverged"));
     }
     text.push('.');
-    let late = study.revisions.iter().filter(|revision| revision.runs_ended_before > 0).count();
+    let late =
+        study.revisions.iter().filter(|revision| revision.runs_ended_before > 0 && revision.changes_the_answer).count();
     if late > 0 {
         text.push_str(" The plan was changed after runs had ended: see the provenance.");
     }

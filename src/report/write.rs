@@ -1,6 +1,5 @@
 //! A study's whole report, onto disk.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -28,7 +27,6 @@ pub struct Report {
 /// Writes tables, figures and the page of `study` into `folder`, which is made if it is missing. The same records give the
 /// same bytes. Whatever is not recorded yet is said to be missing and is no error.
 pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> {
-    fs::create_dir_all(folder).map_err(|source| ReportError::Folder { path: folder.to_owned(), source })?;
     let comparison = Comparison::of(study);
     let mut files = vec![
         publish(folder, "speedups.md", markdown(&comparison).as_bytes())?,

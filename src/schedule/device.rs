@@ -56,11 +56,16 @@ impl CpuThreads {
     }
 }
 
-/// The device as records name it, such as `cpu: AMD EPYC 9R14, 1 thread`.
-pub fn cpu_label(threads: usize) -> String {
+/// The device as records name it, such as `cpu: AMD EPYC 9R14, 1 thread, 2 runs at once`: runs that share a machine share its
+/// memory and its clock speed, so times of another number of runs are times of another device.
+pub fn cpu_label(threads: usize, runs_at_once: usize) -> String {
     let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| cpu_model(&text));
     let model = model.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    format!("cpu: {model}, {threads} thread{}", if threads == 1 { "" } else { "s" })
+    let threads = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
+    match runs_at_once {
+        1 => format!("cpu: {model}, {threads}"),
+        _ => format!("cpu: {model}, {threads}, {runs_at_once} runs at once"),
+    }
 }
 
 /// The first `model name` of Linux's `/proc/cpuinfo`; other architectures than x86 have none.
@@ -104,7 +109,7 @@ mod tests {
         );
         assert_eq!(cpu_model("processor : 0\n"), None);
         assert_eq!(cpu_model("model name :\n"), None);
-        assert!(cpu_label(1).ends_with(", 1 thread"), "{}", cpu_label(1));
-        assert!(cpu_label(4).ends_with(", 4 threads"), "{}", cpu_label(4));
+        assert!(cpu_label(1, 1).ends_with(", 1 thread"), "{}", cpu_label(1, 1));
+        assert!(cpu_label(4, 2).ends_with(", 4 threads, 2 runs at once"), "{}", cpu_label(4, 2));
     }
 }

@@ -40,6 +40,8 @@ fn write_sorted(value: &Value, text: &mut String) {
             }
             text.push(']');
         }
+        // Minus zero is zero.
+        Value::Number(number) if number.as_f64() == Some(0.0) && number.is_f64() => text.push_str("0.0"),
         plain => write!(text, "{plain}").expect("a String takes any text"),
     }
 }

@@ -56,6 +56,13 @@ impl Data {
         }
     }
 
+    /// Images of the held-out split.
+    pub fn held_out_images(&self) -> usize {
+        match self {
+            Self::Digits(_) => 355,
+        }
+    }
+
     pub fn horizontal_flips(&self) -> bool {
         match self {
             Self::Digits(digits) => digits.horizontal_flips,

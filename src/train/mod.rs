@@ -114,7 +114,7 @@ pub fn train(
             })?;
         }
         if stamp.wall_seconds - shown_at >= PROGRESS_SECONDS {
-            host.event(RunEvent::Progress { stamp, loss, phase: Phase::Training })?;
+            host.event(RunEvent::Progress { stamp, loss: Some(loss), phase: Phase::Training })?;
             shown_at = stamp.wall_seconds;
         }
     };

@@ -37,7 +37,7 @@ pub struct Trainer<'a> {
     weights: Tensor<1>,
     ema: Ema,
     adam: Adam,
-    last_loss: f64,
+    last_loss: Option<f64>,
     pub(super) progress: Progress,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Trainer<'a> {
             weights,
             ema,
             adam,
-            last_loss: f64::NAN,
+            last_loss: None,
             progress,
         }
     }
@@ -86,8 +86,8 @@ impl<'a> Trainer<'a> {
         self.progress.stamp.step
     }
 
-    /// The last step's loss; NaN before the first.
-    pub fn last_loss(&self) -> f64 {
+    /// The last step's loss, if this process has done one.
+    pub fn last_loss(&self) -> Option<f64> {
         self.last_loss
     }
 
@@ -143,7 +143,7 @@ impl<'a> Trainer<'a> {
         self.progress.window.steps += 1;
         self.progress.window.loss_sum += loss_value;
         self.progress.window.gradient_norm_sum += gradient_norm;
-        self.last_loss = loss_value;
+        self.last_loss = Some(loss_value);
         Ok(loss_value)
     }
 

@@ -78,7 +78,7 @@ fn the_quickstart_asks_for_five_arms_and_three_seeds() {
     assert!(order.chunks(5).all(|seed| seed.iter().map(|(_, arm)| *arm).eq(plan.arms.iter().map(String::as_str))));
     let compare = plan.compare.as_ref().unwrap();
     assert_eq!(compare.baseline, "baseline");
-    assert_eq!(compare.target, Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalMedian });
+    assert_eq!(compare.target, Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalWorst });
 
     let both = arms_of(&plan, "clts+mdlrc");
     assert!(matches!(&both.timestep_sampler, TimestepSampler::Curriculum(clts) if clts.center == 0.3));
@@ -206,7 +206,7 @@ fn the_order_of_axes_and_arms_does_not_change_an_id() {
 fn overrides_reach_every_part_of_a_sweep() {
     let text = "
 base: { train: { steps: 10 }, timestep_sampler: { kind: uniform }, optimizer: { kind: adam } }
-arms: { baseline: {}, v1.5: { train: { ema_decay: 0.5 } } }
+arms: { baseline: {}, v1.5: { train: { clip_norm: 0.5 } } }
 grid: { train.batch_size: { linspace: { start: 2, stop: 4, count: 3 } } }
 compare: { target: { from: baseline, at: final_median } }
 ";
@@ -221,7 +221,7 @@ compare: { target: { from: baseline, at: final_median } }
             "base.train.log_every=3",
             "timestep_sampler.kind=curriculum",
             "timestep_sampler.width=0.25",
-            "arms.v1.5.train.ema_decay=0.75",
+            "arms.v1.5.train.clip_norm=0.75",
             "arms.v1.5.optimizer.beta1=0.5",
             "grid.train.batch_size=[8]",
             "grid.train.clip_norm={ range: { start: 1, stop: 2, step: 1 } }",
@@ -244,7 +244,7 @@ compare: { target: { from: baseline, at: final_median } }
         ]
     );
     let spec = arms_of(&changed, "v1.5");
-    assert_eq!((spec.train.steps, spec.train.log_every, spec.train.ema_decay), (30, 3, 0.75));
+    assert_eq!((spec.train.steps, spec.train.log_every, spec.train.clip_norm), (30, 3, 0.75));
     assert_eq!(serde_json::to_value(&spec.optimizer).unwrap()["beta1"], 0.5);
     assert!(matches!(&spec.timestep_sampler, TimestepSampler::Curriculum(clts) if clts.width == 0.25));
     let compare = changed.compare.as_ref().unwrap();
@@ -395,7 +395,7 @@ grid:
     for (arms_and_seeds, trials) in [
         ("arms: { baseline: {} }\nseeds: 5\n", 20_000),
         (
-            "arms: { baseline: {}, clts: { timestep_sampler: { kind: curriculum } }, demon: { momentum: { kind: demon } }, same: { lr_schedule: { kind: linear } }, x: { train: { ema_decay: 0.9 } } }\nseeds: 1\n",
+            "arms: { baseline: {}, clts: { timestep_sampler: { kind: curriculum } }, demon: { momentum: { kind: demon } }, same: { lr_schedule: { kind: linear } }, x: { train: { clip_norm: 0.9 } } }\nseeds: 1\n",
             100_000,
         ),
     ] {

@@ -279,6 +279,7 @@ fn a_plan_that_was_changed_after_results_and_a_crash_that_may_go_on_are_said() {
         changed_at: "2026-11-22T12:00:00Z".into(),
         changes: vec!["`compare` was null and is something".into()],
         runs_ended_before: 4,
+        changes_the_answer: true,
     });
     let crashed = indices(&study, "mdlrc")[0];
     cut(&mut study.runs[crashed], 900, RunState::Unfinished);
@@ -308,7 +309,7 @@ fn a_report_that_cannot_be_written_says_where() {
     fs::write(&file, "in the way").expect("a file");
     let study = Synthetic::default().study(folder.path());
     let error = write(&study, &file).expect_err("a file is in the way").to_string();
-    assert_eq!(error, format!("cannot make the report's folder `{}`: File exists (os error 17)", file.display()));
+    assert_eq!(error, format!("cannot write the report: cannot make the folder {}: File exists (os error 17)", file.display()));
 }
 
 #[test]

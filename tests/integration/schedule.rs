@@ -25,7 +25,7 @@ fn ended(outcome: RunOutcome) -> String {
 }
 
 fn progress(step: u64) -> RunEvent {
-    RunEvent::Progress { stamp: Stamp { step, ..Stamp::default() }, loss: 0.25, phase: Phase::Training }
+    RunEvent::Progress { stamp: Stamp { step, ..Stamp::default() }, loss: Some(0.25), phase: Phase::Training }
 }
 
 /// A shell command that says an event.
@@ -508,7 +508,8 @@ fn parent_that_shows_progress() {
         let stamp = Stamp { step: 987_654, ..Stamp::default() }; // a number that the shell replaces
         let json = |event: &RunEvent| serde_json::to_string(event).unwrap().replace("987654", "'$step'");
         let said = |phase| {
-            json(&RunEvent::Progress { stamp, loss: 0.5, phase }).replace("0.5", "0.'$((9000 / (step + 100) + 10))'")
+            json(&RunEvent::Progress { stamp, loss: Some(0.5), phase })
+                .replace("0.5", "0.'$((9000 / (step + 100) + 10))'")
         };
         let fid = Measure { metric: "fid".into(), protocol: String::new(), value: 12.5 };
         let evaluated = json(&RunEvent::Evaluated { stamp, measures: vec![fid], samples: "x.png".into() });

@@ -245,7 +245,7 @@ mod tests {
 
         fn progress(&mut self, start: &Start, at: Duration, step: u64, loss: f64, phase: Phase) {
             let stamp = Stamp { step, ..Stamp::default() };
-            self.said(start, at, RunEvent::Progress { stamp, loss, phase });
+            self.said(start, at, RunEvent::Progress { stamp, loss: Some(loss), phase });
         }
 
         fn evaluated(&mut self, start: &Start, at: Duration, step: u64, metric: &str, value: f64) {

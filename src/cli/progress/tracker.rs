@@ -160,7 +160,7 @@ impl Tracker {
                 Doing::Training
             }
             RunEvent::Progress { stamp, loss, phase } => {
-                (run.step, run.loss) = (stamp.step, Some(*loss));
+                (run.step, run.loss) = (stamp.step, loss.or(run.loss));
                 match phase {
                     Phase::Training => Doing::Training,
                     Phase::Evaluating => Doing::Evaluating,

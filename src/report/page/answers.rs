@@ -86,6 +86,7 @@ pub fn notes(comparison: &Comparison) -> Markup {
             p.note { (COMMON_NOTE) }
         }
         p.note {
+            "Every interval stands for itself: of twenty that should hold 1, one will not, by chance. "
             "Speedup = baseline ÷ arm, so above 1 is faster. It is the geometric mean over seeds of what each run had spent at its first \
              evaluation at or below the target; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms \
              share seeds and by Welch otherwise; seeds are taken to vary at least as much as reading times off the evaluations makes them, so that \

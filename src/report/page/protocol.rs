@@ -9,6 +9,19 @@ use crate::report::comparison::Comparison;
 use crate::report::number::grouped;
 use crate::spec::RunSpec;
 
+/// How fast the runs were: where equal work takes unequal time, times say less.
+fn speed_range(comparison: &Comparison) -> Option<String> {
+    let runs = comparison.points.iter().flat_map(|point| &point.arms).flat_map(|arm| &arm.runs);
+    let mut speeds: Vec<f64> = runs.filter_map(|run| run.seconds_per_thousand_images()).collect();
+    speeds.sort_unstable_by(f64::total_cmp);
+    let (first, last) = (speeds.first()?, speeds.last()?);
+    let middle = speeds[speeds.len() / 2];
+    Some(format!(
+        "1,000 images took {middle:.2} s in the middle run, {first:.2} s to {last:.2} s over all runs; how much runs of one arm differ \
+         widens every interval in time."
+    ))
+}
+
 pub fn protocol(comparison: &Comparison) -> Markup {
     let plan = &comparison.study.plan;
     let Some(first) = plan.runs.first() else { return html! { p { "The plan has no runs." } } };
@@ -30,7 +43,10 @@ pub fn protocol(comparison: &Comparison) -> Markup {
                 "Runs with one seed share initial weights (for one architecture), batch order, noise and the uniform numbers that timesteps are \
                  drawn from; evaluation starts from the same noise in every run."
             }
-            dt { "Time" } dd { code { "train_seconds" } " counts training alone: evaluation, checkpoints and warm-up are off the clock, and it goes on across a resume." }
+            dt { "Time" } dd {
+                code { "train_seconds" } " counts training alone: evaluation and checkpoints are off the clock, and it goes on across a resume."
+                @if let Some(range) = speed_range(comparison) { " " (range) }
+            }
             @if !plan.axes.is_empty() {
                 dt { "Grid" } dd {
                     @for axis in &plan.axes {

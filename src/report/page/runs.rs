@@ -81,8 +81,8 @@ pub fn provenance(comparison: &Comparison) -> Markup {
             @for revision in revisions(study) { dt { "Plan changed" } dd { (revision) } }
             dt { "Run ids" } dd { "each is the start of the SHA-256 of the run's resolved settings: the same run asked for again has the same id" }
         }
-        p { "To make it again, with the sweep file named " code { (study.plan.name) ".yaml" } ":" }
-        pre { code { "speedlab run " (study.sweep_file) "      # runs what is missing\nspeedlab report " (study.sweep_file) "   # redraws this page from the records" } }
+        p { "To make it again:" }
+        pre { code { "speedlab run " (study.sweep_arguments) "      # runs what is missing\nspeedlab report " (study.sweep_arguments) "   # redraws this page from the records" } }
     }
 }
 

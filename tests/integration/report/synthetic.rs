@@ -99,7 +99,7 @@ impl Synthetic {
         StudyRecord {
             folder: folder.to_owned(),
             plan,
-            sweep_file: "sweeps/synthetic.yaml".into(),
+            sweep_arguments: "sweeps/synthetic.yaml".into(),
             revisions: vec![],
             runs,
         }
