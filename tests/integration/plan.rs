@@ -206,7 +206,7 @@ fn the_order_of_axes_and_arms_does_not_change_an_id() {
 fn overrides_reach_every_part_of_a_sweep() {
     let text = "
 base: { train: { steps: 10 }, timestep_sampler: { kind: uniform }, optimizer: { kind: adam } }
-arms: { baseline: {}, v1.5: { train: { clip_norm: 0.5 } } }
+arms: { baseline: {}, v1.5: { train: { warmup_steps: 5 } } }
 grid: { train.batch_size: { linspace: { start: 2, stop: 4, count: 3 } } }
 compare: { target: { from: baseline, at: final_median } }
 ";
@@ -221,7 +221,7 @@ compare: { target: { from: baseline, at: final_median } }
             "base.train.log_every=3",
             "timestep_sampler.kind=curriculum",
             "timestep_sampler.width=0.25",
-            "arms.v1.5.train.clip_norm=0.75",
+            "arms.v1.5.train.warmup_steps=7",
             "arms.v1.5.optimizer.beta1=0.5",
             "grid.train.batch_size=[8]",
             "grid.train.clip_norm={ range: { start: 1, stop: 2, step: 1 } }",
@@ -244,7 +244,7 @@ compare: { target: { from: baseline, at: final_median } }
         ]
     );
     let spec = arms_of(&changed, "v1.5");
-    assert_eq!((spec.train.steps, spec.train.log_every, spec.train.clip_norm), (30, 3, 0.75));
+    assert_eq!((spec.train.steps, spec.train.log_every, spec.train.warmup_steps), (30, 3, 7));
     assert_eq!(serde_json::to_value(&spec.optimizer).unwrap()["beta1"], 0.5);
     assert!(matches!(&spec.timestep_sampler, TimestepSampler::Curriculum(clts) if clts.width == 0.25));
     let compare = changed.compare.as_ref().unwrap();
