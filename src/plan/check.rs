@@ -1,6 +1,9 @@
 //! What a run's numbers may be, and which of them do not go together.
 
-use crate::spec::{LrSchedule, Model, MomentumSchedule, NoiseSchedule, Optimizer, RunSpec, TimestepSampler, UnetModel};
+use crate::spec::{
+    LossWeighting, LrSchedule, Model, MomentumSchedule, NoiseSchedule, Optimizer, Parameterization, RunSpec,
+    TimestepSampler, UnetModel,
+};
 
 /// A rule that a run breaks.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +21,7 @@ pub fn check(spec: &RunSpec) -> Vec<Violation> {
     rules.noise_schedule(spec);
     rules.model(spec);
     rules.timestep_sampler(spec);
+    rules.loss_weighting(spec);
     rules.optimizer(spec);
     rules.momentum(spec);
     rules.lr_schedule(spec);
@@ -197,6 +201,35 @@ impl Rules {
         }
     }
 
+    fn loss_weighting(&mut self, spec: &RunSpec) {
+        match &spec.loss_weighting {
+            LossWeighting::Uniform(_) => {}
+            LossWeighting::MinSnr(min_snr) => {
+                self.fraction("loss_weighting.gamma", min_snr.gamma, &[Above(0.0), AtMost(1e9)]);
+            }
+            LossWeighting::P2(p2) => {
+                self.fraction("loss_weighting.k", p2.k, &[Above(0.0), AtMost(1e9)]);
+                self.fraction("loss_weighting.gamma", p2.gamma, &[AtLeast(0.0), AtMost(10.0)]);
+            }
+            LossWeighting::Edm(edm) => {
+                self.fraction("loss_weighting.sigma_data", edm.sigma_data, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            LossWeighting::Speed(speed) => {
+                self.fraction("loss_weighting.lambda", speed.lambda, &[AtLeast(0.5), AtMost(1.0)]);
+                self.fraction("loss_weighting.tau", speed.tau, &[Above(0.0), AtMost(1.0)]);
+            }
+        }
+        let is_of_epsilon = matches!(spec.loss_weighting, LossWeighting::P2(_) | LossWeighting::Speed(_));
+        if is_of_epsilon && spec.parameterization != Parameterization::Epsilon {
+            let (kind, predicted) = (spec.loss_weighting.kind(), spec.parameterization.name());
+            let message = format!(
+                "`loss_weighting` of kind `{kind}` is defined for `parameterization: epsilon`, not for `{predicted}`"
+            );
+            let hint = "`min_snr` and `edm` are defined for every parameterization";
+            self.breaks(&["loss_weighting", "parameterization"], message, Some(hint));
+        }
+    }
+
     fn optimizer(&mut self, spec: &RunSpec) {
         let Optimizer::Adam(adam) = &spec.optimizer;
         self.fraction("optimizer.learning_rate", adam.learning_rate, &[Above(0.0), AtMost(1e12)]);
@@ -301,6 +334,7 @@ mod tests {
     #[test]
     fn every_number_has_its_range() {
         let curriculum = |key: &str, value: f64| json!({"timestep_sampler": {"kind": "curriculum", key: value}});
+        let weighting = |kind: &str, key: &str, value: f64| json!({"loss_weighting": {"kind": kind, key: value}});
         let adam = |key: &str, value: f64| json!({"optimizer": {"kind": "adam", key: value}});
         let unet = |key: &str, value: Json| json!({"model": {"kind": "unet", key: value}});
         let train = |key: &str, value: Json| json!({"train": {key: value}});
@@ -350,6 +384,26 @@ mod tests {
             (curriculum("center", 1.1), "`timestep_sampler.center` must be at least 0 and at most 1, not 1.1"),
             (curriculum("width", 0.0), "`timestep_sampler.width` must be at least 0.001 and at most 1000, not 0"),
             (curriculum("anneal", 0.0), "`timestep_sampler.anneal` must be above 0 and at most 1, not 0"),
+            (
+                weighting("min_snr", "gamma", 0.0),
+                "`loss_weighting.gamma` must be above 0 and at most 1000000000, not 0",
+            ),
+            (weighting("p2", "k", 0.0), "`loss_weighting.k` must be above 0 and at most 1000000000, not 0"),
+            (weighting("p2", "gamma", -1.0), "`loss_weighting.gamma` must be at least 0 and at most 10, not -1"),
+            (
+                weighting("edm", "sigma_data", 0.0),
+                "`loss_weighting.sigma_data` must be at least 0.001 and at most 1000, not 0",
+            ),
+            (weighting("speed", "lambda", 0.4), "`loss_weighting.lambda` must be at least 0.5 and at most 1, not 0.4"),
+            (weighting("speed", "tau", 0.0), "`loss_weighting.tau` must be above 0 and at most 1, not 0"),
+            (
+                json!({"loss_weighting": {"kind": "p2"}, "parameterization": "v"}),
+                "`loss_weighting` of kind `p2` is defined for `parameterization: epsilon`, not for `v`",
+            ),
+            (
+                json!({"loss_weighting": {"kind": "speed"}, "parameterization": "x0"}),
+                "`loss_weighting` of kind `speed` is defined for `parameterization: epsilon`, not for `x0`",
+            ),
             (adam("learning_rate", 0.0), "`optimizer.learning_rate` must be above 0 and at most 1000000000000, not 0"),
             (adam("beta1", 1.0), "`optimizer.beta1` must be at least 0 and below 1, not 1"),
             (adam("beta2", -1e-9), "`optimizer.beta2` must be at least 0 and below 1, not -1e-9"),
@@ -406,6 +460,15 @@ mod tests {
             ),
         ] {
             assert_eq!(broken(changes.clone()), message, "{changes}");
+        }
+    }
+
+    #[test]
+    fn a_weighting_goes_with_every_parameterization_it_is_defined_for() {
+        for (kind, predicted) in
+            [("min_snr", "v"), ("min_snr", "x0"), ("edm", "v"), ("edm", "epsilon"), ("uniform", "x0")]
+        {
+            assert_eq!(broken(json!({"loss_weighting": {"kind": kind}, "parameterization": predicted})), "");
         }
     }
 

@@ -68,14 +68,16 @@ pub fn check(
             };
             let (base, spec) = (&specs[base], &specs[index]);
             let differs = match compare.metric {
-                Metric::Fid => base.evaluate.fid != spec.evaluate.fid,
-                Metric::ValidationLoss => base.evaluate.validation != spec.evaluate.validation,
+                Metric::Fid => (base.evaluate.fid != spec.evaluate.fid).then_some("evaluate.fid"),
+                Metric::ValidationLoss if base.evaluate.validation != spec.evaluate.validation => {
+                    Some("evaluate.validation")
+                }
+                // The loss is the error of what is predicted.
+                Metric::ValidationLoss => {
+                    (base.parameterization != spec.parameterization).then_some("parameterization")
+                }
             };
-            if differs {
-                let section = match compare.metric {
-                    Metric::Fid => "evaluate.fid",
-                    Metric::ValidationLoss => "evaluate.validation",
-                };
+            if let Some(section) = differs {
                 let name = &arms[cell.arm].name.value;
                 let arm = &arms[cell.arm];
                 let at = arm
@@ -85,7 +87,10 @@ pub fn check(
                     .map_or(arm.name.at, |entry| entry.key_at);
                 let message =
                     format!("arm `{name}` is measured in another way than `{}`: `{section}` differs", yardstick.value);
-                findings.push(Finding::new(at, message).hint("set it in `base`, for every arm alike"));
+                findings.push(Finding::new(at, message).hint(match section {
+                    "parameterization" => "compare `metric: fid`, or set it in `base`, for every arm alike",
+                    _ => "set it in `base`, for every arm alike",
+                }));
                 return findings;
             }
         }

@@ -183,7 +183,22 @@ mod tests {
         };
         vec![
             RunSpec::default(),
-            RunSpec { momentum: MomentumSchedule::Demon(DemonMomentum {}), ..common.clone() },
+            RunSpec {
+                momentum: MomentumSchedule::Demon(DemonMomentum {}),
+                parameterization: Parameterization::V,
+                loss_weighting: LossWeighting::MinSnr(MinSnrWeighting { gamma: 2.5 }),
+                ..common.clone()
+            },
+            RunSpec {
+                parameterization: Parameterization::X0,
+                loss_weighting: LossWeighting::Edm(EdmWeighting { sigma_data: 0.4 }),
+                ..common.clone()
+            },
+            RunSpec { loss_weighting: LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), ..common.clone() },
+            RunSpec {
+                loss_weighting: LossWeighting::Speed(SpeedWeighting { lambda: 0.7, tau: 0.6 }),
+                ..common.clone()
+            },
             RunSpec {
                 momentum: MomentumSchedule::Linear(LinearMomentum { end: 0.3 }),
                 lr_schedule: LrSchedule::Linear(LinearLr { end: 0.2 }),
@@ -312,7 +327,7 @@ mod tests {
         );
         fails::<RunSpec>(
             json!({"parameterization": {"kind": "epsilon"}}),
-            "`parameterization` must be `epsilon`, not a map",
+            "`parameterization` must be one of `epsilon`, `v`, `x0`, not a map",
             "",
         );
         fails::<RunSpec>(json!({"train": {"step": 1}}), "unknown key `train.step`", "did you mean `steps`?");

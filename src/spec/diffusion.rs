@@ -71,6 +71,21 @@ pub enum Parameterization {
     /// The noise (Ho et al. 2020, equation 14).
     #[default]
     Epsilon,
+    /// The velocity sqrt(abar_t) epsilon - sqrt(1 - abar_t) x_0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
+    V,
+    /// The image (Ho et al. 2020, section 3.2).
+    X0,
+}
+
+impl Parameterization {
+    /// As it is written in YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epsilon => "epsilon",
+            Self::V => "v",
+            Self::X0 => "x0",
+        }
+    }
 }
 
 kinds! {
@@ -117,12 +132,79 @@ kinds! {
     pub enum LossWeighting {
         /// DDPM's simple loss: every timestep has weight 1. The default.
         Uniform(UniformWeighting) = "uniform",
+        /// Min-SNR-gamma (Hang et al. 2023, arXiv 2303.09556, section 3.4), for every parameterization: min(SNR, gamma) on
+        /// the error of x_0.
+        MinSnr(MinSnrWeighting) = "min_snr",
+        /// P2 (Choi et al. 2022, arXiv 2204.00227, equation 8), for `epsilon`: 1 / (k + SNR)^gamma.
+        P2(P2Weighting) = "p2",
+        /// EDM's lambda(sigma) (Karras et al. 2022, arXiv 2206.00364, table 1), for every parameterization:
+        /// (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 on the error of x_0. Without EDM's preconditioning.
+        Edm(EdmWeighting) = "edm",
+        /// SpeeD's change-aware weighting (Wang et al. 2024, arXiv 2405.17403, section 3.3), for `epsilon`.
+        Speed(SpeedWeighting) = "speed",
     }
 }
 
 empty_settings! {
     /// No settings.
     UniformWeighting;
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MinSnrWeighting {
+    /// The SNR above which a timestep gains no more weight. Default 5 (the paper's).
+    pub gamma: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct P2Weighting {
+    /// k, which bounds the weight where there is only noise. Default 1 (the paper's).
+    pub k: f64,
+    /// gamma, how much the least noisy timesteps are weighted down. Default 1 (the paper uses 0.5 and 1).
+    pub gamma: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EdmWeighting {
+    /// The standard deviation of pixels. Default 0.5 (the paper's).
+    pub sigma_data: f64,
+}
+
+/// (1 - lambda) + (2 lambda - 1) m(t) below tau T, and 1 from there on; m is the change of 1 - abar_t over t, scaled to 0..1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpeedWeighting {
+    /// lambda, the weight where the process changes most; where it changes least it is 1 - lambda. Default 0.6 (the paper's).
+    pub lambda: f64,
+    /// tau, where the convergence area begins, as a share of T. Default 0.7 (the paper's 700 of 1000).
+    pub tau: f64,
+}
+
+impl Default for MinSnrWeighting {
+    fn default() -> Self {
+        Self { gamma: 5.0 }
+    }
+}
+
+impl Default for P2Weighting {
+    fn default() -> Self {
+        Self { k: 1.0, gamma: 1.0 }
+    }
+}
+
+impl Default for EdmWeighting {
+    fn default() -> Self {
+        Self { sigma_data: 0.5 }
+    }
+}
+
+impl Default for SpeedWeighting {
+    fn default() -> Self {
+        Self { lambda: 0.6, tau: 0.7 }
+    }
 }
 
 impl Default for LossWeighting {

@@ -32,6 +32,8 @@ pub struct Trainer<'a> {
     /// Without automatic differentiation.
     device: Device,
     process: ForwardProcess,
+    /// lambda(t) of each timestep.
+    loss_weights: Vec<f64>,
     sampler: Box<dyn TimestepSampler + Send>,
     network: Network,
     weights: Tensor<1>,
@@ -62,11 +64,13 @@ impl<'a> Trainer<'a> {
                 (weights, Ema::new(flat(ema_weights, device), spec.train.ema_decay), adam, progress)
             }
         };
+        let process = ForwardProcess::new(&spec.noise_schedule);
         Self {
             spec,
             dataset,
             device: device.clone(),
-            process: ForwardProcess::new(&spec.noise_schedule),
+            loss_weights: diffusion::loss_weights(&spec.loss_weighting, spec.parameterization, &process),
+            process,
             sampler: diffusion::timestep_sampler(spec),
             network,
             weights,
@@ -108,10 +112,8 @@ impl<'a> Trainer<'a> {
         Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
         let noisy = self.process.add_noise(&images, &noise, &timesteps);
         let target = diffusion::training_target(spec.parameterization, &self.process, &images, &noise, &timesteps);
-        let weights: Vec<f32> = drawn
-            .iter()
-            .map(|drawn| drawn.weight * diffusion::loss_weight(&spec.loss_weighting, &self.process, drawn.t) as f32)
-            .collect();
+        let weights: Vec<f32> =
+            drawn.iter().map(|drawn| drawn.weight * self.loss_weights[drawn.t as usize] as f32).collect();
 
         // Forward: mean over the batch of weight * mean squared error of what is predicted.
         let tracked = self.device.clone().autodiff();
