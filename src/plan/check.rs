@@ -196,7 +196,42 @@ impl Rules {
             TimestepSampler::Curriculum(curriculum) => {
                 self.fraction("timestep_sampler.center", curriculum.center, &[AtLeast(0.0), AtMost(1.0)]);
                 self.fraction("timestep_sampler.width", curriculum.width, &[AtLeast(1e-3), AtMost(1e3)]);
-                self.fraction("timestep_sampler.anneal", curriculum.anneal, &[Above(0.0), AtMost(1.0)]);
+                self.fraction("timestep_sampler.anneal", curriculum.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::PacedCurriculum(paced) => {
+                self.fraction("timestep_sampler.center", paced.center, &[AtLeast(0.0), AtMost(1.0)]);
+                self.fraction("timestep_sampler.width", paced.width, &[AtLeast(1e-3), AtMost(1e3)]);
+                self.fraction("timestep_sampler.anneal", paced.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::LogSnrCurriculum(log_snr) => {
+                self.fraction("timestep_sampler.center", log_snr.center, &[AtLeast(-50.0), AtMost(50.0)]);
+                self.fraction("timestep_sampler.width", log_snr.width, &[AtLeast(1e-3), AtMost(1e3)]);
+                self.fraction("timestep_sampler.anneal", log_snr.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::CurriculumSampling(sampling) => {
+                self.fraction("timestep_sampler.center", sampling.center, &[AtLeast(0.0), AtMost(1.0)]);
+                self.fraction("timestep_sampler.width", sampling.width, &[AtLeast(1e-3), AtMost(1e3)]);
+                self.fraction("timestep_sampler.switch", sampling.switch, &[Above(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::LogitNormal(logit_normal) => {
+                self.fraction("timestep_sampler.mean", logit_normal.mean, &[AtLeast(-10.0), AtMost(10.0)]);
+                self.fraction("timestep_sampler.deviation", logit_normal.deviation, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            TimestepSampler::Laplace(laplace) => {
+                self.fraction("timestep_sampler.mean", laplace.mean, &[AtLeast(-50.0), AtMost(50.0)]);
+                self.fraction("timestep_sampler.scale", laplace.scale, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            TimestepSampler::Edm(edm) => {
+                self.fraction("timestep_sampler.mean", edm.mean, &[AtLeast(-25.0), AtMost(25.0)]);
+                self.fraction("timestep_sampler.deviation", edm.deviation, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            TimestepSampler::LossSecondMoment(second_moment) => {
+                self.size("timestep_sampler.history", second_moment.history as u64, 1, 1000);
+                self.fraction("timestep_sampler.uniform", second_moment.uniform, &[Above(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::Speed(speed) => {
+                self.fraction("timestep_sampler.k", speed.k, &[Above(0.0), AtMost(1e6)]);
+                self.fraction("timestep_sampler.tau", speed.tau, &[Above(0.0), AtMost(1.0)]);
             }
         }
     }
@@ -334,6 +369,7 @@ mod tests {
     #[test]
     fn every_number_has_its_range() {
         let curriculum = |key: &str, value: f64| json!({"timestep_sampler": {"kind": "curriculum", key: value}});
+        let sampler = |kind: &str, key: &str, value: f64| json!({"timestep_sampler": {"kind": kind, key: value}});
         let weighting = |kind: &str, key: &str, value: f64| json!({"loss_weighting": {"kind": kind, key: value}});
         let adam = |key: &str, value: f64| json!({"optimizer": {"kind": "adam", key: value}});
         let unet = |key: &str, value: Json| json!({"model": {"kind": "unet", key: value}});
@@ -383,7 +419,35 @@ mod tests {
             (unet("dropout", json!(1.0)), "`model.dropout` must be at least 0 and below 1, not 1"),
             (curriculum("center", 1.1), "`timestep_sampler.center` must be at least 0 and at most 1, not 1.1"),
             (curriculum("width", 0.0), "`timestep_sampler.width` must be at least 0.001 and at most 1000, not 0"),
-            (curriculum("anneal", 0.0), "`timestep_sampler.anneal` must be above 0 and at most 1, not 0"),
+            (curriculum("anneal", -0.5), "`timestep_sampler.anneal` must be at least 0 and at most 1, not -0.5"),
+            (
+                sampler("paced_curriculum", "anneal", 2.0),
+                "`timestep_sampler.anneal` must be at least 0 and at most 1, not 2",
+            ),
+            (
+                sampler("log_snr_curriculum", "center", 99.0),
+                "`timestep_sampler.center` must be at least -50 and at most 50, not 99",
+            ),
+            (
+                sampler("curriculum_sampling", "switch", 0.0),
+                "`timestep_sampler.switch` must be above 0 and at most 1, not 0",
+            ),
+            (
+                sampler("logit_normal", "deviation", 0.0),
+                "`timestep_sampler.deviation` must be at least 0.001 and at most 1000, not 0",
+            ),
+            (
+                sampler("laplace", "scale", 0.0),
+                "`timestep_sampler.scale` must be at least 0.001 and at most 1000, not 0",
+            ),
+            (sampler("edm", "mean", 99.0), "`timestep_sampler.mean` must be at least -25 and at most 25, not 99"),
+            (sampler("loss_second_moment", "history", 0.0), "`timestep_sampler.history` must be at least 1, not 0"),
+            (
+                sampler("loss_second_moment", "uniform", 0.0),
+                "`timestep_sampler.uniform` must be above 0 and at most 1, not 0",
+            ),
+            (sampler("speed", "k", 0.0), "`timestep_sampler.k` must be above 0 and at most 1000000, not 0"),
+            (sampler("speed", "tau", 1.5), "`timestep_sampler.tau` must be above 0 and at most 1, not 1.5"),
             (
                 weighting("min_snr", "gamma", 0.0),
                 "`loss_weighting.gamma` must be above 0 and at most 1000000000, not 0",
