@@ -9,6 +9,7 @@ mod cost;
 mod exec;
 mod exit;
 mod plan;
+mod preview;
 pub mod progress;
 mod report;
 mod run;
@@ -40,6 +41,7 @@ const EXAMPLES: &str = "\
 Examples:
   speedlab run sweeps/quickstart.yaml          train what is missing, then report; goes on where it was stopped
   speedlab plan sweeps/quickstart.yaml         what would run, how long, how much memory and disk
+  speedlab preview sweeps/quickstart.yaml      the densities over t, loss weights, beta1 and learning rates of the arms
   speedlab status sweeps/quickstart.yaml       each run: waiting, running or how it ended
   speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
 
@@ -52,6 +54,8 @@ enum Command {
     Run(run::RunArgs),
     /// Show what would run, how long, how much memory and disk, and what is done; changes nothing
     Plan(plan::PlanArgs),
+    /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
+    Preview(preview::PreviewArgs),
     /// Show each run: waiting, unfinished, or how it ended
     Status(status::StatusArgs),
     /// Draw the report again from the records alone
@@ -128,6 +132,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(args) => run::run(&args, cli.color),
         Command::Plan(args) => plan::plan(&args),
+        Command::Preview(args) => preview::preview(&args),
         Command::Status(args) => status::status(&args),
         Command::Report(args) => report::report(&args),
         Command::Sample(args) => sample::sample(&args),

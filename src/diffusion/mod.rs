@@ -10,7 +10,7 @@ mod ode_sampler;
 mod parameterization;
 mod timestep_sampler;
 
-pub use loss_weighting::loss_weight;
+pub use loss_weighting::loss_weights;
 pub use noise_schedule::ForwardProcess;
 pub use ode_sampler::{Predict, generate, generation_timesteps};
 pub use parameterization::training_target;

@@ -1,14 +1,15 @@
 //! Generation: from noise to images along the probability-flow ODE.
 
 use super::ForwardProcess;
-use super::parameterization::clean_from_noise;
-use crate::spec::OdeSampler;
+use super::parameterization::clean_from;
+use crate::spec::{OdeSampler, Parameterization};
 
 /// The images, in [-1, 1], that `noise` (standard normal, any number of images) turns into.
 ///
 /// DDIM with eta = 0 (Song, Meng and Ermon 2021, arXiv 2010.02502, equation 12):
 /// x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s) epsilon, from each of [`generation_timesteps`] to the next, and from the last
-/// to x_0 itself (abar = 1).
+/// to x_0 itself (abar = 1). What the network predicts, by `parameterization`, is turned into x_0 and epsilon here and
+/// nowhere else.
 ///
 /// The predicted x_0 is clipped to [-1, 1], the range of pixels, and epsilon is recomputed from the clipped x_0, as in
 /// Nichol and Dhariwal's code: so each step follows the ODE of one denoiser, the clipped one. Without the clip an error of
@@ -23,20 +24,21 @@ use crate::spec::OdeSampler;
 pub fn generate<E>(
     ode: &OdeSampler,
     process: &ForwardProcess,
+    parameterization: Parameterization,
     noise: Vec<f32>,
     predict: &mut Predict<'_, E>,
 ) -> Result<Vec<f32>, E> {
     let timesteps = generation_timesteps(ode, process);
     let mut noisy = noise;
     for (index, &t) in timesteps.iter().enumerate() {
-        let epsilon = predict(&noisy, t)?;
-        assert_eq!(epsilon.len(), noisy.len(), "a network predicts one value per pixel");
+        let predicted = predict(&noisy, t)?;
+        assert_eq!(predicted.len(), noisy.len(), "a network predicts one value per pixel");
         let next_alpha_bar = timesteps.get(index + 1).map_or(1.0, |&next| process.alpha_bar(next));
         let (signal_scale, noise_scale) = (process.signal_scale(t), process.noise_scale(t));
         let (next_signal_scale, next_noise_scale) = (next_alpha_bar.sqrt(), (1.0 - next_alpha_bar).sqrt());
-        for (value, epsilon) in noisy.iter_mut().zip(epsilon) {
+        for (value, predicted) in noisy.iter_mut().zip(predicted) {
             let x_t = f64::from(*value);
-            let x_0 = clean_from_noise(x_t, epsilon.into(), signal_scale, noise_scale).clamp(-1.0, 1.0);
+            let x_0 = clean_from(parameterization, x_t, predicted.into(), signal_scale, noise_scale).clamp(-1.0, 1.0);
             let epsilon = (x_t - signal_scale * x_0) / noise_scale;
             *value = (next_signal_scale * x_0 + next_noise_scale * epsilon) as f32;
         }
@@ -44,7 +46,7 @@ pub fn generate<E>(
     Ok(noisy)
 }
 
-/// The network: `predict(noisy, t)` is its epsilon for all images at one t.
+/// The network: `predict(noisy, t)` is what it predicts for all images at one t.
 pub type Predict<'a, E> = dyn FnMut(&[f32], u32) -> Result<Vec<f32>, E> + 'a;
 
 /// The timesteps at which the network is asked, the noisiest first.
@@ -105,10 +107,48 @@ mod tests {
                     };
                     Ok(noisy.iter().zip(&image).map(noise_of).collect())
                 };
-                let generated = generate(&ddim(steps), &process, vec![0.3, -2.0, 1.1, 0.0], &mut exact).unwrap();
+                let generated =
+                    generate(&ddim(steps), &process, Parameterization::Epsilon, vec![0.3, -2.0, 1.1, 0.0], &mut exact)
+                        .unwrap();
                 for (value, pixel) in generated.iter().zip(image) {
                     // One step of the cosine schedule divides f32 rounding errors by sqrt(abar) = 5e-5.
                     assert!((value - pixel).abs() < 2e-3, "{steps} steps: {generated:?}");
+                }
+            }
+        }
+    }
+
+    /// Networks that say the same in other words generate the same images.
+    #[test]
+    fn what_a_network_predicts_does_not_change_what_it_generates() {
+        let start = [0.3f32, -2.0, 1.1, 0.0];
+        for process in processes() {
+            // What it takes for the noise: right for pixels of variance 1/4 around 0.1.
+            let epsilon = |x_t: f32, t: u32| {
+                let (signal, noise) = (process.signal_scale(t), process.noise_scale(t));
+                noise * (f64::from(x_t) - 0.1 * signal) / (0.25 * signal * signal + noise * noise)
+            };
+            let images_of = |parameterization| {
+                let mut predict = |noisy: &[f32], t: u32| -> Result<Vec<f32>, Infallible> {
+                    let (signal, noise) = (process.signal_scale(t), process.noise_scale(t));
+                    let say = |&x_t: &f32| {
+                        let epsilon = epsilon(x_t, t);
+                        let x_0 = (f64::from(x_t) - noise * epsilon) / signal;
+                        match parameterization {
+                            Parameterization::Epsilon => epsilon as f32,
+                            Parameterization::V => (signal * epsilon - noise * x_0) as f32,
+                            Parameterization::X0 => x_0 as f32,
+                        }
+                    };
+                    Ok(noisy.iter().map(say).collect())
+                };
+                generate(&ddim(20), &process, parameterization, start.to_vec(), &mut predict).unwrap()
+            };
+            let expected = images_of(Parameterization::Epsilon);
+            for parameterization in [Parameterization::V, Parameterization::X0] {
+                for (value, expected) in images_of(parameterization).iter().zip(&expected) {
+                    // Rounding epsilon to f32 is what costs, at the first step of the cosine schedule.
+                    assert!((value - expected).abs() < 2e-3, "{parameterization:?}: {value} is not {expected}");
                 }
             }
         }
@@ -120,7 +160,8 @@ mod tests {
         let mut wrong = |noisy: &[f32], _t: u32| -> Result<Vec<f32>, Infallible> {
             Ok(noisy.iter().map(|value| -3.0 * value).collect())
         };
-        let generated = generate(&ddim(10), &process, vec![5.0, -4.0, f32::NAN], &mut wrong).unwrap();
+        let generated =
+            generate(&ddim(10), &process, Parameterization::Epsilon, vec![5.0, -4.0, f32::NAN], &mut wrong).unwrap();
         assert_eq!(generated[..2], [1.0, -1.0]);
         assert!(generated[2].is_nan());
     }
@@ -133,7 +174,7 @@ mod tests {
             calls += 1;
             if calls == 3 { Err("stopped") } else { Ok(noisy.to_vec()) }
         };
-        assert_eq!(generate(&ddim(10), &process, vec![0.1; 8], &mut fails), Err("stopped"));
+        assert_eq!(generate(&ddim(10), &process, Parameterization::Epsilon, vec![0.1; 8], &mut fails), Err("stopped"));
         assert_eq!(calls, 3);
     }
 

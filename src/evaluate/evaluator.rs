@@ -7,7 +7,7 @@ use crate::data::Dataset;
 use crate::diffusion::{ForwardProcess, generate};
 use crate::event::Measure;
 use crate::model::Network;
-use crate::spec::{FidProtocol, OdeSampler, Reference, RunSpec};
+use crate::spec::{FidProtocol, OdeSampler, Parameterization, Reference, RunSpec};
 
 /// Generation starts from one noise per image in every run, whatever its seed.
 const NOISE_SEED: u64 = 0;
@@ -15,6 +15,7 @@ const NOISE_SEED: u64 = 0;
 /// Measures networks by one protocol; what does not depend on the network is computed once.
 pub struct Evaluator {
     process: ForwardProcess,
+    parameterization: Parameterization,
     ode: OdeSampler,
     /// (channels, side) of an image.
     image_shape: (usize, usize),
@@ -54,6 +55,7 @@ impl Evaluator {
         let image_shape = (images.channels, images.side);
         let features = FeatureNetwork::load(fid.features, image_shape)?;
         Ok(Self {
+            parameterization: spec.parameterization,
             ode: fid.ode.clone(),
             image_shape,
             samples: fid.samples,
@@ -104,15 +106,15 @@ impl Evaluator {
             let noise = starting_noise(NOISE_SEED, first, count, image_values);
             let mut predict_at =
                 |noisy: &[f32], t| predict("generating images", noisy, &vec![t; noisy.len() / image_values]);
-            samples.extend(generate(&self.ode, &self.process, noise, &mut predict_at)?);
+            samples.extend(generate(&self.ode, &self.process, self.parameterization, noise, &mut predict_at)?);
         }
         let gaussian = self.features.gaussian("the generated images", &samples[..self.samples * image_values])?;
         let fid = frechet_distance(&gaussian, &self.reference)
             .map_err(|error| EvaluateError::Frechet { of: "the generated images", error })?;
         let mut measures = vec![Measure { metric: "fid".into(), protocol: self.protocol.clone(), value: fid }];
-        let mut predict_noise =
+        let mut predict_each =
             |noisy: &[f32], timesteps: &[u32]| predict("measuring the validation loss", noisy, timesteps);
-        measures.extend(self.validation.measure(self.batch_images, &mut predict_noise)?);
+        measures.extend(self.validation.measure(self.batch_images, &mut predict_each)?);
 
         let (channels, side) = self.image_shape;
         let grid_png = grid_png(&samples[..self.grid_images * image_values], channels, side)?;
@@ -211,6 +213,37 @@ mod tests {
                 epsilon.extend(x_t.iter().zip(mean).map(|(x, sum)| (x - signal_scale * sum / total) / noise_scale));
             }
             Ok(epsilon)
+        }
+    }
+
+    #[test]
+    fn a_network_that_predicts_the_image_is_measured_as_such() {
+        let dataset = crate::data::load(&Data::default()).unwrap();
+        let process = ForwardProcess::new(&spec().noise_schedule);
+        let epsilon = evaluator(&spec()).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
+        for parameterization in [Parameterization::V, Parameterization::X0] {
+            let spec = RunSpec { parameterization, ..spec() };
+            let evaluator = Evaluator::new(&spec, &dataset).unwrap();
+            // Says in other words what `network(0.9)` says.
+            let mut same = |noisy: &[f32], timesteps: &[u32]| {
+                let pixels = noisy.len() / timesteps.len();
+                let say = |(index, &x_t): (usize, &f32)| {
+                    let t = timesteps[index / pixels];
+                    let (signal, noise) = (process.signal_scale(t), process.noise_scale(t));
+                    let (x_t, epsilon) = (f64::from(x_t), f64::from(0.9 * x_t));
+                    let x_0 = (x_t - noise * epsilon) / signal;
+                    let v = signal * epsilon - noise * x_0;
+                    if parameterization == Parameterization::V { v as f32 } else { x_0 as f32 }
+                };
+                Ok(noisy.iter().enumerate().map(say).collect())
+            };
+            let evaluation = evaluator.evaluate_with(&mut same, &mut |_| true).unwrap();
+            // The images are the same, and so is how they are measured.
+            assert!((value(&evaluation, "fid") / value(&epsilon, "fid") - 1.0).abs() < 1e-3);
+            assert_eq!(evaluation.measures[0].protocol, epsilon.measures[0].protocol);
+            // The error is that of something else, and says so.
+            let expected = format!("mse of={} ref=test n=64 bins=10 ema=0.999", parameterization.name());
+            assert_eq!(evaluation.measures[1].protocol, expected);
         }
     }
 

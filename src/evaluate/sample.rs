@@ -21,7 +21,7 @@ pub fn generate_images(spec: &RunSpec, network: &Network, seed: u64, count: usiz
         let batch = BATCH_IMAGES.min(count - first);
         let noise = starting_noise(seed, first, batch, image_values);
         let mut predict_at = |noisy: &[f32], t| predict(noisy, &vec![t; batch]);
-        images.extend(generate(&spec.evaluate.fid.ode, &process, noise, &mut predict_at)?);
+        images.extend(generate(&spec.evaluate.fid.ode, &process, spec.parameterization, noise, &mut predict_at)?);
     }
     Ok(images)
 }

@@ -4,7 +4,7 @@ use crate::data::Images;
 use crate::diffusion::{ForwardProcess, training_target};
 use crate::event::Measure;
 use crate::random::{Draws, Stream};
-use crate::spec::RunSpec;
+use crate::spec::{Parameterization, RunSpec};
 
 /// One noise and one set of timesteps for every run, whatever its seed, so that losses differ by network alone.
 const SEED: u64 = 0;
@@ -47,7 +47,12 @@ impl Validation {
         }
         let noisy = process.add_noise(&clean, &noise, &timesteps);
         let target = training_target(spec.parameterization, process, &clean, &noise, &timesteps).into_owned();
-        let protocol = format!("mse ref=test n={images} bins={bins} ema={}", spec.train.ema_decay);
+        // The errors of different things are different numbers.
+        let of = match spec.parameterization {
+            Parameterization::Epsilon => String::new(),
+            other => format!(" of={}", other.name()),
+        };
+        let protocol = format!("mse{of} ref=test n={images} bins={bins} ema={}", spec.train.ema_decay);
         Ok(Self { bins, timesteps, noisy, target, protocol })
     }
 

@@ -68,12 +68,18 @@ pub fn check(
             };
             let (base, spec) = (&specs[base], &specs[index]);
             // What a value's protocol names: rows of different protocols are never compared.
-            let (section, differs) = match compare.metric {
-                _ if base.train.ema_decay != spec.train.ema_decay => ("train.ema_decay", true),
-                Metric::Fid => ("evaluate.fid", base.evaluate.fid != spec.evaluate.fid),
-                Metric::ValidationLoss => ("evaluate.validation", base.evaluate.validation != spec.evaluate.validation),
+            let differs = match compare.metric {
+                _ if base.train.ema_decay != spec.train.ema_decay => Some("train.ema_decay"),
+                Metric::Fid => (base.evaluate.fid != spec.evaluate.fid).then_some("evaluate.fid"),
+                Metric::ValidationLoss if base.evaluate.validation != spec.evaluate.validation => {
+                    Some("evaluate.validation")
+                }
+                // The loss is the error of what is predicted.
+                Metric::ValidationLoss => {
+                    (base.parameterization != spec.parameterization).then_some("parameterization")
+                }
             };
-            if differs {
+            if let Some(section) = differs {
                 let name = &arms[cell.arm].name.value;
                 let arm = &arms[cell.arm];
                 let at = arm
@@ -83,7 +89,10 @@ pub fn check(
                     .map_or(arm.name.at, |entry| entry.key_at);
                 let message =
                     format!("arm `{name}` is measured in another way than `{}`: `{section}` differs", yardstick.value);
-                findings.push(Finding::new(at, message).hint("set it in `base`, for every arm alike"));
+                findings.push(Finding::new(at, message).hint(match section {
+                    "parameterization" => "compare `metric: fid`, or set it in `base`, for every arm alike",
+                    _ => "set it in `base`, for every arm alike",
+                }));
                 return findings;
             }
         }

@@ -183,7 +183,68 @@ mod tests {
         };
         vec![
             RunSpec::default(),
-            RunSpec { momentum: MomentumSchedule::Demon(DemonMomentum {}), ..common.clone() },
+            RunSpec {
+                momentum: MomentumSchedule::Demon(DemonMomentum {}),
+                parameterization: Parameterization::V,
+                loss_weighting: LossWeighting::MinSnr(MinSnrWeighting { gamma: 2.5 }),
+                ..common.clone()
+            },
+            RunSpec {
+                parameterization: Parameterization::X0,
+                loss_weighting: LossWeighting::Edm(EdmWeighting { sigma_data: 0.4 }),
+                ..common.clone()
+            },
+            RunSpec {
+                timestep_sampler: TimestepSampler::PacedCurriculum(PacedCurriculumTimesteps {
+                    center: 0.2,
+                    width: 0.1,
+                    anneal: 0.7,
+                    pacing: Pacing::Step,
+                }),
+                ..common.clone()
+            },
+            RunSpec {
+                timestep_sampler: TimestepSampler::LogSnrCurriculum(LogSnrCurriculumTimesteps {
+                    center: -2.0,
+                    width: 0.1,
+                    anneal: 0.7,
+                    pacing: Pacing::Cosine,
+                }),
+                ..common.clone()
+            },
+            RunSpec {
+                timestep_sampler: TimestepSampler::CurriculumSampling(CurriculumSamplingTimesteps {
+                    center: 0.4,
+                    width: 0.1,
+                    switch: 0.3,
+                }),
+                ..common.clone()
+            },
+            RunSpec {
+                timestep_sampler: TimestepSampler::LogitNormal(LogitNormalTimesteps { mean: -1.5, deviation: 2.0 }),
+                ..common.clone()
+            },
+            RunSpec {
+                timestep_sampler: TimestepSampler::Laplace(LaplaceTimesteps { mean: 1.0, scale: 0.7 }),
+                ..common.clone()
+            },
+            RunSpec {
+                timestep_sampler: TimestepSampler::Edm(EdmTimesteps { mean: 1.0, deviation: 0.7 }),
+                ..common.clone()
+            },
+            RunSpec { timestep_sampler: TimestepSampler::Speed(SpeedTimesteps { k: 3.0, tau: 0.6 }), ..common.clone() },
+            RunSpec {
+                timestep_sampler: TimestepSampler::LossSecondMoment(LossSecondMomentTimesteps {
+                    history: 3,
+                    uniform: 0.1,
+                }),
+                ..common.clone()
+            },
+            RunSpec { loss_weighting: LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), ..common.clone() },
+            RunSpec {
+                loss_weighting: LossWeighting::Speed(SpeedWeighting { lambda: 0.7, tau: 0.6 }),
+                ..common.clone()
+            },
             RunSpec {
                 momentum: MomentumSchedule::Linear(LinearMomentum { end: 0.3 }),
                 lr_schedule: LrSchedule::Linear(LinearLr { end: 0.2 }),
@@ -312,7 +373,7 @@ mod tests {
         );
         fails::<RunSpec>(
             json!({"parameterization": {"kind": "epsilon"}}),
-            "`parameterization` must be `epsilon`, not a map",
+            "`parameterization` must be one of `epsilon`, `v`, `x0`, not a map",
             "",
         );
         fails::<RunSpec>(json!({"train": {"step": 1}}), "unknown key `train.step`", "did you mean `steps`?");

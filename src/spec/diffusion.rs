@@ -71,6 +71,21 @@ pub enum Parameterization {
     /// The noise (Ho et al. 2020, equation 14).
     #[default]
     Epsilon,
+    /// The velocity sqrt(abar_t) epsilon - sqrt(1 - abar_t) x_0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
+    V,
+    /// The image (Ho et al. 2020, section 3.2).
+    X0,
+}
+
+impl Parameterization {
+    /// As it is written in YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epsilon => "epsilon",
+            Self::V => "v",
+            Self::X0 => "x0",
+        }
+    }
 }
 
 kinds! {
@@ -80,7 +95,36 @@ kinds! {
         Uniform(UniformTimesteps) = "uniform",
         /// CLTS, the curriculum learning timestep schedule of arXiv 2404.07946.
         Curriculum(CurriculumTimesteps) = "curriculum",
+        /// CLTS with another pacing of a.
+        PacedCurriculum(PacedCurriculumTimesteps) = "paced_curriculum",
+        /// CLTS in log-SNR: the same noise under every noise schedule.
+        LogSnrCurriculum(LogSnrCurriculumTimesteps) = "log_snr_curriculum",
+        /// Curriculum Sampling (arXiv 2603.12517): the middle of t first, then uniform.
+        CurriculumSampling(CurriculumSamplingTimesteps) = "curriculum_sampling",
+        /// t / T = sigmoid(mean + deviation z) (Esser et al. 2024, arXiv 2403.03206, equation 19).
+        LogitNormal(LogitNormalTimesteps) = "logit_normal",
+        /// ln(SNR) ~ Laplace(mean, scale) (Hang and Gu 2024, arXiv 2407.03297).
+        Laplace(LaplaceTimesteps) = "laplace",
+        /// ln(sigma) ~ N(mean, deviation^2) (EDM: Karras et al. 2022, arXiv 2206.00364, table 1).
+        Edm(EdmTimesteps) = "edm",
+        /// SpeeD's asymmetric sampling (Wang et al. 2024, arXiv 2405.17403, section 3.2).
+        Speed(SpeedTimesteps) = "speed",
+        /// Importance sampling by the last losses of each timestep (Nichol and Dhariwal 2021, arXiv 2102.09672, equation 18).
+        LossSecondMoment(LossSecondMomentTimesteps) = "loss_second_moment",
     }
+}
+
+/// How a, the share of the favoured density, grows with x = min(step / N, 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pacing {
+    /// a = x. The default.
+    #[default]
+    Linear,
+    /// a = (1 - cos(pi x)) / 2.
+    Cosine,
+    /// a = 0 before N, 1 from then on.
+    Step,
 }
 
 empty_settings! {
@@ -96,8 +140,144 @@ pub struct CurriculumTimesteps {
     pub center: f64,
     /// s, the width as a share of T. Default 0.3 (open in the paper; 1 would be nearly uniform).
     pub width: f64,
-    /// N as a share of the planned steps: until then the density moves from uniform to g. Default 0.5 (open in the paper).
+    /// N as a share of the planned steps: until then the density moves from uniform to g. 0 is the control without a
+    /// curriculum: g from the first step. Default 0.5 (open in the paper).
     pub anneal: f64,
+}
+
+/// As `curriculum`, with its `pacing`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PacedCurriculumTimesteps {
+    /// As for `curriculum`. Default 0.3.
+    pub center: f64,
+    /// As for `curriculum`. Default 0.3.
+    pub width: f64,
+    /// As for `curriculum`. Default 0.5.
+    pub anneal: f64,
+    /// How a grows. Default `cosine` (open in the paper; `linear` is `curriculum`).
+    pub pacing: Pacing,
+}
+
+/// g(t) ~ exp(-(ln SNR_t - center)^2 / (2 width^2)).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSnrCurriculumTimesteps {
+    /// The favoured ln(SNR). Default -0.43, which is t = 0.3 T of the linear schedule, where the paper's mu is.
+    pub center: f64,
+    /// The width in ln(SNR). Default 4 (open; the linear schedule goes from 9.2 to -10.1).
+    pub width: f64,
+    /// As for `curriculum`. Default 0.5.
+    pub anneal: f64,
+    /// How a grows. Default `linear`.
+    pub pacing: Pacing,
+}
+
+/// Before `switch`, p(t) ~ exp(-(t - center T)^2 / (2 (width T)^2)); then 1/T.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CurriculumSamplingTimesteps {
+    /// The middle, as a share of T. Default 0.5 (stated: the middle comes first).
+    pub center: f64,
+    /// As a share of T. Default 0.2 (open: the ends are trained on 20 times less often than the middle).
+    pub width: f64,
+    /// When sampling becomes uniform, as a share of the planned steps. Default 0.5 (open).
+    pub switch: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogitNormalTimesteps {
+    /// m: above 0 favours noise. Default 0 (the paper's).
+    pub mean: f64,
+    /// s. Default 1 (the paper's).
+    pub deviation: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LaplaceTimesteps {
+    /// The most frequent ln(SNR). Default 0 (the paper's).
+    pub mean: f64,
+    /// b, the mean distance from it. Default 0.5 (the paper's best).
+    pub scale: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EdmTimesteps {
+    /// Of ln(sigma). Default -1.2 (the paper's).
+    pub mean: f64,
+    /// Of ln(sigma). Default 1.2 (the paper's).
+    pub deviation: f64,
+}
+
+/// p(t) proportional to k below tau T and to 1 from there on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpeedTimesteps {
+    /// How many times as often as the convergence area. Default 5 (the paper's).
+    pub k: f64,
+    /// Where the convergence area begins, as a share of T. Default 0.7 (the paper's 700 of 1000).
+    pub tau: f64,
+}
+
+/// p(t) proportional to sqrt(E[L_t^2]) over the last losses; each loss is divided by T p(t).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossSecondMomentTimesteps {
+    /// Losses kept for each timestep; until every timestep has as many, sampling is uniform. Default 10 (the paper's).
+    pub history: usize,
+    /// The share of the uniform density in the mixture. Default 0.001 (the paper's code).
+    pub uniform: f64,
+}
+
+impl Default for LossSecondMomentTimesteps {
+    fn default() -> Self {
+        Self { history: 10, uniform: 0.001 }
+    }
+}
+
+impl Default for PacedCurriculumTimesteps {
+    fn default() -> Self {
+        Self { center: 0.3, width: 0.3, anneal: 0.5, pacing: Pacing::Cosine }
+    }
+}
+
+impl Default for LogSnrCurriculumTimesteps {
+    fn default() -> Self {
+        Self { center: -0.43, width: 4.0, anneal: 0.5, pacing: Pacing::Linear }
+    }
+}
+
+impl Default for CurriculumSamplingTimesteps {
+    fn default() -> Self {
+        Self { center: 0.5, width: 0.2, switch: 0.5 }
+    }
+}
+
+impl Default for LogitNormalTimesteps {
+    fn default() -> Self {
+        Self { mean: 0.0, deviation: 1.0 }
+    }
+}
+
+impl Default for LaplaceTimesteps {
+    fn default() -> Self {
+        Self { mean: 0.0, scale: 0.5 }
+    }
+}
+
+impl Default for EdmTimesteps {
+    fn default() -> Self {
+        Self { mean: -1.2, deviation: 1.2 }
+    }
+}
+
+impl Default for SpeedTimesteps {
+    fn default() -> Self {
+        Self { k: 5.0, tau: 0.7 }
+    }
 }
 
 impl Default for TimestepSampler {
@@ -117,12 +297,79 @@ kinds! {
     pub enum LossWeighting {
         /// DDPM's simple loss: every timestep has weight 1. The default.
         Uniform(UniformWeighting) = "uniform",
+        /// Min-SNR-gamma (Hang et al. 2023, arXiv 2303.09556, section 3.4), for every parameterization: min(SNR, gamma) on
+        /// the error of x_0.
+        MinSnr(MinSnrWeighting) = "min_snr",
+        /// P2 (Choi et al. 2022, arXiv 2204.00227, equation 8), for `epsilon`: 1 / (k + SNR)^gamma.
+        P2(P2Weighting) = "p2",
+        /// EDM's lambda(sigma) (Karras et al. 2022, arXiv 2206.00364, table 1), for every parameterization:
+        /// (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 on the error of x_0. Without EDM's preconditioning.
+        Edm(EdmWeighting) = "edm",
+        /// SpeeD's change-aware weighting (Wang et al. 2024, arXiv 2405.17403, section 3.3), for `epsilon`.
+        Speed(SpeedWeighting) = "speed",
     }
 }
 
 empty_settings! {
     /// No settings.
     UniformWeighting;
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MinSnrWeighting {
+    /// The SNR above which a timestep gains no more weight. Default 5 (the paper's).
+    pub gamma: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct P2Weighting {
+    /// k, which bounds the weight where there is only noise. Default 1 (the paper's).
+    pub k: f64,
+    /// gamma, how much the least noisy timesteps are weighted down. Default 1 (the paper uses 0.5 and 1).
+    pub gamma: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EdmWeighting {
+    /// The standard deviation of pixels. Default 0.5 (the paper's).
+    pub sigma_data: f64,
+}
+
+/// (1 - lambda) + (2 lambda - 1) m(t) below tau T, and 1 from there on; m is the change of 1 - abar_t over t, scaled to 0..1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpeedWeighting {
+    /// lambda, the weight where the process changes most; where it changes least it is 1 - lambda. Default 0.6 (the paper's).
+    pub lambda: f64,
+    /// tau, where the convergence area begins, as a share of T. Default 0.7 (the paper's 700 of 1000).
+    pub tau: f64,
+}
+
+impl Default for MinSnrWeighting {
+    fn default() -> Self {
+        Self { gamma: 5.0 }
+    }
+}
+
+impl Default for P2Weighting {
+    fn default() -> Self {
+        Self { k: 1.0, gamma: 1.0 }
+    }
+}
+
+impl Default for EdmWeighting {
+    fn default() -> Self {
+        Self { sigma_data: 0.5 }
+    }
+}
+
+impl Default for SpeedWeighting {
+    fn default() -> Self {
+        Self { lambda: 0.6, tau: 0.7 }
+    }
 }
 
 impl Default for LossWeighting {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Stamp;
@@ -19,6 +19,8 @@ pub struct Checkpoint {
     pub ema_weights: Vec<f32>,
     pub first_moment: Vec<f32>,
     pub second_moment: Vec<f32>,
+    /// What an adaptive timestep sampler has seen; empty for the others.
+    pub sampler_state: Vec<f32>,
 }
 
 /// The numbers beside the vectors. Floats are kept bit for bit.
@@ -72,21 +74,25 @@ struct Version {
 
 const HEADER: &str = "checkpoint";
 const VECTORS: [&str; 4] = ["weights", "ema_weights", "adam.first_moment", "adam.second_moment"];
+const SAMPLER_STATE: &str = "timestep_sampler";
 
 impl Checkpoint {
-    /// A safetensors file: four vectors, and its progress as JSON in the metadata.
+    /// A safetensors file: four vectors, a fifth where a timestep sampler has state, and its progress as JSON in the metadata.
     pub fn to_bytes(&self) -> Vec<u8> {
         let header = Header { version: CHECKPOINT_VERSION, progress: self.progress };
         let header = serde_json::to_string(&header).expect("progress is plain data, which JSON can hold");
         // One entry alone: a map's entries would be written in any order.
         let metadata = HashMap::from([(HEADER.to_owned(), header)]);
-        let bytes = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment]
-            .map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-        let views = VECTORS.iter().zip(&bytes).map(|(name, bytes)| {
+        let vectors = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment, &self.sampler_state];
+        let bytes = vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        let named = VECTORS.iter().chain([&SAMPLER_STATE]).zip(&bytes);
+        // A sampler without state leaves no trace.
+        let written = named.filter(|(name, bytes)| **name != SAMPLER_STATE || !bytes.is_empty());
+        let views = written.map(|(name, bytes)| {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a value");
             (*name, view)
         });
-        safetensors::serialize(views, Some(metadata)).expect("four vectors of plain floats can be written")
+        safetensors::serialize(views, Some(metadata)).expect("vectors of plain floats can be written")
     }
 
     /// Reads a checkpoint of a network with `parameter_count` parameters.
@@ -107,9 +113,13 @@ impl Checkpoint {
                 let found = format!("{:?} {:?}", view.dtype(), view.shape());
                 return Err(damaged(&format!("`{name}` is {found} and not {parameter_count} floats")));
             }
-            let values =
-                view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("4 bytes")));
-            Ok(values.collect())
+            Ok(floats(view.data()))
+        };
+        let sampler_state = match tensors.tensor(SAMPLER_STATE) {
+            Ok(view) if view.dtype() == Dtype::F32 => floats(view.data()),
+            Ok(view) => return Err(damaged(&format!("`{SAMPLER_STATE}` is {:?} and not floats", view.dtype()))),
+            Err(SafeTensorError::TensorNotFound(_)) => Vec::new(),
+            Err(error) => return Err(damaged(&error)),
         };
         Ok(Self {
             progress,
@@ -117,8 +127,13 @@ impl Checkpoint {
             ema_weights: vector(VECTORS[1])?,
             first_moment: vector(VECTORS[2])?,
             second_moment: vector(VECTORS[3])?,
+            sampler_state,
         })
     }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("4 bytes"))).collect()
 }
 
 #[cfg(test)]
@@ -134,6 +149,7 @@ mod tests {
             ema_weights: vec![0.1, 0.2, 0.3],
             first_moment: vec![0.0; 3],
             second_moment: vec![f32::MAX; 3],
+            sampler_state: Vec::new(),
         }
     }
 
@@ -144,6 +160,15 @@ mod tests {
         assert_eq!(back, checkpoint());
         assert_eq!(back.weights[1].to_bits(), (-0.0f32).to_bits());
         assert_eq!(back.to_bytes(), bytes);
+    }
+
+    #[test]
+    fn the_state_of_a_timestep_sampler_comes_back_and_leaves_no_trace_where_there_is_none() {
+        let with_state = Checkpoint { sampler_state: vec![0.5, -0.0, 10.0], ..checkpoint() };
+        let bytes = with_state.to_bytes();
+        assert_eq!(Checkpoint::from_bytes(&bytes, 3).expect("it was written whole"), with_state);
+        let names = |bytes: &[u8]| SafeTensors::deserialize(bytes).unwrap().names().len();
+        assert_eq!((names(&bytes), names(&checkpoint().to_bytes())), (5, 4));
     }
 
     #[test]

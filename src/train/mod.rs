@@ -62,7 +62,8 @@ pub fn train(
     host: &mut dyn Host,
 ) -> Result<(RunOutcome, crate::event::Stamp), HostError> {
     let batch_size = spec.train.batch_size;
-    let mut trainer = Trainer::new(spec, dataset, device, checkpoint);
+    let mut trainer =
+        Trainer::new(spec, dataset, device, checkpoint).map_err(|error| HostError::Failed(Box::new(error)))?;
     let mut stopwatch = Stopwatch::continuing(&trainer.progress.stamp);
     let mut saved_at = stopwatch.train_seconds();
     let mut shown_at = f64::NEG_INFINITY;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::checkpoint::{Checkpoint, Progress, Window};
+use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use crate::data::{Dataset, batch_indices, batch_pixels};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::model::{self, Dropout, Network};
@@ -32,6 +32,8 @@ pub struct Trainer<'a> {
     /// Without automatic differentiation.
     device: Device,
     process: ForwardProcess,
+    /// lambda(t) of each timestep.
+    loss_weights: Vec<f64>,
     sampler: Box<dyn TimestepSampler + Send>,
     network: Network,
     weights: Tensor<1>,
@@ -43,8 +45,17 @@ pub struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     /// At the start, or where `checkpoint` was taken. `device` does not track gradients.
-    pub fn new(spec: &'a RunSpec, dataset: &'a Dataset, device: &Device, checkpoint: Option<Checkpoint>) -> Self {
+    ///
+    /// # Errors
+    /// If the checkpoint's state of the timestep sampler is not one of this run's sampler.
+    pub fn new(
+        spec: &'a RunSpec,
+        dataset: &'a Dataset,
+        device: &Device,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self, CheckpointError> {
         let mut network = model::build(&spec.model, spec.data.image_shape(), spec.seed, &device.clone().autodiff());
+        let mut sampler = diffusion::timestep_sampler(spec);
         let (weights, ema, adam, progress) = match checkpoint {
             None => {
                 let weights = network.weights();
@@ -53,7 +64,11 @@ impl<'a> Trainer<'a> {
                 (weights, ema, adam, Progress::default())
             }
             Some(checkpoint) => {
-                let Checkpoint { progress, weights, ema_weights, first_moment, second_moment } = checkpoint;
+                let Checkpoint { progress, weights, ema_weights, first_moment, second_moment, sampler_state } =
+                    checkpoint;
+                sampler.restore(&sampler_state).map_err(|wrong| {
+                    CheckpointError::Damaged(format!("the state of the timestep sampler has {wrong}"))
+                })?;
                 let weights = flat(weights, device);
                 network.set_weights(weights.clone());
                 let Progress { beta1_product, beta2_product, .. } = progress;
@@ -62,19 +77,21 @@ impl<'a> Trainer<'a> {
                 (weights, Ema::new(flat(ema_weights, device), spec.train.ema_decay), adam, progress)
             }
         };
-        Self {
+        let process = ForwardProcess::new(&spec.noise_schedule);
+        Ok(Self {
             spec,
             dataset,
             device: device.clone(),
-            process: ForwardProcess::new(&spec.noise_schedule),
-            sampler: diffusion::timestep_sampler(spec),
+            loss_weights: diffusion::loss_weights(&spec.loss_weighting, spec.parameterization, &process),
+            process,
+            sampler,
             network,
             weights,
             ema,
             adam,
             last_loss: None,
             progress,
-        }
+        })
     }
 
     pub fn spec(&self) -> &RunSpec {
@@ -108,21 +125,21 @@ impl<'a> Trainer<'a> {
         Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
         let noisy = self.process.add_noise(&images, &noise, &timesteps);
         let target = diffusion::training_target(spec.parameterization, &self.process, &images, &noise, &timesteps);
-        let weights: Vec<f32> = drawn
-            .iter()
-            .map(|drawn| drawn.weight * diffusion::loss_weight(&spec.loss_weighting, &self.process, drawn.t) as f32)
-            .collect();
+        let weights: Vec<f32> =
+            drawn.iter().map(|drawn| drawn.weight * self.loss_weights[drawn.t as usize] as f32).collect();
 
         // Forward: mean over the batch of weight * mean squared error of what is predicted.
         let tracked = self.device.clone().autodiff();
         let shape = [batch_size, channels, side, side];
         let noisy = Tensor::<4>::from_data(TensorData::new(noisy, shape), &tracked);
         let target = Tensor::<4>::from_data(TensorData::new(target.into_owned(), shape), &tracked);
-        let timesteps: Vec<f32> = timesteps.into_iter().map(|t| t as f32).collect();
-        let timesteps = Tensor::<1>::from_data(TensorData::new(timesteps, [batch_size]), &tracked);
+        let inputs: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
+        let inputs = Tensor::<1>::from_data(TensorData::new(inputs, [batch_size]), &tracked);
         let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
-        let predicted = self.network.forward(noisy, timesteps, Some(Dropout { seed, step }));
-        let loss = ((predicted - target).square() * weights).mean();
+        let predicted = self.network.forward(noisy, inputs, Some(Dropout { seed, step }));
+        let squares = (predicted - target).square();
+        let observed = self.sampler.observes_losses().then(|| squares.clone().inner());
+        let loss = (squares * weights).mean();
 
         let loss_value = f64::from(loss.clone().into_scalar::<f32>());
         if !loss_value.is_finite() {
@@ -138,6 +155,16 @@ impl<'a> Trainer<'a> {
         self.weights = self.adam.step(self.weights.clone(), gradient, learning_rate, beta1);
         self.network.set_weights(self.weights.clone());
         self.ema.update(&self.weights);
+        if let Some(squares) = observed {
+            // The mean over an image's pixels, with its loss weight: in f64, in a fixed order.
+            let squares = squares.into_data().try_into_vec::<f32>().expect("networks compute in f32");
+            let image_losses = squares.chunks_exact(channels * side * side).zip(&timesteps).map(|(squares, &t)| {
+                let mean = squares.iter().copied().map(f64::from).sum::<f64>() / squares.len() as f64;
+                (self.loss_weights[t as usize] * mean) as f32
+            });
+            let image_losses: Vec<f32> = image_losses.collect();
+            self.sampler.observe(&timesteps, &image_losses);
+        }
 
         self.progress.stamp.step += 1;
         self.progress.window.steps += 1;
@@ -191,6 +218,7 @@ impl<'a> Trainer<'a> {
             ema_weights: values(self.ema.weights()),
             first_moment,
             second_moment,
+            sampler_state: self.sampler.state(),
         }
     }
 }

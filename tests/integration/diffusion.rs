@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use serde::Deserialize;
 use speedlab::diffusion::{ForwardProcess, generate, generation_timesteps};
-use speedlab::spec::{CosineNoise, Ddim, LinearNoise, NoiseSchedule, OdeSampler};
+use speedlab::spec::{CosineNoise, Ddim, LinearNoise, NoiseSchedule, OdeSampler, Parameterization};
 
 #[derive(Deserialize)]
 struct ScheduleGolden {
@@ -95,7 +95,9 @@ fn ddim_generates_what_diffusers_generates() {
         let mut predict = |noisy: &[f32], t: u32| -> Result<Vec<f32>, Infallible> {
             Ok(network(&golden, process.alpha_bar(t), noisy))
         };
-        let images = generate(&ode, &process, golden.noise.clone(), &mut predict).expect("the network cannot fail");
+        let epsilon = Parameterization::Epsilon;
+        let images =
+            generate(&ode, &process, epsilon, golden.noise.clone(), &mut predict).expect("the network cannot fail");
         for (pixel, expected) in images.iter().zip(&case.images) {
             let difference = (f64::from(*pixel) - expected).abs();
             assert!(

@@ -136,6 +136,69 @@ fn killed_at_any_moment_and_run_again_it_ends_with_the_same_bits() {
 }
 
 #[test]
+fn a_sampler_that_follows_the_losses_goes_on_with_the_same_bits() {
+    let adaptive = TINY.replace("steps: 60", "steps: 240").replace("every: 20", "every: 40").replace(
+        "timestep_sampler: { kind: curriculum }",
+        "noise_schedule: { kind: linear, timesteps: 20 }, timestep_sampler: { kind: loss_second_moment, history: 3 }",
+    );
+    let undisturbed = finished(&adaptive);
+    for run in undisturbed.study().runs.iter().filter(|run| run.planned.arm == "clts") {
+        // It has left the uniform density behind, so what it observed decides what it draws.
+        let last = &run.densities.last().unwrap().density;
+        assert!(last.iter().any(|share| (share * last.len() as f64 - 1.0).abs() > 0.01), "{last:?}");
+    }
+    let sandbox = Sandbox::new(&adaptive);
+    let kills = disturb(&sandbox, 3, |parent, _| {
+        let children = children_of(parent);
+        send_signal("KILL", parent);
+        children.iter().for_each(|child| send_signal("KILL", *child));
+    });
+    assert!(kills > 2, "the sweep was disturbed only {kills} times");
+    assert_eq!(sandbox.bits(), undisturbed.bits());
+}
+
+#[test]
+fn every_method_can_be_an_arm() {
+    let arms = "arms:
+  baseline: {}
+  paced: { timestep_sampler: { kind: paced_curriculum, pacing: step } }
+  log-snr: { timestep_sampler: { kind: log_snr_curriculum } }
+  middle-first: { timestep_sampler: { kind: curriculum_sampling } }
+  logit-normal: { timestep_sampler: { kind: logit_normal } }
+  laplace: { timestep_sampler: { kind: laplace } }
+  edm: { timestep_sampler: { kind: edm }, loss_weighting: { kind: edm }, parameterization: x0 }
+  speed: { timestep_sampler: { kind: speed }, loss_weighting: { kind: speed } }
+  second-moment: { timestep_sampler: { kind: loss_second_moment } }
+  min-snr: { loss_weighting: { kind: min_snr } }
+  p2: { loss_weighting: { kind: p2 } }
+  v: { parameterization: v }
+  min-snr-x0: { parameterization: x0, loss_weighting: { kind: min_snr } }
+seeds: 1
+";
+    let (base, rest) = TINY.split_once("arms:").unwrap();
+    let compare = rest.split_once("seeds: 2\n").unwrap().1;
+    let sandbox = finished(&format!("{base}{arms}{compare}"));
+    let study = sandbox.study();
+    assert_eq!(study.runs.len(), 13);
+    let mut last_losses = BTreeSet::new();
+    for run in &study.runs {
+        assert_eq!(run.state, RunState::Ended(RunOutcome::Completed), "{}", run.planned.arm);
+        assert!(run.rows.iter().all(|row| row.value.is_finite()), "{}", run.planned.arm);
+        let protocol = &run.rows.iter().find(|row| row.metric == "validation_loss").unwrap().protocol;
+        let of = match run.planned.arm.as_str() {
+            "v" => "mse of=v ",
+            "edm" | "min-snr-x0" => "mse of=x0 ",
+            _ => "mse ref=",
+        };
+        assert!(protocol.starts_with(of), "{}: {protocol}", run.planned.arm);
+        let last = run.rows.iter().rfind(|row| row.metric == "train_loss").unwrap().value;
+        last_losses.insert(last.to_bits());
+    }
+    // loss_second_moment is still uniform after so few steps; all others differ from each other.
+    assert_eq!(last_losses.len(), 12);
+}
+
+#[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let expected = undisturbed().bits();
     let sandbox = Sandbox::new(TINY);

@@ -2,9 +2,17 @@
 //! in [`timestep_sampler`].
 
 mod curriculum;
+mod curriculum_sampling;
+mod edm;
+mod fixed;
+mod laplace;
+mod log_snr;
+mod logit_normal;
+mod loss_second_moment;
+mod speed;
 mod uniform;
 
-use self::{curriculum::Curriculum, uniform::Uniform};
+use super::ForwardProcess;
 use crate::spec::{self, RunSpec};
 
 /// Draws timesteps by inverse CDF of uniforms that all runs of a seed share, so that their draws are paired.
@@ -18,6 +26,24 @@ pub trait TimestepSampler {
     fn draw(&self, uniforms: &[f64], step: u64) -> Vec<TrainingTimestep> {
         let cumulative = cumulative(&self.probabilities(step));
         uniforms.iter().map(|&uniform| TrainingTimestep { t: invert(&cumulative, uniform), weight: 1.0 }).collect()
+    }
+
+    /// Whether the density follows the losses: then the training step calls [`observe`](Self::observe) after every draw.
+    fn observes_losses(&self) -> bool {
+        false
+    }
+
+    /// Hears the loss of each image of a step (with its loss weight, without its importance weight), in the order drawn.
+    fn observe(&mut self, _timesteps: &[u32], _losses: &[f32]) {}
+
+    /// What the density depends on beside the step, for the checkpoint; empty for a sampler that observes nothing.
+    fn state(&self) -> Vec<f32> {
+        Vec::new()
+    }
+
+    /// Goes on from what [`state`](Self::state) gave; `Err` says what is wrong with it.
+    fn restore(&mut self, state: &[f32]) -> Result<(), String> {
+        if state.is_empty() { Ok(()) } else { Err(format!("{} values for a sampler without state", state.len())) }
     }
 
     /// The probability of each of `bins` equally wide bins of t/T at `step`; they sum to 1. Timestep t covers
@@ -46,12 +72,22 @@ pub struct TrainingTimestep {
 
 /// The sampler of a run.
 pub fn timestep_sampler(spec: &RunSpec) -> Box<dyn TimestepSampler + Send> {
-    let timesteps = spec.noise_schedule.timesteps();
+    let (timesteps, steps) = (spec.noise_schedule.timesteps(), spec.train.steps);
+    let process = || ForwardProcess::new(&spec.noise_schedule);
+    use spec::TimestepSampler::*;
     match &spec.timestep_sampler {
-        spec::TimestepSampler::Uniform(_) => Box::new(Uniform::new(timesteps)),
-        spec::TimestepSampler::Curriculum(curriculum) => {
-            Box::new(Curriculum::new(curriculum, timesteps, spec.train.steps))
+        Uniform(_) => Box::new(uniform::Uniform::new(timesteps)),
+        Curriculum(settings) => Box::new(curriculum::Curriculum::new(settings, timesteps, steps)),
+        PacedCurriculum(settings) => Box::new(curriculum::Curriculum::paced(settings, timesteps, steps)),
+        LogSnrCurriculum(settings) => Box::new(curriculum::Curriculum::in_log_snr(settings, &process(), steps)),
+        CurriculumSampling(settings) => {
+            Box::new(curriculum_sampling::CurriculumSampling::new(settings, timesteps, steps))
         }
+        LogitNormal(settings) => Box::new(logit_normal::logit_normal(settings, timesteps)),
+        LossSecondMoment(settings) => Box::new(loss_second_moment::LossSecondMoment::new(settings, timesteps)),
+        Laplace(settings) => Box::new(laplace::laplace(settings, &process())),
+        Edm(settings) => Box::new(edm::edm(settings, &process())),
+        Speed(settings) => Box::new(speed::speed(settings, timesteps)),
     }
 }
 
@@ -79,7 +115,11 @@ mod tests {
 
     use super::*;
     use crate::random::{Draws, Stream};
-    use crate::spec::{CurriculumTimesteps, LinearNoise, NoiseSchedule};
+    use crate::spec::{
+        CurriculumSamplingTimesteps, CurriculumTimesteps, EdmTimesteps, LaplaceTimesteps, LinearNoise,
+        LogSnrCurriculumTimesteps, LogitNormalTimesteps, LossSecondMomentTimesteps, NoiseSchedule,
+        PacedCurriculumTimesteps, SpeedTimesteps,
+    };
 
     /// Every sampler: what holds for all is tested on each.
     fn run_specs() -> Vec<RunSpec> {
@@ -87,6 +127,14 @@ mod tests {
             spec::TimestepSampler::default(),
             spec::TimestepSampler::Curriculum(CurriculumTimesteps::default()),
             spec::TimestepSampler::Curriculum(CurriculumTimesteps { center: 0.9, width: 0.05, anneal: 0.0 }),
+            spec::TimestepSampler::PacedCurriculum(PacedCurriculumTimesteps::default()),
+            spec::TimestepSampler::LogSnrCurriculum(LogSnrCurriculumTimesteps::default()),
+            spec::TimestepSampler::CurriculumSampling(CurriculumSamplingTimesteps::default()),
+            spec::TimestepSampler::LogitNormal(LogitNormalTimesteps::default()),
+            spec::TimestepSampler::Laplace(LaplaceTimesteps::default()),
+            spec::TimestepSampler::Edm(EdmTimesteps::default()),
+            spec::TimestepSampler::Speed(SpeedTimesteps::default()),
+            spec::TimestepSampler::LossSecondMoment(LossSecondMomentTimesteps::default()),
         ];
         let run_spec = |timestep_sampler| RunSpec { timestep_sampler, ..RunSpec::default() };
         samplers.into_iter().map(run_spec).collect()

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::report::comparison::Comparison;
-use crate::spec::{LrSchedule, MomentumSchedule, RunSpec, TimestepSampler};
+use crate::spec::{LrSchedule, MomentumSchedule, Pacing, RunSpec, TimestepSampler};
 
 /// A field of a method that the paper describes.
 struct Field {
@@ -11,6 +11,39 @@ struct Field {
     field: String,
     used: String,
     paper: String,
+}
+
+/// CLTS in whichever form, in words.
+struct Curriculum {
+    center: String,
+    width: String,
+    anneal: String,
+    /// `None` for `curriculum`, which is linear.
+    pacing: Option<String>,
+}
+
+impl Curriculum {
+    fn of(sampler: &TimestepSampler) -> Option<Self> {
+        let words = |center: f64, width: f64, anneal: f64, pacing: Option<Pacing>, unit: &str| {
+            let pacing = pacing.map(|pacing| format!("{pacing:?}").to_lowercase());
+            Some(Self {
+                center: format!("{center}{unit}"),
+                width: format!("{width}{unit}"),
+                anneal: anneal.to_string(),
+                pacing,
+            })
+        };
+        match sampler {
+            TimestepSampler::Curriculum(clts) => words(clts.center, clts.width, clts.anneal, None, ""),
+            TimestepSampler::PacedCurriculum(clts) => {
+                words(clts.center, clts.width, clts.anneal, Some(clts.pacing), "")
+            }
+            TimestepSampler::LogSnrCurriculum(clts) => {
+                words(clts.center, clts.width, clts.anneal, Some(clts.pacing), " in log-SNR")
+            }
+            _ => None,
+        }
+    }
 }
 
 pub fn open_fields(comparison: &Comparison) -> Markup {
@@ -60,22 +93,40 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
                 }
             }
         };
-        let curriculum = |spec: &RunSpec| match &spec.timestep_sampler {
-            TimestepSampler::Curriculum(curriculum) => Some(curriculum.clone()),
-            _ => None,
-        };
+        let curriculum = |spec: &RunSpec| Curriculum::of(&spec.timestep_sampler);
         add("timestep_sampler.center (μ)", "stated: 0.3 is best in the paper's ablation", &|spec| {
-            curriculum(spec).map(|curriculum| curriculum.center.to_string())
+            curriculum(spec).map(|curriculum| curriculum.center)
         });
         add("timestep_sampler.width (s)", "open; 1 would be nearly uniform", &|spec| {
-            curriculum(spec).map(|curriculum| curriculum.width.to_string())
+            curriculum(spec).map(|curriculum| curriculum.width)
         });
         add("timestep_sampler.anneal (N)", "open; as a share of the planned steps", &|spec| {
-            curriculum(spec).map(|curriculum| curriculum.anneal.to_string())
+            curriculum(spec).map(|curriculum| curriculum.anneal)
         });
+        add("timestep_sampler.pacing", "open; reported: linear", &|spec| curriculum(spec)?.pacing);
         add("loss under the curriculum", "reported: not re-weighted by 1/p", &|spec| {
             curriculum(spec).map(|_| format!("{} weighting, not divided by p", spec.loss_weighting.kind()))
         });
+        add(
+            "timestep_sampler (middle first)",
+            "Curriculum Sampling, 2603.12517: its density and moment are open",
+            &|spec| match &spec.timestep_sampler {
+                TimestepSampler::CurriculumSampling(sampling) => Some(format!(
+                    "normal around {} T, {} T wide, uniform after {} of the steps",
+                    sampling.center, sampling.width, sampling.switch
+                )),
+                _ => None,
+            },
+        );
+        add(
+            "timestep_sampler in log-SNR",
+            "stated as a continuous density (2407.03297, 2206.00364); here on the discrete t",
+            &|spec| match &spec.timestep_sampler {
+                TimestepSampler::Laplace(laplace) => Some(format!("mean {}, scale {}", laplace.mean, laplace.scale)),
+                TimestepSampler::Edm(edm) => Some(format!("ln σ: mean {}, deviation {}", edm.mean, edm.deviation)),
+                _ => None,
+            },
+        );
         let decays = |spec: &RunSpec| !matches!(spec.momentum, MomentumSchedule::Constant(_));
         add("momentum (kind of decay)", "open; the best-supported form is demon", &|spec| {
             decays(spec).then(|| spec.momentum.kind().to_owned())
