@@ -1,5 +1,6 @@
 //! The command line: clap's types here, one small file for each command.
 
+mod bench_step;
 mod cost;
 mod exec;
 mod exit;
@@ -62,6 +63,9 @@ enum Command {
     /// Do one run: what `run` starts for each run as a process of its own
     #[command(hide = true)]
     Exec(exec::ExecArgs),
+    /// Time steps of a model on made-up images: what `scripts/bench-cpu.sh` runs
+    #[command(hide = true)]
+    BenchStep(bench_step::BenchStepArgs),
 }
 
 /// Which sweep, and where its results are.
@@ -113,6 +117,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::AllDone)
         }
         Command::Exec(args) => exec::exec(&args),
+        Command::BenchStep(args) => bench_step::bench_step(&args),
     }
 }
 
