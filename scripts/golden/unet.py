@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-torch.set_default_dtype(torch.float64)
-
 
 class Residual(nn.Module):
     def __init__(self, inputs, outputs, time, groups):
@@ -127,36 +125,6 @@ CASES = [
     dict(images=3, side=8, channels=8, multipliers=[1, 2, 3], blocks=2, attention=[4, 8], heads=2, groups=4),
 ]
 
-cases = []
-for case in CASES:
-    net = Unet(**case)
-    start = 0
-    with torch.no_grad():
-        for module in net.modules():
-            for name, parameter in module.named_parameters(recurse=False):
-                norm_scale = isinstance(module, nn.GroupNorm) and name == "weight"
-                parameter.copy_(0.1 * formula(parameter.shape, start) + norm_scale)
-                start += parameter.numel()
-    timesteps = torch.tensor([0.0, 7.0, 500.0])
-    shape = (3, case["images"], case["side"], case["side"])
-    output = net(formula(shape), timesteps)
-    loss = ((output - formula(shape).flip(0)) ** 2).mean()
-    loss.backward()
-    gradients = []
-    for parameter in net.parameters():
-        gradient = parameter.grad.flatten()
-        gradients.append([gradient.norm().item(), (gradient @ formula(gradient.shape)).item()])
-    cases.append(
-        dict(
-            **case,
-            parameters=start,
-            timesteps=timesteps.tolist(),
-            output=output.flatten().tolist(),
-            loss=loss.item(),
-            gradient_norms_and_projections=gradients,
-        )
-    )
-
 
 def rounded(value):
     if isinstance(value, float):
@@ -166,5 +134,40 @@ def rounded(value):
     return {key: rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-lines = ",\n".join(json.dumps(rounded(case)) for case in cases)
-pathlib.Path("tests/golden/unet.json").write_text(f"[\n{lines}\n]\n")
+def main():
+    torch.set_default_dtype(torch.float64)
+    cases = []
+    for case in CASES:
+        net = Unet(**case)
+        start = 0
+        with torch.no_grad():
+            for module in net.modules():
+                for name, parameter in module.named_parameters(recurse=False):
+                    norm_scale = isinstance(module, nn.GroupNorm) and name == "weight"
+                    parameter.copy_(0.1 * formula(parameter.shape, start) + norm_scale)
+                    start += parameter.numel()
+        timesteps = torch.tensor([0.0, 7.0, 500.0])
+        shape = (3, case["images"], case["side"], case["side"])
+        output = net(formula(shape), timesteps)
+        loss = ((output - formula(shape).flip(0)) ** 2).mean()
+        loss.backward()
+        gradients = []
+        for parameter in net.parameters():
+            gradient = parameter.grad.flatten()
+            gradients.append([gradient.norm().item(), (gradient @ formula(gradient.shape)).item()])
+        cases.append(
+            dict(
+                **case,
+                parameters=start,
+                timesteps=timesteps.tolist(),
+                output=output.flatten().tolist(),
+                loss=loss.item(),
+                gradient_norms_and_projections=gradients,
+            )
+        )
+    lines = ",\n".join(json.dumps(rounded(case)) for case in cases)
+    pathlib.Path("tests/golden/unet.json").write_text(f"[\n{lines}\n]\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ macro_rules! out {
     ($($argument:tt)*) => { $crate::cli::print_line(format_args!($($argument)*))? };
 }
 
+mod bench_step;
 mod cost;
 mod exec;
 mod exit;
@@ -72,6 +73,9 @@ enum Command {
     /// Do one run: what `run` starts for each run as a process of its own
     #[command(hide = true)]
     Exec(exec::ExecArgs),
+    /// Time steps of a model on made-up images: what `scripts/bench-cpu.sh` runs
+    #[command(hide = true)]
+    BenchStep(bench_step::BenchStepArgs),
 }
 
 const DEFAULT_RESULTS: &str = "results";
@@ -143,6 +147,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::AllDone)
         }
         Command::Exec(args) => exec::exec(&args),
+        Command::BenchStep(args) => bench_step::bench_step(&args),
     }
 }
 

@@ -92,9 +92,9 @@ pub fn preview(args: &PreviewArgs) -> anyhow::Result<Exit> {
     let trials = trials.into_iter().map(of_trial).collect();
     let preview = Preview { version: PREVIEW_JSON_VERSION, name: &plan.name, trials };
     if args.json {
-        println!("{}", serde_json::to_string(&preview)?);
+        out!("{}", serde_json::to_string(&preview)?);
     } else {
-        println!("{}", preview.trials.iter().map(as_text).collect::<Vec<_>>().join("\n"));
+        out!("{}", preview.trials.iter().map(as_text).collect::<Vec<_>>().join("\n"));
     }
     Ok(Exit::AllDone)
 }

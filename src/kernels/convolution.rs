@@ -1,3 +1,5 @@
+use std::mem::MaybeUninit;
+
 use super::Convolution;
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
 use super::parallel::for_each_part;
@@ -129,12 +131,13 @@ fn gather(job: Gathered) -> Vec<Chunk> {
     let outputs: usize = job.packed.blocks.iter().map(|block| block.channels).sum();
     let pixel_length = outputs * job.chunks;
     let pixels = job.gather.pixel_count();
-    let mut output = vec![[0.0; LANES]; pixels * pixel_length];
+    let mut output = Box::<[Chunk]>::new_uninit_slice(pixels * pixel_length);
     let operations = 2 * job.packed.values.len() * pixels * job.chunks * LANES;
     for_each_part(&mut output, PIXELS_PER_PART * pixel_length, operations, |part, output| {
         lanes::run(PixelRange { gathered: job, first_pixel: part * PIXELS_PER_PART, pixel_length, output });
     });
-    output
+    // SAFETY: the parts are all pixels, the blocks all channels of each, and tiles write all chunks of theirs.
+    unsafe { output.assume_init() }.into_vec()
 }
 
 /// Few enough that their values stay near, many enough that the weights are worth fetching.
@@ -145,7 +148,7 @@ struct PixelRange<'a> {
     first_pixel: usize,
     /// Chunks of a pixel of the output.
     pixel_length: usize,
-    output: &'a mut [Chunk],
+    output: &'a mut [MaybeUninit<Chunk>],
 }
 
 impl Job for PixelRange<'_> {
@@ -169,7 +172,7 @@ impl Job for PixelRange<'_> {
 
 impl Gathered<'_> {
     #[inline(always)]
-    fn pixel<L: Lanes, const C: usize>(&self, block: &Block, pixel: usize, output: &mut [Chunk]) {
+    fn pixel<L: Lanes, const C: usize>(&self, block: &Block, pixel: usize, output: &mut [MaybeUninit<Chunk>]) {
         let mut chunk = 0;
         if L::MANY_REGISTERS {
             while chunk + 4 <= self.chunks {
@@ -193,7 +196,7 @@ struct Tile<'a, const C: usize, const V: usize> {
     pixel: usize,
     first_chunk: usize,
     /// The pixel, all channels and chunks.
-    output: &'a mut [Chunk],
+    output: &'a mut [MaybeUninit<Chunk>],
 }
 
 impl<const C: usize, const V: usize> Job for Tile<'_, C, V> {
@@ -235,7 +238,7 @@ impl<const C: usize, const V: usize> Job for Tile<'_, C, V> {
         }
         for c in 0..C {
             for v in 0..V {
-                sums[c][v].store(&mut self.output[place + c * chunks + v]);
+                sums[c][v].write(&mut self.output[place + c * chunks + v]);
             }
         }
     }

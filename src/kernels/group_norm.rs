@@ -1,3 +1,5 @@
+use std::mem::MaybeUninit;
+
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
 use super::parallel::{WORTH_WAKING, for_each_part};
 use super::plain::EPSILON;
@@ -33,13 +35,14 @@ impl GroupNorm {
             lanes::run(Moments { input, group, group_channels: channels / groups, statistics });
         });
         let lines = self.lines(input, scale, shift, &statistics);
-        let mut output = vec![[0.0; LANES]; input.values().len()];
+        let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
         let part_length = part_length(input);
         for_each_part(&mut output, part_length, operations, |part, output| {
             let values = &input.values()[part * part_length..][..output.len()];
             lanes::run(Apply { values, lines: &lines, silu: self.silu, output });
         });
-        (output, statistics)
+        // SAFETY: a part is a number of whole pixels, and `Apply` writes all of them.
+        (unsafe { output.assume_init() }.into_vec(), statistics)
     }
 
     /// With z = scale (x - mean) / deviation + shift and d the gradient of z, the gradient of x is
@@ -57,7 +60,7 @@ impl GroupNorm {
         let lines = self.lines(input, scale, shift, statistics);
         let operations = 2 * OPERATIONS * input.values().len();
         let (part_length, sums_length) = (part_length(input), 2 * input.channels * input.chunks);
-        let mut output = vec![[0.0; LANES]; input.values().len()];
+        let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
         let mut parts: Vec<_> = output
             .chunks_mut(part_length)
             .map(|output| Part { output, sums: vec![[0.0; LANES]; sums_length] })
@@ -68,10 +71,13 @@ impl GroupNorm {
             let (values, gradient) = (&input.values()[place.clone()], &gradient.values()[place]);
             lanes::run(Undo { values, gradient, lines: &lines, silu: self.silu, output, sums });
         });
+        let part_sums: Vec<_> = parts.into_iter().map(|part| part.sums).collect();
+        // SAFETY: a part is a number of whole pixels, and `Undo` writes all of them.
+        let mut output = unsafe { output.assume_init() }.into_vec();
 
         let mut sums = vec![[0.0; LANES]; sums_length];
-        for part in &parts {
-            for (sum, part) in sums.iter_mut().zip(&part.sums) {
+        for part_sums in &part_sums {
+            for (sum, part) in sums.iter_mut().zip(part_sums) {
                 for lane in 0..LANES {
                     sum[lane] += part[lane];
                 }
@@ -90,8 +96,7 @@ impl GroupNorm {
         lanes::run(&mut totals);
         let Totals { scale_gradient, shift_gradient, group_terms, .. } = totals;
         let terms = self.group_terms(input, &group_terms);
-        for_each_part(&mut parts, 1, operations, |index, parts| {
-            let output = &mut *parts[0].output;
+        for_each_part(&mut output, part_length, operations, |index, output| {
             let values = &input.values()[index * part_length..][..output.len()];
             lanes::run(Center { values, lines: &lines, terms: &terms, output });
         });
@@ -138,7 +143,7 @@ struct Line {
 }
 
 struct Part<'a> {
-    output: &'a mut [Chunk],
+    output: &'a mut [MaybeUninit<Chunk>],
     sums: Vec<Chunk>,
 }
 
@@ -196,7 +201,7 @@ struct Apply<'a> {
     values: &'a [Chunk],
     lines: &'a [Line],
     silu: bool,
-    output: &'a mut [Chunk],
+    output: &'a mut [MaybeUninit<Chunk>],
 }
 
 impl Job for Apply<'_> {
@@ -206,7 +211,7 @@ impl Job for Apply<'_> {
         for (output, values) in self.output.chunks_exact_mut(length).zip(self.values.chunks_exact(length)) {
             for ((output, value), line) in output.iter_mut().zip(values).zip(self.lines) {
                 let z = line.at(L::load(value));
-                (if self.silu { z.mul(z.sigmoid()) } else { z }).store(output);
+                (if self.silu { z.mul(z.sigmoid()) } else { z }).write(output);
             }
         }
     }
@@ -225,7 +230,7 @@ struct Undo<'a> {
     gradient: &'a [Chunk],
     lines: &'a [Line],
     silu: bool,
-    output: &'a mut [Chunk],
+    output: &'a mut [MaybeUninit<Chunk>],
     sums: &'a mut [Chunk],
 }
 
@@ -244,7 +249,7 @@ impl Job for Undo<'_> {
                 if self.silu {
                     gradient = silu_gradient(line.at(value), gradient);
                 }
-                gradient.store(output);
+                gradient.write(output);
                 L::load(sum).add(gradient).store(sum);
                 gradient.mul_add(value.sub(L::load(&line.mean)), L::load(product)).store(product);
             }

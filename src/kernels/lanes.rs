@@ -3,6 +3,8 @@
 //! A computation is a [`Job`] generic over [`Lanes`]; [`run`] picks the instructions at run time, so that a binary
 //! built for any x86-64 uses AVX-512 or AVX2 where they exist, and plain code elsewhere.
 
+use std::mem::MaybeUninit;
+
 /// Lanes that are computed together; the batch of a tensor in the fused layout is a multiple of it.
 pub const LANES: usize = 16;
 
@@ -121,6 +123,14 @@ pub trait Lanes: Copy {
     fn scale(self, power: Self) -> Self;
     /// The sum of the lanes, in an order of its own that is always the same.
     fn sum(self) -> f32;
+
+    /// [`Lanes::store`] to memory that was not written before.
+    #[inline(always)]
+    fn write(self, place: &mut MaybeUninit<Chunk>) {
+        let mut chunk = [0.0; LANES];
+        self.store(&mut chunk);
+        place.write(chunk);
+    }
 
     /// e^self, relative error below 3e-7; saturates at e^-87 and e^87 (Cephes' expf polynomial, S. Moshier).
     #[inline(always)]

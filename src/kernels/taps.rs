@@ -17,8 +17,16 @@ pub struct Taps {
     pub forward: Gather,
     /// For each input pixel, the output pixels that gathered it.
     pub backward: Gather,
-    /// For each tap, its (output pixel, input pixel).
-    pub pairs: Vec<Vec<(u32, u32)>>,
+    /// The output pixels, some at a time.
+    pub segments: Vec<Segment>,
+}
+
+/// Consecutive output pixels, and the input pixels that they gather from.
+pub struct Segment {
+    pub outputs: Vec<u32>,
+    pub inputs: Vec<u32>,
+    /// For each tap, its (place in `outputs`, place in `inputs`).
+    pairs: Vec<Vec<(u32, u32)>>,
 }
 
 /// For each target pixel, where it gathers from.
@@ -53,7 +61,6 @@ impl Taps {
                 positions.push(product.collect());
             }
         }
-        let mut pairs = vec![Vec::new(); positions.len()];
         let (output_height, output_width) = (shape.output_side(height), shape.output_side(width));
         let mut forward = vec![Vec::new(); output_height * output_width];
         let mut backward = vec![Vec::new(); height * width];
@@ -65,13 +72,46 @@ impl Taps {
                         let (input, tap) = (input_y * width + input_x, row_tap * columns.positions.len() + column_tap);
                         forward[output].push(Source { pixel: input as u32, tap: tap as u32 });
                         backward[input].push(Source { pixel: output as u32, tap: tap as u32 });
-                        pairs[tap].push((output as u32, input as u32));
                     }
                 }
             }
         }
         let (forward, backward) = (Gather::new(forward), Gather::new(backward));
-        Self { output_height, output_width, positions, forward, backward, pairs }
+        let pixels: Vec<_> = (0..forward.pixel_count() as u32).collect();
+        let segments =
+            pixels.chunks(SEGMENT_PIXELS).map(|outputs| Segment::new(outputs, &forward, positions.len())).collect();
+        Self { output_height, output_width, positions, forward, backward, segments }
+    }
+}
+
+/// So that what four channels need of one chunk (some 130 pixels, 34 KiB) stays near the first-level cache.
+const SEGMENT_PIXELS: usize = 64;
+
+impl Segment {
+    fn new(outputs: &[u32], gather: &Gather, tap_count: usize) -> Self {
+        let sources = || outputs.iter().flat_map(|&pixel| gather.sources(pixel as usize));
+        let mut inputs: Vec<_> = sources().map(|source| source.pixel).collect();
+        inputs.sort_unstable();
+        inputs.dedup();
+        let mut pairs = vec![Vec::new(); tap_count];
+        for (place, &pixel) in outputs.iter().enumerate() {
+            for source in gather.sources(pixel as usize) {
+                let slot = inputs.binary_search(&source.pixel).expect("every source is among the inputs");
+                pairs[source.tap as usize].push((place as u32, slot as u32));
+            }
+        }
+        Self { outputs: outputs.to_vec(), inputs, pairs }
+    }
+
+    /// Of `tap`: (place in `outputs`, place in `inputs`).
+    #[inline(always)]
+    pub fn pairs(&self, tap: usize) -> &[(u32, u32)] {
+        &self.pairs[tap]
+    }
+
+    /// Of all taps.
+    pub fn pair_count(&self) -> usize {
+        self.pairs.iter().map(Vec::len).sum()
     }
 }
 
@@ -149,7 +189,9 @@ mod tests {
         assert_eq!(taps.forward.sources(0), [source(0, 4), source(1, 5)]);
         assert_eq!(taps.forward.sources(1), [source(0, 3), source(1, 4), source(2, 5)]);
         assert_eq!(taps.backward.sources(0), [source(0, 4), source(1, 3)]);
-        assert_eq!(taps.pairs[3], [(1, 0), (2, 1)]);
+        let [segment] = &taps.segments[..] else { panic!("{} segments", taps.segments.len()) };
+        assert_eq!((&segment.outputs[..], &segment.inputs[..]), (&[0, 1, 2][..], &[0, 1, 2][..]));
+        assert_eq!(segment.pairs(3), [(1, 0), (2, 1)]);
     }
 
     #[test]

@@ -1,87 +1,129 @@
 use super::Convolution;
 use super::convolution::even_blocks;
-use super::lanes::{self, Chunk, Job, Lanes, unchecked};
-use super::parallel::for_each_part;
+use super::lanes::{self, Chunk, Job, LANES, Lanes, unchecked};
+use super::parallel::{WORTH_WAKING, for_each_part};
 use super::planes::Planes;
-use super::taps::Taps;
+use super::taps::{Segment, Taps};
 
 /// d weight[output, input, position] = sum over pixels and images of gradient[output] * input[input], flat as
-/// [`Convolution`] says. Each weight is summed by one thread, in an order that depends on the shapes alone.
+/// [`Convolution`] says.
+///
+/// The pixels are taken in the segments of [`Taps`], a few images at a time. What a segment needs is packed side by
+/// side first, so that all taps of a pair of channels find it in the first-level cache. Parts of the pixels are summed
+/// apart and then added in order; how many there are depends on the shapes alone.
 pub fn compute(shape: Convolution, taps: &Taps, input: &Planes, gradient: &Planes) -> Vec<f32> {
     let (outputs, inputs) = (shape.outputs, shape.inputs);
     assert_eq!((gradient.channels, gradient.chunks), (outputs, input.chunks), "gradient of {shape:?}");
     assert_eq!((gradient.height, gradient.width), (taps.output_height, taps.output_width), "gradient of {shape:?}");
-    let blocks: Vec<_> = even_blocks(outputs, OUTPUTS).collect();
-    let tap_count = taps.positions.len();
-    let block_length = tap_count * inputs * OUTPUTS;
-    // [block of outputs, tap, input, output of the block]
-    let mut sums = vec![0.0; blocks.len() * block_length];
-    let pair_count: usize = taps.pairs.iter().map(Vec::len).sum();
-    let operations = 2 * pair_count * outputs * inputs * input.chunks * lanes::LANES;
-    for_each_part(&mut sums, block_length, operations, |block, sums| {
-        let (first_output, outputs) = blocks[block];
-        lanes::run(BlockOfOutputs { taps, input, gradient, first_output, outputs, sums });
+    let groups: Vec<_> = even_blocks(input.chunks, CHUNKS).collect();
+    let units = taps.segments.len() * groups.len();
+    let pair_count: usize = taps.segments.iter().map(Segment::pair_count).sum();
+    let operations = 2 * pair_count * outputs * inputs * input.chunks * LANES;
+    let part_count = if operations < WORTH_WAKING { 1 } else { PARTS };
+    let output_blocks: Vec<_> = even_blocks(outputs, OUTPUTS).collect();
+    let input_blocks: Vec<_> = even_blocks(inputs, INPUTS).collect();
+    let part_units: Vec<_> = even_blocks(units, units.div_ceil(part_count)).collect();
+    // [part, tap, output, input]
+    let part_length = taps.positions.len() * outputs * inputs;
+    let mut sums = vec![0.0; part_units.len() * part_length];
+    for_each_part(&mut sums, part_length, operations, |part, sums| {
+        let (first_unit, units) = part_units[part];
+        lanes::run(Units {
+            segments: &taps.segments,
+            groups: &groups,
+            units: first_unit..first_unit + units,
+            tap_count: taps.positions.len(),
+            input,
+            gradient,
+            input_blocks: &input_blocks,
+            output_blocks: &output_blocks,
+            sums,
+        });
     });
 
+    let (total, others) = sums.split_at_mut(part_length);
+    for part in others.chunks_exact(part_length) {
+        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+    }
     let area = shape.kernel * shape.kernel;
     let mut weights = vec![0.0; shape.weight_count()];
-    for (&(first_output, block_outputs), sums) in blocks.iter().zip(sums.chunks_exact(block_length)) {
-        for (positions, sums) in taps.positions.iter().zip(sums.chunks_exact(inputs * OUTPUTS)) {
-            for (input, sums) in sums.as_chunks::<OUTPUTS>().0.iter().enumerate() {
-                for (output, sum) in sums[..block_outputs].iter().enumerate() {
-                    let start = ((first_output + output) * inputs + input) * area;
-                    for position in positions {
-                        weights[start + position] += sum;
-                    }
-                }
+    for (positions, sums) in taps.positions.iter().zip(total.chunks_exact(outputs * inputs)) {
+        for (weights, sum) in weights.chunks_exact_mut(area).zip(sums) {
+            for &position in positions {
+                weights[position] += sum;
             }
         }
     }
     weights
 }
 
-/// Channels of the output whose products with an input are summed together.
+/// Channels of the output whose products with [`INPUTS`] channels of the input are summed together.
 const OUTPUTS: usize = 5;
-/// Chunks of one channel of the gradient that stay in the first-level cache: 5 * 64 * 64 bytes are 20 KiB.
-const SEGMENT_CHUNKS: usize = 64;
+const INPUTS: usize = 4;
+/// Chunks whose products are added up before the lanes are.
+const CHUNKS: usize = 4;
+/// At most, where there is much to do.
+const PARTS: usize = 8;
 
-struct BlockOfOutputs<'a> {
-    taps: &'a Taps,
+/// Some of the units (a segment and a group of chunks, segments innermost), one after the other.
+struct Units<'a> {
+    segments: &'a [Segment],
+    /// (first chunk, chunks)
+    groups: &'a [(usize, usize)],
+    units: std::ops::Range<usize>,
+    tap_count: usize,
     input: &'a Planes,
     gradient: &'a Planes,
-    first_output: usize,
-    outputs: usize,
-    /// `[tap, input, output of the block]`
+    /// (first channel, channels)
+    input_blocks: &'a [(usize, usize)],
+    output_blocks: &'a [(usize, usize)],
+    /// `[tap, output, input]`
     sums: &'a mut [f32],
 }
 
-impl Job for BlockOfOutputs<'_> {
+impl Job for Units<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let inputs = self.input.channels;
-        let products = Products {
-            input: self.input.values(),
-            gradient: self.gradient.values(),
-            input_length: inputs * self.input.chunks,
-            gradient_length: self.gradient.channels * self.gradient.chunks,
-            chunks: self.input.chunks,
-        };
-        let segment = (SEGMENT_CHUNKS / self.input.chunks).max(1);
-        for (pairs, sums) in self.taps.pairs.iter().zip(self.sums.chunks_exact_mut(inputs * OUTPUTS)) {
-            let (sums, _) = sums.as_chunks_mut::<OUTPUTS>();
-            for pairs in pairs.chunks(segment) {
-                let mut input = 0;
-                while input < inputs {
-                    let sums = &mut sums[input..];
-                    if L::MANY_REGISTERS && input + 4 <= inputs {
-                        products.add_all::<L, 4>(pairs, self.first_output, self.outputs, input, sums);
-                        input += 4;
-                    } else if input + 2 <= inputs {
-                        products.add_all::<L, 2>(pairs, self.first_output, self.outputs, input, sums);
-                        input += 2;
-                    } else {
-                        products.add_all::<L, 1>(pairs, self.first_output, self.outputs, input, sums);
-                        input += 1;
+        let (inputs, outputs) = (self.input.channels, self.gradient.channels);
+        let mut packed_inputs = Vec::new();
+        let mut packed_gradients = Vec::new();
+        let mut products = vec![Products::ZERO; self.tap_count];
+        // Several taps share what is in the first-level cache, which holds one chunk; a single tap shares nothing.
+        let tile_chunks = if self.tap_count == 1 { CHUNKS } else { 1 };
+        for unit in self.units {
+            let segment = &self.segments[unit % self.segments.len()];
+            let (first_chunk, chunks) = self.groups[unit / self.segments.len()];
+            let (slots, pixels) = (segment.inputs.len(), segment.outputs.len());
+            packed_inputs.resize(chunks * inputs * slots, [0.0; LANES]);
+            packed_gradients.resize(chunks * outputs * pixels, [0.0; LANES]);
+            let chunk_range = first_chunk..first_chunk + chunks;
+            pack(self.input, &segment.inputs, chunk_range.clone(), self.input_blocks, &mut packed_inputs);
+            pack(self.gradient, &segment.outputs, chunk_range, self.output_blocks, &mut packed_gradients);
+            for &(first_input, block_inputs) in self.input_blocks {
+                for &(first_output, block_outputs) in self.output_blocks {
+                    products.fill(Products::ZERO);
+                    let mut chunk = 0;
+                    while chunk < chunks {
+                        let block = Block {
+                            values: &packed_inputs[(chunk * inputs + first_input) * slots..],
+                            gradients: &packed_gradients[(chunk * outputs + first_output) * pixels..],
+                            chunk_lengths: (inputs * slots, outputs * pixels),
+                            chunks: tile_chunks.min(chunks - chunk),
+                            block_inputs,
+                            block_outputs,
+                        };
+                        for (tap, products) in products.iter_mut().enumerate() {
+                            block.add::<L>(segment.pairs(tap), products);
+                        }
+                        chunk += tile_chunks;
+                    }
+                    for (products, sums) in products.iter().zip(self.sums.chunks_exact_mut(outputs * inputs)) {
+                        for output in 0..block_outputs {
+                            let sums = &mut sums[(first_output + output) * inputs + first_input..][..block_inputs];
+                            for (sum, product) in sums.iter_mut().zip(&products.0[output * INPUTS..]) {
+                                *sum += L::load(product).sum();
+                            }
+                        }
                     }
                 }
             }
@@ -89,100 +131,154 @@ impl Job for BlockOfOutputs<'_> {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Products<'a> {
-    input: &'a [Chunk],
-    gradient: &'a [Chunk],
-    /// Chunks of a pixel.
-    input_length: usize,
-    gradient_length: usize,
-    /// Chunks of a channel.
-    chunks: usize,
+/// Copies some chunks of `pixels`: chunk by chunk, block of channels by block, pixel by pixel, channel by channel.
+#[inline(always)]
+fn pack(
+    planes: &Planes,
+    pixels: &[u32],
+    chunks: std::ops::Range<usize>,
+    blocks: &[(usize, usize)],
+    packed: &mut [Chunk],
+) {
+    let pixel_length = planes.channels * planes.chunks;
+    let chunk_length = planes.channels * pixels.len();
+    for (place, &pixel) in pixels.iter().enumerate() {
+        let values = &planes.values()[pixel as usize * pixel_length..][..pixel_length];
+        for &(first, channels) in blocks {
+            for channel in 0..channels {
+                let values = &values[(first + channel) * planes.chunks..][chunks.clone()];
+                let mut target = first * pixels.len() + place * channels + channel;
+                for value in values {
+                    packed[target] = *value;
+                    target += chunk_length;
+                }
+            }
+        }
+    }
 }
 
-impl Products<'_> {
-    /// Up to [`OUTPUTS`] outputs: all together where registers allow, else two by two.
+/// `[output, input]` of a block of each, at cache lines.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Products([Chunk; OUTPUTS * INPUTS]);
+
+impl Products {
+    const ZERO: Self = Self([[0.0; LANES]; OUTPUTS * INPUTS]);
+}
+
+/// A block of inputs and one of outputs, of one segment and some chunks.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    /// `[slot, input]`, and so on for every further chunk.
+    values: &'a [Chunk],
+    /// `[output pixel, output]`
+    gradients: &'a [Chunk],
+    /// From a chunk to the next, in `values` and in `gradients`.
+    chunk_lengths: (usize, usize),
+    chunks: usize,
+    block_inputs: usize,
+    block_outputs: usize,
+}
+
+impl Block<'_> {
+    /// Adds the products of all its outputs and inputs over `pairs`: all together where registers allow, else two by
+    /// two.
     #[inline(always)]
-    fn add_all<L: Lanes, const I: usize>(
-        &self,
-        pairs: &[(u32, u32)],
-        first_output: usize,
-        outputs: usize,
-        input: usize,
-        sums: &mut [[f32; OUTPUTS]],
-    ) {
-        if L::MANY_REGISTERS {
-            return match outputs {
-                1 => self.add::<L, 1, I>(pairs, first_output, input, 0, sums),
-                2 => self.add::<L, 2, I>(pairs, first_output, input, 0, sums),
-                3 => self.add::<L, 3, I>(pairs, first_output, input, 0, sums),
-                4 => self.add::<L, 4, I>(pairs, first_output, input, 0, sums),
-                _ => self.add::<L, OUTPUTS, I>(pairs, first_output, input, 0, sums),
-            };
-        }
-        let mut output = 0;
-        while output + 2 <= outputs {
-            self.add::<L, 2, I>(pairs, first_output + output, input, output, sums);
-            output += 2;
-        }
-        if output < outputs {
-            self.add::<L, 1, I>(pairs, first_output + output, input, output, sums);
+    fn add<L: Lanes>(&self, pairs: &[(u32, u32)], products: &mut Products) {
+        let mut input = 0;
+        while input < self.block_inputs {
+            let rest = self.block_inputs - input;
+            if L::MANY_REGISTERS && rest == 4 {
+                self.add_inputs::<L, 4>(pairs, input, products);
+                input += 4;
+            } else if L::MANY_REGISTERS && rest == 3 {
+                self.add_inputs::<L, 3>(pairs, input, products);
+                input += 3;
+            } else if rest >= 2 {
+                self.add_inputs::<L, 2>(pairs, input, products);
+                input += 2;
+            } else {
+                self.add_inputs::<L, 1>(pairs, input, products);
+                input += 1;
+            }
         }
     }
 
-    /// Adds the products of O outputs and I inputs over `pairs` to `sums[input][place + output]`.
     #[inline(always)]
-    fn add<L: Lanes, const O: usize, const I: usize>(
+    fn add_inputs<L: Lanes, const I: usize>(&self, pairs: &[(u32, u32)], input: usize, products: &mut Products) {
+        if L::MANY_REGISTERS {
+            return match self.block_outputs {
+                1 => self.add_tile::<L, 1, I>(pairs, 0, input, products),
+                2 => self.add_tile::<L, 2, I>(pairs, 0, input, products),
+                3 => self.add_tile::<L, 3, I>(pairs, 0, input, products),
+                4 => self.add_tile::<L, 4, I>(pairs, 0, input, products),
+                _ => self.add_tile::<L, OUTPUTS, I>(pairs, 0, input, products),
+            };
+        }
+        let mut output = 0;
+        while output + 2 <= self.block_outputs {
+            self.add_tile::<L, 2, I>(pairs, output, input, products);
+            output += 2;
+        }
+        if output < self.block_outputs {
+            self.add_tile::<L, 1, I>(pairs, output, input, products);
+        }
+    }
+
+    #[inline(always)]
+    fn add_tile<L: Lanes, const O: usize, const I: usize>(
         &self,
         pairs: &[(u32, u32)],
         output: usize,
         input: usize,
-        place: usize,
-        sums: &mut [[f32; OUTPUTS]],
+        products: &mut Products,
     ) {
-        let products = *self;
-        L::call(Tile::<O, I> { products, pairs, output, input, place, sums });
+        L::call(Tile::<O, I> { block: *self, pairs, output, input, products });
     }
 }
 
 /// O outputs and I inputs, their products in registers.
 struct Tile<'a, const O: usize, const I: usize> {
-    products: Products<'a>,
+    block: Block<'a>,
     pairs: &'a [(u32, u32)],
     output: usize,
     input: usize,
-    place: usize,
-    sums: &'a mut [[f32; OUTPUTS]],
+    products: &'a mut Products,
 }
 
 impl<const O: usize, const I: usize> Job for Tile<'_, O, I> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let chunks = self.products.chunks;
+        let Block { values, gradients, chunk_lengths, chunks, block_inputs, block_outputs } = self.block;
         let mut products = [[L::splat(0.0); I]; O];
-        for &(output_pixel, input_pixel) in self.pairs {
-            let start = output_pixel as usize * self.products.gradient_length + self.output * chunks;
-            let gradients = &self.products.gradient[start..start + O * chunks];
-            let start = input_pixel as usize * self.products.input_length + self.input * chunks;
-            let values = &self.products.input[start..start + I * chunks];
-            for chunk in 0..chunks {
+        for o in 0..O {
+            for i in 0..I {
+                products[o][i] = L::load(&self.products.0[(self.output + o) * INPUTS + self.input + i]);
+            }
+        }
+        for chunk in 0..chunks {
+            let values = &values[chunk * chunk_lengths.0 + self.input..];
+            let gradients = &gradients[chunk * chunk_lengths.1 + self.output..];
+            for &(pixel, slot) in self.pairs {
+                let gradients = &gradients[pixel as usize * block_outputs..][..O];
+                let values = &values[slot as usize * block_inputs..][..I];
                 let mut loaded = [L::splat(0.0); I];
                 for i in 0..I {
-                    // SAFETY: i < I and chunk < chunks, and there are I * chunks values.
-                    loaded[i] = L::load(unsafe { unchecked(values, i * chunks + chunk) });
+                    // SAFETY: i < I, and there are I values.
+                    loaded[i] = L::load(unsafe { unchecked(values, i) });
                 }
                 for o in 0..O {
-                    // SAFETY: o < O and chunk < chunks, and there are O * chunks gradients.
-                    let gradient = L::load(unsafe { unchecked(gradients, o * chunks + chunk) });
+                    // SAFETY: o < O, and there are O gradients.
+                    let gradient = L::load(unsafe { unchecked(gradients, o) });
                     for i in 0..I {
                         products[o][i] = gradient.mul_add(loaded[i], products[o][i]);
                     }
                 }
             }
         }
-        for i in 0..I {
-            for o in 0..O {
-                self.sums[i][self.place + o] += products[o][i].sum();
+        for o in 0..O {
+            for i in 0..I {
+                products[o][i].store(&mut self.products.0[(self.output + o) * INPUTS + self.input + i]);
             }
         }
     }

@@ -28,12 +28,26 @@ pub fn build(model: &spec::Model, image_shape: (usize, usize), seed: u64, device
     Network { unet, parameters, kernels: Kernels::for_device(device) }
 }
 
+/// Images of a larger batch that go through the fused operations together where nothing is kept for a backward pass:
+/// few enough that one layer finds in the caches what the last one wrote. It does not change the result.
+const SAMPLED_AT_ONCE: usize = 64;
+
 impl Network {
     /// `noisy` `[batch, channels, side, side]` and `timesteps` `[batch]` (0 is the least noisy); the prediction has
     /// the shape of `noisy`. Nothing is dropped where `dropout` is none.
     pub fn forward(&self, noisy: Tensor<4>, timesteps: Tensor<1>, dropout: Option<Dropout>) -> Tensor<4> {
         let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
-        self.unet.forward(pass, noisy, timesteps, dropout)
+        let batch = noisy.dims()[0];
+        if self.parameters.tracked() || self.kernels == Kernels::Plain || dropout.is_some() || batch <= SAMPLED_AT_ONCE
+        {
+            return self.unet.forward(pass, noisy, timesteps, dropout);
+        }
+        let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
+            let count = SAMPLED_AT_ONCE.min(batch - first);
+            let (noisy, timesteps) = (noisy.clone().narrow(0, first, count), timesteps.clone().narrow(0, first, count));
+            self.unet.forward(pass, noisy, timesteps, None)
+        });
+        Tensor::cat(parts.collect(), 0)
     }
 
     pub fn layout(&self) -> &[ParameterLayout] {

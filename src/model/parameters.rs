@@ -57,6 +57,11 @@ impl Parameters {
         &self.views
     }
 
+    /// Whether gradients can be asked for.
+    pub fn tracked(&self) -> bool {
+        self.tracked
+    }
+
     /// All parameters, not tracked.
     pub fn flat(&self) -> Tensor<1> {
         self.flat.clone()

@@ -1,0 +1,296 @@
+"""Training and sampling on the CPU: speedlab against PyTorch, the same networks, in one interleaved run.
+
+Every competitor is a live process that waits for its turn; a round of a few steps of each, then the next round, so
+that whatever else the machine does falls on all alike. Started by scripts/bench-cpu.sh, which says how.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+NETWORKS = {
+    "UNet 1x8x8": dict(images=1, side=8, channels=32, multipliers=[1, 2], blocks=2, attention=[4], heads=1, groups=8),
+    "UNet 3x32x32": dict(
+        images=3, side=32, channels=32, multipliers=[1, 2, 2], blocks=2, attention=[8], heads=1, groups=8
+    ),
+}
+
+# (row, network, work, images of a step, processes at once, threads of each, torch's ways, goal)
+WAYS = ["eager", "channels_last", "compile"]
+ROWS = [
+    ("training", "UNet 1x8x8", "train", 64, 1, 2, WAYS, 1.2),
+    ("training", "UNet 3x32x32", "train", 64, 1, 2, WAYS, 1.0),
+    ("sampling", "UNet 1x8x8", "sample", 256, 1, 2, WAYS, 1.2),
+    ("sampling", "UNet 3x32x32", "sample", 256, 1, 2, WAYS, 1.2),
+    ("two trainings at once", "UNet 1x8x8", "train", 64, 2, 1, WAYS[:2], 1.0),
+    ("two trainings at once", "UNet 3x32x32", "train", 64, 2, 1, WAYS[:2], 1.0),
+]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--speedlab", default=str(ROOT / "target/release/speedlab"))
+    parser.add_argument("--out", default=str(ROOT / "results/reference/cpu-speed.json"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4, help="steps of a round")
+    parser.add_argument("--only", default="", help="rows whose name or network contains this")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        return work(json.loads(args.worker))
+
+    peak = measure_peak(args)
+    print(f"peak of a plain f32 matrix product: {', '.join(f'{k} {v:.0f} GFLOP/s' for k, v in peak.items())}", flush=True)
+    rows = []
+    for row in ROWS:
+        if args.only in f"{row[0]}, {row[1]}":
+            rows.append(measure(args, row, max(peak.values())))
+            print(table(rows[-1:], head=len(rows) == 1), flush=True)
+    report = dict(
+        version=1,
+        date=datetime.date.today().isoformat(),
+        processor=processor(),
+        cores=os.cpu_count(),
+        platform=platform.platform(),
+        torch=python_output("import torch; print(torch.__version__)"),
+        speedlab_commit=git_commit(),
+        measure="milliseconds per step, median over all rounds; ratio above 1: speedlab is faster than torch's best",
+        peak_gflops=peak,
+        rows=rows,
+    )
+    out = pathlib.Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"\nwritten: {out}")
+
+
+def measure(args, row, peak):
+    name, network, kind, batch, processes, threads, ways, goal = row
+    job = dict(network=network, work=kind, batch=batch, steps=args.steps)
+    sides = {"speedlab": [Speedlab(args, job, threads) for _ in range(processes)]}
+    for way in ways:
+        sides[f"torch {way}"] = [Torch(job | dict(way=way), threads) for _ in range(processes)]
+    counts = {member.head["parameters"] for side in sides.values() for member in side}
+    if len(counts) != 1:
+        sys.exit(f"error: {network} has different parameter counts on the two sides: {sorted(counts)}")
+    for side in sides.values():
+        a_round(side)  # warms up, and compiles where there is something to compile
+    samples = {side: [] for side in sides}
+    memory = {}
+    for _ in range(args.rounds):
+        for side, members in sides.items():
+            for answer in a_round(members):
+                samples[side] += answer["milliseconds"]
+                memory[side] = max(memory.get(side, 0), answer["peak_rss_bytes"])
+    flops = sides["speedlab"][0].head["flops_per_step"]
+    for members in sides.values():
+        for member in members:
+            member.end()
+    competitors = {}
+    for side, values in samples.items():
+        median = statistics.median(values)
+        competitors[side] = dict(
+            median_milliseconds=round(median, 3),
+            fastest_milliseconds=round(min(values), 3),
+            steps=len(values),
+            peak_rss_mebibytes=round(memory[side] / 2**20),
+            share_of_peak=round(processes * flops / (median * 1e6) / peak, 3),
+        )
+    best = min((side for side in competitors if side != "speedlab"), key=lambda s: competitors[s]["median_milliseconds"])
+    ratio = competitors[best]["median_milliseconds"] / competitors["speedlab"]["median_milliseconds"]
+    return dict(
+        row=name,
+        network=network,
+        settings=NETWORKS[network],
+        parameters=counts.pop(),
+        batch=batch,
+        processes=processes,
+        threads_each=threads,
+        gflop_per_step=round(flops / 1e9, 2),
+        competitors=competitors,
+        best_torch=best,
+        ratio=round(ratio, 3),
+        goal=goal,
+        less_memory=all(
+            competitors["speedlab"]["peak_rss_mebibytes"] < c["peak_rss_mebibytes"]
+            for side, c in competitors.items()
+            if side != "speedlab"
+        ),
+    )
+
+
+def a_round(members):
+    for member in members:
+        member.start()
+    return [member.answer() for member in members]
+
+
+class Process:
+    def __init__(self, command, threads):
+        limits = {name: str(threads) for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        self.command = command
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | limits, cwd=ROOT
+        )
+        self.head = self.answer()
+        if self.head["threads"] != threads:
+            sys.exit(f"error: {command[0]} uses {self.head['threads']} threads, not {threads}")
+
+    def start(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"error: {' '.join(self.command)} ended with {self.process.wait()}")
+        return json.loads(line)
+
+    def end(self):
+        self.process.stdin.close()
+        if self.process.wait() != 0:
+            sys.exit(f"error: {' '.join(self.command)} ended with {self.process.returncode}")
+
+
+class Speedlab(Process):
+    def __init__(self, args, job, threads):
+        command = [args.speedlab, "bench-step", "--wait", "--work", job["work"]]
+        command += ["--batch", str(job["batch"]), "--steps", str(job["steps"])]
+        if job["work"] != "matmul":
+            net = NETWORKS[job["network"]]
+            model = dict(
+                kind="unet",
+                channels=net["channels"],
+                channel_multipliers=net["multipliers"],
+                blocks_per_level=net["blocks"],
+                attention_resolutions=net["attention"],
+                attention_heads=net["heads"],
+                norm_groups=net["groups"],
+            )
+            command += ["--model", json.dumps(model), "--image", f"{net['images']}x{net['side']}x{net['side']}"]
+        super().__init__(command, threads)
+
+
+class Torch(Process):
+    def __init__(self, job, threads):
+        super().__init__([sys.executable, __file__, "--worker", json.dumps(job)], threads)
+
+
+def measure_peak(args):
+    """GFLOP/s of the product of two 2048 x 2048 matrices with 2 threads, the best of either side."""
+    job = dict(work="matmul", batch=2048, steps=args.steps)
+    sides = {"torch": Torch(job, 2), "speedlab": Speedlab(args, job, 2)}
+    fastest = dict.fromkeys(sides, float("inf"))
+    for round in range(args.rounds + 1):
+        for side, process in sides.items():
+            (answer,) = a_round([process])
+            fastest[side] = min(fastest[side], *answer["milliseconds"])
+    for process in sides.values():
+        process.end()
+    return {side: round_gflops(2 * 2048**3, milliseconds) for side, milliseconds in fastest.items()}
+
+
+def round_gflops(flops, milliseconds):
+    return round(flops / milliseconds / 1e6, 1)
+
+
+def work(job):
+    """A competitor: says what it is, then does a round for each line of its standard input."""
+    import resource
+
+    sys.path.insert(0, str(ROOT / "scripts/golden"))
+    import torch
+    from unet import Unet
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.manual_seed(0)
+    parameters = 0
+    if job["work"] == "matmul":
+        first, second = (torch.rand(job["batch"], job["batch"]) for _ in range(2))
+
+        def step():
+            return (first @ second)[0, 0].item()
+
+    else:
+        settings = NETWORKS[job["network"]]
+        network = Unet(**settings)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        layout = torch.channels_last if job["way"] == "channels_last" else torch.contiguous_format
+        network = network.to(memory_format=layout)
+        forward = torch.compile(network) if job["way"] == "compile" else network
+        shape = (job["batch"], settings["images"], settings["side"], settings["side"])
+        timesteps = (torch.arange(job["batch"]) * 1000 // job["batch"]).float()
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+
+        def noise():
+            return torch.randn(shape).contiguous(memory_format=layout)
+
+        def train():
+            loss = ((forward(noise(), timesteps) - noise()) ** 2).mean()
+            value = loss.item()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return value
+
+        @torch.no_grad()
+        def sample():
+            return forward(noise(), timesteps).contiguous()[0, 0, 0, 0].item()
+
+        step = train if job["work"] == "train" else sample
+    print(json.dumps(dict(parameters=parameters, threads=torch.get_num_threads())), flush=True)
+    for _ in sys.stdin:
+        milliseconds = []
+        for _ in range(job["steps"]):
+            start = time.perf_counter()
+            step()
+            milliseconds.append((time.perf_counter() - start) * 1e3)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps(dict(milliseconds=milliseconds, peak_rss_bytes=peak)), flush=True)
+
+
+def table(rows, head=True):
+    lines = []
+    if head:
+        lines.append("| row | network | parameters | speedlab ms | best torch ms | ratio | goal | of peak | MiB | torch MiB |")
+        lines.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for row in rows:
+        ours, best = row["competitors"]["speedlab"], row["competitors"][row["best_torch"]]
+        lines.append(
+            f"| {row['row']} | {row['network']} | {row['parameters']:,} | {ours['median_milliseconds']:.1f} "
+            f"| {best['median_milliseconds']:.1f} ({row['best_torch'].removeprefix('torch ')}) "
+            f"| {row['ratio']:.2f} | {row['goal']} | {ours['share_of_peak']:.0%} "
+            f"| {ours['peak_rss_mebibytes']} | {best['peak_rss_mebibytes']} |"
+        )
+    return "\n".join(lines)
+
+
+def processor():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return " ".join(line.split(":", 1)[1].split())
+    return platform.machine()
+
+
+def python_output(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def git_commit():
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("rev-parse", "HEAD") + (", with changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+//! `speedlab bench-step`: times training steps, sampling or a plain matrix product on made-up images; it is what
+//! `scripts/bench-cpu.sh` runs against PyTorch.
+
+use std::io::{BufRead as _, Write as _};
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use clap::{Args, ValueEnum};
+
+use super::Exit;
+use crate::model::{self, Network};
+use crate::optim::Adam;
+use crate::random::{Draws, Stream};
+use crate::spec::{self, Model, Optimizer};
+use crate::train::Stopwatch;
+
+/// Prints one JSON line about the work, then one for each round.
+#[derive(Debug, Args)]
+pub struct BenchStepArgs {
+    /// The model as it is written under `model`, as JSON
+    #[arg(long, default_value = r#"{"kind": "unet"}"#)]
+    model: String,
+    /// Channels and sides of an image
+    #[arg(long, default_value = "1x8x8", value_name = "CxHxW")]
+    image: ImageShape,
+    /// Images of a step; for `matmul` the side of the matrices
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    #[arg(long, value_enum, default_value_t = Work::Train)]
+    work: Work,
+    /// Steps of a round
+    #[arg(long, default_value_t = 20)]
+    steps: usize,
+    /// Rounds
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+    /// Start each round at a line of standard input, and end with it
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Work {
+    /// Forward, backward, Adam, the loss read
+    Train,
+    /// Forward without gradients, the prediction read: a step of DDIM
+    Sample,
+    /// The product of two square matrices
+    Matmul,
+}
+
+/// (channels, side).
+#[derive(Clone, Copy, Debug)]
+struct ImageShape(usize, usize);
+
+impl FromStr for ImageShape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+        match sizes.as_deref() {
+            Ok(&[channels, height, width]) if channels > 0 && height > 0 && height == width => {
+                Ok(Self(channels, height))
+            }
+            _ => Err("an image is channels x side x side, such as 3x32x32".to_owned()),
+        }
+    }
+}
+
+pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
+    anyhow::ensure!(args.batch > 0 && args.steps > 0, "--batch and --steps are 1 or more");
+    let model: serde_json::Value = serde_json::from_str(&args.model).context("--model is no JSON")?;
+    let model: Model = spec::decode_json(&model).map_err(|error| anyhow::anyhow!("--model: {error}"))?;
+    let ImageShape(channels, side) = args.image;
+    model::check(&model, (channels, side))?;
+    let mut bench = Bench::new(args, &model);
+
+    let flops = match args.work {
+        Work::Train => 3.0 * args.batch as f64 * model::forward_flops(&model, (channels, side)),
+        Work::Sample => args.batch as f64 * model::forward_flops(&model, (channels, side)),
+        Work::Matmul => 2.0 * (args.batch as f64).powi(3),
+    };
+    print_line(&serde_json::json!({
+        "version": 1,
+        "parameters": model::parameter_count(&model, (channels, side)),
+        "flops_per_step": flops,
+        "threads": rayon::current_num_threads(),
+    }))?;
+    let mut lines = std::io::stdin().lock().lines();
+    let mut round = 0;
+    while args.wait || round < args.rounds {
+        if args.wait && lines.next().transpose()?.is_none() {
+            break;
+        }
+        let mut stopwatch = Stopwatch::continuing(&crate::event::Stamp::default());
+        let mut milliseconds = Vec::with_capacity(args.steps);
+        let mut result = f64::NAN;
+        for _ in 0..args.steps {
+            let before = stopwatch.train_seconds();
+            result = stopwatch.training(|| bench.step());
+            milliseconds.push((stopwatch.train_seconds() - before) * 1e3);
+        }
+        anyhow::ensure!(result.is_finite(), "the last step's result is {result}");
+        print_line(&serde_json::json!({
+            "milliseconds": milliseconds,
+            "result": result,
+            "peak_rss_bytes": peak_rss_bytes(),
+        }))?;
+        round += 1;
+    }
+    Ok(Exit::AllDone)
+}
+
+fn print_line(value: &serde_json::Value) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{value}")?;
+    output.flush()
+}
+
+/// What is timed, between two steps.
+struct Bench {
+    work: Work,
+    /// `[batch, channels, side, side]`; for `matmul` two matrices.
+    shape: [usize; 4],
+    device: Device,
+    network: Network,
+    weights: Tensor<1>,
+    adam: Adam,
+    matrices: Option<[Tensor<2>; 2]>,
+    step: u64,
+}
+
+impl Bench {
+    fn new(args: &BenchStepArgs, model: &Model) -> Self {
+        let (ImageShape(channels, side), device) = (args.image, Device::flex());
+        let network = model::build(model, (channels, side), 0, &device.clone().autodiff());
+        let network = if args.work == Work::Train { network } else { network.untracked() };
+        let weights = network.weights();
+        let matrices = (args.work == Work::Matmul).then(|| {
+            let random = || Tensor::random([args.batch, args.batch], Distribution::Uniform(-1.0, 1.0), &device);
+            [random(), random()]
+        });
+        Self {
+            work: args.work,
+            shape: [args.batch, channels, side, side],
+            adam: Adam::new(&Optimizer::default(), weights.dims()[0], &device),
+            device,
+            network,
+            weights,
+            matrices,
+            step: 0,
+        }
+    }
+
+    /// One step; its result has been read back: the loss, or one number of what was computed.
+    fn step(&mut self) -> f64 {
+        self.step += 1;
+        match self.work {
+            Work::Train => self.train(),
+            Work::Sample => {
+                let (noisy, timesteps) = (self.noise(Stream::Noise), self.timesteps());
+                let predicted = self.network.forward(noisy, timesteps, None).into_data();
+                f64::from(predicted.as_slice::<f32>().expect("networks compute in f32")[0])
+            }
+            Work::Matmul => {
+                let [first, second] = self.matrices.clone().expect("made for this work");
+                let product = first.matmul(second).into_data();
+                f64::from(product.as_slice::<f32>().expect("matrices of f32")[0])
+            }
+        }
+    }
+
+    fn train(&mut self) -> f64 {
+        let (noisy, target) = (self.noise(Stream::Noise), self.noise(Stream::EvaluationNoise));
+        let loss = (self.network.forward(noisy, self.timesteps(), None) - target).square().mean();
+        let loss_value = f64::from(loss.clone().into_scalar::<f32>());
+        let gradient = self.network.gradients(loss);
+        self.weights = self.adam.step(self.weights.clone(), gradient, 1e-4, 0.9);
+        self.network.set_weights(self.weights.clone());
+        loss_value
+    }
+
+    fn noise(&self, stream: Stream) -> Tensor<4> {
+        let mut noise = vec![0f32; self.shape.iter().product()];
+        Draws::new(0, stream, self.step).fill_normal(&mut noise);
+        Tensor::from_data(TensorData::new(noise, self.shape), &self.device)
+    }
+
+    fn timesteps(&self) -> Tensor<1> {
+        let batch = self.shape[0];
+        let timesteps: Vec<f32> = (0..batch).map(|index| (index * 1000 / batch) as f32).collect();
+        Tensor::from_data(TensorData::new(timesteps, [batch]), &self.device)
+    }
+}
+
+/// The most memory this process has had, where Linux says.
+fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_shapes_are_channels_and_two_equal_sides() {
+        let shape = |text: &str| text.parse::<ImageShape>().ok().map(|ImageShape(channels, side)| (channels, side));
+        assert_eq!(shape("3x32x32"), Some((3, 32)));
+        for wrong in ["", "3x32", "3x32x16", "0x8x8", "3x-1x-1", "3x32x32x2", "axbxc"] {
+            assert_eq!(shape(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_training_bench_learns_and_the_others_give_numbers() {
+        let args = |work, batch| BenchStepArgs {
+            model: String::new(),
+            image: ImageShape(1, 8),
+            batch,
+            work,
+            steps: 1,
+            rounds: 1,
+            wait: false,
+        };
+        let model = Model::default();
+        let mut training = Bench::new(&args(Work::Train, 4), &model);
+        let before = training.weights.clone().into_data();
+        let first = training.step();
+        assert!(first > 0.5 && first < 2.0, "the loss of a network that predicts nothing is near 1, not {first}");
+        assert!(before != training.network.weights().into_data());
+        assert_eq!(Bench::new(&args(Work::Sample, 4), &model).step(), 0.0, "a fresh network predicts nothing");
+        assert!(Bench::new(&args(Work::Matmul, 33), &model).step().is_finite());
+    }
+}
