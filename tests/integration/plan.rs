@@ -93,6 +93,20 @@ fn the_quickstart_asks_for_five_arms_and_three_seeds() {
 }
 
 #[test]
+fn every_shipped_sweep_can_be_planned() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let path = file.unwrap().path();
+        let plan = load_sweep(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+        // A sweep is found by the name of its results.
+        assert_eq!(path.file_stem().unwrap().to_str().unwrap(), plan.name);
+        names.push(plan.name);
+    }
+    assert!(["quickstart", "methods"].iter().all(|name| names.iter().any(|other| other == name)), "{names:?}");
+}
+
+#[test]
 fn a_sweep_with_every_feature_stands_for_exactly_these_runs() {
     let text = std::fs::read_to_string(golden().join("everything.yaml")).unwrap();
     let plan = plan(&text);
