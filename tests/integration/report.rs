@@ -309,7 +309,10 @@ fn a_report_that_cannot_be_written_says_where() {
     fs::write(&file, "in the way").expect("a file");
     let study = Synthetic::default().study(folder.path());
     let error = write(&study, &file).expect_err("a file is in the way").to_string();
-    assert_eq!(error, format!("cannot write the report: cannot make the folder {}: File exists (os error 17)", file.display()));
+    assert_eq!(
+        error,
+        format!("cannot write the report: cannot make the folder {}: File exists (os error 17)", file.display())
+    );
 }
 
 #[test]
