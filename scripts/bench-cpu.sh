@@ -25,4 +25,5 @@ fi
 
 cargo build --release --locked
 target="${CARGO_TARGET_DIR:-target}"
+export PYTHONDONTWRITEBYTECODE=1
 exec "$python" scripts/bench/cpu_torch.py --speedlab "$target/release/speedlab" "$@"

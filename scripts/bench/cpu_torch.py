@@ -48,6 +48,7 @@ def main():
     if args.worker:
         return work(json.loads(args.worker))
 
+    load_before = os.getloadavg()[0]
     peak = measure_peak(args)
     print(f"peak of a plain f32 matrix product: {', '.join(f'{k} {v:.0f} GFLOP/s' for k, v in peak.items())}", flush=True)
     rows = []
@@ -61,6 +62,8 @@ def main():
         processor=processor(),
         cores=os.cpu_count(),
         platform=platform.platform(),
+        # One-minute load average when it began: well above 0, others were using the machine too.
+        load_before=round(load_before, 2),
         torch=python_output("import torch; print(torch.__version__)"),
         speedlab_commit=git_commit(),
         measure="milliseconds per step, median over all rounds; ratio above 1: speedlab is faster than torch's best",
