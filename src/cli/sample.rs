@@ -21,7 +21,7 @@ Example:
   speedlab sample results/quickstart/runs/0123456789ab --images 100 --seed 7 --out digits.png"
 )]
 pub struct SampleArgs {
-    /// The folder of the run: results/<sweep>/runs/<run-id>
+    /// The folder of the run: `results/<sweep>/runs/<run-id>`
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// How many images

@@ -114,7 +114,7 @@ pub fn even_blocks(count: usize, most: usize) -> impl Iterator<Item = (usize, us
     })
 }
 
-/// output[pixel] = bias + added[pixel] + sum over sources of packed[tap] * values[source pixel].
+/// `output[pixel] = bias + added[pixel] + sum over sources of packed[tap] * values[source pixel]`.
 #[derive(Clone, Copy)]
 struct Gathered<'a> {
     gather: &'a Gather,

@@ -5,7 +5,7 @@ use super::parallel::{WORTH_WAKING, for_each_part};
 use super::planes::Planes;
 use super::taps::{Segment, Taps};
 
-/// d weight[output, input, position] = sum over pixels and images of gradient[output] * input[input], flat as
+/// `d weight[output, input, position] = sum over pixels and images of gradient[output] * input[input]`, flat as
 /// [`Convolution`] says.
 ///
 /// The pixels are taken in the segments of [`Taps`], a few images at a time. What a segment needs is packed side by

@@ -36,7 +36,7 @@ pub use tree::{Entry, Location, Node, Source, Value};
 
 /// Declares an enum that is written in YAML as a map with a `kind` key, one struct of settings per kind.
 ///
-/// It is serialised as `{kind: tag, ..settings}` and read through [`decode`], which keeps the position of every
+/// It is serialised as `{kind: tag, ..settings}` and read through [`decode()`], which keeps the position of every
 /// key (serde's own internally tagged enums buffer their content and lose it).
 macro_rules! kinds {
     ($(#[$meta:meta])* pub enum $Name:ident { $($(#[$variant_meta:meta])* $Variant:ident($Settings:ty) = $tag:literal,)+ }) => {
