@@ -17,7 +17,7 @@ use crate::spec::{Plan, PlannedRun};
 #[command(after_help = "Examples:
   speedlab plan sweeps/quickstart.yaml
   speedlab plan sweeps/quickstart.yaml --set seeds=10
-  speedlab plan sweeps/quickstart.yaml --json | jq '.runs[].run_id'")]
+  speedlab plan sweeps/quickstart.yaml --json | jq '.runs[].run.run_id'")]
 pub struct PlanArgs {
     #[command(flatten)]
     sweep: SweepArgs,
@@ -31,6 +31,9 @@ pub struct PlanArgs {
 
 /// The version of `plan --json`.
 const PLAN_JSON_VERSION: u32 = 1;
+
+/// Nobody reads a longer table.
+const MOST_TRIALS_SHOWN: usize = 200;
 
 /// One run of the plan as it stands.
 struct Row<'p> {
@@ -50,8 +53,9 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>
     let device = CpuThreads::of_this_machine(jobs, plan.runs.len()).device();
     let estimator = Estimator::new(study.as_ref(), device.threads);
     let mut rows = Vec::with_capacity(plan.runs.len());
+    let anything_ran = folder.path.join("runs").is_dir();
     for run in &plan.runs {
-        let done = folder.run(&run.run_id).read_done()?.is_some();
+        let done = anything_ran && folder.run(&run.run_id).read_done()?.is_some();
         rows.push(Row { run, cost: estimator.cost(&run.spec), done });
     }
     let seconds: f64 =
@@ -60,7 +64,12 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>
     if json {
         let value = json!({
             "version": PLAN_JSON_VERSION,
-            "plan": plan,
+            "name": plan.name,
+            "question": plan.question,
+            "arms": plan.arms,
+            "axes": plan.axes,
+            "seeds": plan.seeds,
+            "compare": plan.compare,
             "device": { "name": device.name, "runs_at_once": device.slots, "threads_per_run": device.threads },
             "estimate": { "seconds_left": seconds_left, "basis": estimator.basis },
             "runs": rows.iter().map(to_json).collect::<Vec<_>>(),
@@ -100,12 +109,12 @@ fn print_table(plan: &Plan, rows: &[Row]) -> anyhow::Result<()> {
         }
         trial.push(row);
     }
-    for trial in shown {
-        let runs = &by_trial[trial];
+    for trial in shown.iter().take(MOST_TRIALS_SHOWN) {
+        let runs = &by_trial[*trial];
         let Row { run, cost, .. } = runs[0];
         let done = runs.iter().filter(|row| row.done).count();
         table.add_row([
-            trial.to_owned(),
+            (*trial).to_owned(),
             grouped(cost.parameters),
             run.spec.train.steps.to_string(),
             runs.len().to_string(),
@@ -116,11 +125,14 @@ fn print_table(plan: &Plan, rows: &[Row]) -> anyhow::Result<()> {
         ]);
     }
     out!("{table}");
+    if shown.len() > MOST_TRIALS_SHOWN {
+        out!(" .. and {} more trials; --json lists them all", grouped(shown.len() - MOST_TRIALS_SHOWN));
+    }
     Ok(())
 }
 
 fn to_json(row: &Row) -> serde_json::Value {
-    json!({ "run_id": row.run.run_id, "trial": row.run.trial, "seed": row.run.seed, "done": row.done, "cost": row.cost })
+    json!({ "run": row.run, "done": row.done, "cost": row.cost })
 }
 
 /// 1,234,567.
