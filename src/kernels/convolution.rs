@@ -1,11 +1,12 @@
 use std::mem::MaybeUninit;
 
-use super::Convolution;
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
 use super::parallel::for_each_part;
 use super::planes::Planes;
 use super::taps::{Gather, Taps};
-use super::weight_gradient;
+use super::winograd::{self, Direction};
+use super::{Convolution, Resample};
+use super::{pointwise_gradient, weight_gradient};
 
 /// Output of a convolution with bias, plus `added`: nothing, one chunk row per channel (for every pixel), or a whole
 /// output. `[output pixels, outputs, chunks]`.
@@ -17,6 +18,9 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
         let whole = (added.height, added.width) == (taps.output_height, taps.output_width);
         assert!(whole || added.pixels() == 1, "what is added to a convolution is a whole output or one pixel");
         assert_eq!((added.channels, added.chunks), (shape.outputs, input.chunks), "what is added to {shape:?}");
+    }
+    if winograd::suits(shape) {
+        return winograd::convolve(shape, Direction::Forward, input, weight, Some(bias), added.map(Planes::values));
     }
     let weight_of =
         |output, input, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
@@ -33,6 +37,9 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
 
 /// The gradient with respect to the input, `[input pixels, inputs, chunks]`, for the gradient of the output.
 pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradient: &Planes) -> Vec<Chunk> {
+    if winograd::suits(shape) {
+        return winograd::convolve(shape, Direction::Backward, gradient, weight, None, None);
+    }
     let taps = Taps::cached(shape, input.height, input.width);
     let weight_of =
         |input, output, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
@@ -49,6 +56,12 @@ pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradie
 
 /// The gradient with respect to the weights, flat.
 pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) -> Vec<f32> {
+    if winograd::suits(shape) {
+        return winograd::weight_gradient(shape, input, gradient);
+    }
+    if (shape.kernel, shape.resample) == (1, Resample::Keep) {
+        return pointwise_gradient::weight_gradient(shape, input, gradient);
+    }
     let taps = Taps::cached(shape, input.height, input.width);
     weight_gradient::compute(shape, &taps, input, gradient)
 }

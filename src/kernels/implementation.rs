@@ -245,14 +245,21 @@ mod tests {
 
     fn convolutions() -> impl Iterator<Item = (Convolution, [usize; 4])> {
         let mut draws = Draws::new(7, Stream::Noise, 0);
-        (0..40).map(move |index| {
+        let random = (0..40).map(move |index| {
             let mut between = |low: u32, high: u32| (low + draws.below(high - low + 1)) as usize;
             let resample = [Resample::Keep, Resample::Halve, Resample::Double][index % 3];
             let kernel = [3, 1][index / 3 % 2];
             let shape = Convolution { inputs: between(1, 20), outputs: between(1, 20), kernel, resample };
             let batch = [1, 3, 16, 17, 64, 70][index % 6];
             (shape, [batch, shape.inputs, between(1, 9), between(1, 9)])
-        })
+        });
+        // Enough channels for Winograd's way; odd and even sides, few and many chunks, one pixel.
+        let many_channels =
+            [(8, 8, 70, 7, 5), (12, 33, 16, 8, 8), (40, 9, 200, 3, 4), (8, 16, 1, 1, 1), (9, 10, 33, 2, 11)];
+        let many_channels = many_channels.map(|(inputs, outputs, batch, height, width)| {
+            (Convolution::square(inputs, outputs, Resample::Keep), [batch, inputs, height, width])
+        });
+        random.chain(many_channels)
     }
 
     #[test]

@@ -15,12 +15,15 @@ mod group_norm;
 mod implementation;
 mod lanes;
 mod memory;
+mod outer_products;
 mod parallel;
 mod plain;
 mod planes;
+mod pointwise_gradient;
 mod silu;
 mod taps;
 mod weight_gradient;
+mod winograd;
 
 pub use convolution_shape::{Convolution, Resample};
 pub use implementation::Kernels;

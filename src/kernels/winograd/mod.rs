@@ -1,0 +1,68 @@
+//! 3x3 convolutions of stride 1 by Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray 2016, arXiv 1509.09308,
+//! section 4.1): 16 products for four outputs instead of 36.
+//!
+//! With Y a 2x2 tile of the output, d the 4x4 tile of the input around it and g the kernel:
+//! Y = A^T [(G g G^T) . (B^T d B)] A. The gradients are those of this formula: that of the input is the same
+//! convolution with the kernel turned by 180 degrees, that of the kernel is G^T [sum of (A dY A^T) . (B^T d B)] G.
+//! All transforms are sums and differences, and an error grows little (a test compares with plain convolution).
+
+mod convolution;
+mod transform;
+mod weight_gradient;
+
+pub use convolution::{Direction, convolve};
+pub use weight_gradient::weight_gradient;
+
+use super::{Convolution, Resample};
+use crate::kernels::lanes::Chunk;
+
+/// Whether this way is the faster one.
+pub fn suits(shape: Convolution) -> bool {
+    // With fewer channels the transforms cost more than the products that they save.
+    shape.kernel == 3 && shape.resample == Resample::Keep && shape.inputs.min(shape.outputs) >= LEAST_CHANNELS
+}
+
+const LEAST_CHANNELS: usize = 8;
+
+/// Products for one tile and pair of channels.
+const POSITIONS: usize = 16;
+
+/// Side of a tile of the output, in pixels.
+const TILE: usize = 2;
+
+/// Bytes of transformed values that are worked on at once: half of a second-level cache.
+const SCRATCH_BYTES: usize = 1 << 20;
+
+/// Vectors (tiles times chunks) whose transformed values, of `channels` channels at `positions` positions, fit.
+fn vectors_at_once(channels: usize, positions: usize) -> usize {
+    (SCRATCH_BYTES / (channels * positions * size_of::<Chunk>())).clamp(4, 64)
+}
+
+/// Splits the chunks of a batch and the tiles of a row so that a group of both has about `vectors` vectors.
+#[derive(Clone, Copy)]
+struct Groups {
+    chunks: usize,
+    tiles: usize,
+}
+
+impl Groups {
+    fn new(chunks: usize, vectors: usize) -> Self {
+        let chunks = chunks.min(vectors);
+        Self { chunks, tiles: (vectors / chunks).max(1) }
+    }
+}
+
+thread_local! {
+    /// Transformed values, kept from call to call.
+    static SCRATCH: std::cell::RefCell<Vec<Chunk>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Calls `work` with `length` values of any content.
+fn with_scratch<R>(length: usize, work: impl FnOnce(&mut [Chunk]) -> R) -> R {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < length {
+            scratch.resize(length, [0.0; super::lanes::LANES]);
+        }
+        work(&mut scratch[..length])
+    })
+}
