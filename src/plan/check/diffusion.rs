@@ -1,0 +1,191 @@
+//! Noise schedules, timestep samplers, loss weightings.
+
+use super::rules::{
+    Bound::{Above, AtLeast, AtMost, Below},
+    LARGEST_SIZE, Rules, show,
+};
+use crate::spec::{LossWeighting, NoiseSchedule, Parameterization, RunSpec, TimestepSampler};
+
+impl Rules {
+    pub fn noise_schedule(&mut self, spec: &RunSpec) {
+        self.size("noise_schedule.timesteps", spec.noise_schedule.timesteps() as u64, 2, LARGEST_SIZE);
+        match &spec.noise_schedule {
+            NoiseSchedule::Linear(linear) => {
+                self.fraction("noise_schedule.beta_start", linear.beta_start, &[Above(0.0), Below(1.0)]);
+                self.fraction("noise_schedule.beta_end", linear.beta_end, &[Above(0.0), Below(1.0)]);
+                if linear.beta_start >= linear.beta_end {
+                    let (start, end) = (show(linear.beta_start), show(linear.beta_end));
+                    let message = format!("`noise_schedule.beta_start`, {start}, must be below `beta_end`, {end}");
+                    self.breaks(&["noise_schedule.beta_start", "noise_schedule.beta_end"], message, None);
+                }
+            }
+            NoiseSchedule::Cosine(cosine) => {
+                self.fraction("noise_schedule.offset", cosine.offset, &[AtLeast(0.0), AtMost(1.0)]);
+                self.fraction("noise_schedule.beta_max", cosine.beta_max, &[Above(0.0), Below(1.0)]);
+            }
+        }
+    }
+
+    pub fn timestep_sampler(&mut self, spec: &RunSpec) {
+        match &spec.timestep_sampler {
+            TimestepSampler::Uniform(_) => {}
+            TimestepSampler::Curriculum(curriculum) => {
+                self.fraction("timestep_sampler.center", curriculum.center, &[AtLeast(0.0), AtMost(1.0)]);
+                self.fraction("timestep_sampler.width", curriculum.width, &[AtLeast(1e-3), AtMost(1e3)]);
+                self.fraction("timestep_sampler.anneal", curriculum.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::PacedCurriculum(paced) => {
+                self.fraction("timestep_sampler.center", paced.center, &[AtLeast(0.0), AtMost(1.0)]);
+                self.fraction("timestep_sampler.width", paced.width, &[AtLeast(1e-3), AtMost(1e3)]);
+                self.fraction("timestep_sampler.anneal", paced.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::LogSnrCurriculum(log_snr) => {
+                self.fraction("timestep_sampler.center", log_snr.center, &[AtLeast(-50.0), AtMost(50.0)]);
+                self.fraction("timestep_sampler.width", log_snr.width, &[AtLeast(1e-3), AtMost(1e3)]);
+                self.fraction("timestep_sampler.anneal", log_snr.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::CurriculumSampling(sampling) => {
+                self.fraction("timestep_sampler.center", sampling.center, &[AtLeast(0.0), AtMost(1.0)]);
+                self.fraction("timestep_sampler.width", sampling.width, &[AtLeast(1e-3), AtMost(1e3)]);
+                self.fraction("timestep_sampler.switch", sampling.switch, &[Above(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::LogitNormal(logit_normal) => {
+                self.fraction("timestep_sampler.mean", logit_normal.mean, &[AtLeast(-10.0), AtMost(10.0)]);
+                self.fraction("timestep_sampler.deviation", logit_normal.deviation, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            TimestepSampler::Laplace(laplace) => {
+                self.fraction("timestep_sampler.mean", laplace.mean, &[AtLeast(-50.0), AtMost(50.0)]);
+                self.fraction("timestep_sampler.scale", laplace.scale, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            TimestepSampler::Edm(edm) => {
+                self.fraction("timestep_sampler.mean", edm.mean, &[AtLeast(-25.0), AtMost(25.0)]);
+                self.fraction("timestep_sampler.deviation", edm.deviation, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            TimestepSampler::LossSecondMoment(second_moment) => {
+                self.size("timestep_sampler.history", second_moment.history as u64, 1, 1000);
+                self.fraction("timestep_sampler.uniform", second_moment.uniform, &[Above(0.0), AtMost(1.0)]);
+            }
+            TimestepSampler::Speed(speed) => {
+                self.fraction("timestep_sampler.k", speed.k, &[Above(0.0), AtMost(1e6)]);
+                self.fraction("timestep_sampler.tau", speed.tau, &[Above(0.0), AtMost(1.0)]);
+            }
+        }
+    }
+
+    pub fn loss_weighting(&mut self, spec: &RunSpec) {
+        match &spec.loss_weighting {
+            LossWeighting::Uniform(_) => {}
+            LossWeighting::MinSnr(min_snr) => {
+                self.fraction("loss_weighting.gamma", min_snr.gamma, &[Above(0.0), AtMost(1e9)]);
+            }
+            LossWeighting::P2(p2) => {
+                self.fraction("loss_weighting.k", p2.k, &[Above(0.0), AtMost(1e9)]);
+                self.fraction("loss_weighting.gamma", p2.gamma, &[AtLeast(0.0), AtMost(10.0)]);
+            }
+            LossWeighting::Edm(edm) => {
+                self.fraction("loss_weighting.sigma_data", edm.sigma_data, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            LossWeighting::Speed(speed) => {
+                self.fraction("loss_weighting.lambda", speed.lambda, &[AtLeast(0.5), AtMost(1.0)]);
+                self.fraction("loss_weighting.tau", speed.tau, &[Above(0.0), AtMost(1.0)]);
+            }
+        }
+        let is_of_epsilon = matches!(spec.loss_weighting, LossWeighting::P2(_) | LossWeighting::Speed(_));
+        if is_of_epsilon && spec.parameterization != Parameterization::Epsilon {
+            let (kind, predicted) = (spec.loss_weighting.kind(), spec.parameterization.name());
+            let message = format!(
+                "`loss_weighting` of kind `{kind}` is defined for `parameterization: epsilon`, not for `{predicted}`"
+            );
+            let hint = "`min_snr` and `edm` are defined for every parameterization";
+            self.breaks(&["loss_weighting", "parameterization"], message, Some(hint));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::plan::check::{assert_broken, broken};
+
+    #[test]
+    fn every_number_has_its_range() {
+        let curriculum = |key: &str, value: f64| json!({"timestep_sampler": {"kind": "curriculum", key: value}});
+        let sampler = |kind: &str, key: &str, value: f64| json!({"timestep_sampler": {"kind": kind, key: value}});
+        let weighting = |kind: &str, key: &str, value: f64| json!({"loss_weighting": {"kind": kind, key: value}});
+        let linear = |key: &str, value: f64| json!({"noise_schedule": {"kind": "linear", key: value}});
+        let cosine = |key: &str, value: f64| json!({"noise_schedule": {"kind": "cosine", key: value}});
+        assert_broken([
+            (
+                linear("timesteps", 1.0),
+                "`noise_schedule.timesteps` must be at least 2, not 1\n`evaluate.fid.ode.steps`, 20, is more than `noise_schedule.timesteps`, 1\n`evaluate.validation.bins`, 10, is more than `noise_schedule.timesteps`, 1",
+            ),
+            (linear("timesteps", 1e9), "`noise_schedule.timesteps` must be at most 1048576, not 1000000000"),
+            (linear("beta_start", 0.0), "`noise_schedule.beta_start` must be above 0 and below 1, not 0"),
+            (linear("beta_start", 0.02), "`noise_schedule.beta_start`, 0.02, must be below `beta_end`, 0.02"),
+            (linear("beta_end", 1.0), "`noise_schedule.beta_end` must be above 0 and below 1, not 1"),
+            (cosine("offset", -0.1), "`noise_schedule.offset` must be at least 0 and at most 1, not -0.1"),
+            (cosine("beta_max", 1.0), "`noise_schedule.beta_max` must be above 0 and below 1, not 1"),
+            (curriculum("center", 1.1), "`timestep_sampler.center` must be at least 0 and at most 1, not 1.1"),
+            (curriculum("width", 0.0), "`timestep_sampler.width` must be at least 0.001 and at most 1000, not 0"),
+            (curriculum("anneal", -0.5), "`timestep_sampler.anneal` must be at least 0 and at most 1, not -0.5"),
+            (
+                sampler("paced_curriculum", "anneal", 2.0),
+                "`timestep_sampler.anneal` must be at least 0 and at most 1, not 2",
+            ),
+            (
+                sampler("log_snr_curriculum", "center", 99.0),
+                "`timestep_sampler.center` must be at least -50 and at most 50, not 99",
+            ),
+            (
+                sampler("curriculum_sampling", "switch", 0.0),
+                "`timestep_sampler.switch` must be above 0 and at most 1, not 0",
+            ),
+            (
+                sampler("logit_normal", "deviation", 0.0),
+                "`timestep_sampler.deviation` must be at least 0.001 and at most 1000, not 0",
+            ),
+            (
+                sampler("laplace", "scale", 0.0),
+                "`timestep_sampler.scale` must be at least 0.001 and at most 1000, not 0",
+            ),
+            (sampler("edm", "mean", 99.0), "`timestep_sampler.mean` must be at least -25 and at most 25, not 99"),
+            (sampler("loss_second_moment", "history", 0.0), "`timestep_sampler.history` must be at least 1, not 0"),
+            (
+                sampler("loss_second_moment", "uniform", 0.0),
+                "`timestep_sampler.uniform` must be above 0 and at most 1, not 0",
+            ),
+            (sampler("speed", "k", 0.0), "`timestep_sampler.k` must be above 0 and at most 1000000, not 0"),
+            (sampler("speed", "tau", 1.5), "`timestep_sampler.tau` must be above 0 and at most 1, not 1.5"),
+            (
+                weighting("min_snr", "gamma", 0.0),
+                "`loss_weighting.gamma` must be above 0 and at most 1000000000, not 0",
+            ),
+            (weighting("p2", "k", 0.0), "`loss_weighting.k` must be above 0 and at most 1000000000, not 0"),
+            (weighting("p2", "gamma", -1.0), "`loss_weighting.gamma` must be at least 0 and at most 10, not -1"),
+            (
+                weighting("edm", "sigma_data", 0.0),
+                "`loss_weighting.sigma_data` must be at least 0.001 and at most 1000, not 0",
+            ),
+            (weighting("speed", "lambda", 0.4), "`loss_weighting.lambda` must be at least 0.5 and at most 1, not 0.4"),
+            (weighting("speed", "tau", 0.0), "`loss_weighting.tau` must be above 0 and at most 1, not 0"),
+            (
+                json!({"loss_weighting": {"kind": "p2"}, "parameterization": "v"}),
+                "`loss_weighting` of kind `p2` is defined for `parameterization: epsilon`, not for `v`",
+            ),
+            (
+                json!({"loss_weighting": {"kind": "speed"}, "parameterization": "x0"}),
+                "`loss_weighting` of kind `speed` is defined for `parameterization: epsilon`, not for `x0`",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_weighting_goes_with_every_parameterization_it_is_defined_for() {
+        for (kind, predicted) in
+            [("min_snr", "v"), ("min_snr", "x0"), ("edm", "v"), ("edm", "epsilon"), ("uniform", "x0")]
+        {
+            assert_eq!(broken(json!({"loss_weighting": {"kind": kind}, "parameterization": predicted})), "");
+        }
+    }
+}

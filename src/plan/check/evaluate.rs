@@ -1,0 +1,59 @@
+//! How quality is measured.
+
+use super::rules::{MOST_STEPS, Rules};
+use crate::spec::RunSpec;
+
+impl Rules {
+    pub fn evaluate(&mut self, spec: &RunSpec) {
+        let evaluate = &spec.evaluate;
+        self.size("evaluate.every", evaluate.every, 1, MOST_STEPS);
+        // A covariance needs two.
+        self.size("evaluate.fid.samples", evaluate.fid.samples as u64, 2, 1 << 24);
+        let held_out = spec.data.held_out_images() as u64;
+        self.size("evaluate.validation.images", evaluate.validation.images as u64, 1, held_out);
+        self.size("evaluate.grid_images", evaluate.grid_images as u64, 1, 4096);
+        let timesteps = spec.noise_schedule.timesteps();
+        for (path, value) in
+            [("evaluate.fid.ode.steps", evaluate.fid.ode.nfe()), ("evaluate.validation.bins", evaluate.validation.bins)]
+        {
+            self.size(path, value as u64, 1, u64::MAX);
+            if value > timesteps {
+                let message = format!("`{path}`, {value}, is more than `noise_schedule.timesteps`, {timesteps}");
+                self.breaks(&[path, "noise_schedule.timesteps"], message, None);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::plan::check::assert_broken;
+
+    #[test]
+    fn every_number_has_its_range() {
+        assert_broken([
+            (json!({"evaluate": {"every": 0}}), "`evaluate.every` must be at least 1, not 0"),
+            (json!({"evaluate": {"grid_images": 0}}), "`evaluate.grid_images` must be at least 1, not 0"),
+            (json!({"evaluate": {"fid": {"samples": 1}}}), "`evaluate.fid.samples` must be at least 2, not 1"),
+            (
+                json!({"evaluate": {"fid": {"ode": {"kind": "ddim", "steps": 0}}}}),
+                "`evaluate.fid.ode.steps` must be at least 1, not 0",
+            ),
+            (
+                json!({"evaluate": {"fid": {"ode": {"kind": "ddim", "steps": 1001}}}}),
+                "`evaluate.fid.ode.steps`, 1001, is more than `noise_schedule.timesteps`, 1000",
+            ),
+            (json!({"evaluate": {"validation": {"bins": 0}}}), "`evaluate.validation.bins` must be at least 1, not 0"),
+            (
+                json!({"evaluate": {"validation": {"bins": 1001}}}),
+                "`evaluate.validation.bins`, 1001, is more than `noise_schedule.timesteps`, 1000",
+            ),
+            (
+                json!({"evaluate": {"validation": {"images": 0}}}),
+                "`evaluate.validation.images` must be at least 1, not 0",
+            ),
+        ]);
+    }
+}

@@ -1,0 +1,79 @@
+//! What a run's numbers may be, and which of them do not go together: a file for each section of the YAML.
+
+mod diffusion;
+mod evaluate;
+mod model;
+mod optim;
+mod rules;
+mod train;
+
+use crate::spec::RunSpec;
+use rules::Rules;
+
+/// A rule that a run breaks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Violation {
+    /// The keys involved; the place of the first one that is written is where the problem is shown.
+    pub paths: Vec<&'static str>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// Every rule that the run breaks.
+pub fn check(spec: &RunSpec) -> Vec<Violation> {
+    let mut rules = Rules { broken: Vec::new() };
+    rules.data(spec);
+    rules.noise_schedule(spec);
+    rules.model(spec);
+    rules.timestep_sampler(spec);
+    rules.loss_weighting(spec);
+    rules.optimizer(spec);
+    rules.momentum(spec);
+    rules.lr_schedule(spec);
+    rules.train(spec);
+    rules.evaluate(spec);
+    rules.broken
+}
+
+/// Checks the default run with one part changed; the messages, a line each.
+#[cfg(test)]
+fn broken(changes: serde_json::Value) -> String {
+    let spec: RunSpec = crate::spec::decode_json(&changes).unwrap();
+    check(&spec).into_iter().map(|violation| violation.message).collect::<Vec<_>>().join("\n")
+}
+
+/// (changes, the messages that they bring).
+#[cfg(test)]
+#[track_caller]
+fn assert_broken<const N: usize>(cases: [(serde_json::Value, &str); N]) {
+    for (changes, messages) in cases {
+        assert_eq!(broken(changes.clone()), messages, "{changes}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_default_run_breaks_no_rule() {
+        assert_eq!(broken(json!({})), "");
+    }
+
+    #[test]
+    fn all_broken_rules_are_found_at_once() {
+        let changes = json!({"train": {"steps": 0, "batch_size": 0, "ema_decay": 2}, "evaluate": {"every": 0}});
+        assert_eq!(broken(changes).lines().count(), 4);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_break_their_range() {
+        for value in [f64::NAN, f64::INFINITY] {
+            let mut spec = RunSpec::default();
+            spec.train.clip_norm = value;
+            assert_eq!(check(&spec).len(), 1);
+        }
+    }
+}
