@@ -14,10 +14,7 @@ use crate::schedule::CpuThreads;
 use crate::spec::{Plan, PlannedRun};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  speedlab plan sweeps/quickstart.yaml
-  speedlab plan sweeps/quickstart.yaml --set seeds=10
-  speedlab plan sweeps/quickstart.yaml --json | jq '.runs[].run.run_id'")]
+#[command(after_help = EXAMPLES, after_long_help = examples_and_presets())]
 pub struct PlanArgs {
     #[command(flatten)]
     sweep: SweepArgs,
@@ -27,6 +24,24 @@ pub struct PlanArgs {
     /// Print one JSON value
     #[arg(long)]
     json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  speedlab plan sweeps/quickstart.yaml
+  speedlab plan sweeps/quickstart.yaml --set seeds=10
+  speedlab plan sweeps/quickstart.yaml --json | jq '.runs[].run.run_id'";
+
+/// What `--help` ends with; `-h` leaves out the presets.
+fn examples_and_presets() -> String {
+    let mut text = format!(
+        "{EXAMPLES}\n\nPublished architectures, written `model: {{ preset: NAME }}`; keys beside the name change it:"
+    );
+    let longest = plan::PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
+    for preset in plan::PRESETS {
+        text.push_str(&format!("\n  {:longest$}  {}", preset.name, preset.source));
+    }
+    text
 }
 
 /// The version of `plan --json`.

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, MOST_PROBLEMS};
 use super::merge::merge;
+use super::preset;
 use crate::spec::{ArmSpec, Location, Node, Placed, RunSpec, SweepSpec, Value, decode};
 
 /// An arm with nothing left to look up.
@@ -9,7 +10,7 @@ pub struct ResolvedArm<'s> {
     pub name: &'s Placed<String>,
     /// Its own patch and those of the arms it extends.
     pub patches: Vec<&'s Node>,
-    /// The base with all patches merged.
+    /// The base with all patches merged and presets spelled out.
     pub tree: Node,
     /// What the tree says; the seed is still open.
     pub spec: RunSpec,
@@ -34,12 +35,17 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Vec<ResolvedArm<'_>>, Vec<Finding>> 
         })
         .collect();
     // The base too: what it says may be wrong even where every arm replaces it.
-    findings.extend(decode_all(&sweep.base).err().unwrap_or_default());
+    let mut base = sweep.base.clone();
+    findings.extend(preset::spell_out(&mut base).err());
+    findings.extend(decode_all(&base).err().unwrap_or_default());
     let mut arms = Vec::new();
     for (arm, lineage) in sweep.arms.iter().zip(lineages) {
         let patches: Vec<&Node> = lineage.iter().map(|arm| &arm.patch).collect();
-        let mut tree = sweep.base.clone();
-        patches.iter().for_each(|patch| merge(&mut tree, patch));
+        let mut tree = base.clone();
+        for patch in &patches {
+            merge(&mut tree, patch);
+            findings.extend(preset::spell_out(&mut tree).err());
+        }
         match decode_all(&tree) {
             Ok(spec) => arms.push(ResolvedArm { name: &arm.name, patches, tree, spec }),
             Err(errors) => findings.extend(errors),

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::arms::ResolvedArm;
 use super::finding::Finding;
 use super::merge::{merge, patch_of};
+use super::preset;
 use crate::spec::{AxisSpec, AxisValues, Location, Node, Placed, RunSpec, SweepSpec, Value, decode, nearest};
 
 /// More values on one axis than this are a slip.
@@ -130,6 +131,9 @@ fn check_path(path: &Placed<String>, arm: &ResolvedArm, arms: &[ResolvedArm]) ->
         let meant = if let [only] = by_key[..] { Some(*only) } else { nearest(name, known) };
         let finding = Finding::new(path.at, format!("the axis `{name}` names no field of arm `{}`", arm.name.value));
         return Err(match meant {
+            _ if name == "model.preset" => {
+                finding.hint("a preset is a value of the whole model: write `model: [{ preset: .. }, ..]`")
+            }
             _ if arms.iter().any(|other| field(&json(other), name).is_some()) => {
                 finding.hint("an axis is a field that every arm has; write an arm for each value instead")
             }
@@ -164,6 +168,7 @@ pub fn canonical(path: &Placed<String>, value: &Node, arms: &[ResolvedArm<'_>]) 
     let arm = arms.first().expect("a sweep has at least one arm");
     let mut tree = arm.tree.clone();
     merge(&mut tree, &patch_of(&path.value, path.at, value.clone()));
+    preset::spell_out(&mut tree)?;
     let spec: RunSpec = decode(&tree)?;
     let spec = serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold");
     let exact = field(&spec, &path.value).cloned().unwrap_or_else(|| value.to_json());

@@ -12,6 +12,7 @@ use super::compare;
 use super::finding::{Finding, MOST_PROBLEMS};
 use super::merge::{merge, patch_of};
 use super::points::{self, Cell, Layout};
+use super::preset;
 use crate::spec::{
     Axis, DecodeError, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec, Value, decode,
 };
@@ -73,6 +74,7 @@ impl Grid<'_> {
         for (axis, &value) in self.axes.axes.iter().zip(&cell.point) {
             set(&mut tree, &axis.path.value, axis.path.at, &axis.values[value].node);
         }
+        preset::spell_out(&mut tree).expect("every value of an axis was spelled out once, when it was computed");
         tree
     }
 

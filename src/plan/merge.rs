@@ -1,9 +1,11 @@
 //! Patches onto a tree.
 
+use super::preset;
 use crate::spec::{Entry, Node, Value};
 
 /// Merges `patch` into `tree`: maps key by key, everything else replaces what was there. A map with another `kind`
-/// replaces the whole map, because the settings of one kind mean nothing to another.
+/// replaces the whole map, because the settings of one kind mean nothing to another; so does a map that names a preset,
+/// which stands for all of its keys.
 pub fn merge(tree: &mut Node, patch: &Node) {
     let (Value::Map(entries), Value::Map(patches)) = (&mut tree.value, &patch.value) else {
         *tree = patch.clone();
@@ -12,7 +14,8 @@ pub fn merge(tree: &mut Node, patch: &Node) {
     let kind =
         |entries: &[Entry]| entries.iter().find(|entry| entry.key == "kind").map(|entry| entry.value.value.clone());
     let new_kind = kind(patches);
-    if new_kind.is_some() && new_kind != kind(entries) {
+    let names_preset = patches.iter().any(|entry| entry.key == preset::KEY);
+    if names_preset || (new_kind.is_some() && new_kind != kind(entries)) {
         *tree = patch.clone();
         return;
     }
@@ -67,6 +70,17 @@ mod tests {
         merges(linear.clone(), json!({"s": {"kind": "demon"}}), json!({"s": {"kind": "demon"}}));
         merges(linear.clone(), json!({"s": {"kind": "linear"}}), linear.clone());
         merges(linear, json!({"s": {"end": 0.2}}), json!({"s": {"kind": "linear", "end": 0.2}}));
+    }
+
+    #[test]
+    fn a_preset_replaces_the_map_and_keys_join_it() {
+        let written = json!({"m": {"kind": "unet", "channels": 3}});
+        merges(written, json!({"m": {"preset": "a", "dropout": 0}}), json!({"m": {"preset": "a", "dropout": 0}}));
+        merges(
+            json!({"m": {"preset": "a"}}),
+            json!({"m": {"dropout": 0}}),
+            json!({"m": {"preset": "a", "dropout": 0}}),
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! text -> parse (YAML -> tree) -> overrides (--set) -> read (tree -> SweepSpec)
-//!      -> arms and axes (patches merged, values computed) -> expand (runs, each checked) -> Plan
+//!      -> arms and axes (patches merged, presets spelled out, values computed) -> expand (runs, each checked) -> Plan
 //! ```
 //!
 //! Everything wrong with a sweep is reported together and before the first run starts, each problem at the line and
@@ -20,12 +20,15 @@ mod merge;
 mod overrides;
 mod parse;
 mod points;
+mod preset;
+mod presets;
 mod problem;
 mod read;
 
 use std::path::Path;
 
 pub use cost::{CostModel, RunCost, run_cost};
+pub use presets::{PRESETS, Preset};
 pub use problem::{PlanError, Problem, Related};
 
 use crate::spec::{Plan, Source};

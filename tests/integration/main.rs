@@ -7,6 +7,7 @@ mod kernels;
 mod model;
 mod optim;
 mod plan;
+mod presets;
 mod record;
 mod report;
 mod run;

@@ -1,0 +1,76 @@
+//! Presets against what was published of them.
+
+use std::path::Path;
+
+use serde_json::json;
+use speedlab::model::parameter_count;
+use speedlab::plan::{PRESETS, plan_text};
+use speedlab::spec::{Model, RunSpec};
+
+#[track_caller]
+fn model(name: &str) -> Model {
+    (PRESETS.iter().find(|preset| preset.name == name).unwrap().model)()
+}
+
+/// Of images of 3 channels and this side.
+#[track_caller]
+fn has_parameters(name: &str, side: usize, published: usize) {
+    assert_eq!(parameter_count(&model(name), (3, side)), published, "{name}");
+}
+
+#[test]
+fn parameter_counts_are_the_published_ones() {
+    // 35.7 million (Ho et al. 2020, appendix B); to the digit, their code's.
+    has_parameters("ddpm-cifar10", 32, 35_746_307);
+}
+
+#[track_caller]
+fn specs(text: &str, overrides: &[&str]) -> Vec<RunSpec> {
+    let overrides: Vec<String> = overrides.iter().map(|text| text.to_string()).collect();
+    let plan = plan_text(Path::new("my.yaml"), text, &overrides).unwrap_or_else(|error| panic!("{error}"));
+    plan.runs.into_iter().map(|run| run.spec).collect()
+}
+
+/// A preset for 32x32 images, made to fit the digits' 8x8.
+const SMALL: &str = "preset: ddpm-cifar10, attention_resolutions: [4], channel_multipliers: [1, 2]";
+
+fn spelled_out(channels: usize, dropout: f64) -> String {
+    format!(
+        "kind: unet, channels: {channels}, channel_multipliers: [1, 2], blocks_per_level: 2, attention_resolutions: [4], \
+         attention_heads: 1, dropout: {dropout}, norm_groups: 32"
+    )
+}
+
+#[test]
+fn a_preset_with_changes_is_the_run_of_its_keys() {
+    let of = |model: &str, rest: &str| specs(&format!("base: {{ model: {{ {model} }} }}\nseeds: 1\n{rest}"), &[]);
+    let written = |channels, dropout| of(&spelled_out(channels, dropout), "");
+    assert_eq!(of(SMALL, ""), written(128, 0.1));
+    // Beside the name, before or after it; in an arm; on an axis; from the command line.
+    assert_eq!(of(&format!("dropout: 0.3, {SMALL}"), ""), written(128, 0.3));
+    assert_eq!(of(&format!("{SMALL}, dropout: 0.3, kind: unet"), ""), written(128, 0.3));
+    assert_eq!(of(SMALL, "arms: { baseline: { model: { dropout: 0.3 } } }"), written(128, 0.3));
+    assert_eq!(of(SMALL, "arms: { baseline: { model: { kind: unet, dropout: 0.3 } } }"), written(128, 0.3));
+    assert_eq!(of(SMALL, "grid: { model.channels: [64] }"), written(64, 0.1));
+    assert_eq!(of("kind: unet", &format!("grid: {{ model: [{{ {SMALL} }}] }}")), written(128, 0.1));
+    let set = [
+        "model.preset=ddpm-cifar10",
+        "model.attention_resolutions=[4]",
+        "model.channel_multipliers=[1, 2]",
+        "model.dropout=0.3",
+    ];
+    assert_eq!(specs("base: { model: { kind: unet, norm_groups: 4 } }\nseeds: 1", &set), written(128, 0.3));
+    // In an arm that another extends, a preset takes nothing from the base.
+    let arms = format!(
+        "arms: {{ a: {{ model: {{ {SMALL} }} }}, baseline: {{ extends: a, model: {{ dropout: 0.3 }} }} }}\nexclude: [{{ arm: a }}]"
+    );
+    assert_eq!(of("kind: unet, norm_groups: 4, dropout: 0.9", &arms), written(128, 0.3));
+}
+
+#[test]
+fn a_trial_on_an_axis_of_presets_is_named_as_it_is_written() {
+    let text = format!("grid: {{ model: [{{ {SMALL} }}, {{ kind: unet }}] }}\nseeds: 1");
+    let plan = plan_text(Path::new("my.yaml"), &text, &[]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(plan.runs[0].point["model"]["preset"], json!("ddpm-cifar10"));
+    assert_eq!(plan.runs[0].point["model"].as_object().unwrap().len(), 3);
+}
