@@ -1,8 +1,8 @@
 //! What a run's numbers may be, and which of them do not go together.
 
 use crate::spec::{
-    LossWeighting, LrSchedule, Model, MomentumSchedule, NoiseSchedule, Optimizer, Parameterization, RunSpec,
-    TimestepSampler, UnetModel,
+    LossWeighting, LrSchedule, Model, MomentumSchedule, NoiseSchedule, OdeSampler, Optimizer, Parameterization,
+    RunSpec, Spacing, TimestepSampler, UnetModel,
 };
 
 /// A rule that a run breaks.
@@ -19,6 +19,7 @@ pub fn check(spec: &RunSpec) -> Vec<Violation> {
     let mut rules = Rules { broken: Vec::new() };
     rules.data(spec);
     rules.noise_schedule(spec);
+    rules.parameterization(spec);
     rules.model(spec);
     rules.timestep_sampler(spec);
     rules.loss_weighting(spec);
@@ -108,18 +109,64 @@ impl Rules {
         self.size("noise_schedule.timesteps", spec.noise_schedule.timesteps() as u64, 2, LARGEST_SIZE);
         match &spec.noise_schedule {
             NoiseSchedule::Linear(linear) => {
-                self.fraction("noise_schedule.beta_start", linear.beta_start, &[Above(0.0), Below(1.0)]);
-                self.fraction("noise_schedule.beta_end", linear.beta_end, &[Above(0.0), Below(1.0)]);
-                if linear.beta_start >= linear.beta_end {
-                    let (start, end) = (show(linear.beta_start), show(linear.beta_end));
-                    let message = format!("`noise_schedule.beta_start`, {start}, must be below `beta_end`, {end}");
-                    self.breaks(&["noise_schedule.beta_start", "noise_schedule.beta_end"], message, None);
+                self.betas(linear.beta_start, linear.beta_end);
+            }
+            NoiseSchedule::ScaledLinear(scaled_linear) => {
+                self.betas(scaled_linear.beta_start, scaled_linear.beta_end);
+            }
+            NoiseSchedule::Sigmoid(sigmoid) => {
+                self.fraction("noise_schedule.tau", sigmoid.tau, &[Above(0.0), AtMost(1e3)]);
+                self.fraction("noise_schedule.beta_max", sigmoid.beta_max, &[Above(0.0), Below(1.0)]);
+                let (start, end) = (sigmoid.start, sigmoid.end);
+                if start >= end {
+                    let message =
+                        format!("`noise_schedule.start`, {}, must be below `end`, {}", show(start), show(end));
+                    self.breaks(&["noise_schedule.start", "noise_schedule.end"], message, None);
+                }
+                // Further out a sigmoid is flat to the last digit.
+                for (path, value) in [("noise_schedule.start", start), ("noise_schedule.end", end)] {
+                    if sigmoid.tau > 0.0 && value.abs() / sigmoid.tau > 20.0 {
+                        let message = format!(
+                            "`{path}` / `tau` must be at least -20 and at most 20, not {}",
+                            show(value / sigmoid.tau)
+                        );
+                        self.breaks(&[path, "noise_schedule.tau"], message, None);
+                    }
                 }
             }
             NoiseSchedule::Cosine(cosine) => {
                 self.fraction("noise_schedule.offset", cosine.offset, &[AtLeast(0.0), AtMost(1.0)]);
                 self.fraction("noise_schedule.beta_max", cosine.beta_max, &[Above(0.0), Below(1.0)]);
             }
+        }
+    }
+
+    fn betas(&mut self, start: f64, end: f64) {
+        self.fraction("noise_schedule.beta_start", start, &[Above(0.0), Below(1.0)]);
+        self.fraction("noise_schedule.beta_end", end, &[Above(0.0), Below(1.0)]);
+        if start >= end {
+            let (start, end) = (show(start), show(end));
+            let message = format!("`noise_schedule.beta_start`, {start}, must be below `beta_end`, {end}");
+            self.breaks(&["noise_schedule.beta_start", "noise_schedule.beta_end"], message, None);
+        }
+    }
+
+    fn parameterization(&mut self, spec: &RunSpec) {
+        let Parameterization::Edm(edm) = spec.parameterization else { return };
+        self.fraction("parameterization.sigma_data", edm.sigma_data, &[AtLeast(1e-3), AtMost(1e3)]);
+        if let LossWeighting::Edm(weighting) = &spec.loss_weighting
+            && weighting.sigma_data != edm.sigma_data
+        {
+            let (one, other) = (show(edm.sigma_data), show(weighting.sigma_data));
+            let message = format!(
+                "`parameterization.sigma_data`, {one}, and `loss_weighting.sigma_data`, {other}, are one thing"
+            );
+            let hint = "both are the standard deviation of the pixels";
+            self.breaks(
+                &["loss_weighting.sigma_data", "parameterization.sigma_data", "parameterization"],
+                message,
+                Some(hint),
+            );
         }
     }
 
@@ -339,14 +386,31 @@ impl Rules {
         self.size("evaluate.validation.images", evaluate.validation.images as u64, 1, held_out);
         self.size("evaluate.grid_images", evaluate.grid_images as u64, 1, 4096);
         let timesteps = spec.noise_schedule.timesteps();
-        for (path, value) in
-            [("evaluate.fid.ode.steps", evaluate.fid.ode.nfe()), ("evaluate.validation.bins", evaluate.validation.bins)]
-        {
+        for (path, value) in [
+            ("evaluate.fid.ode.steps", evaluate.fid.ode.steps()),
+            ("evaluate.validation.bins", evaluate.validation.bins),
+        ] {
             self.size(path, value as u64, 1, u64::MAX);
             if value > timesteps {
                 let message = format!("`{path}`, {value}, is more than `noise_schedule.timesteps`, {timesteps}");
                 self.breaks(&[path, "noise_schedule.timesteps"], message, None);
             }
+        }
+        self.ode(&evaluate.fid.ode);
+    }
+
+    fn ode(&mut self, ode: &OdeSampler) {
+        if let OdeSampler::Ddim(ddim) = ode {
+            self.fraction("evaluate.fid.ode.eta", ddim.eta, &[AtLeast(0.0), AtMost(1.0)]);
+        }
+        let spacing = ode.spacing();
+        if ode.steps() == 1 && matches!(spacing, Spacing::Leading | Spacing::Linspace | Spacing::Quadratic) {
+            let message = format!(
+                "`evaluate.fid.ode.steps` must be at least 2 with `spacing: {}`, which ends at the least noisy timestep",
+                spacing.name()
+            );
+            let hint = "`spacing: trailing` starts at the noisiest";
+            self.breaks(&["evaluate.fid.ode.steps", "evaluate.fid.ode.spacing"], message, Some(hint));
         }
     }
 }
@@ -379,6 +443,9 @@ mod tests {
         let train = |key: &str, value: Json| json!({"train": {key: value}});
         let linear = |key: &str, value: f64| json!({"noise_schedule": {"kind": "linear", key: value}});
         let cosine = |key: &str, value: f64| json!({"noise_schedule": {"kind": "cosine", key: value}});
+        let scaled_linear = |key: &str, value: f64| json!({"noise_schedule": {"kind": "scaled_linear", key: value}});
+        let sigmoid = |key: &str, value: f64| json!({"noise_schedule": {"kind": "sigmoid", key: value}});
+        let ode = |ode: Json| json!({"evaluate": {"fid": {"ode": ode}}});
         let exponential = |key: &str, value: f64| json!({"momentum": {"kind": "exponential", key: value}});
         for (changes, message) in [
             (
@@ -395,6 +462,28 @@ mod tests {
             (linear("beta_end", 1.0), "`noise_schedule.beta_end` must be above 0 and below 1, not 1"),
             (cosine("offset", -0.1), "`noise_schedule.offset` must be at least 0 and at most 1, not -0.1"),
             (cosine("beta_max", 1.0), "`noise_schedule.beta_max` must be above 0 and below 1, not 1"),
+            (scaled_linear("beta_start", 0.5), "`noise_schedule.beta_start`, 0.5, must be below `beta_end`, 0.012"),
+            (scaled_linear("beta_end", 2.0), "`noise_schedule.beta_end` must be above 0 and below 1, not 2"),
+            (sigmoid("tau", 0.0), "`noise_schedule.tau` must be above 0 and at most 1000, not 0"),
+            (sigmoid("start", 3.0), "`noise_schedule.start`, 3, must be below `end`, 3"),
+            (sigmoid("end", 21.0), "`noise_schedule.end` / `tau` must be at least -20 and at most 20, not 21"),
+            (
+                sigmoid("tau", 0.125),
+                "`noise_schedule.start` / `tau` must be at least -20 and at most 20, not -24\n`noise_schedule.end` / `tau` must be at least -20 and at most 20, not 24",
+            ),
+            (sigmoid("beta_max", 1.0), "`noise_schedule.beta_max` must be above 0 and below 1, not 1"),
+            (
+                json!({"parameterization": {"kind": "edm", "sigma_data": 0}}),
+                "`parameterization.sigma_data` must be at least 0.001 and at most 1000, not 0",
+            ),
+            (
+                json!({"parameterization": "edm", "loss_weighting": {"kind": "edm", "sigma_data": 0.7}}),
+                "`parameterization.sigma_data`, 0.5, and `loss_weighting.sigma_data`, 0.7, are one thing",
+            ),
+            (
+                json!({"loss_weighting": {"kind": "p2"}, "parameterization": "edm"}),
+                "`loss_weighting` of kind `p2` is defined for `parameterization: epsilon`, not for `edm`",
+            ),
             (unet("channels", json!(0)), "`model.channels` must be at least 1, not 0"),
             (unet("channels", json!(36)), "`model.channels`, 36, must be a multiple of `norm_groups`, 8"),
             (unet("norm_groups", json!(0)), "`model.norm_groups` must be at least 1, not 0"),
@@ -516,6 +605,21 @@ mod tests {
                 json!({"evaluate": {"fid": {"ode": {"kind": "ddim", "steps": 1001}}}}),
                 "`evaluate.fid.ode.steps`, 1001, is more than `noise_schedule.timesteps`, 1000",
             ),
+            (
+                ode(json!({"kind": "ddim", "eta": 1.5})),
+                "`evaluate.fid.ode.eta` must be at least 0 and at most 1, not 1.5",
+            ),
+            (ode(json!({"kind": "heun", "steps": 0})), "`evaluate.fid.ode.steps` must be at least 1, not 0"),
+            (
+                ode(json!({"kind": "dpm_solver_pp", "steps": 1001})),
+                "`evaluate.fid.ode.steps`, 1001, is more than `noise_schedule.timesteps`, 1000",
+            ),
+            (
+                ode(json!({"kind": "ddpm", "steps": 1, "spacing": "leading"})),
+                "`evaluate.fid.ode.steps` must be at least 2 with `spacing: leading`, which ends at the least noisy timestep",
+            ),
+            // Twice as many evaluations as there are timesteps are fine: between timesteps there are others.
+            (ode(json!({"kind": "heun", "steps": 1000})), ""),
             (json!({"evaluate": {"validation": {"bins": 0}}}), "`evaluate.validation.bins` must be at least 1, not 0"),
             (
                 json!({"evaluate": {"validation": {"bins": 1001}}}),
@@ -532,9 +636,15 @@ mod tests {
 
     #[test]
     fn a_weighting_goes_with_every_parameterization_it_is_defined_for() {
-        for (kind, predicted) in
-            [("min_snr", "v"), ("min_snr", "x0"), ("edm", "v"), ("edm", "epsilon"), ("uniform", "x0")]
-        {
+        for (kind, predicted) in [
+            ("min_snr", "v"),
+            ("min_snr", "x0"),
+            ("edm", "v"),
+            ("edm", "epsilon"),
+            ("edm", "edm"),
+            ("min_snr", "edm"),
+            ("uniform", "x0"),
+        ] {
             assert_eq!(broken(json!({"loss_weighting": {"kind": kind}, "parameterization": predicted})), "");
         }
     }
