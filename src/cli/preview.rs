@@ -1,5 +1,8 @@
 //! `speedlab preview`: what every arm will do with timesteps, loss weights, beta1 and learning rate, before anything is trained.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
@@ -7,7 +10,9 @@ use super::{Exit, SweepArgs};
 use crate::diffusion::{ForwardProcess, loss_weights, timestep_sampler};
 use crate::optim;
 use crate::plan;
-use crate::spec::{PlannedRun, RunSpec};
+use crate::record::write_beside;
+use crate::report::{self, write_preview};
+use crate::spec::{Plan, PlannedRun, RunSpec};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -17,6 +22,7 @@ Densities are in times the uniform one; loss weights are of the squared error of
 Examples:
   speedlab preview sweeps/quickstart.yaml
   speedlab preview sweeps/quickstart.yaml --set train.steps=100000
+  speedlab preview sweeps/quickstart.yaml --out drawings
   speedlab preview sweeps/quickstart.yaml --json | jq '.trials[] | {trial, beta1: .beta1[-1]}'")]
 pub struct PreviewArgs {
     #[command(flatten)]
@@ -24,6 +30,9 @@ pub struct PreviewArgs {
     /// Print one JSON value: arrays for each trial
     #[arg(long)]
     json: bool,
+    /// Draw it into this folder: preview.svg, preview.png, and preview.json with the numbers
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 /// The version of `preview --json`.
@@ -91,12 +100,48 @@ pub fn preview(args: &PreviewArgs) -> anyhow::Result<Exit> {
     }
     let trials = trials.into_iter().map(of_trial).collect();
     let preview = Preview { version: PREVIEW_JSON_VERSION, name: &plan.name, trials };
+    let json = serde_json::to_string(&preview)?;
+    let drawn = args.out.as_ref().map(|folder| draw(&plan, &preview, &json, folder)).transpose()?;
     if args.json {
-        out!("{}", serde_json::to_string(&preview)?);
-    } else {
-        out!("{}", preview.trials.iter().map(as_text).collect::<Vec<_>>().join("\n"));
+        out!("{json}");
+        return Ok(Exit::AllDone);
+    }
+    out!("{}", preview.trials.iter().map(as_text).collect::<Vec<_>>().join("\n"));
+    for path in drawn.iter().flatten() {
+        out!("{}", path.display());
     }
     Ok(Exit::AllDone)
+}
+
+/// Writes the drawings and the numbers; returns where.
+fn draw(plan: &Plan, preview: &Preview, json: &str, folder: &PathBuf) -> anyhow::Result<[PathBuf; 3]> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let arm = |name: &str| plan.arms.iter().position(|arm| arm == name);
+    let drawn = |trial: &TrialPreview| {
+        let over = |values: &[f64]| trial.step.iter().map(|&step| step as f64).zip(values.iter().copied()).collect();
+        let share = |&t: &u32| (f64::from(t) + 0.5) / trial.timesteps as f64;
+        let density =
+            |density: &Density| report::DensityPreview { percent: density.percent, relative: density.relative.clone() };
+        report::TrialPreview {
+            name: trial.trial.to_owned(),
+            words: format!(
+                "predicts {}, timesteps {}, loss weights {}",
+                trial.parameterization, trial.timestep_sampler, trial.loss_weighting
+            ),
+            arm: arm(trial.arm).expect("a trial is of one of the plan's arms"),
+            densities: trial.densities.iter().map(density).collect(),
+            adaptive: trial.adaptive,
+            loss_weight: trial.t.iter().map(share).zip(trial.loss_weight.iter().copied()).collect(),
+            beta1: over(&trial.beta1),
+            learning_rate: over(&trial.learning_rate),
+        }
+    };
+    let trials: Vec<report::TrialPreview> = preview.trials.iter().map(drawn).collect();
+    let baseline = plan.compare.as_ref().and_then(|compare| arm(&compare.baseline));
+    let [svg, png] = write_preview(preview.name, &trials, baseline, folder)?;
+    let numbers = folder.join("preview.json");
+    write_beside(&numbers, format!("{json}\n").as_bytes())?;
+    Ok([svg, png, numbers])
 }
 
 fn of_trial(run: &PlannedRun) -> TrialPreview<'_> {

@@ -1,19 +1,21 @@
 //! lambda(t), which changes the objective.
 
 use super::ForwardProcess;
+use super::parameterization::clean_error;
 use crate::spec::{LossWeighting, Parameterization, SpeedWeighting};
 
 /// The factor of the squared error of what is predicted, for each timestep 0..T.
 ///
 /// A weighting that is stated for the error of x_0 is brought to the other parameterizations by what their errors are to
 /// each other, so that the objective stays the same: with one network output, the error of x_0 is 1 / SNR times that of
-/// epsilon and 1 / (SNR + 1) times that of v.
+/// epsilon, 1 / (SNR + 1) times that of v and c_out^2 times that of `edm`'s network.
 ///
 /// - `uniform`: 1 (Ho et al. 2020, arXiv 2006.11239, equation 14).
 /// - `min_snr`: on x_0 min(SNR, gamma), hence min(SNR, gamma) / SNR on epsilon and min(SNR, gamma) / (SNR + 1) on v (Hang et
 ///   al. 2023, arXiv 2303.09556, section 3.4).
 /// - `p2`: 1 / (k + SNR)^gamma on epsilon (Choi et al. 2022, arXiv 2204.00227, equation 8).
-/// - `edm`: on x_0 (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 (Karras et al. 2022, arXiv 2206.00364, table 1).
+/// - `edm`: on x_0 (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 (Karras et al. 2022, arXiv 2206.00364, table 1), which
+///   is 1 on the network of `edm`'s parameterization.
 /// - `speed`: see [`SpeedWeighting`].
 pub fn loss_weights(
     weighting: &LossWeighting,
@@ -36,15 +38,6 @@ pub fn loss_weights(
             timesteps.map(weight).collect()
         }
         LossWeighting::Speed(speed) => change_aware(speed, process),
-    }
-}
-
-/// How large the squared error of x_0 is, if that of what is predicted is 1.
-fn clean_error(parameterization: Parameterization, process: &ForwardProcess, t: u32) -> f64 {
-    match parameterization {
-        Parameterization::Epsilon => 1.0 / process.snr(t),
-        Parameterization::V => 1.0 / (process.snr(t) + 1.0),
-        Parameterization::X0 => 1.0,
     }
 }
 
@@ -74,7 +67,7 @@ fn change_aware(speed: &SpeedWeighting, process: &ForwardProcess) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{CosineNoise, EdmWeighting, MinSnrWeighting, NoiseSchedule, P2Weighting};
+    use crate::spec::{CosineNoise, EdmParameterization, EdmWeighting, MinSnrWeighting, NoiseSchedule, P2Weighting};
 
     fn processes() -> [ForwardProcess; 2] {
         [NoiseSchedule::default(), NoiseSchedule::Cosine(CosineNoise::default())]
@@ -145,6 +138,16 @@ mod tests {
         // With k = gamma = 1 the weight is 1 - abar.
         let p2 = loss_weights(&LossWeighting::P2(P2Weighting::default()), Epsilon, &process);
         assert!((0..1000u32).all(|t| (p2[t as usize] - (1.0 - process.alpha_bar(t))).abs() < 1e-12));
+    }
+
+    #[test]
+    fn edm_weighs_its_own_network_evenly() {
+        for process in processes() {
+            let weighting = LossWeighting::Edm(EdmWeighting { sigma_data: 0.7 });
+            let parameterization = Parameterization::Edm(EdmParameterization { sigma_data: 0.7 });
+            let weights = loss_weights(&weighting, parameterization, &process);
+            assert!(weights.iter().all(|weight| (weight - 1.0).abs() < 1e-12));
+        }
     }
 
     #[test]

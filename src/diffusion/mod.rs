@@ -3,15 +3,20 @@
 //! A timestep `t` is an index 0..T, t = 0 the least noisy (DDPM's t minus one). Images and noise are flat host slices
 //! of f32, one image after the other, pixels in [-1, 1]; tables and sums are f64. Nothing here knows a network, a
 //! device or a clock: [`generate`] is given the network as a closure.
+//!
+//! What the network is shown, what it is compared with and what its answer means is decided by the parameterization, in
+//! `parameterization.rs` alone.
 
 mod loss_weighting;
+mod noise_level;
 mod noise_schedule;
 mod ode_sampler;
 mod parameterization;
 mod timestep_sampler;
 
 pub use loss_weighting::loss_weights;
+pub use noise_level::NoiseLevel;
 pub use noise_schedule::ForwardProcess;
-pub use ode_sampler::{Predict, generate, generation_timesteps};
-pub use parameterization::training_target;
+pub use ode_sampler::{FreshNoise, Predict, generate, generation_levels};
+pub use parameterization::{network_input, training_target};
 pub use timestep_sampler::{TimestepSampler, TrainingTimestep, timestep_sampler};

@@ -2,7 +2,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use crate::spec::{CosineNoise, LinearNoise, NoiseSchedule};
+use crate::spec::{CosineNoise, LinearNoise, NoiseSchedule, ScaledLinearNoise, SigmoidNoise};
 
 /// The forward process as a table of abar_t, the product of 1 - beta_s over s = 0..=t.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ impl ForwardProcess {
         let betas = match noise_schedule {
             NoiseSchedule::Linear(linear) => linear_betas(linear),
             NoiseSchedule::Cosine(cosine) => cosine_betas(cosine),
+            NoiseSchedule::ScaledLinear(scaled_linear) => scaled_linear_betas(scaled_linear),
+            NoiseSchedule::Sigmoid(sigmoid) => sigmoid_betas(sigmoid),
         };
         assert!(!betas.is_empty(), "a noise schedule has at least one timestep");
         let mut product = 1.0;
@@ -98,15 +100,47 @@ fn cosine_betas(cosine: &CosineNoise) -> Vec<f64> {
     (0..cosine.timesteps).map(|t| (1.0 - alpha_bar(t + 1) / alpha_bar(t)).min(cosine.beta_max)).collect()
 }
 
+/// Stable Diffusion's code (Rombach et al. 2022, arXiv 2112.10752): the roots of the betas on a line from that of
+/// `beta_start` to that of `beta_end`, both included.
+fn scaled_linear_betas(scaled_linear: &ScaledLinearNoise) -> Vec<f64> {
+    let (start, end) = (scaled_linear.beta_start.sqrt(), scaled_linear.beta_end.sqrt());
+    let intervals = scaled_linear.timesteps.saturating_sub(1).max(1) as f64;
+    (0..scaled_linear.timesteps).map(|t| (start + (end - start) / intervals * t as f64).powi(2)).collect()
+}
+
+/// Chen 2023 (arXiv 2301.10972, algorithm 1): abar(u) = (S(e) - S(s + u (e - s))) / (S(e) - S(s)) at u = (t + 1) / T, with
+/// S(v) = 1 / (1 + exp(-v)), s = start / tau and e = end / tau; beta_t = 1 - abar(u of t) / abar(u of t - 1), at most
+/// `beta_max`.
+///
+/// With S(b) - S(a) = sinh((b - a) / 2) / (2 cosh(a / 2) cosh(b / 2)) no digits cancel:
+/// beta = sinh((b - a) / 2) cosh(e / 2) / (cosh(b / 2) sinh((e - a) / 2)) for the step from a to b.
+fn sigmoid_betas(sigmoid: &SigmoidNoise) -> Vec<f64> {
+    let (start, end) = (sigmoid.start / sigmoid.tau, sigmoid.end / sigmoid.tau);
+    let half_step = (end - start) / sigmoid.timesteps as f64 / 2.0;
+    let beta = |t: usize| {
+        let half_from = start / 2.0 + half_step * t as f64;
+        let rest = half_step * (sigmoid.timesteps - t) as f64;
+        half_step.sinh() * (end / 2.0).cosh() / ((half_from + half_step).cosh() * rest.sinh())
+    };
+    (0..sigmoid.timesteps).map(|t| beta(t).min(sigmoid.beta_max)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn noise_only_grows_and_its_measures_agree() {
-        for noise_schedule in
-            [NoiseSchedule::Linear(LinearNoise::default()), NoiseSchedule::Cosine(CosineNoise::default())]
-        {
+        for noise_schedule in [
+            NoiseSchedule::Linear(LinearNoise::default()),
+            NoiseSchedule::Cosine(CosineNoise::default()),
+            NoiseSchedule::ScaledLinear(ScaledLinearNoise::default()),
+            NoiseSchedule::Sigmoid(SigmoidNoise::default()),
+            // The edges of what the plan's check lets through.
+            NoiseSchedule::Sigmoid(SigmoidNoise { start: -20.0, end: 20.0, ..SigmoidNoise::default() }),
+            NoiseSchedule::Sigmoid(SigmoidNoise { start: 19.0, end: 20.0, ..SigmoidNoise::default() }),
+            NoiseSchedule::Sigmoid(SigmoidNoise { tau: 1000.0, ..SigmoidNoise::default() }),
+        ] {
             let process = ForwardProcess::new(&noise_schedule);
             assert_eq!(process.timesteps(), 1000);
             for t in 1..1000 {

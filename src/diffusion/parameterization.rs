@@ -3,13 +3,51 @@
 use std::borrow::Cow;
 
 use super::ForwardProcess;
-use crate::spec::Parameterization;
+use crate::spec::{EdmParameterization, Parameterization};
+
+/// What the network is shown of noisy images, each at its own timestep: x_t itself, but for `edm` x_t over its standard
+/// deviation, c_in x of Karras et al. 2022 (arXiv 2206.00364, table 1).
+pub fn network_input(
+    parameterization: Parameterization,
+    process: &ForwardProcess,
+    mut noisy: Vec<f32>,
+    timesteps: &[u32],
+) -> Vec<f32> {
+    assert!(timesteps.is_empty() || noisy.len().is_multiple_of(timesteps.len()), "as many images as timesteps");
+    if let Parameterization::Edm(edm) = parameterization {
+        let pixels_per_image = (noisy.len() / timesteps.len().max(1)).max(1);
+        for (image, &t) in noisy.chunks_exact_mut(pixels_per_image).zip(timesteps) {
+            let scale = deviation(edm, process.signal_scale(t), process.noise_scale(t)).recip();
+            image.iter_mut().for_each(|pixel| *pixel = (f64::from(*pixel) * scale) as f32);
+        }
+    }
+    noisy
+}
+
+/// As [`network_input`], for images at one noise level.
+pub(super) fn network_input_at<'a>(
+    parameterization: Parameterization,
+    noisy: &'a [f32],
+    signal_scale: f64,
+    noise_scale: f64,
+) -> Cow<'a, [f32]> {
+    match parameterization {
+        Parameterization::Edm(edm) => {
+            let scale = deviation(edm, signal_scale, noise_scale).recip();
+            noisy.iter().map(|&pixel| (f64::from(pixel) * scale) as f32).collect()
+        }
+        _ => noisy.into(),
+    }
+}
 
 /// What the network's output is compared with, one value per pixel. `images` and `noise` hold `timesteps.len()` images.
 ///
 /// - `epsilon`: the noise itself (Ho et al. 2020, arXiv 2006.11239, equation 14), at every timestep.
 /// - `v`: sqrt(abar_t) epsilon - sqrt(1 - abar_t) x_0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
 /// - `x0`: the image.
+/// - `edm`: (x_0 - c_skip x) / c_out (Karras et al. 2022, arXiv 2206.00364, equation 8), x = x_t / sqrt(abar_t). With
+///   d^2 = 1 - abar_t + sigma_data^2 abar_t, the variance of x_t, it comes to
+///   (sqrt(1 - abar_t) x_0 / sigma_data - sigma_data sqrt(abar_t) epsilon) / d: minus v where sigma_data is 1.
 pub fn training_target<'a>(
     parameterization: Parameterization,
     process: &ForwardProcess,
@@ -19,21 +57,35 @@ pub fn training_target<'a>(
 ) -> Cow<'a, [f32]> {
     assert_eq!(images.len(), noise.len(), "as many noise values as pixels");
     assert!(timesteps.is_empty() || noise.len().is_multiple_of(timesteps.len()), "as many images as timesteps");
+    // The factors of image and noise in the target.
+    let factors = |t: u32| -> (f64, f64) {
+        let (signal_scale, noise_scale) = (process.signal_scale(t), process.noise_scale(t));
+        match parameterization {
+            Parameterization::Epsilon => (0.0, 1.0),
+            Parameterization::X0 => (1.0, 0.0),
+            Parameterization::V => (-noise_scale, signal_scale),
+            Parameterization::Edm(edm) => {
+                let deviation = deviation(edm, signal_scale, noise_scale);
+                (noise_scale / edm.sigma_data / deviation, -edm.sigma_data * signal_scale / deviation)
+            }
+        }
+    };
     match parameterization {
         Parameterization::Epsilon => Cow::Borrowed(noise),
         Parameterization::X0 => Cow::Borrowed(images),
-        Parameterization::V => {
+        Parameterization::V | Parameterization::Edm(_) => {
             let pixels_per_image = noise.len() / timesteps.len().max(1);
-            let mut velocity = Vec::with_capacity(noise.len());
+            let mut target = Vec::with_capacity(noise.len());
             for (index, &t) in timesteps.iter().enumerate() {
                 let image = index * pixels_per_image..(index + 1) * pixels_per_image;
-                let (signal_scale, noise_scale) = (process.signal_scale(t), process.noise_scale(t));
+                let (of_image, of_noise) = factors(t);
                 let pixels = images[image.clone()].iter().zip(&noise[image]);
-                velocity.extend(pixels.map(|(&pixel, &epsilon)| {
-                    (signal_scale * f64::from(epsilon) - noise_scale * f64::from(pixel)) as f32
-                }));
+                target
+                    .extend(pixels.map(|(&pixel, &epsilon)| {
+                        (of_noise * f64::from(epsilon) + of_image * f64::from(pixel)) as f32
+                    }));
             }
-            Cow::Owned(velocity)
+            Cow::Owned(target)
         }
     }
 }
@@ -41,7 +93,8 @@ pub fn training_target<'a>(
 /// The pixel that x_t was made of, if `predicted` is right. `signal_scale` is sqrt(abar_t), `noise_scale` sqrt(1 - abar_t).
 ///
 /// From `epsilon`: (x_t - sqrt(1 - abar_t) epsilon) / sqrt(abar_t) (Ho et al. 2020, equation 15); from `v`:
-/// sqrt(abar_t) x_t - sqrt(1 - abar_t) v (Salimans and Ho 2022, appendix D).
+/// sqrt(abar_t) x_t - sqrt(1 - abar_t) v (Salimans and Ho 2022, appendix D); from `edm`: c_skip x + c_out F (Karras et al.
+/// 2022, equation 7), which in x_t and d is (sigma_data^2 sqrt(abar_t) x_t / d + sigma_data sqrt(1 - abar_t) F) / d.
 pub(super) fn clean_from(
     parameterization: Parameterization,
     x_t: f64,
@@ -53,7 +106,30 @@ pub(super) fn clean_from(
         Parameterization::Epsilon => (x_t - noise_scale * predicted) / signal_scale,
         Parameterization::V => signal_scale * x_t - noise_scale * predicted,
         Parameterization::X0 => predicted,
+        Parameterization::Edm(edm) => {
+            let (sigma_data, deviation) = (edm.sigma_data, deviation(edm, signal_scale, noise_scale));
+            sigma_data * (sigma_data * signal_scale * x_t / deviation + noise_scale * predicted) / deviation
+        }
     }
+}
+
+/// How large the squared error of x_0 is, if that of what is predicted is 1.
+pub(super) fn clean_error(parameterization: Parameterization, process: &ForwardProcess, t: u32) -> f64 {
+    match parameterization {
+        Parameterization::Epsilon => 1.0 / process.snr(t),
+        Parameterization::V => 1.0 / (process.snr(t) + 1.0),
+        Parameterization::X0 => 1.0,
+        // c_out^2 = (sigma sigma_data)^2 / (sigma^2 + sigma_data^2) (Karras et al. 2022, table 1).
+        Parameterization::Edm(edm) => {
+            let (sigma, sigma_data) = (process.sigma(t), edm.sigma_data);
+            (sigma * sigma_data).powi(2) / (sigma * sigma + sigma_data * sigma_data)
+        }
+    }
+}
+
+/// d, the standard deviation of x_t: the root of 1 - abar_t + sigma_data^2 abar_t.
+pub(super) fn deviation(edm: EdmParameterization, signal_scale: f64, noise_scale: f64) -> f64 {
+    noise_scale.hypot(edm.sigma_data * signal_scale)
 }
 
 #[cfg(test)]
@@ -61,13 +137,19 @@ mod tests {
     use super::*;
     use crate::spec::{CosineNoise, NoiseSchedule};
 
+    fn edm(sigma_data: f64) -> Parameterization {
+        Parameterization::Edm(EdmParameterization { sigma_data })
+    }
+
     #[test]
     fn what_is_to_be_predicted_gives_the_image_back() {
         for noise_schedule in [NoiseSchedule::default(), NoiseSchedule::Cosine(CosineNoise::default())] {
             let process = ForwardProcess::new(&noise_schedule);
             let (images, noise, timesteps) = ([0.75, -1.0, 0.125], [1.5, -0.25, 3.0], [0, 300, 900]);
             let noisy = process.add_noise(&images, &noise, &timesteps);
-            for parameterization in [Parameterization::Epsilon, Parameterization::V, Parameterization::X0] {
+            for parameterization in
+                [Parameterization::Epsilon, Parameterization::V, Parameterization::X0, edm(0.5), edm(2.0)]
+            {
                 let target = training_target(parameterization, &process, &images, &noise, &timesteps);
                 for (index, &t) in timesteps.iter().enumerate() {
                     let (x_t, predicted) = (noisy[index].into(), target[index].into());
@@ -102,5 +184,73 @@ mod tests {
             training_target(Parameterization::V, &process, &[1.0, 0.0, 1.0, 0.0], &[0.0, 1.0, 0.0, 1.0], &[5, 800]);
         let expected = [5, 800].map(|t| [-process.noise_scale(t) as f32, process.signal_scale(t) as f32]).concat();
         assert_eq!(&target[..], &expected[..]);
+    }
+
+    /// The coefficients as Karras et al. print them (table 1), in sigma and x = x_t / sqrt(abar).
+    #[test]
+    fn edm_preconditioning_is_table_1_of_the_paper() {
+        for process in [NoiseSchedule::default(), NoiseSchedule::Cosine(CosineNoise::default())]
+            .map(|noise_schedule| ForwardProcess::new(&noise_schedule))
+        {
+            for (t, sigma_data) in [(0, 0.5), (10, 0.3), (500, 0.5), (999, 1.7)] {
+                let (signal, noise, sigma) = (process.signal_scale(t), process.noise_scale(t), process.sigma(t));
+                let sum: f64 = sigma * sigma + sigma_data * sigma_data;
+                let (c_skip, c_out, c_in) =
+                    (sigma_data * sigma_data / sum, sigma * sigma_data / sum.sqrt(), 1.0 / sum.sqrt());
+                let (image, epsilon) = (0.75f32, -1.25f32);
+                let x_t = signal * f64::from(image) + noise * f64::from(epsilon);
+                let x = x_t / signal;
+
+                let input = network_input(edm(sigma_data), &process, vec![x_t as f32], &[t])[0];
+                assert!((f64::from(input) - c_in * x).abs() < 1e-6 * (1.0 + (c_in * x).abs()), "t = {t}");
+                let target = training_target(edm(sigma_data), &process, &[image], &[epsilon], &[t])[0];
+                let expected = (f64::from(image) - c_skip * x) / c_out;
+                assert!((f64::from(target) - expected).abs() < 2e-6 * (1.0 + expected.abs()), "t = {t}");
+                let clean = clean_from(edm(sigma_data), x_t, 0.3, signal, noise);
+                assert!((clean - (c_skip * x + c_out * 0.3)).abs() < 1e-9, "t = {t}");
+                let error = clean_error(edm(sigma_data), &process, t);
+                assert!((error / c_out.powi(2) - 1.0).abs() < 1e-12, "t = {t}");
+            }
+        }
+    }
+
+    /// Why the paper chose them (its appendix B.6): with data of deviation sigma_data the network sees and gives unit
+    /// variance at every noise.
+    #[test]
+    fn edm_inputs_and_targets_have_unit_variance_at_every_noise() {
+        let process = ForwardProcess::new(&NoiseSchedule::default());
+        for t in [0, 100, 400, 999] {
+            let unit = |of: &dyn Fn(f32, f32) -> f32| {
+                // The two independent parts of a linear function.
+                f64::from(of(0.4, 0.0)).powi(2) + f64::from(of(0.0, 1.0)).powi(2)
+            };
+            let input = unit(&|image, noise| {
+                let noisy = process.add_noise(&[image], &[noise], &[t]);
+                network_input(edm(0.4), &process, noisy, &[t])[0]
+            });
+            let target = unit(&|image, noise| training_target(edm(0.4), &process, &[image], &[noise], &[t])[0]);
+            assert!((input - 1.0).abs() < 1e-6 && (target - 1.0).abs() < 1e-6, "t = {t}: {input}, {target}");
+        }
+    }
+
+    #[test]
+    fn with_unit_data_edm_is_minus_v() {
+        let process = ForwardProcess::new(&NoiseSchedule::default());
+        let (images, noise, timesteps) = ([0.75, -1.0, 0.125], [1.5, -0.25, 3.0], [0, 300, 900]);
+        let v = training_target(Parameterization::V, &process, &images, &noise, &timesteps);
+        let edm_target = training_target(edm(1.0), &process, &images, &noise, &timesteps);
+        assert!(v.iter().zip(edm_target.iter()).all(|(v, edm)| (v + edm).abs() < 1e-6));
+        let input = network_input(edm(1.0), &process, images.to_vec(), &timesteps);
+        assert!(input.iter().zip(images).all(|(input, image)| (input - image).abs() < 1e-6));
+    }
+
+    #[test]
+    fn a_batch_at_one_level_is_scaled_as_each_image_of_it() {
+        let process = ForwardProcess::new(&NoiseSchedule::default());
+        let noisy = [0.3f32, -2.0, 1.0, 0.0];
+        for parameterization in [Parameterization::Epsilon, edm(0.5)] {
+            let one = network_input_at(parameterization, &noisy, process.signal_scale(70), process.noise_scale(70));
+            assert_eq!(network_input(parameterization, &process, noisy.to_vec(), &[70, 70]), &one[..]);
+        }
     }
 }

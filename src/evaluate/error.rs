@@ -9,7 +9,7 @@ pub enum EvaluateError {
     Stopped,
     /// What the network gives is no longer finite: the run has diverged.
     #[error("the averaged network's output is {value} at t = {t} while {doing}")]
-    NotFinite { value: f32, t: u32, doing: &'static str },
+    NotFinite { value: f32, t: f32, doing: &'static str },
     #[error("`{key}` is {value}, but {rule}")]
     Setting { key: &'static str, value: usize, rule: String },
     #[error("features `digits-cnn` need grey 8x8 images, not {channels} x {side} x {side}")]

@@ -1,6 +1,6 @@
 use super::features::FeatureNetwork;
 use super::predict::{Predict, with_network};
-use super::sample::{BATCH_IMAGES, starting_noise};
+use super::sample::{BATCH_IMAGES, fresh_noise, starting_noise};
 use super::validation::Validation;
 use super::{EvaluateError, Gaussian, frechet_distance, grid_png};
 use crate::data::Dataset;
@@ -44,9 +44,9 @@ impl Evaluator {
         let process = ForwardProcess::new(&spec.noise_schedule);
         at_least(2, "evaluate.fid.samples", fid.samples)?;
         at_least(1, "evaluate.grid_images", spec.evaluate.grid_images)?;
-        if !(1..=process.timesteps()).contains(&fid.ode.nfe()) {
+        if !(1..=process.timesteps()).contains(&fid.ode.steps()) {
             let rule = format!("the noise schedule has {} timesteps", process.timesteps());
-            return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.nfe(), rule });
+            return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
         }
         let images = match fid.reference {
             Reference::Train => &dataset.train,
@@ -89,8 +89,8 @@ impl Evaluator {
         let generated = self.samples.max(self.grid_images);
         let predictions = (generated * self.ode.nfe() + self.validation.predictions()) as f64;
         let mut predicted_images = 0;
-        let mut predict = |doing, noisy: &[f32], timesteps: &[u32]| {
-            let predicted = network(noisy, timesteps)?;
+        let mut predict = |doing, input: &[f32], timesteps: &[f32]| {
+            let predicted = network(input, timesteps)?;
             if let Some(index) = predicted.iter().position(|value| !value.is_finite()) {
                 let t = timesteps[index / (predicted.len() / timesteps.len())];
                 return Err(EvaluateError::NotFinite { value: predicted[index], t, doing });
@@ -104,16 +104,17 @@ impl Evaluator {
         for first in (0..generated).step_by(self.batch_images) {
             let count = self.batch_images.min(generated - first);
             let noise = starting_noise(NOISE_SEED, first, count, image_values);
-            let mut predict_at =
-                |noisy: &[f32], t| predict("generating images", noisy, &vec![t; noisy.len() / image_values]);
-            samples.extend(generate(&self.ode, &self.process, self.parameterization, noise, &mut predict_at)?);
+            let mut fresh_noise = fresh_noise(NOISE_SEED, first, count, image_values);
+            let mut predict_at = |input: &[f32], t: f64| predict("generating images", input, &vec![t as f32; count]);
+            let (ode, process, parameterization) = (&self.ode, &self.process, self.parameterization);
+            samples.extend(generate(ode, process, parameterization, noise, &mut fresh_noise, &mut predict_at)?);
         }
         let gaussian = self.features.gaussian("the generated images", &samples[..self.samples * image_values])?;
         let fid = frechet_distance(&gaussian, &self.reference)
             .map_err(|error| EvaluateError::Frechet { of: "the generated images", error })?;
         let mut measures = vec![Measure { metric: "fid".into(), protocol: self.protocol.clone(), value: fid }];
         let mut predict_each =
-            |noisy: &[f32], timesteps: &[u32]| predict("measuring the validation loss", noisy, timesteps);
+            |input: &[f32], timesteps: &[f32]| predict("measuring the validation loss", input, timesteps);
         measures.extend(self.validation.measure(self.batch_images, &mut predict_each)?);
 
         let (channels, side) = self.image_shape;
@@ -136,12 +137,12 @@ mod tests {
     use super::*;
     use crate::data::Images;
     use crate::model::build;
-    use crate::spec::{Data, Ddim, Model, UnetModel};
+    use crate::spec::{Data, Ddim, Ddpm, Model, UnetModel};
 
     fn spec() -> RunSpec {
         let mut spec = RunSpec::default();
         spec.evaluate.fid.samples = 300;
-        spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 5 });
+        spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 5, ..Ddim::default() });
         spec
     }
 
@@ -150,7 +151,7 @@ mod tests {
     }
 
     /// A network that says `share` of what it sees is noise.
-    fn network(share: f32) -> impl FnMut(&[f32], &[u32]) -> Result<Vec<f32>, EvaluateError> {
+    fn network(share: f32) -> impl FnMut(&[f32], &[f32]) -> Result<Vec<f32>, EvaluateError> {
         move |noisy, _| Ok(noisy.iter().map(|value| share * value).collect())
     }
 
@@ -192,10 +193,11 @@ mod tests {
     }
 
     /// The best possible network for these images: epsilon of E[x_0 | x_t], a softmax over all of them.
-    fn ideal_network(images: &Images, process: ForwardProcess) -> impl FnMut(&[f32], &[u32]) -> PredictResult + '_ {
+    fn ideal_network(images: &Images, process: ForwardProcess) -> impl FnMut(&[f32], &[f32]) -> PredictResult + '_ {
         move |noisy, timesteps| {
             let mut epsilon = Vec::with_capacity(noisy.len());
             for (x_t, &t) in noisy.chunks_exact(images.image_values()).zip(timesteps) {
+                let t = t as u32;
                 let (signal_scale, noise_scale) = (process.signal_scale(t) as f32, process.noise_scale(t) as f32);
                 let log_density = |index| {
                     let squares =
@@ -225,10 +227,10 @@ mod tests {
             let spec = RunSpec { parameterization, ..spec() };
             let evaluator = Evaluator::new(&spec, &dataset).unwrap();
             // Says in other words what `network(0.9)` says.
-            let mut same = |noisy: &[f32], timesteps: &[u32]| {
+            let mut same = |noisy: &[f32], timesteps: &[f32]| {
                 let pixels = noisy.len() / timesteps.len();
                 let say = |(index, &x_t): (usize, &f32)| {
-                    let t = timesteps[index / pixels];
+                    let t = timesteps[index / pixels] as u32;
                     let (signal, noise) = (process.signal_scale(t), process.noise_scale(t));
                     let (x_t, epsilon) = (f64::from(x_t), f64::from(0.9 * x_t));
                     let x_0 = (x_t - noise * epsilon) / signal;
@@ -251,7 +253,7 @@ mod tests {
     fn the_best_possible_network_comes_as_close_as_real_images() {
         let dataset = crate::data::load(&Data::default()).unwrap();
         let mut spec = spec();
-        spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 10 });
+        spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() });
         let evaluator = Evaluator::new(&spec, &dataset).unwrap();
         let process = ForwardProcess::new(&spec.noise_schedule);
         let ideal = evaluator.evaluate_with(&mut ideal_network(&dataset.train, process), &mut |_| true).unwrap();
@@ -264,13 +266,18 @@ mod tests {
 
     #[test]
     fn neither_batch_size_nor_seed_changes_the_result() {
-        let spec = spec();
-        let mut evaluator = evaluator(&spec);
-        let expected = evaluator.evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
-        evaluator.batch_images = 37;
-        assert_eq!(evaluator.evaluate_with(&mut network(0.9), &mut |_| true).unwrap(), expected);
-        let other_seed = super::tests::evaluator(&RunSpec { seed: 7, ..spec });
-        assert_eq!(other_seed.evaluate_with(&mut network(0.9), &mut |_| true).unwrap(), expected);
+        // Two of which one adds noise on the way.
+        let ancestral = OdeSampler::Ddpm(Ddpm { steps: 5, ..Ddpm::default() });
+        for ode in [spec().evaluate.fid.ode, ancestral] {
+            let mut spec = spec();
+            spec.evaluate.fid.ode = ode;
+            let mut evaluator = evaluator(&spec);
+            let expected = evaluator.evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
+            evaluator.batch_images = 37;
+            assert_eq!(evaluator.evaluate_with(&mut network(0.9), &mut |_| true).unwrap(), expected);
+            let other_seed = super::tests::evaluator(&RunSpec { seed: 7, ..spec });
+            assert_eq!(other_seed.evaluate_with(&mut network(0.9), &mut |_| true).unwrap(), expected);
+        }
     }
 
     #[test]
@@ -324,8 +331,8 @@ mod tests {
     #[test]
     fn a_network_that_is_no_longer_finite_is_an_error_of_its_own() {
         for wrong in [f32::NAN, f32::INFINITY] {
-            let mut diverged = |noisy: &[f32], timesteps: &[u32]| {
-                Ok(noisy.iter().map(|value| if timesteps[0] < 500 { wrong } else { *value }).collect())
+            let mut diverged = |noisy: &[f32], timesteps: &[f32]| {
+                Ok(noisy.iter().map(|value| if timesteps[0] < 500.0 { wrong } else { *value }).collect())
             };
             let error = evaluator(&spec()).evaluate_with(&mut diverged, &mut |_| true).unwrap_err();
             assert!(matches!(error, EvaluateError::NotFinite { .. }));
@@ -346,7 +353,7 @@ mod tests {
         check(&|spec| spec.evaluate.fid.samples = 1, "`evaluate.fid.samples` is 1, but the least is 2");
         check(&|spec| spec.evaluate.grid_images = 0, "`evaluate.grid_images` is 0, but the least is 1");
         check(
-            &|spec| spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 1001 }),
+            &|spec| spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 1001, ..Ddim::default() }),
             "`evaluate.fid.ode.steps` is 1001, but the noise schedule has 1000 timesteps",
         );
         check(

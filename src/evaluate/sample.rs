@@ -20,8 +20,10 @@ pub fn generate_images(spec: &RunSpec, network: &Network, seed: u64, count: usiz
     for first in (0..count).step_by(BATCH_IMAGES) {
         let batch = BATCH_IMAGES.min(count - first);
         let noise = starting_noise(seed, first, batch, image_values);
-        let mut predict_at = |noisy: &[f32], t| predict(noisy, &vec![t; batch]);
-        images.extend(generate(&spec.evaluate.fid.ode, &process, spec.parameterization, noise, &mut predict_at)?);
+        let mut fresh_noise = fresh_noise(seed, first, batch, image_values);
+        let mut predict_at = |input: &[f32], t: f64| predict(input, &vec![t as f32; batch]);
+        let (ode, parameterization) = (&spec.evaluate.fid.ode, spec.parameterization);
+        images.extend(generate(ode, &process, parameterization, noise, &mut fresh_noise, &mut predict_at)?);
     }
     Ok(images)
 }
@@ -33,4 +35,18 @@ pub(super) fn starting_noise(seed: u64, first: usize, count: usize, image_values
         Draws::new(seed, Stream::EvaluationNoise, (first + index) as u64).fill_normal(image);
     }
     noise
+}
+
+/// What [`generate`] asks for at each step: `[count, image_values]` of standard normals, image by image, from the image at
+/// `first`. An image's noise depends on the seed, its own index and the step's, not on its batch.
+pub(super) fn fresh_noise(seed: u64, first: usize, count: usize, image_values: usize) -> impl FnMut(usize) -> Vec<f32> {
+    move |step| {
+        let mut noise = vec![0.0; count * image_values];
+        for (index, image) in noise.chunks_exact_mut(image_values).enumerate() {
+            // A noise schedule has at most 2^20 timesteps.
+            let draw = (((first + index) as u64) << 20) | step as u64;
+            Draws::new(seed, Stream::GenerationNoise, draw).fill_normal(image);
+        }
+        noise
+    }
 }

@@ -1,7 +1,7 @@
 use super::EvaluateError;
 use super::predict::Predict;
 use crate::data::Images;
-use crate::diffusion::{ForwardProcess, training_target};
+use crate::diffusion::{ForwardProcess, network_input, training_target};
 use crate::event::Measure;
 use crate::random::{Draws, Stream};
 use crate::spec::{Parameterization, RunSpec};
@@ -13,9 +13,9 @@ const SEED: u64 = 0;
 pub struct Validation {
     bins: usize,
     /// One per noised image; bin by bin within each held-out image.
-    timesteps: Vec<u32>,
-    /// `[images * bins, channels, side, side]`.
-    noisy: Vec<f32>,
+    timesteps: Vec<f32>,
+    /// What the network is shown: `[images * bins, channels, side, side]`.
+    input: Vec<f32>,
     /// What the network should say, of the same shape.
     target: Vec<f32>,
     protocol: String,
@@ -46,14 +46,17 @@ impl Validation {
             draws.fill_normal(noise);
         }
         let noisy = process.add_noise(&clean, &noise, &timesteps);
+        let input = network_input(spec.parameterization, process, noisy, &timesteps);
         let target = training_target(spec.parameterization, process, &clean, &noise, &timesteps).into_owned();
         // The errors of different things are different numbers.
         let of = match spec.parameterization {
             Parameterization::Epsilon => String::new(),
+            Parameterization::Edm(edm) => format!(" of=edm sigma_data={}", edm.sigma_data),
             other => format!(" of={}", other.name()),
         };
         let protocol = format!("mse{of} ref=test n={images} bins={bins} ema={}", spec.train.ema_decay);
-        Ok(Self { bins, timesteps, noisy, target, protocol })
+        let timesteps = timesteps.into_iter().map(|t| t as f32).collect();
+        Ok(Self { bins, timesteps, input, target, protocol })
     }
 
     /// How many noised images the network is asked about.
@@ -63,23 +66,23 @@ impl Validation {
 
     /// The mean squared error per pixel: `validation_loss/<bin>` for each bin of t, and their mean `validation_loss`.
     pub fn measure(&self, batch_images: usize, predict: Predict<'_>) -> Result<Vec<Measure>, EvaluateError> {
-        let image_values = self.noisy.len() / self.timesteps.len();
+        let image_values = self.input.len() / self.timesteps.len();
         // f64 sums in a fixed order: the same whatever the batch size.
         let mut sums = vec![0.0f64; self.bins];
         let mut index = 0;
-        let batches = self.noisy.chunks(batch_images * image_values).zip(self.timesteps.chunks(batch_images));
-        for (noisy, timesteps) in batches {
-            for predicted in predict(noisy, timesteps)?.chunks_exact(image_values) {
+        let batches = self.input.chunks(batch_images * image_values).zip(self.timesteps.chunks(batch_images));
+        for (input, timesteps) in batches {
+            for predicted in predict(input, timesteps)?.chunks_exact(image_values) {
                 let target = &self.target[index * image_values..][..image_values];
                 let errors = predicted.iter().zip(target).map(|(one, other)| f64::from(one - other).powi(2));
                 sums[index % self.bins] += errors.sum::<f64>();
                 index += 1;
             }
         }
-        let values_per_bin = (self.noisy.len() / self.bins) as f64;
+        let values_per_bin = (self.input.len() / self.bins) as f64;
         let measure =
             |metric, sum: f64, values| Measure { metric, protocol: self.protocol.clone(), value: sum / values };
-        let overall = measure("validation_loss".into(), sums.iter().sum(), self.noisy.len() as f64);
+        let overall = measure("validation_loss".into(), sums.iter().sum(), self.input.len() as f64);
         let by_bin = sums.iter().enumerate();
         let by_bin = by_bin.map(|(bin, &sum)| measure(format!("validation_loss/{bin}"), sum, values_per_bin));
         Ok(std::iter::once(overall).chain(by_bin).collect())

@@ -173,7 +173,7 @@ mod tests {
                     samples: 12,
                     features: Features::DigitsCnn,
                     reference: Reference::Test,
-                    ode: OdeSampler::Ddim(Ddim { steps: 6 }),
+                    ode: OdeSampler::Ddim(Ddim { steps: 6, eta: 0.5, spacing: Spacing::Leading, clip: false }),
                 },
                 validation: Validation { bins: 3, images: 2 },
                 grid_images: 9,
@@ -238,6 +238,54 @@ mod tests {
                     history: 3,
                     uniform: 0.1,
                 }),
+                ..common.clone()
+            },
+            RunSpec {
+                noise_schedule: NoiseSchedule::ScaledLinear(ScaledLinearNoise {
+                    timesteps: 12,
+                    beta_start: 0.01,
+                    beta_end: 0.3,
+                }),
+                parameterization: Parameterization::Edm(EdmParameterization { sigma_data: 0.3 }),
+                evaluate: Evaluate {
+                    fid: Fid {
+                        ode: OdeSampler::Ddpm(Ddpm {
+                            steps: 4,
+                            variance: AncestralVariance::Large,
+                            spacing: Spacing::Linspace,
+                            clip: false,
+                        }),
+                        ..Fid::default()
+                    },
+                    ..Evaluate::default()
+                },
+                ..common.clone()
+            },
+            RunSpec {
+                noise_schedule: NoiseSchedule::Sigmoid(SigmoidNoise {
+                    timesteps: 12,
+                    start: -1.0,
+                    end: 4.0,
+                    tau: 0.7,
+                    beta_max: 0.9,
+                }),
+                evaluate: Evaluate {
+                    fid: Fid {
+                        ode: OdeSampler::Heun(Heun { steps: 4, spacing: Spacing::Quadratic, clip: false }),
+                        ..Fid::default()
+                    },
+                    ..Evaluate::default()
+                },
+                ..common.clone()
+            },
+            RunSpec {
+                evaluate: Evaluate {
+                    fid: Fid {
+                        ode: OdeSampler::DpmSolverPp(DpmSolverPp { steps: 4, spacing: Spacing::Karras, clip: false }),
+                        ..Fid::default()
+                    },
+                    ..Evaluate::default()
+                },
                 ..common.clone()
             },
             RunSpec { loss_weighting: LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), ..common.clone() },
@@ -365,6 +413,36 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_may_have_settings_is_a_word_or_a_kind() {
+        let read = |json: serde_json::Value| decode_json::<Parameterization>(&json).unwrap();
+        let edm = |sigma_data| Parameterization::Edm(EdmParameterization { sigma_data });
+        assert_eq!(read(json!("edm")), edm(0.5));
+        assert_eq!(read(json!({"kind": "edm"})), edm(0.5));
+        assert_eq!(read(json!({"kind": "edm", "sigma_data": 1})), edm(1.0));
+        assert_eq!(read(json!({"kind": "v"})), Parameterization::V);
+        // One spelling in records and ids.
+        assert_eq!(serde_json::to_value(edm(0.5)).unwrap(), json!({"kind": "edm", "sigma_data": 0.5}));
+        assert_eq!(serde_json::to_value(Parameterization::X0).unwrap(), json!("x0"));
+        fails::<RunSpec>(
+            json!({"parameterization": {"kind": "v", "sigma_data": 1}}),
+            "unknown key `parameterization.sigma_data`",
+            "`kind: v` has no settings",
+        );
+        fails::<RunSpec>(
+            json!({"parameterization": {"kind": "edm", "sigma": 1}}),
+            "unknown key `parameterization.sigma`",
+            "did you mean `sigma_data`?",
+        );
+        let kinds = "the kinds are `epsilon`, `v`, `x0`, `edm`";
+        fails::<RunSpec>(json!({"parameterization": {}}), "`parameterization` lacks its `kind`", kinds);
+        fails::<RunSpec>(
+            json!({"parameterization": 3}),
+            "`parameterization` must be one of `epsilon`, `v`, `x0`, `edm`, not 3",
+            "",
+        );
+    }
+
+    #[test]
     fn words_keys_and_types_are_named_in_plain_words() {
         fails::<RunSpec>(
             json!({"evaluate": {"fid": {"reference": "tests"}}}),
@@ -372,9 +450,9 @@ mod tests {
             "did you mean `test`?",
         );
         fails::<RunSpec>(
-            json!({"parameterization": {"kind": "epsilon"}}),
-            "`parameterization` must be one of `epsilon`, `v`, `x0`, not a map",
-            "",
+            json!({"parameterization": "x1"}),
+            "`parameterization` must be one of `epsilon`, `v`, `x0`, `edm`, not the text \"x1\"",
+            "did you mean `x0`?",
         );
         fails::<RunSpec>(json!({"train": {"step": 1}}), "unknown key `train.step`", "did you mean `steps`?");
         fails::<RunSpec>(

@@ -11,6 +11,10 @@ kinds! {
         Linear(LinearNoise) = "linear",
         /// Cosine alpha-bar (Nichol and Dhariwal 2021, arXiv 2102.09672, equation 17).
         Cosine(CosineNoise) = "cosine",
+        /// Betas whose roots are on a line (Stable Diffusion: Rombach et al. 2022, arXiv 2112.10752; stated by its code only).
+        ScaledLinear(ScaledLinearNoise) = "scaled_linear",
+        /// Sigmoid alpha-bar (Jabri et al. 2022, arXiv 2212.11972; the form of Chen 2023, arXiv 2301.10972, algorithm 1).
+        Sigmoid(SigmoidNoise) = "sigmoid",
     }
 }
 
@@ -34,6 +38,45 @@ pub struct CosineNoise {
     pub offset: f64,
     /// No beta is larger than this. Default 0.999.
     pub beta_max: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScaledLinearNoise {
+    /// T, the number of timesteps. Default 1000.
+    pub timesteps: usize,
+    /// beta_1. Default 0.00085.
+    pub beta_start: f64,
+    /// beta_T. Default 0.012.
+    pub beta_end: f64,
+}
+
+/// abar(u) falls from 1 to 0 as sigmoid((start + u (end - start)) / tau) rises over u = 0..1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SigmoidNoise {
+    /// T, the number of timesteps. Default 1000.
+    pub timesteps: usize,
+    /// Where on the sigmoid the image is. Default -3.
+    pub start: f64,
+    /// Where on the sigmoid the noise is. Default 3.
+    pub end: f64,
+    /// The sigmoid's temperature: larger is nearer to a line. Default 1.
+    pub tau: f64,
+    /// No beta is larger than this. Default 0.999 (as for `cosine`; Chen keeps abar above 1e-9 instead).
+    pub beta_max: f64,
+}
+
+impl Default for ScaledLinearNoise {
+    fn default() -> Self {
+        Self { timesteps: 1000, beta_start: 0.00085, beta_end: 0.012 }
+    }
+}
+
+impl Default for SigmoidNoise {
+    fn default() -> Self {
+        Self { timesteps: 1000, start: -3.0, end: 3.0, tau: 1.0, beta_max: 0.999 }
+    }
 }
 
 impl Default for NoiseSchedule {
@@ -60,13 +103,14 @@ impl NoiseSchedule {
         match self {
             Self::Linear(schedule) => schedule.timesteps,
             Self::Cosine(schedule) => schedule.timesteps,
+            Self::ScaledLinear(schedule) => schedule.timesteps,
+            Self::Sigmoid(schedule) => schedule.timesteps,
         }
     }
 }
 
-/// `parameterization`: what the network predicts. Default `epsilon`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// `parameterization`: what the network predicts, a word or a map with a `kind`. Default `epsilon`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Parameterization {
     /// The noise (Ho et al. 2020, equation 14).
     #[default]
@@ -75,6 +119,61 @@ pub enum Parameterization {
     V,
     /// The image (Ho et al. 2020, section 3.2).
     X0,
+    /// EDM's preconditioning (Karras et al. 2022, arXiv 2206.00364, table 1): the network F is shown c_in x and the image is
+    /// c_skip x + c_out F, x = x_t / sqrt(abar_t), so that input and target have unit variance at every noise. It is told t
+    /// as under every other parameterization, not the paper's c_noise = ln(sigma) / 4: one is a function of the other, and
+    /// the network's sinusoids are made for 0..T.
+    Edm(EdmParameterization),
+}
+
+/// `parameterization: { kind: edm }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EdmParameterization {
+    /// The standard deviation of pixels. Default 0.5 (the paper's).
+    pub sigma_data: f64,
+}
+
+impl Default for EdmParameterization {
+    fn default() -> Self {
+        Self { sigma_data: 0.5 }
+    }
+}
+
+impl Serialize for Parameterization {
+    /// A word where there are no settings: the ids of runs depend on it.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Epsilon | Self::V | Self::X0 => serializer.serialize_str(self.name()),
+            Self::Edm(edm) => {
+                #[derive(Serialize)]
+                struct Kind {
+                    kind: &'static str,
+                    sigma_data: f64,
+                }
+                Kind { kind: self.name(), sigma_data: edm.sigma_data }.serialize(serializer)
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Parameterization {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum WordOrKind {
+            Epsilon,
+            V,
+            X0,
+            Edm(EdmParameterization),
+        }
+        Ok(match WordOrKind::deserialize(deserializer)? {
+            WordOrKind::Epsilon => Self::Epsilon,
+            WordOrKind::V => Self::V,
+            WordOrKind::X0 => Self::X0,
+            WordOrKind::Edm(edm) => Self::Edm(edm),
+        })
+    }
 }
 
 impl Parameterization {
@@ -84,6 +183,7 @@ impl Parameterization {
             Self::Epsilon => "epsilon",
             Self::V => "v",
             Self::X0 => "x0",
+            Self::Edm(_) => "edm",
         }
     }
 }
@@ -303,7 +403,7 @@ kinds! {
         /// P2 (Choi et al. 2022, arXiv 2204.00227, equation 8), for `epsilon`: 1 / (k + SNR)^gamma.
         P2(P2Weighting) = "p2",
         /// EDM's lambda(sigma) (Karras et al. 2022, arXiv 2206.00364, table 1), for every parameterization:
-        /// (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 on the error of x_0. Without EDM's preconditioning.
+        /// (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 on the error of x_0. EDM's preconditioning is `parameterization: edm`.
         Edm(EdmWeighting) = "edm",
         /// SpeeD's change-aware weighting (Wang et al. 2024, arXiv 2405.17403, section 3.3), for `epsilon`.
         Speed(SpeedWeighting) = "speed",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kinds;
+use super::OdeSampler;
 
 /// `evaluate`: measurements off the training clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,21 +62,6 @@ pub struct Validation {
     pub images: usize,
 }
 
-kinds! {
-    /// `evaluate.fid.ode`: how images are generated.
-    pub enum OdeSampler {
-        /// DDIM (Song et al. 2021, arXiv 2010.02502, equation 12). The default.
-        Ddim(Ddim) = "ddim",
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ddim {
-    /// Network evaluations per image (nfe). Default 20.
-    pub steps: usize,
-}
-
 impl Default for Evaluate {
     fn default() -> Self {
         Self { every: 200, fid: Fid::default(), validation: Validation::default(), grid_images: 64 }
@@ -97,26 +82,5 @@ impl Default for Fid {
 impl Default for Validation {
     fn default() -> Self {
         Self { bins: 10, images: 64 }
-    }
-}
-
-impl Default for OdeSampler {
-    fn default() -> Self {
-        Self::Ddim(Ddim::default())
-    }
-}
-
-impl Default for Ddim {
-    fn default() -> Self {
-        Self { steps: 20 }
-    }
-}
-
-impl OdeSampler {
-    /// Network evaluations per image.
-    pub fn nfe(&self) -> usize {
-        match self {
-            Self::Ddim(ddim) => ddim.steps,
-        }
     }
 }

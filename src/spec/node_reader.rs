@@ -4,10 +4,17 @@ use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeSeed, Visitor};
 
 use super::decode::{DecodeError, Fault, Path};
-use super::{Entry, Node, Value, nearest, quoted_list};
+use super::{Entry, Location, Node, Source, Value, nearest, quoted_list};
 
 /// The name that the `kinds!` macro gives to what serde derives for it: a map with a `kind` is wanted, not a word.
 const KIND_ENUM: &str = "Written";
+
+/// As it, where a word is wanted or a map with a `kind`, whose settings all have defaults.
+const WORD_OR_KIND_ENUM: &str = "WordOrKind";
+
+/// The settings of a kind that is written as a word.
+static NO_SETTINGS: Node =
+    Node { at: Location { source: Source::File, line: 0, column: 0 }, value: Value::Map(Vec::new()) };
 
 /// Whole numbers that every f64 near them can tell apart.
 const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
@@ -167,7 +174,9 @@ impl<'de> de::Deserializer<'de> for NodeReader<'de, '_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        let variant = if name == KIND_ENUM { self.kind(variants)? } else { self.word(variants)? };
+        let is_map = matches!(self.node.value, Value::Map(_));
+        let wants_kind = name == KIND_ENUM || (name == WORD_OR_KIND_ENUM && is_map);
+        let variant = if wants_kind { self.kind(variants)? } else { self.word(variants)? };
         visitor.visit_enum(Choice { variant, content: Self { kind: Some(variant), ..self } })
     }
 
@@ -318,11 +327,19 @@ impl<'de> de::VariantAccess<'de> for Content<'de, '_> {
     type Error = Fault;
 
     fn unit_variant(self) -> Result<(), Fault> {
-        Ok(())
+        let NodeReader { path, kind, .. } = self.0;
+        let (Value::Map(_), Some(kind)) = (&self.0.node.value, kind) else { return Ok(()) };
+        self.0.entries()?.next().map_or(Ok(()), |entry| {
+            let message = format!("unknown key `{}`", Path::Key(&path, &entry.key));
+            Err(Fault::new(entry.key_at, message, Some(format!("`kind: {kind}` has no settings"))))
+        })
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
-        seed.deserialize(self.0)
+        match self.0.node.value {
+            Value::Text(_) => seed.deserialize(NodeReader { node: &NO_SETTINGS, ..self.0 }),
+            _ => seed.deserialize(self.0),
+        }
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {

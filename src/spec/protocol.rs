@@ -45,11 +45,10 @@ impl fmt::Display for FidProtocol {
         };
         write!(
             formatter,
-            "{features} n={} ref={reference}:{} resize=none {} nfe={} ema={}",
+            "{features} n={} ref={reference}:{} resize=none {} ema={}",
             self.samples,
             self.reference_images,
-            self.ode.kind(),
-            self.ode.nfe(),
+            self.ode.protocol(),
             self.ema_decay
         )
     }

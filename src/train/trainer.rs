@@ -124,6 +124,7 @@ impl<'a> Trainer<'a> {
         let mut noise = vec![0f32; images.len()];
         Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
         let noisy = self.process.add_noise(&images, &noise, &timesteps);
+        let input = diffusion::network_input(spec.parameterization, &self.process, noisy, &timesteps);
         let target = diffusion::training_target(spec.parameterization, &self.process, &images, &noise, &timesteps);
         let weights: Vec<f32> =
             drawn.iter().map(|drawn| drawn.weight * self.loss_weights[drawn.t as usize] as f32).collect();
@@ -131,12 +132,12 @@ impl<'a> Trainer<'a> {
         // Forward: mean over the batch of weight * mean squared error of what is predicted.
         let tracked = self.device.clone().autodiff();
         let shape = [batch_size, channels, side, side];
-        let noisy = Tensor::<4>::from_data(TensorData::new(noisy, shape), &tracked);
+        let input = Tensor::<4>::from_data(TensorData::new(input, shape), &tracked);
         let target = Tensor::<4>::from_data(TensorData::new(target.into_owned(), shape), &tracked);
-        let inputs: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
-        let inputs = Tensor::<1>::from_data(TensorData::new(inputs, [batch_size]), &tracked);
+        let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
+        let times = Tensor::<1>::from_data(TensorData::new(times, [batch_size]), &tracked);
         let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
-        let predicted = self.network.forward(noisy, inputs, Some(Dropout { seed, step }));
+        let predicted = self.network.forward(input, times, Some(Dropout { seed, step }));
         let squares = (predicted - target).square();
         let observed = self.sampler.observes_losses().then(|| squares.clone().inner());
         let loss = (squares * weights).mean();

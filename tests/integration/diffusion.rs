@@ -1,39 +1,25 @@
-//! The forward process against 50-digit arithmetic, DDIM against diffusers.
+//! The forward process against 50-digit arithmetic, ODE samplers against diffusers.
 
 use std::convert::Infallible;
 
 use serde::Deserialize;
-use speedlab::diffusion::{ForwardProcess, generate, generation_timesteps};
-use speedlab::spec::{CosineNoise, Ddim, LinearNoise, NoiseSchedule, OdeSampler, Parameterization};
+use speedlab::diffusion::{ForwardProcess, generate, generation_levels};
+use speedlab::spec::{NoiseSchedule, OdeSampler, Parameterization, decode_json};
 
 #[derive(Deserialize)]
 struct ScheduleGolden {
-    noise_schedule: NoiseScheduleGolden,
+    noise_schedule: serde_json::Value,
     t: Vec<u32>,
     alpha_bar: Vec<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum NoiseScheduleGolden {
-    Linear { timesteps: usize, beta_start: f64, beta_end: f64 },
-    Cosine { timesteps: usize, offset: f64, beta_max: f64 },
 }
 
 #[test]
 fn alpha_bar_is_what_50_digit_arithmetic_says() {
     let cases: Vec<ScheduleGolden> =
         serde_json::from_str(include_str!("../golden/noise_schedules.json")).expect("the golden file is JSON");
-    assert_eq!(cases.len(), 5);
+    assert_eq!(cases.len(), 11);
     for case in cases {
-        let noise_schedule = match case.noise_schedule {
-            NoiseScheduleGolden::Linear { timesteps, beta_start, beta_end } => {
-                NoiseSchedule::Linear(LinearNoise { timesteps, beta_start, beta_end })
-            }
-            NoiseScheduleGolden::Cosine { timesteps, offset, beta_max } => {
-                NoiseSchedule::Cosine(CosineNoise { timesteps, offset, beta_max })
-            }
-        };
+        let noise_schedule: NoiseSchedule = decode_json(&case.noise_schedule).expect("its keys are the YAML's");
         let process = ForwardProcess::new(&noise_schedule);
         assert_eq!(process.timesteps(), noise_schedule.timesteps());
         for (&t, expected) in case.t.iter().zip(case.alpha_bar) {
@@ -48,64 +34,88 @@ fn alpha_bar_is_what_50_digit_arithmetic_says() {
 }
 
 #[derive(Deserialize)]
-struct DdimGolden {
+struct SamplersGolden {
     mean: Vec<f64>,
     deviation: Vec<f64>,
     noise: Vec<f32>,
-    cases: Vec<DdimCase>,
+    /// Noise of the first, second, .. step of the kinds that add some.
+    fresh_noise: Vec<Vec<f32>>,
+    cases: Vec<SamplerCase>,
 }
 
 #[derive(Deserialize)]
-struct DdimCase {
-    noise_schedule: String,
-    steps: usize,
-    /// The first 20.
-    timesteps: Vec<u32>,
+struct SamplerCase {
+    noise_schedule: serde_json::Value,
+    ode: serde_json::Value,
+    parameterization: serde_json::Value,
+    /// Where the network is asked, the first 20.
+    t: Vec<f64>,
+    nfe: usize,
     images: Vec<f64>,
+    /// How near f32 networks come.
+    tolerance: f64,
 }
 
-/// The network of scripts/golden/ddim.py: the best epsilon for Gaussian pixels, wrong by 2 percent and 0.01.
-fn network(golden: &DdimGolden, alpha_bar: f64, noisy: &[f32]) -> Vec<f32> {
-    let pixels = noisy.iter().zip(golden.mean.iter().zip(&golden.deviation));
-    let epsilon = |(x_t, (mean, deviation)): (&f32, (&f64, &f64))| {
-        let variance = alpha_bar * deviation * deviation + 1.0 - alpha_bar;
-        let best = (1.0 - alpha_bar).sqrt() * (f64::from(*x_t) - alpha_bar.sqrt() * mean) / variance;
-        (1.02 * best + 0.01) as f32
+/// The network of scripts/golden/ode_samplers.py: the best epsilon for Gaussian pixels, wrong by 2 percent and 0.01; said
+/// in the words of the parameterization.
+fn network(golden: &SamplersGolden, parameterization: Parameterization, sigma: f64, input: &[f32]) -> Vec<f32> {
+    let (signal, noise) = ((1.0 + sigma * sigma).sqrt().recip(), sigma / (1.0 + sigma * sigma).sqrt());
+    let pixels = input.iter().zip(golden.mean.iter().zip(&golden.deviation));
+    let say = |(x_t, (mean, deviation)): (&f32, (&f64, &f64))| {
+        let x_t = f64::from(*x_t);
+        let variance = (signal * deviation).powi(2) + noise * noise;
+        let epsilon = 1.02 * (noise * (x_t - signal * mean) / variance) + 0.01;
+        match parameterization {
+            Parameterization::Epsilon => epsilon as f32,
+            Parameterization::V => (epsilon / signal - x_t * noise / signal) as f32,
+            other => panic!("no golden network of {other:?}"),
+        }
     };
-    pixels.map(epsilon).collect()
+    pixels.map(say).collect()
+}
+
+/// sigma at `t`, on a line in ln(sigma) between timesteps.
+fn sigma_at(process: &ForwardProcess, t: f64) -> f64 {
+    let above = (t.ceil() as u32).min(process.timesteps() as u32 - 1);
+    let (low, high) = (process.sigma(t.floor() as u32).ln(), process.sigma(above).ln());
+    (low + t.fract() * (high - low)).exp()
 }
 
 #[test]
-fn ddim_generates_what_diffusers_generates() {
-    let golden: DdimGolden =
-        serde_json::from_str(include_str!("../golden/ddim.json")).expect("the golden file is JSON");
-    assert_eq!(golden.cases.len(), 10);
+fn every_ode_sampler_generates_what_diffusers_generates() {
+    let golden: SamplersGolden =
+        serde_json::from_str(include_str!("../golden/ode_samplers.json")).expect("the golden file is JSON");
+    let mut kinds: Vec<String> = Vec::new();
     for case in &golden.cases {
-        // f32 noise and predictions, whose rounding the clipped sampler multiplies by up to 1 / sqrt(abar) in the first step.
-        let (noise_schedule, tolerance) = match case.noise_schedule.as_str() {
-            "linear" => (NoiseSchedule::default(), 2e-5),
-            "cosine" => (NoiseSchedule::Cosine(CosineNoise::default()), 1e-4),
-            other => panic!("no noise schedule {other}"),
+        let process = ForwardProcess::new(&decode_json(&case.noise_schedule).expect("its keys are the YAML's"));
+        let ode: OdeSampler = decode_json(&case.ode).expect("its keys are the YAML's");
+        let parameterization: Parameterization = decode_json(&case.parameterization).expect("a parameterization");
+        kinds.push(ode.kind().to_owned());
+        let levels = generation_levels(&ode, &process);
+        assert_eq!((levels.len(), ode.nfe()), (ode.steps(), case.nfe));
+        let mut asked = Vec::new();
+        let mut predict = |noisy: &[f32], t: f64| -> Result<Vec<f32>, Infallible> {
+            asked.push(t);
+            Ok(network(&golden, parameterization, sigma_at(&process, t), noisy))
         };
-        let process = ForwardProcess::new(&noise_schedule);
-        let ode = OdeSampler::Ddim(Ddim { steps: case.steps });
-        let timesteps = generation_timesteps(&ode, &process);
-        assert_eq!(timesteps.len(), case.steps);
-        assert_eq!(timesteps[..case.timesteps.len()], case.timesteps);
-        let mut predict = |noisy: &[f32], t: u32| -> Result<Vec<f32>, Infallible> {
-            Ok(network(&golden, process.alpha_bar(t), noisy))
-        };
-        let epsilon = Parameterization::Epsilon;
-        let images =
-            generate(&ode, &process, epsilon, golden.noise.clone(), &mut predict).expect("the network cannot fail");
+        let mut fresh_noise = |step: usize| golden.fresh_noise[step].clone();
+        let images = generate(&ode, &process, parameterization, golden.noise.clone(), &mut fresh_noise, &mut predict)
+            .expect("the network cannot fail");
+        assert_eq!(asked.len(), case.nfe);
+        for (t, expected) in asked.iter().zip(&case.t) {
+            assert!((t - expected).abs() < 1e-3, "{}: asked at {t}, not {expected}", case.ode);
+        }
         for (pixel, expected) in images.iter().zip(&case.images) {
             let difference = (f64::from(*pixel) - expected).abs();
             assert!(
-                difference < tolerance,
-                "{} in {} steps: {pixel} is not {expected} ({difference:e})",
+                difference < case.tolerance,
+                "{} {} {}: {pixel} is not {expected} ({difference:e})",
                 case.noise_schedule,
-                case.steps
+                case.ode,
+                case.parameterization
             );
         }
     }
+    kinds.dedup();
+    assert_eq!(kinds, ["ddim", "ddpm", "heun", "dpm_solver_pp"]);
 }

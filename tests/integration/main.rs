@@ -3,6 +3,7 @@
 mod architecture;
 mod diffusion;
 mod evaluate;
+mod gaussian_mixture;
 mod kernels;
 mod model;
 mod optim;
@@ -13,3 +14,4 @@ mod report;
 mod run;
 mod sandbox;
 mod schedule;
+mod timestep_density;

@@ -11,18 +11,64 @@ impl Rules {
         self.size("noise_schedule.timesteps", spec.noise_schedule.timesteps() as u64, 2, LARGEST_SIZE);
         match &spec.noise_schedule {
             NoiseSchedule::Linear(linear) => {
-                self.fraction("noise_schedule.beta_start", linear.beta_start, &[Above(0.0), Below(1.0)]);
-                self.fraction("noise_schedule.beta_end", linear.beta_end, &[Above(0.0), Below(1.0)]);
-                if linear.beta_start >= linear.beta_end {
-                    let (start, end) = (show(linear.beta_start), show(linear.beta_end));
-                    let message = format!("`noise_schedule.beta_start`, {start}, must be below `beta_end`, {end}");
-                    self.breaks(&["noise_schedule.beta_start", "noise_schedule.beta_end"], message, None);
+                self.betas(linear.beta_start, linear.beta_end);
+            }
+            NoiseSchedule::ScaledLinear(scaled_linear) => {
+                self.betas(scaled_linear.beta_start, scaled_linear.beta_end);
+            }
+            NoiseSchedule::Sigmoid(sigmoid) => {
+                self.fraction("noise_schedule.tau", sigmoid.tau, &[Above(0.0), AtMost(1e3)]);
+                self.fraction("noise_schedule.beta_max", sigmoid.beta_max, &[Above(0.0), Below(1.0)]);
+                let (start, end) = (sigmoid.start, sigmoid.end);
+                if start >= end {
+                    let message =
+                        format!("`noise_schedule.start`, {}, must be below `end`, {}", show(start), show(end));
+                    self.breaks(&["noise_schedule.start", "noise_schedule.end"], message, None);
+                }
+                // Further out a sigmoid is flat to the last digit.
+                for (path, value) in [("noise_schedule.start", start), ("noise_schedule.end", end)] {
+                    if sigmoid.tau > 0.0 && value.abs() / sigmoid.tau > 20.0 {
+                        let message = format!(
+                            "`{path}` / `tau` must be at least -20 and at most 20, not {}",
+                            show(value / sigmoid.tau)
+                        );
+                        self.breaks(&[path, "noise_schedule.tau"], message, None);
+                    }
                 }
             }
             NoiseSchedule::Cosine(cosine) => {
                 self.fraction("noise_schedule.offset", cosine.offset, &[AtLeast(0.0), AtMost(1.0)]);
                 self.fraction("noise_schedule.beta_max", cosine.beta_max, &[Above(0.0), Below(1.0)]);
             }
+        }
+    }
+
+    fn betas(&mut self, start: f64, end: f64) {
+        self.fraction("noise_schedule.beta_start", start, &[Above(0.0), Below(1.0)]);
+        self.fraction("noise_schedule.beta_end", end, &[Above(0.0), Below(1.0)]);
+        if start >= end {
+            let (start, end) = (show(start), show(end));
+            let message = format!("`noise_schedule.beta_start`, {start}, must be below `beta_end`, {end}");
+            self.breaks(&["noise_schedule.beta_start", "noise_schedule.beta_end"], message, None);
+        }
+    }
+
+    pub fn parameterization(&mut self, spec: &RunSpec) {
+        let Parameterization::Edm(edm) = spec.parameterization else { return };
+        self.fraction("parameterization.sigma_data", edm.sigma_data, &[AtLeast(1e-3), AtMost(1e3)]);
+        if let LossWeighting::Edm(weighting) = &spec.loss_weighting
+            && weighting.sigma_data != edm.sigma_data
+        {
+            let (one, other) = (show(edm.sigma_data), show(weighting.sigma_data));
+            let message = format!(
+                "`parameterization.sigma_data`, {one}, and `loss_weighting.sigma_data`, {other}, are one thing"
+            );
+            let hint = "both are the standard deviation of the pixels";
+            self.breaks(
+                &["loss_weighting.sigma_data", "parameterization.sigma_data", "parameterization"],
+                message,
+                Some(hint),
+            );
         }
     }
 
@@ -115,6 +161,8 @@ mod tests {
         let weighting = |kind: &str, key: &str, value: f64| json!({"loss_weighting": {"kind": kind, key: value}});
         let linear = |key: &str, value: f64| json!({"noise_schedule": {"kind": "linear", key: value}});
         let cosine = |key: &str, value: f64| json!({"noise_schedule": {"kind": "cosine", key: value}});
+        let scaled_linear = |key: &str, value: f64| json!({"noise_schedule": {"kind": "scaled_linear", key: value}});
+        let sigmoid = |key: &str, value: f64| json!({"noise_schedule": {"kind": "sigmoid", key: value}});
         assert_broken([
             (
                 linear("timesteps", 1.0),
@@ -126,6 +174,28 @@ mod tests {
             (linear("beta_end", 1.0), "`noise_schedule.beta_end` must be above 0 and below 1, not 1"),
             (cosine("offset", -0.1), "`noise_schedule.offset` must be at least 0 and at most 1, not -0.1"),
             (cosine("beta_max", 1.0), "`noise_schedule.beta_max` must be above 0 and below 1, not 1"),
+            (scaled_linear("beta_start", 0.5), "`noise_schedule.beta_start`, 0.5, must be below `beta_end`, 0.012"),
+            (scaled_linear("beta_end", 2.0), "`noise_schedule.beta_end` must be above 0 and below 1, not 2"),
+            (sigmoid("tau", 0.0), "`noise_schedule.tau` must be above 0 and at most 1000, not 0"),
+            (sigmoid("start", 3.0), "`noise_schedule.start`, 3, must be below `end`, 3"),
+            (sigmoid("end", 21.0), "`noise_schedule.end` / `tau` must be at least -20 and at most 20, not 21"),
+            (
+                sigmoid("tau", 0.125),
+                "`noise_schedule.start` / `tau` must be at least -20 and at most 20, not -24\n`noise_schedule.end` / `tau` must be at least -20 and at most 20, not 24",
+            ),
+            (sigmoid("beta_max", 1.0), "`noise_schedule.beta_max` must be above 0 and below 1, not 1"),
+            (
+                json!({"parameterization": {"kind": "edm", "sigma_data": 0}}),
+                "`parameterization.sigma_data` must be at least 0.001 and at most 1000, not 0",
+            ),
+            (
+                json!({"parameterization": "edm", "loss_weighting": {"kind": "edm", "sigma_data": 0.7}}),
+                "`parameterization.sigma_data`, 0.5, and `loss_weighting.sigma_data`, 0.7, are one thing",
+            ),
+            (
+                json!({"loss_weighting": {"kind": "p2"}, "parameterization": "edm"}),
+                "`loss_weighting` of kind `p2` is defined for `parameterization: epsilon`, not for `edm`",
+            ),
             (curriculum("center", 1.1), "`timestep_sampler.center` must be at least 0 and at most 1, not 1.1"),
             (curriculum("width", 0.0), "`timestep_sampler.width` must be at least 0.001 and at most 1000, not 0"),
             (curriculum("anneal", -0.5), "`timestep_sampler.anneal` must be at least 0 and at most 1, not -0.5"),
@@ -182,9 +252,15 @@ mod tests {
 
     #[test]
     fn a_weighting_goes_with_every_parameterization_it_is_defined_for() {
-        for (kind, predicted) in
-            [("min_snr", "v"), ("min_snr", "x0"), ("edm", "v"), ("edm", "epsilon"), ("uniform", "x0")]
-        {
+        for (kind, predicted) in [
+            ("min_snr", "v"),
+            ("min_snr", "x0"),
+            ("edm", "v"),
+            ("edm", "epsilon"),
+            ("edm", "edm"),
+            ("min_snr", "edm"),
+            ("uniform", "x0"),
+        ] {
             assert_eq!(broken(json!({"loss_weighting": {"kind": kind}, "parameterization": predicted})), "");
         }
     }

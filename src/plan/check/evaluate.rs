@@ -1,7 +1,10 @@
 //! How quality is measured.
 
-use super::rules::{MOST_STEPS, Rules};
-use crate::spec::RunSpec;
+use super::rules::{
+    Bound::{AtLeast, AtMost},
+    MOST_STEPS, Rules,
+};
+use crate::spec::{OdeSampler, RunSpec, Spacing};
 
 impl Rules {
     pub fn evaluate(&mut self, spec: &RunSpec) {
@@ -13,14 +16,31 @@ impl Rules {
         self.size("evaluate.validation.images", evaluate.validation.images as u64, 1, held_out);
         self.size("evaluate.grid_images", evaluate.grid_images as u64, 1, 4096);
         let timesteps = spec.noise_schedule.timesteps();
-        for (path, value) in
-            [("evaluate.fid.ode.steps", evaluate.fid.ode.nfe()), ("evaluate.validation.bins", evaluate.validation.bins)]
-        {
+        for (path, value) in [
+            ("evaluate.fid.ode.steps", evaluate.fid.ode.steps()),
+            ("evaluate.validation.bins", evaluate.validation.bins),
+        ] {
             self.size(path, value as u64, 1, u64::MAX);
             if value > timesteps {
                 let message = format!("`{path}`, {value}, is more than `noise_schedule.timesteps`, {timesteps}");
                 self.breaks(&[path, "noise_schedule.timesteps"], message, None);
             }
+        }
+        self.ode(&evaluate.fid.ode);
+    }
+
+    fn ode(&mut self, ode: &OdeSampler) {
+        if let OdeSampler::Ddim(ddim) = ode {
+            self.fraction("evaluate.fid.ode.eta", ddim.eta, &[AtLeast(0.0), AtMost(1.0)]);
+        }
+        let spacing = ode.spacing();
+        if ode.steps() == 1 && matches!(spacing, Spacing::Leading | Spacing::Linspace | Spacing::Quadratic) {
+            let message = format!(
+                "`evaluate.fid.ode.steps` must be at least 2 with `spacing: {}`, which ends at the least noisy timestep",
+                spacing.name()
+            );
+            let hint = "`spacing: trailing` starts at the noisiest";
+            self.breaks(&["evaluate.fid.ode.steps", "evaluate.fid.ode.spacing"], message, Some(hint));
         }
     }
 }
@@ -33,6 +53,7 @@ mod tests {
 
     #[test]
     fn every_number_has_its_range() {
+        let ode = |ode: serde_json::Value| json!({"evaluate": {"fid": {"ode": ode}}});
         assert_broken([
             (json!({"evaluate": {"every": 0}}), "`evaluate.every` must be at least 1, not 0"),
             (json!({"evaluate": {"grid_images": 0}}), "`evaluate.grid_images` must be at least 1, not 0"),
@@ -45,6 +66,21 @@ mod tests {
                 json!({"evaluate": {"fid": {"ode": {"kind": "ddim", "steps": 1001}}}}),
                 "`evaluate.fid.ode.steps`, 1001, is more than `noise_schedule.timesteps`, 1000",
             ),
+            (
+                ode(json!({"kind": "ddim", "eta": 1.5})),
+                "`evaluate.fid.ode.eta` must be at least 0 and at most 1, not 1.5",
+            ),
+            (ode(json!({"kind": "heun", "steps": 0})), "`evaluate.fid.ode.steps` must be at least 1, not 0"),
+            (
+                ode(json!({"kind": "dpm_solver_pp", "steps": 1001})),
+                "`evaluate.fid.ode.steps`, 1001, is more than `noise_schedule.timesteps`, 1000",
+            ),
+            (
+                ode(json!({"kind": "ddpm", "steps": 1, "spacing": "leading"})),
+                "`evaluate.fid.ode.steps` must be at least 2 with `spacing: leading`, which ends at the least noisy timestep",
+            ),
+            // Twice as many evaluations as there are timesteps are fine: between timesteps there are others.
+            (ode(json!({"kind": "heun", "steps": 1000})), ""),
             (json!({"evaluate": {"validation": {"bins": 0}}}), "`evaluate.validation.bins` must be at least 1, not 0"),
             (
                 json!({"evaluate": {"validation": {"bins": 1001}}}),

@@ -24,6 +24,7 @@ pub fn check(spec: &RunSpec) -> Vec<Violation> {
     let mut rules = Rules { broken: Vec::new() };
     rules.data(spec);
     rules.noise_schedule(spec);
+    rules.parameterization(spec);
     rules.model(spec);
     rules.timestep_sampler(spec);
     rules.loss_weighting(spec);

@@ -8,6 +8,7 @@ mod forest;
 mod loss_by_timestep;
 mod metric_curves;
 mod optimizer_paths;
+mod preview;
 mod render;
 mod seeds;
 mod speedup_by_target;
@@ -17,6 +18,7 @@ mod timestep_density;
 
 pub use drawing::Drawing;
 pub use font::FONT;
+pub use preview::preview;
 pub use render::{RenderError, png, svg};
 
 use self::style::{ArmStyle, arm_style};

@@ -1,0 +1,30 @@
+//! The network as a denoiser: what it takes for the image.
+
+use super::Predict;
+use crate::diffusion::NoiseLevel;
+use crate::diffusion::parameterization::{clean_from, network_input_at};
+use crate::spec::Parameterization;
+
+/// D(x_t; t), the image that the network takes noisy images for.
+pub struct Denoiser<'a, 'p, E> {
+    pub parameterization: Parameterization,
+    /// Whether the image is clipped to [-1, 1].
+    pub clip: bool,
+    pub predict: &'a mut Predict<'p, E>,
+}
+
+impl<E> Denoiser<'_, '_, E> {
+    /// x_0 of each of `noisy`'s pixels, which are x_t at `level`; the network sees them in f32. NaN is not clipped away.
+    pub fn clean(&mut self, noisy: &[f64], level: &NoiseLevel) -> Result<Vec<f64>, E> {
+        let (signal_scale, noise_scale) = (level.signal_scale(), level.noise_scale());
+        let seen: Vec<f32> = noisy.iter().map(|&x_t| x_t as f32).collect();
+        let input = network_input_at(self.parameterization, &seen, signal_scale, noise_scale);
+        let predicted = (self.predict)(&input, level.t)?;
+        assert_eq!(predicted.len(), noisy.len(), "a network predicts one value per pixel");
+        let clean = |(&x_t, predicted): (&f64, f32)| {
+            let x_0 = clean_from(self.parameterization, x_t, predicted.into(), signal_scale, noise_scale);
+            if self.clip { x_0.clamp(-1.0, 1.0) } else { x_0 }
+        };
+        Ok(noisy.iter().zip(predicted).map(clean).collect())
+    }
+}

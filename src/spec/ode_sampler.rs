@@ -1,0 +1,249 @@
+//! How images are generated.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use super::kinds;
+
+kinds! {
+    /// `evaluate.fid.ode`: how images are generated.
+    pub enum OdeSampler {
+        /// DDIM (Song et al. 2021, arXiv 2010.02502, equation 12). The default.
+        Ddim(Ddim) = "ddim",
+        /// DDPM's ancestral sampling (Ho et al. 2020, arXiv 2006.11239, algorithm 2), also on some of the timesteps.
+        Ddpm(Ddpm) = "ddpm",
+        /// Heun's second-order method (Karras et al. 2022, arXiv 2206.00364, algorithm 1).
+        Heun(Heun) = "heun",
+        /// DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2).
+        DpmSolverPp(DpmSolverPp) = "dpm_solver_pp",
+    }
+}
+
+/// At which timesteps the network is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spacing {
+    /// Evenly from T down to 1, minus one (Lin et al. 2024, arXiv 2305.08891, table 2). The default of most kinds.
+    #[default]
+    Trailing,
+    /// The multiples of floor(T / steps), from 0 (Lin et al. 2024, table 2): starts below T - 1.
+    Leading,
+    /// Evenly from T - 1 to 0, both included (Lin et al. 2024, table 2).
+    Linspace,
+    /// floor(c i^2), from T - 1 to 0 (Song et al. 2021, appendix D.2): dense where there is little noise.
+    Quadratic,
+    /// Evenly in sigma^(1/7), from the largest sigma of the noise schedule to its smallest (Karras et al. 2022,
+    /// equation 5): between timesteps.
+    Karras,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ddim {
+    /// Network evaluations per image (nfe). Default 20.
+    pub steps: usize,
+    /// eta: how much fresh noise each step adds; 0 is the ODE, 1 is ancestral sampling. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub eta: f64,
+    /// Where the steps are. Default `trailing`.
+    #[serde(skip_serializing_if = "is_trailing")]
+    pub spacing: Spacing,
+    /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
+    #[serde(skip_serializing_if = "is_true")]
+    pub clip: bool,
+}
+
+/// The variance of what each step of `ddpm` adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AncestralVariance {
+    /// That of the posterior q(x_s | x_t, x_0), right for data of one image (Ho et al. 2020, section 3.2). The default.
+    #[default]
+    Small,
+    /// beta, right for data of unit variance (Ho et al. 2020, section 3.2).
+    Large,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ddpm {
+    /// Network evaluations per image (nfe). Default 250 (as in Nichol and Dhariwal 2021, arXiv 2102.09672; Ho et al. take
+    /// all 1000).
+    pub steps: usize,
+    /// Default `small`.
+    pub variance: AncestralVariance,
+    /// Where the steps are. Default `trailing`.
+    pub spacing: Spacing,
+    /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
+    pub clip: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Heun {
+    /// n; nfe is 2 n - 1. Default 18 (the paper's for 32 x 32 images).
+    pub steps: usize,
+    /// Where the steps are. Default `karras` (the paper's).
+    pub spacing: Spacing,
+    /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
+    pub clip: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DpmSolverPp {
+    /// Network evaluations per image (nfe). Default 20.
+    pub steps: usize,
+    /// Where the steps are. Default `trailing` (as for `ddim`, so that the two differ by the solver alone).
+    pub spacing: Spacing,
+    /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
+    pub clip: bool,
+}
+
+impl Default for OdeSampler {
+    fn default() -> Self {
+        Self::Ddim(Ddim::default())
+    }
+}
+
+impl Default for Ddim {
+    fn default() -> Self {
+        Self { steps: 20, eta: 0.0, spacing: Spacing::Trailing, clip: true }
+    }
+}
+
+impl Default for Ddpm {
+    fn default() -> Self {
+        Self { steps: 250, variance: AncestralVariance::Small, spacing: Spacing::Trailing, clip: true }
+    }
+}
+
+impl Default for Heun {
+    fn default() -> Self {
+        Self { steps: 18, spacing: Spacing::Karras, clip: true }
+    }
+}
+
+impl Default for DpmSolverPp {
+    fn default() -> Self {
+        Self { steps: 20, spacing: Spacing::Trailing, clip: true }
+    }
+}
+
+impl OdeSampler {
+    /// From one noise level to the next, the last to the image.
+    pub fn steps(&self) -> usize {
+        match self {
+            Self::Ddim(ddim) => ddim.steps,
+            Self::Ddpm(ddpm) => ddpm.steps,
+            Self::Heun(heun) => heun.steps,
+            Self::DpmSolverPp(solver) => solver.steps,
+        }
+    }
+
+    /// Network evaluations per image.
+    pub fn nfe(&self) -> usize {
+        match self {
+            // Each step asks at both of its ends, the last one at its beginning alone.
+            Self::Heun(heun) => (2 * heun.steps).saturating_sub(1),
+            _ => self.steps(),
+        }
+    }
+
+    pub fn spacing(&self) -> Spacing {
+        match self {
+            Self::Ddim(ddim) => ddim.spacing,
+            Self::Ddpm(ddpm) => ddpm.spacing,
+            Self::Heun(heun) => heun.spacing,
+            Self::DpmSolverPp(solver) => solver.spacing,
+        }
+    }
+
+    pub fn clip(&self) -> bool {
+        match self {
+            Self::Ddim(ddim) => ddim.clip,
+            Self::Ddpm(ddpm) => ddpm.clip,
+            Self::Heun(heun) => heun.clip,
+            Self::DpmSolverPp(solver) => solver.clip,
+        }
+    }
+
+    /// The part of a protocol that says how images were generated: what is not the kind's default, then the nfe.
+    pub fn protocol(&self) -> String {
+        let mut words = self.kind().to_owned();
+        let mut say = |word: std::fmt::Arguments<'_>| write!(words, " {word}").expect("a String takes any text");
+        let usual = match self {
+            Self::Heun(_) => Spacing::Karras,
+            _ => Spacing::Trailing,
+        };
+        match self {
+            Self::Ddim(ddim) if ddim.eta != 0.0 => say(format_args!("eta={}", ddim.eta)),
+            Self::Ddpm(ddpm) if ddpm.variance == AncestralVariance::Large => say(format_args!("variance=large")),
+            _ => {}
+        }
+        if self.spacing() != usual {
+            say(format_args!("spacing={}", self.spacing().name()));
+        }
+        if !self.clip() {
+            say(format_args!("clip=false"));
+        }
+        say(format_args!("nfe={}", self.nfe()));
+        words
+    }
+}
+
+impl Spacing {
+    /// As it is written in YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trailing => "trailing",
+            Self::Leading => "leading",
+            Self::Linspace => "linspace",
+            Self::Quadratic => "quadratic",
+            Self::Karras => "karras",
+        }
+    }
+}
+
+/// A key that is younger than the runs recorded without it is left out at its default, so that their ids stay.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn is_trailing(spacing: &Spacing) -> bool {
+    *spacing == Spacing::Trailing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_names_what_is_unusual_and_the_evaluations() {
+        let ddim = Ddim { eta: 0.5, spacing: Spacing::Leading, clip: false, ..Ddim::default() };
+        let ddpm = Ddpm { variance: AncestralVariance::Large, ..Ddpm::default() };
+        for (ode, expected) in [
+            (OdeSampler::default(), "ddim nfe=20"),
+            (OdeSampler::Ddim(ddim), "ddim eta=0.5 spacing=leading clip=false nfe=20"),
+            (OdeSampler::Ddpm(ddpm), "ddpm variance=large nfe=250"),
+            (OdeSampler::Heun(Heun::default()), "heun nfe=35"),
+            (OdeSampler::Heun(Heun { spacing: Spacing::Trailing, ..Heun::default() }), "heun spacing=trailing nfe=35"),
+            (OdeSampler::DpmSolverPp(DpmSolverPp::default()), "dpm_solver_pp nfe=20"),
+        ] {
+            assert_eq!(ode.protocol(), expected);
+        }
+    }
+
+    #[test]
+    fn keys_that_ddim_got_later_are_written_only_where_they_say_something() {
+        let json = |ddim: Ddim| serde_json::to_string(&OdeSampler::Ddim(ddim)).unwrap();
+        assert_eq!(json(Ddim::default()), r#"{"kind":"ddim","steps":20}"#);
+        let unusual = Ddim { eta: 1.0, spacing: Spacing::Karras, clip: false, ..Ddim::default() };
+        assert_eq!(json(unusual), r#"{"kind":"ddim","steps":20,"eta":1.0,"spacing":"karras","clip":false}"#);
+    }
+}
