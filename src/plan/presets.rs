@@ -28,5 +28,6 @@ fn ddpm_cifar10() -> Model {
         attention_heads: 1,
         dropout: 0.1,
         norm_groups: 32,
+        ..UnetModel::default()
     })
 }
