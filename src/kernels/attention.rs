@@ -18,13 +18,14 @@ impl Attention {
         let sizes = self.sizes(input);
         let Sizes { pixels, channels, .. } = sizes;
         let mut images: Vec<_> = (0..input.chunks)
-            .map(|chunk| Images {
-                input: take_chunk(input, chunk),
+            .map(|_| Images {
+                input: Vec::new(),
                 probabilities: vec![[0.0; LANES]; self.heads * pixels * pixels],
                 output: vec![[0.0; LANES]; pixels * channels],
             })
             .collect();
-        for_each_part(&mut images, 1, sizes.operations(input.chunks), |_, images| {
+        for_each_part(&mut images, 1, sizes.operations(input.chunks), |chunk, images| {
+            images[0].input = take_chunk(input, chunk);
             lanes::run(Forward { sizes, images: &mut images[0] });
         });
         let probabilities = images.iter().flat_map(|images| &images.probabilities).copied().collect();
@@ -36,14 +37,14 @@ impl Attention {
         let sizes = self.sizes(input);
         let mut images: Vec<_> = probabilities
             .chunks_exact(self.heads * sizes.pixels * sizes.pixels)
-            .enumerate()
-            .map(|(chunk, probabilities)| Images {
-                input: take_chunk(input, chunk),
+            .map(|probabilities| Images {
+                input: Vec::new(),
                 probabilities: probabilities.to_vec(),
                 output: vec![[0.0; LANES]; sizes.pixels * input.channels],
             })
             .collect();
         for_each_part(&mut images, 1, 2 * sizes.operations(input.chunks), |chunk, images| {
+            images[0].input = take_chunk(input, chunk);
             let gradient = take_chunk(gradient, chunk);
             let scores = vec![[0.0; LANES]; sizes.pixels * sizes.pixels];
             lanes::run(Backward { sizes, images: &mut images[0], gradient, scores });

@@ -1,7 +1,7 @@
 use std::mem::MaybeUninit;
 
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
-use super::parallel::for_each_part;
+use super::parallel::{WORTH_SHARING, for_each_part};
 use super::planes::Planes;
 use super::taps::{Gather, Taps};
 use super::winograd::{self, Direction};
@@ -19,7 +19,7 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
         assert!(whole || added.pixels() == 1, "what is added to a convolution is a whole output or one pixel");
         assert_eq!((added.channels, added.chunks), (shape.outputs, input.chunks), "what is added to {shape:?}");
     }
-    if winograd::suits(shape) {
+    if winograd::suits(shape, input.height, input.width) {
         return winograd::convolve(shape, Direction::Forward, input, weight, Some(bias), added.map(Planes::values));
     }
     let weight_of =
@@ -37,7 +37,7 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
 
 /// The gradient with respect to the input, `[input pixels, inputs, chunks]`, for the gradient of the output.
 pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradient: &Planes) -> Vec<Chunk> {
-    if winograd::suits(shape) {
+    if winograd::suits(shape, input.height, input.width) {
         return winograd::convolve(shape, Direction::Backward, gradient, weight, None, None);
     }
     let taps = Taps::cached(shape, input.height, input.width);
@@ -56,7 +56,7 @@ pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradie
 
 /// The gradient with respect to the weights, flat.
 pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) -> Vec<f32> {
-    if winograd::suits(shape) {
+    if winograd::suits(shape, input.height, input.width) {
         return winograd::weight_gradient(shape, input, gradient);
     }
     if (shape.kernel, shape.resample) == (1, Resample::Keep) {
@@ -67,11 +67,26 @@ pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) ->
 }
 
 /// The sum of each channel over all pixels, `[channels, chunks]`: the gradient of what was added to every pixel.
+///
+/// Parts of the pixels are summed apart and then added in order; how many there are depends on the shape alone.
 pub fn pixel_sums(gradient: &Planes) -> Vec<Chunk> {
-    let mut sums = vec![[0.0; LANES]; gradient.channels * gradient.chunks];
-    lanes::run(PixelSums { values: gradient.values(), sums: &mut sums });
+    let (values, pixel_length) = (gradient.values(), gradient.channels * gradient.chunks);
+    let operations = values.len() * LANES;
+    let part_pixels = if operations < WORTH_SHARING { gradient.pixels() } else { gradient.pixels().div_ceil(PARTS) };
+    let mut sums = vec![[0.0; LANES]; gradient.pixels().div_ceil(part_pixels) * pixel_length];
+    for_each_part(&mut sums, pixel_length, operations, |part, sums| {
+        let start = part * part_pixels * pixel_length;
+        let values = &values[start..values.len().min(start + part_pixels * pixel_length)];
+        lanes::run(PixelSums { values, sums });
+    });
+    let (total, others) = sums.split_at_mut(pixel_length);
+    lanes::run(PixelSums { values: others, sums: total });
+    sums.truncate(pixel_length);
     sums
 }
+
+/// At most, where there is much to do.
+const PARTS: usize = 8;
 
 /// The sum of each channel over its chunks: from [`pixel_sums`], the gradient of the bias.
 pub fn chunk_sums(values: &[Chunk], chunks: usize) -> Vec<f32> {

@@ -1,7 +1,7 @@
 use std::mem::MaybeUninit;
 
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
-use super::parallel::{WORTH_WAKING, for_each_part};
+use super::parallel::{WORTH_SHARING, for_each_part};
 use super::plain::EPSILON;
 use super::planes::Planes;
 use super::silu::silu_gradient;
@@ -150,7 +150,7 @@ struct Part<'a> {
 /// Chunks of the pixels that are computed together: all pixels where there is little to do, an eighth otherwise. A
 /// function of the shape alone, so that sums over parts do not depend on the number of threads.
 fn part_length(input: &Planes) -> usize {
-    let parts = if OPERATIONS * input.values().len() < WORTH_WAKING { 1 } else { 8 };
+    let parts = if OPERATIONS * input.values().len() < WORTH_SHARING { 1 } else { 8 };
     input.pixels().div_ceil(parts).max(1) * input.channels * input.chunks
 }
 

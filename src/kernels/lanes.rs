@@ -123,6 +123,11 @@ pub trait Lanes: Copy {
     fn scale(self, power: Self) -> Self;
     /// The sum of the lanes, in an order of its own that is always the same.
     fn sum(self) -> f32;
+    /// The sums of four, each added up in an order of its own kind.
+    #[inline(always)]
+    fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        [a.sum(), b.sum(), c.sum(), d.sum()]
+    }
 
     /// [`Lanes::store`] to memory that was not written before.
     #[inline(always)]
@@ -343,6 +348,22 @@ mod x86 {
         fn sum(self) -> f32 {
             call!(_mm512_reduce_add_ps(self.0))
         }
+        #[inline(always)]
+        fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+            call!({
+                // Within each 128 bits: a a b b + a a b b, then a b c d.
+                let ab = _mm512_add_ps(_mm512_unpacklo_ps(a.0, b.0), _mm512_unpackhi_ps(a.0, b.0));
+                let cd = _mm512_add_ps(_mm512_unpacklo_ps(c.0, d.0), _mm512_unpackhi_ps(c.0, d.0));
+                let low = _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd);
+                let high = _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd);
+                let all = _mm512_add_ps(low, high);
+                let half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all));
+                let sums = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half));
+                let mut four = [0.0; 4];
+                _mm_storeu_ps(four.as_mut_ptr(), sums);
+                four
+            })
+        }
     }
 
     impl Lanes for Avx2 {
@@ -483,6 +504,11 @@ pub mod tests {
                 }
                 let sum: f32 = x.iter().sum();
                 assert!((L::load(&x).sum() - sum).abs() <= 1e-5 * x[0].abs().max(1.0) * 16.0);
+                let doubled = L::load(&x).add(L::load(&x));
+                let [one, two, four, zero] =
+                    L::sums([L::load(&x), doubled, doubled.add(doubled), doubled.sub(doubled)]);
+                assert!((one - sum).abs() <= 1e-5 * x[0].abs().max(1.0) * 16.0);
+                assert!((two, four, zero) == (2.0 * one, 4.0 * one, 0.0));
             }
         }
     }

@@ -22,6 +22,7 @@ mod planes;
 mod pointwise_gradient;
 mod silu;
 mod taps;
+mod team;
 mod weight_gradient;
 mod winograd;
 

@@ -112,8 +112,16 @@ impl<const R: usize, const C: usize> Job for Tile<'_, R, C> {
             }
         }
         for r in 0..R {
-            for c in 0..C {
-                self.sums[(row + r) * columns.channels + column + c] += products[r][c].sum();
+            let sums = &mut self.sums[(row + r) * columns.channels + column..][..C];
+            if C == 4 {
+                let four = L::sums([products[r][0], products[r][1 % C], products[r][2 % C], products[r][3 % C]]);
+                for c in 0..4 {
+                    sums[c] += four[c];
+                }
+            } else {
+                for c in 0..C {
+                    sums[c] += products[r][c].sum();
+                }
             }
         }
     }

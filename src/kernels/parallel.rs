@@ -1,7 +1,7 @@
-use rayon::prelude::*;
+use super::team;
 
-/// Calls `compute` with the index and content of each part of `length` items of `output`: on all threads of the pool
-/// if there are several and the `operations` in all are worth waking them, in order on this one otherwise. As the
+/// Calls `compute` with the index and content of each part of `length` items of `output` (the last may be shorter): on
+/// several threads if there are several and the `operations` in all are worth it, in order on this one otherwise. As the
 /// parts are the same either way, so are the results.
 pub fn for_each_part<T: Send>(
     output: &mut [T],
@@ -12,12 +12,51 @@ pub fn for_each_part<T: Send>(
     if output.is_empty() {
         return;
     }
-    if operations < WORTH_WAKING || rayon::current_num_threads() == 1 {
+    if operations < WORTH_SHARING {
         output.chunks_mut(length).enumerate().for_each(|(index, part)| compute(index, part));
-    } else {
-        output.par_chunks_mut(length).enumerate().for_each(|(index, part)| compute(index, part));
+        return;
+    }
+    let (all, start) = (output.len(), Start(output.as_mut_ptr()));
+    team::for_each_index(all.div_ceil(length), &|index| {
+        let first = index * length;
+        // SAFETY: the parts are within `output`, do not overlap, and each index is given to one thread once.
+        let part = unsafe { std::slice::from_raw_parts_mut(start.at(first), length.min(all - first)) };
+        compute(index, part);
+    });
+}
+
+/// About 5 microseconds of one core.
+pub const WORTH_SHARING: usize = 500_000;
+
+/// Where a slice starts whose parts go to several threads.
+struct Start<T>(*mut T);
+
+impl<T> Start<T> {
+    /// # Safety
+    /// `index` is within the slice.
+    unsafe fn at(&self, index: usize) -> *mut T {
+        // SAFETY: as above.
+        unsafe { self.0.add(index) }
     }
 }
 
-/// About 20 microseconds of one core.
-pub const WORTH_WAKING: usize = 2_000_000;
+// SAFETY: every part is used by one thread, and what it consists of may be sent to it.
+unsafe impl<T: Send> Sync for Start<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_everything_and_the_last_may_be_shorter() {
+        for operations in [0, usize::MAX] {
+            let mut output = vec![0; 1003];
+            for_each_part(&mut output, 10, operations, |index, part| {
+                assert_eq!(part.len(), if index == 100 { 3 } else { 10 });
+                part.iter_mut().for_each(|value| *value += index);
+            });
+            assert!(output.iter().enumerate().all(|(place, value)| *value == place / 10));
+            for_each_part(&mut [0; 0], 10, operations, |_, _| panic!("there is nothing to do"));
+        }
+    }
+}

@@ -2,7 +2,7 @@ use super::Convolution;
 use super::convolution::even_blocks;
 use super::lanes::{self, LANES};
 use super::outer_products::{Channels, OuterProducts};
-use super::parallel::{WORTH_WAKING, for_each_part};
+use super::parallel::{WORTH_SHARING, for_each_part};
 use super::planes::Planes;
 
 /// The gradient with respect to the weights of a linear map of every pixel, flat: `[outputs, inputs]`.
@@ -18,7 +18,7 @@ pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) ->
     );
     assert_eq!(input.pixels(), gradient.pixels(), "gradient of {shape:?}");
     let operations = 2 * input.pixels() * shape.weight_count() * chunks * LANES;
-    let most_parts = if operations < WORTH_WAKING { 1 } else { PARTS };
+    let most_parts = if operations < WORTH_SHARING { 1 } else { PARTS };
     let parts: Vec<_> = even_blocks(input.pixels(), input.pixels().div_ceil(most_parts)).collect();
     let pixels_at_once = (CACHED_CHUNKS / ((inputs + outputs) * chunks)).max(1);
     let part_length = outputs * inputs;

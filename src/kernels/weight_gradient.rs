@@ -1,7 +1,7 @@
 use super::Convolution;
 use super::convolution::even_blocks;
 use super::lanes::{self, Chunk, Job, LANES, Lanes, unchecked};
-use super::parallel::{WORTH_WAKING, for_each_part};
+use super::parallel::{WORTH_SHARING, for_each_part};
 use super::planes::Planes;
 use super::taps::{Segment, Taps};
 
@@ -19,7 +19,7 @@ pub fn compute(shape: Convolution, taps: &Taps, input: &Planes, gradient: &Plane
     let units = taps.segments.len() * groups.len();
     let pair_count: usize = taps.segments.iter().map(Segment::pair_count).sum();
     let operations = 2 * pair_count * outputs * inputs * input.chunks * LANES;
-    let part_count = if operations < WORTH_WAKING { 1 } else { PARTS };
+    let part_count = if operations < WORTH_SHARING { 1 } else { PARTS };
     let output_blocks: Vec<_> = even_blocks(outputs, OUTPUTS).collect();
     let input_blocks: Vec<_> = even_blocks(inputs, INPUTS).collect();
     let part_units: Vec<_> = even_blocks(units, units.div_ceil(part_count)).collect();

@@ -1,6 +1,6 @@
 use std::mem::MaybeUninit;
 
-use super::transform::{Group, TiledPlanes, kernel_tile, output_tile};
+use super::transform::{Group, TiledPlanes, kernel_tile, output_tile, turned_kernel_tile};
 use super::{Groups, POSITIONS, TILE, vectors_at_once, with_scratch};
 use crate::kernels::Convolution;
 use crate::kernels::convolution::even_blocks;
@@ -46,7 +46,7 @@ pub fn convolve(
 /// Channels of the output that are computed together.
 const BLOCK: usize = 6;
 
-/// Transformed kernels: `[position, block of outputs, input, output]`.
+/// Transformed kernels: `[block of outputs, position, input, output]`.
 struct Kernels {
     values: Vec<f32>,
     inputs: usize,
@@ -64,28 +64,41 @@ impl Kernels {
         };
         let blocks: Vec<_> = even_blocks(outputs, BLOCK).collect();
         let mut values = vec![0.0; POSITIONS * inputs * outputs];
+        let mut rest = &mut values[..];
+        let mut parts = Vec::with_capacity(blocks.len());
         for &(first, channels) in &blocks {
+            let (block, others) = rest.split_at_mut(POSITIONS * inputs * channels);
+            parts.push((first, channels, block));
+            rest = others;
+        }
+        for_each_part(&mut parts, 1, 64 * inputs * outputs, |_, parts| {
+            let (first, channels, values) = &mut parts[0];
             for input in 0..inputs {
-                for output in first..first + channels {
+                for output in 0..*channels {
                     let (from, to) = match direction {
-                        Direction::Forward => (input, output),
-                        Direction::Backward => (output, input),
+                        Direction::Forward => (input, *first + output),
+                        Direction::Backward => (*first + output, input),
                     };
-                    let kernel = &weight[(to * shape.inputs + from) * 9..][..9];
-                    let kernel: [[f32; 3]; 3] = std::array::from_fn(|y| {
-                        std::array::from_fn(|x| match direction {
-                            Direction::Forward => kernel[3 * y + x],
-                            Direction::Backward => kernel[8 - 3 * y - x],
-                        })
-                    });
-                    let place = first * inputs + input * channels + output - first;
-                    for (position, value) in kernel_tile(kernel).into_iter().enumerate() {
-                        values[position * inputs * outputs + place] = value;
+                    let kernel: &[f32; 9] =
+                        weight[(to * shape.inputs + from) * 9..].first_chunk().expect("a kernel has nine weights");
+                    let tile = match direction {
+                        Direction::Forward => kernel_tile(kernel),
+                        Direction::Backward => turned_kernel_tile(kernel),
+                    };
+                    for position in 0..POSITIONS {
+                        values[(position * inputs + input) * *channels + output] = tile[position];
                     }
                 }
             }
-        }
+        });
         Self { values, inputs, outputs, blocks }
+    }
+
+    /// Of one block and position: `[input, output]`.
+    #[inline(always)]
+    fn block(&self, (first, channels): (usize, usize), position: usize) -> &[f32] {
+        let length = self.inputs * channels;
+        &self.values[POSITIONS * self.inputs * first + position * length..][..length]
     }
 }
 
@@ -118,7 +131,7 @@ impl Job for TileRow<'_> {
                     for position in 0..POSITIONS {
                         L::call(Product {
                             kernels: self.kernels,
-                            weights: &self.kernels.values[position * inputs * outputs..][..inputs * outputs],
+                            position,
                             values: &transformed[position * inputs * vectors..][..inputs * vectors],
                             vectors,
                             products: &mut products[position * outputs * vectors..][..outputs * vectors],
@@ -144,10 +157,10 @@ impl Job for Transform<'_> {
     }
 }
 
-/// At one position: `products[output] = sum over inputs of weights[input, output] * values[input]`.
+/// At one position: `products[output] = sum over inputs of kernel[input, output] * values[input]`.
 struct Product<'a> {
     kernels: &'a Kernels,
-    weights: &'a [f32],
+    position: usize,
     /// `[input, vector]`
     values: &'a [Chunk],
     vectors: usize,
@@ -159,7 +172,7 @@ impl Job for Product<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         for &(first, channels) in &self.kernels.blocks {
-            let weights = &self.weights[first * self.kernels.inputs..][..channels * self.kernels.inputs];
+            let weights = self.kernels.block((first, channels), self.position);
             let products = &mut self.products[first * self.vectors..][..channels * self.vectors];
             let (values, vectors) = (self.values, self.vectors);
             match channels {

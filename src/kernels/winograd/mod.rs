@@ -16,13 +16,18 @@ pub use weight_gradient::weight_gradient;
 use super::{Convolution, Resample};
 use crate::kernels::lanes::Chunk;
 
-/// Whether this way is the faster one.
-pub fn suits(shape: Convolution) -> bool {
-    // With fewer channels the transforms cost more than the products that they save.
-    shape.kernel == 3 && shape.resample == Resample::Keep && shape.inputs.min(shape.outputs) >= LEAST_CHANNELS
+/// Whether this way is the faster one for planes of `height` x `width` pixels.
+pub fn suits(shape: Convolution, height: usize, width: usize) -> bool {
+    // With fewer channels the transforms of the planes cost more than the products that they save, with smaller planes
+    // those of the kernels.
+    shape.kernel == 3
+        && shape.resample == Resample::Keep
+        && shape.inputs.min(shape.outputs) >= LEAST_CHANNELS
+        && height * width >= LEAST_PIXELS
 }
 
 const LEAST_CHANNELS: usize = 8;
+const LEAST_PIXELS: usize = 30;
 
 /// Products for one tile and pair of channels.
 const POSITIONS: usize = 16;

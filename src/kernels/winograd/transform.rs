@@ -164,30 +164,56 @@ fn output_row<L: Lanes>([a, b, c, d]: [L; 4]) -> [L; 2] {
     [a.add(b).add(c), b.sub(c).sub(d)]
 }
 
-/// G g G^T of a kernel, by rows.
-pub fn kernel_tile(kernel: [[f32; 3]; 3]) -> [f32; super::POSITIONS] {
-    let four = |[a, b, c]: [f32; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
-    let columns: [[f32; 4]; 3] = std::array::from_fn(|x| four([kernel[0][x], kernel[1][x], kernel[2][x]]));
+/// G g G^T of a kernel, both by rows.
+#[inline(always)]
+pub fn kernel_tile(g: &[f32; 9]) -> [f32; super::POSITIONS] {
     let mut tile = [0.0; super::POSITIONS];
+    let mut columns = [[0.0; 4]; 3];
+    for x in 0..3 {
+        columns[x] = kernel_line(g[x], g[3 + x], g[6 + x]);
+    }
     for row in 0..4 {
-        let values = four([columns[0][row], columns[1][row], columns[2][row]]);
-        tile[4 * row..][..4].copy_from_slice(&values);
+        let line = kernel_line(columns[0][row], columns[1][row], columns[2][row]);
+        for column in 0..4 {
+            tile[4 * row + column] = line[column];
+        }
     }
     tile
 }
 
-/// G^T u G: the gradient of a kernel from that of its transform.
-pub fn kernel_gradient(u: [[f32; 4]; 4]) -> [[f32; 3]; 3] {
-    let three = |[a, b, c, d]: [f32; 4]| [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d];
-    let rows: [[f32; 3]; 4] = u.map(three);
-    let mut gradient = [[0.0; 3]; 3];
-    for x in 0..3 {
-        let column = three([rows[0][x], rows[1][x], rows[2][x], rows[3][x]]);
-        for y in 0..3 {
-            gradient[y][x] = column[y];
+/// G g G^T of a kernel turned by 180 degrees.
+#[inline(always)]
+pub fn turned_kernel_tile(g: &[f32; 9]) -> [f32; super::POSITIONS] {
+    kernel_tile(&[g[8], g[7], g[6], g[5], g[4], g[3], g[2], g[1], g[0]])
+}
+
+/// G times a column.
+#[inline(always)]
+fn kernel_line(a: f32, b: f32, c: f32) -> [f32; 4] {
+    [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c]
+}
+
+/// G^T u G: the gradient of a kernel from that of its transform, both by rows.
+#[inline(always)]
+pub fn kernel_gradient(u: &[f32; super::POSITIONS]) -> [f32; 9] {
+    let mut columns = [[0.0; 3]; 4];
+    for x in 0..4 {
+        columns[x] = kernel_gradient_line(u[x], u[4 + x], u[8 + x], u[12 + x]);
+    }
+    let mut gradient = [0.0; 9];
+    for y in 0..3 {
+        let line = kernel_gradient_line(columns[0][y], columns[1][y], columns[2][y], columns[3][y]);
+        for x in 0..3 {
+            gradient[3 * y + x] = line[x];
         }
     }
     gradient
+}
+
+/// G^T times a column.
+#[inline(always)]
+fn kernel_gradient_line(a: f32, b: f32, c: f32, d: f32) -> [f32; 3] {
+    [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d]
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@ use crate::kernels::Convolution;
 use crate::kernels::convolution::even_blocks;
 use crate::kernels::lanes::{self, Chunk, Job, LANES, Lanes};
 use crate::kernels::outer_products::{Channels, OuterProducts};
-use crate::kernels::parallel::{WORTH_WAKING, for_each_part};
+use crate::kernels::parallel::{WORTH_SHARING, for_each_part};
 use crate::kernels::planes::Planes;
 
 /// The gradient with respect to the weights, flat, from the input and the gradient of the output.
@@ -24,7 +24,8 @@ pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) ->
     let gradient = TiledPlanes::new(gradient, &zeros[..outputs * gradient.chunks]);
 
     let operations = 2 * input.height * input.width * shape.weight_count() * input.chunks * LANES;
-    let most_parts = if operations < WORTH_WAKING { 1 } else { PARTS };
+    let vectors = input.tile_rows() * input.tile_columns() * input.chunks;
+    let most_parts = if operations < WORTH_SHARING { 1 } else { (vectors / VECTORS_PER_PART).clamp(2, PARTS) };
     let parts: Vec<_> = even_blocks(input.tile_rows(), input.tile_rows().div_ceil(most_parts)).collect();
     let part_length = POSITIONS * outputs * inputs;
     let mut sums = vec![0.0; parts.len() * part_length];
@@ -34,18 +35,24 @@ pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) ->
         lanes::run(TileRows { input, gradient, tile_rows: first..first + rows, vectors, sums });
     });
 
-    let (total, others) = sums.split_at_mut(part_length);
-    for part in others.chunks_exact(part_length) {
-        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
-    }
-    let mut weights = Vec::with_capacity(shape.weight_count());
-    for pair in 0..outputs * inputs {
-        let at = |row: usize, column: usize| total[(COLUMNS * row + column) * outputs * inputs + pair];
-        let tile = std::array::from_fn(|row| std::array::from_fn(|column| at(row, column)));
-        weights.extend(kernel_gradient(tile).into_iter().flatten());
-    }
+    let mut weights = vec![0.0; shape.weight_count()];
+    let operations = (parts.len() + 4) * part_length;
+    for_each_part(&mut weights, 9 * inputs, operations, |output, weights| {
+        for (input, kernel) in weights.as_chunks_mut::<9>().0.iter_mut().enumerate() {
+            let mut tile = [0.0; POSITIONS];
+            for sums in sums.chunks_exact(part_length) {
+                for position in 0..POSITIONS {
+                    tile[position] += sums[(position * outputs + output) * inputs + input];
+                }
+            }
+            *kernel = kernel_gradient(&tile);
+        }
+    });
     weights
 }
+
+/// So few that adding up the parts costs little.
+const VECTORS_PER_PART: usize = 32;
 
 /// At most, where there is much to do.
 const PARTS: usize = 8;
