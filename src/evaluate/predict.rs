@@ -20,7 +20,11 @@ pub fn with_network(
         let input = TensorData::new(input.to_vec(), [count, channels, side, side]);
         let timesteps = TensorData::new(timesteps.to_vec(), [count]);
         let (input, timesteps) = (Tensor::from_data(input, &device), Tensor::from_data(timesteps, &device));
-        let predicted = network.forward(input, timesteps, None).into_data();
-        Ok(predicted.try_into_vec().expect("networks compute in f32"))
+        let mut predicted = network.forward(input, timesteps, None);
+        // What follows says where the variance lies, which no deterministic sampler asks for.
+        if predicted.dims()[1] > channels {
+            predicted = predicted.narrow(1, 0, channels);
+        }
+        Ok(predicted.into_data().try_into_vec().expect("networks compute in f32"))
     }
 }

@@ -3,6 +3,8 @@
 //! Every network keeps its parameters as one flat vector in a fixed, named order, and draws its initial weights on
 //! the host, so that optimiser, average, checkpoint and comparison between devices need to know nothing of layers.
 
+mod adm;
+mod adm_block;
 mod architecture;
 mod attention_block;
 mod digits_cnn;
@@ -16,7 +18,7 @@ mod weights_file;
 
 use crate::spec;
 use architecture::Architecture;
-use unet::Unet;
+use network::Body;
 
 pub use digits_cnn::DigitsCnn;
 pub use dropout::Dropout;
@@ -33,6 +35,8 @@ pub enum ModelError {
     Groups { groups: usize, channels: usize, level: usize },
     #[error("model.attention_heads: {heads} heads do not divide the {channels} channels of level {level}")]
     Heads { heads: usize, channels: usize, level: usize },
+    #[error("model.head_channels: heads of {size} channels do not divide the {channels} channels of level {level}")]
+    HeadChannels { size: usize, channels: usize, level: usize },
     #[error(
         "model.channel_multipliers: {levels} levels halve the side {times} times, which images of side {side} do not allow"
     )]
@@ -45,6 +49,7 @@ pub enum ModelError {
 pub fn check(model: &spec::Model, image_shape: (usize, usize)) -> Result<(), ModelError> {
     match model {
         spec::Model::Unet(unet) => unet::check(unet, image_shape),
+        spec::Model::Adm(adm) => adm::check(adm, image_shape),
     }
 }
 
@@ -66,8 +71,6 @@ pub fn activation_bytes(model: &spec::Model, image_shape: (usize, usize)) -> usi
 
 fn describe(model: &spec::Model, image_shape: (usize, usize)) -> Architecture {
     let mut architecture = Architecture::default();
-    match model {
-        spec::Model::Unet(unet) => Unet::describe(unet, image_shape, &mut architecture),
-    };
+    Body::describe(model, image_shape, &mut architecture);
     architecture
 }

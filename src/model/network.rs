@@ -1,5 +1,6 @@
 use burn::tensor::{Device, Tensor};
 
+use super::adm::Adm;
 use super::architecture::{Architecture, Pass};
 use super::parameters::Parameters;
 use super::unet::Unet;
@@ -7,12 +8,40 @@ use super::{Dropout, ParameterLayout};
 use crate::kernels::Kernels;
 use crate::spec;
 
-/// A network that predicts from noisy images and their timesteps a tensor of the images' shape.
+/// A network that predicts from noisy images and their timesteps a tensor of the images' shape, or, with `learned_sigma`, of
+/// twice as many channels.
 #[derive(Clone)]
 pub struct Network {
-    unet: Unet,
+    body: Body,
     parameters: Parameters,
     kernels: Kernels,
+}
+
+/// The layers of a network, which know where their parameters are.
+#[derive(Clone, Debug)]
+pub enum Body {
+    Unet(Unet),
+    Adm(Adm),
+}
+
+impl Body {
+    /// The layers of `model` for images of (channels, side in pixels); their parameters go into `architecture`.
+    ///
+    /// # Panics
+    /// If [`super::check`] refuses the model.
+    pub fn describe(model: &spec::Model, image_shape: (usize, usize), architecture: &mut Architecture) -> Self {
+        match model {
+            spec::Model::Unet(unet) => Self::Unet(Unet::describe(unet, image_shape, architecture)),
+            spec::Model::Adm(adm) => Self::Adm(Adm::describe(adm, image_shape, architecture)),
+        }
+    }
+
+    fn forward(&self, pass: Pass, noisy: Tensor<4>, timesteps: Tensor<1>, dropout: Option<Dropout>) -> Tensor<4> {
+        match self {
+            Self::Unet(unet) => unet.forward(pass, noisy, timesteps, dropout),
+            Self::Adm(adm) => adm.forward(pass, noisy, timesteps, dropout),
+        }
+    }
 }
 
 /// Builds `model` for images of (channels, side in pixels), its initial weights drawn from `seed` and its operations
@@ -21,11 +50,10 @@ pub struct Network {
 /// # Panics
 /// If [`super::check`] refuses the model.
 pub fn build(model: &spec::Model, image_shape: (usize, usize), seed: u64, device: &Device) -> Network {
-    let spec::Model::Unet(model) = model;
     let mut architecture = Architecture::default();
-    let unet = Unet::describe(model, image_shape, &mut architecture);
+    let body = Body::describe(model, image_shape, &mut architecture);
     let parameters = Parameters::initial(architecture, seed, device);
-    Network { unet, parameters, kernels: Kernels::for_device(device) }
+    Network { body, parameters, kernels: Kernels::for_device(device) }
 }
 
 /// Images of a larger batch that go through the fused operations together where nothing is kept for a backward pass:
@@ -34,18 +62,18 @@ const SAMPLED_AT_ONCE: usize = 64;
 
 impl Network {
     /// `noisy` `[batch, channels, side, side]` and `timesteps` `[batch]` (0 is the least noisy); the prediction has
-    /// the shape of `noisy`. Nothing is dropped where `dropout` is none.
+    /// the shape of `noisy`, with `learned_sigma` followed by as many channels again. Nothing is dropped where `dropout` is none.
     pub fn forward(&self, noisy: Tensor<4>, timesteps: Tensor<1>, dropout: Option<Dropout>) -> Tensor<4> {
         let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
         let batch = noisy.dims()[0];
         if self.parameters.tracked() || self.kernels == Kernels::Plain || dropout.is_some() || batch <= SAMPLED_AT_ONCE
         {
-            return self.unet.forward(pass, noisy, timesteps, dropout);
+            return self.body.forward(pass, noisy, timesteps, dropout);
         }
         let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
             let count = SAMPLED_AT_ONCE.min(batch - first);
             let (noisy, timesteps) = (noisy.clone().narrow(0, first, count), timesteps.clone().narrow(0, first, count));
-            self.unet.forward(pass, noisy, timesteps, None)
+            self.body.forward(pass, noisy, timesteps, None)
         });
         Tensor::cat(parts.collect(), 0)
     }
@@ -71,7 +99,7 @@ impl Network {
 
     /// The same network for evaluation: its weights are not tracked.
     pub fn untracked(&self) -> Self {
-        Self { unet: self.unet.clone(), parameters: self.parameters.untracked(), kernels: self.kernels }
+        Self { body: self.body.clone(), parameters: self.parameters.untracked(), kernels: self.kernels }
     }
 
     /// The same network with other operations: for comparing them.

@@ -1,9 +1,9 @@
 use burn::tensor::Tensor;
 
-use super::architecture::{Architecture, ConvolutionLayer, Initial, NormLayer, Pass, variance_scaling};
+use super::architecture::{Architecture, ConvolutionLayer, Initial, InitialWeights, NormLayer, Pass, variance_scaling};
 use super::attention_block::AttentionBlock;
 use super::residual_block::{BlockDropout, ResidualBlock};
-use super::time_embedding::TimeEmbedding;
+use super::time_embedding::{Sinusoids, TimeEmbedding};
 use super::{Dropout, ModelError};
 use crate::kernels::{Convolution, Resample};
 use crate::spec::UnetModel;
@@ -43,7 +43,15 @@ impl Unet {
         let block = |architecture: &mut Architecture, name: &str, inputs, outputs, side: usize| {
             let residual = ResidualBlock::describe(architecture, name, inputs, outputs, time_length, groups, side);
             let attention = model.attention_resolutions.contains(&side).then(|| {
-                AttentionBlock::describe(architecture, &format!("{name}.attention"), outputs, groups, heads, side)
+                AttentionBlock::describe(
+                    architecture,
+                    &format!("{name}.attention"),
+                    outputs,
+                    groups,
+                    heads,
+                    side,
+                    InitialWeights::VarianceScaling,
+                )
             });
             (residual, attention)
         };
@@ -52,7 +60,12 @@ impl Unet {
             architecture.convolution(name, shape, side, variance_scaling(shape))
         };
 
-        let time = TimeEmbedding::describe(architecture, model.channels);
+        let time = TimeEmbedding::describe(
+            architecture,
+            model.channels,
+            Sinusoids::SineFirst,
+            InitialWeights::VarianceScaling,
+        );
         let shape = Convolution::square(image_channels, model.channels, Resample::Keep);
         let input = architecture.convolution("input", shape, side, variance_scaling(shape));
 
@@ -83,7 +96,15 @@ impl Unet {
         };
         let middle = (
             middle(architecture, "middle.0"),
-            AttentionBlock::describe(architecture, "middle.1", channels, groups, heads, side),
+            AttentionBlock::describe(
+                architecture,
+                "middle.1",
+                channels,
+                groups,
+                heads,
+                side,
+                InitialWeights::VarianceScaling,
+            ),
             middle(architecture, "middle.2"),
         );
 

@@ -15,7 +15,13 @@ impl Rules {
     }
 
     pub fn model(&mut self, spec: &RunSpec) {
-        let Model::Unet(unet) = &spec.model;
+        match &spec.model {
+            Model::Unet(unet) => self.unet(unet, spec.data.image_shape().1),
+            Model::Adm(adm) => self.adm(adm, spec),
+        }
+    }
+
+    pub(super) fn unet(&mut self, unet: &UnetModel, side: usize) {
         let before = self.broken.len();
         self.size("model.channels", unet.channels as u64, 1, LARGEST_SIZE);
         self.size("model.blocks_per_level", unet.blocks_per_level as u64, 1, 64);
@@ -37,7 +43,7 @@ impl Rules {
         }
         // What follows divides by these numbers.
         if self.broken.len() == before {
-            self.unet_shapes(unet, spec.data.image_shape().1);
+            self.unet_shapes(unet, side);
         }
     }
 
