@@ -1,4 +1,4 @@
-"""tests/golden/adm.json: ADM's UNet as diffusers builds it: outputs, gradients and parameter counts, in f64.
+"""tests/golden/adm.json: ADM's UNet as diffusers builds it: outputs, gradients, parameters and operations, in f64.
 
     python scripts/golden/adm.py
 
@@ -12,6 +12,7 @@ import pathlib
 
 import torch
 from diffusers import UNet2DModel
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def formula(shape, start=0):
@@ -225,14 +226,18 @@ def case(model, images, side):
 
 
 def count(model, side):
+    """Parameters, and floating-point operations of one image's forward pass."""
     with torch.device("meta"):
-        return sum(p.numel() for p in build(model, 3, side).parameters())
+        net = build(model, 3, side)
+        with FlopCounterMode(display=False) as counter:
+            net(torch.zeros(1, 3, side, side), torch.zeros(1))
+    return dict(parameters=sum(p.numel() for p in net.parameters()), flops=counter.get_total_flops())
 
 
 def main():
     cases = ",\n".join(json.dumps(rounded(case(*arguments))) for arguments in CASES)
     counts = json.dumps({name: count(*arguments) for name, arguments in COUNTED.items()})
-    pathlib.Path("tests/golden/adm.json").write_text(f'{{"parameters": {counts}, "cases": [\n{cases}\n]}}\n')
+    pathlib.Path("tests/golden/adm.json").write_text(f'{{"presets": {counts}, "cases": [\n{cases}\n]}}\n')
     print(counts)
 
 

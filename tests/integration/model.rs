@@ -224,12 +224,16 @@ fn the_unet_of_adm_and_its_gradients_agree_with_diffusers() {
     }
 }
 
+/// Operations: what torch.utils.flop_counter counts.
 #[test]
-fn presets_of_adm_have_as_many_parameters_as_diffusers_counts() {
-    for (name, count) in read_golden("adm")["parameters"].as_object().unwrap() {
+fn presets_of_adm_have_the_parameters_and_operations_that_pytorch_counts() {
+    for (name, counted) in read_golden("adm")["presets"].as_object().unwrap() {
         let preset = speedlab::plan::PRESETS.iter().find(|preset| preset.name == name).unwrap();
         let side = name.trim_start_matches("adm-imagenet").parse().unwrap_or(32);
-        assert_eq!(model::parameter_count(&(preset.model)(), (3, side)) as u64, count.as_u64().unwrap(), "{name}");
+        let model = (preset.model)();
+        assert_eq!(model::parameter_count(&model, (3, side)) as u64, counted["parameters"].as_u64().unwrap(), "{name}");
+        let (flops, expected) = (model::forward_flops(&model, (3, side)), counted["flops"].as_f64().unwrap());
+        assert!((flops / expected - 1.0).abs() < 1e-3, "{name}: {flops:e} for {expected:e}");
     }
 }
 
