@@ -4,7 +4,7 @@ use super::EvaluateError;
 use crate::model::Network;
 
 /// The network: `predict(input, timesteps)` of `timesteps.len()` images, each at its own t, which may lie between two
-/// timesteps.
+/// timesteps; with `learned_sigma` the v of all images follow what is predicted of all images.
 pub type Predict<'a> = &'a mut dyn FnMut(&[f32], &[f32]) -> Result<Vec<f32>, EvaluateError>;
 
 /// Asks `network`, with the weights it has, for a whole batch of images of `image_shape` (channels, side).
@@ -20,11 +20,13 @@ pub fn with_network(
         let input = TensorData::new(input.to_vec(), [count, channels, side, side]);
         let timesteps = TensorData::new(timesteps.to_vec(), [count]);
         let (input, timesteps) = (Tensor::from_data(input, &device), Tensor::from_data(timesteps, &device));
-        let mut predicted = network.forward(input, timesteps, None);
-        // What follows says where the variance lies, which no deterministic sampler asks for.
-        if predicted.dims()[1] > channels {
-            predicted = predicted.narrow(1, 0, channels);
+        let predicted = network.forward(input, timesteps, None);
+        let values = |part: Tensor<4>| part.into_data().try_into_vec::<f32>().expect("networks compute in f32");
+        if predicted.dims()[1] == channels {
+            return Ok(values(predicted));
         }
-        Ok(predicted.into_data().try_into_vec().expect("networks compute in f32"))
+        let mut both = values(predicted.clone().narrow(1, 0, channels));
+        both.extend(values(predicted.narrow(1, channels, channels)));
+        Ok(both)
     }
 }

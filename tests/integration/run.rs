@@ -238,6 +238,7 @@ fn a_network_that_learns_its_variance_is_trained_and_measured() {
             "clts: { timestep_sampler: { kind: curriculum } }",
             "adaptive: { timestep_sampler: { kind: loss_second_moment } }",
         )
+        .replace("{ kind: ddim, steps: 3 }", "{ kind: ddpm, steps: 5, variance: learned }")
         .replace("steps: 60,", "steps: 120,");
     let study = finished(&sweep).study();
     assert_eq!(study.runs.len(), 4);
