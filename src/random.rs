@@ -19,6 +19,8 @@ pub enum Stream {
     Flips = 5,
     /// Dropout masks.
     Dropout = 6,
+    /// Which images of a step are trained on without their class.
+    ClassDropout = 20,
     /// The noise that evaluation starts from; `step` is the index of the image.
     EvaluationNoise = 7,
     /// Noise and timesteps of the validation loss; `step` is the index of the image.

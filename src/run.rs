@@ -58,7 +58,7 @@ pub fn execute(
     }
     let spec = &planned.spec;
     let dataset = data::load(&spec.data)?;
-    let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.image_shape()))?;
+    let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
     let evaluator = Evaluator::new(spec, &dataset)?;
 
     let earlier = read_journal(&folder.journal())?;

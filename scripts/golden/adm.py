@@ -20,8 +20,8 @@ def formula(shape, start=0):
     return torch.sin(torch.arange(start + 1, start + math.prod(shape) + 1).double() ** 2).reshape(shape)
 
 
-def build(model, images, side):
-    """The network of our `model` keys, for images of `images` channels."""
+def build(model, images, side, classes):
+    """The network of our `model` keys, for images of `images` channels and, where it is told them, so many classes."""
     levels = len(model["channel_multipliers"])
     channels = [model["channels"] * multiplier for multiplier in model["channel_multipliers"]]
     attends = [side >> level in model["attention_resolutions"] for level in range(levels)]
@@ -45,6 +45,7 @@ def build(model, images, side):
         flip_sin_to_cos=True,
         freq_shift=0,
         downsample_padding=1,
+        num_class_embeds=classes if model["class_conditional"] else None,
     )
 
 
@@ -77,6 +78,8 @@ def slots(net):
 
     yield from layer(net.time_embedding.linear_1)
     yield from layer(net.time_embedding.linear_2)
+    if net.class_embedding is not None:
+        yield [net.class_embedding.weight]
     yield from layer(net.conv_in)
     for block in net.down_blocks:
         yield from level(block, block.downsamplers)
@@ -102,6 +105,8 @@ def settings(**changes):
         resblock_updown=True,
         learned_sigma=False,
         norm_groups=4,
+        class_conditional=False,
+        class_dropout=0.0,
     ) | changes
 
 
@@ -114,6 +119,7 @@ CASES = [
             attention_resolutions=[4, 2],
             head_channels=4,
             learned_sigma=True,
+            class_conditional=True,
         ),
         3,
         8,
@@ -155,6 +161,7 @@ COUNTED = {
             head_channels=64,
             learned_sigma=True,
             norm_groups=32,
+            class_conditional=True,
         ),
         64,
     ),
@@ -167,6 +174,7 @@ COUNTED = {
             attention_heads=4,
             learned_sigma=True,
             norm_groups=32,
+            class_conditional=True,
         ),
         128,
     ),
@@ -179,6 +187,7 @@ COUNTED = {
             head_channels=64,
             learned_sigma=True,
             norm_groups=32,
+            class_conditional=True,
         ),
         256,
     ),
@@ -194,7 +203,8 @@ def rounded(value):
 
 
 def case(model, images, side):
-    net = build(model, images, side).double()
+    classes = [2, 0, 4] if model["class_conditional"] else None
+    net = build(model, images, side, 5).double()
     ours = list(slots(net))
     assert sum(p.numel() for slot in ours for p in slot) == sum(p.numel() for p in net.parameters())
     norms = {id(module.weight) for module in net.modules() if isinstance(module, torch.nn.GroupNorm)}
@@ -206,15 +216,17 @@ def case(model, images, side):
                 start += parameter.numel()
     timesteps = torch.tensor([0.0, 7.0, 100.0])
     noisy = formula((3, images, side, side))
-    output = net(noisy, timesteps).sample
+    output = net(noisy, timesteps, classes and torch.tensor(classes)).sample
     loss = ((output - formula(output.shape).flip(0)) ** 2).mean()
     loss.backward()
     gradients = []
     for slot in ours:
         gradient = torch.cat([parameter.grad.flatten() for parameter in slot])
         gradients.append([gradient.norm().item(), (gradient @ formula(gradient.shape)).item()])
+    told = dict(classes=classes, class_count=5) if classes else {}
     return dict(
         model=model,
+        **told,
         images=images,
         side=side,
         parameters=start,
@@ -228,9 +240,10 @@ def case(model, images, side):
 def count(model, side):
     """Parameters, and floating-point operations of one image's forward pass."""
     with torch.device("meta"):
-        net = build(model, 3, side)
+        net = build(model, 3, side, 1000)
         with FlopCounterMode(display=False) as counter:
-            net(torch.zeros(1, 3, side, side), torch.zeros(1))
+            classes = torch.zeros(1, dtype=torch.int64) if model["class_conditional"] else None
+            net(torch.zeros(1, 3, side, side), torch.zeros(1), classes)
     return dict(parameters=sum(p.numel() for p in net.parameters()), flops=counter.get_total_flops())
 
 

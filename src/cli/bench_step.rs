@@ -160,7 +160,7 @@ impl Bench {
             Work::Train => self.train(),
             Work::Sample => {
                 let (noisy, timesteps) = (self.noise(Stream::Noise), self.timesteps());
-                let predicted = self.network.forward(noisy, timesteps, None).into_data();
+                let predicted = self.network.forward(noisy, timesteps, None, None).into_data();
                 f64::from(predicted.as_slice::<f32>().expect("networks compute in f32")[0])
             }
             Work::Matmul => {
@@ -174,7 +174,7 @@ impl Bench {
     fn train(&mut self) -> f64 {
         let (noisy, target) = (self.noise(Stream::Noise), self.noise(Stream::EvaluationNoise));
         // A variance that is learned as well costs next to nothing.
-        let predicted = self.network.forward(noisy, self.timesteps(), None).narrow(1, 0, self.shape[1]);
+        let predicted = self.network.forward(noisy, self.timesteps(), None, None).narrow(1, 0, self.shape[1]);
         let loss = (predicted - target).square().mean();
         let loss_value = f64::from(loss.clone().into_scalar::<f32>());
         let gradient = self.network.gradients(loss);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::model;
 use crate::plan::{CostModel, RunCost, run_cost};
 use crate::record::StudyRecord;
-use crate::spec::{Model, RunSpec};
+use crate::spec::{DataShape, Model, RunSpec};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -49,19 +49,19 @@ impl Estimator {
     pub fn cost(&self, spec: &RunSpec) -> RunCost {
         let cost_model = CostModel {
             flops_per_second: self.flops_per_second,
-            forward_flops: &|model, image_shape| self.figures(model, image_shape).forward_flops,
-            parameter_count: &|model, image_shape| self.figures(model, image_shape).parameters,
-            activation_bytes: &|model, image_shape| self.figures(model, image_shape).activation_bytes,
+            forward_flops: &|model, data_shape| self.figures(model, data_shape).forward_flops,
+            parameter_count: &|model, data_shape| self.figures(model, data_shape).parameters,
+            activation_bytes: &|model, data_shape| self.figures(model, data_shape).activation_bytes,
         };
         run_cost(spec, &cost_model)
     }
 
-    fn figures(&self, model: &Model, image_shape: (usize, usize)) -> Figures {
+    fn figures(&self, model: &Model, data_shape: DataShape) -> Figures {
         let mut known = self.figures.borrow_mut();
-        *known.entry(format!("{model:?} {image_shape:?}")).or_insert_with(|| Figures {
-            forward_flops: model::forward_flops(model, image_shape),
-            parameters: model::parameter_count(model, image_shape),
-            activation_bytes: model::activation_bytes(model, image_shape) as f64,
+        *known.entry(format!("{model:?} {data_shape:?}")).or_insert_with(|| Figures {
+            forward_flops: model::forward_flops(model, data_shape),
+            parameters: model::parameter_count(model, data_shape),
+            activation_bytes: model::activation_bytes(model, data_shape) as f64,
         })
     }
 }
@@ -76,5 +76,5 @@ struct Figures {
 
 /// A forward and a backward pass of every image.
 fn train_flops(spec: &RunSpec, images_seen: u64) -> f64 {
-    3.0 * model::forward_flops(&spec.model, spec.data.image_shape()) * images_seen as f64
+    3.0 * model::forward_flops(&spec.model, spec.data.shape()) * images_seen as f64
 }

@@ -15,7 +15,8 @@ use crate::train::Checkpoint;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The images come from the averaged weights of the run's last checkpoint, by the sampler its sweep names.
+    after_help = "The images come from the averaged weights of the run's last checkpoint, by the sampler its sweep names. A model that is told
+classes draws image i of class i modulo the number of classes.
 
 Example:
   speedlab sample results/quickstart/runs/0123456789ab --images 100 --seed 7 --out digits.png"
@@ -60,16 +61,15 @@ pub fn sample(args: &SampleArgs) -> anyhow::Result<Exit> {
             path.display()
         )
     })?;
-    let image_shape = spec.data.image_shape();
-    let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, image_shape))
+    let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, spec.data.shape()))
         .with_context(|| format!("cannot read {}", path.display()))?;
 
     let device = Device::flex();
-    let mut network = model::build(&spec.model, image_shape, spec.seed, &device);
+    let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device);
     let count = checkpoint.ema_weights.len();
     network.set_weights(Tensor::from_data(TensorData::new(checkpoint.ema_weights, [count]), &device));
     let images = generate_images(&spec, &network, args.seed, args.images)?;
-    let (channels, side) = image_shape;
+    let (channels, side) = spec.data.image_shape();
     write_beside(&out, &grid_png(&images, channels, side)?)?;
     out!("{}: {} images at step {}", args.out.display(), args.images, checkpoint.progress.stamp.step);
     Ok(Exit::AllDone)

@@ -38,6 +38,16 @@ pub fn batch_pixels(images: &Images, indices: &[u32], flips: bool, seed: u64, st
     pixels
 }
 
+/// The class of each image at `indices`; each is `none` instead with probability `dropout`.
+pub fn batch_classes(images: &Images, indices: &[u32], dropout: f64, none: u32, seed: u64, step: u64) -> Vec<u32> {
+    let mut draws = Draws::new(seed, Stream::ClassDropout, step);
+    let mut class = |&index: &u32| {
+        // Drawn whatever `dropout` is, so that a larger one drops what a smaller one drops, and more.
+        if draws.uniform() < dropout { none } else { u32::from(images.labels[index as usize]) }
+    };
+    indices.iter().map(&mut class).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +106,24 @@ mod tests {
         assert_eq!(flipped, batch_pixels(&images, &indices, true, 3, 0));
         assert_ne!(flipped, batch_pixels(&images, &indices, true, 3, 1));
         assert_ne!(flipped, batch_pixels(&images, &indices, true, 4, 0));
+    }
+
+    #[test]
+    fn a_share_of_classes_is_dropped_and_the_others_are_those_of_the_images() {
+        let images = Images { channels: 1, side: 1, pixels: vec![0.0; 3], labels: vec![4, 0, 2] };
+        let indices: Vec<u32> = (0..3000).map(|index| index % 3).collect();
+        let classes = |dropout, step| batch_classes(&images, &indices, dropout, 5, 9, step);
+        assert_eq!(classes(0.0, 1)[..4], [4, 0, 2, 4]);
+        let (few, many) = (classes(0.1, 1), classes(0.4, 1));
+        for (index, (&few, &many)) in few.iter().zip(&many).enumerate() {
+            let class = [4, 0, 2][index % 3];
+            assert!((few == 5 || few == class) && (many == 5 || many == class), "{few}, {many} for {class}");
+            assert!(few != 5 || many == 5, "what a small share drops, a larger one drops too");
+        }
+        // Five standard deviations of 3,000 draws at 0.1 are 82, at 0.4 are 134.
+        let dropped = |classes: &[u32]| classes.iter().filter(|&&class| class == 5).count();
+        assert!(dropped(&few).abs_diff(300) < 82 && dropped(&many).abs_diff(1200) < 134);
+        assert_eq!(few, classes(0.1, 1));
+        assert_ne!(few, classes(0.1, 2));
     }
 }

@@ -9,7 +9,7 @@ mod images;
 
 use crate::spec::Data;
 
-pub use batches::{batch_indices, batch_pixels};
+pub use batches::{batch_classes, batch_indices, batch_pixels};
 pub use images::{Dataset, Images};
 
 /// Why images could not be had.

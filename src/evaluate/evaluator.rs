@@ -1,5 +1,5 @@
 use super::features::FeatureNetwork;
-use super::predict::{Predict, with_network};
+use super::predict::{Conditioning, Predict, with_network};
 use super::sample::{BATCH_IMAGES, fresh_noise, starting_noise};
 use super::validation::Validation;
 use super::{EvaluateError, Gaussian, frechet_distance, grid_png};
@@ -17,11 +17,14 @@ pub struct Evaluator {
     process: ForwardProcess,
     parameterization: Parameterization,
     ode: OdeSampler,
+    conditioning: Conditioning,
     /// (channels, side) of an image.
     image_shape: (usize, usize),
     /// Generated images in a Fréchet distance.
     samples: usize,
     grid_images: usize,
+    /// Network evaluations for each generated image.
+    generation_nfe: usize,
     features: FeatureNetwork,
     reference: Gaussian,
     validation: Validation,
@@ -57,9 +60,11 @@ impl Evaluator {
         Ok(Self {
             parameterization: spec.parameterization,
             ode: fid.ode.clone(),
+            conditioning: Conditioning::of(spec),
             image_shape,
             samples: fid.samples,
             grid_images: spec.evaluate.grid_images,
+            generation_nfe: fid.nfe(),
             reference: features.reference(images)?,
             features,
             validation: Validation::new(spec, &dataset.test, &process)?,
@@ -87,10 +92,10 @@ impl Evaluator {
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Evaluation, EvaluateError> {
         let generated = self.samples.max(self.grid_images);
-        let predictions = (generated * self.ode.nfe() + self.validation.predictions()) as f64;
+        let predictions = (generated * self.generation_nfe + self.validation.predictions()) as f64;
         let mut predicted_images = 0;
-        let mut predict = |doing, input: &[f32], timesteps: &[f32]| {
-            let predicted = network(input, timesteps)?;
+        let mut predict = |doing, input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
+            let predicted = network(input, timesteps, classes)?;
             if let Some(index) = predicted.iter().position(|value| !value.is_finite()) {
                 let t = timesteps[index / (input.len() / timesteps.len()) % timesteps.len()];
                 return Err(EvaluateError::NotFinite { value: predicted[index], t, doing });
@@ -105,7 +110,13 @@ impl Evaluator {
             let count = self.batch_images.min(generated - first);
             let noise = starting_noise(NOISE_SEED, first, count, image_values);
             let mut fresh_noise = fresh_noise(NOISE_SEED, first, count, image_values);
-            let mut predict_at = |input: &[f32], t: f64| predict("generating images", input, &vec![t as f32; count]);
+            let classes = self.conditioning.generated_classes(first, count);
+            let mut generating = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
+                predict("generating images", input, timesteps, classes)
+            };
+            let mut predict_at = |input: &[f32], t: f64| {
+                self.conditioning.predict(&mut generating, input, &vec![t as f32; count], classes.as_deref())
+            };
             let (ode, process, parameterization) = (&self.ode, &self.process, self.parameterization);
             samples.extend(generate(ode, process, parameterization, noise, &mut fresh_noise, &mut predict_at)?);
         }
@@ -113,8 +124,9 @@ impl Evaluator {
         let fid = frechet_distance(&gaussian, &self.reference)
             .map_err(|error| EvaluateError::Frechet { of: "the generated images", error })?;
         let mut measures = vec![Measure { metric: "fid".into(), protocol: self.protocol.clone(), value: fid }];
-        let mut predict_each =
-            |input: &[f32], timesteps: &[f32]| predict("measuring the validation loss", input, timesteps);
+        let mut predict_each = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
+            predict("measuring the validation loss", input, timesteps, classes)
+        };
         measures.extend(self.validation.measure(self.batch_images, &mut predict_each)?);
 
         let (channels, side) = self.image_shape;
@@ -151,8 +163,8 @@ mod tests {
     }
 
     /// A network that says `share` of what it sees is noise.
-    fn network(share: f32) -> impl FnMut(&[f32], &[f32]) -> Result<Vec<f32>, EvaluateError> {
-        move |noisy, _| Ok(noisy.iter().map(|value| share * value).collect())
+    fn network(share: f32) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> Result<Vec<f32>, EvaluateError> {
+        move |noisy, _, _| Ok(noisy.iter().map(|value| share * value).collect())
     }
 
     type PredictResult = Result<Vec<f32>, EvaluateError>;
@@ -193,8 +205,11 @@ mod tests {
     }
 
     /// The best possible network for these images: epsilon of E[x_0 | x_t], a softmax over all of them.
-    fn ideal_network(images: &Images, process: ForwardProcess) -> impl FnMut(&[f32], &[f32]) -> PredictResult + '_ {
-        move |noisy, timesteps| {
+    fn ideal_network(
+        images: &Images,
+        process: ForwardProcess,
+    ) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> PredictResult + '_ {
+        move |noisy, timesteps, _| {
             let mut epsilon = Vec::with_capacity(noisy.len());
             for (x_t, &t) in noisy.chunks_exact(images.image_values()).zip(timesteps) {
                 let t = t as u32;
@@ -227,7 +242,7 @@ mod tests {
             let spec = RunSpec { parameterization, ..spec() };
             let evaluator = Evaluator::new(&spec, &dataset).unwrap();
             // Says in other words what `network(0.9)` says.
-            let mut same = |noisy: &[f32], timesteps: &[f32]| {
+            let mut same = |noisy: &[f32], timesteps: &[f32], _: Option<&[u32]>| {
                 let pixels = noisy.len() / timesteps.len();
                 let say = |(index, &x_t): (usize, &f32)| {
                     let t = timesteps[index / pixels] as u32;
@@ -331,7 +346,7 @@ mod tests {
     #[test]
     fn a_network_that_is_no_longer_finite_is_an_error_of_its_own() {
         for wrong in [f32::NAN, f32::INFINITY] {
-            let mut diverged = |noisy: &[f32], timesteps: &[f32]| {
+            let mut diverged = |noisy: &[f32], timesteps: &[f32], _: Option<&[u32]>| {
                 Ok(noisy.iter().map(|value| if timesteps[0] < 500.0 { wrong } else { *value }).collect())
             };
             let error = evaluator(&spec()).evaluate_with(&mut diverged, &mut |_| true).unwrap_err();
@@ -339,6 +354,52 @@ mod tests {
             let message = format!("the averaged network's output is {wrong} at t = 399 while generating images");
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_network_that_is_told_classes_draws_each_as_often_and_is_guided_by_them() {
+        let mut spec = spec();
+        spec.model = Model::Unet(UnetModel { class_conditional: true, ..UnetModel::default() });
+        spec.evaluate.fid.guidance = 3.0;
+        let dataset = crate::data::load(&Data::default()).unwrap();
+        let evaluator = Evaluator::new(&spec, &dataset).unwrap();
+        let mut asked: Vec<(usize, Option<Vec<u32>>)> = vec![];
+        // A class changes what is said by 0.01 times its number.
+        let mut telling = |noisy: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
+            asked.push((timesteps.len(), classes.map(<[u32]>::to_vec)));
+            let pixels = noisy.len() / timesteps.len();
+            let class = |image: usize| classes.map_or(0.0, |classes| 0.01 * classes[image] as f32);
+            Ok(noisy.iter().enumerate().map(|(index, value)| value + class(index / pixels)).collect())
+        };
+        let mut shares = vec![];
+        let guided = evaluator.evaluate_with(&mut telling, &mut |share| {
+            shares.push(share);
+            true
+        });
+        let guided = guided.unwrap();
+        assert_eq!(shares.last(), Some(&1.0));
+        let protocol = "digits-cnn n=300 ref=train:1442 resize=none ddim nfe=10 ema=0.999 classes=balanced guidance=3";
+        assert_eq!(guided.measures[0].protocol, protocol);
+        assert_eq!(guided.measures[1].protocol, "mse ref=test n=64 bins=10 ema=0.999 classes=told");
+        // 300 images in batches of 256, five steps, each with and without its class; then the validation images.
+        let balanced = |first: u32, count: u32| Some((first..first + count).map(|index| index % 10).collect());
+        assert_eq!(asked[..2], [(256, balanced(0, 256)), (256, None)]);
+        assert_eq!(asked[10..12], [(44, balanced(256, 44)), (44, None)]);
+        let labels: Vec<u32> = dataset.test.labels[..64].iter().flat_map(|&label| [u32::from(label); 10]).collect();
+        assert_eq!(asked[20], (256, Some(labels[..256].to_vec())));
+        assert_eq!(asked.len(), 20 + 3);
+
+        // Three times what a class changes.
+        spec.evaluate.fid.guidance = 1.0;
+        let plain = Evaluator::new(&spec, &dataset).unwrap();
+        let mut tripled = |noisy: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
+            let pixels = noisy.len() / timesteps.len();
+            let class = |image: usize| classes.map_or(0.0, |classes| 0.03 * classes[image] as f32);
+            Ok(noisy.iter().enumerate().map(|(index, value)| value + class(index / pixels)).collect())
+        };
+        let expected = plain.evaluate_with(&mut tripled, &mut |_| true).unwrap();
+        assert!((value(&guided, "fid") / value(&expected, "fid") - 1.0).abs() < 1e-3);
+        assert!(expected.measures[0].protocol.ends_with("nfe=5 ema=0.999 classes=balanced"));
     }
 
     #[test]

@@ -2,25 +2,71 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::EvaluateError;
 use crate::model::Network;
+use crate::spec::RunSpec;
 
-/// The network: `predict(input, timesteps)` of `timesteps.len()` images, each at its own t, which may lie between two
-/// timesteps; with `learned_sigma` the v of all images follow what is predicted of all images.
-pub type Predict<'a> = &'a mut dyn FnMut(&[f32], &[f32]) -> Result<Vec<f32>, EvaluateError>;
+/// The network: `predict(input, timesteps, classes)` of `timesteps.len()` images, each at its own t, which may lie between
+/// two timesteps, and of its own class, where the network is told classes; where it is and there are none, of no class.
+/// With `learned_sigma` the v of all images follow what is predicted of all images.
+pub type Predict<'a> = &'a mut dyn FnMut(&[f32], &[f32], Option<&[u32]>) -> Result<Vec<f32>, EvaluateError>;
+
+/// How images are generated from a network that may know classes.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditioning {
+    /// How many classes the network is told of.
+    pub classes: Option<usize>,
+    /// The scale of classifier-free guidance; 1 is none.
+    pub guidance: f64,
+}
+
+impl Conditioning {
+    pub fn of(spec: &RunSpec) -> Self {
+        Self { classes: spec.told_classes(), guidance: spec.evaluate.fid.guidance }
+    }
+
+    /// The classes of `count` generated images from the one at `first`: image i is of class i modulo their number.
+    pub fn generated_classes(self, first: usize, count: usize) -> Option<Vec<u32>> {
+        let classes = self.classes?;
+        Some((first..first + count).map(|index| (index % classes) as u32).collect())
+    }
+
+    /// What `network` predicts without a class, plus `guidance` times what the class changes in it (Ho and Salimans 2022,
+    /// arXiv 2207.12598, equation 6, where the scale is 1 + w).
+    ///
+    /// What is predicted, epsilon, v and x_0 are linear in one another at any t, so guiding one guides all.
+    pub fn predict(
+        self,
+        network: Predict<'_>,
+        input: &[f32],
+        timesteps: &[f32],
+        classes: Option<&[u32]>,
+    ) -> Result<Vec<f32>, EvaluateError> {
+        let mut predicted = network(input, timesteps, classes)?;
+        if self.guidance != 1.0 && classes.is_some() {
+            let guidance = self.guidance as f32;
+            // The variance stays that of the class.
+            let without = network(input, timesteps, None)?;
+            for (predicted, without) in predicted.iter_mut().zip(without).take(input.len()) {
+                *predicted = without + guidance * (*predicted - without);
+            }
+        }
+        Ok(predicted)
+    }
+}
 
 /// Asks `network`, with the weights it has, for a whole batch of images of `image_shape` (channels, side).
 pub fn with_network(
     network: &Network,
     image_shape: (usize, usize),
-) -> impl FnMut(&[f32], &[f32]) -> Result<Vec<f32>, EvaluateError> {
+) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> Result<Vec<f32>, EvaluateError> {
     let network = network.untracked();
     let device = network.weights().device();
     let (channels, side) = image_shape;
-    move |input, timesteps| {
+    move |input, timesteps, classes| {
         let count = timesteps.len();
         let input = TensorData::new(input.to_vec(), [count, channels, side, side]);
         let timesteps = TensorData::new(timesteps.to_vec(), [count]);
         let (input, timesteps) = (Tensor::from_data(input, &device), Tensor::from_data(timesteps, &device));
-        let predicted = network.forward(input, timesteps, None);
+        let predicted = network.forward(input, timesteps, classes, None);
         let values = |part: Tensor<4>| part.into_data().try_into_vec::<f32>().expect("networks compute in f32");
         if predicted.dims()[1] == channels {
             return Ok(values(predicted));

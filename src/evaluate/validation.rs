@@ -14,6 +14,8 @@ pub struct Validation {
     bins: usize,
     /// One per noised image; bin by bin within each held-out image.
     timesteps: Vec<f32>,
+    /// The class of each, where the network is told classes.
+    classes: Option<Vec<u32>>,
     /// What the network is shown: `[images * bins, channels, side, side]`.
     input: Vec<f32>,
     /// What the network should say, of the same shape.
@@ -34,7 +36,7 @@ impl Validation {
             return Err(EvaluateError::Setting { key: "evaluate.validation.bins", value: bins, rule });
         }
         let image_values = test.image_values();
-        let (mut timesteps, mut clean) = (vec![], vec![]);
+        let (mut timesteps, mut clean, mut classes) = (vec![], vec![], vec![]);
         let mut noise = vec![0.0; images * bins * image_values];
         for (index, noise) in noise.chunks_exact_mut(bins * image_values).enumerate() {
             let mut draws = Draws::new(SEED, Stream::Validation, index as u64);
@@ -42,6 +44,7 @@ impl Validation {
                 let (start, end) = (bin_start(bin, bins, process), bin_start(bin + 1, bins, process));
                 timesteps.push(start + draws.below(end - start));
                 clean.extend_from_slice(test.image(index));
+                classes.push(u32::from(test.labels[index]));
             }
             draws.fill_normal(noise);
         }
@@ -54,9 +57,11 @@ impl Validation {
             Parameterization::Edm(edm) => format!(" of=edm sigma_data={}", edm.sigma_data),
             other => format!(" of={}", other.name()),
         };
-        let protocol = format!("mse{of} ref=test n={images} bins={bins} ema={}", spec.train.ema_decay);
+        let classes = spec.told_classes().map(|_| classes);
+        let told = if classes.is_some() { " classes=told" } else { "" };
+        let protocol = format!("mse{of} ref=test n={images} bins={bins} ema={}{told}", spec.train.ema_decay);
         let timesteps = timesteps.into_iter().map(|t| t as f32).collect();
-        Ok(Self { bins, timesteps, input, target, protocol })
+        Ok(Self { bins, timesteps, classes, input, target, protocol })
     }
 
     /// How many noised images the network is asked about.
@@ -72,7 +77,8 @@ impl Validation {
         let mut index = 0;
         let batches = self.input.chunks(batch_images * image_values).zip(self.timesteps.chunks(batch_images));
         for (input, timesteps) in batches {
-            for predicted in predict(input, timesteps)?.chunks_exact(image_values).take(timesteps.len()) {
+            let classes = self.classes.as_ref().map(|classes| &classes[index..index + timesteps.len()]);
+            for predicted in predict(input, timesteps, classes)?.chunks_exact(image_values).take(timesteps.len()) {
                 let target = &self.target[index * image_values..][..image_values];
                 let errors = predicted.iter().zip(target).map(|(one, other)| f64::from(one - other).powi(2));
                 sums[index % self.bins] += errors.sum::<f64>();

@@ -3,11 +3,12 @@ use burn::tensor::Tensor;
 use super::adm_block::{AdmBlock, AdmBlocks};
 use super::architecture::{Architecture, ConvolutionLayer, Initial, InitialWeights, NormLayer, Pass};
 use super::attention_block::AttentionBlock;
+use super::class_embedding::ClassEmbedding;
 use super::residual_block::BlockDropout;
 use super::time_embedding::{Sinusoids, TimeEmbedding};
 use super::{Dropout, ModelError, unet};
 use crate::kernels::{Convolution, Resample};
-use crate::spec::{AdmModel, UnetModel};
+use crate::spec::{AdmModel, DataShape, UnetModel};
 
 /// The UNet of ADM (Dhariwal and Nichol 2021, arXiv 2105.05233, section 3) and, with convolutions that resample, of
 /// Improved DDPM (Nichol and Dhariwal 2021, arXiv 2102.09672).
@@ -19,6 +20,7 @@ use crate::spec::{AdmModel, UnetModel};
 #[derive(Clone, Debug)]
 pub struct Adm {
     time: TimeEmbedding,
+    class: Option<ClassEmbedding>,
     input: ConvolutionLayer,
     /// From full resolution to the lowest.
     down: Vec<Level>,
@@ -51,13 +53,15 @@ struct Describer<'a> {
 }
 
 impl Adm {
-    /// For images of (channels, side in pixels).
-    pub fn describe(model: &AdmModel, image_shape: (usize, usize), architecture: &mut Architecture) -> Self {
-        if let Err(error) = check(model, image_shape) {
-            panic!("a model that was not checked: {error}");
-        }
-        let (image_channels, mut side) = image_shape;
+    /// For such images.
+    pub fn describe(model: &AdmModel, data_shape: DataShape, architecture: &mut Architecture) -> Self {
+        let DataShape { channels: image_channels, mut side, classes } = data_shape;
         let time = TimeEmbedding::describe(architecture, model.channels, Sinusoids::CosineFirst, InitialWeights::Torch);
+        // That code draws the table as torch.nn.Embedding does.
+        let class = classes.filter(|_| model.class_conditional).map(|classes| {
+            let (length, initial) = (TimeEmbedding::length(model.channels), Initial::Normal { deviation: 1.0 });
+            ClassEmbedding::describe(architecture, "class", classes, model.class_dropout, length, initial)
+        });
         let blocks = AdmBlocks {
             embedding: TimeEmbedding::length(model.channels),
             groups: model.norm_groups,
@@ -116,11 +120,18 @@ impl Adm {
         let output_norm = architecture.norm("output.norm", channels, model.norm_groups, side);
         let shape = Convolution::square(channels, model.outputs(image_channels), Resample::Keep);
         let output = architecture.convolution("output.conv", shape, side, Initial::Zeros);
-        Self { time, input, down, middle, up, output_norm, output, dropout: model.dropout }
+        Self { time, class, input, down, middle, up, output_norm, output, dropout: model.dropout }
     }
 
     /// See [`super::Network::forward`].
-    pub fn forward(&self, pass: Pass, noisy: Tensor<4>, timesteps: Tensor<1>, dropout: Option<Dropout>) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        pass: Pass,
+        noisy: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: Option<&[u32]>,
+        dropout: Option<Dropout>,
+    ) -> Tensor<4> {
         let batch = noisy.dims()[0];
         assert_eq!(timesteps.dims(), [batch], "a timestep for each image");
         let device = noisy.device();
@@ -130,7 +141,8 @@ impl Adm {
             let source = dropout.filter(|_| self.dropout > 0.0)?;
             Some(BlockDropout { source, rate: self.dropout, layer, batch, device: &device })
         };
-        let embedding = self.time.forward(pass, timesteps);
+        let class = self.class.as_ref().map(|class| class.forward(pass, classes, batch, &device));
+        let embedding = self.time.forward(pass, timesteps, class);
         let embedding = || embedding.clone();
 
         let mut hidden = self.input.forward(pass, pass.kernels.enter(noisy));

@@ -23,6 +23,10 @@ pub enum Initial {
     Uniform {
         bound: f64,
     },
+    /// Normal of mean 0.
+    Normal {
+        deviation: f64,
+    },
 }
 
 /// How a family of networks draws the weights and biases of its layers, where they do not start at zero.
@@ -111,7 +115,8 @@ impl Architecture {
         }
     }
 
-    fn parameter(&mut self, name: String, shape: Vec<usize>, initial: Initial) -> usize {
+    /// A parameter that is no part of a layer above; its place in the layout.
+    pub fn parameter(&mut self, name: String, shape: Vec<usize>, initial: Initial) -> usize {
         self.layout.push(ParameterLayout { name, shape });
         self.initial.push(initial);
         self.layout.len() - 1

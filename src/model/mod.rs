@@ -7,6 +7,7 @@ mod adm;
 mod adm_block;
 mod architecture;
 mod attention_block;
+mod class_embedding;
 mod digits_cnn;
 mod dropout;
 mod network;
@@ -16,7 +17,7 @@ mod time_embedding;
 mod unet;
 mod weights_file;
 
-use crate::spec;
+use crate::spec::{self, DataShape};
 use architecture::Architecture;
 use network::Body;
 
@@ -43,34 +44,45 @@ pub enum ModelError {
     Side { levels: usize, times: usize, side: usize },
     #[error("model.dropout is {dropout}, which is not in [0, 1)")]
     Dropout { dropout: String },
+    #[error("model.class_conditional is true, but the images have no classes")]
+    NoClasses,
+    #[error("model.class_dropout is {share}, which is not in [0, 1)")]
+    ClassDropout { share: String },
 }
 
-/// Checks that `model` can be built for images of (channels, side in pixels).
-pub fn check(model: &spec::Model, image_shape: (usize, usize)) -> Result<(), ModelError> {
+/// Checks that `model` can be built for such images.
+pub fn check(model: &spec::Model, data_shape: impl Into<DataShape>) -> Result<(), ModelError> {
+    let data_shape = data_shape.into();
+    if !(0.0..1.0).contains(&model.class_dropout()) {
+        return Err(ModelError::ClassDropout { share: model.class_dropout().to_string() });
+    }
+    if model.class_conditional() && data_shape.classes.is_none() {
+        return Err(ModelError::NoClasses);
+    }
     match model {
-        spec::Model::Unet(unet) => unet::check(unet, image_shape),
-        spec::Model::Adm(adm) => adm::check(adm, image_shape),
+        spec::Model::Unet(unet) => unet::check(unet, (data_shape.channels, data_shape.side)),
+        spec::Model::Adm(adm) => adm::check(adm, (data_shape.channels, data_shape.side)),
     }
 }
 
-/// Number of parameters of `model` for images of (channels, side), without making any tensor.
-pub fn parameter_count(model: &spec::Model, image_shape: (usize, usize)) -> usize {
-    describe(model, image_shape).parameter_count()
+/// Number of parameters of `model` for such images, without making any tensor.
+pub fn parameter_count(model: &spec::Model, data_shape: impl Into<DataShape>) -> usize {
+    describe(model, data_shape.into()).parameter_count()
 }
 
 /// Floating-point operations of the forward pass of one image: twice the multiply-adds of its convolutions, linear
 /// maps and attention. A training step costs about three times as much.
-pub fn forward_flops(model: &spec::Model, image_shape: (usize, usize)) -> f64 {
-    describe(model, image_shape).flops
+pub fn forward_flops(model: &spec::Model, data_shape: impl Into<DataShape>) -> f64 {
+    describe(model, data_shape.into()).flops
 }
 
 /// Bytes that a training step keeps for the backward pass of each image of the batch: the outputs of all layers.
-pub fn activation_bytes(model: &spec::Model, image_shape: (usize, usize)) -> usize {
-    describe(model, image_shape).activations * size_of::<f32>()
+pub fn activation_bytes(model: &spec::Model, data_shape: impl Into<DataShape>) -> usize {
+    describe(model, data_shape.into()).activations * size_of::<f32>()
 }
 
-fn describe(model: &spec::Model, image_shape: (usize, usize)) -> Architecture {
+fn describe(model: &spec::Model, data_shape: DataShape) -> Architecture {
     let mut architecture = Architecture::default();
-    Body::describe(model, image_shape, &mut architecture);
+    Body::describe(model, data_shape, &mut architecture);
     architecture
 }

@@ -6,15 +6,16 @@ use super::parameters::Parameters;
 use super::unet::Unet;
 use super::{Dropout, ParameterLayout};
 use crate::kernels::Kernels;
-use crate::spec;
+use crate::spec::{self, DataShape};
 
-/// A network that predicts from noisy images and their timesteps a tensor of the images' shape, or, with `learned_sigma`, of
-/// twice as many channels.
+/// A network that predicts from noisy images and their timesteps a tensor of the images' shape, or, with `learned_sigma`,
+/// of twice as many channels.
 #[derive(Clone)]
 pub struct Network {
     body: Body,
     parameters: Parameters,
     kernels: Kernels,
+    class_conditional: bool,
 }
 
 /// The layers of a network, which know where their parameters are.
@@ -25,35 +26,46 @@ pub enum Body {
 }
 
 impl Body {
-    /// The layers of `model` for images of (channels, side in pixels); their parameters go into `architecture`.
+    /// The layers of `model` for such images; their parameters go into `architecture`.
     ///
     /// # Panics
     /// If [`super::check`] refuses the model.
-    pub fn describe(model: &spec::Model, image_shape: (usize, usize), architecture: &mut Architecture) -> Self {
+    pub fn describe(model: &spec::Model, data_shape: DataShape, architecture: &mut Architecture) -> Self {
+        if let Err(error) = super::check(model, data_shape) {
+            panic!("a model that was not checked: {error}");
+        }
         match model {
-            spec::Model::Unet(unet) => Self::Unet(Unet::describe(unet, image_shape, architecture)),
-            spec::Model::Adm(adm) => Self::Adm(Adm::describe(adm, image_shape, architecture)),
+            spec::Model::Unet(unet) => Self::Unet(Unet::describe(unet, data_shape, architecture)),
+            spec::Model::Adm(adm) => Self::Adm(Adm::describe(adm, data_shape, architecture)),
         }
     }
 
-    fn forward(&self, pass: Pass, noisy: Tensor<4>, timesteps: Tensor<1>, dropout: Option<Dropout>) -> Tensor<4> {
+    fn forward(
+        &self,
+        pass: Pass,
+        noisy: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: Option<&[u32]>,
+        dropout: Option<Dropout>,
+    ) -> Tensor<4> {
         match self {
-            Self::Unet(unet) => unet.forward(pass, noisy, timesteps, dropout),
-            Self::Adm(adm) => adm.forward(pass, noisy, timesteps, dropout),
+            Self::Unet(unet) => unet.forward(pass, noisy, timesteps, classes, dropout),
+            Self::Adm(adm) => adm.forward(pass, noisy, timesteps, classes, dropout),
         }
     }
 }
 
-/// Builds `model` for images of (channels, side in pixels), its initial weights drawn from `seed` and its operations
-/// those that suit `device`. On an autodiff device the weights are tracked and [`Network::gradients`] works.
+/// Builds `model` for such images, its initial weights drawn from `seed` and its operations those that suit `device`.
+/// On an autodiff device the weights are tracked and [`Network::gradients`] works.
 ///
 /// # Panics
 /// If [`super::check`] refuses the model.
-pub fn build(model: &spec::Model, image_shape: (usize, usize), seed: u64, device: &Device) -> Network {
+pub fn build(model: &spec::Model, data_shape: impl Into<DataShape>, seed: u64, device: &Device) -> Network {
     let mut architecture = Architecture::default();
-    let body = Body::describe(model, image_shape, &mut architecture);
+    let body = Body::describe(model, data_shape.into(), &mut architecture);
     let parameters = Parameters::initial(architecture, seed, device);
-    Network { body, parameters, kernels: Kernels::for_device(device) }
+    let class_conditional = model.class_conditional();
+    Network { body, parameters, kernels: Kernels::for_device(device), class_conditional }
 }
 
 /// Images of a larger batch that go through the fused operations together where nothing is kept for a backward pass:
@@ -63,17 +75,30 @@ const SAMPLED_AT_ONCE: usize = 64;
 impl Network {
     /// `noisy` `[batch, channels, side, side]` and `timesteps` `[batch]` (0 is the least noisy); the prediction has
     /// the shape of `noisy`, with `learned_sigma` followed by as many channels again. Nothing is dropped where `dropout` is none.
-    pub fn forward(&self, noisy: Tensor<4>, timesteps: Tensor<1>, dropout: Option<Dropout>) -> Tensor<4> {
+    ///
+    /// `classes` are those of the images; where there are `n` classes, `n` means "no class". A class-conditional model
+    /// that is given none takes them all to be "no class".
+    ///
+    /// # Panics
+    /// If a model that is not class-conditional is given classes, or one without "no class" is given none.
+    pub fn forward(
+        &self,
+        noisy: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: Option<&[u32]>,
+        dropout: Option<Dropout>,
+    ) -> Tensor<4> {
+        assert!(self.class_conditional || classes.is_none(), "this model is not told classes");
         let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
         let batch = noisy.dims()[0];
         if self.parameters.tracked() || self.kernels == Kernels::Plain || dropout.is_some() || batch <= SAMPLED_AT_ONCE
         {
-            return self.body.forward(pass, noisy, timesteps, dropout);
+            return self.body.forward(pass, noisy, timesteps, classes, dropout);
         }
         let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
             let count = SAMPLED_AT_ONCE.min(batch - first);
             let (noisy, timesteps) = (noisy.clone().narrow(0, first, count), timesteps.clone().narrow(0, first, count));
-            self.body.forward(pass, noisy, timesteps, None)
+            self.body.forward(pass, noisy, timesteps, classes.map(|classes| &classes[first..first + count]), None)
         });
         Tensor::cat(parts.collect(), 0)
     }
@@ -99,7 +124,7 @@ impl Network {
 
     /// The same network for evaluation: its weights are not tracked.
     pub fn untracked(&self) -> Self {
-        Self { body: self.body.clone(), parameters: self.parameters.untracked(), kernels: self.kernels }
+        Self { parameters: self.parameters.untracked(), ..self.clone() }
     }
 
     /// The same network with other operations: for comparing them.

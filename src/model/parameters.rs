@@ -35,11 +35,20 @@ impl Parameters {
         let mut values = Vec::with_capacity(architecture.parameter_count());
         for (index, (parameter, initial)) in architecture.layout.iter().zip(&architecture.initial).enumerate() {
             let mut draws = Draws::new(seed, Stream::Weights, index as u64);
-            values.extend((0..parameter.size()).map(|_| match *initial {
-                Initial::Zeros => 0.0,
-                Initial::Ones => 1.0,
-                Initial::Uniform { bound } => (bound * (2.0 * draws.uniform() - 1.0)) as f32,
-            }));
+            let start = values.len();
+            values.resize(start + parameter.size(), 0.0);
+            let values = &mut values[start..];
+            match *initial {
+                Initial::Zeros => {}
+                Initial::Ones => values.fill(1.0),
+                Initial::Uniform { bound } => {
+                    values.fill_with(|| (bound * (2.0 * draws.uniform() - 1.0)) as f32);
+                }
+                Initial::Normal { deviation } => {
+                    draws.fill_normal(values);
+                    values.iter_mut().for_each(|value| *value *= deviation as f32);
+                }
+            }
         }
         let count = values.len();
         let flat = Tensor::from_data(TensorData::new(values, [count]), &device.clone().without_autodiff());

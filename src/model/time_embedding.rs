@@ -41,11 +41,15 @@ impl TimeEmbedding {
         }
     }
 
-    /// SiLU of the embedding of `timesteps` `[batch]`, as planes of one pixel.
-    pub fn forward(&self, pass: Pass, timesteps: Tensor<1>) -> Tensor<4> {
+    /// SiLU of the embedding of `timesteps` `[batch]`, plus that of the classes where there are any, as planes of one
+    /// pixel.
+    pub fn forward(&self, pass: Pass, timesteps: Tensor<1>, classes: Option<Tensor<4>>) -> Tensor<4> {
         let hidden = pass.kernels.enter_vectors(sinusoids(timesteps, self.channels, self.order));
         let hidden = pass.kernels.silu(self.first.forward(pass, hidden));
-        pass.kernels.silu(self.second.forward(pass, hidden))
+        pass.kernels.silu(match classes {
+            Some(classes) => self.second.forward_added(pass, hidden, classes),
+            None => self.second.forward(pass, hidden),
+        })
     }
 }
 

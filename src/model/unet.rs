@@ -2,17 +2,19 @@ use burn::tensor::Tensor;
 
 use super::architecture::{Architecture, ConvolutionLayer, Initial, InitialWeights, NormLayer, Pass, variance_scaling};
 use super::attention_block::AttentionBlock;
+use super::class_embedding::ClassEmbedding;
 use super::residual_block::{BlockDropout, ResidualBlock};
 use super::time_embedding::{Sinusoids, TimeEmbedding};
 use super::{Dropout, ModelError};
 use crate::kernels::{Convolution, Resample};
-use crate::spec::UnetModel;
+use crate::spec::{DataShape, UnetModel};
 
 /// The UNet of DDPM (Ho et al. 2020, appendix B): predicts from noisy images and their timesteps a tensor of the
 /// images' shape.
 #[derive(Clone, Debug)]
 pub struct Unet {
     time: TimeEmbedding,
+    class: Option<ClassEmbedding>,
     input: ConvolutionLayer,
     /// From full resolution to the lowest.
     down: Vec<Level>,
@@ -32,12 +34,12 @@ struct Level {
 }
 
 impl Unet {
-    /// For images of (channels, side in pixels).
-    pub fn describe(model: &UnetModel, image_shape: (usize, usize), architecture: &mut Architecture) -> Self {
-        if let Err(error) = check(model, image_shape) {
+    /// For such images.
+    pub fn describe(model: &UnetModel, data_shape: DataShape, architecture: &mut Architecture) -> Self {
+        let DataShape { channels: image_channels, mut side, classes } = data_shape;
+        if let Err(error) = check(model, (image_channels, side)) {
             panic!("a model that was not checked: {error}");
         }
-        let (image_channels, mut side) = image_shape;
         let time_length = TimeEmbedding::length(model.channels);
         let (groups, heads) = (model.norm_groups, model.attention_heads);
         let block = |architecture: &mut Architecture, name: &str, inputs, outputs, side: usize| {
@@ -66,6 +68,11 @@ impl Unet {
             Sinusoids::SineFirst,
             InitialWeights::VarianceScaling,
         );
+        // Nichol and Dhariwal's code draws the table as torch.nn.Embedding does.
+        let class = classes.filter(|_| model.class_conditional).map(|classes| {
+            let (dropout, initial) = (model.class_dropout, Initial::Normal { deviation: 1.0 });
+            ClassEmbedding::describe(architecture, "class", classes, dropout, time_length, initial)
+        });
         let shape = Convolution::square(image_channels, model.channels, Resample::Keep);
         let input = architecture.convolution("input", shape, side, variance_scaling(shape));
 
@@ -129,11 +136,18 @@ impl Unet {
         let output_norm = architecture.norm("output.norm", channels, groups, side);
         let shape = Convolution::square(channels, image_channels, Resample::Keep);
         let output = architecture.convolution("output.conv", shape, side, Initial::Zeros);
-        Self { time, input, down, middle, up, output_norm, output, dropout: model.dropout }
+        Self { time, class, input, down, middle, up, output_norm, output, dropout: model.dropout }
     }
 
-    /// `noisy` `[batch, channels, side, side]`, `timesteps` `[batch]`; the output has the shape of `noisy`.
-    pub fn forward(&self, pass: Pass, noisy: Tensor<4>, timesteps: Tensor<1>, dropout: Option<Dropout>) -> Tensor<4> {
+    /// See [`super::Network::forward`].
+    pub fn forward(
+        &self,
+        pass: Pass,
+        noisy: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: Option<&[u32]>,
+        dropout: Option<Dropout>,
+    ) -> Tensor<4> {
         let batch = noisy.dims()[0];
         assert_eq!(timesteps.dims(), [batch], "a timestep for each image");
         let device = noisy.device();
@@ -143,7 +157,8 @@ impl Unet {
             let source = dropout.filter(|_| self.dropout > 0.0)?;
             Some(BlockDropout { source, rate: self.dropout, layer, batch, device: &device })
         };
-        let time = self.time.forward(pass, timesteps);
+        let class = self.class.as_ref().map(|class| class.forward(pass, classes, batch, &device));
+        let time = self.time.forward(pass, timesteps, class);
 
         let mut hidden = self.input.forward(pass, pass.kernels.enter(noisy));
         let mut skipped = vec![hidden.clone()];

@@ -1,16 +1,16 @@
 //! What a run will cost, estimated before it starts. A pure function: the caller says what a model and a device are.
 
-use crate::spec::{Model, RunSpec};
+use crate::spec::{DataShape, Model, RunSpec};
 
 /// What the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
     /// Floating-point operations per second that training reaches.
     pub flops_per_second: f64,
-    /// Operations of one image's forward pass, given (channels, side) of an image.
-    pub forward_flops: &'m dyn Fn(&Model, (usize, usize)) -> f64,
-    pub parameter_count: &'m dyn Fn(&Model, (usize, usize)) -> usize,
+    /// Operations of one image's forward pass, given its data's shape.
+    pub forward_flops: &'m dyn Fn(&Model, DataShape) -> f64,
+    pub parameter_count: &'m dyn Fn(&Model, DataShape) -> usize,
     /// Bytes of one image's activations that training keeps for the backward pass.
-    pub activation_bytes: &'m dyn Fn(&Model, (usize, usize)) -> f64,
+    pub activation_bytes: &'m dyn Fn(&Model, DataShape) -> f64,
 }
 
 /// The estimate of one run.
@@ -41,7 +41,7 @@ const BYTES_PER_RECORD: f64 = 300.0;
 const BYTES_PER_PIXEL: f64 = 1.0;
 
 pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
-    let shape @ (channels, side) = spec.data.image_shape();
+    let shape @ DataShape { channels, side, .. } = spec.data.shape();
     let parameters = (cost.parameter_count)(&spec.model, shape);
     let forward_seconds = (cost.forward_flops)(&spec.model, shape) / cost.flops_per_second;
     let activations = (cost.activation_bytes)(&spec.model, shape);
@@ -52,7 +52,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
 
     // The last step is always evaluated.
     let evaluations = spec.train.steps.div_ceil(evaluate.every) as f64;
-    let generated = evaluate.fid.samples.max(evaluate.grid_images) as f64 * evaluate.fid.ode.nfe() as f64;
+    let generated = evaluate.fid.samples.max(evaluate.grid_images) as f64 * evaluate.fid.nfe() as f64;
     let validated = evaluate.validation.images as f64 * evaluate.validation.bins as f64;
     let eval_seconds = evaluations * (generated + validated) * forward_seconds;
 

@@ -42,6 +42,7 @@ fn ddpm_cifar10() -> Model {
         attention_heads: 1,
         dropout: 0.1,
         norm_groups: 32,
+        ..UnetModel::default()
     })
 }
 
@@ -60,6 +61,7 @@ fn iddpm_cifar10() -> Model {
         learned_sigma: true,
         dropout: 0.3,
         norm_groups: 32,
+        ..AdmModel::default()
     })
 }
 
@@ -77,6 +79,8 @@ fn adm_imagenet64() -> Model {
         learned_sigma: true,
         dropout: 0.1,
         norm_groups: 32,
+        class_conditional: true,
+        class_dropout: 0.0,
     })
 }
 
@@ -94,6 +98,8 @@ fn adm_imagenet128() -> Model {
         learned_sigma: true,
         dropout: 0.0,
         norm_groups: 32,
+        class_conditional: true,
+        class_dropout: 0.0,
     })
 }
 
@@ -111,5 +117,7 @@ fn adm_imagenet256() -> Model {
         learned_sigma: true,
         dropout: 0.0,
         norm_groups: 32,
+        class_conditional: true,
+        class_dropout: 0.0,
     })
 }

@@ -30,6 +30,22 @@ pub struct Fid {
     pub reference: Reference,
     /// How images are generated.
     pub ode: OdeSampler,
+    /// Scale w of classifier-free guidance: what is predicted without a class plus w times what the class changes in it.
+    /// Ho and Salimans 2022 (arXiv 2207.12598, equation 6) write it 1 + w; ADM's and DiT's code count as here, so that 1
+    /// is no guidance. Two network evaluations a step unless it is 1. Default 1.
+    #[serde(skip_serializing_if = "is_no_guidance")]
+    pub guidance: f64,
+}
+
+fn is_no_guidance(guidance: &f64) -> bool {
+    *guidance == 1.0
+}
+
+impl Fid {
+    /// Network evaluations for each generated image.
+    pub fn nfe(&self) -> usize {
+        self.ode.nfe() * if is_no_guidance(&self.guidance) { 1 } else { 2 }
+    }
 }
 
 /// `evaluate.fid.features`: the network whose activations are compared.
@@ -75,6 +91,7 @@ impl Default for Fid {
             features: Features::default(),
             reference: Reference::default(),
             ode: OdeSampler::default(),
+            guidance: 1.0,
         }
     }
 }

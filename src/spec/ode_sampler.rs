@@ -172,8 +172,9 @@ impl OdeSampler {
         }
     }
 
-    /// The part of a protocol that says how images were generated: what is not the kind's default, then the nfe.
-    pub fn protocol(&self) -> String {
+    /// The part of a protocol that says how images were generated: what is not the kind's default, then the nfe, where the
+    /// network is asked `questions` times at each.
+    pub fn protocol(&self, questions: usize) -> String {
         let mut words = self.kind().to_owned();
         let mut say = |word: std::fmt::Arguments<'_>| write!(words, " {word}").expect("a String takes any text");
         let usual = match self {
@@ -192,7 +193,7 @@ impl OdeSampler {
         if !self.clip() {
             say(format_args!("clip=false"));
         }
-        say(format_args!("nfe={}", self.nfe()));
+        say(format_args!("nfe={}", self.nfe() * questions));
         words
     }
 }
@@ -239,7 +240,7 @@ mod tests {
             (OdeSampler::Heun(Heun { spacing: Spacing::Trailing, ..Heun::default() }), "heun spacing=trailing nfe=35"),
             (OdeSampler::DpmSolverPp(DpmSolverPp::default()), "dpm_solver_pp nfe=20"),
         ] {
-            assert_eq!(ode.protocol(), expected);
+            assert_eq!(ode.protocol(1), expected);
         }
     }
 

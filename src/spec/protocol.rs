@@ -17,6 +17,12 @@ pub struct FidProtocol {
     pub reference_images: usize,
     pub ode: OdeSampler,
     pub ema_decay: f64,
+    /// Whether images were generated for a class each, as many of every class.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_classes: bool,
+    /// The scale of classifier-free guidance; none where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
 }
 
 impl FidProtocol {
@@ -29,6 +35,8 @@ impl FidProtocol {
             reference_images,
             ode: fid.ode.clone(),
             ema_decay: spec.train.ema_decay,
+            of_classes: spec.told_classes().is_some(),
+            guidance: Some(fid.guidance).filter(|&guidance| guidance != 1.0),
         }
     }
 }
@@ -48,8 +56,15 @@ impl fmt::Display for FidProtocol {
             "{features} n={} ref={reference}:{} resize=none {} ema={}",
             self.samples,
             self.reference_images,
-            self.ode.protocol(),
+            self.ode.protocol(if self.guidance.is_some() { 2 } else { 1 }),
             self.ema_decay
-        )
+        )?;
+        if self.of_classes {
+            write!(formatter, " classes=balanced")?;
+        }
+        match self.guidance {
+            Some(guidance) => write!(formatter, " guidance={guidance}"),
+            None => Ok(()),
+        }
     }
 }

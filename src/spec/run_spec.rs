@@ -48,7 +48,44 @@ impl Default for Data {
     }
 }
 
+/// What a model has to know of the images it is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataShape {
+    pub channels: usize,
+    /// Width and height in pixels.
+    pub side: usize,
+    /// Number of classes, where the images have one each.
+    pub classes: Option<usize>,
+}
+
+/// (channels, side) of images without classes.
+impl From<(usize, usize)> for DataShape {
+    fn from((channels, side): (usize, usize)) -> Self {
+        Self { channels, side, classes: None }
+    }
+}
+
+impl RunSpec {
+    /// Number of classes that the model is told of: none where it is not class-conditional.
+    pub fn told_classes(&self) -> Option<usize> {
+        self.data.classes().filter(|_| self.model.class_conditional())
+    }
+}
+
 impl Data {
+    /// What a model has to know of the images.
+    pub fn shape(&self) -> DataShape {
+        let (channels, side) = self.image_shape();
+        DataShape { channels, side, classes: self.classes() }
+    }
+
+    /// Number of classes, where the images have one each.
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            Self::Digits(_) => Some(10),
+        }
+    }
+
     /// (channels, side in pixels) of an image.
     pub fn image_shape(&self) -> (usize, usize) {
         match self {

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use super::hybrid_loss::HybridLoss;
-use crate::data::{Dataset, batch_indices, batch_pixels};
+use crate::data::{Dataset, batch_classes, batch_indices, batch_pixels};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::model::{self, Dropout, Network};
 use crate::optim::{self, Adam, AdamState, Ema};
@@ -57,7 +57,7 @@ impl<'a> Trainer<'a> {
         device: &Device,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self, CheckpointError> {
-        let mut network = model::build(&spec.model, spec.data.image_shape(), spec.seed, &device.clone().autodiff());
+        let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device.clone().autodiff());
         let mut sampler = diffusion::timestep_sampler(spec);
         let (weights, ema, adam, progress) = match checkpoint {
             None => {
@@ -121,6 +121,9 @@ impl<'a> Trainer<'a> {
         // What to learn from: images, timesteps and noise, each a function of (seed, stream, step).
         let indices = batch_indices(self.dataset.train.len(), batch_size, seed, step);
         let images = batch_pixels(&self.dataset.train, &indices, spec.data.horizontal_flips(), seed, step);
+        let classes = spec.told_classes().map(|none| {
+            batch_classes(&self.dataset.train, &indices, spec.model.class_dropout(), none as u32, seed, step)
+        });
         let mut uniforms = Draws::new(seed, Stream::Timesteps, step);
         let uniforms: Vec<f64> = (0..batch_size).map(|_| uniforms.uniform()).collect();
         let drawn = self.sampler.draw(&uniforms, step);
@@ -141,7 +144,7 @@ impl<'a> Trainer<'a> {
         let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
         let times = Tensor::<1>::from_data(TensorData::new(times, [batch_size]), &tracked);
         let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
-        let predicted = self.network.forward(input, times, Some(Dropout { seed, step }));
+        let predicted = self.network.forward(input, times, classes.as_deref(), Some(Dropout { seed, step }));
         let v = self.hybrid_loss.is_some().then(|| predicted.clone().narrow(1, channels, channels));
         let errors = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted } - target;
         let squares = errors.clone().square();

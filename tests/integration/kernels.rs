@@ -23,7 +23,7 @@ fn a_training_step_is_the_same_bit_for_bit_whatever_the_number_of_threads() {
         // gradient before they have moved.
         for step in 0..3 {
             let timesteps = Tensor::from_data(timesteps.as_slice(), &device);
-            let output = network.forward(images.clone(), timesteps, Some(Dropout { seed: 3, step }));
+            let output = network.forward(images.clone(), timesteps, None, Some(Dropout { seed: 3, step }));
             gradient = network.gradients((output - images.clone()).square().mean());
             network.set_weights(network.weights() - gradient.clone() * 0.1);
         }
@@ -60,7 +60,7 @@ fn time_of_a_training_step() {
             let timesteps: Vec<f32> = (0..64).map(|index| (index * 15) as f32).collect();
             let start = Instant::now();
             let timesteps = Tensor::<1>::from_data(timesteps.as_slice(), &device);
-            let loss = (network.forward(images, timesteps, None) - target).square().mean();
+            let loss = (network.forward(images, timesteps, None, None) - target).square().mean();
             let gradient = network.gradients(loss);
             network.set_weights(network.weights() - gradient * 1e-3);
             milliseconds.push(start.elapsed().as_secs_f64() * 1e3);

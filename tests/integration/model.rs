@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use speedlab::kernels::Kernels;
 use speedlab::model::{self, DigitsCnn, Dropout};
-use speedlab::spec::{AdmModel, Model, UnetModel};
+use speedlab::spec::{AdmModel, DataShape, Model, UnetModel};
 
 #[test]
 fn a_built_network_has_as_many_parameters_as_counted_without_building() {
@@ -22,12 +22,74 @@ fn a_fresh_network_predicts_zeros_of_the_shape_of_its_input() {
         let images = formula(5 * channels * side * side);
         let images = Tensor::from_data(TensorData::new(images, [5, channels, side, side]), &Device::flex());
         let timesteps = Tensor::from_data([0.0f32, 1.0, 10.0, 500.0, 999.0], &Device::flex());
-        let output = network.forward(images, timesteps, None);
+        let output = network.forward(images, timesteps, None, None);
         let outputs = if model.learned_sigma() { 2 * channels } else { channels };
         assert_eq!(output.dims(), [5, outputs, side, side]);
         let values = output.try_into_vec_as::<f32>().unwrap();
         assert!(values.iter().all(|&value| value == 0.0));
     }
+}
+
+#[test]
+fn a_network_that_is_told_classes_follows_them_and_learns_their_embedding() {
+    let unet = UnetModel { channels: 8, class_conditional: true, ..UnetModel::default() };
+    let model = Model::Unet(unet.clone());
+    let shape = DataShape { channels: 1, side: 8, classes: Some(3) };
+    let device = Device::flex();
+    let mut network = model::build(&model, shape, 1, &device.clone().autodiff());
+    network.set_weights(network.weights() + 0.01);
+    let timesteps = || Tensor::from_data([5.0f32; 4], &device);
+    let images = || {
+        let image = formula(64).repeat(4);
+        Tensor::<4>::from_data(TensorData::new(image, [4, 1, 8, 8]), &device)
+    };
+    let classes = [0, 1, 1, 3];
+    let output = network.forward(images(), timesteps(), Some(&classes), None);
+    let images_of = |output: Tensor<4>| -> Vec<Vec<f32>> {
+        output.try_into_vec_as::<f32>().unwrap().chunks(64).map(<[f32]>::to_vec).collect()
+    };
+    let values = images_of(output.clone().inner());
+    assert_eq!(values[1], values[2]);
+    assert!(values[0] != values[1] && values[3] != values[0] && values[3] != values[1]);
+    // Told nothing, every image is of no class.
+    let untold = images_of(network.forward(images(), timesteps(), None, None).inner());
+    assert!(untold.iter().all(|image| *image == values[3]));
+
+    let gradients = network.gradients(output.square().mean()).try_into_vec_as::<f32>().unwrap();
+    let mut start = 0;
+    let mut found = false;
+    for parameter in network.layout() {
+        if parameter.name == "class.weight" {
+            found = true;
+            assert_eq!(parameter.shape, [4, 32]);
+            let rows: Vec<f64> = gradients[start..start + 128].chunks(32).map(|row| dot(row, row).sqrt()).collect();
+            assert!(rows[0] > 0.0 && rows[1] > 0.0 && rows[2] == 0.0 && rows[3] > 0.0, "{rows:?}");
+        }
+        start += parameter.size();
+    }
+    assert!(found);
+
+    // What is generated in parts is what is generated at once.
+    let many = |count: usize| {
+        let images = Tensor::<4>::from_data(TensorData::new(formula(count * 64), [count, 1, 8, 8]), &device);
+        let classes: Vec<u32> = (0..count as u32).map(|index| index % 4).collect();
+        let timesteps = Tensor::from_data(vec![9.0f32; count].as_slice(), &device);
+        images_of(network.untracked().forward(images, timesteps, Some(&classes), None))
+    };
+    assert_eq!(many(100)[..60], many(60)[..]);
+
+    // One row less where classes are never dropped, and none where they are not told.
+    let count = |unet: UnetModel| model::parameter_count(&Model::Unet(unet), shape);
+    assert_eq!(count(unet.clone()) - count(UnetModel { class_dropout: 0.0, ..unet.clone() }), 32);
+    assert_eq!(count(unet.clone()) - count(UnetModel { class_conditional: false, ..unet }), 4 * 32);
+}
+
+#[test]
+#[should_panic(expected = "this model is not told classes")]
+fn classes_for_a_network_that_is_not_told_any_are_refused() {
+    let device = Device::flex();
+    let network = model::build(&Model::default(), (1, 8), 1, &device);
+    network.forward(Tensor::zeros([1, 1, 8, 8], &device), Tensor::zeros([1], &device), Some(&[0]), None);
 }
 
 fn models() -> Vec<(Model, (usize, usize))> {
@@ -42,6 +104,7 @@ fn models() -> Vec<(Model, (usize, usize))> {
                 attention_heads: 2,
                 dropout: 0.1,
                 norm_groups: 4,
+                ..UnetModel::default()
             }),
             (3, 8),
         ),
@@ -128,7 +191,7 @@ fn dropout_is_a_function_of_seed_and_step_and_off_without_them() {
     network.set_weights(Tensor::from_data(formula(count).as_slice(), &Device::flex()) * 0.1);
     let predict = |dropout| {
         let images = Tensor::from_data(TensorData::new(formula(128), [2, 1, 8, 8]), &Device::flex());
-        let output = network.forward(images, Tensor::from_data([1.0f32, 2.0], &Device::flex()), dropout);
+        let output = network.forward(images, Tensor::from_data([1.0f32, 2.0], &Device::flex()), None, dropout);
         output.try_into_vec_as::<f32>().unwrap()
     };
     let dropout = |seed, step| Some(Dropout { seed, step });
@@ -193,6 +256,11 @@ fn impossible_models_are_refused_by_the_name_of_their_key() {
     );
     assert_eq!(refused(|unet| unet.dropout = 1.0, 8), "model.dropout is 1, which is not in [0, 1)");
     assert!(refused(|unet| unet.dropout = f64::NAN, 8).starts_with("model.dropout is NaN"));
+    assert_eq!(
+        refused(|unet| unet.class_conditional = true, 8),
+        "model.class_conditional is true, but the images have no classes"
+    );
+    assert_eq!(refused(|unet| unet.class_dropout = 1.0, 8), "model.class_dropout is 1, which is not in [0, 1)");
 }
 
 /// tests/golden/unet.json: the same network in PyTorch, in f64 (scripts/golden/unet.py).
@@ -211,6 +279,7 @@ fn the_unet_and_its_gradients_agree_with_pytorch() {
             attention_heads: number("heads"),
             dropout: 0.0,
             norm_groups: number("groups"),
+            ..UnetModel::default()
         };
         agrees_with_pytorch(&Model::Unet(unet), case);
     }
@@ -231,8 +300,9 @@ fn presets_of_adm_have_the_parameters_and_operations_that_pytorch_counts() {
         let preset = speedlab::plan::PRESETS.iter().find(|preset| preset.name == name).unwrap();
         let side = name.trim_start_matches("adm-imagenet").parse().unwrap_or(32);
         let model = (preset.model)();
-        assert_eq!(model::parameter_count(&model, (3, side)) as u64, counted["parameters"].as_u64().unwrap(), "{name}");
-        let (flops, expected) = (model::forward_flops(&model, (3, side)), counted["flops"].as_f64().unwrap());
+        let shape = DataShape { channels: 3, side, classes: Some(1000) };
+        assert_eq!(model::parameter_count(&model, shape) as u64, counted["parameters"].as_u64().unwrap(), "{name}");
+        let (flops, expected) = (model::forward_flops(&model, shape), counted["flops"].as_f64().unwrap());
         assert!((flops / expected - 1.0).abs() < 1e-3, "{name}: {flops:e} for {expected:e}");
     }
 }
@@ -243,9 +313,12 @@ fn presets_of_adm_have_the_parameters_and_operations_that_pytorch_counts() {
 fn agrees_with_pytorch(model: &Model, case: &serde_json::Value) {
     let number = |key: &str| case[key].as_u64().unwrap() as usize;
     let (channels, side) = (number("images"), number("side"));
+    let classes: Option<Vec<u32>> =
+        case.get("classes").map(|list| reals(list).iter().map(|&class| class as u32).collect());
+    let data_shape = DataShape { channels, side, classes: classes.as_ref().map(|_| number("class_count")) };
     for kernels in [Kernels::Plain, Kernels::Fused] {
         let plain = Device::flex();
-        let mut network = model::build(model, (channels, side), 0, &plain.clone().autodiff());
+        let mut network = model::build(model, data_shape, 0, &plain.clone().autodiff());
         network = network.with_kernels(kernels);
         let layout = network.layout().to_vec();
         let mut weights = formula(number("parameters"));
@@ -263,7 +336,8 @@ fn agrees_with_pytorch(model: &Model, case: &serde_json::Value) {
         let batch = timesteps.len();
         let images = TensorData::new(formula(batch * channels * side * side), [batch, channels, side, side]);
         let images = Tensor::<4>::from_data(images, &plain);
-        let output = network.forward(images, Tensor::from_data(timesteps.as_slice(), &plain), None);
+        let times = Tensor::from_data(timesteps.as_slice(), &plain);
+        let output = network.forward(images, times, classes.as_deref(), None);
         let found = output.clone().inner().try_into_vec_as::<f32>().unwrap();
         assert_close(&format!("{kernels:?} output"), &found, &reals(&case["output"]));
 

@@ -230,14 +230,14 @@ seeds: 1
 
 #[test]
 fn a_network_that_learns_its_variance_is_trained_and_measured() {
-    let model =
-        "{ kind: adm, channels: 8, norm_groups: 4, attention_resolutions: [4], head_channels: 8, learned_sigma: true }";
+    let model = "{ kind: adm, channels: 8, norm_groups: 4, attention_resolutions: [4], head_channels: 8, learned_sigma: true, class_conditional: true }";
     let sweep = TINY
         .replace("{ kind: unet, channels: 8, channel_multipliers: [1, 2] }", model)
         .replace(
             "clts: { timestep_sampler: { kind: curriculum } }",
             "adaptive: { timestep_sampler: { kind: loss_second_moment } }",
         )
+        .replace("samples: 80,", "samples: 80, guidance: 1.5,")
         .replace("{ kind: ddim, steps: 3 }", "{ kind: ddpm, steps: 5, variance: learned }")
         .replace("steps: 60,", "steps: 120,");
     let study = finished(&sweep).study();

@@ -1,7 +1,7 @@
 //! Images and the networks that fit them.
 
 use super::rules::{
-    Bound::{AtLeast, Below},
+    Bound::{AtLeast, AtMost, Below},
     LARGEST_SIZE, Rules,
 };
 use crate::spec::{Model, RunSpec, UnetModel};
@@ -15,6 +15,7 @@ impl Rules {
     }
 
     pub fn model(&mut self, spec: &RunSpec) {
+        self.classes(spec);
         match &spec.model {
             Model::Unet(unet) => self.unet(unet, spec.data.image_shape().1),
             Model::Adm(adm) => self.adm(adm, spec),
@@ -44,6 +45,30 @@ impl Rules {
         // What follows divides by these numbers.
         if self.broken.len() == before {
             self.unet_shapes(unet, side);
+        }
+    }
+
+    fn classes(&mut self, spec: &RunSpec) {
+        let (told, dropout, guidance) =
+            (spec.model.class_conditional(), spec.model.class_dropout(), spec.evaluate.fid.guidance);
+        self.fraction("model.class_dropout", dropout, &[AtLeast(0.0), Below(1.0)]);
+        self.fraction("evaluate.fid.guidance", guidance, &[AtLeast(0.0), AtMost(1e3)]);
+        if told && spec.data.classes().is_none() {
+            let message =
+                format!("`model.class_conditional` is true, but the images of `{}` have no classes", spec.data.kind());
+            self.breaks(&["model.class_conditional", "data"], message, None);
+        }
+        if !told && dropout != Model::default().class_dropout() && dropout != 0.0 {
+            let message = "`model.class_dropout` does nothing while `class_conditional` is false".to_owned();
+            self.breaks(&["model.class_dropout"], message, Some("set `model.class_conditional: true`"));
+        }
+        if guidance != 1.0 && !told {
+            let message = "`evaluate.fid.guidance` needs a model that is told classes".to_owned();
+            let hint = "set `model.class_conditional: true`, or leave `guidance` at 1, which is none";
+            self.breaks(&["evaluate.fid.guidance", "model.class_conditional", "model"], message, Some(hint));
+        } else if guidance != 1.0 && dropout == 0.0 {
+            let message = "`evaluate.fid.guidance` needs a model that was also trained without classes: `model.class_dropout` is 0";
+            self.breaks(&["evaluate.fid.guidance", "model.class_dropout"], message.to_owned(), None);
         }
     }
 
@@ -129,6 +154,32 @@ mod tests {
                 "`model.channel_multipliers` asks for 80 levels, but images 8 pixels wide can be halved 3 times",
             ),
             (unet("dropout", json!(1.0)), "`model.dropout` must be at least 0 and below 1, not 1"),
+            (
+                json!({"model": {"kind": "unet", "class_conditional": true, "class_dropout": 1}}),
+                "`model.class_dropout` must be at least 0 and below 1, not 1",
+            ),
+            (
+                unet("class_dropout", json!(0.2)),
+                "`model.class_dropout` does nothing while `class_conditional` is false",
+            ),
+            (
+                json!({"evaluate": {"fid": {"guidance": 1.5}}}),
+                "`evaluate.fid.guidance` needs a model that is told classes",
+            ),
+            (
+                json!({
+                    "model": {"kind": "unet", "class_conditional": true, "class_dropout": 0},
+                    "evaluate": {"fid": {"guidance": 1.5}},
+                }),
+                "`evaluate.fid.guidance` needs a model that was also trained without classes: `model.class_dropout` is 0",
+            ),
+            (
+                json!({
+                    "model": {"kind": "unet", "class_conditional": true},
+                    "evaluate": {"fid": {"guidance": -1}},
+                }),
+                "`evaluate.fid.guidance` must be at least 0 and at most 1000, not -1",
+            ),
         ]);
     }
 }
