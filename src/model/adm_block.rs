@@ -7,8 +7,8 @@ use crate::kernels::{Convolution, Resample};
 /// The residual block of Dhariwal and Nichol 2021 (arXiv 2105.05233, section 3): shortcut(R(x)) + conv(dropout(silu(z)))
 /// with h = conv(R(silu(norm(x)))), where R keeps, halves (mean of 2x2 pixels) or doubles (nearest neighbour) the side.
 ///
-/// With `scale_shift_norm` z = norm(h) (1 + s) + t, where a linear map of silu(embedding) gives (s, t) (their AdaGN,
-/// equation 10, which writes its scale for 1 + s as their code computes it); otherwise z = norm(h + linear(silu(embedding))).
+/// With `scale_shift_norm` z = norm(h) (1 + s) + t, where a linear map of silu(embedding) gives (s, t): their AdaGN, whose
+/// scale is the 1 + s of their code; otherwise z = norm(h + linear(silu(embedding))).
 #[derive(Clone, Debug)]
 pub struct AdmBlock {
     first_norm: NormLayer,
