@@ -7,6 +7,7 @@
 //! What the network is shown, what it is compared with and what its answer means is decided by the parameterization, in
 //! `parameterization.rs` alone.
 
+mod learned_variance;
 mod loss_weighting;
 mod noise_level;
 mod noise_schedule;
@@ -14,6 +15,7 @@ mod ode_sampler;
 mod parameterization;
 mod timestep_sampler;
 
+pub use learned_variance::LearnedVariance;
 pub use loss_weighting::loss_weights;
 pub use noise_level::NoiseLevel;
 pub use noise_schedule::ForwardProcess;

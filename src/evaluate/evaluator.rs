@@ -97,7 +97,7 @@ impl Evaluator {
         let mut predict = |doing, input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
             let predicted = network(input, timesteps, classes)?;
             if let Some(index) = predicted.iter().position(|value| !value.is_finite()) {
-                let t = timesteps[index / (predicted.len() / timesteps.len())];
+                let t = timesteps[index / (input.len() / timesteps.len()) % timesteps.len()];
                 return Err(EvaluateError::NotFinite { value: predicted[index], t, doing });
             }
             predicted_images += timesteps.len();

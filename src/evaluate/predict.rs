@@ -6,6 +6,7 @@ use crate::spec::RunSpec;
 
 /// The network: `predict(input, timesteps, classes)` of `timesteps.len()` images, each at its own t, which may lie between
 /// two timesteps, and of its own class, where the network is told classes; where it is and there are none, of no class.
+/// With `learned_sigma` the v of all images follow what is predicted of all images.
 pub type Predict<'a> = &'a mut dyn FnMut(&[f32], &[f32], Option<&[u32]>) -> Result<Vec<f32>, EvaluateError>;
 
 /// How images are generated from a network that may know classes.
@@ -42,7 +43,9 @@ impl Conditioning {
         let mut predicted = network(input, timesteps, classes)?;
         if self.guidance != 1.0 && classes.is_some() {
             let guidance = self.guidance as f32;
-            for (predicted, without) in predicted.iter_mut().zip(network(input, timesteps, None)?) {
+            // The variance stays that of the class.
+            let without = network(input, timesteps, None)?;
+            for (predicted, without) in predicted.iter_mut().zip(without).take(input.len()) {
                 *predicted = without + guidance * (*predicted - without);
             }
         }
@@ -63,7 +66,13 @@ pub fn with_network(
         let input = TensorData::new(input.to_vec(), [count, channels, side, side]);
         let timesteps = TensorData::new(timesteps.to_vec(), [count]);
         let (input, timesteps) = (Tensor::from_data(input, &device), Tensor::from_data(timesteps, &device));
-        let predicted = network.forward(input, timesteps, classes, None).into_data();
-        Ok(predicted.try_into_vec().expect("networks compute in f32"))
+        let predicted = network.forward(input, timesteps, classes, None);
+        let values = |part: Tensor<4>| part.into_data().try_into_vec::<f32>().expect("networks compute in f32");
+        if predicted.dims()[1] == channels {
+            return Ok(values(predicted));
+        }
+        let mut both = values(predicted.clone().narrow(1, 0, channels));
+        both.extend(values(predicted.narrow(1, channels, channels)));
+        Ok(both)
     }
 }

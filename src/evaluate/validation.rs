@@ -78,7 +78,7 @@ impl Validation {
         let batches = self.input.chunks(batch_images * image_values).zip(self.timesteps.chunks(batch_images));
         for (input, timesteps) in batches {
             let classes = self.classes.as_ref().map(|classes| &classes[index..index + timesteps.len()]);
-            for predicted in predict(input, timesteps, classes)?.chunks_exact(image_values) {
+            for predicted in predict(input, timesteps, classes)?.chunks_exact(image_values).take(timesteps.len()) {
                 let target = &self.target[index * image_values..][..image_values];
                 let errors = predicted.iter().zip(target).map(|(one, other)| f64::from(one - other).powi(2));
                 sums[index % self.bins] += errors.sum::<f64>();

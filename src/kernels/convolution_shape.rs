@@ -21,6 +21,17 @@ pub struct Convolution {
     pub resample: Resample,
 }
 
+impl Resample {
+    /// Side of the output for an input of `side` pixels.
+    pub fn output_side(self, side: usize) -> usize {
+        match self {
+            Self::Keep => side,
+            Self::Halve => side.div_ceil(2),
+            Self::Double => 2 * side,
+        }
+    }
+}
+
 impl Convolution {
     /// A 3x3 convolution.
     pub fn square(inputs: usize, outputs: usize, resample: Resample) -> Self {
@@ -39,10 +50,6 @@ impl Convolution {
 
     /// Side of the output for an input of `side` pixels.
     pub fn output_side(&self, side: usize) -> usize {
-        match self.resample {
-            Resample::Keep => side,
-            Resample::Halve => side.div_ceil(2),
-            Resample::Double => 2 * side,
-        }
+        self.resample.output_side(side)
     }
 }

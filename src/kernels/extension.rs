@@ -9,9 +9,9 @@ use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn_flex::FlexTensor;
 
 use super::attention::{Attention, Probabilities};
-use super::group_norm::{GroupNorm, Statistics};
+use super::group_norm::{Affine, GroupNorm, Statistics};
 use super::planes::{Planes, contiguous, numbers, planes_tensor, vector_tensor};
-use super::{Convolution, concatenate, convolution, silu};
+use super::{Convolution, concatenate, convolution, resize, silu};
 
 /// Operations that burn does not have. Their contract is that of the methods of [`super::Kernels`] with these names.
 #[backend_extension(Autodiff, Flex)]
@@ -38,6 +38,18 @@ pub trait FusedOperations: Backend {
         norm: GroupNorm,
     ) -> FloatTensor<Self>;
 
+    fn fused_group_norm_modulated(
+        input: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        modulation: FloatTensor<Self>,
+        norm: GroupNorm,
+    ) -> FloatTensor<Self>;
+
+    fn fused_halve(input: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn fused_double(input: FloatTensor<Self>) -> FloatTensor<Self>;
+
     fn fused_silu(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn fused_attention(input: FloatTensor<Self>, attention: Attention) -> FloatTensor<Self>;
@@ -61,7 +73,25 @@ impl FusedOperations for Flex {
     }
 
     fn fused_group_norm(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, norm: GroupNorm) -> FlexTensor {
-        normalize(&input, &scale, &shift, norm).0
+        normalize(&input, &scale, &shift, None, norm).0
+    }
+
+    fn fused_group_norm_modulated(
+        input: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        modulation: FlexTensor,
+        norm: GroupNorm,
+    ) -> FlexTensor {
+        normalize(&input, &scale, &shift, Some(&modulation), norm).0
+    }
+
+    fn fused_halve(input: FlexTensor) -> FlexTensor {
+        halve(&input, 1.0)
+    }
+
+    fn fused_double(input: FlexTensor) -> FlexTensor {
+        double(&input, 1.0)
     }
 
     fn fused_silu(input: FlexTensor) -> FlexTensor {
@@ -93,10 +123,29 @@ fn convolve(
     planes_tensor(output, shape.output_side(input.height), shape.output_side(input.width), shape.outputs)
 }
 
-fn normalize(input: &FlexTensor, scale: &FlexTensor, shift: &FlexTensor, norm: GroupNorm) -> (FlexTensor, Statistics) {
+fn normalize(
+    input: &FlexTensor,
+    scale: &FlexTensor,
+    shift: &FlexTensor,
+    modulation: Option<&FlexTensor>,
+    norm: GroupNorm,
+) -> (FlexTensor, Statistics) {
     let (input, scale, shift) = (Planes::new(input), contiguous(scale), contiguous(shift));
-    let (output, statistics) = norm.forward(&input, numbers(&scale), numbers(&shift));
+    let modulation = modulation.map(Planes::new);
+    let modulation = modulation.as_ref().map(Planes::values);
+    let affine = Affine { scale: numbers(&scale), shift: numbers(&shift), modulation };
+    let (output, statistics) = norm.forward(&input, affine);
     (input.tensor_of_shape(output), statistics)
+}
+
+fn halve(input: &FlexTensor, factor: f32) -> FlexTensor {
+    let input = Planes::new(input);
+    planes_tensor(resize::halve(&input, factor), input.height / 2, input.width / 2, input.channels)
+}
+
+fn double(input: &FlexTensor, factor: f32) -> FlexTensor {
+    let input = Planes::new(input);
+    planes_tensor(resize::double(&input, factor), 2 * input.height, 2 * input.width, input.channels)
 }
 
 fn attend(input: &FlexTensor, attention: Attention) -> (FlexTensor, Probabilities) {
@@ -147,13 +196,45 @@ impl<C: CheckpointStrategy> FusedOperations for Autodiff<Flex, C> {
         shift: FloatTensor<Self>,
         norm: GroupNorm,
     ) -> FloatTensor<Self> {
-        let (output, statistics) = normalize(input.primitive(), scale.primitive(), shift.primitive(), norm);
+        let (output, statistics) = normalize(input.primitive(), scale.primitive(), shift.primitive(), None, norm);
         let parents = [input.node(), scale.node(), shift.node()];
         match GroupNormBackward.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let [input, scale, shift] = [input, scale, shift].map(|tensor| tensor.primitive().clone());
                 prepared.finish((input, scale, shift, statistics, norm), output)
             }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn fused_group_norm_modulated(
+        input: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        modulation: FloatTensor<Self>,
+        norm: GroupNorm,
+    ) -> FloatTensor<Self> {
+        let tensors = [&input, &scale, &shift, &modulation].map(|tensor| tensor.primitive());
+        let (output, statistics) = normalize(tensors[0], tensors[1], tensors[2], Some(tensors[3]), norm);
+        let parents = [input.node(), scale.node(), shift.node(), modulation.node()];
+        match GroupNormBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((tensors.map(Clone::clone), statistics, norm), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn fused_halve(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let output = halve(input.primitive(), 1.0);
+        match HalveBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn fused_double(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let output = double(input.primitive(), 1.0);
+        match DoubleBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
@@ -250,7 +331,8 @@ impl Backward<Flex, 3> for GroupNormBackward {
         let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
         let (input, scale, shift, statistics, norm) = ops.state;
         let (input, scale, shift) = (Planes::new(&input), contiguous(&scale), contiguous(&shift));
-        let result = norm.backward(&input, numbers(&scale), numbers(&shift), &statistics, &gradient);
+        let affine = Affine { scale: numbers(&scale), shift: numbers(&shift), modulation: None };
+        let result = norm.backward(&input, affine, &statistics, &gradient);
         let [input_node, scale_node, shift_node] = ops.parents;
         if let Some(node) = input_node {
             gradients.register::<Flex>(node.id, input.tensor_of_shape(result.input));
@@ -260,6 +342,61 @@ impl Backward<Flex, 3> for GroupNormBackward {
         }
         if let Some(node) = shift_node {
             gradients.register::<Flex>(node.id, vector_tensor(result.shift));
+        }
+    }
+}
+
+impl Backward<Flex, 4> for GroupNormBackward {
+    /// Input, scale, shift and modulation.
+    type State = ([FlexTensor; 4], Statistics, GroupNorm);
+
+    fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
+        let ([input, scale, shift, modulation], statistics, norm) = ops.state;
+        let (input, scale, shift) = (Planes::new(&input), contiguous(&scale), contiguous(&shift));
+        let modulation = Planes::new(&modulation);
+        let affine = Affine { scale: numbers(&scale), shift: numbers(&shift), modulation: Some(modulation.values()) };
+        let result = norm.backward(&input, affine, &statistics, &gradient);
+        let [input_node, scale_node, shift_node, modulation_node] = ops.parents;
+        if let Some(node) = input_node {
+            gradients.register::<Flex>(node.id, input.tensor_of_shape(result.input));
+        }
+        if let Some(node) = scale_node {
+            gradients.register::<Flex>(node.id, vector_tensor(result.scale));
+        }
+        if let Some(node) = shift_node {
+            gradients.register::<Flex>(node.id, vector_tensor(result.shift));
+        }
+        if let Some(node) = modulation_node {
+            gradients.register::<Flex>(node.id, modulation.tensor_of_shape(result.modulation));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct HalveBackward;
+
+impl Backward<Flex, 1> for HalveBackward {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            gradients.register::<Flex>(node.id, double(&gradient, 0.25));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DoubleBackward;
+
+impl Backward<Flex, 1> for DoubleBackward {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            gradients.register::<Flex>(node.id, halve(&gradient, 4.0));
         }
     }
 }

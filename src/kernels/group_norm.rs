@@ -6,35 +6,51 @@ use super::plain::EPSILON;
 use super::planes::Planes;
 use super::silu::silu_gradient;
 
-/// GroupNorm with scale and shift per channel, then SiLU if `silu`.
+/// GroupNorm with scale and shift per channel, then the modulation if there is one, then SiLU if `silu`.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupNorm {
     pub groups: usize,
     pub silu: bool,
 }
 
+/// What each channel is scaled and shifted by.
+#[derive(Clone, Copy)]
+pub struct Affine<'a> {
+    /// Per channel.
+    pub scale: &'a [f32],
+    /// Per channel.
+    pub shift: &'a [f32],
+    /// Per channel and image s and then t, `[2, channels, chunks]`: (scale x + shift) (1 + s) + t.
+    pub modulation: Option<&'a [Chunk]>,
+}
+
 /// Per group and image the mean, and one over the standard deviation: `[groups, 2, chunks]`.
 pub type Statistics = Vec<Chunk>;
 
-/// Gradients with respect to the input, the scales and the shifts.
+/// Gradients with respect to the input, the scales, the shifts and the modulation.
 pub struct Gradients {
     pub input: Vec<Chunk>,
     pub scale: Vec<f32>,
     pub shift: Vec<f32>,
+    /// `[2, channels, chunks]`; empty without a modulation.
+    pub modulation: Vec<Chunk>,
 }
 
 impl GroupNorm {
     /// The output, and what [`GroupNorm::backward`] needs besides the input.
-    pub fn forward(self, input: &Planes, scale: &[f32], shift: &[f32]) -> (Vec<Chunk>, Statistics) {
+    pub fn forward(self, input: &Planes, affine: Affine) -> (Vec<Chunk>, Statistics) {
+        let Affine { scale, shift, modulation } = affine;
         let (channels, groups) = (input.channels, self.groups);
         assert!(groups > 0 && channels.is_multiple_of(groups), "{groups} groups do not divide {channels} channels");
         assert_eq!((scale.len(), shift.len()), (channels, channels), "a scale and a shift for each channel");
+        let length = modulation.map_or(2 * channels * input.chunks, <[Chunk]>::len);
+        assert_eq!(length, 2 * channels * input.chunks, "a modulating scale and shift for each channel and image");
         let operations = OPERATIONS * input.values().len();
         let mut statistics = vec![[0.0; LANES]; groups * 2 * input.chunks];
         for_each_part(&mut statistics, 2 * input.chunks, operations, |group, statistics| {
             lanes::run(Moments { input, group, group_channels: channels / groups, statistics });
         });
-        let lines = self.lines(input, scale, shift, &statistics);
+        let lines = self.lines(input, affine, &statistics);
         let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
         let part_length = part_length(input);
         for_each_part(&mut output, part_length, operations, |part, output| {
@@ -47,17 +63,12 @@ impl GroupNorm {
 
     /// With z = scale (x - mean) / deviation + shift and d the gradient of z, the gradient of x is
     /// (scale d - mean(scale d) - x' mean(scale d x')) / deviation, where x' = (x - mean) / deviation and the means
-    /// are over the group (Ioffe and Szegedy 2015, section 3, for a group in place of a batch).
-    pub fn backward(
-        self,
-        input: &Planes,
-        scale: &[f32],
-        shift: &[f32],
-        statistics: &[Chunk],
-        gradient: &Planes,
-    ) -> Gradients {
+    /// are over the group (Ioffe and Szegedy 2015, section 3, for a group in place of a batch). A modulation makes the
+    /// scale of an image scale (1 + s); with the sums over pixels D of d and P of d x', the gradient of s is
+    /// scale P + shift D, that of t is D, and those of scale and shift are the sums over images of (1 + s) P and (1 + s) D.
+    pub fn backward(self, input: &Planes, affine: Affine, statistics: &[Chunk], gradient: &Planes) -> Gradients {
         assert_eq!(gradient.values().len(), input.values().len(), "a gradient for each output");
-        let lines = self.lines(input, scale, shift, statistics);
+        let lines = self.lines(input, affine, statistics);
         let operations = 2 * OPERATIONS * input.values().len();
         let (part_length, sums_length) = (part_length(input), 2 * input.channels * input.chunks);
         let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
@@ -86,25 +97,27 @@ impl GroupNorm {
         let mut totals = Totals {
             input,
             groups: self.groups,
-            scale,
+            affine,
             statistics,
             sums: &sums,
             scale_gradient: vec![0.0; input.channels],
             shift_gradient: vec![0.0; input.channels],
+            modulation_gradient: vec![[0.0; LANES]; affine.modulation.map_or(0, <[Chunk]>::len)],
             group_terms: vec![[0.0; LANES]; self.groups * 2 * input.chunks],
         };
         lanes::run(&mut totals);
-        let Totals { scale_gradient, shift_gradient, group_terms, .. } = totals;
+        let Totals { scale_gradient, shift_gradient, modulation_gradient, group_terms, .. } = totals;
         let terms = self.group_terms(input, &group_terms);
         for_each_part(&mut output, part_length, operations, |index, output| {
             let values = &input.values()[index * part_length..][..output.len()];
             lanes::run(Center { values, lines: &lines, terms: &terms, output });
         });
-        Gradients { input: output, scale: scale_gradient, shift: shift_gradient }
+        Gradients { input: output, scale: scale_gradient, shift: shift_gradient, modulation: modulation_gradient }
     }
 
     /// Per channel and chunk.
-    fn lines(self, input: &Planes, scale: &[f32], shift: &[f32], statistics: &[Chunk]) -> Vec<Line> {
+    fn lines(self, input: &Planes, affine: Affine, statistics: &[Chunk]) -> Vec<Line> {
+        let Affine { scale, shift, modulation } = affine;
         let group_channels = input.channels / self.groups;
         let mut lines = Vec::with_capacity(input.channels * input.chunks);
         for (channel, (scale, shift)) in scale.iter().zip(shift).enumerate() {
@@ -114,6 +127,15 @@ impl GroupNorm {
                 let mut line = Line { slope: *factor, shift: [*shift; LANES], mean };
                 line.slope.iter_mut().for_each(|slope| *slope *= scale);
                 lines.push(line);
+            }
+        }
+        if let Some(modulation) = modulation {
+            let (scales, shifts) = modulation.split_at(lines.len());
+            for (line, (scale, shift)) in lines.iter_mut().zip(scales.iter().zip(shifts)) {
+                for lane in 0..LANES {
+                    line.slope[lane] *= 1.0 + scale[lane];
+                    line.shift[lane] = line.shift[lane] * (1.0 + scale[lane]) + shift[lane];
+                }
             }
         }
         lines
@@ -257,16 +279,17 @@ impl Job for Undo<'_> {
     }
 }
 
-/// From the sums of [`Undo`]: the gradients of scale and shift, and per group the factor of (x - mean) and the
+/// From the sums of [`Undo`]: the gradients of scale, shift and modulation, and per group the factor of (x - mean) and the
 /// constant in the gradient of x, `[groups, 2, chunks]`.
 struct Totals<'a> {
     input: &'a Planes,
     groups: usize,
-    scale: &'a [f32],
+    affine: Affine<'a>,
     statistics: &'a [Chunk],
     sums: &'a [Chunk],
     scale_gradient: Vec<f32>,
     shift_gradient: Vec<f32>,
+    modulation_gradient: Vec<Chunk>,
     group_terms: Vec<Chunk>,
 }
 
@@ -277,17 +300,28 @@ impl Job for &mut Totals<'_> {
         let group_channels = self.input.channels / self.groups;
         let (sums, products) = self.sums.split_at(self.input.channels * chunks);
         let count = 1.0 / (group_channels * self.input.pixels()) as f32;
+        let Affine { scale, shift, modulation } = self.affine;
+        let shifts_start = self.input.channels * chunks;
         for group in 0..self.groups {
             for chunk in 0..chunks {
                 let place = group * 2 * chunks + chunk;
                 let factor = L::load(&self.statistics[place + chunks]);
                 let (mut mean_gradient, mut mean_product) = (L::splat(0.0), L::splat(0.0));
                 for channel in group * group_channels..(group + 1) * group_channels {
-                    let sum = L::load(&sums[channel * chunks + chunk]);
-                    let product = L::load(&products[channel * chunks + chunk]).mul(factor);
+                    let place = channel * chunks + chunk;
+                    let mut sum = L::load(&sums[place]);
+                    let mut product = L::load(&products[place]).mul(factor);
+                    if let Some(modulation) = modulation {
+                        sum.store(&mut self.modulation_gradient[shifts_start + place]);
+                        product
+                            .mul_add(L::splat(scale[channel]), sum.mul(L::splat(shift[channel])))
+                            .store(&mut self.modulation_gradient[place]);
+                        let growth = L::splat(1.0).add(L::load(&modulation[place]));
+                        (sum, product) = (sum.mul(growth), product.mul(growth));
+                    }
                     self.shift_gradient[channel] += sum.sum();
                     self.scale_gradient[channel] += product.sum();
-                    let weight = L::splat(self.scale[channel] * count);
+                    let weight = L::splat(scale[channel] * count);
                     mean_gradient = sum.mul_add(weight, mean_gradient);
                     mean_product = product.mul_add(weight, mean_product);
                 }

@@ -118,6 +118,51 @@ impl Kernels {
         }
     }
 
+    /// [`Kernels::group_norm`] whose result y is scaled and shifted once more for each image, before the SiLU:
+    /// y (1 + s) + t. `modulation` holds 2 * channels in planes of one pixel: each channel's s, then each channel's t.
+    ///
+    /// # Panics
+    /// If the groups do not divide the channels.
+    pub fn group_norm_modulated(
+        self,
+        input: Tensor<4>,
+        scale: Tensor<1>,
+        shift: Tensor<1>,
+        modulation: Tensor<4>,
+        groups: usize,
+        silu: bool,
+    ) -> Tensor<4> {
+        match self {
+            Self::Plain => plain::group_norm_modulated(input, scale, shift, modulation, groups, silu),
+            Self::Fused => Tensor::from_dispatch(Dispatch::fused_group_norm_modulated(
+                input.into_dispatch(),
+                scale.into_dispatch(),
+                shift.into_dispatch(),
+                modulation.into_dispatch(),
+                GroupNorm { groups, silu },
+            )),
+        }
+    }
+
+    /// The mean of each square of 2x2 pixels.
+    ///
+    /// # Panics
+    /// If the sides are odd.
+    pub fn halve(self, input: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Plain => plain::halve(input),
+            Self::Fused => Tensor::from_dispatch(Dispatch::fused_halve(input.into_dispatch())),
+        }
+    }
+
+    /// Each pixel as a square of 2x2 pixels.
+    pub fn double(self, input: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Plain => plain::double(input),
+            Self::Fused => Tensor::from_dispatch(Dispatch::fused_double(input.into_dispatch())),
+        }
+    }
+
     /// x * sigmoid(x).
     pub fn silu(self, input: Tensor<4>) -> Tensor<4> {
         match self {
@@ -307,6 +352,41 @@ mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn modulated_group_norms_of_random_shapes_agree() {
+        for (image, groups) in
+            [([3, 8, 5, 7], 2), ([64, 16, 8, 8], 8), ([1, 6, 1, 3], 1), ([17, 12, 4, 4], 12), ([70, 48, 9, 3], 8)]
+        {
+            let modulation = [image[0], 2 * image[1], 1, 1];
+            for silu in [false, true] {
+                let what = format!("{groups} modulated groups of {image:?}, silu {silu}");
+                compare(&what, &[image, modulation], &[image[1], image[1]], |kernels, images, vectors| {
+                    let (input, modulation) = (images[0].clone() + 2.0, images[1].clone());
+                    let [scale, shift] = [0, 1].map(|index| vectors[index].clone());
+                    kernels.group_norm_modulated(input, scale, shift, modulation, groups, silu)
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn halves_and_doubles_of_random_shapes_agree() {
+        for image in [[3, 5, 2, 4], [64, 32, 8, 8], [17, 1, 6, 2], [1, 7, 2, 2], [70, 16, 16, 16]] {
+            compare(&format!("half of {image:?}"), &[image], &[], |kernels, images, _| {
+                kernels.halve(images[0].clone())
+            });
+            compare(&format!("double of {image:?}"), &[image], &[], |kernels, images, _| {
+                kernels.double(images[0].clone())
+            });
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "planes of 3x4 pixels cannot be halved")]
+    fn odd_sides_are_not_halved() {
+        Kernels::Fused.halve(Tensor::zeros([3, 4, 2, 16], &Device::flex()));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod parallel;
 mod plain;
 mod planes;
 mod pointwise_gradient;
+mod resize;
 mod silu;
 mod taps;
 mod team;

@@ -31,6 +31,30 @@ pub fn group_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, groups: 
     if activate { silu(output) } else { output }
 }
 
+/// See [`super::Kernels::group_norm_modulated`].
+pub fn group_norm_modulated(
+    input: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    modulation: Tensor<4>,
+    groups: usize,
+    activate: bool,
+) -> Tensor<4> {
+    let channels = input.dims()[1];
+    let normalized = group_norm(input, scale, shift, groups, false);
+    let modulating_scale = modulation.clone().narrow(1, 0, channels);
+    let output = normalized * (modulating_scale + 1.0) + modulation.narrow(1, channels, channels);
+    if activate { silu(output) } else { output }
+}
+
+/// See [`super::Kernels::halve`].
+pub fn halve(input: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    assert!(height.is_multiple_of(2) && width.is_multiple_of(2), "planes of {height}x{width} pixels cannot be halved");
+    let squares = input.reshape([batch * channels, height / 2, 2, width / 2, 2]);
+    squares.mean_dim(4).mean_dim(2).reshape([batch, channels, height / 2, width / 2])
+}
+
 /// See [`super::Kernels::attention`].
 pub fn attention(input: Tensor<4>, heads: usize) -> Tensor<4> {
     let [batch, channels, height, width] = input.dims();
@@ -48,7 +72,8 @@ pub fn attention(input: Tensor<4>, heads: usize) -> Tensor<4> {
 /// Added to the variance before the root, as in PyTorch.
 pub const EPSILON: f32 = 1e-5;
 
-fn double(input: Tensor<4>) -> Tensor<4> {
+/// See [`super::Kernels::double`].
+pub fn double(input: Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = input.dims();
     input.reshape([batch * channels, height, 1, width, 1]).repeat(&[1, 1, 2, 1, 2]).reshape([
         batch,

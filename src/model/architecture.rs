@@ -29,6 +29,30 @@ pub enum Initial {
     },
 }
 
+/// How a family of networks draws the weights and biases of its layers, where they do not start at zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InitialWeights {
+    /// See [`variance_scaling`]: DDPM.
+    VarianceScaling,
+    /// What PyTorch does unless told otherwise: weights and biases uniform within 1 / sqrt(fan in) (`reset_parameters` of
+    /// `torch.nn.Linear` and `Conv2d`: `kaiming_uniform_` with a = sqrt(5)).
+    Torch,
+}
+
+impl InitialWeights {
+    /// Of the weights and of the biases.
+    fn of(self, shape: Convolution) -> (Initial, Initial) {
+        match self {
+            Self::VarianceScaling => (variance_scaling(shape), Initial::Zeros),
+            Self::Torch => {
+                let fan_in = (shape.inputs * shape.kernel * shape.kernel) as f64;
+                let uniform = Initial::Uniform { bound: fan_in.sqrt().recip() };
+                (uniform, uniform)
+            }
+        }
+    }
+}
+
 impl Architecture {
     pub fn parameter_count(&self) -> usize {
         self.layout.iter().map(ParameterLayout::size).sum()
@@ -37,13 +61,30 @@ impl Architecture {
     /// A convolution of planes of `side` pixels.
     pub fn convolution(&mut self, name: &str, shape: Convolution, side: usize, initial: Initial) -> ConvolutionLayer {
         let weight_shape = vec![shape.outputs, shape.inputs, shape.kernel, shape.kernel];
-        self.weighted(name, shape, weight_shape, side, initial)
+        self.weighted(name, shape, weight_shape, side, (initial, Initial::Zeros))
+    }
+
+    /// A convolution of planes of `side` pixels whose weights and biases are drawn.
+    pub fn drawn(&mut self, name: &str, shape: Convolution, side: usize, initial: InitialWeights) -> ConvolutionLayer {
+        let weight_shape = vec![shape.outputs, shape.inputs, shape.kernel, shape.kernel];
+        self.weighted(name, shape, weight_shape, side, initial.of(shape))
     }
 
     /// A linear map of a vector.
     pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> ConvolutionLayer {
+        self.drawn_linear(name, inputs, outputs, InitialWeights::VarianceScaling)
+    }
+
+    /// A linear map of a vector, its weights and biases drawn as they are in `initial`.
+    pub fn drawn_linear(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        initial: InitialWeights,
+    ) -> ConvolutionLayer {
         let shape = Convolution::pointwise(inputs, outputs);
-        self.weighted(name, shape, vec![outputs, inputs], 1, variance_scaling(shape))
+        self.weighted(name, shape, vec![outputs, inputs], 1, initial.of(shape))
     }
 
     /// A GroupNorm (with or without SiLU) of planes of `side` pixels.
@@ -62,15 +103,15 @@ impl Architecture {
         shape: Convolution,
         weight_shape: Vec<usize>,
         side: usize,
-        initial: Initial,
+        (weight, bias): (Initial, Initial),
     ) -> ConvolutionLayer {
         let pixels = shape.output_side(side).pow(2);
         self.flops += 2.0 * (shape.weight_count() * pixels) as f64;
         self.activations += shape.outputs * pixels;
         ConvolutionLayer {
             shape,
-            weight: self.parameter(format!("{name}.weight"), weight_shape, initial),
-            bias: self.parameter(format!("{name}.bias"), vec![shape.outputs], Initial::Zeros),
+            weight: self.parameter(format!("{name}.weight"), weight_shape, weight),
+            bias: self.parameter(format!("{name}.bias"), vec![shape.outputs], bias),
         }
     }
 
@@ -129,5 +170,11 @@ impl NormLayer {
     pub fn forward(&self, pass: Pass, input: Tensor<4>, silu: bool) -> Tensor<4> {
         let (scale, shift) = (pass.parameters[self.scale].clone(), pass.parameters[self.shift].clone());
         pass.kernels.group_norm(input, scale, shift, self.groups, silu)
+    }
+
+    /// Scaled and shifted once more for each image by `modulation`: see [`Kernels::group_norm_modulated`].
+    pub fn forward_modulated(&self, pass: Pass, input: Tensor<4>, modulation: Tensor<4>, silu: bool) -> Tensor<4> {
+        let (scale, shift) = (pass.parameters[self.scale].clone(), pass.parameters[self.shift].clone());
+        pass.kernels.group_norm_modulated(input, scale, shift, modulation, self.groups, silu)
     }
 }

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::architecture::{Architecture, ConvolutionLayer, Initial, NormLayer, Pass, variance_scaling};
+use super::architecture::{Architecture, ConvolutionLayer, Initial, InitialWeights, NormLayer, Pass};
 use crate::kernels::Convolution;
 
 /// x + linear(attention(linear(norm(x)))) between the pixels of an image (Ho et al. 2020, appendix B).
@@ -21,6 +21,7 @@ impl AttentionBlock {
         groups: usize,
         heads: usize,
         side: usize,
+        initial: InitialWeights,
     ) -> Self {
         let pixels = side * side;
         // q k^T and the weighted sum of values, then the probabilities that the backward pass needs.
@@ -30,7 +31,7 @@ impl AttentionBlock {
         let output = Convolution::pointwise(channels, channels);
         Self {
             norm: architecture.norm(&format!("{name}.norm"), channels, groups, side),
-            input: architecture.convolution(&format!("{name}.qkv"), input, side, variance_scaling(input)),
+            input: architecture.drawn(&format!("{name}.qkv"), input, side, initial),
             output: architecture.convolution(&format!("{name}.output"), output, side, Initial::Zeros),
             heads,
         }

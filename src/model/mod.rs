@@ -3,6 +3,8 @@
 //! Every network keeps its parameters as one flat vector in a fixed, named order, and draws its initial weights on
 //! the host, so that optimiser, average, checkpoint and comparison between devices need to know nothing of layers.
 
+mod adm;
+mod adm_block;
 mod architecture;
 mod attention_block;
 mod class_embedding;
@@ -34,6 +36,8 @@ pub enum ModelError {
     Groups { groups: usize, channels: usize, level: usize },
     #[error("model.attention_heads: {heads} heads do not divide the {channels} channels of level {level}")]
     Heads { heads: usize, channels: usize, level: usize },
+    #[error("model.head_channels: heads of {size} channels do not divide the {channels} channels of level {level}")]
+    HeadChannels { size: usize, channels: usize, level: usize },
     #[error(
         "model.channel_multipliers: {levels} levels halve the side {times} times, which images of side {side} do not allow"
     )]
@@ -57,6 +61,7 @@ pub fn check(model: &spec::Model, data_shape: impl Into<DataShape>) -> Result<()
     }
     match model {
         spec::Model::Unet(unet) => unet::check(unet, (data_shape.channels, data_shape.side)),
+        spec::Model::Adm(adm) => adm::check(adm, (data_shape.channels, data_shape.side)),
     }
 }
 

@@ -1,5 +1,6 @@
 use burn::tensor::{Device, Tensor};
 
+use super::adm::Adm;
 use super::architecture::{Architecture, Pass};
 use super::parameters::Parameters;
 use super::unet::Unet;
@@ -7,7 +8,8 @@ use super::{Dropout, ParameterLayout};
 use crate::kernels::Kernels;
 use crate::spec::{self, DataShape};
 
-/// A network that predicts from noisy images and their timesteps a tensor of the images' shape.
+/// A network that predicts from noisy images and their timesteps a tensor of the images' shape, or, with `learned_sigma`,
+/// of twice as many channels.
 #[derive(Clone)]
 pub struct Network {
     body: Body,
@@ -20,6 +22,7 @@ pub struct Network {
 #[derive(Clone, Debug)]
 pub enum Body {
     Unet(Unet),
+    Adm(Adm),
 }
 
 impl Body {
@@ -33,6 +36,7 @@ impl Body {
         }
         match model {
             spec::Model::Unet(unet) => Self::Unet(Unet::describe(unet, data_shape, architecture)),
+            spec::Model::Adm(adm) => Self::Adm(Adm::describe(adm, data_shape, architecture)),
         }
     }
 
@@ -46,6 +50,7 @@ impl Body {
     ) -> Tensor<4> {
         match self {
             Self::Unet(unet) => unet.forward(pass, noisy, timesteps, classes, dropout),
+            Self::Adm(adm) => adm.forward(pass, noisy, timesteps, classes, dropout),
         }
     }
 }
@@ -69,7 +74,7 @@ const SAMPLED_AT_ONCE: usize = 64;
 
 impl Network {
     /// `noisy` `[batch, channels, side, side]` and `timesteps` `[batch]` (0 is the least noisy); the prediction has
-    /// the shape of `noisy`. Nothing is dropped where `dropout` is none.
+    /// the shape of `noisy`, with `learned_sigma` followed by as many channels again. Nothing is dropped where `dropout` is none.
     ///
     /// `classes` are those of the images; where there are `n` classes, `n` means "no class". A class-conditional model
     /// that is given none takes them all to be "no class".

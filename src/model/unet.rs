@@ -1,10 +1,10 @@
 use burn::tensor::Tensor;
 
-use super::architecture::{Architecture, ConvolutionLayer, Initial, NormLayer, Pass, variance_scaling};
+use super::architecture::{Architecture, ConvolutionLayer, Initial, InitialWeights, NormLayer, Pass, variance_scaling};
 use super::attention_block::AttentionBlock;
 use super::class_embedding::ClassEmbedding;
 use super::residual_block::{BlockDropout, ResidualBlock};
-use super::time_embedding::TimeEmbedding;
+use super::time_embedding::{Sinusoids, TimeEmbedding};
 use super::{Dropout, ModelError};
 use crate::kernels::{Convolution, Resample};
 use crate::spec::{DataShape, UnetModel};
@@ -45,7 +45,15 @@ impl Unet {
         let block = |architecture: &mut Architecture, name: &str, inputs, outputs, side: usize| {
             let residual = ResidualBlock::describe(architecture, name, inputs, outputs, time_length, groups, side);
             let attention = model.attention_resolutions.contains(&side).then(|| {
-                AttentionBlock::describe(architecture, &format!("{name}.attention"), outputs, groups, heads, side)
+                AttentionBlock::describe(
+                    architecture,
+                    &format!("{name}.attention"),
+                    outputs,
+                    groups,
+                    heads,
+                    side,
+                    InitialWeights::VarianceScaling,
+                )
             });
             (residual, attention)
         };
@@ -54,7 +62,12 @@ impl Unet {
             architecture.convolution(name, shape, side, variance_scaling(shape))
         };
 
-        let time = TimeEmbedding::describe(architecture, model.channels);
+        let time = TimeEmbedding::describe(
+            architecture,
+            model.channels,
+            Sinusoids::SineFirst,
+            InitialWeights::VarianceScaling,
+        );
         // Nichol and Dhariwal's code draws the table as torch.nn.Embedding does.
         let class = classes.filter(|_| model.class_conditional).map(|classes| {
             let (dropout, initial) = (model.class_dropout, Initial::Normal { deviation: 1.0 });
@@ -90,7 +103,15 @@ impl Unet {
         };
         let middle = (
             middle(architecture, "middle.0"),
-            AttentionBlock::describe(architecture, "middle.1", channels, groups, heads, side),
+            AttentionBlock::describe(
+                architecture,
+                "middle.1",
+                channels,
+                groups,
+                heads,
+                side,
+                InitialWeights::VarianceScaling,
+            ),
             middle(architecture, "middle.2"),
         );
 

@@ -193,6 +193,24 @@ mod tests {
                 ..common.clone()
             },
             RunSpec {
+                model: Model::Adm(AdmModel {
+                    channels: 16,
+                    channel_multipliers: vec![2, 3],
+                    blocks_per_level: 3,
+                    attention_resolutions: vec![4],
+                    attention_heads: 4,
+                    head_channels: Some(8),
+                    scale_shift_norm: false,
+                    resblock_updown: false,
+                    learned_sigma: true,
+                    dropout: 0.1,
+                    norm_groups: 4,
+                    class_conditional: true,
+                    class_dropout: 0.3,
+                }),
+                ..common.clone()
+            },
+            RunSpec {
                 parameterization: Parameterization::X0,
                 loss_weighting: LossWeighting::Edm(EdmWeighting { sigma_data: 0.4 }),
                 ..common.clone()

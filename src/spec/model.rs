@@ -9,6 +9,8 @@ kinds! {
     pub enum Model {
         /// The UNet of DDPM. The default.
         Unet(UnetModel) = "unet",
+        /// The UNet of ADM and of Improved DDPM.
+        Adm(AdmModel) = "adm",
     }
 }
 
@@ -57,6 +59,7 @@ impl Model {
     pub fn class_conditional(&self) -> bool {
         match self {
             Self::Unet(unet) => unet.class_conditional,
+            Self::Adm(adm) => adm.class_conditional,
         }
     }
 
@@ -64,6 +67,93 @@ impl Model {
     pub fn class_dropout(&self) -> f64 {
         match self {
             Self::Unet(unet) => unet.class_dropout,
+            Self::Adm(adm) => adm.class_dropout,
+        }
+    }
+}
+
+/// Dhariwal and Nichol 2021 (arXiv 2105.05233), section 3, and Nichol and Dhariwal 2021 (arXiv 2102.09672): residual blocks
+/// that the embedding of the time scales and shifts, that resample, and self-attention at several sides.
+///
+/// Where the two papers are silent, their code is followed: initial weights are PyTorch's own, the last convolution of every
+/// block starts at zero, and sinusoids come cosines first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdmModel {
+    /// Channels that the levels multiply; the time's embedding is four times as long. Default 32.
+    pub channels: usize,
+    /// Channels of each level as a multiple of `channels`; every further level halves the side. Default [1, 2].
+    pub channel_multipliers: Vec<usize>,
+    /// Residual blocks in each level on the way down (one more on the way up). Default 1.
+    pub blocks_per_level: usize,
+    /// Image sides, in pixels, at which self-attention follows each residual block. Default [] (none); the lowest level's
+    /// middle block always has it.
+    pub attention_resolutions: Vec<usize>,
+    /// Heads of each self-attention, unless `head_channels` says how many. Default 1.
+    pub attention_heads: usize,
+    /// Channels of each head; the number of heads then grows with the channels. Default: none, `attention_heads` counts.
+    pub head_channels: Option<usize>,
+    /// Whether the embedding scales and shifts what the second GroupNorm of a block gives, rather than being added before
+    /// it. Default true.
+    pub scale_shift_norm: bool,
+    /// Whether residual blocks halve and double the side, rather than single convolutions. Default true.
+    pub resblock_updown: bool,
+    /// Whether the network also says where the variance of a step backwards lies between its bounds: one more channel for
+    /// each of the image, trained with the hybrid loss (Nichol and Dhariwal 2021, section 3.1). Default false.
+    pub learned_sigma: bool,
+    /// Share of activations dropped in residual blocks. Default 0.
+    pub dropout: f64,
+    /// Groups of each GroupNorm; must divide every level's channels. Default 32.
+    pub norm_groups: usize,
+    /// Whether the network is told the class of each image, as an embedding that is added to that of the time. Default
+    /// false.
+    #[serde(skip_serializing_if = "is_false")]
+    pub class_conditional: bool,
+    /// Share of the training images whose class is replaced by "none", which guidance needs (Ho and Salimans 2022,
+    /// arXiv 2207.12598, algorithm 1). Default 0.1; with 0, as in ADM, there is no such class.
+    #[serde(skip_serializing_if = "is_default_class_dropout")]
+    pub class_dropout: f64,
+}
+
+impl AdmModel {
+    /// Heads of a self-attention of this many channels.
+    pub fn heads(&self, channels: usize) -> usize {
+        self.head_channels.map_or(self.attention_heads, |size| channels / size)
+    }
+
+    /// Channels of the output for images of `image_channels`.
+    pub fn outputs(&self, image_channels: usize) -> usize {
+        if self.learned_sigma { 2 * image_channels } else { image_channels }
+    }
+}
+
+impl Model {
+    /// Whether the network predicts, after what it is trained to predict of each pixel, where the variance of a step
+    /// backwards lies.
+    pub fn learned_sigma(&self) -> bool {
+        match self {
+            Self::Unet(_) => false,
+            Self::Adm(adm) => adm.learned_sigma,
+        }
+    }
+}
+
+impl Default for AdmModel {
+    fn default() -> Self {
+        Self {
+            channels: 32,
+            channel_multipliers: vec![1, 2],
+            blocks_per_level: 1,
+            attention_resolutions: vec![],
+            attention_heads: 1,
+            head_channels: None,
+            scale_shift_norm: true,
+            resblock_updown: true,
+            learned_sigma: false,
+            dropout: 0.0,
+            norm_groups: 32,
+            class_conditional: false,
+            class_dropout: CLASS_DROPOUT,
         }
     }
 }

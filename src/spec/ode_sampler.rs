@@ -63,6 +63,9 @@ pub enum AncestralVariance {
     Small,
     /// beta, right for data of unit variance (Ho et al. 2020, section 3.2).
     Large,
+    /// What a network with `learned_sigma` says of each pixel, between the two in logarithms (Nichol and Dhariwal 2021,
+    /// arXiv 2102.09672, equation 15).
+    Learned,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -181,6 +184,7 @@ impl OdeSampler {
         match self {
             Self::Ddim(ddim) if ddim.eta != 0.0 => say(format_args!("eta={}", ddim.eta)),
             Self::Ddpm(ddpm) if ddpm.variance == AncestralVariance::Large => say(format_args!("variance=large")),
+            Self::Ddpm(ddpm) if ddpm.variance == AncestralVariance::Learned => say(format_args!("variance=learned")),
             _ => {}
         }
         if self.spacing() != usual {

@@ -4,6 +4,7 @@
 
 mod checkpoint;
 pub mod classifier;
+mod hybrid_loss;
 mod stopwatch;
 mod trainer;
 
@@ -11,6 +12,7 @@ use burn::tensor::Device;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_digits_cnn};
+pub use hybrid_loss::HybridLoss;
 pub use stopwatch::Stopwatch;
 pub use trainer::{Diverged, Trainer};
 

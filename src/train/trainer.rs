@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
+use super::hybrid_loss::HybridLoss;
 use crate::data::{Dataset, batch_classes, batch_indices, batch_pixels};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::model::{self, Dropout, Network};
@@ -34,6 +35,8 @@ pub struct Trainer<'a> {
     process: ForwardProcess,
     /// lambda(t) of each timestep.
     loss_weights: Vec<f64>,
+    /// Where the network learns its variance.
+    hybrid_loss: Option<HybridLoss>,
     sampler: Box<dyn TimestepSampler + Send>,
     network: Network,
     weights: Tensor<1>,
@@ -83,6 +86,7 @@ impl<'a> Trainer<'a> {
             dataset,
             device: device.clone(),
             loss_weights: diffusion::loss_weights(&spec.loss_weighting, spec.parameterization, &process),
+            hybrid_loss: spec.model.learned_sigma().then(|| HybridLoss::new(&process)),
             process,
             sampler,
             network,
@@ -141,9 +145,19 @@ impl<'a> Trainer<'a> {
         let times = Tensor::<1>::from_data(TensorData::new(times, [batch_size]), &tracked);
         let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
         let predicted = self.network.forward(input, times, classes.as_deref(), Some(Dropout { seed, step }));
-        let squares = (predicted - target).square();
-        let observed = self.sampler.observes_losses().then(|| squares.clone().inner());
-        let loss = (squares * weights).mean();
+        let v = self.hybrid_loss.is_some().then(|| predicted.clone().narrow(1, channels, channels));
+        let errors = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted } - target;
+        let squares = errors.clone().square();
+        let bound = self.hybrid_loss.as_ref().zip(v).map(|(hybrid, v)| hybrid.bound(errors, v, &images, &timesteps));
+        let observed =
+            self.sampler.observes_losses().then(|| (squares.clone().inner(), bound.clone().map(Tensor::inner)));
+        let mut loss = (squares * weights).mean();
+        if let Some(bound) = bound {
+            // lambda(t) changes what the mean learns, not what the variance does.
+            let weights: Vec<f32> = drawn.iter().map(|drawn| drawn.weight).collect();
+            let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
+            loss = loss + (bound * weights).mean();
+        }
 
         let loss_value = f64::from(loss.clone().into_scalar::<f32>());
         if !loss_value.is_finite() {
@@ -159,13 +173,12 @@ impl<'a> Trainer<'a> {
         self.weights = self.adam.step(self.weights.clone(), gradient, learning_rate, beta1);
         self.network.set_weights(self.weights.clone());
         self.ema.update(&self.weights);
-        if let Some(squares) = observed {
-            // The mean over an image's pixels, with its loss weight: in f64, in a fixed order.
-            let squares = squares.into_data().try_into_vec::<f32>().expect("networks compute in f32");
-            let image_losses = squares.chunks_exact(channels * side * side).zip(&timesteps).map(|(squares, &t)| {
-                let mean = squares.iter().copied().map(f64::from).sum::<f64>() / squares.len() as f64;
-                (self.loss_weights[t as usize] * mean) as f32
-            });
+        if let Some((squares, bound)) = observed {
+            let squares = image_means(squares, channels * side * side);
+            let bounds = bound.map_or(vec![0.0; batch_size], |bound| image_means(bound, channels * side * side));
+            let image_losses = squares.iter().zip(bounds).zip(&timesteps);
+            let image_losses =
+                image_losses.map(|((mean, bound), &t)| (self.loss_weights[t as usize] * mean + bound) as f32);
             let image_losses: Vec<f32> = image_losses.collect();
             self.sampler.observe(&timesteps, &image_losses);
         }
@@ -225,6 +238,13 @@ impl<'a> Trainer<'a> {
             sampler_state: self.sampler.state(),
         }
     }
+}
+
+/// The mean over each image's pixels: in f64, in a fixed order.
+fn image_means(pixels: Tensor<4>, image_values: usize) -> Vec<f64> {
+    let pixels = pixels.into_data().try_into_vec::<f32>().expect("networks compute in f32");
+    let images = pixels.chunks_exact(image_values);
+    images.map(|image| image.iter().copied().map(f64::from).sum::<f64>() / image_values as f64).collect()
 }
 
 fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {

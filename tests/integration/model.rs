@@ -3,12 +3,11 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use speedlab::kernels::Kernels;
 use speedlab::model::{self, DigitsCnn, Dropout};
-use speedlab::spec::{DataShape, Model, UnetModel};
+use speedlab::spec::{AdmModel, DataShape, Model, UnetModel};
 
 #[test]
 fn a_built_network_has_as_many_parameters_as_counted_without_building() {
-    for (unet, image_shape) in unets() {
-        let model = Model::Unet(unet);
+    for (model, image_shape) in models() {
         let network = model::build(&model, image_shape, 1, &Device::flex());
         let built: usize = network.layout().iter().map(|parameter| parameter.size()).sum();
         assert_eq!(model::parameter_count(&model, image_shape), built);
@@ -18,13 +17,14 @@ fn a_built_network_has_as_many_parameters_as_counted_without_building() {
 
 #[test]
 fn a_fresh_network_predicts_zeros_of_the_shape_of_its_input() {
-    for (unet, (channels, side)) in unets() {
-        let network = model::build(&Model::Unet(unet), (channels, side), 1, &Device::flex());
+    for (model, (channels, side)) in models() {
+        let network = model::build(&model, (channels, side), 1, &Device::flex());
         let images = formula(5 * channels * side * side);
         let images = Tensor::from_data(TensorData::new(images, [5, channels, side, side]), &Device::flex());
         let timesteps = Tensor::from_data([0.0f32, 1.0, 10.0, 500.0, 999.0], &Device::flex());
         let output = network.forward(images, timesteps, None, None);
-        assert_eq!(output.dims(), [5, channels, side, side]);
+        let outputs = if model.learned_sigma() { 2 * channels } else { channels };
+        assert_eq!(output.dims(), [5, outputs, side, side]);
         let values = output.try_into_vec_as::<f32>().unwrap();
         assert!(values.iter().all(|&value| value == 0.0));
     }
@@ -92,11 +92,11 @@ fn classes_for_a_network_that_is_not_told_any_are_refused() {
     network.forward(Tensor::zeros([1, 1, 8, 8], &device), Tensor::zeros([1], &device), Some(&[0]), None);
 }
 
-fn unets() -> Vec<(UnetModel, (usize, usize))> {
+fn models() -> Vec<(Model, (usize, usize))> {
     vec![
-        (UnetModel { channels: 16, ..UnetModel::default() }, (1, 8)),
+        (Model::Unet(UnetModel { channels: 16, ..UnetModel::default() }), (1, 8)),
         (
-            UnetModel {
+            Model::Unet(UnetModel {
                 channels: 8,
                 channel_multipliers: vec![1, 2, 3],
                 blocks_per_level: 2,
@@ -105,10 +105,52 @@ fn unets() -> Vec<(UnetModel, (usize, usize))> {
                 dropout: 0.1,
                 norm_groups: 4,
                 ..UnetModel::default()
-            },
+            }),
+            (3, 8),
+        ),
+        (Model::Adm(AdmModel::default()), (1, 8)),
+        (
+            Model::Adm(AdmModel {
+                channels: 8,
+                channel_multipliers: vec![2, 1, 3],
+                blocks_per_level: 2,
+                attention_resolutions: vec![4],
+                head_channels: Some(4),
+                resblock_updown: false,
+                learned_sigma: true,
+                norm_groups: 4,
+                ..AdmModel::default()
+            }),
             (3, 8),
         ),
     ]
+}
+
+#[test]
+fn adm_starts_as_pytorch_starts_a_layer() {
+    let network = model::build(&Model::Adm(AdmModel::default()), (1, 8), 1, &Device::flex());
+    let weights = network.weights().try_into_vec_as::<f32>().unwrap();
+    let mut start = 0;
+    let mut seen = 0;
+    for parameter in network.layout() {
+        let values = &weights[start..start + parameter.size()];
+        start += parameter.size();
+        let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        let is_last = ["conv2", "output"].iter().any(|name| parameter.name.contains(name));
+        if parameter.name.contains("norm") {
+            assert_eq!(largest, if parameter.name.ends_with("weight") { 1.0 } else { 0.0 }, "{}", parameter.name);
+        } else if is_last {
+            assert_eq!(largest, 0.0, "{}", parameter.name);
+        } else if parameter.name.ends_with("weight") {
+            let fan_in: usize = parameter.shape[1..].iter().product();
+            let bound = 1.0 / (fan_in as f32).sqrt();
+            assert!(largest < bound && largest > 0.9 * bound, "{}: {largest} of {bound}", parameter.name);
+            seen += 1;
+        } else {
+            assert!(largest > 0.0, "{} is drawn too", parameter.name);
+        }
+    }
+    assert!(seen > 10);
 }
 
 /// Values in (-1, 1) that need no storing: sin(1), sin(4), sin(9), ...
@@ -224,76 +266,109 @@ fn impossible_models_are_refused_by_the_name_of_their_key() {
 /// tests/golden/unet.json: the same network in PyTorch, in f64 (scripts/golden/unet.py).
 #[test]
 fn the_unet_and_its_gradients_agree_with_pytorch() {
+    for case in read_golden("unet").as_array().unwrap() {
+        let number = |key: &str| case[key].as_u64().unwrap() as usize;
+        let numbers = |key: &str| -> Vec<usize> {
+            case[key].as_array().unwrap().iter().map(|value| value.as_u64().unwrap() as usize).collect()
+        };
+        let unet = UnetModel {
+            channels: number("channels"),
+            channel_multipliers: numbers("multipliers"),
+            blocks_per_level: number("blocks"),
+            attention_resolutions: numbers("attention"),
+            attention_heads: number("heads"),
+            dropout: 0.0,
+            norm_groups: number("groups"),
+            ..UnetModel::default()
+        };
+        agrees_with_pytorch(&Model::Unet(unet), case);
+    }
+}
+
+/// tests/golden/adm.json: the same network as the library diffusers builds it, in f64 (scripts/golden/adm.py).
+#[test]
+fn the_unet_of_adm_and_its_gradients_agree_with_diffusers() {
+    for case in read_golden("adm")["cases"].as_array().unwrap() {
+        agrees_with_pytorch(&speedlab::spec::decode_json(&case["model"]).unwrap(), case);
+    }
+}
+
+/// Operations: what torch.utils.flop_counter counts.
+#[test]
+fn presets_of_adm_have_the_parameters_and_operations_that_pytorch_counts() {
+    for (name, counted) in read_golden("adm")["presets"].as_object().unwrap() {
+        let preset = speedlab::plan::PRESETS.iter().find(|preset| preset.name == name).unwrap();
+        let side = name.trim_start_matches("adm-imagenet").parse().unwrap_or(32);
+        let model = (preset.model)();
+        let shape = DataShape { channels: 3, side, classes: Some(1000) };
+        assert_eq!(model::parameter_count(&model, shape) as u64, counted["parameters"].as_u64().unwrap(), "{name}");
+        let (flops, expected) = (model::forward_flops(&model, shape), counted["flops"].as_f64().unwrap());
+        assert!((flops / expected - 1.0).abs() < 1e-3, "{name}: {flops:e} for {expected:e}");
+    }
+}
+
+/// The output of parameters and images of [`formula`], the mean squared error to the images in another order, and for the
+/// gradient of each parameter its norm and its projection on [`formula`]: with both kinds of kernels.
+#[track_caller]
+fn agrees_with_pytorch(model: &Model, case: &serde_json::Value) {
+    let number = |key: &str| case[key].as_u64().unwrap() as usize;
+    let (channels, side) = (number("images"), number("side"));
+    let classes: Option<Vec<u32>> =
+        case.get("classes").map(|list| reals(list).iter().map(|&class| class as u32).collect());
+    let data_shape = DataShape { channels, side, classes: classes.as_ref().map(|_| number("class_count")) };
     for kernels in [Kernels::Plain, Kernels::Fused] {
-        for case in read_golden() {
-            let number = |key: &str| case[key].as_u64().unwrap() as usize;
-            let numbers = |key: &str| -> Vec<usize> {
-                case[key].as_array().unwrap().iter().map(|value| value.as_u64().unwrap() as usize).collect()
-            };
-            let (channels, side) = (number("images"), number("side"));
-            let unet = UnetModel {
-                channels: number("channels"),
-                channel_multipliers: numbers("multipliers"),
-                blocks_per_level: number("blocks"),
-                attention_resolutions: numbers("attention"),
-                attention_heads: number("heads"),
-                dropout: 0.0,
-                norm_groups: number("groups"),
-                ..UnetModel::default()
-            };
-            let plain = Device::flex();
-            let mut network = model::build(&Model::Unet(unet), (channels, side), 0, &plain.clone().autodiff());
-            network = network.with_kernels(kernels);
-            let layout = network.layout().to_vec();
-            let mut weights = formula(number("parameters"));
-            let mut start = 0;
-            for parameter in &layout {
-                let norm = parameter.name.contains("norm") && parameter.name.ends_with(".weight");
-                for weight in &mut weights[start..start + parameter.size()] {
-                    *weight = *weight * 0.1 + if norm { 1.0 } else { 0.0 };
-                }
-                start += parameter.size();
+        let plain = Device::flex();
+        let mut network = model::build(model, data_shape, 0, &plain.clone().autodiff());
+        network = network.with_kernels(kernels);
+        let layout = network.layout().to_vec();
+        let mut weights = formula(number("parameters"));
+        let mut start = 0;
+        for parameter in &layout {
+            let norm = parameter.name.contains("norm") && parameter.name.ends_with(".weight");
+            for weight in &mut weights[start..start + parameter.size()] {
+                *weight = *weight * 0.1 + if norm { 1.0 } else { 0.0 };
             }
-            network.set_weights(Tensor::from_data(weights.as_slice(), &plain));
+            start += parameter.size();
+        }
+        network.set_weights(Tensor::from_data(weights.as_slice(), &plain));
 
-            let timesteps: Vec<f32> = reals(&case["timesteps"]).iter().map(|&t| t as f32).collect();
-            let batch = timesteps.len();
-            let images = formula(batch * channels * side * side);
-            let targets: Vec<f32> = images.chunks(channels * side * side).rev().flatten().copied().collect();
-            let tensor = |values: Vec<f32>| {
-                Tensor::<4>::from_data(TensorData::new(values, [batch, channels, side, side]), &plain)
-            };
-            let output = network.forward(tensor(images), Tensor::from_data(timesteps.as_slice(), &plain), None, None);
-            let found = output.clone().inner().try_into_vec_as::<f32>().unwrap();
-            assert_close(&format!("{kernels:?} output"), &found, &reals(&case["output"]));
+        let timesteps: Vec<f32> = reals(&case["timesteps"]).iter().map(|&t| t as f32).collect();
+        let batch = timesteps.len();
+        let images = TensorData::new(formula(batch * channels * side * side), [batch, channels, side, side]);
+        let images = Tensor::<4>::from_data(images, &plain);
+        let times = Tensor::from_data(timesteps.as_slice(), &plain);
+        let output = network.forward(images, times, classes.as_deref(), None);
+        let found = output.clone().inner().try_into_vec_as::<f32>().unwrap();
+        assert_close(&format!("{kernels:?} output"), &found, &reals(&case["output"]));
 
-            let loss = (output - tensor(targets)).square().mean();
-            let loss_value = f64::from(loss.clone().inner().into_scalar::<f32>());
-            assert!((loss_value / case["loss"].as_f64().unwrap() - 1.0).abs() < 1e-5, "{kernels:?} loss {loss_value}");
+        let targets: Vec<f32> = formula(found.len()).chunks(found.len() / batch).rev().flatten().copied().collect();
+        let targets = Tensor::<4>::from_data(TensorData::new(targets, output.dims()), &plain);
+        let loss = (output - targets).square().mean();
+        let loss_value = f64::from(loss.clone().inner().into_scalar::<f32>());
+        assert!((loss_value / case["loss"].as_f64().unwrap() - 1.0).abs() < 1e-5, "{kernels:?} loss {loss_value}");
 
-            let gradients = network.gradients(loss).try_into_vec_as::<f32>().unwrap();
-            let expected = case["gradient_norms_and_projections"].as_array().unwrap();
-            assert_eq!(expected.len(), layout.len());
-            let mut start = 0;
-            for (parameter, expected) in layout.iter().zip(expected) {
-                let gradient = &gradients[start..start + parameter.size()];
-                start += parameter.size();
-                let norm = dot(gradient, gradient).sqrt();
-                let projection = dot(gradient, &formula(gradient.len()));
-                let [expected_norm, expected_projection] = reals(expected)[..] else { panic!("two numbers") };
-                assert!(
-                    (norm - expected_norm).abs() < 1e-4 * expected_norm
-                        && (projection - expected_projection).abs() < 1e-4 * expected_norm,
-                    "{kernels:?} gradient of {}: norm {norm} for {expected_norm}, projection {projection} for {expected_projection}",
-                    parameter.name
-                );
-            }
+        let gradients = network.gradients(loss).try_into_vec_as::<f32>().unwrap();
+        let expected = case["gradient_norms_and_projections"].as_array().unwrap();
+        assert_eq!(expected.len(), layout.len());
+        let mut start = 0;
+        for (parameter, expected) in layout.iter().zip(expected) {
+            let gradient = &gradients[start..start + parameter.size()];
+            start += parameter.size();
+            let norm = dot(gradient, gradient).sqrt();
+            let projection = dot(gradient, &formula(gradient.len()));
+            let [expected_norm, expected_projection] = reals(expected)[..] else { panic!("two numbers") };
+            assert!(
+                (norm - expected_norm).abs() < 1e-4 * expected_norm
+                    && (projection - expected_projection).abs() < 1e-4 * expected_norm,
+                "{kernels:?} gradient of {}: norm {norm} for {expected_norm}, projection {projection} for {expected_projection}",
+                parameter.name
+            );
         }
     }
 }
 
-fn read_golden() -> Vec<serde_json::Value> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/unet.json");
+fn read_golden(name: &str) -> serde_json::Value {
+    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

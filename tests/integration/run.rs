@@ -229,6 +229,31 @@ seeds: 1
 }
 
 #[test]
+fn a_network_that_learns_its_variance_is_trained_and_measured() {
+    let model = "{ kind: adm, channels: 8, norm_groups: 4, attention_resolutions: [4], head_channels: 8, learned_sigma: true, class_conditional: true }";
+    let sweep = TINY
+        .replace("{ kind: unet, channels: 8, channel_multipliers: [1, 2] }", model)
+        .replace(
+            "clts: { timestep_sampler: { kind: curriculum } }",
+            "adaptive: { timestep_sampler: { kind: loss_second_moment } }",
+        )
+        .replace("samples: 80,", "samples: 80, guidance: 1.5,")
+        .replace("{ kind: ddim, steps: 3 }", "{ kind: ddpm, steps: 5, variance: learned }")
+        .replace("steps: 60,", "steps: 120,");
+    let study = finished(&sweep).study();
+    assert_eq!(study.runs.len(), 4);
+    for run in &study.runs {
+        assert_eq!(run.state, RunState::Ended(RunOutcome::Completed));
+        let losses: Vec<f64> = run.rows.iter().filter(|row| row.metric == "train_loss").map(|row| row.value).collect();
+        // The bound is noisy while the means of t = 0 are far off, and part of the loss.
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        let (first, last) = (mean(&losses[..3]), mean(&losses[losses.len() - 3..]));
+        assert!(last < 0.8 * first, "{}: {first} to {last}", run.planned.trial);
+        assert!(run.rows.iter().any(|row| row.metric == "fid" && row.value.is_finite()));
+    }
+}
+
+#[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let expected = undisturbed().bits();
     let sandbox = Sandbox::new(TINY);

@@ -15,24 +15,44 @@ pub fn ddpm<E>(
     denoiser: &mut Denoiser<'_, '_, E>,
 ) -> Result<Vec<f64>, E> {
     for (index, (level, next)) in steps.enumerate() {
-        let clean = denoiser.clean(&noisy, &level)?;
+        let (clean, v) = denoiser.clean_and_v(&noisy, &level)?;
         let beta = 1.0 - level.alpha_bar / next.alpha_bar;
         let of_clean = next.signal_scale() * beta / (1.0 - level.alpha_bar);
         let of_noisy = (1.0 - beta).sqrt() * (1.0 - next.alpha_bar) / (1.0 - level.alpha_bar);
         noisy.iter_mut().zip(clean).for_each(|(x_t, x_0)| *x_t = of_clean * x_0 + of_noisy * *x_t);
         if next != NoiseLevel::CLEAN {
-            let deviation = variance(ddpm.variance, &level, &next).sqrt();
-            noisy.iter_mut().zip(fresh_noise(index)).for_each(|(x_s, z)| *x_s += deviation * f64::from(z));
+            let fresh = fresh_noise(index).into_iter().map(f64::from);
+            match ddpm.variance {
+                AncestralVariance::Learned => {
+                    assert_eq!(v.len(), noisy.len(), "a network with `learned_sigma`");
+                    let deviation = learned_deviation(&level, &next);
+                    let noise = fresh.zip(v).map(|(z, v)| deviation(f64::from(v)) * z);
+                    noisy.iter_mut().zip(noise).for_each(|(x_s, noise)| *x_s += noise);
+                }
+                fixed => {
+                    let deviation = variance(fixed, &level, &next).sqrt();
+                    noisy.iter_mut().zip(fresh).for_each(|(x_s, z)| *x_s += deviation * z);
+                }
+            }
         }
     }
     Ok(noisy)
 }
 
-/// sigma^2 of the step from `level` to `next`.
+/// sigma by v: exp((1 + v) / 2 log beta + (1 - v) / 2 log beta~) is sigma^2 (Nichol and Dhariwal 2021, equation 15, whose v
+/// in [0, 1] their code computes as (1 + v) / 2), with beta and beta~ of the step from `level` to `next`.
+fn learned_deviation(level: &NoiseLevel, next: &NoiseLevel) -> impl Fn(f64) -> f64 {
+    let [small, large] =
+        [AncestralVariance::Small, AncestralVariance::Large].map(|bound| variance(bound, level, next).ln());
+    move |v| ((small + (1.0 + v) / 2.0 * (large - small)) / 2.0).exp()
+}
+
+/// sigma^2 of the step from `level` to `next`, if it is fixed.
 fn variance(variance: AncestralVariance, level: &NoiseLevel, next: &NoiseLevel) -> f64 {
     let beta = 1.0 - level.alpha_bar / next.alpha_bar;
     match variance {
         AncestralVariance::Small => (1.0 - next.alpha_bar) / (1.0 - level.alpha_bar) * beta,
         AncestralVariance::Large => beta,
+        AncestralVariance::Learned => unreachable!("the network says what it is"),
     }
 }

@@ -16,15 +16,22 @@ pub struct Denoiser<'a, 'p, E> {
 impl<E> Denoiser<'_, '_, E> {
     /// x_0 of each of `noisy`'s pixels, which are x_t at `level`; the network sees them in f32. NaN is not clipped away.
     pub fn clean(&mut self, noisy: &[f64], level: &NoiseLevel) -> Result<Vec<f64>, E> {
+        Ok(self.clean_and_v(noisy, level)?.0)
+    }
+
+    /// x_0 of each pixel, and what a network with `learned_sigma` says of the variance at each; empty from any other.
+    pub fn clean_and_v(&mut self, noisy: &[f64], level: &NoiseLevel) -> Result<(Vec<f64>, Vec<f32>), E> {
         let (signal_scale, noise_scale) = (level.signal_scale(), level.noise_scale());
         let seen: Vec<f32> = noisy.iter().map(|&x_t| x_t as f32).collect();
         let input = network_input_at(self.parameterization, &seen, signal_scale, noise_scale);
-        let predicted = (self.predict)(&input, level.t)?;
-        assert_eq!(predicted.len(), noisy.len(), "a network predicts one value per pixel");
+        let mut predicted = (self.predict)(&input, level.t)?;
+        let sizes = [noisy.len(), 2 * noisy.len()];
+        assert!(sizes.contains(&predicted.len()), "a network predicts one value per pixel, and perhaps v");
+        let v = predicted.split_off(noisy.len());
         let clean = |(&x_t, predicted): (&f64, f32)| {
             let x_0 = clean_from(self.parameterization, x_t, predicted.into(), signal_scale, noise_scale);
             if self.clip { x_0.clamp(-1.0, 1.0) } else { x_0 }
         };
-        Ok(noisy.iter().zip(predicted).map(clean).collect())
+        Ok((noisy.iter().zip(predicted).map(clean).collect(), v))
     }
 }

@@ -47,7 +47,8 @@ pub fn generate<E>(
     Ok(images.into_iter().map(|pixel| pixel as f32).collect())
 }
 
-/// The network: `predict(input, t)` is what it predicts for all images at one t, which may lie between two timesteps.
+/// The network: `predict(input, t)` is what it predicts for all images at one t, which may lie between two timesteps; with
+/// `learned_sigma` followed by as many values again, v of all images.
 pub type Predict<'a, E> = dyn FnMut(&[f32], f64) -> Result<Vec<f32>, E> + 'a;
 
 /// Standard normal noise for the step of an index, as many values as all images have pixels.
@@ -207,6 +208,33 @@ mod tests {
                 generate(&ode, &process, Parameterization::X0, start, &mut fresh(4), &mut predict).unwrap()
             });
             assert!(images[0].iter().zip(&images[1]).all(|(ddim, ddpm)| (ddim - ddpm).abs() < 1e-5), "{images:?}");
+        }
+    }
+
+    /// Nichol and Dhariwal 2021, equation 15: v = -1 is beta~ and v = 1 is beta; other samplers do not look at v.
+    #[test]
+    fn a_learned_variance_lies_between_the_two_fixed_ones() {
+        for process in processes() {
+            let images_of = |ode: &OdeSampler, v: Option<f32>| {
+                let mut predict = |noisy: &[f32], _t: f64| -> Result<Vec<f32>, Infallible> {
+                    let mut predicted: Vec<f32> = noisy.iter().map(|x| 0.3 * x).collect();
+                    predicted.extend(v.iter().flat_map(|&v| vec![v; noisy.len()]));
+                    Ok(predicted)
+                };
+                let start = vec![0.3, -2.0, 1.1, 0.0];
+                generate(ode, &process, Parameterization::X0, start, &mut fresh(4), &mut predict).unwrap()
+            };
+            let ddpm = |variance| OdeSampler::Ddpm(Ddpm { steps: 30, variance, ..Ddpm::default() });
+            let learned = |v| images_of(&ddpm(AncestralVariance::Learned), Some(v));
+            let close = |one: &[f32], other: &[f32]| one.iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-5);
+            let [small, large] =
+                [AncestralVariance::Small, AncestralVariance::Large].map(|variance| images_of(&ddpm(variance), None));
+            assert!(close(&learned(-1.0), &small) && close(&learned(1.0), &large) && !close(&small, &large));
+            let between = learned(0.0);
+            assert!(!close(&between, &small) && !close(&between, &large));
+            for ode in kinds(30) {
+                assert_eq!(images_of(&ode, Some(0.7)), images_of(&ode, None), "{ode:?}");
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{AtLeast, AtMost},
     MOST_STEPS, Rules,
 };
-use crate::spec::{OdeSampler, RunSpec, Spacing};
+use crate::spec::{AncestralVariance, Model, OdeSampler, RunSpec, Spacing};
 
 impl Rules {
     pub fn evaluate(&mut self, spec: &RunSpec) {
@@ -27,6 +27,20 @@ impl Rules {
             }
         }
         self.ode(&evaluate.fid.ode);
+        self.learned_variance(spec);
+    }
+
+    fn learned_variance(&mut self, spec: &RunSpec) {
+        let asks =
+            matches!(&spec.evaluate.fid.ode, OdeSampler::Ddpm(ddpm) if ddpm.variance == AncestralVariance::Learned);
+        if asks && !spec.model.learned_sigma() {
+            let message = "`evaluate.fid.ode.variance: learned` needs a network that learns it".to_owned();
+            let hint = match &spec.model {
+                Model::Adm(_) => "set `model.learned_sigma: true`",
+                _ => "`model: { kind: adm, learned_sigma: true }` does",
+            };
+            self.breaks(&["evaluate.fid.ode.variance", "model.learned_sigma"], message, Some(hint));
+        }
     }
 
     fn ode(&mut self, ode: &OdeSampler) {

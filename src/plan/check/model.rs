@@ -16,7 +16,13 @@ impl Rules {
 
     pub fn model(&mut self, spec: &RunSpec) {
         self.classes(spec);
-        let Model::Unet(unet) = &spec.model;
+        match &spec.model {
+            Model::Unet(unet) => self.unet(unet, spec.data.image_shape().1),
+            Model::Adm(adm) => self.adm(adm, spec),
+        }
+    }
+
+    pub(super) fn unet(&mut self, unet: &UnetModel, side: usize) {
         let before = self.broken.len();
         self.size("model.channels", unet.channels as u64, 1, LARGEST_SIZE);
         self.size("model.blocks_per_level", unet.blocks_per_level as u64, 1, 64);
@@ -38,7 +44,7 @@ impl Rules {
         }
         // What follows divides by these numbers.
         if self.broken.len() == before {
-            self.unet_shapes(unet, spec.data.image_shape().1);
+            self.unet_shapes(unet, side);
         }
     }
 
@@ -52,7 +58,7 @@ impl Rules {
                 format!("`model.class_conditional` is true, but the images of `{}` have no classes", spec.data.kind());
             self.breaks(&["model.class_conditional", "data"], message, None);
         }
-        if !told && dropout != Model::default().class_dropout() {
+        if !told && dropout != Model::default().class_dropout() && dropout != 0.0 {
             let message = "`model.class_dropout` does nothing while `class_conditional` is false".to_owned();
             self.breaks(&["model.class_dropout"], message, Some("set `model.class_conditional: true`"));
         }
