@@ -1,6 +1,6 @@
 //! `speedlab preview`: what every arm will do with timesteps, loss weights, beta1 and learning rate, before anything is trained.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -30,7 +30,7 @@ pub struct PreviewArgs {
     /// Print one JSON value: arrays for each trial
     #[arg(long)]
     json: bool,
-    /// Draw it into this folder: preview.svg, preview.png, and preview.json with the numbers
+    /// Draw it into this folder: preview.svg and preview.png (more pages for many trials), and preview.json with the numbers
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -114,14 +114,19 @@ pub fn preview(args: &PreviewArgs) -> anyhow::Result<Exit> {
 }
 
 /// Writes the drawings and the numbers; returns where.
-fn draw(plan: &Plan, preview: &Preview, json: &str, folder: &PathBuf) -> anyhow::Result<[PathBuf; 3]> {
+fn draw(plan: &Plan, preview: &Preview, json: &str, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let arm = |name: &str| plan.arms.iter().position(|arm| arm == name);
     let drawn = |trial: &TrialPreview| {
         let over = |values: &[f64]| trial.step.iter().map(|&step| step as f64).zip(values.iter().copied()).collect();
-        let share = |&t: &u32| (f64::from(t) + 0.5) / trial.timesteps as f64;
-        let density =
-            |density: &Density| report::DensityPreview { percent: density.percent, relative: density.relative.clone() };
+        let shares: Vec<f64> = trial.t.iter().map(|&t| (f64::from(t) + 0.5) / trial.timesteps as f64).collect();
+        let density = |density: &Density| {
+            let relative = density.probability.iter().map(|probability| probability * trial.timesteps as f64);
+            report::DensityPreview {
+                percent: density.percent,
+                relative: shares.iter().copied().zip(relative).collect(),
+            }
+        };
         report::TrialPreview {
             name: trial.trial.to_owned(),
             words: format!(
@@ -131,17 +136,18 @@ fn draw(plan: &Plan, preview: &Preview, json: &str, folder: &PathBuf) -> anyhow:
             arm: arm(trial.arm).expect("a trial is of one of the plan's arms"),
             densities: trial.densities.iter().map(density).collect(),
             adaptive: trial.adaptive,
-            loss_weight: trial.t.iter().map(share).zip(trial.loss_weight.iter().copied()).collect(),
+            loss_weight: shares.iter().copied().zip(trial.loss_weight.iter().copied()).collect(),
             beta1: over(&trial.beta1),
             learning_rate: over(&trial.learning_rate),
         }
     };
     let trials: Vec<report::TrialPreview> = preview.trials.iter().map(drawn).collect();
     let baseline = plan.compare.as_ref().and_then(|compare| arm(&compare.baseline));
-    let [svg, png] = write_preview(preview.name, &trials, baseline, folder)?;
+    let mut paths = write_preview(preview.name, &trials, baseline, folder)?;
     let numbers = folder.join("preview.json");
     write_beside(&numbers, format!("{json}\n").as_bytes())?;
-    Ok([svg, png, numbers])
+    paths.push(numbers);
+    Ok(paths)
 }
 
 fn of_trial(run: &PlannedRun) -> TrialPreview<'_> {

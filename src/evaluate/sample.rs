@@ -1,3 +1,5 @@
+use rayon::prelude::*;
+
 use super::EvaluateError;
 use super::predict::{Conditioning, with_network};
 use crate::diffusion::{ForwardProcess, generate};
@@ -46,11 +48,11 @@ pub(super) fn starting_noise(seed: u64, first: usize, count: usize, image_values
 pub(super) fn fresh_noise(seed: u64, first: usize, count: usize, image_values: usize) -> impl FnMut(usize) -> Vec<f32> {
     move |step| {
         let mut noise = vec![0.0; count * image_values];
-        for (index, image) in noise.chunks_exact_mut(image_values).enumerate() {
+        noise.par_chunks_exact_mut(image_values).enumerate().for_each(|(index, image)| {
             // A noise schedule has at most 2^20 timesteps.
             let draw = (((first + index) as u64) << 20) | step as u64;
             Draws::new(seed, Stream::GenerationNoise, draw).fill_normal(image);
-        }
+        });
         noise
     }
 }

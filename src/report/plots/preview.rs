@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, Scale};
 use super::curves::shades;
-use super::drawing::{Anchor, Color, Drawing, Point};
+use super::drawing::{Anchor, Drawing, Point};
 use super::font;
 use super::style::*;
 use crate::report::preview::TrialPreview;
@@ -35,15 +35,7 @@ pub fn preview(trials: &[TrialPreview], baseline: Option<usize>) -> Drawing {
     for (index, trial) in trials.iter().enumerate() {
         let top = HEADER + ROW * index as f64;
         let style = ArmStyle { dash: &[], ..arm_style(trial.arm, baseline) };
-        drawing.text(
-            (COLUMNS[0].0 - 36.0, top + 13.0),
-            trial.name.clone(),
-            LABEL_SIZE,
-            style.text_color(),
-            Anchor::Start,
-        );
-        let after = COLUMNS[0].0 - 36.0 + font::width(&trial.name) * LABEL_SIZE + 12.0;
-        drawing.text((after, top + 13.0), trial.words.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
+        row_name(&mut drawing, trial, &style, top + 13.0);
         let is_last = index + 1 == trials.len();
         densities(&mut drawing, trial, &style, top, is_last);
         weights(&mut drawing, trial, &style, top, is_last);
@@ -51,6 +43,23 @@ pub fn preview(trials: &[TrialPreview], baseline: Option<usize>) -> Drawing {
         path(&mut drawing, 3, &trial.learning_rate, largest_rate, &style, top, is_last);
     }
     drawing
+}
+
+/// The trial and, where they fit, the words that go with it.
+fn row_name(drawing: &mut Drawing, trial: &TrialPreview, style: &ArmStyle, baseline: f64) {
+    let left = COLUMNS[0].0 - 36.0;
+    let right = COLUMNS[3].1;
+    let width = |text: &str| font::width(text) * LABEL_SIZE;
+    let mut name = trial.name.clone();
+    if left + width(&name) > right {
+        while left + width(&name) + width("…") > right && name.pop().is_some() {}
+        name.push('…');
+    }
+    let after = left + width(&name) + 12.0;
+    drawing.text((left, baseline), name, LABEL_SIZE, style.text_color(), Anchor::Start);
+    if after + font::width(&trial.words) * TICK_SIZE <= right {
+        drawing.text((after, baseline), trial.words.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
+    }
 }
 
 /// Which shade is which time.
@@ -70,20 +79,19 @@ fn legend(drawing: &mut Drawing, trials: &[TrialPreview]) {
 }
 
 fn densities(drawing: &mut Drawing, trial: &TrialPreview, style: &ArmStyle, top: f64, is_last: bool) {
-    let most = trial.densities.iter().flat_map(|density| &density.relative).copied().fold(SHARED_DENSITY, f64::max);
+    let values = trial.densities.iter().flat_map(|density| &density.relative).map(|&(_, value)| value);
+    let most = values.fold(SHARED_DENSITY, f64::max);
     let x_label = if is_last { "t / T (0: least noise)" } else { "" };
     let chart = panel(drawing, 0, (0.0, 1.0), linear_to(most), top, x_label);
     let uniform = chart.y.at(1.0);
     drawing.line(vec![(chart.x.from, uniform), (chart.x.to, uniform)], 1.0, AXIS, TARGET_DASH);
     let colors = if trial.adaptive { vec![style.color] } else { shades(style.color, trial.densities.len()) };
     for (density, color) in trial.densities.iter().zip(colors) {
-        let bins = density.relative.len() as f64;
-        let middles = density.relative.iter().enumerate().map(|(bin, &value)| ((bin as f64 + 0.5) / bins, value));
-        let line: Vec<Point> = middles.collect();
-        chart.curve(drawing, &line, &ArmStyle { color, ..*style }, LINE);
+        chart.curve(drawing, &density.relative, &ArmStyle { color, ..*style }, LINE);
     }
     if trial.adaptive {
-        note(drawing, &chart, "then it follows the losses");
+        let at = (chart.x.to - 4.0, chart.y.from - 6.0);
+        drawing.text(at, "later it follows the losses", TICK_SIZE, FAINT_INK, Anchor::End);
     }
 }
 
@@ -100,7 +108,7 @@ fn weights(drawing: &mut Drawing, trial: &TrialPreview, style: &ArmStyle, top: f
     let chart = panel(drawing, 1, (0.0, 1.0), y, top, x_label);
     chart.curve(drawing, &trial.loss_weight, style, LINE);
     if y.is_log {
-        note(drawing, &chart, "log");
+        drawing.text((chart.x.to, chart.y.to - 4.0), "log", TICK_SIZE, FAINT_INK, Anchor::End);
     }
 }
 
@@ -124,12 +132,6 @@ fn linear_to(most: f64) -> Scale {
     Scale { low: 0.0, high, is_log: false, from: 0.0, to: 1.0 }
 }
 
-/// In the upper right corner.
-fn note(drawing: &mut Drawing, chart: &Chart, text: &str) {
-    let color: Color = FAINT_INK;
-    drawing.text((chart.x.to, chart.y.to - 4.0), text, TICK_SIZE, color, Anchor::End);
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::drawing::Element;
@@ -137,7 +139,8 @@ mod tests {
     use crate::report::preview::DensityPreview;
 
     fn trial(name: &str, high: f64) -> TrialPreview {
-        let density = |percent| DensityPreview { percent, relative: vec![high, 1.0, 2.0 - high.min(2.0)] };
+        let density =
+            |percent| DensityPreview { percent, relative: vec![(0.0, high), (0.5, 1.0), (1.0, 2.0 - high.min(2.0))] };
         TrialPreview {
             name: name.to_owned(),
             words: "predicts epsilon".to_owned(),
@@ -171,6 +174,18 @@ mod tests {
                 assert!(points.iter().all(inside), "{points:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_name_too_long_for_the_page_ends_in_dots() {
+        let long = TrialPreview { name: "x".repeat(400), ..trial("", 1.0) };
+        let drawing = preview(&[long], None);
+        let cut = drawing.elements.iter().find_map(|element| match element {
+            Element::Text { text, .. } if text.starts_with("xx") => Some(text.clone()),
+            _ => None,
+        });
+        let cut = cut.unwrap();
+        assert!(cut.ends_with("x…") && cut.len() > 100 && font::width(&cut) * LABEL_SIZE < PAGE_WIDTH, "{cut}");
     }
 
     #[test]
