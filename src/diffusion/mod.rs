@@ -8,6 +8,7 @@
 //! `parameterization.rs` alone.
 
 mod loss_weighting;
+mod noise_assignment;
 mod noise_level;
 mod noise_schedule;
 mod ode_sampler;
@@ -15,6 +16,7 @@ mod parameterization;
 mod timestep_sampler;
 
 pub use loss_weighting::loss_weights;
+pub use noise_assignment::assigned_noise;
 pub use noise_level::NoiseLevel;
 pub use noise_schedule::ForwardProcess;
 pub use ode_sampler::{FreshNoise, Predict, generate, generation_levels};
