@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::adam::Adam;
-use super::host_memory::to_vec;
+use super::host_memory::{is_host, to_vec};
 use super::optimizer::OptimizerState;
 use super::orthogonal::orthogonalized;
 use super::rates::Rates;
@@ -101,23 +101,23 @@ impl Muon {
     pub fn step(&mut self, weights: Tensor<1>, gradient: Tensor<1>, rates: Rates, others: Rates) -> Tensor<1> {
         assert!((0.0..1.0).contains(&rates.beta1), "beta1 is in [0, 1), not {}", rates.beta1);
         let settings = &self.settings;
-        // A matrix is updated on its own, so the number of threads that share them cannot change a bit.
-        let updated: Vec<(Tensor<2>, Tensor<1>)> = self
-            .matrices
-            .par_iter()
-            .zip(&self.momenta)
-            .map(|(matrix, momentum)| {
-                let gradient = matrix.of(&gradient);
-                let momentum = towards(momentum.clone(), gradient.clone(), 1.0 - rates.beta1);
-                let update =
-                    if settings.nesterov { towards(gradient, momentum.clone(), rates.beta1) } else { momentum.clone() };
-                let step_size = rates.learning_rate * scale(settings.scale, matrix);
-                let weights =
-                    matrix.of(&weights).mul_scalar((1.0 - rates.learning_rate * settings.weight_decay) as f32)
-                        - orthogonalized(update, settings.newton_schulz_steps).mul_scalar(step_size as f32);
-                (momentum, weights.flatten(0, 1))
-            })
-            .collect();
+        let update = |(matrix, momentum): (&Matrix, &Tensor<2>)| {
+            let gradient = matrix.of(&gradient);
+            let momentum = towards(momentum.clone(), gradient.clone(), 1.0 - rates.beta1);
+            let update = match settings.nesterov {
+                true => towards(gradient, momentum.clone(), rates.beta1),
+                false => momentum.clone(),
+            };
+            let kept = (1.0 - rates.learning_rate * settings.weight_decay) as f32;
+            let step_size = (rates.learning_rate * scale(settings.scale, matrix)) as f32;
+            let step = orthogonalized(update, settings.newton_schulz_steps).mul_scalar(step_size);
+            (momentum, (matrix.of(&weights).mul_scalar(kept) - step).flatten(0, 1))
+        };
+        // On the CPU threads share the matrices; each is updated on its own, so their number cannot change a bit.
+        let updated: Vec<(Tensor<2>, Tensor<1>)> = match is_host(&weights.device()) {
+            true => self.matrices.par_iter().zip(&self.momenta).map(update).collect(),
+            false => self.matrices.iter().zip(&self.momenta).map(update).collect(),
+        };
         let (momenta, matrices): (Vec<_>, Vec<_>) = updated.into_iter().unzip();
         self.momenta = momenta;
         let Some(gathered) = self.gather(&weights) else { return Tensor::cat(matrices, 0) };

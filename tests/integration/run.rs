@@ -137,7 +137,7 @@ fn killed_at_any_moment_and_run_again_it_ends_with_the_same_bits() {
 
 #[test]
 fn samplers_and_optimizers_with_state_go_on_with_the_same_bits() {
-    let adaptive = TINY.replace("steps: 60", "steps: 240").replace("every: 20", "every: 40").replace(
+    let adaptive = TINY.replace("steps: 60", "steps: 120").replace("every: 20", "every: 40").replace(
         "  clts: { timestep_sampler: { kind: curriculum } }\n",
         "  clts: { noise_schedule: { kind: linear, timesteps: 20 }, timestep_sampler: { kind: loss_second_moment, history: 3 } }
   tasks:
