@@ -12,7 +12,7 @@ use super::Exit;
 use crate::model::{self, Network};
 use crate::optim::Adam;
 use crate::random::{Draws, Stream};
-use crate::spec::{self, Model, Optimizer};
+use crate::spec::{self, AdamOptimizer, Model};
 use crate::train::Stopwatch;
 
 /// Prints one JSON line about the work, then one for each round.
@@ -144,7 +144,7 @@ impl Bench {
         Self {
             work: args.work,
             shape: [args.batch, channels, side, side],
-            adam: Adam::new(&Optimizer::default(), weights.dims()[0], &device),
+            adam: Adam::new(&AdamOptimizer::default(), weights.dims()[0], &device),
             device,
             network,
             weights,

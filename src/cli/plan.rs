@@ -6,10 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::cost::Estimator;
-use super::table::{bytes, duration, new_table};
+use super::table::{bytes, new_table};
 use super::{Exit, SweepArgs};
 use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
+use crate::report::number::{duration, grouped};
 use crate::schedule::CpuThreads;
 use crate::spec::{Plan, PlannedRun};
 
@@ -130,7 +131,7 @@ fn print_table(plan: &Plan, rows: &[Row]) -> anyhow::Result<()> {
         let done = runs.iter().filter(|row| row.done).count();
         table.add_row([
             (*trial).to_owned(),
-            grouped(cost.parameters),
+            grouped(cost.parameters as u64),
             run.spec.train.steps.to_string(),
             runs.len().to_string(),
             duration(cost.train_seconds + cost.eval_seconds),
@@ -141,34 +142,11 @@ fn print_table(plan: &Plan, rows: &[Row]) -> anyhow::Result<()> {
     }
     out!("{table}");
     if shown.len() > MOST_TRIALS_SHOWN {
-        out!(" .. and {} more trials; --json lists them all", grouped(shown.len() - MOST_TRIALS_SHOWN));
+        out!(" .. and {} more trials; --json lists them all", grouped((shown.len() - MOST_TRIALS_SHOWN) as u64));
     }
     Ok(())
 }
 
 fn to_json(row: &Row) -> serde_json::Value {
     json!({ "run": row.run, "done": row.done, "cost": row.cost })
-}
-
-/// 1,234,567.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!([0, 999, 1000, 163_985, 1_234_567].map(grouped), ["0", "999", "1,000", "163,985", "1,234,567"]);
-    }
 }

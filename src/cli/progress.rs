@@ -17,8 +17,9 @@ use self::lines::{counts_words, display};
 use self::live_area::LiveArea;
 use self::paint::{Ink, Paint};
 use self::tracker::Tracker;
-use self::words::{counted, exactly, measured, roughly, shortened};
+use self::words::{exactly, measured, roughly, shortened};
 use crate::event::{RunEvent, RunOutcome};
+use crate::report::number::grouped;
 use crate::schedule::{News, StopReason, Summary, Update};
 use crate::spec::{PlannedRun, RunId};
 
@@ -109,7 +110,7 @@ impl Progress {
                 self.say(update.at, Ink::Plain, "started", &format!("{}{note}", self.tracker.title(&start.run_id)));
             }
             News::Said { run_id, event: RunEvent::Evaluated { stamp, .. } } if !self.has_bars() => {
-                let steps = format!("{}/{}", counted(stamp.step), counted(self.tracker.steps(run_id)));
+                let steps = format!("{}/{}", grouped(stamp.step), grouped(self.tracker.steps(run_id)));
                 let text = format!("{} at step {steps}{}", self.tracker.title(run_id), self.quality_words(run_id));
                 self.say(update.at, Ink::Plain, "evaluated", &text);
             }

@@ -105,7 +105,7 @@ fn to_table(rows: &[(RunRecord, bool)]) -> Table {
             record.planned.trial.clone(),
             record.planned.seed.to_string(),
             format!("{}/{}", last.map_or(0, |row| row.step), record.planned.spec.train.steps),
-            last.map_or_else(String::new, |row| super::table::duration(row.train_seconds)),
+            last.map_or_else(String::new, |row| crate::report::number::duration(row.train_seconds)),
             state.to_owned(),
             detail.lines().next().unwrap_or_default().to_owned(),
         ]);

@@ -13,8 +13,8 @@ use crate::spec::{LossWeighting, Parameterization, SpeedWeighting};
 /// - `uniform`: 1 (Ho et al. 2020, arXiv 2006.11239, equation 14).
 /// - `min_snr`: on x_0 min(SNR, gamma), hence min(SNR, gamma) / SNR on epsilon and min(SNR, gamma) / (SNR + 1) on v (Hang et
 ///   al. 2023, arXiv 2303.09556, section 3.4).
-/// - `p2`: 1 / (k + SNR)^gamma on epsilon (Choi et al. 2022, arXiv 2204.00227, equation 8).
-/// - `edm`: on x_0 (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 (Karras et al. 2022, arXiv 2206.00364, table 1), which
+/// - `p2`: 1 / (k + SNR)^gamma on epsilon (Choi et al. 2022, arXiv 2204.00227).
+/// - `edm`: on x_0 (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 (Karras et al. 2022, arXiv 2206.00364), which
 ///   is 1 on the network of `edm`'s parameterization.
 /// - `speed`: see [`SpeedWeighting`].
 pub fn loss_weights(
@@ -42,7 +42,8 @@ pub fn loss_weights(
 }
 
 /// The change of 1 - abar_t is the mean of the differences to both neighbours (one neighbour at the ends), and its smallest
-/// and largest value are those over all T, as in the authors' code; the paper leaves both open.
+/// and largest value are those over all T: both are open. The authors' released code has P2 weights (k = gamma = 1) in the place
+/// of this weighting.
 fn change_aware(speed: &SpeedWeighting, process: &ForwardProcess) -> Vec<f64> {
     let last = process.timesteps() - 1;
     let change = |t: usize| {

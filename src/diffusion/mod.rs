@@ -9,6 +9,7 @@
 
 mod learned_variance;
 mod loss_weighting;
+mod noise_assignment;
 mod noise_level;
 mod noise_schedule;
 mod ode_sampler;
@@ -17,6 +18,7 @@ mod timestep_sampler;
 
 pub use learned_variance::LearnedVariance;
 pub use loss_weighting::loss_weights;
+pub use noise_assignment::assigned_noise;
 pub use noise_level::NoiseLevel;
 pub use noise_schedule::ForwardProcess;
 pub use ode_sampler::{FreshNoise, Predict, generate, generation_levels};

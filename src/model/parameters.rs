@@ -15,7 +15,20 @@ impl ParameterLayout {
     pub fn size(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// (outputs, inputs of each) of the weights of a hidden layer, where a convolution's are laid flat; none for vectors,
+    /// embeddings, the network's first layer and its last. Muon is for these.
+    pub fn hidden_matrix(&self) -> Option<(usize, usize)> {
+        let is_hidden = HIDDEN.contains(&self.name.split('.').next()?);
+        match self.shape.as_slice() {
+            [outputs, inputs @ ..] if is_hidden && !inputs.is_empty() => Some((*outputs, inputs.iter().product())),
+            _ => None,
+        }
+    }
 }
+
+/// The first parts of the names of what lies between a network's first layer and its last.
+const HIDDEN: [&str; 6] = ["down", "middle", "up", "blocks", "first", "second"];
 
 /// The parameters of a network: one flat vector, and a view of it for each parameter.
 #[derive(Clone)]
@@ -109,4 +122,35 @@ fn views(layout: &[ParameterLayout], flat: &Tensor<1>, tracked: bool) -> Vec<Ten
         if tracked { view.autodiff().require_grad() } else { view }
     };
     layout.iter().map(view).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::spec::Model;
+
+    /// Every kind of network: a new one names what is hidden as the others do, or adds to `HIDDEN`.
+    #[test]
+    fn the_hidden_matrices_are_most_of_every_network_and_the_outer_parts_are_known() {
+        for model in [Model::default()] {
+            let layout = crate::model::describe(&model, (3, 32)).layout;
+            let all: usize = layout.iter().map(|parameter| parameter.size()).sum();
+            let hidden: Vec<_> = layout.iter().filter(|parameter| parameter.hidden_matrix().is_some()).collect();
+            let share = hidden.iter().map(|parameter| parameter.size()).sum::<usize>() as f64 / all as f64;
+            assert!(share > 0.8, "{}: {share}", model.kind());
+            for parameter in &hidden {
+                let (rows, columns) = parameter.hidden_matrix().unwrap();
+                assert_eq!((rows, rows * columns), (parameter.shape[0], parameter.size()));
+                assert!(parameter.name.ends_with(".weight"), "{}", parameter.name);
+            }
+            let outer: BTreeSet<&str> = layout
+                .iter()
+                .filter(|parameter| parameter.shape.len() > 1 && parameter.hidden_matrix().is_none())
+                .map(|parameter| parameter.name.split('.').next().unwrap())
+                .collect();
+            let known = BTreeSet::from(["input", "output", "time", "class", "patches", "positions"]);
+            assert!(outer.is_subset(&known), "{}: {outer:?}", model.kind());
+        }
+    }
 }

@@ -2,57 +2,44 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::adam_settings;
 use super::moments::{Factors, Moments};
-use crate::spec::Optimizer;
+use super::optimizer::OptimizerState;
 
-/// Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1) on one flat tensor of parameters:
+/// Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1) on one flat tensor of parameters, and AdamW (Loshchilov and
+/// Hutter 2019, arXiv 1711.05101, algorithm 2) where `weight_decay` is not 0:
 ///
 /// m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2,
-/// w <- w - lr (m / c1) / (sqrt(v / c2) + epsilon).
+/// w <- (1 - lr weight_decay) w - lr (m / c1) / (sqrt(v / c2) + epsilon).
 ///
 /// The bias correction c1 is 1 - (product of the beta1s used so far), which is the sum of the factors that m gives to the
 /// past gradients, and Adam's 1 - beta1^k while beta1 is constant; c2 likewise. c1 is in (0, 1] for every beta1 in
 /// [0, 1), and 1 from the first beta1 of 0 on.
 pub struct Adam {
-    beta2: f64,
-    epsilon: f64,
+    settings: AdamSettings,
     moments: Moments,
     beta1_product: f64,
     beta2_product: f64,
 }
 
-/// All that Adam carries from step to step. A checkpoint keeps every bit of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdamState {
-    /// m, one value per parameter.
-    pub first_moment: Vec<f32>,
-    /// v, one value per parameter.
-    pub second_moment: Vec<f32>,
-    /// The product of the beta1s used so far; 1 before the first step.
-    pub beta1_product: f64,
-    /// The same of beta2.
-    pub beta2_product: f64,
+/// What does not change over time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamSettings {
+    pub beta2: f64,
+    pub epsilon: f64,
+    /// 0 for Adam.
+    pub weight_decay: f64,
 }
 
 impl Adam {
     /// `device` is the one of the weights, without autodiff.
-    pub fn new(optimizer: &Optimizer, parameter_count: usize, device: &Device) -> Self {
-        let state = AdamState {
-            first_moment: vec![0.0; parameter_count],
-            second_moment: vec![0.0; parameter_count],
-            beta1_product: 1.0,
-            beta2_product: 1.0,
-        };
-        Self::from_state(optimizer, state, device)
+    pub fn new(settings: impl Into<AdamSettings>, parameter_count: usize, device: &Device) -> Self {
+        Self::from_state(settings, OptimizerState::start(parameter_count), device)
     }
 
     /// Goes on from a checkpoint, bit for bit.
-    pub fn from_state(optimizer: &Optimizer, state: AdamState, device: &Device) -> Self {
-        let adam = adam_settings(optimizer);
+    pub fn from_state(settings: impl Into<AdamSettings>, state: OptimizerState, device: &Device) -> Self {
         Self {
-            beta2: adam.beta2,
-            epsilon: adam.epsilon,
+            settings: settings.into(),
             moments: Moments::new(state.first_moment, state.second_moment, device),
             beta1_product: state.beta1_product,
             beta2_product: state.beta2_product,
@@ -60,24 +47,27 @@ impl Adam {
     }
 
     /// What a checkpoint keeps.
-    pub fn state(&self) -> AdamState {
+    pub fn state(&self) -> OptimizerState {
         let (first_moment, second_moment) = self.moments.to_vecs();
-        AdamState { first_moment, second_moment, beta1_product: self.beta1_product, beta2_product: self.beta2_product }
+        let Self { beta1_product, beta2_product, .. } = *self;
+        OptimizerState { first_moment, second_moment, beta1_product, beta2_product }
     }
 
     /// The weights after one update. `weights` and `gradient` hold all parameters, without autodiff.
     pub fn step(&mut self, weights: Tensor<1>, gradient: Tensor<1>, learning_rate: f64, beta1: f64) -> Tensor<1> {
         assert!((0.0..1.0).contains(&beta1), "beta1 is in [0, 1), not {beta1}");
+        let AdamSettings { beta2, epsilon, weight_decay } = self.settings;
         self.beta1_product *= beta1;
-        self.beta2_product *= self.beta2;
+        self.beta2_product *= beta2;
         let factors = Factors {
             beta1: beta1 as f32,
             one_minus_beta1: (1.0 - beta1) as f32,
-            beta2: self.beta2 as f32,
-            one_minus_beta2: (1.0 - self.beta2) as f32,
+            beta2: beta2 as f32,
+            one_minus_beta2: (1.0 - beta2) as f32,
+            kept: (1.0 - learning_rate * weight_decay) as f32,
             step_size: (learning_rate / (1.0 - self.beta1_product)) as f32,
             root_scale: (1.0 - self.beta2_product).sqrt().recip() as f32,
-            epsilon: self.epsilon as f32,
+            epsilon: epsilon as f32,
         };
         self.moments.update(weights, gradient, factors)
     }
@@ -86,14 +76,14 @@ impl Adam {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::AdamOptimizer;
+    use crate::spec::{AdamOptimizer, AdamwOptimizer};
 
     fn tensor(values: &[f32]) -> Tensor<1> {
         Tensor::from_data(values, &Device::flex())
     }
 
     fn adam(parameter_count: usize) -> Adam {
-        Adam::new(&Optimizer::default(), parameter_count, &Device::flex())
+        Adam::new(&AdamOptimizer::default(), parameter_count, &Device::flex())
     }
 
     /// m / c1 and v / c2 are the gradient and its square as long as the gradient does not change, whatever beta1 does.
@@ -128,7 +118,7 @@ mod tests {
         for step in 0..7 {
             weights = straight.step(weights, gradient(step), 1e-3, 0.9 - 0.05 * f64::from(step));
         }
-        let mut resumed = Adam::from_state(&Optimizer::default(), straight.state(), &Device::flex());
+        let mut resumed = Adam::from_state(&AdamOptimizer::default(), straight.state(), &Device::flex());
         let (mut resumed_weights, mut straight_weights) = (weights.clone(), weights);
         for step in 7..12 {
             straight_weights = straight.step(straight_weights, gradient(step), 1e-3, 0.4);
@@ -156,8 +146,16 @@ mod tests {
 
     #[test]
     fn zero_gradients_leave_the_weights_where_they_are() {
-        let settings = Optimizer::Adam(AdamOptimizer::default());
-        let weights = Adam::new(&settings, 1, &Device::flex()).step(tensor(&[4.0]), tensor(&[0.0]), 1e-3, 0.9);
+        let weights = adam(1).step(tensor(&[4.0]), tensor(&[0.0]), 1e-3, 0.9);
         assert_eq!(weights.into_scalar::<f32>(), 4.0);
+    }
+
+    #[test]
+    fn decoupled_decay_shrinks_weights_by_the_learning_rates_share_and_leaves_the_moments_alone() {
+        let adamw = AdamwOptimizer { weight_decay: 0.5, ..AdamwOptimizer::default() };
+        let mut adamw = Adam::new(&adamw, 2, &Device::flex());
+        let weights = adamw.step(tensor(&[4.0, -2.0]), tensor(&[0.0, 0.0]), 0.1, 0.9);
+        assert_eq!(weights.into_data().try_into_vec::<f32>().unwrap(), [3.8, -1.9]);
+        assert_eq!(adamw.state().first_moment, [0.0, 0.0]);
     }
 }

@@ -2,26 +2,26 @@
 
 use std::f64::consts::PI;
 
-use super::{adam_settings, beta1, planned_share};
+use super::planned_share;
 use crate::spec::{LrSchedule, RunSpec};
 
-/// The learning rate of the update at `step`, with tau = step / planned steps and lr0 = `optimizer.learning_rate`.
+/// The learning rate of the update at `step`, with tau = step / planned steps, from lr0 = `initial`; `initial_beta1` and
+/// `beta1` are those of the same parameters, at the start and now.
 ///
 /// `momentum_compensated` is MDLRC's lr0 (1 - b0) / (1 - beta1) (Xu, Mi, Wang and Chen 2024, arXiv 2404.07946): it undoes
 /// what a smaller beta1 does to the size of the momentum term. With `demon` it equals lr0 (1 - b0 tau), a plain linear
 /// decay, for which a fair study carries a control of constant beta1.
 ///
 /// Warm-up multiplies the schedule by (step + 1) / warm-up steps up to 1, so that the first update is not lost.
-pub fn learning_rate(spec: &RunSpec, step: u64) -> f64 {
-    let adam = adam_settings(&spec.optimizer);
+pub fn moved(spec: &RunSpec, step: u64, initial: f64, initial_beta1: f64, beta1: f64) -> f64 {
     let tau = planned_share(spec, step);
     let share = match &spec.lr_schedule {
         LrSchedule::Constant(_) => 1.0,
         LrSchedule::Linear(linear) => 1.0 + (linear.end - 1.0) * tau,
         LrSchedule::Cosine(cosine) => cosine.end + (1.0 - cosine.end) * (1.0 + (PI * tau).cos()) / 2.0,
-        LrSchedule::MomentumCompensated(_) => (1.0 - adam.beta1) / (1.0 - beta1(spec, step)),
+        LrSchedule::MomentumCompensated(_) => (1.0 - initial_beta1) / (1.0 - beta1),
     };
-    adam.learning_rate * share * warmup(spec, step)
+    initial * share * warmup(spec, step)
 }
 
 fn warmup(spec: &RunSpec, step: u64) -> f64 {
@@ -32,6 +32,7 @@ fn warmup(spec: &RunSpec, step: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::learning_rate;
     use crate::spec::*;
 
     fn with(lr_schedule: LrSchedule) -> RunSpec {

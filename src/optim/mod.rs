@@ -1,4 +1,5 @@
-//! The update of the weights: Adam with a beta1 that changes over time, learning rates, clipping, averaged weights.
+//! The update of the weights: Adam, AdamW and Muon with a beta1 that changes over time, learning rates, clipping, averaged
+//! weights.
 //!
 //! Everything works on ONE flat tensor of all parameters, without autodiff. Schedules are functions of the step, which
 //! counts from 0: step i is the (i+1)-th update and has tau = i / `train.steps`, so the first update has tau = 0 and the
@@ -11,22 +12,21 @@ mod host_memory;
 mod lr_schedule;
 mod moments;
 mod momentum;
+mod muon;
+mod optimizer;
+mod orthogonal;
+mod rates;
 
-pub use adam::{Adam, AdamState};
+pub use adam::{Adam, AdamSettings};
 pub use clip::clip;
 pub use ema::Ema;
-pub use lr_schedule::learning_rate;
-pub use momentum::beta1;
+pub use muon::Matrix;
+pub use optimizer::{Optimizer, OptimizerState};
+pub use rates::{Rates, beta1, learning_rate};
 
-use crate::spec::{AdamOptimizer, Optimizer, RunSpec};
+use crate::spec::RunSpec;
 
 /// tau, the share of the planned steps done before `step`; it stays 1 after the planned end.
 fn planned_share(spec: &RunSpec, step: u64) -> f64 {
     (step as f64 / spec.train.steps.max(1) as f64).min(1.0)
-}
-
-fn adam_settings(optimizer: &Optimizer) -> &AdamOptimizer {
-    match optimizer {
-        Optimizer::Adam(adam) => adam,
-    }
 }

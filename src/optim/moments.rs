@@ -26,6 +26,8 @@ pub struct Factors {
     /// 1 / sqrt(c2).
     pub root_scale: f32,
     pub epsilon: f32,
+    /// 1 - lr weight decay: what stays of a weight before the update. 1, which changes no bit, without decay.
+    pub kept: f32,
 }
 
 impl Moments {
@@ -63,7 +65,7 @@ impl Moments {
                 *second = second.clone().mul_scalar(factors.beta2)
                     + gradient.clone().mul_scalar(factors.one_minus_beta2).mul(gradient);
                 let root = second.clone().sqrt().mul_scalar(factors.root_scale).add_scalar(factors.epsilon);
-                weights - first.clone().mul_scalar(factors.step_size).div(root)
+                weights.mul_scalar(factors.kept) - first.clone().mul_scalar(factors.step_size).div(root)
             }
         }
     }
@@ -86,7 +88,7 @@ impl Factors {
         for (((weight, &gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
             *first = *first * self.beta1 + gradient * self.one_minus_beta1;
             *second = *second * self.beta2 + gradient * self.one_minus_beta2 * gradient;
-            *weight -= *first * self.step_size / (second.sqrt() * self.root_scale + self.epsilon);
+            *weight = *weight * self.kept - *first * self.step_size / (second.sqrt() * self.root_scale + self.epsilon);
         }
     }
 }
@@ -118,6 +120,7 @@ mod tests {
                 step_size: 1e-2,
                 root_scale: 3.0,
                 epsilon: 1e-8,
+                kept: 0.999,
             };
             host_weights = host.update(host_weights, tensor(f32::from(step)), factors);
             device_weights = on_device.update(device_weights, tensor(f32::from(step)), factors);

@@ -1,15 +1,14 @@
 //! beta1 over time.
 
-use super::{adam_settings, planned_share};
+use super::planned_share;
 use crate::spec::{MomentumSchedule, RunSpec};
 
-/// beta1 of the update at `step`, with tau = step / planned steps and b0 = `optimizer.beta1`.
+/// beta1 of the update at `step`, with tau = step / planned steps and b0 = `initial`.
 ///
-/// `demon`: b0 (1 - tau) / ((1 - b0) + b0 (1 - tau)) (Chen, Wolfe, Li and Kyrillidis 2019, arXiv 1910.04952, equation 1).
+/// `demon`: b0 (1 - tau) / ((1 - b0) + b0 (1 - tau)) (Chen, Wolfe, Li and Kyrillidis 2019, arXiv 1910.04952).
 /// The last of I steps has tau = 1 - 1/I and beta1 = b0 / (I (1 - b0) + b0): for b0 = 0.9 and I = 2000 it is 0.0045.
 /// With a beta1 of 0 at any step, Adam's bias correction is 1 from then on, as it is a product of the betas.
-pub fn beta1(spec: &RunSpec, step: u64) -> f64 {
-    let initial = adam_settings(&spec.optimizer).beta1;
+pub fn moved(spec: &RunSpec, step: u64, initial: f64) -> f64 {
     let tau = planned_share(spec, step);
     match &spec.momentum {
         MomentumSchedule::Constant(_) => initial,
@@ -24,6 +23,7 @@ pub fn beta1(spec: &RunSpec, step: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::beta1;
     use crate::spec::{ConstantMomentum, DemonMomentum, ExponentialMomentum, LinearMomentum};
 
     fn with(momentum: MomentumSchedule) -> RunSpec {

@@ -3,7 +3,7 @@
 use super::arms::{ResolvedArm, unknown_arm};
 use super::finding::Finding;
 use super::points::Layout;
-use crate::spec::{Compare, CompareSpec, Metric, Placed, RunSpec, SweepSpec, Target, TargetSpec};
+use crate::spec::{Compare, CompareSpec, Metric, Pair, PairSpec, Placed, RunSpec, SweepSpec, Target, TargetSpec};
 
 /// Names every arm that `compare` needs, before anything is laid out.
 pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
@@ -31,10 +31,44 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
             Target::Final { from: from.value.clone(), at: *at }
         }
     };
+    for PairSpec { arm, against } in &compare.pairs {
+        known(arm);
+        known(against);
+    }
+    if findings.is_empty() {
+        findings = needless_pairs(compare);
+    }
     if !findings.is_empty() {
         return Err(findings);
     }
-    Ok(Some(Compare { baseline: compare.baseline.value.clone(), metric: compare.metric, target }))
+    let pair = |PairSpec { arm, against }: &PairSpec| Pair { arm: arm.value.clone(), against: against.value.clone() };
+    let pairs = compare.pairs.iter().map(pair).collect();
+    Ok(Some(Compare { baseline: compare.baseline.value.clone(), metric: compare.metric, target, pairs }))
+}
+
+/// Pairs of an arm with itself, of one that is compared anyway, and those that are there already.
+fn needless_pairs(compare: &CompareSpec) -> Vec<Finding> {
+    let baseline = &compare.baseline.value;
+    let mut findings = Vec::new();
+    for (index, PairSpec { arm, against }) in compare.pairs.iter().enumerate() {
+        let is_same = |other: &&PairSpec| {
+            let (first, second) = (&other.arm.value, &other.against.value);
+            (first == &arm.value && second == &against.value) || (first == &against.value && second == &arm.value)
+        };
+        if arm.value == against.value {
+            findings.push(Finding::new(against.at, format!("`{}` is compared with itself", arm.value)));
+        } else if [&arm.value, &against.value].contains(&baseline) {
+            let other = if &arm.value == baseline { against } else { arm };
+            let message = format!("`{}` is compared with `{baseline}` already: every arm is", other.value);
+            findings.push(Finding::new(arm.at, message).hint("leave the pair out"));
+        } else if let Some(first) = compare.pairs[..index].iter().find(is_same) {
+            let message = format!("`{}` and `{}` are compared twice", arm.value, against.value);
+            let mut finding = Finding::new(arm.at, message);
+            finding.related = Some(Box::new((first.arm.at, "first written here".to_owned())));
+            findings.push(finding);
+        }
+    }
+    findings
 }
 
 /// Refuses a layout in which a comparison could not be made; `name_of` names a cell's point.

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::finding::Finding;
 use crate::spec::{
-    ArmSpec, AxisSpec, AxisValues, CompareSpec, Entry, FinalAt, Location, Metric, Node, Placed, PointSpec, RunSpec,
-    SweepSpec, TargetSpec, Value, decode_under, nearest, quoted_list,
+    ArmSpec, AxisSpec, AxisValues, CompareSpec, Entry, FinalAt, Location, Metric, Node, PairSpec, Placed, PointSpec,
+    RunSpec, SweepSpec, TargetSpec, Value, decode_under, nearest, quoted_list,
 };
 
 /// The keys of a sweep. Keys that begin with `x-` hold anchors and are not read.
@@ -330,7 +330,7 @@ impl Reader {
     fn compare(&mut self, entry: &Entry) -> Option<CompareSpec> {
         let node = &entry.value;
         for entry in self.map("compare", node) {
-            self.refuse_unknown(entry, &["baseline", "metric", "target"], "compare");
+            self.refuse_unknown(entry, &["baseline", "metric", "target", "pairs"], "compare");
         }
         let baseline = match node.get("baseline") {
             Some(baseline) => Placed { at: baseline.at, value: self.decode("compare.baseline", baseline)? },
@@ -344,7 +344,38 @@ impl Reader {
             Some(target) => self.target(target, &baseline)?,
             None => TargetSpec::Final { from: baseline.clone(), at: FinalAt::default() },
         };
-        Some(CompareSpec { at: entry.key_at, baseline, metric, target })
+        let pairs = self.pairs(node.get("pairs"));
+        Some(CompareSpec { at: entry.key_at, baseline, metric, target, pairs })
+    }
+
+    fn pairs(&mut self, node: Option<&Node>) -> Vec<PairSpec> {
+        const FORM: &str = "write `pairs: [[arm, the arm it is compared with]]`";
+        let Some(node) = node else { return Vec::new() };
+        let Value::List(items) = &node.value else {
+            let message = format!("`compare.pairs` must be a list of pairs, not {}", node.describe());
+            self.findings.push(Finding::new(node.at, message).hint(FORM));
+            return Vec::new();
+        };
+        let mut pairs = Vec::new();
+        for item in items {
+            match &item.value {
+                Value::List(names) if names.len() == 2 => {
+                    let [arm, against] = [0, 1].map(|index| self.decode("compare.pairs", &names[index]));
+                    let placed = |index: usize, value| Placed { at: names[index].at, value };
+                    if let (Some(arm), Some(against)) = (arm, against) {
+                        pairs.push(PairSpec { arm: placed(0, arm), against: placed(1, against) });
+                    }
+                }
+                _ => {
+                    let message = match &item.value {
+                        Value::List(names) => format!("a pair has two arms, not {}", names.len()),
+                        _ => format!("a pair is a list of two arms, not {}", item.describe()),
+                    };
+                    self.findings.push(Finding::new(item.at, message).hint(FORM));
+                }
+            }
+        }
+        pairs
     }
 
     fn target(&mut self, entry: &Entry, baseline: &Placed<String>) -> Option<TargetSpec> {

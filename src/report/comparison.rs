@@ -32,6 +32,25 @@ pub struct PointComparison<'a> {
     pub target: Option<Result<ResolvedTarget, NoTarget>>,
     /// In the order of the sweep; arms without a run here are missing.
     pub arms: Vec<ArmComparison<'a>>,
+    /// The arms that `compare.pairs` names, in its order; pairs of which an arm has no run here are missing.
+    pub pairs: Vec<PairComparison<'a>>,
+}
+
+/// An arm against another that is not the baseline.
+pub struct PairComparison<'a> {
+    pub arm: &'a str,
+    /// The arm that the speedup is relative to.
+    pub against: &'a str,
+    pub contrast: Contrast,
+}
+
+/// How much sooner an arm is than another, in the order of [`Cost::ALL`].
+pub struct Contrast {
+    /// To the study's target.
+    pub speedups: Vec<Result<Speedup, NoSpeedup>>,
+    /// The strictest target that every run of both arms reached, and the speedups there: where the study's target gives only
+    /// a bound, this still gives an interval, by a rule that leaves nothing to choose.
+    pub common: Option<(f64, Vec<Result<Speedup, NoSpeedup>>)>,
 }
 
 /// One arm at one grid point.
@@ -44,11 +63,8 @@ pub struct ArmComparison<'a> {
     pub final_values: Option<Spread>,
     /// Runs that reached the target; `None` without a target.
     pub reached: Option<usize>,
-    /// In the order of [`Cost::ALL`].
-    pub speedups: Vec<Result<Speedup, NoSpeedup>>,
-    /// The strictest target that every run of both arms reached, and the speedups there in the same order: where the study's
-    /// target gives only a bound, this still gives an interval, by a rule that leaves nothing to choose.
-    pub common: Option<(f64, Vec<Result<Speedup, NoSpeedup>>)>,
+    /// Against the baseline.
+    pub contrast: Contrast,
     /// The speedup at every target between the baseline's worst and best value, in the order of [`Cost::ALL`].
     pub target_curves: Vec<Vec<(f64, Speedup)>>,
 }
@@ -188,8 +204,7 @@ fn point_comparison<'a>(
                 final_values: spread(&final_values(&runs)),
                 runs,
                 reached: None,
-                speedups: vec![],
-                common: None,
+                contrast: Contrast { speedups: vec![], common: None },
                 target_curves: vec![],
             });
         }
@@ -207,39 +222,65 @@ fn point_comparison<'a>(
     }
     let baseline_arm = arms.iter().position(|arm| arm.is_baseline);
     let targets = baseline_arm.map_or(vec![], |index| curve_targets(&arms[index]));
-    let clock_variance = clock_variance(&arms);
+    let yardstick = Yardstick { protocol, target: target.as_ref(), clock_variance: clock_variance(&arms) };
     for index in 0..arms.len() {
-        let (mut speedups, mut common_speedups, mut target_curves) = (Vec::new(), Vec::new(), Vec::new());
-        let common_target = baseline_arm.and_then(|baseline| common_target(&arms[baseline], &arms[index]));
-        for cost in Cost::ALL {
-            let compared =
-                comparable(baseline_arm.map(|baseline| &arms[baseline]), baseline, &arms[index], protocol, cost);
-            target_curves.push(match &compared {
-                Ok(baseline) => targets
-                    .iter()
-                    .map(|&target| (target, at(baseline, &arms[index], target, cost, clock_variance)))
-                    .collect(),
-                Err(_) => vec![],
-            });
-            if let Some(target) = common_target {
-                common_speedups
-                    .push(compared.clone().map(|baseline| at(baseline, &arms[index], target, cost, clock_variance)));
+        let reference = baseline_arm.map(|baseline| &arms[baseline]);
+        let contrast = contrast(reference, baseline, &arms[index], &yardstick);
+        let curve = |cost| match comparable(reference, baseline, &arms[index], protocol, cost) {
+            Ok(baseline) => {
+                let at = |&target| (target, yardstick.speedup(baseline, &arms[index], target, cost));
+                targets.iter().map(at).collect()
             }
-            speedups.push(compared.and_then(|baseline| match &target {
-                Some(Ok(target)) => Ok(at(baseline, &arms[index], target.value, cost, clock_variance)),
-                Some(Err(no_target)) => Err(NoSpeedup::NoTarget(no_target.clone())),
-                None => Err(NoSpeedup::NoCompare),
-            }));
-        }
-        arms[index].common = common_target.map(|target| (target, common_speedups));
-        (arms[index].speedups, arms[index].target_curves) = (speedups, target_curves);
+            Err(_) => vec![],
+        };
+        let target_curves = Cost::ALL.into_iter().map(curve).collect();
+        (arms[index].contrast, arms[index].target_curves) = (contrast, target_curves);
     }
-    PointComparison { label, point: &runs[0].planned.point, protocol: protocol.to_owned(), target, arms }
+    let find = |name: &str| arms.iter().find(|arm| arm.arm == name);
+    let pairs = compare.map_or(&[][..], |compare| &compare.pairs).iter().filter_map(|pair| {
+        let (arm, against) = (find(&pair.arm)?, find(&pair.against)?);
+        let contrast = contrast(Some(against), Some(against.arm), arm, &yardstick);
+        Some(PairComparison { arm: arm.arm, against: against.arm, contrast })
+    });
+    let pairs = pairs.collect();
+    PointComparison { label, point: &runs[0].planned.point, protocol: protocol.to_owned(), target, arms, pairs }
 }
 
-fn at(baseline: &ArmComparison, candidate: &ArmComparison, target: f64, cost: Cost, clock_variance: f64) -> Speedup {
-    let clock_variance = if cost == Cost::TrainSeconds { clock_variance } else { 0.0 };
-    speedup_timed(&baseline.seed_times(target, cost), &candidate.seed_times(target, cost), clock_variance)
+/// What all comparisons at a grid point share.
+struct Yardstick<'t> {
+    protocol: &'t str,
+    target: Option<&'t Result<ResolvedTarget, NoTarget>>,
+    clock_variance: f64,
+}
+
+impl Yardstick<'_> {
+    fn speedup(&self, reference: &ArmComparison, candidate: &ArmComparison, target: f64, cost: Cost) -> Speedup {
+        let clock_variance = if cost == Cost::TrainSeconds { self.clock_variance } else { 0.0 };
+        speedup_timed(&reference.seed_times(target, cost), &candidate.seed_times(target, cost), clock_variance)
+    }
+}
+
+/// `candidate` against `reference`, whose name is `None` without a `compare` section.
+fn contrast(
+    reference: Option<&ArmComparison>,
+    reference_name: Option<&str>,
+    candidate: &ArmComparison,
+    yardstick: &Yardstick,
+) -> Contrast {
+    let compared = |cost| comparable(reference, reference_name, candidate, yardstick.protocol, cost);
+    let to_target = |cost| {
+        let reference = compared(cost)?;
+        match yardstick.target {
+            Some(Ok(target)) => Ok(yardstick.speedup(reference, candidate, target.value, cost)),
+            Some(Err(no_target)) => Err(NoSpeedup::NoTarget(no_target.clone())),
+            None => Err(NoSpeedup::NoCompare),
+        }
+    };
+    let common = reference.and_then(|reference| common_target(reference, candidate)).map(|target| {
+        let at = |cost| compared(cost).map(|reference| yardstick.speedup(reference, candidate, target, cost));
+        (target, Cost::ALL.into_iter().map(at).collect())
+    });
+    Contrast { speedups: Cost::ALL.into_iter().map(to_target).collect(), common }
 }
 
 impl ArmRun<'_> {
@@ -265,20 +306,20 @@ fn clock_variance(arms: &[ArmComparison]) -> f64 {
     if freedom > 0.0 { squares / freedom } else { 0.0 }
 }
 
-/// The baseline, if `candidate` may be compared with it.
+/// The reference, if `candidate` may be compared with it.
 fn comparable<'b, 'a>(
-    baseline: Option<&'b ArmComparison<'a>>,
-    baseline_name: Option<&str>,
+    reference: Option<&'b ArmComparison<'a>>,
+    reference_name: Option<&str>,
     candidate: &ArmComparison<'a>,
     protocol: &str,
     cost: Cost,
 ) -> Result<&'b ArmComparison<'a>, NoSpeedup> {
-    let Some(baseline_name) = baseline_name else { return Err(NoSpeedup::NoCompare) };
-    if candidate.is_baseline {
+    let Some(reference_name) = reference_name else { return Err(NoSpeedup::NoCompare) };
+    if candidate.arm == reference_name {
         return Err(NoSpeedup::IsBaseline);
     }
-    let Some(baseline) = baseline else { return Err(NoSpeedup::NotMeasured { arm: baseline_name.to_owned() }) };
-    for arm in [baseline, candidate] {
+    let Some(reference) = reference else { return Err(NoSpeedup::NotMeasured { arm: reference_name.to_owned() }) };
+    for arm in [reference, candidate] {
         if let Some(other) = arm.runs.iter().find_map(|run| run.other_protocols.first()) {
             return Err(NoSpeedup::ProtocolsDiffer { compared: protocol.to_owned(), other: (*other).to_owned() });
         }
@@ -286,14 +327,14 @@ fn comparable<'b, 'a>(
             return Err(NoSpeedup::NotMeasured { arm: arm.arm.to_owned() });
         }
     }
-    if cost == Cost::TrainSeconds && !devices_match(baseline, candidate) {
-        let runs = baseline.runs.iter().chain(&candidate.runs);
+    if cost == Cost::TrainSeconds && !devices_match(reference, candidate) {
+        let runs = reference.runs.iter().chain(&candidate.runs);
         let mut devices: Vec<String> = runs.flat_map(ArmRun::devices).map(str::to_owned).collect();
         devices.sort_unstable();
         devices.dedup();
         return Err(NoSpeedup::DevicesDiffer { devices });
     }
-    Ok(baseline)
+    Ok(reference)
 }
 
 /// Whether every pair of runs with one seed ran on one device; without shared seeds, whether all runs did.

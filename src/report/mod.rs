@@ -7,7 +7,7 @@ mod cost;
 mod curve;
 mod error;
 mod interval;
-mod number;
+pub mod number;
 mod page;
 mod plots;
 mod preview;
@@ -20,7 +20,7 @@ mod time_to_target;
 mod wording;
 mod write;
 
-pub use comparison::{ArmComparison, ArmRun, Comparison, NoSpeedup, PointComparison, Spread};
+pub use comparison::{ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison, Spread};
 pub use cost::Cost;
 pub use curve::Evaluation;
 pub use error::ReportError;

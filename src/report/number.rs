@@ -1,4 +1,4 @@
-//! Numbers as a reader wants them.
+//! Numbers as a reader wants them, on pages and on terminals.
 
 /// `digits` significant digits, without an exponent between 0.001 and a million.
 pub fn significant(value: f64, digits: usize) -> String {
@@ -49,7 +49,7 @@ pub fn grouped(count: u64) -> String {
     grouped
 }
 
-/// `42 s`, `3 min 05 s`, `2 h 10 min`.
+/// `3.2 s`, `42 s`, `3 min 05 s`, `2 h 10 min`, `5 d 03 h`.
 pub fn duration(seconds: f64) -> String {
     if !(seconds.is_finite() && seconds >= 0.0) {
         return "unknown".to_owned();
@@ -61,7 +61,8 @@ pub fn duration(seconds: f64) -> String {
     match whole {
         0..60 => format!("{whole} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+        3600..86_400 => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} d {:02} h", whole / 86_400, whole % 86_400 / 3600),
     }
 }
 
@@ -95,8 +96,8 @@ mod tests {
     fn counts_and_durations_are_readable() {
         assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
-            [3.21, 42.4, 185.0, 7800.0, f64::NAN].map(duration),
-            ["3.2 s", "42 s", "3 min 05 s", "2 h 10 min", "unknown"]
+            [3.21, 42.4, 59.7, 185.0, 7800.0, 445_000.0, f64::NAN].map(duration),
+            ["3.2 s", "42 s", "1 min 00 s", "3 min 05 s", "2 h 10 min", "5 d 03 h", "unknown"]
         );
     }
 }

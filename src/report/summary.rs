@@ -1,8 +1,8 @@
 //! The answer for a terminal.
 
-use super::comparison::{ArmComparison, Comparison};
-use super::tables::{final_cell, reached_cell, rows};
-use super::wording::{answer, interval_cell, metric_words, speedup_cell, target, verdict};
+use super::comparison::Comparison;
+use super::tables::{Row, groups};
+use super::wording::{answer, interval_cell, metric_words, pair_answer, speedup_cell, target, verdict};
 use crate::event::RunOutcome;
 use crate::record::{RunState, StudyRecord};
 
@@ -25,6 +25,9 @@ pub fn summary(comparison: &Comparison) -> String {
         for arm in point.arms.iter().filter(|arm| !arm.is_baseline && comparison.baseline.is_some()) {
             text.push_str(&format!("- {}\n", answer(comparison, point, arm)));
         }
+        for pair in &point.pairs {
+            text.push_str(&format!("- {}\n", pair_answer(comparison, point, pair)));
+        }
         let metric = metric_words(comparison.metric);
         let mut rows = vec![[
             "arm".to_owned(),
@@ -35,7 +38,7 @@ pub fn summary(comparison: &Comparison) -> String {
             "95 % interval".into(),
             "verdict".into(),
         ]];
-        rows.extend(point.arms.iter().flat_map(|arm| arm_rows(comparison, arm)));
+        rows.extend(groups(point).iter().flat_map(|group| lines(comparison, group)));
         text.push_str(&format!("\n{}", aligned(&rows)));
     }
     if comparison.points.is_empty() {
@@ -50,10 +53,12 @@ pub fn progress(study: &StudyRecord) -> String {
     let finished = count(&|state| matches!(state, RunState::Ended(outcome) if outcome.is_final()));
     let diverged = count(&|state| matches!(state, RunState::Ended(RunOutcome::Diverged { .. })));
     let total = study.runs.len();
-    let mut text = if finished == total {
-        format!("All {total} runs are finished")
-    } else {
-        format!("{finished} of {total} runs are finished: what follows is provisional")
+    let are = if finished == 1 { "is" } else { "are" };
+    let mut text = match total {
+        1 if finished == 1 => "The only run is finished".to_owned(),
+        1 => "The only run is not finished: what follows is provisional".to_owned(),
+        _ if finished == total => format!("All {total} runs are finished"),
+        _ => format!("{finished} of {total} runs {are} finished: what follows is provisional"),
     };
     if diverged > 0 {
         text.push_str(&format!("; {diverged} diverged"));
@@ -67,21 +72,20 @@ pub fn progress(study: &StudyRecord) -> String {
     text
 }
 
-fn arm_rows(comparison: &Comparison, arm: &ArmComparison) -> Vec<[String; 7]> {
-    let rows = rows(arm);
-    let rows = rows.iter().enumerate().map(|(index, row)| {
+fn lines(comparison: &Comparison, group: &[Row]) -> Vec<[String; 7]> {
+    let lines = group.iter().enumerate().map(|(index, row)| {
         let first = |cell: String| if index == 0 { cell } else { String::new() };
         [
-            first(arm.arm.to_owned()),
-            first(final_cell(arm)),
-            first(reached_cell(arm)),
+            first(row.name()),
+            first(row.final_cell()),
+            first(row.reached_cell()),
             row.measured_in(comparison),
             speedup_cell(row.result),
             interval_cell(row.result),
             verdict(row.result),
         ]
     });
-    rows.collect()
+    lines.collect()
 }
 
 /// Columns as wide as their widest cell, two spaces apart.

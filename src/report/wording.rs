@@ -1,6 +1,6 @@
 //! What the numbers say, in plain words.
 
-use super::comparison::{ArmComparison, Comparison, NoSpeedup, PointComparison};
+use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use super::cost::Cost;
 use super::number::{significant, times};
 use super::speedup::{Estimate, Pairing, Speedup, Unknown, Verdict};
@@ -78,13 +78,14 @@ pub fn resolution_cell(result: &Result<Speedup, NoSpeedup>) -> String {
     }
 }
 
-/// `3 paired`, `3 + 4`.
+/// `3 paired`, `2 paired, without seed 4`, `3 + 4`.
 pub fn seeds_cell(result: &Result<Speedup, NoSpeedup>) -> String {
-    match result.as_ref().map(|speedup| speedup.pairing) {
-        Ok(Pairing::Paired { n }) => format!("{n} paired"),
-        Ok(Pairing::Unpaired { baseline, candidate }) => format!("{baseline} + {candidate}"),
-        Err(_) => "–".to_owned(),
-    }
+    let Ok(speedup) = result else { return "–".to_owned() };
+    let counted = match speedup.pairing {
+        Pairing::Paired { n } => format!("{n} paired"),
+        Pairing::Unpaired { baseline, candidate } => format!("{baseline} + {candidate}"),
+    };
+    if speedup.left_out.is_empty() { counted } else { format!("{counted}, without {}", seeds(&speedup.left_out)) }
 }
 
 /// The target and where it comes from.
@@ -111,20 +112,15 @@ pub fn target(metric: Metric, target: &Result<ResolvedTarget, NoTarget>) -> Stri
     }
 }
 
+/// An arm against another, in a table or a figure.
+pub fn pair_name(arm: &str, against: &str) -> String {
+    format!("{arm} against {against}")
+}
+
 /// What the study answers about one arm, in a sentence or two.
 pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmComparison) -> String {
     let baseline = comparison.baseline.unwrap_or("the baseline");
-    let (images, seconds) = (&arm.speedups[0], &arm.speedups[1]);
-    let mut text = match images {
-        Err(none) => format!("{}: {}.", arm.arm, no_speedup(none)),
-        Ok(speedup) => at_target(comparison, point, arm, baseline, speedup, seconds),
-    };
-    if let (Ok(_), Err(none)) = (images, seconds) {
-        text.push_str(&format!(" Training time is {}.", no_speedup(none)));
-    }
-    if let Some(common) = at_common_target(comparison, arm, baseline, images) {
-        text.push_str(&format!(" {common}"));
-    }
+    let mut text = answer_against(comparison, point, arm, (arm.arm, baseline), &arm.contrast);
     let troubles = troubles(arm);
     if !troubles.is_empty() {
         text.push_str(&format!(" {troubles}"));
@@ -132,11 +128,51 @@ pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmCompari
     text
 }
 
+/// The same about one arm against another; how their runs ended stands with the arms' own answers.
+pub fn pair_answer(comparison: &Comparison, point: &PointComparison, pair: &PairComparison) -> String {
+    let arm = point.arms.iter().find(|arm| arm.arm == pair.arm).expect("a pair is made of the point's arms");
+    let name = pair_name(pair.arm, pair.against);
+    answer_against(comparison, point, arm, (&name, pair.against), &pair.contrast)
+}
+
+/// `names` are the comparison's and the reference's.
+fn answer_against(
+    comparison: &Comparison,
+    point: &PointComparison,
+    arm: &ArmComparison,
+    names: (&str, &str),
+    contrast: &Contrast,
+) -> String {
+    let (images, seconds) = (&contrast.speedups[0], &contrast.speedups[1]);
+    let mut text = match images {
+        Err(none) => format!("{}: {}.", names.0, no_speedup(none)),
+        Ok(speedup) => at_target(comparison, point, arm, names, speedup, seconds),
+    };
+    if let (Ok(_), Err(none)) = (images, seconds) {
+        text.push_str(&format!(" Training time is {}.", no_speedup(none)));
+    }
+    if let Some(common) = at_common_target(comparison, contrast, names.1) {
+        text.push_str(&format!(" {common}"));
+    }
+    if let Ok(Speedup { left_out, .. }) = images
+        && !left_out.is_empty()
+    {
+        text.push_str(&format!(" Left out, as only one of the two arms has measured them: {}.", seeds(left_out)));
+    }
+    text
+}
+
+/// `seed 4`, `seeds 1, 4`.
+fn seeds(seeds: &[u64]) -> String {
+    let numbers: Vec<String> = seeds.iter().map(u64::to_string).collect();
+    format!("seed{} {}", if seeds.len() == 1 { "" } else { "s" }, numbers.join(", "))
+}
+
 fn at_target(
     comparison: &Comparison,
     point: &PointComparison,
     arm: &ArmComparison,
-    baseline: &str,
+    (label, reference): (&str, &str),
     speedup: &Speedup,
     seconds: &Result<Speedup, NoSpeedup>,
 ) -> String {
@@ -156,27 +192,27 @@ fn at_target(
             let known = arm.count(|run| !run.curve.is_empty() || run.diverged());
             format!("{} of {known}", arm.reached.unwrap_or(0))
         };
-        let of_baseline = point.arms.iter().find(|arm| arm.is_baseline).map_or("none".to_owned(), count);
-        format!("{} of its runs and {of_baseline} of {baseline}'s reached it", count(arm))
+        let of_reference = point.arms.iter().find(|arm| arm.arm == reference).map_or("none".to_owned(), count);
+        format!("{} of its runs and {of_reference} of {reference}'s reached it", count(arm))
     };
     match (speedup.verdict, speedup.estimate) {
-        (Verdict::Faster, _) => format!("{name} reached {goal} sooner than {baseline} at {seeds}: {measured}."),
-        (Verdict::Slower, _) => format!("{name} reached {goal} later than {baseline} at {seeds}: {measured}."),
+        (Verdict::Faster, _) => format!("{name} reached {goal} sooner than {reference} at {seeds}: {measured}."),
+        (Verdict::Slower, _) => format!("{name} reached {goal} later than {reference} at {seeds}: {measured}."),
         (Verdict::NotDistinguishable, _) => {
-            format!("{name} is not distinguishable from {baseline} at {seeds}: {measured}.")
+            format!("{name} is not distinguishable from {reference} at {seeds}: {measured}.")
         }
         (Verdict::TooCoarse, _) => {
-            format!("{name} differs from {baseline} by less than the evaluations resolve, at {seeds}: {measured}.")
+            format!("{name} differs from {reference} by less than the evaluations resolve, at {seeds}: {measured}.")
         }
         (Verdict::OneSeed, _) => format!("{name} has a single seed to compare, so there is no interval: {measured}."),
         // A bound on these runs' mean; without an interval it says nothing about the methods.
         (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => {
-            format!("{name}: {measured} to {goal}, a bound without an interval because {}.", reached())
+            format!("{label}: {measured} to {goal}, a bound without an interval because {}.", reached())
         }
         (_, Estimate::Unknown(Unknown::NoneReached | Unknown::BothCensored | Unknown::NoBound)) => {
-            format!("{name}: no speedup to {goal}, because {}.", reached())
+            format!("{label}: no speedup to {goal}, because {}.", reached())
         }
-        (_, Estimate::Unknown(unknown)) => format!("{name}: {}.", unknown_words(unknown)),
+        (_, Estimate::Unknown(unknown)) => format!("{label}: {}.", unknown_words(unknown)),
         (Verdict::Bounded | Verdict::Unknown, Estimate::Measured { .. }) => {
             unreachable!("a measured speedup has its own verdict")
         }
@@ -206,22 +242,17 @@ fn measured(images: &Speedup, seconds: &Result<Speedup, NoSpeedup>) -> String {
 }
 
 /// Where the study's target gives no number: the answer at the strictest target that every run reached.
-fn at_common_target(
-    comparison: &Comparison,
-    arm: &ArmComparison,
-    baseline: &str,
-    images: &Result<Speedup, NoSpeedup>,
-) -> Option<String> {
-    if matches!(images.as_ref().ok()?.estimate, Estimate::Measured { .. }) {
+fn at_common_target(comparison: &Comparison, contrast: &Contrast, reference: &str) -> Option<String> {
+    if matches!(contrast.speedups[0].as_ref().ok()?.estimate, Estimate::Measured { .. }) {
         return None;
     }
-    let (target, speedups) = arm.common.as_ref()?;
+    let (target, speedups) = contrast.common.as_ref()?;
     let images = speedups.first()?.as_ref().ok()?;
     let verdict = match images.verdict {
         Verdict::Faster => "it was sooner".to_owned(),
         Verdict::Slower => "it was later".to_owned(),
-        Verdict::NotDistinguishable => format!("it is not distinguishable from {baseline}"),
-        Verdict::TooCoarse => format!("it differs from {baseline} by less than the evaluations resolve"),
+        Verdict::NotDistinguishable => format!("it is not distinguishable from {reference}"),
+        Verdict::TooCoarse => format!("it differs from {reference} by less than the evaluations resolve"),
         Verdict::OneSeed => "there is a single seed and no interval".to_owned(),
         Verdict::Bounded | Verdict::Unknown => return None,
     };

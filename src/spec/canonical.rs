@@ -11,6 +11,10 @@ pub fn canonical_json(spec: &RunSpec) -> String {
     let mut value = serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold");
     let train = value["train"].as_object_mut().expect("`train` is a struct");
     train.swap_remove("checkpoint_seconds");
+    // Runs from before there was a choice keep their ids.
+    if spec.noise.is_independent() {
+        value.as_object_mut().expect("a RunSpec is a struct").swap_remove("noise");
+    }
     value["version"] = RUN_SPEC_VERSION.into();
     let mut text = String::with_capacity(1024);
     write_sorted(&value, &mut text);
@@ -58,5 +62,13 @@ mod tests {
         assert_eq!(value.to_string(), text);
         assert_eq!(value["version"], RUN_SPEC_VERSION);
         assert_eq!(value["train"].get("checkpoint_seconds"), None);
+    }
+
+    #[test]
+    fn what_came_later_is_spelled_only_where_it_is_used() {
+        assert!(!canonical_json(&RunSpec::default()).contains("noise\":"));
+        let noise = crate::spec::NoiseAssignment::Immiscible(crate::spec::ImmiscibleNoise {});
+        let immiscible = canonical_json(&RunSpec { noise, ..RunSpec::default() });
+        assert!(immiscible.contains(r#""noise":{"kind":"immiscible"}"#), "{immiscible}");
     }
 }

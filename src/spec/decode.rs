@@ -184,6 +184,8 @@ mod tests {
             seed: i64::MAX as u64,
             ..RunSpec::default()
         };
+        let unusual_adamw =
+            AdamwOptimizer { learning_rate: 3e-4, beta1: 0.8, beta2: 0.95, epsilon: 1e-6, weight_decay: 0.03 };
         vec![
             RunSpec::default(),
             RunSpec {
@@ -311,6 +313,32 @@ mod tests {
             },
             RunSpec { loss_weighting: LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), ..common.clone() },
             RunSpec {
+                timestep_sampler: TimestepSampler::TaskDifficulty(TaskDifficultyTimesteps {
+                    clusters: 7,
+                    clustering: Clustering::LogSnr,
+                    patience: 3,
+                    smoothing: 0.5,
+                }),
+                noise: NoiseAssignment::Immiscible(ImmiscibleNoise {}),
+                ..common.clone()
+            },
+            RunSpec {
+                optimizer: Optimizer::Adamw(AdamwOptimizer { weight_decay: 0.2, ..unusual_adamw.clone() }),
+                ..common.clone()
+            },
+            RunSpec {
+                optimizer: Optimizer::Muon(MuonOptimizer {
+                    learning_rate: 0.03,
+                    beta1: 0.8,
+                    nesterov: false,
+                    weight_decay: 0.1,
+                    scale: MuonScale::MatchRmsAdamw,
+                    newton_schulz_steps: 4,
+                    others: unusual_adamw,
+                }),
+                ..common.clone()
+            },
+            RunSpec {
                 loss_weighting: LossWeighting::Speed(SpeedWeighting { lambda: 0.7, tau: 0.6 }),
                 ..common.clone()
             },
@@ -371,12 +399,14 @@ mod tests {
                 baseline: "baseline".to_owned(),
                 metric: Metric::ValidationLoss,
                 target: Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalWorst },
+                pairs: Vec::new(),
             }),
             runs,
         };
         round_trips(Plan { compare: None, ..plan.clone() });
         let target = Target::Value { value: 12.0 };
-        round_trips(Plan { compare: Some(Compare { target, ..plan.compare.clone().unwrap() }), ..plan.clone() });
+        let pairs = vec![Pair { arm: "clts".to_owned(), against: "control".to_owned() }];
+        round_trips(Plan { compare: Some(Compare { target, pairs, ..plan.compare.clone().unwrap() }), ..plan.clone() });
         round_trips(plan);
     }
 

@@ -201,16 +201,18 @@ kinds! {
         LogSnrCurriculum(LogSnrCurriculumTimesteps) = "log_snr_curriculum",
         /// Curriculum Sampling (arXiv 2603.12517): the middle of t first, then uniform.
         CurriculumSampling(CurriculumSamplingTimesteps) = "curriculum_sampling",
-        /// t / T = sigmoid(mean + deviation z) (Esser et al. 2024, arXiv 2403.03206, equation 19).
+        /// t / T = sigmoid(mean + deviation z) (Esser et al. 2024, arXiv 2403.03206, section 3.1).
         LogitNormal(LogitNormalTimesteps) = "logit_normal",
         /// ln(SNR) ~ Laplace(mean, scale) (Hang and Gu 2024, arXiv 2407.03297).
         Laplace(LaplaceTimesteps) = "laplace",
-        /// ln(sigma) ~ N(mean, deviation^2) (EDM: Karras et al. 2022, arXiv 2206.00364, table 1).
+        /// ln(sigma) ~ N(mean, deviation^2) (EDM: Karras et al. 2022, arXiv 2206.00364).
         Edm(EdmTimesteps) = "edm",
-        /// SpeeD's asymmetric sampling (Wang et al. 2024, arXiv 2405.17403, section 3.2).
+        /// SpeeD's asymmetric sampling (Wang et al. 2024, arXiv 2405.17403).
         Speed(SpeedTimesteps) = "speed",
-        /// Importance sampling by the last losses of each timestep (Nichol and Dhariwal 2021, arXiv 2102.09672, equation 18).
+        /// Importance sampling by the last losses of each timestep (Nichol and Dhariwal 2021, arXiv 2102.09672).
         LossSecondMoment(LossSecondMomentTimesteps) = "loss_second_moment",
+        /// The noisiest timesteps first, and the next ones when the loss stops improving (Kim et al. 2024, arXiv 2403.10348).
+        TaskDifficulty(TaskDifficultyTimesteps) = "task_difficulty",
     }
 }
 
@@ -332,6 +334,40 @@ pub struct LossSecondMomentTimesteps {
     pub uniform: f64,
 }
 
+/// N clusters of timesteps; stage n trains on the n noisiest, and ends when the smoothed loss has not improved for more than
+/// `patience` steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskDifficultyTimesteps {
+    /// N. Default 20 (reported).
+    pub clusters: usize,
+    /// What the clusters are equally wide in. Default `timestep` (reported for DiT; by SNR for EDM).
+    pub clustering: Clustering,
+    /// tau, the most steps without a better loss. Default 200 (reported). All clusters are reached after
+    /// (clusters - 1) (patience + 2) steps or more, which must be fewer than the planned ones.
+    pub patience: u32,
+    /// The share of the old value in the running average of the loss that patience watches; 0 watches each batch. Default
+    /// 0.99 (open: the loss of one batch is mostly which timesteps it drew, and a lucky one would never be beaten).
+    pub smoothing: f64,
+}
+
+/// What clusters of timesteps are equally wide in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clustering {
+    /// t. The default.
+    #[default]
+    Timestep,
+    /// ln(SNR).
+    LogSnr,
+}
+
+impl Default for TaskDifficultyTimesteps {
+    fn default() -> Self {
+        Self { clusters: 20, clustering: Clustering::Timestep, patience: 200, smoothing: 0.99 }
+    }
+}
+
 impl Default for LossSecondMomentTimesteps {
     fn default() -> Self {
         Self { history: 10, uniform: 0.001 }
@@ -400,12 +436,12 @@ kinds! {
         /// Min-SNR-gamma (Hang et al. 2023, arXiv 2303.09556, section 3.4), for every parameterization: min(SNR, gamma) on
         /// the error of x_0.
         MinSnr(MinSnrWeighting) = "min_snr",
-        /// P2 (Choi et al. 2022, arXiv 2204.00227, equation 8), for `epsilon`: 1 / (k + SNR)^gamma.
+        /// P2 (Choi et al. 2022, arXiv 2204.00227), for `epsilon`: 1 / (k + SNR)^gamma.
         P2(P2Weighting) = "p2",
-        /// EDM's lambda(sigma) (Karras et al. 2022, arXiv 2206.00364, table 1), for every parameterization:
+        /// EDM's lambda(sigma) (Karras et al. 2022, arXiv 2206.00364), for every parameterization:
         /// (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 on the error of x_0. EDM's preconditioning is `parameterization: edm`.
         Edm(EdmWeighting) = "edm",
-        /// SpeeD's change-aware weighting (Wang et al. 2024, arXiv 2405.17403, section 3.3), for `epsilon`.
+        /// SpeeD's change-aware weighting (Wang et al. 2024, arXiv 2405.17403), for `epsilon`.
         Speed(SpeedWeighting) = "speed",
     }
 }
@@ -475,5 +511,36 @@ impl Default for SpeedWeighting {
 impl Default for LossWeighting {
     fn default() -> Self {
         Self::Uniform(UniformWeighting {})
+    }
+}
+
+kinds! {
+    /// `noise`: which noise each image of a batch gets.
+    pub enum NoiseAssignment {
+        /// Each its own draw. The default.
+        Independent(IndependentNoise) = "independent",
+        /// Immiscible diffusion (Li et al. 2024, arXiv 2406.12303): the batch's draws, given to its images so that the sum of
+        /// the distances between image and noise is least. Its time is training time.
+        Immiscible(ImmiscibleNoise) = "immiscible",
+    }
+}
+
+empty_settings! {
+    /// No settings.
+    IndependentNoise;
+    /// No settings.
+    ImmiscibleNoise;
+}
+
+impl Default for NoiseAssignment {
+    fn default() -> Self {
+        Self::Independent(IndependentNoise {})
+    }
+}
+
+impl NoiseAssignment {
+    /// Whether it is the default.
+    pub fn is_independent(&self) -> bool {
+        matches!(self, Self::Independent(_))
     }
 }

@@ -9,6 +9,10 @@ kinds! {
     pub enum Optimizer {
         /// Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1). The default.
         Adam(AdamOptimizer) = "adam",
+        /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2).
+        Adamw(AdamwOptimizer) = "adamw",
+        /// Muon for the matrices of hidden layers (Jordan 2024, <https://kellerjordan.github.io/posts/muon/>), AdamW for the rest.
+        Muon(MuonOptimizer) = "muon",
     }
 }
 
@@ -25,6 +29,79 @@ pub struct AdamOptimizer {
     pub epsilon: f64,
 }
 
+/// Before Adam's update of a step, every weight is multiplied by 1 - lr weight_decay, lr being the step's own: with warm-up
+/// and schedule, and without the paper's separate schedule multiplier eta. As in torch, all parameters decay, biases and
+/// norms too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamwOptimizer {
+    /// The initial learning rate, after warm-up. Default 0.001.
+    pub learning_rate: f64,
+    /// The initial beta1; `momentum` may change it over time. Default 0.9.
+    pub beta1: f64,
+    /// beta2. Default 0.999.
+    pub beta2: f64,
+    /// Added to the root of the second moment. Default 1e-8.
+    pub epsilon: f64,
+    /// The share of a weight that a step takes away, in units of its learning rate. Default 0.01 (torch's).
+    pub weight_decay: f64,
+}
+
+/// The weights of hidden layers, each as a matrix of its outputs by everything that goes into one of them (the weights of a
+/// convolution are laid flat), move by the momentum with its singular values brought near 1. Vectors, embeddings, the first
+/// layer and the last are left to AdamW.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MuonOptimizer {
+    /// The initial learning rate of the matrices. Default 0.02 (the reference's).
+    pub learning_rate: f64,
+    /// The initial momentum of the matrices; `momentum` may change it over time. Default 0.95 (the reference's).
+    pub beta1: f64,
+    /// Whether the update looks ahead by one more step of the momentum. Default true (the reference's).
+    pub nesterov: bool,
+    /// Decoupled decay of the matrices, as AdamW's. Default 0 (the reference's; torch's is 0.1).
+    pub weight_decay: f64,
+    /// How the size of an update follows the matrix's shape. Default `original`.
+    pub scale: MuonScale,
+    /// Steps of the Newton-Schulz iteration. Default 5 (the reference's).
+    pub newton_schulz_steps: usize,
+    /// AdamW for all other parameters; `momentum` and `lr_schedule` move its beta1 and learning rate from their own initial
+    /// values. Default: as for `adamw`.
+    pub others: AdamwOptimizer,
+}
+
+/// The factor of Muon's learning rate, for a matrix of `rows` outputs and `columns` inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MuonScale {
+    /// sqrt(max(1, rows / columns)) (Jordan's, and torch's default). The default.
+    #[default]
+    Original,
+    /// 0.2 sqrt(max(rows, columns)), about the size of AdamW's updates (Liu et al. 2025, arXiv 2502.16982), so that AdamW's
+    /// learning rate can be taken over.
+    MatchRmsAdamw,
+}
+
+impl Optimizer {
+    /// The initial learning rate; of the matrices for `muon`.
+    pub fn learning_rate(&self) -> f64 {
+        match self {
+            Self::Adam(adam) => adam.learning_rate,
+            Self::Adamw(adamw) => adamw.learning_rate,
+            Self::Muon(muon) => muon.learning_rate,
+        }
+    }
+
+    /// The initial beta1; the momentum of the matrices for `muon`.
+    pub fn beta1(&self) -> f64 {
+        match self {
+            Self::Adam(adam) => adam.beta1,
+            Self::Adamw(adamw) => adamw.beta1,
+            Self::Muon(muon) => muon.beta1,
+        }
+    }
+}
+
 impl Default for Optimizer {
     fn default() -> Self {
         Self::Adam(AdamOptimizer::default())
@@ -37,12 +114,32 @@ impl Default for AdamOptimizer {
     }
 }
 
+impl Default for AdamwOptimizer {
+    fn default() -> Self {
+        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+impl Default for MuonOptimizer {
+    fn default() -> Self {
+        Self {
+            learning_rate: 0.02,
+            beta1: 0.95,
+            nesterov: true,
+            weight_decay: 0.0,
+            scale: MuonScale::Original,
+            newton_schulz_steps: 5,
+            others: AdamwOptimizer::default(),
+        }
+    }
+}
+
 kinds! {
     /// `momentum`: beta1 over time, with tau = step / planned steps and b0 = `optimizer.beta1`.
     pub enum MomentumSchedule {
         /// beta1 stays b0. The default.
         Constant(ConstantMomentum) = "constant",
-        /// Demon (arXiv 1910.04952, equation 1): b0 (1 - tau) / ((1 - b0) + b0 (1 - tau)).
+        /// Demon (Chen, Wolfe, Li and Kyrillidis 2019, arXiv 1910.04952): b0 (1 - tau) / ((1 - b0) + b0 (1 - tau)).
         Demon(DemonMomentum) = "demon",
         /// b0 + (end - b0) tau.
         Linear(LinearMomentum) = "linear",

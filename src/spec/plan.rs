@@ -55,6 +55,17 @@ pub struct Compare {
     pub baseline: String,
     pub metric: Metric,
     pub target: Target,
+    /// Arms that are compared with each other too. A plan from before there were any has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+}
+
+/// Two arms that are compared with each other, as a method and its control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    pub arm: String,
+    /// The arm that its speedup is relative to.
+    pub against: String,
 }
 
 /// What quality is measured by. Lower is better.

@@ -17,6 +17,7 @@ pub struct RunSpec {
     pub parameterization: Parameterization,
     pub model: Model,
     pub timestep_sampler: TimestepSampler,
+    pub noise: NoiseAssignment,
     pub loss_weighting: LossWeighting,
     pub optimizer: Optimizer,
     pub momentum: MomentumSchedule,

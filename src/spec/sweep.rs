@@ -89,6 +89,16 @@ pub struct CompareSpec {
     pub metric: Metric,
     /// Default: `{ from: <the baseline>, at: final_median }`.
     pub target: TargetSpec,
+    /// `pairs`: arms that are compared with each other beside the baseline, each `[arm, the arm it is compared with]`.
+    /// Default: none.
+    pub pairs: Vec<PairSpec>,
+}
+
+/// An entry of `compare.pairs`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairSpec {
+    pub arm: Placed<String>,
+    pub against: Placed<String>,
 }
 
 /// `compare.target` as written.

@@ -29,7 +29,7 @@ pub struct Progress {
     /// Counts from 1.
     pub checkpoint: u32,
     pub stamp: Stamp,
-    /// The product of all beta1 used so far, for Adam's bias correction.
+    /// The product of all beta1 used so far, for Adam's bias correction (with `muon`, for the parameters Adam has).
     pub beta1_product: f64,
     /// The same of beta2.
     pub beta2_product: f64,

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::{DataError, Images, batch_indices, batch_pixels, load};
 use crate::model::{DigitsCnn, to_safetensors};
-use crate::optim::{Adam, learning_rate};
+use crate::optim::{Adam, Rates};
 use crate::random::{Draws, Stream};
 use crate::spec::{AdamOptimizer, CosineLr, Data, LrSchedule, Optimizer, RunSpec};
 
@@ -55,7 +55,7 @@ pub fn train_digits_cnn(
     let device = Device::flex().autodiff();
     let mut cnn = DigitsCnn::new(seed, &device);
     let weights = cnn.weights();
-    let mut adam = Adam::new(&spec.optimizer, weights.dims()[0], &weights.device());
+    let mut adam = Adam::new(&AdamOptimizer::default(), weights.dims()[0], &weights.device());
     for step in 0..steps {
         let indices = batch_indices(dataset.train.len(), BATCH_SIZE, seed, step);
         let pixels = shifted(batch_pixels(&dataset.train, &indices, false, seed, step), &dataset.train, seed, step);
@@ -66,8 +66,8 @@ pub fn train_digits_cnn(
             return Err(ClassifierError::Diverged { step, loss: loss_value });
         }
         let gradient = cnn.gradients(loss);
-        let Optimizer::Adam(AdamOptimizer { beta1, .. }) = spec.optimizer;
-        cnn.set_weights(adam.step(cnn.weights(), gradient, learning_rate(&spec, step), beta1));
+        let Rates { learning_rate, beta1 } = Rates::at(&spec, step);
+        cnn.set_weights(adam.step(cnn.weights(), gradient, learning_rate, beta1));
         progress(step + 1, loss_value);
     }
 

@@ -7,7 +7,7 @@ use super::hybrid_loss::HybridLoss;
 use crate::data::{Dataset, batch_classes, batch_indices, batch_pixels};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::model::{self, Dropout, Network};
-use crate::optim::{self, Adam, AdamState, Ema};
+use crate::optim::{self, Ema, Matrix, Optimizer, OptimizerState, Rates};
 use crate::random::{Draws, Stream};
 use crate::spec::RunSpec;
 
@@ -41,7 +41,7 @@ pub struct Trainer<'a> {
     network: Network,
     weights: Tensor<1>,
     ema: Ema,
-    adam: Adam,
+    optimizer: Optimizer,
     last_loss: Option<f64>,
     pub(super) progress: Progress,
 }
@@ -59,12 +59,12 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, CheckpointError> {
         let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device.clone().autodiff());
         let mut sampler = diffusion::timestep_sampler(spec);
-        let (weights, ema, adam, progress) = match checkpoint {
+        let (weights, ema, optimizer_state, progress) = match checkpoint {
             None => {
                 let weights = network.weights();
                 let ema = Ema::new(weights.clone(), spec.train.ema_decay);
-                let adam = Adam::new(&spec.optimizer, weights.dims()[0], device);
-                (weights, ema, adam, Progress::default())
+                let start = OptimizerState::start(weights.dims()[0]);
+                (weights, ema, start, Progress::default())
             }
             Some(checkpoint) => {
                 let Checkpoint { progress, weights, ema_weights, first_moment, second_moment, sampler_state } =
@@ -75,11 +75,11 @@ impl<'a> Trainer<'a> {
                 let weights = flat(weights, device);
                 network.set_weights(weights.clone());
                 let Progress { beta1_product, beta2_product, .. } = progress;
-                let state = AdamState { first_moment, second_moment, beta1_product, beta2_product };
-                let adam = Adam::from_state(&spec.optimizer, state, device);
-                (weights, Ema::new(flat(ema_weights, device), spec.train.ema_decay), adam, progress)
+                let state = OptimizerState { first_moment, second_moment, beta1_product, beta2_product };
+                (weights, Ema::new(flat(ema_weights, device), spec.train.ema_decay), state, progress)
             }
         };
+        let optimizer = Optimizer::new(&spec.optimizer, &hidden_matrices(&network), optimizer_state, device);
         let process = ForwardProcess::new(&spec.noise_schedule);
         Ok(Self {
             spec,
@@ -92,7 +92,7 @@ impl<'a> Trainer<'a> {
             network,
             weights,
             ema,
-            adam,
+            optimizer,
             last_loss: None,
             progress,
         })
@@ -130,6 +130,7 @@ impl<'a> Trainer<'a> {
         let timesteps: Vec<u32> = drawn.iter().map(|drawn| drawn.t).collect();
         let mut noise = vec![0f32; images.len()];
         Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
+        let noise = diffusion::assigned_noise(&spec.noise, &images, noise, batch_size);
         let noisy = self.process.add_noise(&images, &noise, &timesteps);
         let input = diffusion::network_input(spec.parameterization, &self.process, noisy, &timesteps);
         let target = diffusion::training_target(spec.parameterization, &self.process, &images, &noise, &timesteps);
@@ -169,8 +170,8 @@ impl<'a> Trainer<'a> {
             return Err(Diverged(format!("the gradient's norm is {gradient_norm} at step {}", step + 1)));
         }
 
-        let (learning_rate, beta1) = (optim::learning_rate(spec, step), optim::beta1(spec, step));
-        self.weights = self.adam.step(self.weights.clone(), gradient, learning_rate, beta1);
+        let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
+        self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
         self.network.set_weights(self.weights.clone());
         self.ema.update(&self.weights);
         if let Some((squares, bound)) = observed {
@@ -198,11 +199,12 @@ impl<'a> Trainer<'a> {
         let full = steps > 0 && (step.is_multiple_of(self.spec.train.log_every) || step == self.spec.train.steps);
         full.then(|| {
             self.progress.window = Window::default();
+            let Rates { learning_rate, beta1 } = Rates::at(self.spec, step - 1);
             WindowMean {
                 loss: loss_sum / steps as f64,
                 gradient_norm: gradient_norm_sum / steps as f64,
-                learning_rate: optim::learning_rate(self.spec, step - 1),
-                beta1: optim::beta1(self.spec, step - 1),
+                learning_rate,
+                beta1,
             }
         })
     }
@@ -228,7 +230,7 @@ impl<'a> Trainer<'a> {
 
     /// The full state.
     pub fn checkpoint(&self) -> Checkpoint {
-        let AdamState { first_moment, second_moment, beta1_product, beta2_product } = self.adam.state();
+        let OptimizerState { first_moment, second_moment, beta1_product, beta2_product } = self.optimizer.state();
         Checkpoint {
             progress: Progress { beta1_product, beta2_product, ..self.progress },
             weights: values(self.weights.clone()),
@@ -245,6 +247,17 @@ fn image_means(pixels: Tensor<4>, image_values: usize) -> Vec<f64> {
     let pixels = pixels.into_data().try_into_vec::<f32>().expect("networks compute in f32");
     let images = pixels.chunks_exact(image_values);
     images.map(|image| image.iter().copied().map(f64::from).sum::<f64>() / image_values as f64).collect()
+}
+
+/// The weights of hidden layers, where they lie in the flat tensor.
+fn hidden_matrices(network: &Network) -> Vec<Matrix> {
+    let mut start = 0;
+    let matrices = network.layout().iter().filter_map(|parameter| {
+        start += parameter.size();
+        let (rows, columns) = parameter.hidden_matrix()?;
+        Some(Matrix { start: start - parameter.size(), rows, columns })
+    });
+    matrices.collect()
 }
 
 fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {

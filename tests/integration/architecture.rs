@@ -30,6 +30,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("plotters", &["report/"]),
     ("maud", &["report/"]),
     ("faer", &["evaluate/"]),
+    ("pathfinding", &["diffusion/"]),
     ("Instant::now", &["train/stopwatch.rs", "schedule/worker"]),
     ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "cli/"]),
 ];

@@ -9,8 +9,10 @@ use std::convert::Infallible;
 use burn::tensor::{Device, Tensor, TensorData};
 use mixture::{Moments, denoised, points, standard_error};
 use serde_json::{Value as Json, json};
-use speedlab::diffusion::{ForwardProcess, generate, loss_weights, network_input, timestep_sampler, training_target};
-use speedlab::optim;
+use speedlab::diffusion::{
+    ForwardProcess, assigned_noise, generate, loss_weights, network_input, timestep_sampler, training_target,
+};
+use speedlab::optim::{self, Optimizer, OptimizerState, Rates};
 use speedlab::random::{Draws, Stream};
 use speedlab::spec::{OdeSampler, Parameterization, RunSpec, decode_json};
 
@@ -132,10 +134,11 @@ fn train(spec: &RunSpec) -> Trained {
     let flat = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [perceptron::WEIGHTS]), &device);
     let mut weights = perceptron::initial_weights(spec.seed);
     let before = error(spec, &process, &weights);
-    let mut adam = optim::Adam::new(&spec.optimizer, perceptron::WEIGHTS, &device);
+    let start = OptimizerState::start(perceptron::WEIGHTS);
+    let mut optimizer = Optimizer::new(&spec.optimizer, &[perceptron::HIDDEN_MATRIX], start, &device);
     for step in 0..spec.train.steps {
         let images = points(spec.seed, step, BATCH);
-        let noise = noise(spec.seed, step, BATCH);
+        let noise = assigned_noise(&spec.noise, &images, noise(spec.seed, step, BATCH), BATCH);
         let mut uniforms = Draws::new(spec.seed, Stream::Timesteps, step);
         let uniforms: Vec<f64> = (0..BATCH).map(|_| uniforms.uniform()).collect();
         let drawn = sampler.draw(&uniforms, step);
@@ -151,9 +154,9 @@ fn train(spec: &RunSpec) -> Trained {
             losses.iter_mut().zip(&timesteps).for_each(|(loss, &t)| *loss *= of_timesteps[t as usize] as f32);
             sampler.observe(&timesteps, &losses);
         }
-        let (learning_rate, beta1) = (optim::learning_rate(spec, step), optim::beta1(spec, step));
         let (gradient, _) = optim::clip(flat(gradient), 1.0);
-        let updated = adam.step(flat(weights), gradient, learning_rate, beta1);
+        let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
+        let updated = optimizer.step(flat(weights), gradient, rates, others);
         weights = updated.into_data().try_into_vec().expect("weights are f32");
     }
     Trained { errors: [before, error(spec, &process, &weights)], weights }
@@ -216,7 +219,7 @@ fn generated_distance(spec: &RunSpec, weights: &[f32]) -> f64 {
 }
 
 /// Every timestep sampler with the weighting it comes with, as written in YAML.
-const METHODS: [(&str, &str); 14] = [
+const METHODS: [(&str, &str); 15] = [
     (r#"{"kind": "uniform"}"#, r#"{"kind": "uniform"}"#),
     (r#"{"kind": "uniform"}"#, r#"{"kind": "min_snr"}"#),
     (r#"{"kind": "uniform"}"#, r#"{"kind": "p2"}"#),
@@ -231,6 +234,7 @@ const METHODS: [(&str, &str); 14] = [
     (r#"{"kind": "edm"}"#, r#"{"kind": "edm"}"#),
     (r#"{"kind": "speed"}"#, r#"{"kind": "speed"}"#),
     (r#"{"kind": "loss_second_moment"}"#, r#"{"kind": "uniform"}"#),
+    (r#"{"kind": "task_difficulty", "clusters": 4, "patience": 10, "smoothing": 0.5}"#, r#"{"kind": "uniform"}"#),
 ];
 
 /// Trains with every method that `parameterization` may be combined with.
@@ -284,4 +288,35 @@ fn every_method_learns_the_denoiser_by_predicting_the_image() {
 #[test]
 fn every_method_learns_the_denoiser_with_edm_preconditioning() {
     every_method_learns(json!("edm"));
+}
+
+#[test]
+fn every_optimizer_and_every_way_to_give_out_noise_learns_the_denoiser() {
+    let muon = |changes: Json| {
+        let mut muon = json!({"kind": "muon", "others": {"learning_rate": 0.01}});
+        muon.as_object_mut().expect("it is a map").extend(changes.as_object().expect("changes are a map").clone());
+        muon
+    };
+    for (optimizer, momentum, noise) in [
+        (json!({"kind": "adamw", "learning_rate": 0.01}), "constant", "independent"),
+        (muon(json!({})), "constant", "independent"),
+        (muon(json!({"nesterov": false})), "demon", "independent"),
+        (muon(json!({"scale": "match_rms_adamw", "learning_rate": 0.01})), "constant", "independent"),
+        (json!({"kind": "adam", "learning_rate": 0.01}), "linear", "immiscible"),
+    ] {
+        let spec: RunSpec = decode_json(&json!({
+            "optimizer": optimizer, "momentum": {"kind": momentum}, "noise": {"kind": noise},
+            "lr_schedule": {"kind": "cosine", "end": 0.01},
+            "noise_schedule": {"kind": "linear", "timesteps": 200, "beta_start": 0.0005, "beta_end": 0.1},
+            "train": {"steps": STEPS, "batch_size": BATCH},
+        }))
+        .expect("a run as written in YAML");
+        let Trained { weights, errors: [before, after] } = train(&spec);
+        let distance = generated_distance(&spec, &weights);
+        println!("{optimizer} {momentum} {noise}: {before:.4} to {after:.5}, moments {distance:.3}");
+        // Noise that depends on the image has another best denoiser: what it learns is near the mixture's, no more.
+        let (share, most) = if noise == "immiscible" { (0.5, 0.25) } else { (0.2, 0.07) };
+        assert!(after < share * before, "{optimizer} {momentum} {noise}: only from {before} to {after}");
+        assert!(distance < most, "{optimizer} {momentum} {noise}: generates at {distance} from the mixture");
+    }
 }

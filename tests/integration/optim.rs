@@ -1,9 +1,12 @@
-//! Adam against PyTorch, and with a moving beta1 against sums written out in numpy.
+//! Adam, AdamW and Muon against PyTorch, and with a moving beta1 against sums written out in numpy.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
-use speedlab::optim::{Adam, beta1, learning_rate};
-use speedlab::spec::{DemonMomentum, LrSchedule, MomentumCompensatedLr, MomentumSchedule, RunSpec};
+use speedlab::optim::{Adam, Matrix, Optimizer, OptimizerState, Rates, beta1, learning_rate};
+use speedlab::spec::{
+    self, AdamOptimizer, AdamwOptimizer, DemonMomentum, LrSchedule, MomentumCompensatedLr, MomentumSchedule,
+    MuonOptimizer, MuonScale, RunSpec,
+};
 
 #[derive(Deserialize)]
 struct AdamGolden {
@@ -31,7 +34,7 @@ fn tensor(values: &[f32]) -> Tensor<1> {
 
 /// Trains as `spec` says on the golden gradients and compares the weights after every step.
 fn follow(spec: &RunSpec, golden: &AdamGolden, expected: &[Vec<f64>]) {
-    let mut adam = Adam::new(&spec.optimizer, golden.initial.len(), &Device::flex());
+    let mut adam = Adam::new(&AdamOptimizer::default(), golden.initial.len(), &Device::flex());
     let mut weights = tensor(&golden.initial);
     assert_eq!(expected.len(), 50);
     for (step, (gradient, expected)) in golden.gradients.iter().zip(expected).enumerate() {
@@ -66,4 +69,121 @@ fn adam_with_a_moving_beta1_is_the_sum_over_past_gradients() {
         assert!((learning_rate(&spec, step as u64) - golden.moving.learning_rate[step]).abs() < 1e-16);
     }
     follow(&spec, &golden, &golden.moving.weights);
+}
+
+#[derive(Deserialize)]
+struct OptimizersGolden {
+    shapes: Vec<Vec<usize>>,
+    gradients: Vec<Vec<f32>>,
+    initial: Vec<f32>,
+    adamw: Trajectories,
+    muon: MuonTrajectories,
+}
+
+/// Weights after every fifth step.
+#[derive(Deserialize)]
+struct Trajectories {
+    fixed: Vec<Vec<f64>>,
+    moving: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct MuonTrajectories {
+    fixed: Vec<Vec<f64>>,
+    moving: Vec<Vec<f64>>,
+    match_rms_adamw: Vec<Vec<f64>>,
+    /// After the last step, with torch's Newton-Schulz iteration in bfloat16.
+    bfloat16: Vec<f64>,
+}
+
+fn optimizers_golden() -> OptimizersGolden {
+    serde_json::from_str(include_str!("../golden/optimizers.json")).expect("the golden file is JSON")
+}
+
+/// scripts/golden/optimizers.py has the same numbers.
+fn adamw() -> AdamwOptimizer {
+    AdamwOptimizer { learning_rate: 2e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.3 }
+}
+
+fn muon(scale: MuonScale) -> MuonOptimizer {
+    let default = MuonOptimizer::default();
+    MuonOptimizer { learning_rate: 0.02, beta1: 0.95, weight_decay: 0.2, scale, others: adamw(), ..default }
+}
+
+fn fixed(optimizer: spec::Optimizer) -> RunSpec {
+    let mut spec = RunSpec { optimizer, ..RunSpec::default() };
+    spec.train.steps = 20;
+    spec
+}
+
+fn moving(optimizer: spec::Optimizer) -> RunSpec {
+    RunSpec {
+        momentum: MomentumSchedule::Demon(DemonMomentum {}),
+        lr_schedule: LrSchedule::MomentumCompensated(MomentumCompensatedLr {}),
+        ..fixed(optimizer)
+    }
+}
+
+/// Trains as `spec` says on the golden gradients, from a checkpoint's state in the middle on; the weights after every fifth
+/// step.
+fn trajectory(spec: &RunSpec, golden: &OptimizersGolden) -> Vec<Vec<f32>> {
+    let mut start = 0;
+    let mut matrices = Vec::new();
+    for shape in &golden.shapes {
+        if let [rows, inputs @ ..] = shape.as_slice()
+            && !inputs.is_empty()
+        {
+            matrices.push(Matrix { start, rows: *rows, columns: inputs.iter().product() });
+        }
+        start += shape.iter().product::<usize>();
+    }
+    assert_eq!((start, matrices.len()), (golden.initial.len(), 3));
+    let device = Device::flex();
+    let mut optimizer = Optimizer::new(&spec.optimizer, &matrices, OptimizerState::start(start), &device);
+    let mut weights = tensor(&golden.initial);
+    let mut trajectory = Vec::new();
+    for (step, gradient) in golden.gradients.iter().enumerate() {
+        let (rates, others) = (Rates::at(spec, step as u64), Rates::of_others(spec, step as u64));
+        weights = optimizer.step(weights, tensor(gradient), rates, others);
+        optimizer = Optimizer::new(&spec.optimizer, &matrices, optimizer.state(), &device);
+        if step % 5 == 4 {
+            trajectory.push(weights.clone().into_data().try_into_vec().expect("weights are f32"));
+        }
+    }
+    trajectory
+}
+
+#[track_caller]
+fn agree(found: &[Vec<f32>], expected: &[Vec<f64>], tolerance: f64) {
+    assert_eq!((found.len(), expected.len()), (4, 4));
+    for (row, (found, expected)) in found.iter().zip(expected).enumerate() {
+        for (index, (value, expected)) in found.iter().zip(expected).enumerate() {
+            let difference = (f64::from(*value) - expected).abs();
+            assert!(difference < tolerance, "row {row}, {index}: {value} is not {expected} ({difference:e})");
+        }
+    }
+}
+
+#[test]
+fn adamw_is_torchs_adamw_and_with_a_moving_beta1_the_sum_over_past_gradients() {
+    let golden = optimizers_golden();
+    let optimizer = spec::Optimizer::Adamw(adamw());
+    // The weights are f32 of size 1.
+    agree(&trajectory(&fixed(optimizer.clone()), &golden), &golden.adamw.fixed, 2e-6);
+    agree(&trajectory(&moving(optimizer), &golden), &golden.adamw.moving, 2e-6);
+}
+
+#[test]
+fn muon_is_torchs_muon_and_with_a_moving_beta1_the_polynomial_of_the_singular_values_of_the_sum() {
+    let golden = optimizers_golden();
+    let optimizer = spec::Optimizer::Muon(muon(MuonScale::Original));
+    let found = trajectory(&fixed(optimizer.clone()), &golden);
+    agree(&found, &golden.muon.fixed, 5e-6);
+    agree(&trajectory(&moving(optimizer), &golden), &golden.muon.moving, 5e-6);
+    let matched = fixed(spec::Optimizer::Muon(muon(MuonScale::MatchRmsAdamw)));
+    agree(&trajectory(&matched, &golden), &golden.muon.match_rms_adamw, 5e-6);
+    // torch itself iterates in bfloat16, whose eight bits show.
+    for (value, rounded) in found[3].iter().zip(&golden.muon.bfloat16) {
+        assert!((f64::from(*value) - rounded).abs() < 4e-3, "{value} is not near {rounded}");
+    }
 }

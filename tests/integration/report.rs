@@ -27,7 +27,7 @@ fn reaching() -> StudyRecord {
 /// The speedup of an arm at the only grid point.
 fn found<'a>(comparison: &'a Comparison, arm: &str, cost: usize) -> &'a Result<Speedup, NoSpeedup> {
     let arm = comparison.points[0].arms.iter().find(|other| other.arm == arm).expect("the arm is planned");
-    &arm.speedups[cost]
+    &arm.contrast.speedups[cost]
 }
 
 fn indices(study: &StudyRecord, arm: &str) -> Vec<usize> {
@@ -116,12 +116,12 @@ fn a_target_that_some_runs_never_reach_gives_bounds_and_a_common_target() {
     let study = Synthetic { every: 20, spread: 0.03, ..Synthetic::default() }.study(Path::new("results/synthetic"));
     let comparison = Comparison::of(&study);
     let arm = comparison.points[0].arms.iter().find(|arm| arm.arm == "clts").expect("planned");
-    let speedup = arm.speedups[0].as_ref().expect("it is compared");
+    let speedup = arm.contrast.speedups[0].as_ref().expect("it is compared");
     match speedup.estimate {
         Estimate::AtLeast(bound) => assert!((1.2..1.6).contains(&bound), "{bound}"),
         other => panic!("{other:?}"),
     }
-    let (target, speedups) = arm.common.as_ref().expect("every run has values");
+    let (target, speedups) = arm.contrast.common.as_ref().expect("every run has values");
     let final_target = comparison.points[0].target.as_ref().expect("compared").as_ref().expect("completed").value;
     assert!(*target >= final_target);
     let common = speedups[0].as_ref().expect("it is compared");
@@ -364,4 +364,60 @@ fn the_speedup_at_every_target_holds_the_studys_own() {
         let (low, high) = (curve[63].0, curve[0].0);
         assert!(low < 25.0 && 25.0 < high);
     }
+}
+
+#[test]
+fn a_pair_is_compared_as_an_arm_with_the_baseline_and_stands_in_every_table() {
+    let mut study = reaching();
+    let comparison = Comparison::of(&study);
+    let pair = &comparison.points[0].pairs[0];
+    assert_eq!((pair.arm, pair.against), ("mdlrc", "same-lr"));
+    let paired: Vec<_> = pair.contrast.speedups.to_vec();
+    let estimate = paired[0].as_ref().expect("it is compared").estimate;
+    assert!(matches!(estimate, Estimate::Measured { interval: Some(_), .. }), "{estimate:?}");
+
+    let folder = folder();
+    let report = write(&study, folder.path()).expect("a report");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is written");
+    assert!(report.summary.contains("\n  mdlrc against same-lr  "), "{}", report.summary);
+    for name in ["speedups.md", "speedups.tex", "index.html", "speedups.svg"] {
+        assert!(read(name).contains("mdlrc against same-lr"), "{name}");
+    }
+    assert!(read("speedups.csv").contains("\n,mdlrc,same-lr,false,images_seen,"));
+    let json: serde_json::Value = serde_json::from_str(&read("speedups.json")).expect("JSON");
+    let in_json = &json["points"][0]["pairs"][0];
+    assert_eq!((&in_json["arm"], &in_json["against"]), (&"mdlrc".into(), &"same-lr".into()));
+    assert!(in_json["speedups"]["images_seen"]["interval"]["low"].is_f64());
+
+    let compare = study.plan.compare.as_mut().expect("it compares");
+    (compare.baseline, compare.pairs) = ("same-lr".to_owned(), vec![]);
+    let with_other_baseline = Comparison::of(&study);
+    assert!(with_other_baseline.points[0].pairs.is_empty());
+    for (cost, result) in paired.iter().enumerate() {
+        assert_eq!(found(&with_other_baseline, "mdlrc", cost), result);
+    }
+}
+
+#[test]
+fn seeds_that_only_one_arm_has_are_named() {
+    let mut study = reaching();
+    let missing = indices(&study, "clts")[1];
+    study.runs.remove(missing);
+    let folder = folder();
+    let report = write(&study, folder.path()).expect("a report");
+    let sentence = "Left out, as only one of the two arms has measured them: seed 1.";
+    assert!(report.summary.contains(sentence), "{}", report.summary);
+    let page = fs::read_to_string(&report.page).expect("the page");
+    assert!(page.contains(sentence) && page.contains("2 paired, without seed 1"));
+}
+
+#[test]
+fn a_study_of_one_run_says_so() {
+    let arms = || synthetic::arms().into_iter().take(1).collect();
+    let mut study = Synthetic { arms: arms(), seeds: 1, ..Synthetic::default() }.study(Path::new("results/synthetic"));
+    let folder = folder();
+    let summary = |study: &StudyRecord| write(study, folder.path()).expect("a report").summary;
+    assert!(summary(&study).contains("The only run is finished."));
+    study.runs[0].state = RunState::Unfinished;
+    assert!(summary(&study).contains("The only run is not finished: what follows is provisional."));
 }

@@ -136,16 +136,26 @@ fn killed_at_any_moment_and_run_again_it_ends_with_the_same_bits() {
 }
 
 #[test]
-fn a_sampler_that_follows_the_losses_goes_on_with_the_same_bits() {
-    let adaptive = TINY.replace("steps: 60", "steps: 240").replace("every: 20", "every: 40").replace(
-        "timestep_sampler: { kind: curriculum }",
-        "noise_schedule: { kind: linear, timesteps: 20 }, timestep_sampler: { kind: loss_second_moment, history: 3 }",
+fn samplers_and_optimizers_with_state_go_on_with_the_same_bits() {
+    let adaptive = TINY.replace("steps: 60", "steps: 120").replace("every: 20", "every: 40").replace(
+        "  clts: { timestep_sampler: { kind: curriculum } }\n",
+        "  clts: { noise_schedule: { kind: linear, timesteps: 20 }, timestep_sampler: { kind: loss_second_moment, history: 3 } }
+  tasks:
+    timestep_sampler: { kind: task_difficulty, clusters: 4, patience: 2, smoothing: 0.5 }
+    noise: { kind: immiscible }
+    optimizer: { kind: muon }
+    momentum: { kind: linear, end: 0.5 }
+",
     );
     let undisturbed = finished(&adaptive);
     for run in undisturbed.study().runs.iter().filter(|run| run.planned.arm == "clts") {
         // It has left the uniform density behind, so what it observed decides what it draws.
         let last = &run.densities.last().unwrap().density;
         assert!(last.iter().any(|share| (share * last.len() as f64 - 1.0).abs() > 0.01), "{last:?}");
+    }
+    for run in undisturbed.study().runs.iter().filter(|run| run.planned.arm == "tasks") {
+        let trained_on = |at: usize| run.densities[at].density.iter().filter(|share| **share > 0.0).count();
+        assert!(trained_on(0) < trained_on(4), "no stage came to its end");
     }
     let sandbox = Sandbox::new(&adaptive);
     let kills = disturb(&sandbox, 3, |parent, _| {
@@ -201,6 +211,10 @@ fn every_method_can_be_an_arm() {
   second-moment: { timestep_sampler: { kind: loss_second_moment } }
   min-snr: { loss_weighting: { kind: min_snr } }
   p2: { loss_weighting: { kind: p2 } }
+  tasks: { timestep_sampler: { kind: task_difficulty, clusters: 2, patience: 5 } }
+  immiscible: { noise: { kind: immiscible } }
+  adamw: { optimizer: { kind: adamw } }
+  muon: { optimizer: { kind: muon }, momentum: { kind: demon } }
   v: { parameterization: v }
   min-snr-x0: { parameterization: x0, loss_weighting: { kind: min_snr } }
 seeds: 1
@@ -209,7 +223,7 @@ seeds: 1
     let compare = rest.split_once("seeds: 2\n").unwrap().1;
     let sandbox = finished(&format!("{base}{arms}{compare}"));
     let study = sandbox.study();
-    assert_eq!(study.runs.len(), 13);
+    assert_eq!(study.runs.len(), 17);
     let mut last_losses = BTreeSet::new();
     for run in &study.runs {
         assert_eq!(run.state, RunState::Ended(RunOutcome::Completed), "{}", run.planned.arm);
@@ -225,7 +239,7 @@ seeds: 1
         last_losses.insert(last.to_bits());
     }
     // loss_second_moment is still uniform after so few steps; all others differ from each other.
-    assert_eq!(last_losses.len(), 12);
+    assert_eq!(last_losses.len(), 16);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::paint::{Ink, Paint};
 use super::tracker::{Doing, Tracked, Tracker};
-use super::words::{counted, measured, roughly, shortened};
+use super::words::{measured, roughly, shortened};
+use crate::report::number::grouped;
 use crate::schedule::{Counts, Queue};
 
 /// More running runs than this are only counted.
@@ -63,7 +64,7 @@ impl Columns {
         let longest_title = titles.chain([sweep.chars().count()]).max().unwrap_or(0);
         let most_steps = tracker.labels.values().map(|label| label.steps).max().unwrap_or(0);
         let title = longest_title.min((width / 4).max(12));
-        let steps = 2 * counted(most_steps).len() + 1;
+        let steps = 2 * grouped(most_steps).len() + 1;
         let mut columns = Self { width, title, bar: 0, steps, loss: LOSS, quality: QUALITY, left: LEFT };
         // What a narrow terminal can do without, least important first.
         for drop in
@@ -99,7 +100,7 @@ fn run_line(tracker: &Tracker, run: &Tracked, at: Duration, columns: &Columns, p
         (Doing::Training, Some(loss)) => (Ink::Plain, format!("loss {}", measured(loss))),
         (Doing::Training, None) => (Ink::Plain, String::new()),
     };
-    let steps = format!("{}/{}", counted(run.step), counted(tracker.steps(&run.run_id)));
+    let steps = format!("{}/{}", grouped(run.step), grouped(tracker.steps(&run.run_id)));
     let quality = tracker.quality.get(&run.run_id).map(|(name, value)| format!("{name} {}", measured(*value)));
     let left = tracker.seconds_left(run, at).filter(|_| run.doing != Doing::Stopping).map(left_words);
     let mut line = Line::new(columns.width, paint);

@@ -1,4 +1,4 @@
-//! Numbers and durations for people, in few columns.
+//! Measures, durations and texts in few columns; where there is room, `report::number` words them.
 
 /// A duration in at most six columns: `45s`, `2m 10s`, `12m`, `1h 05m`, `13h`, `3d 4h`.
 pub fn roughly(seconds: f64) -> String {
@@ -38,19 +38,6 @@ pub fn measured(value: f64) -> String {
         _ if size < 1000.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
-}
-
-/// With a comma before every third digit: `1,240`.
-pub fn counted(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// At most `columns` characters, the last an ellipsis where something was left out.
@@ -114,9 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_have_commas_and_long_texts_an_ellipsis() {
-        let counts = [0, 12, 999, 1000, 1_234_567].map(counted);
-        assert_eq!(counts, ["0", "12", "999", "1,000", "1,234,567"]);
+    fn long_texts_end_in_an_ellipsis() {
         assert_eq!(shortened("abcdef", 6), "abcdef");
         assert_eq!(shortened("abcdef", 4), "abc…");
         assert_eq!((shortened("abc", 1).as_str(), shortened("abc", 0).as_str()), ("…", ""));

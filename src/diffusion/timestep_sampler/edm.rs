@@ -5,7 +5,7 @@ use super::log_snr::weights_in_log_snr;
 use crate::diffusion::ForwardProcess;
 use crate::spec::EdmTimesteps;
 
-/// ln(sigma) ~ N(mean, deviation^2), sigma = SNR^-1/2 (Karras et al. 2022, arXiv 2206.00364, table 1), hence
+/// ln(sigma) ~ N(mean, deviation^2), sigma = SNR^-1/2 (Karras et al. 2022, arXiv 2206.00364), hence
 /// ln(SNR) ~ N(-2 mean, (2 deviation)^2). The paper draws sigma itself; here it is brought to the timesteps of the noise
 /// schedule.
 pub fn edm(edm: &EdmTimesteps, process: &ForwardProcess) -> Fixed {

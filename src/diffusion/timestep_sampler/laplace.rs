@@ -5,7 +5,7 @@ use super::log_snr::weights_in_log_snr;
 use crate::diffusion::ForwardProcess;
 use crate::spec::LaplaceTimesteps;
 
-/// p(lambda) = exp(-|lambda - mean| / scale) / (2 scale), lambda = ln(SNR) (Hang and Gu 2024, arXiv 2407.03297, section 3).
+/// p(lambda) = exp(-|lambda - mean| / scale) / (2 scale), lambda = ln(SNR) (Hang and Gu 2024, arXiv 2407.03297).
 /// The paper samples lambda itself; here it is brought to the timesteps of the noise schedule.
 pub fn laplace(laplace: &LaplaceTimesteps, process: &ForwardProcess) -> Fixed {
     Fixed::proportional_to(&weights_in_log_snr(process, |lambda| -(lambda - laplace.mean).abs() / laplace.scale))

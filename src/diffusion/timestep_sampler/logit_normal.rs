@@ -5,7 +5,7 @@ use statrs::function::erf::erfc;
 use super::fixed::Fixed;
 use crate::spec::LogitNormalTimesteps;
 
-/// t = floor(T sigmoid(mean + deviation z)), z standard normal (Esser et al. 2024, arXiv 2403.03206, equation 19). The paper's
+/// t = floor(T sigmoid(mean + deviation z)), z standard normal (Esser et al. 2024, arXiv 2403.03206, section 3.1). The paper's
 /// t is that of a rectified flow; here it is t / T of the noise schedule.
 pub fn logit_normal(logit_normal: &LogitNormalTimesteps, timesteps: usize) -> Fixed {
     let border = |index: usize| {

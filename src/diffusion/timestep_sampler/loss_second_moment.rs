@@ -5,7 +5,7 @@ use crate::spec::LossSecondMomentTimesteps;
 
 /// p(t) proportional to sqrt(E[L_t^2]) over the last `history` losses of each timestep, mixed with `uniform` of the uniform
 /// density; each loss is divided by T p(t), so that the objective stays the same (Nichol and Dhariwal 2021, arXiv
-/// 2102.09672, equation 18; the paper keeps 10 losses, the mixing is in its code). Uniform until every timestep has a full
+/// 2102.09672; the paper keeps 10 losses, the mixing is in its code). Uniform until every timestep has a full
 /// history.
 pub struct LossSecondMoment {
     timesteps: usize,

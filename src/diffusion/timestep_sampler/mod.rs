@@ -10,6 +10,7 @@ mod log_snr;
 mod logit_normal;
 mod loss_second_moment;
 mod speed;
+mod task_difficulty;
 mod uniform;
 
 use super::ForwardProcess;
@@ -87,6 +88,7 @@ pub fn timestep_sampler(spec: &RunSpec) -> Box<dyn TimestepSampler + Send> {
         LossSecondMoment(settings) => Box::new(loss_second_moment::LossSecondMoment::new(settings, timesteps)),
         Laplace(settings) => Box::new(laplace::laplace(settings, &process())),
         Edm(settings) => Box::new(edm::edm(settings, &process())),
+        TaskDifficulty(settings) => Box::new(task_difficulty::TaskDifficulty::new(settings, &process())),
         Speed(settings) => Box::new(speed::speed(settings, timesteps)),
     }
 }
@@ -118,7 +120,7 @@ mod tests {
     use crate::spec::{
         CurriculumSamplingTimesteps, CurriculumTimesteps, EdmTimesteps, LaplaceTimesteps, LinearNoise,
         LogSnrCurriculumTimesteps, LogitNormalTimesteps, LossSecondMomentTimesteps, NoiseSchedule,
-        PacedCurriculumTimesteps, SpeedTimesteps,
+        PacedCurriculumTimesteps, SpeedTimesteps, TaskDifficultyTimesteps,
     };
 
     /// Every sampler: what holds for all is tested on each.
@@ -135,6 +137,7 @@ mod tests {
             spec::TimestepSampler::Edm(EdmTimesteps::default()),
             spec::TimestepSampler::Speed(SpeedTimesteps::default()),
             spec::TimestepSampler::LossSecondMoment(LossSecondMomentTimesteps::default()),
+            spec::TimestepSampler::TaskDifficulty(TaskDifficultyTimesteps::default()),
         ];
         let run_spec = |timestep_sampler| RunSpec { timestep_sampler, ..RunSpec::default() };
         samplers.into_iter().map(run_spec).collect()

@@ -4,7 +4,9 @@ use super::fixed::Fixed;
 use crate::spec::SpeedTimesteps;
 
 /// p(t) proportional to k below tau T and to 1 from there on, in the convergence area, where noisy images hardly change
-/// any more (Wang et al. 2024, arXiv 2405.17403, section 3.2). Its weighting is `loss_weighting: { kind: speed }`.
+/// any more (Wang et al. 2024, arXiv 2405.17403). Its weighting is `loss_weighting: { kind: speed }`. The authors' released code
+/// finds the area where sqrt(1 - abar) grows by less than 1e-4 a step, and draws half of a batch as mirror images of the other
+/// half around it; both are left out here, as the paper states tau.
 pub fn speed(speed: &SpeedTimesteps, timesteps: usize) -> Fixed {
     let border = speed.tau * timesteps as f64;
     let weights: Vec<f64> = (0..timesteps).map(|t| if (t as f64) < border { speed.k } else { 1.0 }).collect();

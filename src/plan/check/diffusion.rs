@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{Above, AtLeast, AtMost, Below},
     LARGEST_SIZE, Rules, show,
 };
-use crate::spec::{LossWeighting, NoiseSchedule, Parameterization, RunSpec, TimestepSampler};
+use crate::spec::{LossWeighting, NoiseSchedule, Parameterization, RunSpec, TaskDifficultyTimesteps, TimestepSampler};
 
 impl Rules {
     pub fn noise_schedule(&mut self, spec: &RunSpec) {
@@ -111,10 +111,46 @@ impl Rules {
                 self.size("timestep_sampler.history", second_moment.history as u64, 1, 1000);
                 self.fraction("timestep_sampler.uniform", second_moment.uniform, &[Above(0.0), AtMost(1.0)]);
             }
+            TimestepSampler::TaskDifficulty(tasks) => self.task_difficulty(tasks, spec),
             TimestepSampler::Speed(speed) => {
                 self.fraction("timestep_sampler.k", speed.k, &[Above(0.0), AtMost(1e6)]);
                 self.fraction("timestep_sampler.tau", speed.tau, &[Above(0.0), AtMost(1.0)]);
             }
+        }
+    }
+
+    fn task_difficulty(&mut self, tasks: &TaskDifficultyTimesteps, spec: &RunSpec) {
+        self.size("timestep_sampler.clusters", tasks.clusters as u64, 1, 1000);
+        // Up to 2^24 an f32 of the checkpoint holds every whole number.
+        self.size("timestep_sampler.patience", tasks.patience.into(), 1, 1 << 24);
+        self.fraction("timestep_sampler.smoothing", tasks.smoothing, &[AtLeast(0.0), Below(1.0)]);
+        let timesteps = spec.noise_schedule.timesteps();
+        if tasks.clusters > timesteps {
+            let clusters = tasks.clusters;
+            let message = format!(
+                "`timestep_sampler.clusters`, {clusters}, is more than `noise_schedule.timesteps`, {timesteps}"
+            );
+            self.breaks(&["timestep_sampler.clusters", "noise_schedule.timesteps"], message, None);
+        }
+        let (steps, clusters, patience) = (spec.train.steps, tasks.clusters, tasks.patience);
+        if !(2..=1000).contains(&clusters) {
+            return;
+        }
+        // A stage has a first loss, and ends at one more step than `patience` without a better one.
+        let stages = clusters as u64 - 1;
+        let least = stages * (u64::from(patience) + 2);
+        if least >= steps {
+            let message = format!(
+                "`timestep_sampler` of kind `task_difficulty` cannot reach its last cluster: {clusters} clusters with a \
+                 `patience` of {patience} take at least {least} steps, and `train.steps` is {steps}"
+            );
+            let hint = match (steps.saturating_sub(1) / stages).checked_sub(2) {
+                Some(most @ 1..) => {
+                    format!("a `patience` of at most {most} reaches all of them; fewer clusters allow more")
+                }
+                _ => "take fewer clusters".to_owned(),
+            };
+            self.breaks(&["timestep_sampler.patience", "timestep_sampler", "train.steps"], message, Some(&hint));
         }
     }
 
@@ -150,7 +186,7 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use crate::plan::check::{assert_broken, broken};
 
@@ -158,6 +194,11 @@ mod tests {
     fn every_number_has_its_range() {
         let curriculum = |key: &str, value: f64| json!({"timestep_sampler": {"kind": "curriculum", key: value}});
         let sampler = |kind: &str, key: &str, value: f64| json!({"timestep_sampler": {"kind": kind, key: value}});
+        let tasks = |settings: Json| {
+            let mut sampler = settings;
+            sampler["kind"] = json!("task_difficulty");
+            json!({"timestep_sampler": sampler})
+        };
         let weighting = |kind: &str, key: &str, value: f64| json!({"loss_weighting": {"kind": kind, key: value}});
         let linear = |key: &str, value: f64| json!({"noise_schedule": {"kind": "linear", key: value}});
         let cosine = |key: &str, value: f64| json!({"noise_schedule": {"kind": "cosine", key: value}});
@@ -225,6 +266,17 @@ mod tests {
                 sampler("loss_second_moment", "uniform", 0.0),
                 "`timestep_sampler.uniform` must be above 0 and at most 1, not 0",
             ),
+            (tasks(json!({"clusters": 0})), "`timestep_sampler.clusters` must be at least 1, not 0"),
+            (tasks(json!({"clusters": 2, "patience": 0})), "`timestep_sampler.patience` must be at least 1, not 0"),
+            (
+                tasks(json!({"clusters": 2, "smoothing": 1})),
+                "`timestep_sampler.smoothing` must be at least 0 and below 1, not 1",
+            ),
+            (
+                tasks(json!({"clusters": 5, "patience": 500})),
+                "`timestep_sampler` of kind `task_difficulty` cannot reach its last cluster: 5 clusters with a `patience` of 500 take at least 2008 steps, and `train.steps` is 2000",
+            ),
+            (tasks(json!({"clusters": 5, "patience": 497})), ""),
             (sampler("speed", "k", 0.0), "`timestep_sampler.k` must be above 0 and at most 1000000, not 0"),
             (sampler("speed", "tau", 1.5), "`timestep_sampler.tau` must be above 0 and at most 1, not 1.5"),
             (

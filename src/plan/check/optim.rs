@@ -8,33 +8,85 @@ use crate::spec::{LrSchedule, MomentumSchedule, Optimizer, RunSpec};
 
 impl Rules {
     pub fn optimizer(&mut self, spec: &RunSpec) {
-        let Optimizer::Adam(adam) = &spec.optimizer;
-        self.fraction("optimizer.learning_rate", adam.learning_rate, &[Above(0.0), AtMost(1e12)]);
-        self.fraction("optimizer.beta1", adam.beta1, &[AtLeast(0.0), Below(1.0)]);
-        self.fraction("optimizer.beta2", adam.beta2, &[AtLeast(0.0), Below(1.0)]);
-        self.fraction("optimizer.epsilon", adam.epsilon, &[Above(0.0), AtMost(1.0)]);
+        self.fraction("optimizer.learning_rate", spec.optimizer.learning_rate(), &[Above(0.0), AtMost(1e12)]);
+        self.fraction("optimizer.beta1", spec.optimizer.beta1(), &[AtLeast(0.0), Below(1.0)]);
+        let decay = [AtLeast(0.0), AtMost(1e6)];
+        match &spec.optimizer {
+            Optimizer::Adam(adam) => {
+                self.fraction("optimizer.beta2", adam.beta2, &[AtLeast(0.0), Below(1.0)]);
+                self.fraction("optimizer.epsilon", adam.epsilon, &[Above(0.0), AtMost(1.0)]);
+            }
+            Optimizer::Adamw(adamw) => {
+                self.fraction("optimizer.beta2", adamw.beta2, &[AtLeast(0.0), Below(1.0)]);
+                self.fraction("optimizer.epsilon", adamw.epsilon, &[Above(0.0), AtMost(1.0)]);
+                self.fraction("optimizer.weight_decay", adamw.weight_decay, &decay);
+            }
+            Optimizer::Muon(muon) => {
+                self.fraction("optimizer.weight_decay", muon.weight_decay, &decay);
+                self.size("optimizer.newton_schulz_steps", muon.newton_schulz_steps as u64, 1, 99);
+                let others = &muon.others;
+                self.fraction("optimizer.others.learning_rate", others.learning_rate, &[Above(0.0), AtMost(1e12)]);
+                self.fraction("optimizer.others.beta1", others.beta1, &[AtLeast(0.0), Below(1.0)]);
+                self.fraction("optimizer.others.beta2", others.beta2, &[AtLeast(0.0), Below(1.0)]);
+                self.fraction("optimizer.others.epsilon", others.epsilon, &[Above(0.0), AtMost(1.0)]);
+                self.fraction("optimizer.others.weight_decay", others.weight_decay, &decay);
+            }
+        }
+        self.decay_of_a_step(spec);
+    }
+
+    /// A step that takes away a weight's whole size and more throws it to the other side of zero.
+    fn decay_of_a_step(&mut self, spec: &RunSpec) {
+        let mut within = |rate_path, rate: f64, decay_path, decay: f64| {
+            if rate * decay >= 1.0 {
+                let (rate, decay) = (show(rate), show(decay));
+                let message = format!("`{decay_path}`, {decay}, times `{rate_path}`, {rate}, must be below 1");
+                let hint = "a step multiplies the weights by 1 - learning_rate x weight_decay";
+                self.breaks(&[decay_path, rate_path], message, Some(hint));
+            }
+        };
+        match &spec.optimizer {
+            Optimizer::Adam(_) => {}
+            Optimizer::Adamw(adamw) => {
+                within("optimizer.learning_rate", adamw.learning_rate, "optimizer.weight_decay", adamw.weight_decay);
+            }
+            Optimizer::Muon(muon) => {
+                let others = &muon.others;
+                within("optimizer.learning_rate", muon.learning_rate, "optimizer.weight_decay", muon.weight_decay);
+                let paths = ("optimizer.others.learning_rate", "optimizer.others.weight_decay");
+                within(paths.0, others.learning_rate, paths.1, others.weight_decay);
+            }
+        }
     }
 
     pub fn momentum(&mut self, spec: &RunSpec) {
-        let Optimizer::Adam(adam) = &spec.optimizer;
         match &spec.momentum {
             MomentumSchedule::Constant(_) | MomentumSchedule::Demon(_) => {}
             MomentumSchedule::Linear(linear) => self.fraction("momentum.end", linear.end, &[AtLeast(0.0), Below(1.0)]),
             MomentumSchedule::Exponential(exponential) => {
                 self.fraction("momentum.decay", exponential.decay, &[Above(0.0), AtMost(1.0)]);
                 self.fraction("momentum.floor", exponential.floor, &[AtLeast(0.0), Below(1.0)]);
-                if exponential.floor > adam.beta1 {
-                    let (floor, beta1) = (show(exponential.floor), show(adam.beta1));
-                    let message =
-                        format!("`momentum.floor`, {floor}, is above `optimizer.beta1`, {beta1}, where it starts");
-                    self.breaks(&["momentum.floor", "optimizer.beta1", "momentum"], message, None);
-                }
             }
         }
-        if adam.beta1 == 0.0 && matches!(spec.momentum, MomentumSchedule::Demon(_) | MomentumSchedule::Exponential(_)) {
-            let message =
-                format!("`momentum` of kind `{}` has nothing to decay: `optimizer.beta1` is 0", spec.momentum.kind());
-            self.breaks(&["momentum", "optimizer.beta1"], message, Some("set `optimizer.beta1`, 0.9 for example"));
+        self.momentum_from("optimizer.beta1", spec.optimizer.beta1(), &spec.momentum);
+        if let Optimizer::Muon(muon) = &spec.optimizer {
+            self.momentum_from("optimizer.others.beta1", muon.others.beta1, &spec.momentum);
+        }
+    }
+
+    /// Whether the schedule can start at `beta1`.
+    fn momentum_from(&mut self, path: &'static str, beta1: f64, momentum: &MomentumSchedule) {
+        if let MomentumSchedule::Exponential(exponential) = momentum
+            && exponential.floor > beta1
+        {
+            let (floor, beta1) = (show(exponential.floor), show(beta1));
+            let message = format!("`momentum.floor`, {floor}, is above `{path}`, {beta1}, where it starts");
+            self.breaks(&["momentum.floor", path, "momentum"], message, None);
+        }
+        if beta1 == 0.0 && matches!(momentum, MomentumSchedule::Demon(_) | MomentumSchedule::Exponential(_)) {
+            let message = format!("`momentum` of kind `{}` has nothing to decay: `{path}` is 0", momentum.kind());
+            let hint = format!("set `{path}`, 0.9 for example");
+            self.breaks(&["momentum", path], message, Some(&hint));
         }
     }
 
@@ -58,19 +110,42 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use crate::plan::check::assert_broken;
 
     #[test]
     fn every_number_has_its_range() {
         let adam = |key: &str, value: f64| json!({"optimizer": {"kind": "adam", key: value}});
+        let adamw = |key: &str, value: f64| json!({"optimizer": {"kind": "adamw", key: value}});
+        let muon = |key: &str, value: Json| json!({"optimizer": {"kind": "muon", key: value}});
         let exponential = |key: &str, value: f64| json!({"momentum": {"kind": "exponential", key: value}});
         assert_broken([
             (adam("learning_rate", 0.0), "`optimizer.learning_rate` must be above 0 and at most 1000000000000, not 0"),
             (adam("beta1", 1.0), "`optimizer.beta1` must be at least 0 and below 1, not 1"),
             (adam("beta2", -1e-9), "`optimizer.beta2` must be at least 0 and below 1, not -1e-9"),
             (adam("epsilon", 0.0), "`optimizer.epsilon` must be above 0 and at most 1, not 0"),
+            (adamw("weight_decay", -1.0), "`optimizer.weight_decay` must be at least 0 and at most 1000000, not -1"),
+            (adamw("beta2", 1.0), "`optimizer.beta2` must be at least 0 and below 1, not 1"),
+            (
+                adamw("weight_decay", 1e3),
+                "`optimizer.weight_decay`, 1000, times `optimizer.learning_rate`, 0.001, must be below 1",
+            ),
+            (muon("newton_schulz_steps", json!(0)), "`optimizer.newton_schulz_steps` must be at least 1, not 0"),
+            (muon("beta1", json!(1.0)), "`optimizer.beta1` must be at least 0 and below 1, not 1"),
+            (
+                muon("weight_decay", json!(-0.1)),
+                "`optimizer.weight_decay` must be at least 0 and at most 1000000, not -0.1",
+            ),
+            (muon("others", json!({"epsilon": 0})), "`optimizer.others.epsilon` must be above 0 and at most 1, not 0"),
+            (
+                muon("others", json!({"learning_rate": 0.5, "weight_decay": 2})),
+                "`optimizer.others.weight_decay`, 2, times `optimizer.others.learning_rate`, 0.5, must be below 1",
+            ),
+            (
+                json!({"optimizer": {"kind": "muon", "others": {"beta1": 0}}, "momentum": {"kind": "demon"}}),
+                "`momentum` of kind `demon` has nothing to decay: `optimizer.others.beta1` is 0",
+            ),
             (
                 json!({"momentum": {"kind": "linear", "end": 1.0}}),
                 "`momentum.end` must be at least 0 and below 1, not 1",

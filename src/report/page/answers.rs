@@ -2,14 +2,14 @@
 
 use maud::{Markup, html};
 
-use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
+use crate::report::comparison::{Comparison, NoSpeedup, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::number::times;
 use crate::report::plots::Palette;
-use crate::report::tables::{COMMON_NOTE, final_cell, reached_cell, rows};
+use crate::report::tables::{COMMON_NOTE, Row, groups, has_common_targets};
 use crate::report::wording::{
-    answer, interval_cell, metric_value, metric_words, resolution_cell, seeds_cell, speedup_cell, target, troubles,
-    verdict,
+    answer, interval_cell, metric_value, metric_words, pair_answer, resolution_cell, seeds_cell, speedup_cell, target,
+    troubles, verdict,
 };
 
 /// A sentence for each arm.
@@ -30,6 +30,9 @@ pub fn answers(comparison: &Comparison) -> Markup {
                 ul.answers {
                     @for arm in point.arms.iter().filter(|arm| !arm.is_baseline) {
                         li style=(format!("--arm:{}", palette.css(arm.arm))) { (with_bold_name(&answer(comparison, point, arm), arm.arm)) }
+                    }
+                    @for pair in &point.pairs {
+                        li style=(format!("--arm:{}", palette.css(pair.arm))) { (with_bold_name(&pair_answer(comparison, point, pair), pair.arm)) }
                     }
                 }
             }
@@ -70,7 +73,7 @@ pub fn table(comparison: &Comparison) -> Markup {
                         }
                     }
                     tbody {
-                        @for arm in &point.arms { (arm_rows(comparison, arm, &palette)) }
+                        @for group in groups(point) { (lines(comparison, &group, &palette)) }
                     }
                 }
             }
@@ -82,12 +85,12 @@ pub fn table(comparison: &Comparison) -> Markup {
 pub fn notes(comparison: &Comparison) -> Markup {
     html! {
         @for point in &comparison.points { (secondary(point)) }
-        @if comparison.points.iter().flat_map(|point| &point.arms).flat_map(rows).any(|row| row.common_target.is_some()) {
+        @if has_common_targets(comparison) {
             p.note { (COMMON_NOTE) }
         }
         p.note {
             "Every interval stands for itself: of twenty that should hold 1, one will not, by chance. "
-            "Speedup = baseline ÷ arm, so above 1 is faster. It is the geometric mean over seeds of what each run had spent at its first \
+            "Speedup = baseline ÷ arm, so above 1 is faster; on the line of an arm against another, that other ÷ arm. It is the geometric mean over seeds of what each run had spent at its first \
              evaluation at or below the target; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms \
              share seeds and by Welch otherwise; seeds are taken to vary at least as much as reading times off the evaluations makes them, so that \
              ties do not look like precision. “Evaluations leave open”: each run reached the target somewhere between two \
@@ -98,22 +101,22 @@ pub fn notes(comparison: &Comparison) -> Markup {
     }
 }
 
-fn arm_rows(comparison: &Comparison, arm: &ArmComparison, palette: &Palette) -> Markup {
-    let rows = rows(arm);
+/// The lines of one arm, or of one pair.
+fn lines(comparison: &Comparison, rows: &[Row], palette: &Palette) -> Markup {
     html! {
         @for (index, row) in rows.iter().enumerate() {
             tr.first[index == 0] {
                 @if index == 0 {
-                    th.nowrap rowspan=(rows.len()) style=(format!("--arm:{}", palette.css(arm.arm))) { span.swatch {} (arm.arm) }
+                    th.nowrap rowspan=(rows.len()) style=(format!("--arm:{}", palette.css(row.arm.arm))) { span.swatch {} (row.name()) }
                     td rowspan=(rows.len()) {
-                        @match final_cell(arm).split_once(' ') {
+                        @match row.final_cell().split_once(' ') {
                             Some((median, range)) => { (median) br; span.note.nowrap { (range) } }
-                            None => (final_cell(arm)),
+                            None => (row.final_cell()),
                         }
                     }
-                    td rowspan=(rows.len()) { (reached_cell(arm)) }
+                    td rowspan=(rows.len()) { (row.reached_cell()) }
                 }
-                @if arm.is_baseline {
+                @if matches!(row.result, Err(NoSpeedup::IsBaseline)) {
                     td {} td.number { "1" } td {} td {} td {} td.verdict { "baseline" }
                 } @else if comparison.baseline.is_some() {
                     td.nowrap {
@@ -134,7 +137,7 @@ fn arm_rows(comparison: &Comparison, arm: &ArmComparison, palette: &Palette) -> 
 /// The named secondary estimators, where there are any.
 fn secondary(point: &PointComparison) -> Markup {
     let lines = point.arms.iter().filter_map(|arm| {
-        let speedup = arm.speedups.first()?.as_ref().ok()?;
+        let speedup = arm.contrast.speedups.first()?.as_ref().ok()?;
         let interpolated = speedup.interpolated.map(|(ratio, interval)| {
             let interval = interval
                 .map_or(String::new(), |interval| format!(" ({} to {})", times(interval.low), times(interval.high)));

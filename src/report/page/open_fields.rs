@@ -1,9 +1,12 @@
-//! The paper's methods as this study used them: what the paper states, what it leaves open and what was chosen.
+//! The methods as this study used them: what their papers state, what they leave open and what was chosen.
 
 use maud::{Markup, html};
 
 use crate::report::comparison::Comparison;
-use crate::spec::{LrSchedule, MomentumSchedule, Pacing, RunSpec, TimestepSampler};
+use crate::spec::{
+    Clustering, LossWeighting, LrSchedule, MomentumSchedule, NoiseAssignment, Optimizer, Pacing, RunSpec,
+    TimestepSampler,
+};
 
 /// A field of a method that the paper describes.
 struct Field {
@@ -53,10 +56,11 @@ pub fn open_fields(comparison: &Comparison) -> Markup {
             "CLTS (the curriculum learning timestep schedule) and MDLRC (momentum decay with learning-rate compensation) are methods of \
              arXiv 2404.07946. What runs here is a re-implementation from what is published where it could be read; settings and tables of \
              the paper's own experiments were not. The speedups it reports (2.6× on ImageNet-128, about 2× on CIFAR-10) are claims to test, \
-             not results of this program, and a result here on other data or models neither confirms nor refutes them."
+             not results of this program, and a result here on other data or models neither confirms nor refutes them. Methods of other papers \
+             stand in the table too where those leave something open or were written for another setting."
         }
         @if fields.is_empty() {
-            p { "No arm of this sweep uses either method." }
+            p { "No arm of this sweep uses a method whose paper leaves something open." }
         } @else {
             div.wide {
                 table {
@@ -77,7 +81,7 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     for arm in &plan.arms {
         let specs: Vec<&RunSpec> = plan.runs.iter().filter(|run| run.arm == *arm).map(|run| &run.spec).collect();
-        let mut add = |field: &str, paper: &str, used: &dyn Fn(&RunSpec) -> Option<String>| {
+        let mut add = |field: &str, paper: &str, used: Used| {
             let mut values: Vec<String> = Vec::new();
             for value in specs.iter().filter_map(|spec| used(spec)) {
                 if !values.contains(&value) {
@@ -107,26 +111,6 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
         add("loss under the curriculum", "reported: not re-weighted by 1/p", &|spec| {
             curriculum(spec).map(|_| format!("{} weighting, not divided by p", spec.loss_weighting.kind()))
         });
-        add(
-            "timestep_sampler (middle first)",
-            "Curriculum Sampling, 2603.12517: its density and moment are open",
-            &|spec| match &spec.timestep_sampler {
-                TimestepSampler::CurriculumSampling(sampling) => Some(format!(
-                    "normal around {} T, {} T wide, uniform after {} of the steps",
-                    sampling.center, sampling.width, sampling.switch
-                )),
-                _ => None,
-            },
-        );
-        add(
-            "timestep_sampler in log-SNR",
-            "stated as a continuous density (2407.03297, 2206.00364); here on the discrete t",
-            &|spec| match &spec.timestep_sampler {
-                TimestepSampler::Laplace(laplace) => Some(format!("mean {}, scale {}", laplace.mean, laplace.scale)),
-                TimestepSampler::Edm(edm) => Some(format!("ln σ: mean {}, deviation {}", edm.mean, edm.deviation)),
-                _ => None,
-            },
-        );
         let decays = |spec: &RunSpec| !matches!(spec.momentum, MomentumSchedule::Constant(_));
         add("momentum (kind of decay)", "open; the best-supported form is demon", &|spec| {
             decays(spec).then(|| spec.momentum.kind().to_owned())
@@ -145,6 +129,120 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
             LrSchedule::MomentumCompensated(_) => Some("lr0 (1 − b0) / (1 − β₁)".to_owned()),
             other => decays(spec).then(|| format!("none: the schedule is {}", other.kind())),
         });
+        other_methods(&mut add);
     }
     fields
+}
+
+/// What a run used in a field; `None` if it has no such field.
+type Used<'u> = &'u dyn Fn(&RunSpec) -> Option<String>;
+
+/// The methods of other papers, where those leave something open or were written for another setting.
+fn other_methods(add: &mut dyn FnMut(&str, &str, Used)) {
+    use crate::spec::TimestepSampler::{
+        CurriculumSampling, Edm, Laplace, LogitNormal, LossSecondMoment, Speed, TaskDifficulty,
+    };
+    add(
+        "timestep_sampler (middle first)",
+        "Curriculum Sampling, 2603.12517: its density and moment are open",
+        &|spec| match &spec.timestep_sampler {
+            CurriculumSampling(sampling) => Some(format!(
+                "normal around {} T, {} T wide, uniform after {} of the steps",
+                sampling.center, sampling.width, sampling.switch
+            )),
+            _ => None,
+        },
+    );
+    add(
+        "timestep_sampler in log-SNR",
+        "stated as a continuous density (2407.03297, 2206.00364); here on the discrete t",
+        &|spec| match &spec.timestep_sampler {
+            Laplace(laplace) => Some(format!("mean {}, scale {}", laplace.mean, laplace.scale)),
+            Edm(edm) => Some(format!("ln σ: mean {}, deviation {}", edm.mean, edm.deviation)),
+            _ => None,
+        },
+    );
+    add(
+        "timestep_sampler (logit-normal)",
+        "stated for the continuous t of rectified flows (2403.03206); here on the discrete t of the noise schedule",
+        &|spec| match &spec.timestep_sampler {
+            LogitNormal(normal) => Some(format!("mean {}, deviation {}", normal.mean, normal.deviation)),
+            _ => None,
+        },
+    );
+    add(
+        "timestep_sampler (SpeeD)",
+        "2405.17403: k and τ stated; the authors' released code finds τ from the noise schedule and mirrors half of each batch",
+        &|spec| match &spec.timestep_sampler {
+            Speed(speed) => Some(format!("k {}, τ {} T, every timestep drawn by itself", speed.k, speed.tau)),
+            _ => None,
+        },
+    );
+    add(
+        "timestep_sampler (task difficulty)",
+        "2403.10348: the clusters are trained from the noisiest down, the next one when the loss stops improving; reported: 20 clusters, \
+         patience 200. Open: how the loss is smoothed, and that each stage starts its best loss anew",
+        &|spec| match &spec.timestep_sampler {
+            TaskDifficulty(tasks) => Some(format!(
+                "{} clusters, equally wide in {}, patience {} steps, smoothing {}",
+                tasks.clusters,
+                match tasks.clustering {
+                    Clustering::Timestep => "t",
+                    Clustering::LogSnr => "log-SNR",
+                },
+                tasks.patience,
+                tasks.smoothing
+            )),
+            _ => None,
+        },
+    );
+    add(
+        "timestep_sampler (loss second moment)",
+        "2102.09672: 10 losses stated; the share of the uniform density is from the authors' code",
+        &|spec| match &spec.timestep_sampler {
+            LossSecondMoment(second) => Some(format!("{} losses, {} uniform", second.history, second.uniform)),
+            _ => None,
+        },
+    );
+    add(
+        "loss_weighting (SpeeD)",
+        "2405.17403: λ and τ stated; how the change is scaled to 0..1 is open, and the authors' released code weighs by P2 instead",
+        &|spec| match &spec.loss_weighting {
+            LossWeighting::Speed(speed) => Some(format!("λ {}, τ {} T, scaled over all T", speed.lambda, speed.tau)),
+            _ => None,
+        },
+    );
+    add(
+        "loss_weighting (EDM)",
+        "2206.00364: part of EDM, whose preconditioning has its own parameterization",
+        &|spec| match &spec.loss_weighting {
+            LossWeighting::Edm(edm) => {
+                Some(format!("σ_data {}, parameterization {}", edm.sigma_data, spec.parameterization.name()))
+            }
+            _ => None,
+        },
+    );
+    add("loss_weighting (P2)", "2204.00227: k = 1 stated, γ 0.5 or 1 by data", &|spec| match &spec.loss_weighting {
+        LossWeighting::P2(p2) => Some(format!("k {}, γ {}", p2.k, p2.gamma)),
+        _ => None,
+    });
+    add(
+        "noise (immiscible)",
+        "2406.12303: least sum of distances in a batch; the authors compute them in f16, and over the batches of all devices together",
+        &|spec| {
+            let is_immiscible = matches!(spec.noise, NoiseAssignment::Immiscible(_));
+            is_immiscible.then(|| format!("Euclidean distances to 2⁻²⁰, batches of {}", spec.train.batch_size))
+        },
+    );
+    add(
+        "optimizer (Muon)",
+        "stated for the matrices of hidden layers of transformers, and convolutions laid flat; for U-Nets nothing is published that we could read",
+        &|spec| match &spec.optimizer {
+            Optimizer::Muon(muon) => Some(format!(
+                "learning rate {}, momentum {}, {} steps of Newton-Schulz in f32; AdamW at {} for vectors, embeddings, the first and last layer",
+                muon.learning_rate, muon.beta1, muon.newton_schulz_steps, muon.others.learning_rate
+            )),
+            _ => None,
+        },
+    );
 }

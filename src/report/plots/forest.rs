@@ -5,10 +5,10 @@ use super::chart::{Chart, Scale};
 use super::drawing::{Anchor, Drawing, Marker};
 use super::font;
 use super::style::*;
-use crate::report::comparison::Comparison;
+use crate::report::comparison::{Comparison, NoSpeedup};
 use crate::report::cost::Cost;
 use crate::report::speedup::Estimate;
-use crate::report::tables::{Row, rows};
+use crate::report::tables::{Row, groups};
 use crate::report::wording::{interval_cell, metric_value, speedup_cell, verdict};
 
 /// Intervals are cut here, with an arrow.
@@ -28,8 +28,10 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
     let mut lines = Vec::new();
     for point in &comparison.points {
         let mut heading = comparison.has_grid().then(|| point.label.clone());
-        for arm in point.arms.iter().filter(|arm| !arm.is_baseline) {
-            lines.extend(rows(arm).into_iter().map(|row| Line { heading: heading.take(), row }));
+        for row in groups(point).into_iter().flatten() {
+            if !matches!(row.result, Err(NoSpeedup::IsBaseline)) {
+                lines.push(Line { heading: heading.take(), row });
+            }
         }
     }
     let estimates = || lines.iter().filter_map(|line| line.row.result.as_ref().ok()).map(|speedup| speedup.estimate);
@@ -48,7 +50,7 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
     }
 
     let headings = lines.iter().filter(|line| line.heading.is_some()).count();
-    let names = lines.iter().map(|line| font::width(line.row.arm.arm) * LABEL_SIZE);
+    let names = lines.iter().map(|line| font::width(&line.row.name()) * LABEL_SIZE);
     let whats: Vec<String> = lines.iter().map(|line| what(&line.row)).collect();
     let what_room = whats.iter().map(|what| font::width(what) * TICK_SIZE).fold(0.0, f64::max);
     let (top, left) = (12.0, 2.0 + names.fold(50.0, f64::max) + 22.0 + what_room + 14.0);
@@ -56,26 +58,30 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
     let (right, bottom) = (WIDTH - TEXT_ROOM, height - 44.0);
     let mut drawing = Drawing::new(WIDTH, height);
     let mut y = top + ROW / 2.0 + 2.0;
-    let mut last_arm = None;
+    let mut last_name: Option<String> = None;
     let mut places = Vec::new();
     for line in &lines {
+        let name = line.row.name();
         if let Some(heading) = &line.heading {
             drawing.text((2.0, y + 4.0), heading.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
             y += ROW;
-            last_arm = None;
-        } else if last_arm.is_some_and(|last| last != line.row.arm.arm) {
+            last_name = None;
+        } else if last_name.as_ref().is_some_and(|last| *last != name) {
             drawing.line(vec![(2.0, y - ROW / 2.0), (WIDTH - 2.0, y - ROW / 2.0)], 1.0, GRID, &[]);
         }
-        if last_arm != Some(line.row.arm.arm) {
+        if last_name.as_ref() != Some(&name) {
             let color = palette.arm(line.row.arm.arm).text_color();
-            drawing.text((2.0, y + 0.36 * LABEL_SIZE), line.row.arm.arm, LABEL_SIZE, color, Anchor::Start);
+            drawing.text((2.0, y + 0.36 * LABEL_SIZE), name.clone(), LABEL_SIZE, color, Anchor::Start);
         }
-        last_arm = Some(line.row.arm.arm);
+        last_name = Some(name);
         places.push(y);
         y += ROW;
     }
-    let chart =
-        Chart::axis(&mut drawing, x.onto(left, right), top, bottom, "speedup = baseline ÷ arm (right of 1 is faster)");
+    let label = match comparison.points.iter().all(|point| point.pairs.is_empty()) {
+        true => "speedup = baseline ÷ arm (right of 1 is faster)",
+        false => "speedup = baseline (or the arm named) ÷ arm (right of 1 is faster)",
+    };
+    let chart = Chart::axis(&mut drawing, x.onto(left, right), top, bottom, label);
     drawing.line(vec![(chart.x.at(1.0), top), (chart.x.at(1.0), bottom)], 1.3, AXIS, &[]);
     for ((line, what), y) in lines.iter().zip(whats).zip(places) {
         drawing.text((left - 14.0, y + 0.36 * TICK_SIZE), what, TICK_SIZE, FAINT_INK, Anchor::End);

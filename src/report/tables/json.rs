@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::report::comparison::{ArmComparison, Comparison, NoSpeedup, PointComparison};
+use crate::report::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::interval::Interval;
 use crate::report::speedup::{Estimate, Pairing, Speedup};
 use crate::report::target::TargetOrigin;
-use crate::report::wording::{answer, revisions, state, verdict};
+use crate::report::wording::{answer, pair_answer, revisions, state, verdict};
 
 /// The version of `speedups.json`.
 pub const SPEEDUPS_VERSION: u32 = 1;
@@ -44,6 +44,7 @@ fn point_json(comparison: &Comparison, point: &PointComparison) -> Value {
         "protocol": point.protocol,
         "target": target,
         "arms": point.arms.iter().map(|arm| arm_json(comparison, point, arm)).collect::<Vec<_>>(),
+        "pairs": point.pairs.iter().map(|pair| pair_json(comparison, point, pair)).collect::<Vec<_>>(),
     })
 }
 
@@ -52,28 +53,15 @@ fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmCompariso
         json!({ "run_id": run.record.planned.run_id, "seed": run.record.planned.seed, "state": state(run.record),
                 "last_value": run.curve.last().map(|evaluation| evaluation.value) })
     });
-    let costs = Cost::ALL.iter().zip(&arm.speedups).zip(&arm.target_curves);
-    let speedups: serde_json::Map<String, Value> = costs
-        .enumerate()
-        .map(|(index, ((cost, result), curve))| {
-            let mut value = speedup_json(result);
-            value["at_common_target"] = match &arm.common {
-                Some((target, speedups)) if !arm.is_baseline => {
-                    let mut common = speedup_json(&speedups[index]);
-                    common["target"] = json!(target);
-                    common
-                }
-                _ => Value::Null,
-            };
-            let curve = curve.iter().map(|(target, speedup)| {
-                let mut value = estimate_json(&speedup.estimate);
-                value["target"] = json!(target);
-                value
-            });
-            value["by_target"] = curve.collect();
-            (cost.name().to_owned(), value)
-        })
-        .collect();
+    let mut speedups = contrast_json(&arm.contrast);
+    for (cost, curve) in Cost::ALL.iter().zip(&arm.target_curves) {
+        let curve = curve.iter().map(|(target, speedup)| {
+            let mut value = estimate_json(&speedup.estimate);
+            value["target"] = json!(target);
+            value
+        });
+        speedups[cost.name()]["by_target"] = curve.collect();
+    }
     json!({
         "arm": arm.arm,
         "is_baseline": arm.is_baseline,
@@ -83,6 +71,35 @@ fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmCompariso
         "final": arm.final_values.map(|spread| json!({ "median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n })),
         "speedups": speedups,
     })
+}
+
+fn pair_json(comparison: &Comparison, point: &PointComparison, pair: &PairComparison) -> Value {
+    json!({
+        "arm": pair.arm,
+        "against": pair.against,
+        "answer": pair_answer(comparison, point, pair),
+        "speedups": contrast_json(&pair.contrast),
+    })
+}
+
+/// By axis.
+fn contrast_json(contrast: &Contrast) -> Value {
+    let costs = Cost::ALL.iter().zip(&contrast.speedups).enumerate();
+    let by_cost: serde_json::Map<String, Value> = costs
+        .map(|(index, (cost, result))| {
+            let mut value = speedup_json(result);
+            value["at_common_target"] = match &contrast.common {
+                Some((target, speedups)) if !matches!(result, Err(NoSpeedup::IsBaseline)) => {
+                    let mut common = speedup_json(&speedups[index]);
+                    common["target"] = json!(target);
+                    common
+                }
+                _ => Value::Null,
+            };
+            (cost.name().to_owned(), value)
+        })
+        .collect();
+    by_cost.into()
 }
 
 fn speedup_json(result: &Result<Speedup, NoSpeedup>) -> Value {

@@ -1,6 +1,6 @@
 //! The table for a paper: LaTeX with the booktabs package.
 
-use super::{final_cell, reached_cell, rows};
+use super::groups;
 use crate::report::comparison::Comparison;
 use crate::report::cost::Cost;
 use crate::report::wording::{
@@ -27,13 +27,13 @@ pub fn latex(comparison: &Comparison) -> String {
         let at = |common_target: Option<f64>| {
             common_target.map_or(String::new(), |target| format!(" at {}", metric_value(target)))
         };
-        for arm in &point.arms {
-            for (index, row) in rows(arm).iter().enumerate() {
+        for group in groups(point) {
+            for (index, row) in group.iter().enumerate() {
                 let first = |cell: String| if index == 0 { cell } else { String::new() };
                 let cells = [
-                    first(arm.arm.to_owned()),
-                    first(final_cell(arm)),
-                    first(reached_cell(arm)),
+                    first(row.name()),
+                    first(row.final_cell()),
+                    first(row.reached_cell()),
                     match row.cost {
                         _ if row.measured_in(comparison).is_empty() => String::new(),
                         Cost::ImagesSeen => format!("images{}", at(row.common_target)),

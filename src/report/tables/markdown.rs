@@ -1,6 +1,6 @@
 //! The table for a README or an issue.
 
-use super::{COMMON_NOTE, final_cell, reached_cell, rows};
+use super::{COMMON_NOTE, groups, has_common_targets};
 use crate::report::comparison::Comparison;
 use crate::report::wording::{interval_cell, metric_words, resolution_cell, seeds_cell, speedup_cell, target, verdict};
 
@@ -18,21 +18,19 @@ pub fn markdown(comparison: &Comparison) -> String {
             "| arm | final {metric}: median (range) | reached | measured in | speedup | 95 % interval | evaluations leave open | seeds | verdict |\n"
         ));
         text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
-        for arm in &point.arms {
-            for row in rows(arm) {
-                let cells = [
-                    arm.arm.to_owned(),
-                    final_cell(arm),
-                    reached_cell(arm),
-                    row.measured_in(comparison),
-                    speedup_cell(row.result),
-                    interval_cell(row.result),
-                    resolution_cell(row.result),
-                    seeds_cell(row.result),
-                    verdict(row.result),
-                ];
-                text.push_str(&format!("| {} |\n", cells.map(|cell| escape(&cell)).join(" | ")));
-            }
+        for row in groups(point).into_iter().flatten() {
+            let cells = [
+                row.name(),
+                row.final_cell(),
+                row.reached_cell(),
+                row.measured_in(comparison),
+                speedup_cell(row.result),
+                interval_cell(row.result),
+                resolution_cell(row.result),
+                seeds_cell(row.result),
+                verdict(row.result),
+            ];
+            text.push_str(&format!("| {} |\n", cells.map(|cell| escape(&cell)).join(" | ")));
         }
         text.push('\n');
     }
@@ -42,7 +40,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     text.push_str(
         "Speedup = baseline / candidate, above 1 is faster; geometric mean over seeds, interval by Student's t on logarithms.\n",
     );
-    if comparison.points.iter().flat_map(|point| &point.arms).flat_map(rows).any(|row| row.common_target.is_some()) {
+    if has_common_targets(comparison) {
         text.push_str(&format!("{COMMON_NOTE}\n"));
     }
     text

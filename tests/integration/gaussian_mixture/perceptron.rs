@@ -1,5 +1,6 @@
 //! A network of three layers for points in the plane, with its gradient by hand.
 
+use speedlab::optim::Matrix;
 use speedlab::random::{Draws, Stream};
 
 const HIDDEN: usize = 32;
@@ -11,6 +12,9 @@ const LAYERS: [(usize, usize); 3] = [(INPUTS, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN
 /// How many weights it has; they are layer by layer, each the matrix `[outputs, inputs]` and then the bias.
 pub const WEIGHTS: usize =
     LAYERS[0].1 * (LAYERS[0].0 + 1) + LAYERS[1].1 * (LAYERS[1].0 + 1) + LAYERS[2].1 * (LAYERS[2].0 + 1);
+
+/// The weights of the layer in the middle, which Muon is for.
+pub const HIDDEN_MATRIX: Matrix = Matrix { start: LAYERS[0].1 * (LAYERS[0].0 + 1), rows: HIDDEN, columns: HIDDEN };
 
 /// Variance 1 / inputs in the hidden layers; the last one is zero, so that it says nothing at first.
 pub fn initial_weights(seed: u64) -> Vec<f32> {

@@ -92,6 +92,7 @@ impl Synthetic {
                 baseline: "baseline".into(),
                 metric: Metric::Fid,
                 target: Target::Final { from: "baseline".into(), at: FinalAt::FinalMedian },
+                pairs: vec![Pair { arm: "mdlrc".into(), against: "same-lr".into() }],
             }),
             runs: planned.clone(),
         };

@@ -1,0 +1,80 @@
+//! The update rule of a run.
+
+use burn::tensor::{Device, Tensor};
+
+use super::adam::{Adam, AdamSettings};
+use super::muon::{Matrix, Muon};
+use super::rates::Rates;
+use crate::spec;
+
+/// Adam, AdamW or Muon on one flat tensor of all parameters.
+pub enum Optimizer {
+    Adam(Adam),
+    Muon(Muon),
+}
+
+/// All that an update rule carries from step to step. A checkpoint keeps every bit of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerState {
+    /// One value per parameter: Adam's m, Muon's momentum.
+    pub first_moment: Vec<f32>,
+    /// One value per parameter: Adam's v, 0 for Muon's matrices, which have none.
+    pub second_moment: Vec<f32>,
+    /// The product of the beta1s that Adam used so far; 1 before the first step.
+    pub beta1_product: f64,
+    /// The same of beta2.
+    pub beta2_product: f64,
+}
+
+impl OptimizerState {
+    /// Before the first step.
+    pub fn start(parameter_count: usize) -> Self {
+        Self {
+            first_moment: vec![0.0; parameter_count],
+            second_moment: vec![0.0; parameter_count],
+            beta1_product: 1.0,
+            beta2_product: 1.0,
+        }
+    }
+}
+
+impl Optimizer {
+    /// At the start, or where a checkpoint's state was taken, then bit for bit. `matrices` are the hidden layers' weights
+    /// in the flat tensor, which only `muon` asks for; `device` is that of the weights, without autodiff.
+    pub fn new(settings: &spec::Optimizer, matrices: &[Matrix], state: OptimizerState, device: &Device) -> Self {
+        match settings {
+            spec::Optimizer::Adam(adam) => Self::Adam(Adam::from_state(adam, state, device)),
+            spec::Optimizer::Adamw(adamw) => Self::Adam(Adam::from_state(adamw, state, device)),
+            spec::Optimizer::Muon(muon) => Self::Muon(Muon::from_state(muon, matrices, state, device)),
+        }
+    }
+
+    /// What a checkpoint keeps.
+    pub fn state(&self) -> OptimizerState {
+        match self {
+            Self::Adam(adam) => adam.state(),
+            Self::Muon(muon) => muon.state(),
+        }
+    }
+
+    /// The weights after one update. `weights` and `gradient` hold all parameters, without autodiff; `others` are the rates
+    /// of the parameters that are none of Muon's matrices.
+    pub fn step(&mut self, weights: Tensor<1>, gradient: Tensor<1>, rates: Rates, others: Rates) -> Tensor<1> {
+        match self {
+            Self::Adam(adam) => adam.step(weights, gradient, rates.learning_rate, rates.beta1),
+            Self::Muon(muon) => muon.step(weights, gradient, rates, others),
+        }
+    }
+}
+
+impl From<&spec::AdamOptimizer> for AdamSettings {
+    fn from(adam: &spec::AdamOptimizer) -> Self {
+        Self { beta2: adam.beta2, epsilon: adam.epsilon, weight_decay: 0.0 }
+    }
+}
+
+impl From<&spec::AdamwOptimizer> for AdamSettings {
+    fn from(adamw: &spec::AdamwOptimizer) -> Self {
+        Self { beta2: adamw.beta2, epsilon: adamw.epsilon, weight_decay: adamw.weight_decay }
+    }
+}
