@@ -1,8 +1,10 @@
 use burn::tensor::{Device, Tensor};
 
 use super::architecture::{Architecture, Pass};
+use super::dit::Dit;
 use super::parameters::Parameters;
 use super::unet::Unet;
+use super::uvit::Uvit;
 use super::{Dropout, ParameterLayout};
 use crate::kernels::Kernels;
 use crate::spec::{self, DataShape};
@@ -20,6 +22,8 @@ pub struct Network {
 #[derive(Clone, Debug)]
 pub enum Body {
     Unet(Unet),
+    Dit(Dit),
+    Uvit(Uvit),
 }
 
 impl Body {
@@ -33,6 +37,8 @@ impl Body {
         }
         match model {
             spec::Model::Unet(unet) => Self::Unet(Unet::describe(unet, data_shape, architecture)),
+            spec::Model::Dit(dit) => Self::Dit(Dit::describe(dit, data_shape, data_shape.channels, architecture)),
+            spec::Model::Uvit(uvit) => Self::Uvit(Uvit::describe(uvit, data_shape, data_shape.channels, architecture)),
         }
     }
 
@@ -46,6 +52,8 @@ impl Body {
     ) -> Tensor<4> {
         match self {
             Self::Unet(unet) => unet.forward(pass, noisy, timesteps, classes, dropout),
+            Self::Dit(dit) => dit.forward(pass, noisy, timesteps, classes),
+            Self::Uvit(uvit) => uvit.forward(pass, noisy, timesteps, classes),
         }
     }
 }

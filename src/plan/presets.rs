@@ -1,6 +1,6 @@
 //! Published architectures by name.
 
-use crate::spec::{Model, UnetModel};
+use crate::spec::{DitModel, Model, UnetModel, UvitModel};
 
 /// A published name that stands for every key of `model`, each of which a sweep may still set otherwise.
 pub struct Preset {
@@ -13,11 +13,78 @@ pub struct Preset {
 
 /// Every preset, by family. A parameter count that a test compares with the published one stands in
 /// `tests/integration/presets.rs`.
-pub const PRESETS: &[Preset] = &[Preset {
-    name: "ddpm-cifar10",
-    source: "Ho et al. 2020, appendix B: CIFAR-10, 35.7 million",
-    model: ddpm_cifar10,
-}];
+pub const PRESETS: &[Preset] = &[
+    Preset { name: "ddpm-cifar10", source: "Ho et al. 2020, appendix B: CIFAR-10, 35.7 million", model: ddpm_cifar10 },
+    Preset {
+        name: "dit-s/2",
+        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
+        model: || dit(2, 384, 12, 6),
+    },
+    Preset {
+        name: "dit-s/4",
+        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
+        model: || dit(4, 384, 12, 6),
+    },
+    Preset {
+        name: "dit-s/8",
+        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
+        model: || dit(8, 384, 12, 6),
+    },
+    Preset {
+        name: "dit-b/2",
+        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
+        model: || dit(2, 768, 12, 12),
+    },
+    Preset {
+        name: "dit-b/4",
+        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
+        model: || dit(4, 768, 12, 12),
+    },
+    Preset {
+        name: "dit-b/8",
+        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
+        model: || dit(8, 768, 12, 12),
+    },
+    Preset {
+        name: "dit-l/2",
+        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
+        model: || dit(2, 1024, 24, 16),
+    },
+    Preset {
+        name: "dit-l/4",
+        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
+        model: || dit(4, 1024, 24, 16),
+    },
+    Preset {
+        name: "dit-l/8",
+        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
+        model: || dit(8, 1024, 24, 16),
+    },
+    Preset {
+        name: "dit-xl/2",
+        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
+        model: || dit(2, 1152, 28, 16),
+    },
+    Preset {
+        name: "dit-xl/4",
+        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
+        model: || dit(4, 1152, 28, 16),
+    },
+    Preset {
+        name: "dit-xl/8",
+        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
+        model: || dit(8, 1152, 28, 16),
+    },
+    Preset { name: "uvit-s/2", source: "Bao et al. 2023, table 1: CIFAR-10, 44 million", model: uvit_s_2 },
+];
+
+fn dit(patch: usize, dim: usize, depth: usize, heads: usize) -> Model {
+    Model::Dit(DitModel { patch, dim, depth, heads, class_conditional: true, ..DitModel::default() })
+}
+
+fn uvit_s_2() -> Model {
+    Model::Uvit(UvitModel { patch: 2, dim: 512, depth: 12, heads: 8, ..UvitModel::default() })
+}
 
 fn ddpm_cifar10() -> Model {
     Model::Unet(UnetModel {

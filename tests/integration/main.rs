@@ -15,3 +15,4 @@ mod run;
 mod sandbox;
 mod schedule;
 mod timestep_density;
+mod transformers;

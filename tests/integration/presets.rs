@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use speedlab::model::parameter_count;
 use speedlab::plan::{PRESETS, plan_text};
-use speedlab::spec::{Model, RunSpec};
+use speedlab::spec::{DataShape, Model, RunSpec};
 
 #[track_caller]
 fn model(name: &str) -> Model {
@@ -22,6 +22,36 @@ fn has_parameters(name: &str, side: usize, published: usize) {
 fn parameter_counts_are_the_published_ones() {
     // 35.7 million (Ho et al. 2020, appendix B); to the digit, their code's.
     has_parameters("ddpm-cifar10", 32, 35_746_307);
+    // 44 million (Bao et al. 2023, table 1); to the digit, their code's.
+    has_parameters("uvit-s/2", 32, 44_255_328);
+}
+
+/// The authors' code counts the fixed positions, gives out variances beside the prediction and knows 1000 classes: 33, 130,
+/// 458 and 675 million (Peebles and Xie 2023, table 1).
+#[test]
+fn parameter_counts_of_dit_are_those_of_the_published_networks() {
+    for (size, patch, published) in [
+        ("s", 2, 32_963_360),
+        ("s", 4, 32_945_024),
+        ("s", 8, 33_148_160),
+        ("b", 2, 130_512_416),
+        ("b", 4, 130_475_648),
+        ("b", 8, 130_881_536),
+        ("l", 2, 458_102_816),
+        ("l", 4, 458_053_760),
+        ("l", 8, 458_594_816),
+        ("xl", 2, 675_129_632),
+        ("xl", 4, 675_074_432),
+        ("xl", 8, 675_683_072),
+    ] {
+        let Model::Dit(dit) = model(&format!("dit-{size}/{patch}")) else { panic!("a DiT") };
+        assert_eq!(dit.patch, patch);
+        let positions = (32 / patch).pow(2) * dit.dim;
+        let variances = 4 * patch * patch * (dit.dim + 1);
+        let latents = DataShape { channels: 4, side: 32, classes: Some(1000) };
+        let count = parameter_count(&Model::Dit(dit.clone()), latents);
+        assert_eq!(count + positions + variances, published, "dit-{size}/{patch}");
+    }
 }
 
 #[track_caller]

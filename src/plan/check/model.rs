@@ -16,7 +16,15 @@ impl Rules {
 
     pub fn model(&mut self, spec: &RunSpec) {
         self.classes(spec);
-        let Model::Unet(unet) = &spec.model;
+        let side = spec.data.image_shape().1;
+        match &spec.model {
+            Model::Unet(unet) => self.unet(unet, side),
+            Model::Dit(dit) => self.dit(dit, side),
+            Model::Uvit(uvit) => self.uvit(uvit, side),
+        }
+    }
+
+    fn unet(&mut self, unet: &UnetModel, side: usize) {
         let before = self.broken.len();
         self.size("model.channels", unet.channels as u64, 1, LARGEST_SIZE);
         self.size("model.blocks_per_level", unet.blocks_per_level as u64, 1, 64);
@@ -38,7 +46,7 @@ impl Rules {
         }
         // What follows divides by these numbers.
         if self.broken.len() == before {
-            self.unet_shapes(unet, spec.data.image_shape().1);
+            self.unet_shapes(unet, side);
         }
     }
 
@@ -50,7 +58,8 @@ impl Rules {
         if told && spec.data.classes().is_none() {
             let message =
                 format!("`model.class_conditional` is true, but the images of `{}` have no classes", spec.data.kind());
-            self.breaks(&["model.class_conditional", "data"], message, None);
+            let hint = "set `model.class_conditional: false`";
+            self.breaks(&["model.class_conditional", "model", "data"], message, Some(hint));
         }
         if !told && dropout != Model::default().class_dropout() {
             let message = "`model.class_dropout` does nothing while `class_conditional` is false".to_owned();

@@ -271,7 +271,9 @@ trait Channels {
 
 impl Channels for RunSpec {
     fn model_channels(&self) -> usize {
-        let Model::Unet(unet) = &self.model;
-        unet.channels
+        match &self.model {
+            Model::Unet(unet) => unet.channels,
+            other => panic!("these runs are of UNets, not of `{}`", other.kind()),
+        }
     }
 }
