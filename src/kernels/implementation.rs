@@ -214,8 +214,8 @@ impl Kernels {
 mod tests {
     use burn::tensor::TensorData;
 
-    use super::super::Resample;
     use super::super::lanes::tests::on_all_lanes;
+    use super::super::{Gelu, Resample};
     use super::*;
     use crate::random::{Draws, Stream};
 
@@ -398,6 +398,60 @@ mod tests {
                 kernels.attention(images[0].clone(), heads)
             });
         }
+    }
+
+    #[test]
+    fn layer_norms_of_random_shapes_agree() {
+        for image in [[3, 8, 5, 7], [64, 48, 4, 4], [1, 5, 1, 3], [17, 12, 1, 1], [70, 33, 9, 3], [64, 64, 8, 8]] {
+            let [batch, channels, ..] = image;
+            compare(
+                &format!("layer norm of {image:?}"),
+                &[image],
+                &[channels, channels],
+                |kernels, images, vectors| {
+                    // Away from mean 0, as a network's activations are.
+                    kernels.layer_norm(images[0].clone() + 2.0, vectors[0].clone(), vectors[1].clone(), 1e-5)
+                },
+            );
+            let pixel = [batch, channels, 1, 1];
+            compare(&format!("modulated norm of {image:?}"), &[image, pixel, pixel], &[], |kernels, images, _| {
+                kernels.modulated_norm(images[0].clone() + 2.0, images[1].clone(), images[2].clone(), 1e-6)
+            });
+        }
+    }
+
+    #[test]
+    fn gated_sums_and_sums_with_an_image_of_random_shapes_agree() {
+        for image in [[3, 8, 5, 7], [64, 48, 8, 8], [1, 5, 1, 3], [17, 12, 1, 1], [70, 33, 9, 3]] {
+            let [batch, channels, height, width] = image;
+            let what = format!("gated sum of {image:?}");
+            compare(&what, &[image, [batch, channels, 1, 1], image], &[], |kernels, images, _| {
+                kernels.gated_sum(images[0].clone(), images[1].clone(), images[2].clone())
+            });
+            let numbers = channels * height * width;
+            compare(&format!("image sum of {image:?}"), &[image], &[numbers], |kernels, images, vectors| {
+                kernels.add_image(images[0].clone(), vectors[0].clone())
+            });
+        }
+    }
+
+    #[test]
+    fn gelus_agree() {
+        for gelu in [Gelu::Exact, Gelu::Tanh] {
+            for image in [[5, 3, 4, 6], [64, 40, 8, 8]] {
+                compare(&format!("{gelu:?} of {image:?}"), &[image], &[], |kernels, images, _| {
+                    kernels.gelu(images[0].clone() * 2.0, gelu)
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_pixels_agree() {
+        compare("rows", &[[5, 3, 4, 6], [5, 3, 1, 2]], &[], |kernels, images, _| {
+            let row = kernels.join_rows(vec![images[1].clone(), kernels.as_row(images[0].clone())]);
+            kernels.end_of_row(row.clone() * row, 5, 5)
+        });
     }
 
     #[test]

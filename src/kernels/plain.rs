@@ -1,11 +1,11 @@
 //! The operations in burn's own terms, for any device. Activations are `[batch, channels, height, width]`.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{silu, softmax};
+use burn::tensor::activation::{gelu as exact_gelu, silu, softmax};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
-use super::{Convolution, Resample};
+use super::{Convolution, Gelu, Resample};
 
 /// See [`super::Kernels::convolution`].
 pub fn convolution(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
@@ -53,6 +53,41 @@ pub fn halve(input: Tensor<4>) -> Tensor<4> {
     assert!(height.is_multiple_of(2) && width.is_multiple_of(2), "planes of {height}x{width} pixels cannot be halved");
     let squares = input.reshape([batch * channels, height / 2, 2, width / 2, 2]);
     squares.mean_dim(4).mean_dim(2).reshape([batch, channels, height / 2, width / 2])
+}
+
+/// See [`super::Kernels::layer_norm`].
+pub fn layer_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
+    let channels = input.dims()[1];
+    normalized(input, epsilon) * scale.reshape([1, channels, 1, 1]) + shift.reshape([1, channels, 1, 1])
+}
+
+/// See [`super::Kernels::modulated_norm`].
+pub fn modulated_norm(input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
+    normalized(input, epsilon) * (scale + 1.0) + shift
+}
+
+/// Mean 0 and variance 1 over the channels of each pixel.
+fn normalized(input: Tensor<4>, epsilon: f32) -> Tensor<4> {
+    let centered = input.clone() - input.mean_dim(1);
+    let variance = centered.clone().square().mean_dim(1);
+    centered / (variance + epsilon).sqrt()
+}
+
+/// See [`super::Kernels::gelu`].
+pub fn gelu(input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
+    match gelu {
+        Gelu::Exact => exact_gelu(input),
+        Gelu::Tanh => {
+            let cubic = input.clone() + input.clone().square() * input.clone() * 0.044_715;
+            input * ((cubic * (2.0 / std::f64::consts::PI).sqrt()).tanh() + 1.0) * 0.5
+        }
+    }
+}
+
+/// See [`super::Kernels::add_image`].
+pub fn add_image(input: Tensor<4>, image: Tensor<1>) -> Tensor<4> {
+    let [_, channels, height, width] = input.dims();
+    input + image.reshape([1, height, width, channels]).permute([0, 3, 1, 2])
 }
 
 /// See [`super::Kernels::attention`].

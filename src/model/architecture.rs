@@ -61,13 +61,15 @@ impl Architecture {
     /// A convolution of planes of `side` pixels.
     pub fn convolution(&mut self, name: &str, shape: Convolution, side: usize, initial: Initial) -> ConvolutionLayer {
         let weight_shape = vec![shape.outputs, shape.inputs, shape.kernel, shape.kernel];
-        self.weighted(name, shape, weight_shape, side, (initial, Initial::Zeros))
+        let (pixels, initial) = (shape.output_side(side).pow(2), (initial, Some(Initial::Zeros)));
+        self.layer(name, shape, weight_shape, pixels, initial)
     }
 
     /// A convolution of planes of `side` pixels whose weights and biases are drawn.
     pub fn drawn(&mut self, name: &str, shape: Convolution, side: usize, initial: InitialWeights) -> ConvolutionLayer {
         let weight_shape = vec![shape.outputs, shape.inputs, shape.kernel, shape.kernel];
-        self.weighted(name, shape, weight_shape, side, initial.of(shape))
+        let (weight, bias) = initial.of(shape);
+        self.layer(name, shape, weight_shape, shape.output_side(side).pow(2), (weight, Some(bias)))
     }
 
     /// A linear map of a vector.
@@ -84,7 +86,30 @@ impl Architecture {
         initial: InitialWeights,
     ) -> ConvolutionLayer {
         let shape = Convolution::pointwise(inputs, outputs);
-        self.weighted(name, shape, vec![outputs, inputs], 1, initial.of(shape))
+        let (weight, bias) = initial.of(shape);
+        self.token_linear(name, shape, 1, weight, Some(bias))
+    }
+
+    /// A linear map of each of `tokens` tokens, with a bias unless it is none.
+    pub fn token_linear(
+        &mut self,
+        name: &str,
+        shape: Convolution,
+        tokens: usize,
+        weight: Initial,
+        bias: Option<Initial>,
+    ) -> ConvolutionLayer {
+        self.layer(name, shape, vec![shape.outputs, shape.inputs], tokens, (weight, bias))
+    }
+
+    /// A LayerNorm of `tokens` tokens of `dim` numbers.
+    pub fn layer_norm(&mut self, name: &str, dim: usize, tokens: usize, epsilon: f32) -> LayerNormLayer {
+        self.activations += dim * tokens;
+        LayerNormLayer {
+            scale: self.parameter(format!("{name}.weight"), vec![dim], Initial::Ones),
+            shift: self.parameter(format!("{name}.bias"), vec![dim], Initial::Zeros),
+            epsilon,
+        }
     }
 
     /// A GroupNorm (with or without SiLU) of planes of `side` pixels.
@@ -97,21 +122,21 @@ impl Architecture {
         }
     }
 
-    fn weighted(
+    /// A convolution whose output has `pixels` pixels; `weight_shape` is how its weights are called in the layout.
+    pub fn layer(
         &mut self,
         name: &str,
         shape: Convolution,
         weight_shape: Vec<usize>,
-        side: usize,
-        (weight, bias): (Initial, Initial),
+        pixels: usize,
+        (weight, bias): (Initial, Option<Initial>),
     ) -> ConvolutionLayer {
-        let pixels = shape.output_side(side).pow(2);
         self.flops += 2.0 * (shape.weight_count() * pixels) as f64;
         self.activations += shape.outputs * pixels;
         ConvolutionLayer {
             shape,
             weight: self.parameter(format!("{name}.weight"), weight_shape, weight),
-            bias: self.parameter(format!("{name}.bias"), vec![shape.outputs], bias),
+            bias: bias.map(|bias| self.parameter(format!("{name}.bias"), vec![shape.outputs], bias)),
         }
     }
 
@@ -142,19 +167,28 @@ pub struct Pass<'a> {
 pub struct ConvolutionLayer {
     shape: Convolution,
     weight: usize,
-    bias: usize,
+    bias: Option<usize>,
 }
 
 impl ConvolutionLayer {
     pub fn forward(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
-        let (weight, bias) = (pass.parameters[self.weight].clone(), pass.parameters[self.bias].clone());
+        let (weight, bias) = self.weight_and_bias(pass);
         pass.kernels.convolution(self.shape, input, weight, bias)
     }
 
     /// The output plus `added`: a tensor of its shape, or one value per channel and image.
     pub fn forward_added(&self, pass: Pass, input: Tensor<4>, added: Tensor<4>) -> Tensor<4> {
-        let (weight, bias) = (pass.parameters[self.weight].clone(), pass.parameters[self.bias].clone());
+        let (weight, bias) = self.weight_and_bias(pass);
         pass.kernels.convolution_added(self.shape, input, weight, bias, added)
+    }
+
+    fn weight_and_bias(&self, pass: Pass) -> (Tensor<1>, Tensor<1>) {
+        let weight = pass.parameters[self.weight].clone();
+        let bias = match self.bias {
+            Some(bias) => pass.parameters[bias].clone(),
+            None => Tensor::zeros([self.shape.outputs], &weight.device().without_autodiff()),
+        };
+        (weight, bias)
     }
 }
 
@@ -176,5 +210,20 @@ impl NormLayer {
     pub fn forward_modulated(&self, pass: Pass, input: Tensor<4>, modulation: Tensor<4>, silu: bool) -> Tensor<4> {
         let (scale, shift) = (pass.parameters[self.scale].clone(), pass.parameters[self.shift].clone());
         pass.kernels.group_norm_modulated(input, scale, shift, modulation, self.groups, silu)
+    }
+}
+
+/// LayerNorm of each token, with scale and shift per channel.
+#[derive(Clone, Debug)]
+pub struct LayerNormLayer {
+    scale: usize,
+    shift: usize,
+    epsilon: f32,
+}
+
+impl LayerNormLayer {
+    pub fn forward(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
+        let (scale, shift) = (pass.parameters[self.scale].clone(), pass.parameters[self.shift].clone());
+        pass.kernels.layer_norm(input, scale, shift, self.epsilon)
     }
 }

@@ -9,12 +9,18 @@ mod architecture;
 mod attention_block;
 mod class_embedding;
 mod digits_cnn;
+mod dit;
 mod dropout;
+mod feed_forward;
 mod network;
 mod parameters;
+mod patches;
 mod residual_block;
+mod self_attention;
+mod sinusoids;
 mod time_embedding;
 mod unet;
+mod uvit;
 mod weights_file;
 
 use crate::spec::{self, DataShape};
@@ -44,6 +50,10 @@ pub enum ModelError {
     Side { levels: usize, times: usize, side: usize },
     #[error("model.dropout is {dropout}, which is not in [0, 1)")]
     Dropout { dropout: String },
+    #[error("model.patch: patches of {patch} pixels do not divide images of side {side}")]
+    Patch { patch: usize, side: usize },
+    #[error("model.{field} is {value}, which is no multiple of {of}")]
+    Multiple { field: &'static str, value: usize, of: usize },
     #[error("model.class_conditional is true, but the images have no classes")]
     NoClasses,
     #[error("model.class_dropout is {share}, which is not in [0, 1)")]
@@ -62,6 +72,8 @@ pub fn check(model: &spec::Model, data_shape: impl Into<DataShape>) -> Result<()
     match model {
         spec::Model::Unet(unet) => unet::check(unet, (data_shape.channels, data_shape.side)),
         spec::Model::Adm(adm) => adm::check(adm, (data_shape.channels, data_shape.side)),
+        spec::Model::Dit(dit) => dit::check(dit, data_shape.side),
+        spec::Model::Uvit(uvit) => uvit::check(uvit, data_shape.side),
     }
 }
 

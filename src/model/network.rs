@@ -2,8 +2,10 @@ use burn::tensor::{Device, Tensor};
 
 use super::adm::Adm;
 use super::architecture::{Architecture, Pass};
+use super::dit::Dit;
 use super::parameters::Parameters;
 use super::unet::Unet;
+use super::uvit::Uvit;
 use super::{Dropout, ParameterLayout};
 use crate::kernels::Kernels;
 use crate::spec::{self, DataShape};
@@ -23,6 +25,8 @@ pub struct Network {
 pub enum Body {
     Unet(Unet),
     Adm(Adm),
+    Dit(Dit),
+    Uvit(Uvit),
 }
 
 impl Body {
@@ -37,6 +41,8 @@ impl Body {
         match model {
             spec::Model::Unet(unet) => Self::Unet(Unet::describe(unet, data_shape, architecture)),
             spec::Model::Adm(adm) => Self::Adm(Adm::describe(adm, data_shape, architecture)),
+            spec::Model::Dit(dit) => Self::Dit(Dit::describe(dit, data_shape, data_shape.channels, architecture)),
+            spec::Model::Uvit(uvit) => Self::Uvit(Uvit::describe(uvit, data_shape, data_shape.channels, architecture)),
         }
     }
 
@@ -51,6 +57,8 @@ impl Body {
         match self {
             Self::Unet(unet) => unet.forward(pass, noisy, timesteps, classes, dropout),
             Self::Adm(adm) => adm.forward(pass, noisy, timesteps, classes, dropout),
+            Self::Dit(dit) => dit.forward(pass, noisy, timesteps, classes),
+            Self::Uvit(uvit) => uvit.forward(pass, noisy, timesteps, classes),
         }
     }
 }

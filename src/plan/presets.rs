@@ -1,6 +1,6 @@
 //! Published architectures by name.
 
-use crate::spec::{AdmModel, Model, UnetModel};
+use crate::spec::{AdmModel, DitModel, Model, UnetModel, UvitModel};
 
 /// A published name that stands for every key of `model`, each of which a sweep may still set otherwise.
 pub struct Preset {
@@ -31,7 +31,76 @@ pub const PRESETS: &[Preset] = &[
         source: "Dhariwal and Nichol 2021: 256x256, 554 million",
         model: adm_imagenet256,
     },
+    Preset {
+        name: "dit-s/2",
+        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
+        model: || dit(2, 384, 12, 6),
+    },
+    Preset {
+        name: "dit-s/4",
+        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
+        model: || dit(4, 384, 12, 6),
+    },
+    Preset {
+        name: "dit-s/8",
+        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
+        model: || dit(8, 384, 12, 6),
+    },
+    Preset {
+        name: "dit-b/2",
+        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
+        model: || dit(2, 768, 12, 12),
+    },
+    Preset {
+        name: "dit-b/4",
+        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
+        model: || dit(4, 768, 12, 12),
+    },
+    Preset {
+        name: "dit-b/8",
+        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
+        model: || dit(8, 768, 12, 12),
+    },
+    Preset {
+        name: "dit-l/2",
+        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
+        model: || dit(2, 1024, 24, 16),
+    },
+    Preset {
+        name: "dit-l/4",
+        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
+        model: || dit(4, 1024, 24, 16),
+    },
+    Preset {
+        name: "dit-l/8",
+        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
+        model: || dit(8, 1024, 24, 16),
+    },
+    Preset {
+        name: "dit-xl/2",
+        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
+        model: || dit(2, 1152, 28, 16),
+    },
+    Preset {
+        name: "dit-xl/4",
+        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
+        model: || dit(4, 1152, 28, 16),
+    },
+    Preset {
+        name: "dit-xl/8",
+        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
+        model: || dit(8, 1152, 28, 16),
+    },
+    Preset { name: "uvit-s/2", source: "Bao et al. 2023, table 1: CIFAR-10, 44 million", model: uvit_s_2 },
 ];
+
+fn dit(patch: usize, dim: usize, depth: usize, heads: usize) -> Model {
+    Model::Dit(DitModel { patch, dim, depth, heads, class_conditional: true, ..DitModel::default() })
+}
+
+fn uvit_s_2() -> Model {
+    Model::Uvit(UvitModel { patch: 2, dim: 512, depth: 12, heads: 8, ..UvitModel::default() })
+}
 
 fn ddpm_cifar10() -> Model {
     Model::Unet(UnetModel {

@@ -311,6 +311,30 @@ mod tests {
                 },
                 ..common.clone()
             },
+            RunSpec {
+                model: Model::Dit(DitModel {
+                    patch: 4,
+                    dim: 24,
+                    depth: 3,
+                    heads: 6,
+                    mlp_ratio: 2,
+                    class_conditional: true,
+                    class_dropout: 0.0,
+                }),
+                ..common.clone()
+            },
+            RunSpec {
+                model: Model::Uvit(UvitModel {
+                    patch: 4,
+                    dim: 24,
+                    depth: 6,
+                    heads: 6,
+                    mlp_ratio: 2,
+                    class_conditional: true,
+                    class_dropout: 0.5,
+                }),
+                ..common.clone()
+            },
             RunSpec { loss_weighting: LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), ..common.clone() },
             RunSpec {
                 timestep_sampler: TimestepSampler::TaskDifficulty(TaskDifficultyTimesteps {

@@ -18,6 +18,7 @@ mod run_id;
 mod run_spec;
 mod sweep;
 mod train;
+mod transformers;
 mod tree;
 
 pub use canonical::canonical_json;
@@ -34,6 +35,7 @@ pub use run_id::RunId;
 pub use run_spec::*;
 pub use sweep::*;
 pub use train::*;
+pub use transformers::*;
 pub use tree::{Entry, Location, Node, Source, Value};
 
 /// Declares an enum that is written in YAML as a map with a `kind` key, one struct of settings per kind.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kinds;
+use super::{DitModel, UvitModel, kinds};
 
 kinds! {
     /// `model`: the architecture.
@@ -11,6 +11,10 @@ kinds! {
         Unet(UnetModel) = "unet",
         /// The UNet of ADM and of Improved DDPM.
         Adm(AdmModel) = "adm",
+        /// The diffusion transformer with adaLN-Zero blocks (Peebles and Xie 2023, arXiv 2212.09748).
+        Dit(DitModel) = "dit",
+        /// A transformer with long skip connections whose time is a token (Bao et al. 2023, arXiv 2209.12152).
+        Uvit(UvitModel) = "uvit",
     }
 }
 
@@ -44,13 +48,13 @@ pub struct UnetModel {
 }
 
 /// Ho and Salimans 2022 (table 1) found 0.1 and 0.2 alike and 0.5 worse; DiT's code uses 0.1.
-const CLASS_DROPOUT: f64 = 0.1;
+pub(super) const CLASS_DROPOUT: f64 = 0.1;
 
-fn is_false(value: &bool) -> bool {
+pub(super) fn is_false(value: &bool) -> bool {
     !value
 }
 
-fn is_default_class_dropout(value: &f64) -> bool {
+pub(super) fn is_default_class_dropout(value: &f64) -> bool {
     *value == CLASS_DROPOUT
 }
 
@@ -60,6 +64,8 @@ impl Model {
         match self {
             Self::Unet(unet) => unet.class_conditional,
             Self::Adm(adm) => adm.class_conditional,
+            Self::Dit(dit) => dit.class_conditional,
+            Self::Uvit(uvit) => uvit.class_conditional,
         }
     }
 
@@ -68,6 +74,8 @@ impl Model {
         match self {
             Self::Unet(unet) => unet.class_dropout,
             Self::Adm(adm) => adm.class_dropout,
+            Self::Dit(dit) => dit.class_dropout,
+            Self::Uvit(uvit) => uvit.class_dropout,
         }
     }
 }
@@ -132,8 +140,8 @@ impl Model {
     /// backwards lies.
     pub fn learned_sigma(&self) -> bool {
         match self {
-            Self::Unet(_) => false,
             Self::Adm(adm) => adm.learned_sigma,
+            Self::Unet(_) | Self::Dit(_) | Self::Uvit(_) => false,
         }
     }
 }

@@ -16,3 +16,4 @@ mod sandbox;
 mod schedule;
 mod timestep_density;
 mod train;
+mod transformers;

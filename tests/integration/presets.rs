@@ -29,6 +29,36 @@ fn parameter_counts_are_the_published_ones() {
     has_parameters("adm-imagenet64", 64, 295_904_454);
     has_parameters("adm-imagenet128", 128, 421_529_606);
     has_parameters("adm-imagenet256", 256, 553_838_086);
+    // 44 million (Bao et al. 2023, table 1); to the digit, their code's.
+    has_parameters("uvit-s/2", 32, 44_255_328);
+}
+
+/// The authors' code counts the fixed positions, gives out variances beside the prediction and knows 1000 classes: 33, 130,
+/// 458 and 675 million (Peebles and Xie 2023, table 1).
+#[test]
+fn parameter_counts_of_dit_are_those_of_the_published_networks() {
+    for (size, patch, published) in [
+        ("s", 2, 32_963_360),
+        ("s", 4, 32_945_024),
+        ("s", 8, 33_148_160),
+        ("b", 2, 130_512_416),
+        ("b", 4, 130_475_648),
+        ("b", 8, 130_881_536),
+        ("l", 2, 458_102_816),
+        ("l", 4, 458_053_760),
+        ("l", 8, 458_594_816),
+        ("xl", 2, 675_129_632),
+        ("xl", 4, 675_074_432),
+        ("xl", 8, 675_683_072),
+    ] {
+        let Model::Dit(dit) = model(&format!("dit-{size}/{patch}")) else { panic!("a DiT") };
+        assert_eq!(dit.patch, patch);
+        let positions = (32 / patch).pow(2) * dit.dim;
+        let variances = 4 * patch * patch * (dit.dim + 1);
+        let latents = DataShape { channels: 4, side: 32, classes: Some(1000) };
+        let count = parameter_count(&Model::Dit(dit.clone()), latents);
+        assert_eq!(count + positions + variances, published, "dit-{size}/{patch}");
+    }
 }
 
 #[track_caller]

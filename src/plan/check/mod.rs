@@ -7,6 +7,7 @@ mod model;
 mod optim;
 mod rules;
 mod train;
+mod transformers;
 
 use crate::spec::RunSpec;
 use rules::Rules;

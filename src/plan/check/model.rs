@@ -16,9 +16,12 @@ impl Rules {
 
     pub fn model(&mut self, spec: &RunSpec) {
         self.classes(spec);
+        let side = spec.data.image_shape().1;
         match &spec.model {
-            Model::Unet(unet) => self.unet(unet, spec.data.image_shape().1),
+            Model::Unet(unet) => self.unet(unet, side),
             Model::Adm(adm) => self.adm(adm, spec),
+            Model::Dit(dit) => self.dit(dit, side),
+            Model::Uvit(uvit) => self.uvit(uvit, side),
         }
     }
 
@@ -56,7 +59,8 @@ impl Rules {
         if told && spec.data.classes().is_none() {
             let message =
                 format!("`model.class_conditional` is true, but the images of `{}` have no classes", spec.data.kind());
-            self.breaks(&["model.class_conditional", "data"], message, None);
+            let hint = "set `model.class_conditional: false`";
+            self.breaks(&["model.class_conditional", "model", "data"], message, Some(hint));
         }
         if !told && dropout != Model::default().class_dropout() && dropout != 0.0 {
             let message = "`model.class_dropout` does nothing while `class_conditional` is false".to_owned();

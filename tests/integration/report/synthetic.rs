@@ -274,7 +274,7 @@ impl Channels for RunSpec {
     fn model_channels(&self) -> usize {
         match &self.model {
             Model::Unet(unet) => unet.channels,
-            Model::Adm(adm) => adm.channels,
+            other => panic!("these runs are of UNets, not of `{}`", other.kind()),
         }
     }
 }

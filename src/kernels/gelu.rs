@@ -1,0 +1,174 @@
+use std::mem::MaybeUninit;
+
+use super::lanes::{self, Chunk, Job, LANES, Lanes};
+use super::parallel::for_each_part;
+
+/// x Phi(x), where Phi is the distribution of a standard normal (Hendrycks and Gimpel 2016, arXiv 1606.08415).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gelu {
+    /// Phi itself.
+    Exact,
+    /// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), the same paper's approximation.
+    Tanh,
+}
+
+/// GELU of each number.
+pub fn forward(input: &[Chunk], gelu: Gelu) -> Vec<Chunk> {
+    compute(input, None, gelu)
+}
+
+/// The gradient with respect to the input.
+pub fn backward(input: &[Chunk], gradient: &[Chunk], gelu: Gelu) -> Vec<Chunk> {
+    assert_eq!(input.len(), gradient.len(), "a gradient for each output");
+    compute(input, Some(gradient), gelu)
+}
+
+fn compute(input: &[Chunk], gradient: Option<&[Chunk]>, gelu: Gelu) -> Vec<Chunk> {
+    let mut output = Box::<[Chunk]>::new_uninit_slice(input.len());
+    for_each_part(&mut output, PART, OPERATIONS * input.len(), |index, output| {
+        let place = index * PART..index * PART + output.len();
+        lanes::run(Part { gelu, input: &input[place.clone()], gradient: gradient.map(|all| &all[place]), output });
+    });
+    // SAFETY: the parts are the whole, and a part writes all of its chunks.
+    unsafe { output.assume_init() }.into_vec()
+}
+
+/// Chunks that are computed together.
+const PART: usize = 4096;
+/// About how many operations a chunk costs.
+const OPERATIONS: usize = 30 * LANES;
+
+struct Part<'a> {
+    gelu: Gelu,
+    input: &'a [Chunk],
+    gradient: Option<&'a [Chunk]>,
+    output: &'a mut [MaybeUninit<Chunk>],
+}
+
+impl Job for Part<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        match (self.gelu, self.gradient) {
+            (Gelu::Tanh, None) => {
+                for (output, input) in self.output.iter_mut().zip(self.input) {
+                    let x = L::load(input);
+                    x.mul(tanh_shares(x).0).write(output);
+                }
+            }
+            (Gelu::Tanh, Some(gradient)) => {
+                for ((output, input), gradient) in self.output.iter_mut().zip(self.input).zip(gradient) {
+                    let x = L::load(input);
+                    let (share, rest) = tanh_shares(x);
+                    let slope_of_argument = x.mul(x).mul_add(L::splat(3.0 * CUBE * TWICE_ROOT), L::splat(TWICE_ROOT));
+                    let slope = share.mul(rest).mul(slope_of_argument);
+                    x.mul_add(slope, share).mul(L::load(gradient)).write(output);
+                }
+            }
+            (Gelu::Exact, None) => {
+                for (output, input) in self.output.iter_mut().zip(self.input) {
+                    let x = L::load(input);
+                    x.mul(normal(x).0).write(output);
+                }
+            }
+            (Gelu::Exact, Some(gradient)) => {
+                for ((output, input), gradient) in self.output.iter_mut().zip(self.input).zip(gradient) {
+                    let x = L::load(input);
+                    let (share, density) = normal(x);
+                    x.mul_add(density, share).mul(L::load(gradient)).write(output);
+                }
+            }
+        }
+    }
+}
+
+/// 2 sqrt(2 / pi)
+const TWICE_ROOT: f32 = 1.595_769_1;
+const CUBE: f32 = 0.044_715;
+
+/// s = (1 + tanh u) / 2 = 1 / (1 + e^(-2 u)) for u = sqrt(2 / pi) (x + 0.044715 x^3), and 1 - s without cancellation: it is
+/// multiplied by the cube of x.
+#[inline(always)]
+fn tanh_shares<L: Lanes>(x: L) -> (L, L) {
+    let twice = x.mul(x).mul_add(L::splat(CUBE * TWICE_ROOT), L::splat(TWICE_ROOT)).mul(x);
+    // Beyond 60 the shares are 0 and 1 in f32's terms, and the denominator stays where `reciprocal` is exact.
+    let power = L::splat(60.0).min(L::splat(-60.0).max(L::splat(0.0).sub(twice))).exp();
+    let share = L::splat(1.0).add(power).reciprocal();
+    (share, power.mul(share))
+}
+
+/// The distribution of a standard normal, within 1e-7, and its density. Abramowitz and Stegun 1964, 26.2.17: for x >= 0,
+/// Phi(x) = 1 - phi(x) (b1 t + .. + b5 t^5) with t = 1 / (1 + 0.2316419 x).
+#[inline(always)]
+fn normal<L: Lanes>(x: L) -> (L, L) {
+    let (zero, one) = (L::splat(0.0), L::splat(1.0));
+    let magnitude = x.max(zero.sub(x));
+    let density = L::splat(FRAC_1_SQRT_2_PI).mul(x.mul(x).mul(L::splat(-0.5)).exp());
+    let t = magnitude.mul_add(L::splat(0.231_641_9), one).reciprocal();
+    let polynomial = L::splat(1.330_274_4)
+        .mul_add(t, L::splat(-1.821_255_9))
+        .mul_add(t, L::splat(1.781_477_9))
+        .mul_add(t, L::splat(-0.356_563_8))
+        .mul_add(t, L::splat(0.319_381_54))
+        .mul(t);
+    let tail = polynomial.mul(density);
+    // The tail of the side on which x is: sign(x) is -1, 0 or 1, and where it is 0 the tail is one half.
+    let far = L::splat(1e30);
+    let sign = L::splat(1.0).min(L::splat(-1.0).max(x.mul(far)));
+    let share = sign.mul(L::splat(0.5).sub(tail)).add(L::splat(0.5));
+    (share, density)
+}
+
+const FRAC_1_SQRT_2_PI: f32 = 0.398_942_3;
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanes::tests::on_all_lanes;
+    use super::*;
+
+    #[test]
+    fn both_forms_and_their_slopes_agree_with_f64() {
+        let chunks: Vec<Chunk> = (-60..60)
+            .map(|start| std::array::from_fn(|lane| (start as f32 + lane as f32 / 16.0) / 6.0))
+            .chain([[0.0; LANES], [-0.0; LANES], [80.0; LANES], [-80.0; LANES], [1e-20; LANES]])
+            .collect();
+        let ones = vec![[1.0; LANES]; chunks.len()];
+        on_all_lanes(|kind| {
+            for (gelu, share) in [(Gelu::Exact, phi as fn(f64) -> f64), (Gelu::Tanh, tanh)] {
+                let (values, slopes) = (forward(&chunks, gelu), backward(&chunks, &ones, gelu));
+                for (x, (value, slope)) in
+                    chunks.iter().flatten().zip(values.iter().flatten().zip(slopes.iter().flatten()))
+                {
+                    let x = f64::from(*x);
+                    let step = 1e-4;
+                    let difference = ((x + step) * share(x + step) - (x - step) * share(x - step)) / (2.0 * step);
+                    let tolerance = 1e-6 * x.abs().max(1.0);
+                    assert!((f64::from(*value) - x * share(x)).abs() < tolerance, "{kind:?} {gelu:?} {x}: {value}");
+                    assert!((f64::from(*slope) - difference).abs() < 3.0 * tolerance, "{kind:?} {gelu:?} {x}: {slope}");
+                }
+            }
+            let nan = vec![[f32::NAN; LANES]; 1];
+            for gelu in [Gelu::Exact, Gelu::Tanh] {
+                assert!(forward(&nan, gelu)[0].iter().all(|value| value.is_nan()), "{kind:?} {gelu:?}");
+            }
+        });
+    }
+
+    fn tanh(x: f64) -> f64 {
+        0.5 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+    }
+
+    /// By Simpson's rule from 0.
+    fn phi(x: f64) -> f64 {
+        let x_end = x.clamp(-12.0, 12.0);
+        let steps = 4000;
+        let width = x_end / f64::from(steps);
+        let density = |x: f64| (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
+        let sum: f64 = (0..=steps)
+            .map(|index| {
+                let weight = if index == 0 || index == steps { 1.0 } else { f64::from(2 + 2 * (index % 2)) };
+                weight * density(f64::from(index) * width)
+            })
+            .sum();
+        0.5 + sum * width / 3.0
+    }
+}

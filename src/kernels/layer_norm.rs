@@ -1,0 +1,209 @@
+use std::mem::MaybeUninit;
+
+use super::lanes::{self, Chunk, Job, LANES, Lanes};
+use super::parallel::{WORTH_SHARING, for_each_part};
+use super::planes::Planes;
+
+/// LayerNorm over the channels of each pixel (Ba et al. 2016, arXiv 1607.06450, equation 4), then a slope and a shift per
+/// channel and image.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNorm {
+    /// Added to the variance before the root.
+    pub epsilon: f32,
+}
+
+/// Per pixel and image the mean, and one over the standard deviation: `[pixels, 2, chunks]`.
+pub type Statistics = Vec<Chunk>;
+
+/// Gradients with respect to the input, and to slopes and shifts (`[channels, chunks]`).
+pub struct Gradients {
+    pub input: Vec<Chunk>,
+    pub slopes: Vec<Chunk>,
+    pub shifts: Vec<Chunk>,
+}
+
+impl LayerNorm {
+    /// `slopes` and `shifts` are `[channels, chunks]`. The output, and what [`LayerNorm::backward`] needs besides the
+    /// input.
+    pub fn forward(self, input: &Planes, slopes: &[Chunk], shifts: &[Chunk]) -> (Vec<Chunk>, Statistics) {
+        let pixel_length = input.channels * input.chunks;
+        assert_eq!((slopes.len(), shifts.len()), (pixel_length, pixel_length), "slopes and shifts of each image");
+        let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
+        let mut statistics = vec![[0.0; LANES]; input.pixels() * 2 * input.chunks];
+        let pixels = part_pixels(input);
+        let mut parts: Vec<_> = output
+            .chunks_mut(pixels * pixel_length)
+            .zip(statistics.chunks_mut(pixels * 2 * input.chunks))
+            .map(|(output, statistics)| ForwardPart { output, statistics })
+            .collect();
+        for_each_part(&mut parts, 1, OPERATIONS * input.values().len(), |index, parts| {
+            let ForwardPart { output, statistics } = &mut parts[0];
+            let values = &input.values()[index * pixels * pixel_length..][..output.len()];
+            let sizes = (input.channels, input.chunks);
+            lanes::run(Forward { sizes, epsilon: self.epsilon, values, slopes, shifts, output, statistics });
+        });
+        drop(parts);
+        // SAFETY: the parts are all pixels, and `Forward` writes every channel and chunk of each.
+        (unsafe { output.assume_init() }.into_vec(), statistics)
+    }
+
+    /// With x' = (x - mean) / deviation, z = slope x' + shift and d the gradient of z, the gradient of x is
+    /// (slope d - mean(slope d) - x' mean(slope d x')) / deviation, the means over the channels.
+    pub fn backward(self, input: &Planes, slopes: &[Chunk], statistics: &[Chunk], gradient: &Planes) -> Gradients {
+        assert_eq!(gradient.values().len(), input.values().len(), "a gradient for each output");
+        let pixel_length = input.channels * input.chunks;
+        let pixels = part_pixels(input);
+        let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
+        let mut parts: Vec<_> = output
+            .chunks_mut(pixels * pixel_length)
+            .map(|output| BackwardPart { output, sums: vec![[0.0; LANES]; 2 * pixel_length] })
+            .collect();
+        for_each_part(&mut parts, 1, 2 * OPERATIONS * input.values().len(), |index, parts| {
+            let BackwardPart { output, sums } = &mut parts[0];
+            let place = index * pixels * pixel_length..index * pixels * pixel_length + output.len();
+            lanes::run(Backward {
+                sizes: (input.channels, input.chunks),
+                values: &input.values()[place.clone()],
+                gradient: &gradient.values()[place],
+                slopes,
+                statistics: &statistics[index * pixels * 2 * input.chunks..],
+                output,
+                sums,
+            });
+        });
+        let part_sums: Vec<_> = parts.into_iter().map(|part| part.sums).collect();
+        let mut slope_gradients = add_up(part_sums);
+        let shift_gradients = slope_gradients.split_off(pixel_length);
+        // SAFETY: the parts are all pixels, and `Backward` writes every channel and chunk of each.
+        let input = unsafe { output.assume_init() }.into_vec();
+        Gradients { input, slopes: slope_gradients, shifts: shift_gradients }
+    }
+}
+
+/// The sum of the parts, in their order.
+pub fn add_up(parts: Vec<Vec<Chunk>>) -> Vec<Chunk> {
+    let mut parts = parts.into_iter();
+    let mut total = parts.next().unwrap_or_default();
+    for part in parts {
+        for (total, part) in total.iter_mut().zip(&part) {
+            for lane in 0..LANES {
+                total[lane] += part[lane];
+            }
+        }
+    }
+    total
+}
+
+/// About how many operations a number costs.
+const OPERATIONS: usize = 12 * LANES;
+
+/// Pixels that are computed together: all where there is little to do, an eighth otherwise. A function of the shape
+/// alone, so that sums over parts do not depend on the number of threads.
+pub fn part_pixels(input: &Planes) -> usize {
+    let parts = if OPERATIONS * input.values().len() < WORTH_SHARING { 1 } else { 8 };
+    input.pixels().div_ceil(parts).max(1)
+}
+
+struct ForwardPart<'a> {
+    output: &'a mut [MaybeUninit<Chunk>],
+    statistics: &'a mut [Chunk],
+}
+
+struct BackwardPart<'a> {
+    output: &'a mut [MaybeUninit<Chunk>],
+    /// Sums over the pixels of the gradients of slopes and shifts, `[2, channels, chunks]`.
+    sums: Vec<Chunk>,
+}
+
+struct Forward<'a> {
+    /// (channels, chunks)
+    sizes: (usize, usize),
+    epsilon: f32,
+    values: &'a [Chunk],
+    slopes: &'a [Chunk],
+    shifts: &'a [Chunk],
+    output: &'a mut [MaybeUninit<Chunk>],
+    statistics: &'a mut [Chunk],
+}
+
+impl Job for Forward<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let (channels, chunks) = self.sizes;
+        let pixel_length = channels * chunks;
+        let count = L::splat(1.0 / channels as f32);
+        let pixels = self.values.chunks_exact(pixel_length).zip(self.output.chunks_exact_mut(pixel_length));
+        for ((values, output), statistics) in pixels.zip(self.statistics.chunks_exact_mut(2 * chunks)) {
+            // One chunk at a time: its channels stay in the first-level cache for all three passes.
+            for chunk in 0..chunks {
+                let mut sum = L::splat(0.0);
+                for channel in 0..channels {
+                    sum = sum.add(L::load(&values[channel * chunks + chunk]));
+                }
+                let mean = sum.mul(count);
+                let mut squares = L::splat(0.0);
+                for channel in 0..channels {
+                    let centered = L::load(&values[channel * chunks + chunk]).sub(mean);
+                    squares = centered.mul_add(centered, squares);
+                }
+                let variance = squares.mul(count);
+                let factor = L::splat(1.0).div(variance.add(L::splat(self.epsilon)).sqrt());
+                mean.store(&mut statistics[chunk]);
+                factor.store(&mut statistics[chunks + chunk]);
+                for channel in 0..channels {
+                    let place = channel * chunks + chunk;
+                    let normalized = L::load(&values[place]).sub(mean).mul(factor);
+                    let (slope, shift) = (L::load(&self.slopes[place]), L::load(&self.shifts[place]));
+                    normalized.mul_add(slope, shift).write(&mut output[place]);
+                }
+            }
+        }
+    }
+}
+
+struct Backward<'a> {
+    /// (channels, chunks)
+    sizes: (usize, usize),
+    values: &'a [Chunk],
+    gradient: &'a [Chunk],
+    slopes: &'a [Chunk],
+    statistics: &'a [Chunk],
+    output: &'a mut [MaybeUninit<Chunk>],
+    sums: &'a mut [Chunk],
+}
+
+impl Job for Backward<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let (channels, chunks) = self.sizes;
+        let pixel_length = channels * chunks;
+        let count = L::splat(1.0 / channels as f32);
+        let (slope_sums, shift_sums) = self.sums.split_at_mut(pixel_length);
+        let inputs = self.values.chunks_exact(pixel_length).zip(self.gradient.chunks_exact(pixel_length));
+        let outputs = self.output.chunks_exact_mut(pixel_length).zip(self.statistics.chunks_exact(2 * chunks));
+        for ((values, gradient), (output, statistics)) in inputs.zip(outputs) {
+            for chunk in 0..chunks {
+                let (mean, factor) = (L::load(&statistics[chunk]), L::load(&statistics[chunks + chunk]));
+                let (mut sum, mut product) = (L::splat(0.0), L::splat(0.0));
+                for channel in 0..channels {
+                    let place = channel * chunks + chunk;
+                    let normalized = L::load(&values[place]).sub(mean).mul(factor);
+                    let gradient = L::load(&gradient[place]);
+                    let sloped = gradient.mul(L::load(&self.slopes[place]));
+                    sum = sum.add(sloped);
+                    product = sloped.mul_add(normalized, product);
+                    gradient.mul_add(normalized, L::load(&slope_sums[place])).store(&mut slope_sums[place]);
+                    L::load(&shift_sums[place]).add(gradient).store(&mut shift_sums[place]);
+                }
+                let (mean_sum, mean_product) = (sum.mul(count), product.mul(count));
+                for channel in 0..channels {
+                    let place = channel * chunks + chunk;
+                    let normalized = L::load(&values[place]).sub(mean).mul(factor);
+                    let sloped = L::load(&gradient[place]).mul(L::load(&self.slopes[place]));
+                    let rest = sloped.sub(mean_sum).sub(normalized.mul(mean_product));
+                    rest.mul(factor).write(&mut output[place]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+use super::layer_norm::LayerNorm;
+use super::token_extension::TokenOperations;
+use super::{Gelu, Kernels, plain};
+
+/// The operations of transformers, whose tokens are the pixels of a plane.
+impl Kernels {
+    /// LayerNorm over the channels of each pixel (Ba et al. 2016), with `scale` and `shift` per channel.
+    pub fn layer_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
+        match self {
+            Self::Plain => plain::layer_norm(input, scale, shift, epsilon),
+            Self::Fused => Tensor::from_dispatch(Dispatch::fused_layer_norm(
+                input.into_dispatch(),
+                scale.into_dispatch(),
+                shift.into_dispatch(),
+                LayerNorm { epsilon },
+            )),
+        }
+    }
+
+    /// LayerNorm over the channels of each pixel, times 1 + `scale`, plus `shift`: both planes of one pixel, so that
+    /// each image has its own.
+    pub fn modulated_norm(self, input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
+        match self {
+            Self::Plain => plain::modulated_norm(input, scale, shift, epsilon),
+            Self::Fused => Tensor::from_dispatch(Dispatch::fused_modulated_norm(
+                input.into_dispatch(),
+                scale.into_dispatch(),
+                shift.into_dispatch(),
+                LayerNorm { epsilon },
+            )),
+        }
+    }
+
+    /// `kept + gate * branch`; `gate` is planes of one pixel.
+    pub fn gated_sum(self, kept: Tensor<4>, gate: Tensor<4>, branch: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Plain => kept + gate * branch,
+            Self::Fused => Tensor::from_dispatch(Dispatch::fused_gated_sum(
+                kept.into_dispatch(),
+                gate.into_dispatch(),
+                branch.into_dispatch(),
+            )),
+        }
+    }
+
+    /// x times the share of a standard normal below x.
+    pub fn gelu(self, input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
+        match self {
+            Self::Plain => plain::gelu(input, gelu),
+            Self::Fused => Tensor::from_dispatch(Dispatch::fused_gelu(input.into_dispatch(), gelu)),
+        }
+    }
+
+    /// `image`, flat `[height, width, channels]`, added to each image.
+    pub fn add_image(self, input: Tensor<4>, image: Tensor<1>) -> Tensor<4> {
+        match self {
+            Self::Plain => plain::add_image(input, image),
+            Self::Fused => {
+                Tensor::from_dispatch(Dispatch::fused_add_image(input.into_dispatch(), image.into_dispatch()))
+            }
+        }
+    }
+
+    /// The pixels of each plane, row by row, as one row: `height` 1.
+    pub fn as_row(self, input: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Plain => {
+                let [batch, channels, height, width] = input.dims();
+                input.reshape([batch, channels, 1, height * width])
+            }
+            Self::Fused => {
+                let [height, width, channels, batch] = input.dims();
+                input.reshape([1, height * width, channels, batch])
+            }
+        }
+    }
+
+    /// Rows of pixels, one after the other.
+    pub fn join_rows(self, rows: Vec<Tensor<4>>) -> Tensor<4> {
+        match self {
+            Self::Plain => Tensor::cat(rows, 3),
+            Self::Fused => Tensor::cat(rows, 1),
+        }
+    }
+
+    /// The last `height` times `width` pixels of a row, as planes of that size.
+    pub fn end_of_row(self, row: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
+        let count = height * width;
+        match self {
+            Self::Plain => {
+                let [batch, channels, _, pixels] = row.dims();
+                row.narrow(3, pixels - count, count).reshape([batch, channels, height, width])
+            }
+            Self::Fused => {
+                let [_, pixels, channels, batch] = row.dims();
+                row.narrow(1, pixels - count, count).reshape([height, width, channels, batch])
+            }
+        }
+    }
+}

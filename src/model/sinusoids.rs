@@ -1,0 +1,33 @@
+use burn::tensor::{Tensor, TensorData};
+
+/// `[batch, length]`: cos(t f_i), then sin(t f_i), with f_i = 10000^(-2 i / length), for an even `length`: the form of
+/// Dhariwal and Nichol's code, of DiT's and of U-ViT's.
+pub fn cosines_and_sines(timesteps: Tensor<1>, length: usize) -> Tensor<2> {
+    assert!(length.is_multiple_of(2), "as many cosines as sines");
+    let (batch, half) = (timesteps.dims()[0], length / 2);
+    let frequencies: Vec<f32> =
+        (0..half).map(|index| (-(10_000f64.ln()) * index as f64 / half as f64).exp() as f32).collect();
+    let frequencies = Tensor::<2>::from_data(TensorData::new(frequencies, [1, half]), &timesteps.device());
+    let angles = timesteps.reshape([batch, 1]) * frequencies;
+    Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1)
+}
+
+/// Fixed positions of the pixels of a square of `side`, flat `[side, side, length]`, for a `length` that 4 divides: sines and
+/// cosines of the column, then of the row, with frequencies 10000^(-4 i / length) (He et al. 2022, arXiv 2111.06377, as
+/// DiT's code takes them over).
+pub fn square_positions(side: usize, length: usize) -> Vec<f32> {
+    assert!(length.is_multiple_of(4), "as many sines as cosines, of rows and columns");
+    let quarter = length / 4;
+    let frequencies: Vec<f64> =
+        (0..quarter).map(|index| (-(10_000f64.ln()) * index as f64 / quarter as f64).exp()).collect();
+    let mut positions = Vec::with_capacity(side * side * length);
+    for row in 0..side {
+        for column in 0..side {
+            for place in [column as f64, row as f64] {
+                positions.extend(frequencies.iter().map(|frequency| (place * frequency).sin() as f32));
+                positions.extend(frequencies.iter().map(|frequency| (place * frequency).cos() as f32));
+            }
+        }
+    }
+    positions
+}
