@@ -92,7 +92,7 @@ fn disturb(sandbox: &Sandbox, seed: u64, victims: impl Fn(u32, &mut Draws)) -> u
         let mut child = sandbox.start(&["run", "sweep.yaml", "--quiet", "--retries", "100"]);
         let status = loop {
             // The pauses grow, so that it ends also where starting alone takes long.
-            std::thread::sleep(Duration::from_millis(u64::from(30 + draws.below(250)) + 10 * disturbances as u64));
+            std::thread::sleep(Duration::from_millis(u64::from(30 + draws.below(250)) + 20 * disturbances as u64));
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
