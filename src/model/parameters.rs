@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_hidden_matrices_are_most_of_every_network_and_the_outer_parts_are_known() {
         for model in [Model::default()] {
-            let layout = crate::model::describe(&model, (3, 32)).layout;
+            let layout = crate::model::describe(&model, (3, 32).into()).layout;
             let all: usize = layout.iter().map(|parameter| parameter.size()).sum();
             let hidden: Vec<_> = layout.iter().filter(|parameter| parameter.hidden_matrix().is_some()).collect();
             let share = hidden.iter().map(|parameter| parameter.size()).sum::<usize>() as f64 / all as f64;
