@@ -42,7 +42,7 @@ struct Level {
 #[derive(Clone, Debug)]
 enum ResampleLayer {
     Convolution(ConvolutionLayer),
-    Block(AdmBlock),
+    Block(Box<AdmBlock>),
 }
 
 /// Describes the layers of one model.
@@ -203,7 +203,7 @@ impl Describer<'_> {
 
     fn resample(&mut self, name: &str, channels: usize, resample: Resample, side: usize) -> ResampleLayer {
         if self.model.resblock_updown {
-            return ResampleLayer::Block(self.residual(name, channels, channels, resample, side));
+            return ResampleLayer::Block(Box::new(self.residual(name, channels, channels, resample, side)));
         }
         let shape = Convolution::square(channels, channels, resample);
         ResampleLayer::Convolution(self.architecture.drawn(name, shape, side, InitialWeights::Torch))

@@ -128,12 +128,18 @@ fn views(layout: &[ParameterLayout], flat: &Tensor<1>, tracked: bool) -> Vec<Ten
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::spec::{AdmModel, Model};
+    use crate::spec::{AdmModel, DitModel, Model, UvitModel};
 
     /// Every kind of network: a new one names what is hidden as the others do, or adds to `HIDDEN`.
     #[test]
     fn the_hidden_matrices_are_most_of_every_network_and_the_outer_parts_are_known() {
-        for model in [Model::default(), Model::Adm(AdmModel::default())] {
+        let models = [
+            Model::default(),
+            Model::Adm(AdmModel::default()),
+            Model::Dit(DitModel::default()),
+            Model::Uvit(UvitModel::default()),
+        ];
+        for model in models {
             let layout = crate::model::describe(&model, (3, 32).into()).layout;
             let all: usize = layout.iter().map(|parameter| parameter.size()).sum();
             let hidden: Vec<_> = layout.iter().filter(|parameter| parameter.hidden_matrix().is_some()).collect();
