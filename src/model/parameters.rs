@@ -155,7 +155,7 @@ mod tests {
                 .filter(|parameter| parameter.shape.len() > 1 && parameter.hidden_matrix().is_none())
                 .map(|parameter| parameter.name.split('.').next().unwrap())
                 .collect();
-            let known = BTreeSet::from(["input", "output", "time", "class", "patches", "positions"]);
+            let known = BTreeSet::from(["input", "output", "time", "class", "patches", "positions", "smoothing"]);
             assert!(outer.is_subset(&known), "{}: {outer:?}", model.kind());
         }
     }
