@@ -163,8 +163,7 @@ mod tests {
     }
 
     /// A network that says `share` of what it sees is noise.
-    #[expect(clippy::type_complexity, reason = "an alias cannot name what `impl` hides")]
-    fn network(share: f32) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> Result<Vec<f32>, EvaluateError> {
+    fn network(share: f32) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> PredictResult {
         move |noisy, _, _| Ok(noisy.iter().map(|value| share * value).collect())
     }
 

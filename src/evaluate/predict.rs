@@ -7,7 +7,10 @@ use crate::spec::RunSpec;
 /// The network: `predict(input, timesteps, classes)` of `timesteps.len()` images, each at its own t, which may lie between
 /// two timesteps, and of its own class, where the network is told classes; where it is and there are none, of no class.
 /// With `learned_sigma` the v of all images follow what is predicted of all images.
-pub type Predict<'a> = &'a mut dyn FnMut(&[f32], &[f32], Option<&[u32]>) -> Result<Vec<f32>, EvaluateError>;
+pub type Predict<'a> = &'a mut dyn FnMut(&[f32], &[f32], Option<&[u32]>) -> Predicted;
+
+/// What a network predicts of all images.
+pub type Predicted = Result<Vec<f32>, EvaluateError>;
 
 /// How images are generated from a network that may know classes.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +61,7 @@ impl Conditioning {
 pub fn with_network(
     network: &Network,
     image_shape: (usize, usize),
-) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> Result<Vec<f32>, EvaluateError> {
+) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> Predicted {
     let network = network.untracked();
     let device = network.weights().device();
     let (channels, side) = image_shape;
