@@ -9,8 +9,9 @@ high noise throws x_0 out of [-1, 1], so that the clip takes part.
 
 The tables of the schedulers are set to float64; DPMSolverMultistepScheduler still computes its steps in float32.
 - ddim: DDIMScheduler, last step to x_0; epsilon is recomputed from the clipped x_0.
-- ddpm: DDPMScheduler (fixed_small and fixed_large), given the noise of each step. With fixed_large it adds noise even in the
-  last step unless that is at t = 0, which Ho et al.'s algorithm 2 does not: so there the spacings end at 0.
+- ddpm: DDPMScheduler (fixed_small, fixed_large and learned_range, where the network says v = 0.3 x_t), given the noise of each
+  step. But for fixed_small it adds noise even in the last step unless that is at t = 0, which Ho et al.'s algorithm 2 does
+  not: so there the spacings end at 0.
 - heun: HeunDiscreteScheduler, started at x = noise / sqrt(abar).
 - dpm_solver_pp: DPMSolverMultistepScheduler of order 2 (`midpoint`), last sigma 0. It clips by "thresholding" at 1.
 """
@@ -102,7 +103,7 @@ def ddim(schedule, ode, parameterization, recompute_epsilon=True):
 def ddpm(schedule, ode, parameterization):
     scheduler = DDPMScheduler(
         **betas(schedule),
-        variance_type="fixed_" + ode["variance"],
+        variance_type={"learned": "learned_range"}.get(ode["variance"], "fixed_" + ode["variance"]),
         clip_sample=ode["clip"],
         clip_sample_range=1.0,
         timestep_spacing=ode["spacing"] if ode["spacing"] in ["trailing", "leading"] else "linspace",
@@ -118,6 +119,8 @@ def ddpm(schedule, ode, parameterization):
     for index, t in enumerate(scheduler.timesteps):
         scheduling_ddpm.randn_tensor = lambda *arguments, **options: FRESH_NOISE[index]
         output = predict(parameterization, scheduler.alphas_cumprod[t], sample)
+        if ode["variance"] == "learned":
+            output = torch.cat([output, 0.3 * sample], dim=1)
         sample = scheduler.step(output, t, sample).prev_sample
     return scheduler.timesteps.tolist(), sample
 
@@ -222,6 +225,8 @@ for schedule, steps, variance, spacing, clip, parameterization in [
     (SCALED_LINEAR, 15, "large", "linspace", False, "v"),
     (LINEAR, 10, "small", "quadratic", True, "v"),
     (COSINE, 7, "small", "leading", True, "epsilon"),
+    (LINEAR, 20, "learned", "leading", True, "epsilon"),
+    (SCALED_LINEAR, 12, "learned", "linspace", False, "v"),
 ]:
     ode = {"kind": "ddpm", "steps": steps, "variance": variance, "spacing": spacing, "clip": clip}
     add(ddpm, schedule, ode, parameterization, 5e-5)
