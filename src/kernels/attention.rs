@@ -9,47 +9,43 @@ pub struct Attention {
     pub heads: usize,
 }
 
-/// `[chunk, head, pixel, pixel]`
-pub type Probabilities = Vec<Chunk>;
+/// Of each chunk, `[head, pixel, pixel]`.
+pub type Probabilities = Vec<Vec<Chunk>>;
 
 impl Attention {
     /// The output `[pixels, channels, chunks]` and what [`Attention::backward`] needs besides the input.
     pub fn forward(self, input: &Planes) -> (Vec<Chunk>, Probabilities) {
         let sizes = self.sizes(input);
         let Sizes { pixels, channels, .. } = sizes;
-        let mut images: Vec<_> = (0..input.chunks)
-            .map(|_| Images {
-                input: Vec::new(),
-                probabilities: vec![[0.0; LANES]; self.heads * pixels * pixels],
-                output: vec![[0.0; LANES]; pixels * channels],
-            })
-            .collect();
-        for_each_part(&mut images, 1, sizes.operations(input.chunks), |chunk, images| {
-            images[0].input = take_chunk(input, chunk);
-            lanes::run(Forward { sizes, images: &mut images[0] });
+        let mut parts: Vec<_> = (0..input.chunks).map(|_| ForwardPart::default()).collect();
+        for_each_part(&mut parts, 1, sizes.operations(input.chunks), |chunk, parts| {
+            let part = &mut parts[0];
+            part.probabilities = vec![[0.0; LANES]; self.heads * pixels * pixels];
+            part.output = vec![[0.0; LANES]; pixels * channels];
+            lanes::run(Forward { sizes, input: &take_chunk(input, chunk), part });
         });
-        let probabilities = images.iter().flat_map(|images| &images.probabilities).copied().collect();
-        (interleave(images), probabilities)
+        let (probabilities, outputs): (Vec<_>, Vec<_>) =
+            parts.into_iter().map(|part| (part.probabilities, part.output)).unzip();
+        (interleave(&outputs), probabilities)
     }
 
     /// The gradient with respect to the input.
-    pub fn backward(self, input: &Planes, probabilities: &[Chunk], gradient: &Planes) -> Vec<Chunk> {
+    pub fn backward(self, input: &Planes, probabilities: &[Vec<Chunk>], gradient: &Planes) -> Vec<Chunk> {
         let sizes = self.sizes(input);
-        let mut images: Vec<_> = probabilities
-            .chunks_exact(self.heads * sizes.pixels * sizes.pixels)
-            .map(|probabilities| Images {
-                input: Vec::new(),
-                probabilities: probabilities.to_vec(),
-                output: vec![[0.0; LANES]; sizes.pixels * input.channels],
-            })
-            .collect();
-        for_each_part(&mut images, 1, 2 * sizes.operations(input.chunks), |chunk, images| {
-            images[0].input = take_chunk(input, chunk);
-            let gradient = take_chunk(gradient, chunk);
-            let scores = vec![[0.0; LANES]; sizes.pixels * sizes.pixels];
-            lanes::run(Backward { sizes, images: &mut images[0], gradient, scores });
+        let pixels = sizes.pixels;
+        let mut outputs: Vec<_> = probabilities.iter().map(|_| Vec::new()).collect();
+        for_each_part(&mut outputs, 1, 2 * sizes.operations(input.chunks), |chunk, outputs| {
+            outputs[0] = vec![[0.0; LANES]; pixels * input.channels];
+            lanes::run(Backward {
+                sizes,
+                input: &take_chunk(input, chunk),
+                probabilities: &probabilities[chunk],
+                gradient: &take_chunk(gradient, chunk),
+                scores: vec![[0.0; LANES]; pixels * pixels],
+                output: &mut outputs[0],
+            });
         });
-        interleave(images)
+        interleave(&outputs)
     }
 
     fn sizes(self, input: &Planes) -> Sizes {
@@ -94,36 +90,53 @@ impl Sizes {
     }
 }
 
-/// Sixteen images on their own.
-struct Images {
-    /// `[pixel, 3 * channels]`
-    input: Vec<Chunk>,
+/// What is computed of sixteen images on their own.
+#[derive(Default)]
+struct ForwardPart {
     /// `[head, pixel, pixel]`
     probabilities: Vec<Chunk>,
-    /// `[pixel, channels]`, or three times as many in the backward pass.
+    /// `[pixel, channels]`
     output: Vec<Chunk>,
 }
 
+/// `[pixel, channels]` of sixteen images.
 fn take_chunk(planes: &Planes, chunk: usize) -> Vec<Chunk> {
     planes.values()[chunk..].iter().step_by(planes.chunks).copied().collect()
 }
 
-/// The outputs, chunk innermost.
-fn interleave(images: Vec<Images>) -> Vec<Chunk> {
-    let length = images.first().map_or(0, |images| images.output.len());
-    (0..length).flat_map(|index| images.iter().map(move |images| images.output[index])).collect()
+/// The outputs of all chunks, chunk innermost.
+fn interleave(outputs: &[Vec<Chunk>]) -> Vec<Chunk> {
+    let (chunks, length) = (outputs.len(), outputs.first().map_or(0, Vec::len));
+    let mut output = Box::<[Chunk]>::new_uninit_slice(length * chunks);
+    for_each_part(&mut output, ROWS * chunks, COPY_OPERATIONS * length * chunks, |part, output| {
+        for (index, row) in output.chunks_exact_mut(chunks).enumerate() {
+            for (place, values) in row.iter_mut().zip(outputs) {
+                place.write(values[part * ROWS + index]);
+            }
+        }
+    });
+    // SAFETY: the parts are all rows, and each row is written whole.
+    unsafe { output.assume_init() }.into_vec()
 }
+
+/// Rows of chunks that are brought together at a time.
+const ROWS: usize = 1024;
+/// About how many operations it costs to copy a chunk.
+const COPY_OPERATIONS: usize = 4 * LANES;
 
 struct Forward<'a> {
     sizes: Sizes,
-    images: &'a mut Images,
+    /// `[pixel, 3 * channels]`
+    input: &'a [Chunk],
+    part: &'a mut ForwardPart,
 }
 
 impl Job for Forward<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let Sizes { pixels, heads, depth, .. } = self.sizes;
-        let Images { input, probabilities, output } = self.images;
+        let input = self.input;
+        let ForwardPart { probabilities, output } = self.part;
         for head in 0..heads {
             let [queries, keys, values] = [0, 1, 2].map(|part| self.sizes.part(part, head));
             let grid = self.sizes.probabilities(head);
@@ -159,26 +172,30 @@ fn softmax<L: Lanes>(row: &mut [Chunk], scale: L) {
 
 struct Backward<'a> {
     sizes: Sizes,
-    images: &'a mut Images,
+    /// `[pixel, 3 * channels]`
+    input: &'a [Chunk],
+    /// `[head, pixel, pixel]`
+    probabilities: &'a [Chunk],
     /// `[pixel, channels]`
-    gradient: Vec<Chunk>,
+    gradient: &'a [Chunk],
     /// `[pixel, pixel]`: the gradient of the scores of a head.
     scores: Vec<Chunk>,
+    /// `[pixel, 3 * channels]`
+    output: &'a mut [Chunk],
 }
 
 impl Job for Backward<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let Sizes { pixels, heads, depth, .. } = self.sizes;
-        let Images { input, probabilities, output } = self.images;
-        let (gradient, mut scores) = (self.gradient, self.scores);
+        let Self { input, probabilities, gradient, mut scores, output, .. } = self;
         let square = Grid { start: 0, row: pixels, column: 1 };
         for head in 0..heads {
             let [queries, keys, values] = [0, 1, 2].map(|part| self.sizes.part(part, head));
             let (grid, gradients) = (self.sizes.probabilities(head), self.sizes.output(head));
             let sizes = [pixels, depth, pixels];
-            multiply::<L>(output, values, probabilities, grid.turned(), &gradient, gradients.turned(), sizes);
-            multiply::<L>(&mut scores, square, &gradient, gradients, input, values, [pixels, pixels, depth]);
+            multiply::<L>(output, values, probabilities, grid.turned(), gradient, gradients.turned(), sizes);
+            multiply::<L>(&mut scores, square, gradient, gradients, input, values, [pixels, pixels, depth]);
             let probabilities = &probabilities[grid.start..][..pixels * pixels];
             let scale = L::splat(self.sizes.scale());
             for (row, probabilities) in scores.chunks_exact_mut(pixels).zip(probabilities.chunks_exact(pixels)) {

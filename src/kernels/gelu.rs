@@ -82,7 +82,7 @@ impl Job for Part<'_> {
 }
 
 /// 2 sqrt(2 / pi)
-const TWICE_ROOT: f32 = 1.595_769_1;
+const TWICE_ROOT: f32 = 1.595_769;
 const CUBE: f32 = 0.044_715;
 
 /// s = (1 + tanh u) / 2 = 1 / (1 + e^(-2 u)) for u = sqrt(2 / pi) (x + 0.044715 x^3), and 1 - s without cancellation: it is
@@ -104,7 +104,7 @@ fn normal<L: Lanes>(x: L) -> (L, L) {
     let magnitude = x.max(zero.sub(x));
     let density = L::splat(FRAC_1_SQRT_2_PI).mul(x.mul(x).mul(L::splat(-0.5)).exp());
     let t = magnitude.mul_add(L::splat(0.231_641_9), one).reciprocal();
-    let polynomial = L::splat(1.330_274_4)
+    let polynomial = L::splat(1.330_274_3)
         .mul_add(t, L::splat(-1.821_255_9))
         .mul_add(t, L::splat(1.781_477_9))
         .mul_add(t, L::splat(-0.356_563_8))
