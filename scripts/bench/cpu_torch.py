@@ -17,22 +17,69 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# As speedlab calls them; `image` is channels and side.
 NETWORKS = {
-    "UNet 1x8x8": dict(images=1, side=8, channels=32, multipliers=[1, 2], blocks=2, attention=[4], heads=1, groups=8),
-    "UNet 3x32x32": dict(
-        images=3, side=32, channels=32, multipliers=[1, 2, 2], blocks=2, attention=[8], heads=1, groups=8
+    "UNet 1x8x8": dict(
+        image=(1, 8),
+        model=dict(
+            kind="unet",
+            channels=32,
+            channel_multipliers=[1, 2],
+            blocks_per_level=2,
+            attention_resolutions=[4],
+            attention_heads=1,
+            norm_groups=8,
+        ),
     ),
+    "UNet 3x32x32": dict(
+        image=(3, 32),
+        model=dict(
+            kind="unet",
+            channels=32,
+            channel_multipliers=[1, 2, 2],
+            blocks_per_level=2,
+            attention_resolutions=[8],
+            attention_heads=1,
+            norm_groups=8,
+        ),
+    ),
+    "DiT 3x32x32": dict(image=(3, 32), model=dict(kind="dit", patch=4, dim=192, depth=6, heads=3)),
 }
+
+
+def torch_network(network):
+    """The same network in PyTorch: the twins that the golden files were made with."""
+    (images, side), model = network["image"], network["model"]
+    if model["kind"] == "dit":
+        from dit import Dit
+
+        return Dit(images, side, model["patch"], model["dim"], model["depth"], model["heads"])
+    from unet import Unet
+
+    return Unet(
+        images=images,
+        side=side,
+        channels=model["channels"],
+        multipliers=model["channel_multipliers"],
+        blocks=model["blocks_per_level"],
+        attention=model["attention_resolutions"],
+        heads=model["attention_heads"],
+        groups=model["norm_groups"],
+    )
+
 
 # (row, network, work, images of a step, processes at once, threads of each, torch's ways, goal)
 WAYS = ["eager", "channels_last", "compile"]
 ROWS = [
     ("training", "UNet 1x8x8", "train", 64, 1, 2, WAYS, 1.2),
     ("training", "UNet 3x32x32", "train", 64, 1, 2, WAYS, 1.0),
+    ("training", "DiT 3x32x32", "train", 64, 1, 2, WAYS, 1.0),
     ("sampling", "UNet 1x8x8", "sample", 256, 1, 2, WAYS, 1.2),
     ("sampling", "UNet 3x32x32", "sample", 256, 1, 2, WAYS, 1.2),
+    ("sampling", "DiT 3x32x32", "sample", 256, 1, 2, WAYS, 1.2),
     ("two trainings at once", "UNet 1x8x8", "train", 64, 2, 1, WAYS[:2], 1.0),
     ("two trainings at once", "UNet 3x32x32", "train", 64, 2, 1, WAYS[:2], 1.0),
+    ("two trainings at once", "DiT 3x32x32", "train", 64, 2, 1, WAYS[:2], 1.0),
 ]
 
 
@@ -113,7 +160,7 @@ def measure(args, row, peak):
     return dict(
         row=name,
         network=network,
-        settings=NETWORKS[network],
+        **NETWORKS[network],
         parameters=counts.pop(),
         batch=batch,
         processes=processes,
@@ -169,17 +216,9 @@ class Speedlab(Process):
         command = [args.speedlab, "bench-step", "--wait", "--work", job["work"]]
         command += ["--batch", str(job["batch"]), "--steps", str(job["steps"])]
         if job["work"] != "matmul":
-            net = NETWORKS[job["network"]]
-            model = dict(
-                kind="unet",
-                channels=net["channels"],
-                channel_multipliers=net["multipliers"],
-                blocks_per_level=net["blocks"],
-                attention_resolutions=net["attention"],
-                attention_heads=net["heads"],
-                norm_groups=net["groups"],
-            )
-            command += ["--model", json.dumps(model), "--image", f"{net['images']}x{net['side']}x{net['side']}"]
+            network = NETWORKS[job["network"]]
+            channels, side = network["image"]
+            command += ["--model", json.dumps(network["model"]), "--image", f"{channels}x{side}x{side}"]
         super().__init__(command, threads)
 
 
@@ -212,7 +251,6 @@ def work(job):
 
     sys.path.insert(0, str(ROOT / "scripts/golden"))
     import torch
-    from unet import Unet
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.manual_seed(0)
@@ -224,13 +262,13 @@ def work(job):
             return (first @ second)[0, 0].item()
 
     else:
-        settings = NETWORKS[job["network"]]
-        network = Unet(**settings)
+        channels, side = NETWORKS[job["network"]]["image"]
+        network = torch_network(NETWORKS[job["network"]])
         parameters = sum(parameter.numel() for parameter in network.parameters())
         layout = torch.channels_last if job["way"] == "channels_last" else torch.contiguous_format
         network = network.to(memory_format=layout)
         forward = torch.compile(network) if job["way"] == "compile" else network
-        shape = (job["batch"], settings["images"], settings["side"], settings["side"])
+        shape = (job["batch"], channels, side, side)
         timesteps = (torch.arange(job["batch"]) * 1000 // job["batch"]).float()
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
 

@@ -57,7 +57,6 @@ impl Conditioning {
 }
 
 /// Asks `network`, with the weights it has, for a whole batch of images of `image_shape` (channels, side).
-#[expect(clippy::type_complexity, reason = "an alias cannot name what `impl` hides")]
 pub fn with_network(
     network: &Network,
     image_shape: (usize, usize),

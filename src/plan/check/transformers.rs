@@ -33,7 +33,7 @@ impl Rules {
             return;
         }
         let [patch, dim, _, heads, _] = sizes;
-        if side % patch != 0 {
+        if !side.is_multiple_of(patch) {
             let message = format!("`model.patch`, {patch}, must divide the images' side, {side} pixels");
             self.breaks(&["model.patch", "data"], message, None);
         }
