@@ -1,7 +1,7 @@
 use std::mem::MaybeUninit;
 
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
-use super::parallel::{WORTH_SHARING, for_each_part};
+use super::parallel::for_each_part;
 use super::planes::Planes;
 use super::taps::{Gather, Taps};
 use super::winograd::{self, Direction};
@@ -64,35 +64,6 @@ pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) ->
     }
     let taps = Taps::cached(shape, input.height, input.width);
     weight_gradient::compute(shape, &taps, input, gradient)
-}
-
-/// The sum of each channel over all pixels, `[channels, chunks]`: the gradient of what was added to every pixel.
-///
-/// Parts of the pixels are summed apart and then added in order; how many there are depends on the shape alone.
-pub fn pixel_sums(gradient: &Planes) -> Vec<Chunk> {
-    let (values, pixel_length) = (gradient.values(), gradient.channels * gradient.chunks);
-    let operations = values.len() * LANES;
-    let part_pixels = if operations < WORTH_SHARING { gradient.pixels() } else { gradient.pixels().div_ceil(PARTS) };
-    let mut sums = vec![[0.0; LANES]; gradient.pixels().div_ceil(part_pixels) * pixel_length];
-    for_each_part(&mut sums, pixel_length, operations, |part, sums| {
-        let start = part * part_pixels * pixel_length;
-        let values = &values[start..values.len().min(start + part_pixels * pixel_length)];
-        lanes::run(PixelSums { values, sums });
-    });
-    let (total, others) = sums.split_at_mut(pixel_length);
-    lanes::run(PixelSums { values: others, sums: total });
-    sums.truncate(pixel_length);
-    sums
-}
-
-/// At most, where there is much to do.
-const PARTS: usize = 8;
-
-/// The sum of each channel over its chunks: from [`pixel_sums`], the gradient of the bias.
-pub fn chunk_sums(values: &[Chunk], chunks: usize) -> Vec<f32> {
-    let mut sums = vec![0.0; values.len() / chunks];
-    lanes::run(ChunkSums { values, chunks, sums: &mut sums });
-    sums
 }
 
 /// Channels of the output that are computed together.
@@ -268,41 +239,6 @@ impl<const C: usize, const V: usize> Job for Tile<'_, C, V> {
             for v in 0..V {
                 sums[c][v].write(&mut self.output[place + c * chunks + v]);
             }
-        }
-    }
-}
-
-struct PixelSums<'a> {
-    values: &'a [Chunk],
-    sums: &'a mut [Chunk],
-}
-
-impl Job for PixelSums<'_> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        for pixel in self.values.chunks_exact(self.sums.len()) {
-            for (sum, value) in self.sums.iter_mut().zip(pixel) {
-                L::load(sum).add(L::load(value)).store(sum);
-            }
-        }
-    }
-}
-
-struct ChunkSums<'a> {
-    values: &'a [Chunk],
-    chunks: usize,
-    sums: &'a mut [f32],
-}
-
-impl Job for ChunkSums<'_> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        for (sum, values) in self.sums.iter_mut().zip(self.values.chunks_exact(self.chunks)) {
-            let mut lanes = L::splat(0.0);
-            for value in values {
-                lanes = lanes.add(L::load(value));
-            }
-            *sum = lanes.sum();
         }
     }
 }

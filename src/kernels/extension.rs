@@ -11,7 +11,7 @@ use burn_flex::FlexTensor;
 use super::attention::{Attention, Probabilities};
 use super::group_norm::{Affine, GroupNorm, Statistics};
 use super::planes::{Planes, contiguous, numbers, planes_tensor, vector_tensor};
-use super::{Convolution, concatenate, convolution, resize, silu};
+use super::{Convolution, concatenate, convolution, resize, silu, sums};
 
 /// Operations that burn does not have. Their contract is that of the methods of [`super::Kernels`] with these names.
 #[backend_extension(Autodiff, Flex)]
@@ -286,8 +286,8 @@ impl Backward<Flex, 3> for ConvolutionBackward {
             gradients.register::<Flex>(node.id, vector_tensor(values));
         }
         if let Some(node) = bias_node {
-            let sums = convolution::pixel_sums(&gradient);
-            gradients.register::<Flex>(node.id, vector_tensor(convolution::chunk_sums(&sums, gradient.chunks)));
+            let sums = sums::pixel_sums(&gradient);
+            gradients.register::<Flex>(node.id, vector_tensor(sums::image_sums(&sums, gradient.chunks)));
         }
     }
 }
@@ -310,9 +310,9 @@ impl Backward<Flex, 4> for ConvolutionBackward {
             let values = convolution::weight_gradient(shape, &input, &gradient);
             gradients.register::<Flex>(node.id, vector_tensor(values));
         }
-        let sums = convolution::pixel_sums(&gradient);
+        let sums = sums::pixel_sums(&gradient);
         if let Some(node) = bias_node {
-            gradients.register::<Flex>(node.id, vector_tensor(convolution::chunk_sums(&sums, gradient.chunks)));
+            gradients.register::<Flex>(node.id, vector_tensor(sums::image_sums(&sums, gradient.chunks)));
         }
         if let Some(node) = added_node {
             let added = if added_whole { gradient_tensor } else { planes_tensor(sums, 1, 1, shape.outputs) };

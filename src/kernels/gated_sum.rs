@@ -1,9 +1,10 @@
 use std::mem::MaybeUninit;
 
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
-use super::layer_norm::{add_up, part_pixels};
+use super::layer_norm::part_pixels;
 use super::parallel::for_each_part;
 use super::planes::Planes;
+use super::sums::add_up;
 
 /// `kept + gate * branch`, where `gate` is one pixel, `[channels, chunks]`, for all pixels.
 pub fn forward(kept: &Planes, gate: &Planes, branch: &Planes) -> Vec<Chunk> {

@@ -5,6 +5,7 @@ use super::parallel::{WORTH_SHARING, for_each_part};
 use super::plain::EPSILON;
 use super::planes::Planes;
 use super::silu::silu_gradient;
+use super::sums::add_up;
 
 /// GroupNorm with scale and shift per channel, then the modulation if there is one, then SiLU if `silu`.
 #[derive(Clone, Copy, Debug)]
@@ -82,18 +83,10 @@ impl GroupNorm {
             let (values, gradient) = (&input.values()[place.clone()], &gradient.values()[place]);
             lanes::run(Undo { values, gradient, lines: &lines, silu: self.silu, output, sums });
         });
-        let part_sums: Vec<_> = parts.into_iter().map(|part| part.sums).collect();
+        let sums = add_up(parts.into_iter().map(|part| part.sums).collect());
         // SAFETY: a part is a number of whole pixels, and `Undo` writes all of them.
         let mut output = unsafe { output.assume_init() }.into_vec();
 
-        let mut sums = vec![[0.0; LANES]; sums_length];
-        for part_sums in &part_sums {
-            for (sum, part) in sums.iter_mut().zip(part_sums) {
-                for lane in 0..LANES {
-                    sum[lane] += part[lane];
-                }
-            }
-        }
         let mut totals = Totals {
             input,
             groups: self.groups,

@@ -17,16 +17,6 @@ pub fn forward(input: &Planes, image: &[f32]) -> Vec<Chunk> {
     unsafe { output.assume_init() }.into_vec()
 }
 
-/// The gradient with respect to the image: the sum over all images.
-pub fn backward(gradient: &Planes) -> Vec<f32> {
-    let mut sums = vec![0.0; gradient.pixels() * gradient.channels];
-    for_each_part(&mut sums, NUMBERS, OPERATIONS * gradient.values().len(), |index, sums| {
-        let values = &gradient.values()[index * NUMBERS * gradient.chunks..][..sums.len() * gradient.chunks];
-        lanes::run(Backward { values, chunks: gradient.chunks, sums });
-    });
-    sums
-}
-
 /// Numbers of the image that are computed together.
 const NUMBERS: usize = 1024;
 /// About how many operations a chunk costs, most of them memory's.
@@ -47,25 +37,6 @@ impl Job for Forward<'_> {
             for (output, value) in output.iter_mut().zip(values) {
                 L::load(value).add(L::splat(number)).write(output);
             }
-        }
-    }
-}
-
-struct Backward<'a> {
-    values: &'a [Chunk],
-    chunks: usize,
-    sums: &'a mut [f32],
-}
-
-impl Job for Backward<'_> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        for (sum, values) in self.sums.iter_mut().zip(self.values.chunks_exact(self.chunks)) {
-            let mut lanes = L::splat(0.0);
-            for value in values {
-                lanes = lanes.add(L::load(value));
-            }
-            *sum = lanes.sum();
         }
     }
 }

@@ -3,6 +3,7 @@ use std::mem::MaybeUninit;
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
 use super::parallel::{WORTH_SHARING, for_each_part};
 use super::planes::Planes;
+use super::sums::add_up;
 
 /// LayerNorm over the channels of each pixel (Ba et al. 2016, arXiv 1607.06450, equation 4), then a slope and a shift per
 /// channel and image.
@@ -78,20 +79,6 @@ impl LayerNorm {
         let input = unsafe { output.assume_init() }.into_vec();
         Gradients { input, slopes: slope_gradients, shifts: shift_gradients }
     }
-}
-
-/// The sum of the parts, in their order.
-pub fn add_up(parts: Vec<Vec<Chunk>>) -> Vec<Chunk> {
-    let mut parts = parts.into_iter();
-    let mut total = parts.next().unwrap_or_default();
-    for part in parts {
-        for (total, part) in total.iter_mut().zip(&part) {
-            for lane in 0..LANES {
-                total[lane] += part[lane];
-            }
-        }
-    }
-    total
 }
 
 /// About how many operations a number costs.

@@ -26,6 +26,7 @@ mod planes;
 mod pointwise_gradient;
 mod resize;
 mod silu;
+mod sums;
 mod taps;
 mod team;
 mod token_extension;

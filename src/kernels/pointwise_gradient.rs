@@ -4,6 +4,7 @@ use super::lanes::{self, LANES};
 use super::outer_products::{Channels, OuterProducts};
 use super::parallel::{WORTH_SHARING, for_each_part};
 use super::planes::Planes;
+use super::sums::add_parts;
 
 /// The gradient with respect to the weights of a linear map of every pixel, flat: `[outputs, inputs]`.
 ///
@@ -31,12 +32,7 @@ pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) ->
             lanes::run(OuterProducts { rows, columns, sums: &mut *sums });
         }
     });
-    let (total, others) = sums.split_at_mut(part_length);
-    for part in others.chunks_exact(part_length) {
-        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
-    }
-    sums.truncate(part_length);
-    sums
+    add_parts(sums, part_length)
 }
 
 /// Some pixels in a row.

@@ -154,7 +154,6 @@ impl Team {
     }
 
     fn is_open(&self) -> bool {
-        // Work of which everything is taken is no reason to stay.
         self.state.load(Ordering::SeqCst) & OPEN != 0
     }
 

@@ -12,7 +12,7 @@ use super::gelu::Gelu;
 use super::lanes::{Chunk, LANES};
 use super::layer_norm::{LayerNorm, Statistics};
 use super::planes::{Planes, contiguous, numbers, planes_tensor, vector_tensor};
-use super::{convolution, gated_sum, gelu, image_sum};
+use super::{gated_sum, gelu, image_sum, sums};
 
 /// Operations that burn does not have. Their contract is that of the methods of [`super::Kernels`] with these names.
 #[backend_extension(Autodiff, Flex)]
@@ -180,7 +180,7 @@ impl Backward<Flex, 3> for LayerNormBackward {
         }
         let reduced = |sums: Vec<Chunk>| match self.per_image {
             true => planes_tensor(sums, 1, 1, input.channels),
-            false => vector_tensor(convolution::chunk_sums(&sums, input.chunks)),
+            false => vector_tensor(sums::image_sums(&sums, input.chunks)),
         };
         if let Some(node) = scale_node {
             gradients.register::<Flex>(node.id, reduced(result.slopes));
@@ -242,7 +242,8 @@ impl Backward<Flex, 2> for ImageSumBackward {
         let gradient_tensor = gradients.consume::<Flex>(&ops.node);
         let [input_node, image_node] = ops.parents;
         if let Some(node) = image_node {
-            let sums = image_sum::backward(&Planes::new(&gradient_tensor));
+            let gradient = Planes::new(&gradient_tensor);
+            let sums = sums::image_sums(gradient.values(), gradient.chunks);
             gradients.register::<Flex>(node.id, vector_tensor(sums));
         }
         if let Some(node) = input_node {

@@ -3,6 +3,7 @@ use super::convolution::even_blocks;
 use super::lanes::{self, Chunk, Job, LANES, Lanes, unchecked};
 use super::parallel::{WORTH_SHARING, for_each_part};
 use super::planes::Planes;
+use super::sums::add_parts;
 use super::taps::{Segment, Taps};
 
 /// `d weight[output, input, position] = sum over pixels and images of gradient[output] * input[input]`, flat as
@@ -41,10 +42,7 @@ pub fn compute(shape: Convolution, taps: &Taps, input: &Planes, gradient: &Plane
         });
     });
 
-    let (total, others) = sums.split_at_mut(part_length);
-    for part in others.chunks_exact(part_length) {
-        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
-    }
+    let total = add_parts(sums, part_length);
     let area = shape.kernel * shape.kernel;
     let mut weights = vec![0.0; shape.weight_count()];
     for (positions, sums) in taps.positions.iter().zip(total.chunks_exact(outputs * inputs)) {

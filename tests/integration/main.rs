@@ -7,6 +7,7 @@ mod gaussian_mixture;
 mod kernels;
 mod model;
 mod optim;
+mod parity;
 mod plan;
 mod presets;
 mod record;

@@ -1,9 +1,10 @@
 //! Networks against outside references.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use speedlab::kernels::Kernels;
 use speedlab::model::{self, DigitsCnn, Dropout};
 use speedlab::spec::{AdmModel, DataShape, Model, UnetModel};
+
+use super::parity::{Asked, agrees_with_pytorch, dot, formula, read_golden, reals};
 
 #[test]
 fn a_built_network_has_as_many_parameters_as_counted_without_building() {
@@ -153,11 +154,6 @@ fn adm_starts_as_pytorch_starts_a_layer() {
     assert!(seen > 10);
 }
 
-/// Values in (-1, 1) that need no storing: sin(1), sin(4), sin(9), ...
-fn formula(count: usize) -> Vec<f32> {
-    (1..=count).map(|index| (index as f64).powi(2).sin() as f32).collect()
-}
-
 #[test]
 fn initial_weights_are_a_function_of_the_seed_within_their_bounds() {
     let model = Model::Unet(UnetModel { channels: 16, ..UnetModel::default() });
@@ -281,7 +277,7 @@ fn the_unet_and_its_gradients_agree_with_pytorch() {
             norm_groups: number("groups"),
             ..UnetModel::default()
         };
-        agrees_with_pytorch(&Model::Unet(unet), case);
+        agrees_with_pytorch(&Model::Unet(unet), asked(case), case);
     }
 }
 
@@ -289,7 +285,7 @@ fn the_unet_and_its_gradients_agree_with_pytorch() {
 #[test]
 fn the_unet_of_adm_and_its_gradients_agree_with_diffusers() {
     for case in read_golden("adm")["cases"].as_array().unwrap() {
-        agrees_with_pytorch(&speedlab::spec::decode_json(&case["model"]).unwrap(), case);
+        agrees_with_pytorch(&speedlab::spec::decode_json(&case["model"]).unwrap(), asked(case), case);
     }
 }
 
@@ -307,84 +303,11 @@ fn presets_of_adm_have_the_parameters_and_operations_that_pytorch_counts() {
     }
 }
 
-/// The output of parameters and images of [`formula`], the mean squared error to the images in another order, and for the
-/// gradient of each parameter its norm and its projection on [`formula`]: with both kinds of kernels.
-#[track_caller]
-fn agrees_with_pytorch(model: &Model, case: &serde_json::Value) {
+fn asked(case: &serde_json::Value) -> Asked {
     let number = |key: &str| case[key].as_u64().unwrap() as usize;
-    let (channels, side) = (number("images"), number("side"));
     let classes: Option<Vec<u32>> =
         case.get("classes").map(|list| reals(list).iter().map(|&class| class as u32).collect());
-    let data_shape = DataShape { channels, side, classes: classes.as_ref().map(|_| number("class_count")) };
-    for kernels in [Kernels::Plain, Kernels::Fused] {
-        let plain = Device::flex();
-        let mut network = model::build(model, data_shape, 0, &plain.clone().autodiff());
-        network = network.with_kernels(kernels);
-        let layout = network.layout().to_vec();
-        let mut weights = formula(number("parameters"));
-        let mut start = 0;
-        for parameter in &layout {
-            let norm = parameter.name.contains("norm") && parameter.name.ends_with(".weight");
-            for weight in &mut weights[start..start + parameter.size()] {
-                *weight = *weight * 0.1 + if norm { 1.0 } else { 0.0 };
-            }
-            start += parameter.size();
-        }
-        network.set_weights(Tensor::from_data(weights.as_slice(), &plain));
-
-        let timesteps: Vec<f32> = reals(&case["timesteps"]).iter().map(|&t| t as f32).collect();
-        let batch = timesteps.len();
-        let images = TensorData::new(formula(batch * channels * side * side), [batch, channels, side, side]);
-        let images = Tensor::<4>::from_data(images, &plain);
-        let times = Tensor::from_data(timesteps.as_slice(), &plain);
-        let output = network.forward(images, times, classes.as_deref(), None);
-        let found = output.clone().inner().try_into_vec_as::<f32>().unwrap();
-        assert_close(&format!("{kernels:?} output"), &found, &reals(&case["output"]));
-
-        let targets: Vec<f32> = formula(found.len()).chunks(found.len() / batch).rev().flatten().copied().collect();
-        let targets = Tensor::<4>::from_data(TensorData::new(targets, output.dims()), &plain);
-        let loss = (output - targets).square().mean();
-        let loss_value = f64::from(loss.clone().inner().into_scalar::<f32>());
-        assert!((loss_value / case["loss"].as_f64().unwrap() - 1.0).abs() < 1e-5, "{kernels:?} loss {loss_value}");
-
-        let gradients = network.gradients(loss).try_into_vec_as::<f32>().unwrap();
-        let expected = case["gradient_norms_and_projections"].as_array().unwrap();
-        assert_eq!(expected.len(), layout.len());
-        let mut start = 0;
-        for (parameter, expected) in layout.iter().zip(expected) {
-            let gradient = &gradients[start..start + parameter.size()];
-            start += parameter.size();
-            let norm = dot(gradient, gradient).sqrt();
-            let projection = dot(gradient, &formula(gradient.len()));
-            let [expected_norm, expected_projection] = reals(expected)[..] else { panic!("two numbers") };
-            assert!(
-                (norm - expected_norm).abs() < 1e-4 * expected_norm
-                    && (projection - expected_projection).abs() < 1e-4 * expected_norm,
-                "{kernels:?} gradient of {}: norm {norm} for {expected_norm}, projection {projection} for {expected_projection}",
-                parameter.name
-            );
-        }
-    }
-}
-
-fn read_golden(name: &str) -> serde_json::Value {
-    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
-
-fn reals(value: &serde_json::Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
-}
-
-fn dot(first: &[f32], second: &[f32]) -> f64 {
-    first.iter().zip(second).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
-/// Each value within 1e-4 of the largest.
-fn assert_close(what: &str, found: &[f32], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let largest = expected.iter().fold(0f64, |largest, value| largest.max(value.abs()));
-    for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
-        assert!((f64::from(found) - expected).abs() < 1e-4 * largest, "{what} {index}: {found} for {expected}");
-    }
+    let class_count = classes.as_ref().map(|_| number("class_count"));
+    let shape = DataShape { channels: number("images"), side: number("side"), classes: class_count };
+    Asked { shape, classes, weight_scale: 0.1 }
 }

@@ -5,15 +5,15 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
 use speedlab::data;
-use speedlab::kernels::Kernels;
 use speedlab::model;
 use speedlab::plan::plan_text;
 use speedlab::spec::{DataShape, DitModel, Model, UvitModel, decode_json};
 use speedlab::train::Trainer;
 
+use super::parity::{Asked, agrees_with_pytorch, formula, read_golden, reals};
+
 fn golden() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/dit.json");
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    read_golden("dit")
 }
 
 fn model_of(case: &Value) -> (Model, DataShape) {
@@ -27,82 +27,13 @@ fn model_of(case: &Value) -> (Model, DataShape) {
     (decode_json(&written).unwrap(), shape)
 }
 
-/// Values in (-1, 1) that need no storing: sin(1), sin(4), sin(9), ...
-fn formula(count: usize) -> Vec<f32> {
-    (1..=count).map(|index| (index as f64).powi(2).sin() as f32).collect()
-}
-
-fn reals(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
-}
-
-fn dot(first: &[f32], second: &[f32]) -> f64 {
-    first.iter().zip(second).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
 /// tests/golden/dit.json: the same networks in PyTorch, in f64 (scripts/golden/dit.py).
 #[test]
 fn the_transformers_and_their_gradients_agree_with_pytorch() {
     for case in golden()["cases"].as_array().unwrap() {
         let (model, shape) = model_of(case);
-        assert_eq!(model::parameter_count(&model, shape) as u64, case["parameters"]);
-        for kernels in [Kernels::Plain, Kernels::Fused] {
-            let what = format!("{} for {shape:?} by {kernels:?}", model.kind());
-            let plain = Device::flex();
-            let mut network = model::build(&model, shape, 0, &plain.clone().autodiff()).with_kernels(kernels);
-            let layout = network.layout().to_vec();
-            let mut weights = formula(model::parameter_count(&model, shape));
-            let mut start = 0;
-            for parameter in &layout {
-                let norm = parameter.name.contains("norm") && parameter.name.ends_with(".weight");
-                for weight in &mut weights[start..start + parameter.size()] {
-                    *weight = *weight * 0.2 + if norm { 1.0 } else { 0.0 };
-                }
-                start += parameter.size();
-            }
-            network.set_weights(Tensor::from_data(weights.as_slice(), &plain));
-
-            let timesteps: Vec<f32> = reals(&case["timesteps"]).iter().map(|&t| t as f32).collect();
-            let told: Option<Vec<u32>> =
-                case["told"].as_array().map(|told| told.iter().map(|class| class.as_u64().unwrap() as u32).collect());
-            let (batch, values) = (timesteps.len(), shape.channels * shape.side * shape.side);
-            let images = formula(batch * values);
-            let targets: Vec<f32> = images.chunks(values).rev().flatten().copied().collect();
-            let tensor = |values: Vec<f32>| {
-                Tensor::<4>::from_data(TensorData::new(values, [batch, shape.channels, shape.side, shape.side]), &plain)
-            };
-            let timesteps = Tensor::from_data(timesteps.as_slice(), &plain);
-            let output = network.forward(tensor(images), timesteps, told.as_deref(), None);
-            let found = output.clone().inner().try_into_vec_as::<f32>().unwrap();
-            let expected = reals(&case["output"]);
-            assert_eq!(found.len(), expected.len());
-            let largest = expected.iter().fold(0f64, |largest, value| largest.max(value.abs()));
-            for (&found, &expected) in found.iter().zip(&expected) {
-                assert!((f64::from(found) - expected).abs() < 1e-4 * largest, "{what}: {found} for {expected}");
-            }
-
-            let loss = (output - tensor(targets)).square().mean();
-            let loss_value = f64::from(loss.clone().inner().into_scalar::<f32>());
-            assert!((loss_value / case["loss"].as_f64().unwrap() - 1.0).abs() < 1e-5, "{what}: loss {loss_value}");
-
-            let gradients = network.gradients(loss).try_into_vec_as::<f32>().unwrap();
-            let expected = case["gradient_norms_and_projections"].as_array().unwrap();
-            assert_eq!(expected.len(), layout.len());
-            let mut start = 0;
-            for (parameter, expected) in layout.iter().zip(expected) {
-                let gradient = &gradients[start..start + parameter.size()];
-                start += parameter.size();
-                let norm = dot(gradient, gradient).sqrt();
-                let projection = dot(gradient, &formula(gradient.len()));
-                let [expected_norm, expected_projection] = reals(expected)[..] else { panic!("two numbers") };
-                assert!(
-                    (norm - expected_norm).abs() < 1e-4 * expected_norm
-                        && (projection - expected_projection).abs() < 1e-4 * expected_norm,
-                    "{what}: gradient of {}: norm {norm} for {expected_norm}, projection {projection} for {expected_projection}",
-                    parameter.name
-                );
-            }
-        }
+        let classes = case["told"].as_array().map(|_| reals(&case["told"]).iter().map(|&class| class as u32).collect());
+        agrees_with_pytorch(&model, Asked { shape, classes, weight_scale: 0.2 }, case);
     }
 }
 
