@@ -179,6 +179,7 @@ def in_layout(net, tensors):
 CASES = [
     ("dit", dict(images=1, side=8, patch=2, dim=16, depth=2, heads=2, mlp_ratio=4, classes=None)),
     ("dit", dict(images=3, side=12, patch=4, dim=24, depth=2, heads=3, mlp_ratio=2, classes=3)),
+    ("dit", dict(images=2, side=8, patch=2, dim=16, depth=1, heads=2, mlp_ratio=2, classes=None, outputs=4)),
     ("uvit", dict(images=1, side=8, patch=2, dim=16, depth=2, heads=2, mlp_ratio=4, classes=None)),
     ("uvit", dict(images=3, side=12, patch=4, dim=18, depth=4, heads=3, mlp_ratio=2, classes=3)),
 ]
@@ -227,7 +228,7 @@ def main():
         classes = None if case["classes"] is None else torch.tensor([0, 2, 3])
         shape = (3, case["images"], case["side"], case["side"])
         output = net(formula(shape), timesteps, classes)
-        loss = ((output - formula(shape).flip(0)) ** 2).mean()
+        loss = ((output - formula(output.shape).flip(0)) ** 2).mean()
         loss.backward()
         gradients = []
         for gradient in in_layout(net, [parameter.grad for parameter in net.parameters()]):

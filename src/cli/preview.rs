@@ -73,8 +73,11 @@ struct TrialPreview<'p> {
     densities: Vec<Density>,
     /// Whether the density follows the losses, so that only the first is known beforehand.
     adaptive: bool,
-    /// lambda(t) at each `t`, without importance weights.
+    /// lambda(t) at each `t`, without importance weights: of the last step.
     loss_weight: Vec<f64>,
+    /// Of the first step, where it is another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    loss_weight_at_first: Vec<f64>,
 }
 
 /// How likely each timestep is, at one time of the run.
@@ -156,7 +159,11 @@ fn of_trial(run: &PlannedRun) -> TrialPreview<'_> {
     let (timesteps, steps) = (process.timesteps(), spec.train.steps);
     let step = evenly(steps, MOST_STEPS);
     let t: Vec<u32> = evenly(timesteps as u64, MOST_TIMESTEPS as u64).into_iter().map(|t| t as u32).collect();
-    let weights = loss_weights(&spec.loss_weighting, spec.parameterization, &process);
+    let loss_weight = |step: u64| -> Vec<f64> {
+        let weights = loss_weights(&spec.loss_weighting, spec.parameterization, &process, step);
+        t.iter().map(|&t| weights[t as usize]).collect()
+    };
+    let warms_up = spec.loss_weighting.settles_at() > 0;
     let (densities, adaptive) = densities(spec, &t);
     TrialPreview {
         trial: &run.trial,
@@ -168,7 +175,8 @@ fn of_trial(run: &PlannedRun) -> TrialPreview<'_> {
         learning_rate: step.iter().map(|&step| optim::learning_rate(spec, step)).collect(),
         step,
         timesteps,
-        loss_weight: t.iter().map(|&t| weights[t as usize]).collect(),
+        loss_weight: loss_weight(steps - 1),
+        loss_weight_at_first: if warms_up { loss_weight(0) } else { vec![] },
         t,
         densities,
         adaptive,
@@ -226,6 +234,10 @@ fn as_text(trial: &TrialPreview) -> String {
     }
     if trial.adaptive {
         text.push_str("  then p(t) follows the losses, which are not known beforehand\n");
+    }
+    if !trial.loss_weight_at_first.is_empty() {
+        let at_first = &trial.loss_weight_at_first;
+        text.push_str(&curve("weight at 0 %", at_first, range(at_first, "")));
     }
     text.push_str(&curve("loss weight", &trial.loss_weight, range(&trial.loss_weight, "")));
     text.push_str(&curve("beta1", &trial.beta1, path(&trial.beta1)));

@@ -2,9 +2,9 @@
 
 use super::ForwardProcess;
 use super::parameterization::clean_error;
-use crate::spec::{LossWeighting, Parameterization, SpeedWeighting};
+use crate::spec::{FdmWeighting, LossWeighting, Parameterization, SpeedWeighting};
 
-/// The factor of the squared error of what is predicted, for each timestep 0..T.
+/// The factor of the squared error of what is predicted, for each timestep 0..T, in the optimizer step after `step` others.
 ///
 /// A weighting that is stated for the error of x_0 is brought to the other parameterizations by what their errors are to
 /// each other, so that the objective stays the same: with one network output, the error of x_0 is 1 / SNR times that of
@@ -16,11 +16,13 @@ use crate::spec::{LossWeighting, Parameterization, SpeedWeighting};
 /// - `p2`: 1 / (k + SNR)^gamma on epsilon (Choi et al. 2022, arXiv 2204.00227).
 /// - `edm`: on x_0 (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 (Karras et al. 2022, arXiv 2206.00364), which
 ///   is 1 on the network of `edm`'s parameterization.
+/// - `fdm`: as `edm`, on x_0 no more than the cap of [`FdmWeighting`], which rises with `step`.
 /// - `speed`: see [`SpeedWeighting`].
 pub fn loss_weights(
     weighting: &LossWeighting,
     parameterization: Parameterization,
     process: &ForwardProcess,
+    step: u64,
 ) -> Vec<f64> {
     let timesteps = 0..process.timesteps() as u32;
     match weighting {
@@ -30,15 +32,27 @@ pub fn loss_weights(
         }
         LossWeighting::P2(p2) => timesteps.map(|t| (p2.k + process.snr(t)).powf(-p2.gamma)).collect(),
         LossWeighting::Edm(edm) => {
-            let weight = |t| {
-                let (sigma, sigma_data) = (process.sigma(t), edm.sigma_data);
-                let on_clean = (sigma * sigma + sigma_data * sigma_data) / (sigma * sigma_data).powi(2);
-                on_clean * clean_error(parameterization, process, t)
-            };
-            timesteps.map(weight).collect()
+            let on_clean = |t| edm_weight(process.sigma(t), edm.sigma_data);
+            timesteps.map(|t| on_clean(t) * clean_error(parameterization, process, t)).collect()
+        }
+        LossWeighting::Fdm(fdm) => {
+            let cap = cap(fdm, step);
+            let on_clean = |t| edm_weight(process.sigma(t), fdm.sigma_data).min(cap);
+            timesteps.map(|t| on_clean(t) * clean_error(parameterization, process, t)).collect()
         }
         LossWeighting::Speed(speed) => change_aware(speed, process),
     }
+}
+
+fn edm_weight(sigma: f64, sigma_data: f64) -> f64 {
+    (sigma * sigma + sigma_data * sigma_data) / (sigma * sigma_data).powi(2)
+}
+
+fn cap(fdm: &FdmWeighting, step: u64) -> f64 {
+    if step >= fdm.warm_up {
+        return f64::INFINITY;
+    }
+    fdm.cap_start * (fdm.cap_end / fdm.cap_start).powf(step as f64 / fdm.warm_up as f64)
 }
 
 /// The change of 1 - abar_t is the mean of the differences to both neighbours (one neighbour at the ends), and its smallest
@@ -80,7 +94,7 @@ mod tests {
     #[test]
     fn the_simple_loss_weighs_every_timestep_alike() {
         for parameterization in [Epsilon, V, X0] {
-            let weights = loss_weights(&LossWeighting::default(), parameterization, &processes()[0]);
+            let weights = loss_weights(&LossWeighting::default(), parameterization, &processes()[0], 0);
             assert_eq!(weights, vec![1.0; 1000]);
         }
     }
@@ -89,7 +103,7 @@ mod tests {
     fn min_snr_is_the_published_formula_of_each_parameterization() {
         let weighting = LossWeighting::MinSnr(MinSnrWeighting::default());
         for process in processes() {
-            let weights = [Epsilon, V, X0].map(|predicted| loss_weights(&weighting, predicted, &process));
+            let weights = [Epsilon, V, X0].map(|predicted| loss_weights(&weighting, predicted, &process, 0));
             for t in 0..1000u32 {
                 let snr = process.snr(t);
                 let least = snr.min(5.0);
@@ -108,7 +122,7 @@ mod tests {
         let edm = LossWeighting::Edm(EdmWeighting::default());
         for (process, weighting) in processes().iter().zip([LossWeighting::MinSnr(MinSnrWeighting { gamma: 2.0 }), edm])
         {
-            let weights = [Epsilon, V, X0].map(|predicted| loss_weights(&weighting, predicted, process));
+            let weights = [Epsilon, V, X0].map(|predicted| loss_weights(&weighting, predicted, process, 0));
             for t in [0u32, 10, 300, 700, 999] {
                 let (signal, noise) = (process.signal_scale(t), process.noise_scale(t));
                 let (clean, wrong, epsilon) = (0.3, 0.4, -1.2);
@@ -128,8 +142,8 @@ mod tests {
     #[test]
     fn p2_and_edm_are_their_formulas() {
         let [process, _] = processes();
-        let p2 = loss_weights(&LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), Epsilon, &process);
-        let edm = loss_weights(&LossWeighting::Edm(EdmWeighting { sigma_data: 0.5 }), X0, &process);
+        let p2 = loss_weights(&LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), Epsilon, &process, 0);
+        let edm = loss_weights(&LossWeighting::Edm(EdmWeighting { sigma_data: 0.5 }), X0, &process, 0);
         for t in 0..1000u32 {
             let (abar, sigma) = (process.alpha_bar(t), process.sigma(t));
             assert!((p2[t as usize] * (2.0 + abar / (1.0 - abar)).sqrt() - 1.0).abs() < 1e-12);
@@ -137,8 +151,24 @@ mod tests {
             assert!((edm[t as usize] / (4.0 + sigma.powi(-2)) - 1.0).abs() < 1e-12);
         }
         // With k = gamma = 1 the weight is 1 - abar.
-        let p2 = loss_weights(&LossWeighting::P2(P2Weighting::default()), Epsilon, &process);
+        let p2 = loss_weights(&LossWeighting::P2(P2Weighting::default()), Epsilon, &process, 0);
         assert!((0..1000u32).all(|t| (p2[t as usize] - (1.0 - process.alpha_bar(t))).abs() < 1e-12));
+    }
+
+    /// By hand, for a sigma at which EDM's weight, 4 + 1 / sigma^2, is larger than the cap.
+    #[test]
+    fn fdm_caps_the_weights_of_edm_until_it_is_warm() {
+        let [process, _] = processes();
+        let fdm = LossWeighting::Fdm(FdmWeighting { warm_up: 100, ..FdmWeighting::default() });
+        let edm = loss_weights(&LossWeighting::Edm(EdmWeighting::default()), X0, &process, 0);
+        assert!(edm[0] > 5000.0 && edm[999] < 5.0);
+        for (step, cap) in [(0, 5.0), (50, 50.0), (99, 5.0 * 100f64.powf(0.99)), (100, f64::INFINITY)] {
+            let weights = loss_weights(&fdm, X0, &process, step);
+            assert!(weights.iter().zip(&edm).all(|(weight, edm)| (weight / edm.min(cap) - 1.0).abs() < 1e-12));
+        }
+        assert_eq!(fdm.settles_at(), 100);
+        let never = LossWeighting::Fdm(FdmWeighting { warm_up: 0, ..FdmWeighting::default() });
+        assert_eq!(loss_weights(&never, X0, &process, 0), edm);
     }
 
     #[test]
@@ -146,7 +176,7 @@ mod tests {
         for process in processes() {
             let weighting = LossWeighting::Edm(EdmWeighting { sigma_data: 0.7 });
             let parameterization = Parameterization::Edm(EdmParameterization { sigma_data: 0.7 });
-            let weights = loss_weights(&weighting, parameterization, &process);
+            let weights = loss_weights(&weighting, parameterization, &process, 0);
             assert!(weights.iter().all(|weight| (weight - 1.0).abs() < 1e-12));
         }
     }
@@ -154,7 +184,7 @@ mod tests {
     #[test]
     fn speed_weighs_fast_change_more_and_the_convergence_area_fully() {
         for process in processes() {
-            let weights = loss_weights(&LossWeighting::Speed(SpeedWeighting::default()), Epsilon, &process);
+            let weights = loss_weights(&LossWeighting::Speed(SpeedWeighting::default()), Epsilon, &process, 0);
             assert!(weights[700..].iter().all(|&weight| weight == 1.0));
             let most = weights[..700].iter().copied().fold(0.0, f64::max);
             assert!((most - 0.6).abs() < 1e-12, "{most}");

@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 
 use super::ForwardProcess;
-use crate::spec::{EdmParameterization, Parameterization};
+use crate::spec::{EdmParameterization, FdmParameterization, Parameterization};
 
-/// What the network is shown of noisy images, each at its own timestep: x_t itself, but for `edm` x_t over its standard
-/// deviation, c_in x of Karras et al. 2022 (arXiv 2206.00364, table 1).
+/// What the network is shown of noisy images, each at its own timestep: x_t itself, but for `edm` and `fdm` c_in x, where
+/// x = x_t / sqrt(abar_t).
+///
+/// - `edm`: c_in = 1 / sqrt(sigma^2 + sigma_data^2) (Karras et al. 2022, arXiv 2206.00364, table 1): x_t over its standard
+///   deviation.
+/// - `fdm`: c_in = exp(-B) (1 + B) (Wu et al. 2023, arXiv 2306.06991, and its code).
 pub fn network_input(
     parameterization: Parameterization,
     process: &ForwardProcess,
@@ -14,10 +18,9 @@ pub fn network_input(
     timesteps: &[u32],
 ) -> Vec<f32> {
     assert!(timesteps.is_empty() || noisy.len().is_multiple_of(timesteps.len()), "as many images as timesteps");
-    if let Parameterization::Edm(edm) = parameterization {
-        let pixels_per_image = (noisy.len() / timesteps.len().max(1)).max(1);
-        for (image, &t) in noisy.chunks_exact_mut(pixels_per_image).zip(timesteps) {
-            let scale = deviation(edm, process.signal_scale(t), process.noise_scale(t)).recip();
+    let pixels_per_image = (noisy.len() / timesteps.len().max(1)).max(1);
+    for (image, &t) in noisy.chunks_exact_mut(pixels_per_image).zip(timesteps) {
+        if let Some(scale) = input_scale(parameterization, process, process.signal_scale(t), process.noise_scale(t)) {
             image.iter_mut().for_each(|pixel| *pixel = (f64::from(*pixel) * scale) as f32);
         }
     }
@@ -27,17 +30,37 @@ pub fn network_input(
 /// As [`network_input`], for images at one noise level.
 pub(super) fn network_input_at<'a>(
     parameterization: Parameterization,
+    process: &ForwardProcess,
     noisy: &'a [f32],
     signal_scale: f64,
     noise_scale: f64,
 ) -> Cow<'a, [f32]> {
-    match parameterization {
-        Parameterization::Edm(edm) => {
-            let scale = deviation(edm, signal_scale, noise_scale).recip();
-            noisy.iter().map(|&pixel| (f64::from(pixel) * scale) as f32).collect()
-        }
-        _ => noisy.into(),
+    match input_scale(parameterization, process, signal_scale, noise_scale) {
+        Some(scale) => noisy.iter().map(|&pixel| (f64::from(pixel) * scale) as f32).collect(),
+        None => noisy.into(),
     }
+}
+
+/// What x_t is multiplied by, if by anything: c_in / sqrt(abar_t).
+fn input_scale(
+    parameterization: Parameterization,
+    process: &ForwardProcess,
+    signal_scale: f64,
+    noise_scale: f64,
+) -> Option<f64> {
+    match parameterization {
+        Parameterization::Epsilon | Parameterization::V | Parameterization::X0 => None,
+        Parameterization::Edm(edm) => Some(deviation(edm.sigma_data, signal_scale, noise_scale).recip()),
+        Parameterization::Fdm(fdm) => Some(damping(fdm, process, noise_scale / signal_scale) / signal_scale),
+    }
+}
+
+/// exp(-B) (1 + B) of `fdm`.
+pub(super) fn damping(fdm: FdmParameterization, process: &ForwardProcess, sigma: f64) -> f64 {
+    let (least, largest) = (process.sigma(0), process.sigma(process.timesteps() as u32 - 1));
+    let u = (sigma - least) / (largest - least);
+    let b = fdm.multiplier * (0.1 * u + 9.95 * u * u);
+    (-b).exp() * (1.0 + b)
 }
 
 /// What the network's output is compared with, one value per pixel. `images` and `noise` hold `timesteps.len()` images.
@@ -45,7 +68,7 @@ pub(super) fn network_input_at<'a>(
 /// - `epsilon`: the noise itself (Ho et al. 2020, arXiv 2006.11239, equation 14), at every timestep.
 /// - `v`: sqrt(abar_t) epsilon - sqrt(1 - abar_t) x_0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
 /// - `x0`: the image.
-/// - `edm`: (x_0 - c_skip x) / c_out (Karras et al. 2022, arXiv 2206.00364, equation 8), x = x_t / sqrt(abar_t). With
+/// - `edm` and `fdm`: (x_0 - c_skip x) / c_out (Karras et al. 2022, arXiv 2206.00364, equation 8), x = x_t / sqrt(abar_t). With
 ///   d^2 = 1 - abar_t + sigma_data^2 abar_t, the variance of x_t, it comes to
 ///   (sqrt(1 - abar_t) x_0 / sigma_data - sigma_data sqrt(abar_t) epsilon) / d: minus v where sigma_data is 1.
 pub fn training_target<'a>(
@@ -64,16 +87,17 @@ pub fn training_target<'a>(
             Parameterization::Epsilon => (0.0, 1.0),
             Parameterization::X0 => (1.0, 0.0),
             Parameterization::V => (-noise_scale, signal_scale),
-            Parameterization::Edm(edm) => {
-                let deviation = deviation(edm, signal_scale, noise_scale);
-                (noise_scale / edm.sigma_data / deviation, -edm.sigma_data * signal_scale / deviation)
+            Parameterization::Edm(EdmParameterization { sigma_data })
+            | Parameterization::Fdm(FdmParameterization { sigma_data, .. }) => {
+                let deviation = deviation(sigma_data, signal_scale, noise_scale);
+                (noise_scale / sigma_data / deviation, -sigma_data * signal_scale / deviation)
             }
         }
     };
     match parameterization {
         Parameterization::Epsilon => Cow::Borrowed(noise),
         Parameterization::X0 => Cow::Borrowed(images),
-        Parameterization::V | Parameterization::Edm(_) => {
+        Parameterization::V | Parameterization::Edm(_) | Parameterization::Fdm(_) => {
             let pixels_per_image = noise.len() / timesteps.len().max(1);
             let mut target = Vec::with_capacity(noise.len());
             for (index, &t) in timesteps.iter().enumerate() {
@@ -93,7 +117,7 @@ pub fn training_target<'a>(
 /// The pixel that x_t was made of, if `predicted` is right. `signal_scale` is sqrt(abar_t), `noise_scale` sqrt(1 - abar_t).
 ///
 /// From `epsilon`: (x_t - sqrt(1 - abar_t) epsilon) / sqrt(abar_t) (Ho et al. 2020, equation 15); from `v`:
-/// sqrt(abar_t) x_t - sqrt(1 - abar_t) v (Salimans and Ho 2022, appendix D); from `edm`: c_skip x + c_out F (Karras et al.
+/// sqrt(abar_t) x_t - sqrt(1 - abar_t) v (Salimans and Ho 2022, appendix D); from `edm` and `fdm`: c_skip x + c_out F (Karras et al.
 /// 2022, equation 7), which in x_t and d is (sigma_data^2 sqrt(abar_t) x_t / d + sigma_data sqrt(1 - abar_t) F) / d.
 pub(super) fn clean_from(
     parameterization: Parameterization,
@@ -106,8 +130,9 @@ pub(super) fn clean_from(
         Parameterization::Epsilon => (x_t - noise_scale * predicted) / signal_scale,
         Parameterization::V => signal_scale * x_t - noise_scale * predicted,
         Parameterization::X0 => predicted,
-        Parameterization::Edm(edm) => {
-            let (sigma_data, deviation) = (edm.sigma_data, deviation(edm, signal_scale, noise_scale));
+        Parameterization::Edm(EdmParameterization { sigma_data })
+        | Parameterization::Fdm(FdmParameterization { sigma_data, .. }) => {
+            let deviation = deviation(sigma_data, signal_scale, noise_scale);
             sigma_data * (sigma_data * signal_scale * x_t / deviation + noise_scale * predicted) / deviation
         }
     }
@@ -120,16 +145,17 @@ pub(super) fn clean_error(parameterization: Parameterization, process: &ForwardP
         Parameterization::V => 1.0 / (process.snr(t) + 1.0),
         Parameterization::X0 => 1.0,
         // c_out^2 = (sigma sigma_data)^2 / (sigma^2 + sigma_data^2) (Karras et al. 2022, table 1).
-        Parameterization::Edm(edm) => {
-            let (sigma, sigma_data) = (process.sigma(t), edm.sigma_data);
+        Parameterization::Edm(EdmParameterization { sigma_data })
+        | Parameterization::Fdm(FdmParameterization { sigma_data, .. }) => {
+            let sigma = process.sigma(t);
             (sigma * sigma_data).powi(2) / (sigma * sigma + sigma_data * sigma_data)
         }
     }
 }
 
 /// d, the standard deviation of x_t: the root of 1 - abar_t + sigma_data^2 abar_t.
-pub(super) fn deviation(edm: EdmParameterization, signal_scale: f64, noise_scale: f64) -> f64 {
-    noise_scale.hypot(edm.sigma_data * signal_scale)
+pub(super) fn deviation(sigma_data: f64, signal_scale: f64, noise_scale: f64) -> f64 {
+    noise_scale.hypot(sigma_data * signal_scale)
 }
 
 #[cfg(test)]
@@ -141,15 +167,24 @@ mod tests {
         Parameterization::Edm(EdmParameterization { sigma_data })
     }
 
+    fn fdm(sigma_data: f64, multiplier: f64) -> Parameterization {
+        Parameterization::Fdm(FdmParameterization { sigma_data, multiplier })
+    }
+
     #[test]
     fn what_is_to_be_predicted_gives_the_image_back() {
         for noise_schedule in [NoiseSchedule::default(), NoiseSchedule::Cosine(CosineNoise::default())] {
             let process = ForwardProcess::new(&noise_schedule);
             let (images, noise, timesteps) = ([0.75, -1.0, 0.125], [1.5, -0.25, 3.0], [0, 300, 900]);
             let noisy = process.add_noise(&images, &noise, &timesteps);
-            for parameterization in
-                [Parameterization::Epsilon, Parameterization::V, Parameterization::X0, edm(0.5), edm(2.0)]
-            {
+            for parameterization in [
+                Parameterization::Epsilon,
+                Parameterization::V,
+                Parameterization::X0,
+                edm(0.5),
+                edm(2.0),
+                fdm(0.5, 2.0),
+            ] {
                 let target = training_target(parameterization, &process, &images, &noise, &timesteps);
                 for (index, &t) in timesteps.iter().enumerate() {
                     let (x_t, predicted) = (noisy[index].into(), target[index].into());
@@ -233,6 +268,28 @@ mod tests {
         }
     }
 
+    /// By hand: u is the share of sigma's range, which is nearly none for most timesteps of the linear schedule.
+    #[test]
+    fn fdm_damps_what_the_network_is_shown_and_nothing_else() {
+        let process = ForwardProcess::new(&NoiseSchedule::default());
+        let (least, largest) = (process.sigma(0), process.sigma(999));
+        let (noisy, timesteps) = (vec![1.0f32; 4], [0, 500, 900, 999]);
+        let shown = network_input(fdm(0.5, 2.0), &process, noisy, &timesteps);
+        for (&shown, t) in shown.iter().zip(timesteps) {
+            let u = (process.sigma(t) - least) / (largest - least);
+            let b = 0.2 * u + 19.9 * u * u;
+            let expected = (1.0 + b) / b.exp() / process.signal_scale(t);
+            assert!((f64::from(shown) / expected - 1.0).abs() < 1e-6, "t = {t}: {shown}, not {expected}");
+        }
+        // Where sigma is least nothing is damped; where it is largest, by exp(-20.1) 21.1.
+        assert!((f64::from(shown[0]) * process.signal_scale(0) - 1.0).abs() < 1e-6);
+        assert!((f64::from(shown[3]) * process.signal_scale(999) / 3.935e-8 - 1.0).abs() < 1e-3);
+
+        let (images, noise) = ([0.75, -1.0, 0.125, 1.0], [1.5, -0.25, 3.0, 0.5]);
+        let targets = [edm(0.5), fdm(0.5, 2.0)].map(|of| training_target(of, &process, &images, &noise, &timesteps));
+        assert_eq!(targets[0], targets[1]);
+    }
+
     #[test]
     fn with_unit_data_edm_is_minus_v() {
         let process = ForwardProcess::new(&NoiseSchedule::default());
@@ -248,8 +305,9 @@ mod tests {
     fn a_batch_at_one_level_is_scaled_as_each_image_of_it() {
         let process = ForwardProcess::new(&NoiseSchedule::default());
         let noisy = [0.3f32, -2.0, 1.0, 0.0];
-        for parameterization in [Parameterization::Epsilon, edm(0.5)] {
-            let one = network_input_at(parameterization, &noisy, process.signal_scale(70), process.noise_scale(70));
+        for parameterization in [Parameterization::Epsilon, edm(0.5), fdm(0.5, 1.0)] {
+            let one =
+                network_input_at(parameterization, &process, &noisy, process.signal_scale(70), process.noise_scale(70));
             assert_eq!(network_input(parameterization, &process, noisy.to_vec(), &[70, 70]), &one[..]);
         }
     }

@@ -55,6 +55,8 @@ impl Validation {
         let of = match spec.parameterization {
             Parameterization::Epsilon => String::new(),
             Parameterization::Edm(edm) => format!(" of=edm sigma_data={}", edm.sigma_data),
+            // What is compared is that of `edm`; what the network is shown is the network's own business.
+            Parameterization::Fdm(fdm) => format!(" of=edm sigma_data={}", fdm.sigma_data),
             other => format!(" of={}", other.name()),
         };
         let classes = spec.told_classes().map(|_| classes);

@@ -54,7 +54,12 @@ struct Describer<'a> {
 
 impl Adm {
     /// For such images.
-    pub fn describe(model: &AdmModel, data_shape: DataShape, architecture: &mut Architecture) -> Self {
+    pub fn describe(
+        model: &AdmModel,
+        data_shape: DataShape,
+        output_channels: usize,
+        architecture: &mut Architecture,
+    ) -> Self {
         let DataShape { channels: image_channels, mut side, classes } = data_shape;
         let time = TimeEmbedding::describe(architecture, model.channels, Sinusoids::CosineFirst, InitialWeights::Torch);
         // That code draws the table as torch.nn.Embedding does.
@@ -118,7 +123,7 @@ impl Adm {
         }
 
         let output_norm = architecture.norm("output.norm", channels, model.norm_groups, side);
-        let shape = Convolution::square(channels, model.outputs(image_channels), Resample::Keep);
+        let shape = Convolution::square(channels, output_channels, Resample::Keep);
         let output = architecture.convolution("output.conv", shape, side, Initial::Zeros);
         Self { time, class, input, down, middle, up, output_norm, output, dropout: model.dropout }
     }

@@ -38,11 +38,12 @@ impl Body {
         if let Err(error) = super::check(model, data_shape) {
             panic!("a model that was not checked: {error}");
         }
+        let outputs = model.outputs(data_shape.channels);
         match model {
             spec::Model::Unet(unet) => Self::Unet(Unet::describe(unet, data_shape, architecture)),
-            spec::Model::Adm(adm) => Self::Adm(Adm::describe(adm, data_shape, architecture)),
-            spec::Model::Dit(dit) => Self::Dit(Dit::describe(dit, data_shape, data_shape.channels, architecture)),
-            spec::Model::Uvit(uvit) => Self::Uvit(Uvit::describe(uvit, data_shape, data_shape.channels, architecture)),
+            spec::Model::Adm(adm) => Self::Adm(Adm::describe(adm, data_shape, outputs, architecture)),
+            spec::Model::Dit(dit) => Self::Dit(Dit::describe(dit, data_shape, outputs, architecture)),
+            spec::Model::Uvit(uvit) => Self::Uvit(Uvit::describe(uvit, data_shape, outputs, architecture)),
         }
     }
 

@@ -95,7 +95,15 @@ pub const PRESETS: &[Preset] = &[
 ];
 
 fn dit(patch: usize, dim: usize, depth: usize, heads: usize) -> Model {
-    Model::Dit(DitModel { patch, dim, depth, heads, class_conditional: true, ..DitModel::default() })
+    Model::Dit(DitModel {
+        patch,
+        dim,
+        depth,
+        heads,
+        learned_sigma: true,
+        class_conditional: true,
+        ..DitModel::default()
+    })
 }
 
 fn uvit_s_2() -> Model {

@@ -264,6 +264,16 @@ mod tests {
                 ..common.clone()
             },
             RunSpec {
+                parameterization: Parameterization::Fdm(FdmParameterization { sigma_data: 0.3, multiplier: 1.0 }),
+                loss_weighting: LossWeighting::Fdm(FdmWeighting {
+                    sigma_data: 0.3,
+                    warm_up: 7,
+                    cap_start: 2.0,
+                    cap_end: 9.0,
+                }),
+                ..common.clone()
+            },
+            RunSpec {
                 noise_schedule: NoiseSchedule::ScaledLinear(ScaledLinearNoise {
                     timesteps: 12,
                     beta_start: 0.01,
@@ -318,6 +328,7 @@ mod tests {
                     depth: 3,
                     heads: 6,
                     mlp_ratio: 2,
+                    learned_sigma: true,
                     class_conditional: true,
                     class_dropout: 0.0,
                 }),
@@ -494,6 +505,10 @@ mod tests {
         assert_eq!(read(json!("edm")), edm(0.5));
         assert_eq!(read(json!({"kind": "edm"})), edm(0.5));
         assert_eq!(read(json!({"kind": "edm", "sigma_data": 1})), edm(1.0));
+        let fdm = Parameterization::Fdm(FdmParameterization { sigma_data: 0.5, multiplier: 1.0 });
+        assert_eq!(read(json!({"kind": "fdm", "multiplier": 1})), fdm);
+        let written = json!({"kind": "fdm", "sigma_data": 0.5, "multiplier": 1.0});
+        assert_eq!(serde_json::to_value(fdm).unwrap(), written);
         assert_eq!(read(json!({"kind": "v"})), Parameterization::V);
         // One spelling in records and ids.
         assert_eq!(serde_json::to_value(edm(0.5)).unwrap(), json!({"kind": "edm", "sigma_data": 0.5}));
@@ -508,11 +523,11 @@ mod tests {
             "unknown key `parameterization.sigma`",
             "did you mean `sigma_data`?",
         );
-        let kinds = "the kinds are `epsilon`, `v`, `x0`, `edm`";
+        let kinds = "the kinds are `epsilon`, `v`, `x0`, `edm`, `fdm`";
         fails::<RunSpec>(json!({"parameterization": {}}), "`parameterization` lacks its `kind`", kinds);
         fails::<RunSpec>(
             json!({"parameterization": 3}),
-            "`parameterization` must be one of `epsilon`, `v`, `x0`, `edm`, not 3",
+            "`parameterization` must be one of `epsilon`, `v`, `x0`, `edm`, `fdm`, not 3",
             "",
         );
     }
@@ -526,7 +541,7 @@ mod tests {
         );
         fails::<RunSpec>(
             json!({"parameterization": "x1"}),
-            "`parameterization` must be one of `epsilon`, `v`, `x0`, `edm`, not the text \"x1\"",
+            "`parameterization` must be one of `epsilon`, `v`, `x0`, `edm`, `fdm`, not the text \"x1\"",
             "did you mean `x0`?",
         );
         fails::<RunSpec>(json!({"train": {"step": 1}}), "unknown key `train.step`", "did you mean `steps`?");

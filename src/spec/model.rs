@@ -128,11 +128,6 @@ impl AdmModel {
     pub fn heads(&self, channels: usize) -> usize {
         self.head_channels.map_or(self.attention_heads, |size| channels / size)
     }
-
-    /// Channels of the output for images of `image_channels`.
-    pub fn outputs(&self, image_channels: usize) -> usize {
-        if self.learned_sigma { 2 * image_channels } else { image_channels }
-    }
 }
 
 impl Model {
@@ -141,8 +136,14 @@ impl Model {
     pub fn learned_sigma(&self) -> bool {
         match self {
             Self::Adm(adm) => adm.learned_sigma,
-            Self::Unet(_) | Self::Dit(_) | Self::Uvit(_) => false,
+            Self::Dit(dit) => dit.learned_sigma,
+            Self::Unet(_) | Self::Uvit(_) => false,
         }
+    }
+
+    /// Channels of the output for images of `image_channels`.
+    pub fn outputs(&self, image_channels: usize) -> usize {
+        if self.learned_sigma() { 2 * image_channels } else { image_channels }
     }
 }
 

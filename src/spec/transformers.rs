@@ -19,6 +19,10 @@ pub struct DitModel {
     pub heads: usize,
     /// Width of the feed-forward network in multiples of `dim`. Default 4.
     pub mlp_ratio: usize,
+    /// Whether the network also says where the variance of a step backwards lies between its bounds, as for `adm` (the
+    /// published sizes do). Default false.
+    #[serde(skip_serializing_if = "is_false")]
+    pub learned_sigma: bool,
     /// Whether the network is told the class of each image, as an embedding that is added to that of the time. Default
     /// false.
     #[serde(skip_serializing_if = "is_false")]
@@ -61,6 +65,7 @@ impl Default for DitModel {
             depth: 4,
             heads: 4,
             mlp_ratio: 4,
+            learned_sigma: false,
             class_conditional: false,
             class_dropout: CLASS_DROPOUT,
         }

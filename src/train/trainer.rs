@@ -33,7 +33,7 @@ pub struct Trainer<'a> {
     /// Without automatic differentiation.
     device: Device,
     process: ForwardProcess,
-    /// lambda(t) of each timestep.
+    /// lambda(t) of each timestep at the next step.
     loss_weights: Vec<f64>,
     /// Where the network learns its variance.
     hybrid_loss: Option<HybridLoss>,
@@ -85,7 +85,12 @@ impl<'a> Trainer<'a> {
             spec,
             dataset,
             device: device.clone(),
-            loss_weights: diffusion::loss_weights(&spec.loss_weighting, spec.parameterization, &process),
+            loss_weights: diffusion::loss_weights(
+                &spec.loss_weighting,
+                spec.parameterization,
+                &process,
+                progress.stamp.step,
+            ),
             hybrid_loss: spec.model.learned_sigma().then(|| HybridLoss::new(&process)),
             process,
             sampler,
@@ -118,6 +123,10 @@ impl<'a> Trainer<'a> {
         let (channels, side) = spec.data.image_shape();
         let (batch_size, seed) = (spec.train.batch_size, spec.seed);
 
+        if step <= spec.loss_weighting.settles_at() {
+            self.loss_weights =
+                diffusion::loss_weights(&spec.loss_weighting, spec.parameterization, &self.process, step);
+        }
         // What to learn from: images, timesteps and noise, each a function of (seed, stream, step).
         let indices = batch_indices(self.dataset.train.len(), batch_size, seed, step);
         let images = batch_pixels(&self.dataset.train, &indices, spec.data.horizontal_flips(), seed, step);

@@ -129,7 +129,6 @@ struct Trained {
 fn train(spec: &RunSpec) -> Trained {
     let process = ForwardProcess::new(&spec.noise_schedule);
     let mut sampler = timestep_sampler(spec);
-    let of_timesteps = loss_weights(&spec.loss_weighting, spec.parameterization, &process);
     let device = Device::flex();
     let flat = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [perceptron::WEIGHTS]), &device);
     let mut weights = perceptron::initial_weights(spec.seed);
@@ -137,6 +136,7 @@ fn train(spec: &RunSpec) -> Trained {
     let start = OptimizerState::start(perceptron::WEIGHTS);
     let mut optimizer = Optimizer::new(&spec.optimizer, &[perceptron::HIDDEN_MATRIX], start, &device);
     for step in 0..spec.train.steps {
+        let of_timesteps = loss_weights(&spec.loss_weighting, spec.parameterization, &process, step);
         let images = points(spec.seed, step, BATCH);
         let noise = assigned_noise(&spec.noise, &images, noise(spec.seed, step, BATCH), BATCH);
         let mut uniforms = Draws::new(spec.seed, Stream::Timesteps, step);
@@ -172,8 +172,8 @@ fn image_of(parameterization: Parameterization, x_t: f64, said: f64, signal: f64
         Parameterization::Epsilon => (x_t - noise * said) / signal,
         Parameterization::V => signal * x_t - noise * said,
         Parameterization::X0 => said,
-        Parameterization::Edm(edm) => {
-            let (sigma, data) = (noise / signal, edm.sigma_data);
+        Parameterization::Edm(_) | Parameterization::Fdm(_) => {
+            let (sigma, data) = (noise / signal, parameterization.sigma_data().expect("both have it"));
             let sum = sigma * sigma + data * data;
             data * data / sum * x_t / signal + sigma * data / sum.sqrt() * said
         }
@@ -219,11 +219,12 @@ fn generated_distance(spec: &RunSpec, weights: &[f32]) -> f64 {
 }
 
 /// Every timestep sampler with the weighting it comes with, as written in YAML.
-const METHODS: [(&str, &str); 15] = [
+const METHODS: [(&str, &str); 16] = [
     (r#"{"kind": "uniform"}"#, r#"{"kind": "uniform"}"#),
     (r#"{"kind": "uniform"}"#, r#"{"kind": "min_snr"}"#),
     (r#"{"kind": "uniform"}"#, r#"{"kind": "p2"}"#),
     (r#"{"kind": "uniform"}"#, r#"{"kind": "edm"}"#),
+    (r#"{"kind": "edm"}"#, r#"{"kind": "fdm"}"#),
     (r#"{"kind": "curriculum"}"#, r#"{"kind": "uniform"}"#),
     (r#"{"kind": "curriculum", "anneal": 0}"#, r#"{"kind": "uniform"}"#),
     (r#"{"kind": "paced_curriculum"}"#, r#"{"kind": "uniform"}"#),
@@ -260,7 +261,7 @@ fn every_method_learns(parameterization: Json) {
         let distance = generated_distance(&spec, &weights);
         println!("{parameterization} {sampler} {weighting}: {before:.4} to {after:.5}, moments {distance:.3}");
         // Before anything is learned EDM's network is the best linear denoiser already, ten times nearer than v's.
-        let share = if parameterization == "edm" { 0.7 } else { 0.2 };
+        let share = if parameterization == "edm" || parameterization == "fdm" { 0.7 } else { 0.2 };
         assert!(after < share * before, "{parameterization} {sampler} {weighting}: only from {before} to {after}");
         // These hardly train on the most noise, where generation begins.
         let begins_badly =
@@ -288,6 +289,11 @@ fn every_method_learns_the_denoiser_by_predicting_the_image() {
 #[test]
 fn every_method_learns_the_denoiser_with_edm_preconditioning() {
     every_method_learns(json!("edm"));
+}
+
+#[test]
+fn every_method_learns_the_denoiser_with_fdm_preconditioning() {
+    every_method_learns(json!("fdm"));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use speedlab::model::parameter_count;
 use speedlab::plan::{PRESETS, plan_text};
 use speedlab::spec::{DataShape, Model, RunSpec};
 
+use super::parity::read_golden;
+
 #[track_caller]
 fn model(name: &str) -> Model {
     (PRESETS.iter().find(|preset| preset.name == name).unwrap().model)()
@@ -33,10 +35,10 @@ fn parameter_counts_are_the_published_ones() {
     has_parameters("uvit-s/2", 32, 44_255_328);
 }
 
-/// The authors' code counts the fixed positions, gives out variances beside the prediction and knows 1000 classes: 33, 130,
-/// 458 and 675 million (Peebles and Xie 2023, table 1).
+/// The authors' code counts the fixed positions and knows 1000 classes: 33, 130, 458 and 675 million (Peebles and Xie 2023, table 1).
 #[test]
 fn parameter_counts_of_dit_are_those_of_the_published_networks() {
+    let golden = read_golden("dit");
     for (size, patch, published) in [
         ("s", 2, 32_963_360),
         ("s", 4, 32_945_024),
@@ -54,10 +56,11 @@ fn parameter_counts_of_dit_are_those_of_the_published_networks() {
         let Model::Dit(dit) = model(&format!("dit-{size}/{patch}")) else { panic!("a DiT") };
         assert_eq!(dit.patch, patch);
         let positions = (32 / patch).pow(2) * dit.dim;
-        let variances = 4 * patch * patch * (dit.dim + 1);
         let latents = DataShape { channels: 4, side: 32, classes: Some(1000) };
+        // As PyTorch counts them too (scripts/golden/dit.py).
+        assert_eq!(golden["published_sizes"][format!("dit-{size}/{patch}")]["with_positions"], published);
         let count = parameter_count(&Model::Dit(dit.clone()), latents);
-        assert_eq!(count + positions + variances, published, "dit-{size}/{patch}");
+        assert_eq!(count + positions, published, "dit-{size}/{patch}");
     }
 }
 

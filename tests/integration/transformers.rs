@@ -18,6 +18,9 @@ fn golden() -> Value {
 
 fn model_of(case: &Value) -> (Model, DataShape) {
     let mut written = serde_json::json!({"class_conditional": case["classes"].is_number()});
+    if case["outputs"].is_number() {
+        written["learned_sigma"] = true.into();
+    }
     for key in ["kind", "patch", "dim", "depth", "heads", "mlp_ratio"] {
         written[key] = case[key].clone();
     }

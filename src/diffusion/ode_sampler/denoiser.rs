@@ -1,13 +1,14 @@
 //! The network as a denoiser: what it takes for the image.
 
 use super::Predict;
-use crate::diffusion::NoiseLevel;
 use crate::diffusion::parameterization::{clean_from, network_input_at};
+use crate::diffusion::{ForwardProcess, NoiseLevel};
 use crate::spec::Parameterization;
 
 /// D(x_t; t), the image that the network takes noisy images for.
 pub struct Denoiser<'a, 'p, E> {
     pub parameterization: Parameterization,
+    pub process: &'a ForwardProcess,
     /// Whether the image is clipped to [-1, 1].
     pub clip: bool,
     pub predict: &'a mut Predict<'p, E>,
@@ -23,7 +24,7 @@ impl<E> Denoiser<'_, '_, E> {
     pub fn clean_and_v(&mut self, noisy: &[f64], level: &NoiseLevel) -> Result<(Vec<f64>, Vec<f32>), E> {
         let (signal_scale, noise_scale) = (level.signal_scale(), level.noise_scale());
         let seen: Vec<f32> = noisy.iter().map(|&x_t| x_t as f32).collect();
-        let input = network_input_at(self.parameterization, &seen, signal_scale, noise_scale);
+        let input = network_input_at(self.parameterization, self.process, &seen, signal_scale, noise_scale);
         let mut predicted = (self.predict)(&input, level.t)?;
         let sizes = [noisy.len(), 2 * noisy.len()];
         assert!(sizes.contains(&predicted.len()), "a network predicts one value per pixel, and perhaps v");

@@ -36,7 +36,7 @@ pub fn generate<E>(
 ) -> Result<Vec<f32>, E> {
     let levels = generation_levels(ode, process);
     let steps = Steps { levels: &levels };
-    let mut denoiser = Denoiser { parameterization, clip: ode.clip(), predict };
+    let mut denoiser = Denoiser { parameterization, process, clip: ode.clip(), predict };
     let noisy: Vec<f64> = noise.into_iter().map(f64::from).collect();
     let images = match ode {
         OdeSampler::Ddim(ddim) => ddim::ddim(ddim, steps, noisy, fresh_noise, &mut denoiser),
@@ -74,11 +74,12 @@ impl Iterator for Steps<'_> {
 mod tests {
     use std::convert::Infallible;
 
-    use super::super::parameterization::deviation;
+    use super::super::parameterization::{damping, deviation};
     use super::*;
     use crate::random::{Draws, Stream};
     use crate::spec::{
-        AncestralVariance, CosineNoise, Ddim, Ddpm, DpmSolverPp, EdmParameterization, Heun, NoiseSchedule, Spacing,
+        AncestralVariance, CosineNoise, Ddim, Ddpm, DpmSolverPp, EdmParameterization, FdmParameterization, Heun,
+        NoiseSchedule, Spacing,
     };
 
     /// Every kind: what holds for all is tested on each.
@@ -148,7 +149,6 @@ mod tests {
     #[test]
     fn what_a_network_predicts_does_not_change_what_it_generates() {
         let start = [0.3f32, -2.0, 1.1, 0.0];
-        let edm = EdmParameterization { sigma_data: 0.5 };
         // Rounding epsilon to f32 is what costs, at the first step: times 160, times 20,000 of the cosine schedule.
         let processes = processes().into_iter().zip([2e-4, 1e-2]);
         for (process, tolerance, ode) in
@@ -157,9 +157,12 @@ mod tests {
             let images_of = |parameterization| {
                 let mut predict = |input: &[f32], t: f64| -> Result<Vec<f32>, Infallible> {
                     let (signal, noise) = scales(&process, t);
-                    let deviation = deviation(edm, signal, noise);
+                    let scale = match parameterization {
+                        Parameterization::Edm(edm) => deviation(edm.sigma_data, signal, noise),
+                        Parameterization::Fdm(fdm) => signal / damping(fdm, &process, noise / signal),
+                        _ => 1.0,
+                    };
                     let say = |&input: &f32| {
-                        let scale = if parameterization == Parameterization::Edm(edm) { deviation } else { 1.0 };
                         let x_t = scale * f64::from(input);
                         // Right for pixels of variance 1/4 around 0.1.
                         let variance = 0.25 * signal * signal + noise * noise;
@@ -170,7 +173,7 @@ mod tests {
                             Parameterization::V => (signal * epsilon - noise * x_0) as f32,
                             Parameterization::X0 => x_0 as f32,
                             // (x_0 - c_skip x) / c_out of the paper, in sigma.
-                            Parameterization::Edm(_) => {
+                            Parameterization::Edm(_) | Parameterization::Fdm(_) => {
                                 let (sigma, sum) = (noise / signal, (noise / signal).powi(2) + 0.25);
                                 ((x_0 - 0.25 / sum * x_t / signal) / (sigma * 0.5 / sum.sqrt())) as f32
                             }
@@ -181,7 +184,12 @@ mod tests {
                 generate(&ode, &process, parameterization, start.to_vec(), &mut fresh(4), &mut predict).unwrap()
             };
             let expected = images_of(Parameterization::X0);
-            for parameterization in [Parameterization::V, Parameterization::Epsilon, Parameterization::Edm(edm)] {
+            for parameterization in [
+                Parameterization::V,
+                Parameterization::Epsilon,
+                Parameterization::Edm(EdmParameterization { sigma_data: 0.5 }),
+                Parameterization::Fdm(FdmParameterization { sigma_data: 0.5, multiplier: 1.0 }),
+            ] {
                 for (value, expected) in images_of(parameterization).iter().zip(&expected) {
                     assert!(
                         (value - expected).abs() < tolerance,

@@ -1,12 +1,11 @@
 //! The UNet of ADM: what it has beyond the UNet of DDPM.
 
 use super::rules::{LARGEST_SIZE, Rules};
-use crate::spec::{AdmModel, Parameterization, RunSpec, UnetModel};
+use crate::spec::{AdmModel, UnetModel};
 
 impl Rules {
-    pub fn adm(&mut self, adm: &AdmModel, spec: &RunSpec) {
+    pub fn adm(&mut self, adm: &AdmModel, side: usize) {
         let before = self.broken.len();
-        let side = spec.data.image_shape().1;
         let shared = UnetModel {
             channels: adm.channels,
             channel_multipliers: adm.channel_multipliers.clone(),
@@ -31,12 +30,6 @@ impl Rules {
         // What follows divides by these numbers.
         if self.broken.len() == before {
             self.adm_heads(adm, side);
-        }
-        if adm.learned_sigma && spec.parameterization != Parameterization::Epsilon {
-            let predicted = spec.parameterization.name();
-            let message =
-                format!("`model.learned_sigma` is defined for `parameterization: epsilon`, not for `{predicted}`");
-            self.breaks(&["model.learned_sigma", "parameterization"], message, None);
         }
     }
 
@@ -83,10 +76,6 @@ mod tests {
                 "`model.attention_resolutions` has 16, which is the side of no level",
             ),
             (adm("dropout", json!(1.0)), "`model.dropout` must be at least 0 and below 1, not 1"),
-            (
-                json!({"model": {"kind": "adm", "learned_sigma": true}, "parameterization": "v"}),
-                "`model.learned_sigma` is defined for `parameterization: epsilon`, not for `v`",
-            ),
         ]);
     }
 }

@@ -54,12 +54,15 @@ impl Rules {
     }
 
     pub fn parameterization(&mut self, spec: &RunSpec) {
-        let Parameterization::Edm(edm) = spec.parameterization else { return };
-        self.fraction("parameterization.sigma_data", edm.sigma_data, &[AtLeast(1e-3), AtMost(1e3)]);
-        if let LossWeighting::Edm(weighting) = &spec.loss_weighting
-            && weighting.sigma_data != edm.sigma_data
+        if let Parameterization::Fdm(fdm) = spec.parameterization {
+            self.fraction("parameterization.multiplier", fdm.multiplier, &[AtLeast(0.0), AtMost(10.0)]);
+        }
+        let Some(sigma_data) = spec.parameterization.sigma_data() else { return };
+        self.fraction("parameterization.sigma_data", sigma_data, &[AtLeast(1e-3), AtMost(1e3)]);
+        if let Some(weighting) = spec.loss_weighting.sigma_data()
+            && weighting != sigma_data
         {
-            let (one, other) = (show(edm.sigma_data), show(weighting.sigma_data));
+            let (one, other) = (show(sigma_data), show(weighting));
             let message = format!(
                 "`parameterization.sigma_data`, {one}, and `loss_weighting.sigma_data`, {other}, are one thing"
             );
@@ -167,6 +170,25 @@ impl Rules {
             LossWeighting::Edm(edm) => {
                 self.fraction("loss_weighting.sigma_data", edm.sigma_data, &[AtLeast(1e-3), AtMost(1e3)]);
             }
+            LossWeighting::Fdm(fdm) => {
+                self.fraction("loss_weighting.sigma_data", fdm.sigma_data, &[AtLeast(1e-3), AtMost(1e3)]);
+                self.fraction("loss_weighting.cap_start", fdm.cap_start, &[Above(0.0), AtMost(1e9)]);
+                self.fraction("loss_weighting.cap_end", fdm.cap_end, &[Above(0.0), AtMost(1e9)]);
+                let (start, end) = (fdm.cap_start, fdm.cap_end);
+                if start > end {
+                    let message = format!(
+                        "`loss_weighting.cap_start`, {}, must not be above `cap_end`, {}",
+                        show(start),
+                        show(end)
+                    );
+                    self.breaks(&["loss_weighting.cap_start", "loss_weighting.cap_end"], message, None);
+                }
+                let (warm_up, steps) = (fdm.warm_up, spec.train.steps);
+                if warm_up > steps {
+                    let message = format!("`loss_weighting.warm_up`, {warm_up}, is more than `train.steps`, {steps}");
+                    self.breaks(&["loss_weighting.warm_up", "loss_weighting", "train.steps"], message, None);
+                }
+            }
             LossWeighting::Speed(speed) => {
                 self.fraction("loss_weighting.lambda", speed.lambda, &[AtLeast(0.5), AtMost(1.0)]);
                 self.fraction("loss_weighting.tau", speed.tau, &[Above(0.0), AtMost(1.0)]);
@@ -178,7 +200,7 @@ impl Rules {
             let message = format!(
                 "`loss_weighting` of kind `{kind}` is defined for `parameterization: epsilon`, not for `{predicted}`"
             );
-            let hint = "`min_snr` and `edm` are defined for every parameterization";
+            let hint = "`min_snr`, `edm` and `fdm` are defined for every parameterization";
             self.breaks(&["loss_weighting", "parameterization"], message, Some(hint));
         }
     }
@@ -236,6 +258,23 @@ mod tests {
             (
                 json!({"loss_weighting": {"kind": "p2"}, "parameterization": "edm"}),
                 "`loss_weighting` of kind `p2` is defined for `parameterization: epsilon`, not for `edm`",
+            ),
+            (
+                json!({"parameterization": {"kind": "fdm", "multiplier": -1}}),
+                "`parameterization.multiplier` must be at least 0 and at most 10, not -1",
+            ),
+            (
+                json!({"parameterization": {"kind": "fdm", "sigma_data": 0.4}, "loss_weighting": {"kind": "fdm"}}),
+                "`parameterization.sigma_data`, 0.4, and `loss_weighting.sigma_data`, 0.5, are one thing",
+            ),
+            (
+                weighting("fdm", "cap_start", 0.0),
+                "`loss_weighting.cap_start` must be above 0 and at most 1000000000, not 0",
+            ),
+            (weighting("fdm", "cap_end", 4.0), "`loss_weighting.cap_start`, 5, must not be above `cap_end`, 4"),
+            (
+                json!({"loss_weighting": {"kind": "fdm"}, "train": {"steps": 150}}),
+                "`loss_weighting.warm_up`, 200, is more than `train.steps`, 150",
             ),
             (curriculum("center", 1.1), "`timestep_sampler.center` must be at least 0 and at most 1, not 1.1"),
             (curriculum("width", 0.0), "`timestep_sampler.width` must be at least 0.001 and at most 1000, not 0"),
@@ -311,6 +350,9 @@ mod tests {
             ("edm", "epsilon"),
             ("edm", "edm"),
             ("min_snr", "edm"),
+            ("fdm", "fdm"),
+            ("fdm", "epsilon"),
+            ("edm", "fdm"),
             ("uniform", "x0"),
         ] {
             assert_eq!(broken(json!({"loss_weighting": {"kind": kind}, "parameterization": predicted})), "");

@@ -36,8 +36,8 @@ impl Rules {
         if asks && !spec.model.learned_sigma() {
             let message = "`evaluate.fid.ode.variance: learned` needs a network that learns it".to_owned();
             let hint = match &spec.model {
-                Model::Adm(_) => "set `model.learned_sigma: true`",
-                _ => "`model: { kind: adm, learned_sigma: true }` does",
+                Model::Adm(_) | Model::Dit(_) => "set `model.learned_sigma: true`",
+                _ => "`model: { kind: adm, learned_sigma: true }` does, and one of kind `dit`",
             };
             self.breaks(&["evaluate.fid.ode.variance", "model.learned_sigma"], message, Some(hint));
         }

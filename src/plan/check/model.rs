@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{AtLeast, AtMost, Below},
     LARGEST_SIZE, Rules,
 };
-use crate::spec::{Model, RunSpec, UnetModel};
+use crate::spec::{Model, Parameterization, RunSpec, UnetModel};
 
 impl Rules {
     pub fn data(&mut self, spec: &RunSpec) {
@@ -19,9 +19,15 @@ impl Rules {
         let side = spec.data.image_shape().1;
         match &spec.model {
             Model::Unet(unet) => self.unet(unet, side),
-            Model::Adm(adm) => self.adm(adm, spec),
+            Model::Adm(adm) => self.adm(adm, side),
             Model::Dit(dit) => self.dit(dit, side),
             Model::Uvit(uvit) => self.uvit(uvit, side),
+        }
+        if spec.model.learned_sigma() && spec.parameterization != Parameterization::Epsilon {
+            let predicted = spec.parameterization.name();
+            let message =
+                format!("`model.learned_sigma` is defined for `parameterization: epsilon`, not for `{predicted}`");
+            self.breaks(&["model.learned_sigma", "parameterization"], message, None);
         }
     }
 
@@ -132,6 +138,14 @@ mod tests {
             (
                 json!({"data": {"kind": "digits", "horizontal_flips": true}}),
                 "`data.horizontal_flips` must be false for `digits`: a mirrored digit is no digit",
+            ),
+            (
+                json!({"model": {"kind": "adm", "learned_sigma": true}, "parameterization": "v"}),
+                "`model.learned_sigma` is defined for `parameterization: epsilon`, not for `v`",
+            ),
+            (
+                json!({"model": {"kind": "dit", "learned_sigma": true}, "parameterization": "edm"}),
+                "`model.learned_sigma` is defined for `parameterization: epsilon`, not for `edm`",
             ),
             (unet("channels", json!(0)), "`model.channels` must be at least 1, not 0"),
             (unet("channels", json!(36)), "`model.channels`, 36, must be a multiple of `norm_groups`, 8"),

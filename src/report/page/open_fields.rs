@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use crate::report::comparison::Comparison;
 use crate::spec::{
-    Clustering, LossWeighting, LrSchedule, MomentumSchedule, NoiseAssignment, Optimizer, Pacing, RunSpec,
-    TimestepSampler,
+    Clustering, LossWeighting, LrSchedule, MomentumSchedule, NoiseAssignment, Optimizer, Pacing, Parameterization,
+    RunSpec, TimestepSampler,
 };
 
 /// A field of a method that the paper describes.
@@ -220,6 +220,25 @@ fn other_methods(add: &mut dyn FnMut(&str, &str, Used)) {
                 Some(format!("σ_data {}, parameterization {}", edm.sigma_data, spec.parameterization.name()))
             }
             _ => None,
+        },
+    );
+    add(
+        "parameterization (FDM)",
+        "2306.06991: the range of σ over which u goes from 0 to 1 is EDM's 0.002 to 80 in the paper's code, 200 steps of warm-up are its \
+         command's for CIFAR-10",
+        &|spec| {
+            let parameterization = match spec.parameterization {
+                Parameterization::Fdm(fdm) => Some(format!("multiplier {}, σ of the noise schedule", fdm.multiplier)),
+                _ => None,
+            };
+            let weighting = match &spec.loss_weighting {
+                LossWeighting::Fdm(fdm) => {
+                    Some(format!("weights capped at {} to {} for {} steps", fdm.cap_start, fdm.cap_end, fdm.warm_up))
+                }
+                _ => None,
+            };
+            let both: Vec<String> = parameterization.into_iter().chain(weighting).collect();
+            (!both.is_empty()).then(|| both.join(", "))
         },
     );
     add("loss_weighting (P2)", "2204.00227: k = 1 stated, γ 0.5 or 1 by data", &|spec| match &spec.loss_weighting {
