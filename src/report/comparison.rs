@@ -127,6 +127,18 @@ impl<'a> Comparison<'a> {
         Self { study, metric, baseline, points }
     }
 
+    /// How runs measured the compared metric, each way once; first those by which arms are compared.
+    pub fn protocols(&self) -> Vec<&str> {
+        let compared = self.points.iter().map(|point| point.protocol.as_str());
+        let mut found: Vec<&str> = Vec::new();
+        for protocol in compared.chain(self.study.runs.iter().flat_map(|run| protocols(run, self.metric.name()))) {
+            if !protocol.is_empty() && !found.contains(&protocol) {
+                found.push(protocol);
+            }
+        }
+        found
+    }
+
     /// Whether there is more than one grid point.
     pub fn has_grid(&self) -> bool {
         self.points.len() > 1

@@ -151,6 +151,11 @@ fn different_protocols_and_devices_are_never_compared_silently() {
         summary.contains("timed on different devices (cpu: AMD EPYC 9R14, 1 thread; cuda:0: NVIDIA H100)"),
         "{summary}"
     );
+    // Both protocols are written out, and every value says which is its own.
+    let page = std::fs::read_to_string(folder.path().join("index.html")).expect("a page");
+    for expected in ["fid protocol 1</dt>", "fid protocol 2</dt>", "nfe=50", "by another protocol", "<sup>2</sup>"] {
+        assert!(page.contains(expected), "{expected}");
+    }
     // A pair on another device is as good as any: seed 2's baseline on the same one.
     let baseline = indices(&study, "baseline")[2];
     study.runs[baseline].attempts[0].device = "cuda:0: NVIDIA H100".into();

@@ -83,6 +83,9 @@ pub fn table(comparison: &Comparison) -> Markup {
 
 /// How to read the table.
 pub fn notes(comparison: &Comparison) -> Markup {
+    if comparison.baseline.is_none() {
+        return html! {};
+    }
     html! {
         @for point in &comparison.points { (secondary(point)) }
         @if has_common_targets(comparison) {
@@ -109,8 +112,8 @@ fn lines(comparison: &Comparison, rows: &[Row], palette: &Palette) -> Markup {
                 @if index == 0 {
                     th.nowrap rowspan=(rows.len()) style=(format!("--arm:{}", palette.css(row.arm.arm))) { span.swatch {} (row.name()) }
                     td rowspan=(rows.len()) {
-                        @match row.final_cell().split_once(' ') {
-                            Some((median, range)) => { (median) br; span.note.nowrap { (range) } }
+                        @match row.final_cell().split_once(" (") {
+                            Some((median, range)) => { (median) br; span.note.nowrap { "(" (range) } }
                             None => (row.final_cell()),
                         }
                     }

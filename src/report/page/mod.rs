@@ -24,7 +24,7 @@ pub fn page(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -> Str
     let sections: Vec<(&str, &str, Markup)> = vec![
         (
             "speedups",
-            "Speedups",
+            if comparison.baseline.is_some() { "Speedups" } else { "Final values" },
             html! { (answers::table(comparison)) (figures::of_study(figures, svgs)) (answers::notes(comparison)) },
         ),
         ("figures", "Curves", figures::of_points(comparison, figures, svgs)),

@@ -25,8 +25,7 @@ fn speed_range(comparison: &Comparison) -> Option<String> {
 pub fn protocol(comparison: &Comparison) -> Markup {
     let plan = &comparison.study.plan;
     let Some(first) = plan.runs.first() else { return html! { p { "The plan has no runs." } } };
-    let mut protocols: Vec<&str> = comparison.points.iter().map(|point| point.protocol.as_str()).collect();
-    protocols.dedup();
+    let protocols = comparison.protocols();
     let train = &first.spec.train;
     let seeds: Vec<String> = plan.seeds.iter().map(u64::to_string).collect();
     let (shared, differing) = settings(comparison);
@@ -36,8 +35,8 @@ pub fn protocol(comparison: &Comparison) -> Markup {
             dt { "Length" } dd { (grouped(train.steps)) " steps of " (train.batch_size) " images, " (grouped(train.steps * train.batch_size as u64)) " images in all"
                 @if differing.iter().any(|(key, _)| key.starts_with("train.")) { " (where an arm or grid point does not say otherwise)" } }
             dt { "Measured" } dd { "every " (grouped(first.spec.evaluate.every)) " steps, with averaged weights, off the training clock" }
-            @for protocol in protocols.iter().filter(|protocol| !protocol.is_empty()) {
-                dt { (comparison.metric.name()) " protocol" } dd { code { (protocol) } }
+            @for (index, protocol) in protocols.iter().enumerate() {
+                dt { (comparison.metric.name()) " protocol" @if protocols.len() > 1 { " " (index + 1) } } dd { code { (protocol) } }
             }
             dt { "Pairing" } dd {
                 "Runs with one seed share initial weights (for one architecture), batch order, noise and the uniform numbers that timesteps are \

@@ -21,6 +21,12 @@ pub fn runs(comparison: &Comparison) -> Markup {
     let waiting = study.runs.iter().filter(|run| run.state == RunState::Waiting).count();
     let torn: usize = study.runs.iter().map(|run| run.torn_lines).sum();
     let metric = comparison.metric.name();
+    let protocols = comparison.protocols();
+    // The number of a protocol, where there are several.
+    let number = |protocol: &str| {
+        let position = protocols.iter().position(|other| *other == protocol).filter(|_| protocols.len() > 1);
+        position.map(|index| index + 1)
+    };
     html! {
         @if !failed.is_empty() {
             p { "Runs that did not end as planned:" }
@@ -40,7 +46,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
                     @for run in &study.runs {
                         @let last = run.rows.last();
                         @let seconds = run.rows.iter().map(|row| row.train_seconds).fold(f64::NAN, f64::max);
-                        @let value = run.rows.iter().rev().find(|row| row.metric == metric).map(|row| row.value);
+                        @let measured = run.rows.iter().rev().find(|row| row.metric == metric);
                         tr.first {
                             td { code { (run.planned.run_id) } }
                             td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.nowrap { span.swatch {} (run.planned.trial) } }
@@ -49,12 +55,18 @@ pub fn runs(comparison: &Comparison) -> Markup {
                             td.number { (run.attempts.len()) }
                             td.number { @match last { Some(row) => (grouped(row.step)), None => "–" } }
                             td.number { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
-                            td.number { @match value { Some(value) => (metric_value(value)), None => "–" } }
+                            td.number { @match measured {
+                                Some(row) => { (metric_value(row.value)) @if let Some(number) = number(&row.protocol) { sup { (number) } } }
+                                None => "–",
+                            } }
                             td { (unique(run.attempts.iter().map(|attempt| attempt.device.as_str())).join("; ")) }
                         }
                     }
                 }
             }
+        }
+        @if protocols.len() > 1 {
+            p.note { "Values with different numbers were measured by different protocols (see Protocol) and are not comparable." }
         }
     }
 }

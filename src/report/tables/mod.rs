@@ -80,7 +80,10 @@ impl Row<'_> {
         if self.against.is_some() {
             return String::new();
         }
-        let Some(spread) = arm.final_values else { return "–".to_owned() };
+        let Some(spread) = arm.final_values else {
+            let otherwise = arm.runs.iter().any(|run| !run.other_protocols.is_empty());
+            return if otherwise { "by another protocol" } else { "–" }.to_owned();
+        };
         let median = metric_value(spread.median);
         let range = format!("{} to {}", metric_value(spread.low), metric_value(spread.high));
         match spread.n {
