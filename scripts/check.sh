@@ -24,4 +24,8 @@ cargo clippy --release --locked --all-targets -- -D warnings
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --document-private-items
 
+step "a real set of images"
+cargo build --release --locked
+scripts/check-data.sh
+
 step "all checks passed"

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 
-use crate::data::{self, DataError};
+use crate::data::{self, DataError, DataFolder};
 use crate::evaluate::{EvaluateError, Evaluator};
 use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
 use crate::model::{self, Network};
@@ -41,12 +41,13 @@ pub enum RunError {
 
 /// Does the run whose folder was prepared, or what is left of it, and tells its parent every event.
 ///
-/// `device_name` is how the record names `device`. When `stop_asked` says so, the run writes a checkpoint and ends as
+/// `device_name` is how the record names `device`; images are in `data_folder`. When `stop_asked` says so, the run writes a checkpoint and ends as
 /// `Interrupted`. `Ended` is told last, when everything is on disk.
 pub fn execute(
     folder: &RunFolder,
     device: &Device,
     device_name: &str,
+    data_folder: &DataFolder,
     stop_asked: &dyn Fn() -> bool,
     tell_parent: &dyn Fn(&RunEvent),
 ) -> Result<RunOutcome, RunError> {
@@ -57,7 +58,7 @@ pub fn execute(
         return Ok(outcome);
     }
     let spec = &planned.spec;
-    let dataset = data::load(&spec.data)?;
+    let dataset = data::load_for(spec, data_folder, &mut |_| {})?;
     let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
     let evaluator = Evaluator::new(spec, &dataset)?;
 

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::Args;
 
-use super::Exit;
+use super::{DataArgs, Exit};
 use crate::event::RunOutcome;
 use crate::record::SweepFolder;
 use crate::run;
@@ -21,6 +21,8 @@ pub struct ExecArgs {
     run_id: String,
     /// How many runs share the machine.
     runs_at_once: usize,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
@@ -28,8 +30,11 @@ pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
     let folder = SweepFolder::new(&args.results, &args.sweep).run(&run_id);
     let leash = Leash::listen()?;
     let device_name = cpu_label(rayon::current_num_threads(), args.runs_at_once);
+    let data_folder = args.data.folder()?;
     let outcome =
-        run::execute(&folder, &Device::flex(), &device_name, &|| leash.says_stop(), &|event| leash.tell(event))?;
+        run::execute(&folder, &Device::flex(), &device_name, &data_folder, &|| leash.says_stop(), &|event| {
+            leash.tell(event)
+        })?;
     Ok(match outcome {
         RunOutcome::Completed | RunOutcome::ReachedTarget => Exit::AllDone,
         RunOutcome::Interrupted { .. } => Exit::Incomplete,

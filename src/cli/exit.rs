@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::data::DataError;
 use crate::plan::PlanError;
 
 /// How the program ends.
@@ -22,7 +23,10 @@ pub enum Exit {
 impl Exit {
     /// The code that fits an error.
     pub fn of_error(error: &anyhow::Error) -> Self {
-        if error.downcast_ref::<PlanError>().is_some() { Self::Invalid } else { Self::SomeFailed }
+        let invalid = error.downcast_ref::<PlanError>().is_some();
+        // Data that is not there is like a sweep that cannot be run: nothing has started.
+        let no_data = error.downcast_ref::<DataError>().is_some_and(DataError::is_absence);
+        if invalid || no_data { Self::Invalid } else { Self::SomeFailed }
     }
 }
 

@@ -7,6 +7,9 @@ macro_rules! out {
 
 mod bench_step;
 mod cost;
+mod data;
+mod data_needed;
+mod data_progress;
 mod exec;
 mod exit;
 mod plan;
@@ -26,6 +29,8 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
+
+use crate::data::{DataError, DataFolder};
 
 /// How many times sooner does a diffusion model reach the same quality?
 #[derive(Debug, Parser)]
@@ -63,6 +68,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Generate images from a run's averaged weights
     Sample(sample::SampleArgs),
+    /// List, fetch and verify the sets of images that runs are trained on
+    Data(data::DataCommandArgs),
     /// Train the small classifier whose activations `digits-cnn` compares
     TrainFeatures(train_features::TrainFeaturesArgs),
     /// Print the completion script of a shell
@@ -111,6 +118,20 @@ impl SweepArgs {
     }
 }
 
+/// Where images are.
+#[derive(Debug, Args)]
+struct DataArgs {
+    /// Where fetched and decoded images are kept [default: SPEEDLAB_DATA, else the user's folder for caches]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataArgs {
+    fn folder(&self) -> Result<DataFolder, DataError> {
+        DataFolder::find(self.data_dir.as_deref())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Color {
     Auto,
@@ -140,6 +161,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Status(args) => status::status(&args),
         Command::Report(args) => report::report(&args),
         Command::Sample(args) => sample::sample(&args),
+        Command::Data(args) => data::data(&args),
         Command::TrainFeatures(args) => train_features::train_features(&args),
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::cost::Estimator;
 use super::table::{bytes, new_table};
-use super::{Exit, SweepArgs};
+use super::{DataArgs, Exit, SweepArgs};
 use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
@@ -19,6 +19,8 @@ use crate::spec::{Plan, PlannedRun};
 pub struct PlanArgs {
     #[command(flatten)]
     sweep: SweepArgs,
+    #[command(flatten)]
+    data: DataArgs,
     /// Runs at once, as for `speedlab run`; the estimated time depends on it
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -61,7 +63,10 @@ struct Row<'p> {
 pub fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
     let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
     let folder = SweepFolder::new(&args.sweep.results, &plan.name);
-    show(&plan, &folder, args.jobs, args.json)
+    show(&plan, &folder, args.jobs, args.json)?;
+    // The plan is shown all the same; what would keep it from starting comes last.
+    super::data_needed::check(&plan, &folder, &args.data.folder()?)?;
+    Ok(Exit::AllDone)
 }
 
 pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>, json: bool) -> anyhow::Result<Exit> {

@@ -1,7 +1,7 @@
 //! What a person sees of a running sweep, on standard error: live bars on a terminal, a line now and then elsewhere.
 
 mod lines;
-mod live_area;
+pub(super) mod live_area;
 mod paint;
 mod tracker;
 mod words;

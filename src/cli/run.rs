@@ -10,7 +10,8 @@ use clap::Args;
 use super::cost::Estimator;
 use super::progress::{Progress, RunLabel};
 use super::report::write_report;
-use super::{Color, Exit, SweepArgs};
+use super::{Color, DataArgs, Exit, SweepArgs, data_needed};
+use crate::data::DataFolder;
 use crate::plan;
 use crate::record::{PlanFile, RunFolder, SweepFolder, record_silent_end};
 use crate::run::PROGRAM;
@@ -30,6 +31,8 @@ loses nothing that was recorded.")]
 pub struct RunArgs {
     #[command(flatten)]
     sweep: SweepArgs,
+    #[command(flatten)]
+    data: DataArgs,
     /// Runs at once; each gets its share of the cores [default: one run a core]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -54,14 +57,19 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
     let folder = SweepFolder::new(&args.sweep.results, &plan.name);
     if args.dry_run {
-        return super::plan::show(&plan, &folder, args.jobs, args.json);
+        super::plan::show(&plan, &folder, args.jobs, args.json)?;
+        data_needed::check(&plan, &folder, &args.data.folder()?)?;
+        return Ok(Exit::AllDone);
     }
+    let data_folder = args.data.folder()?;
+    data_needed::check(&plan, &folder, &data_folder)?;
     let _lock = folder.lock()?;
     let now = jiff::Timestamp::now().to_string();
     PlanFile::freeze(&folder, &plan, PROGRAM, &now, &args.sweep.as_written())?;
 
     let stop = Stop::on_signals().context("cannot listen to signals")?;
-    let summary = train_missing(args, &plan, &folder, color, &stop)?;
+    data_needed::decode(&plan, &folder, &data_folder, args.quiet)?;
+    let summary = train_missing(args, &plan, &folder, &data_folder, color, &stop)?;
     let exit = exit_of(&summary, &stop);
     // From here on a signal ends the program as usual.
     drop(stop);
@@ -76,6 +84,7 @@ fn train_missing(
     args: &RunArgs,
     plan: &Plan,
     folder: &SweepFolder,
+    data_folder: &DataFolder,
     color: Color,
     stop: &Stop,
 ) -> anyhow::Result<Summary> {
@@ -101,7 +110,8 @@ fn train_missing(
     let results = std::path::absolute(&args.sweep.results)?;
     let mut executor = ProcessExecutor::new(|start: &Start| {
         let run_folder = folder.run(&start.run_id);
-        command(&results, &plan.name, start, runs_at_once, &run_folder).expect("the running program has a path")
+        command(&results, &plan.name, start, runs_at_once, data_folder, &run_folder)
+            .expect("the running program has a path")
     });
     let mut progress = Progress::new(&plan.name, labels, args.quiet, color.on_stderr());
     let mut failure = None;
@@ -125,6 +135,7 @@ fn command(
     sweep: &str,
     start: &Start,
     runs_at_once: usize,
+    data_folder: &DataFolder,
     run_folder: &RunFolder,
 ) -> std::io::Result<RunCommand> {
     let args: Vec<OsString> = vec![
@@ -133,6 +144,8 @@ fn command(
         sweep.into(),
         start.run_id.as_str().into(),
         runs_at_once.to_string().into(),
+        "--data-dir".into(),
+        data_folder.path().into(),
     ];
     RunCommand::this_program(args, run_folder.log())
 }

@@ -1,51 +1,90 @@
 //! Which images make the batch of a step, and how they are augmented: pure functions of (seed, step).
 
+use rayon::prelude::*;
+
 use super::Images;
 use crate::random::{Draws, Stream};
 
-/// The images of the batch at `step` (from 0): `batch_size` indices below `image_count`.
+/// Batches of more values than this are made by all threads.
+const VALUES_FOR_ONE_THREAD: usize = 1 << 20;
+
+/// Which images make each batch.
 ///
 /// Epochs are laid end to end, each a fresh random order of all images, and cut into batches; so a last batch that is
-/// partial is filled from the next epoch, and every epoch holds every image once.
-pub fn batch_indices(image_count: usize, batch_size: usize, seed: u64, step: u64) -> Vec<u32> {
-    assert!(image_count > 0, "a batch needs images");
-    let mut indices = Vec::with_capacity(batch_size);
-    let first = u128::from(step) * batch_size as u128;
-    let mut epoch = u64::try_from(first / image_count as u128).expect("fewer than 2^64 epochs");
-    let mut offset = (first % image_count as u128) as usize;
-    while indices.len() < batch_size {
-        let order = Draws::new(seed, Stream::BatchOrder, epoch).permutation(image_count);
-        let end = (offset + batch_size - indices.len()).min(image_count);
-        indices.extend_from_slice(&order[offset..end]);
-        epoch += 1;
-        offset = 0;
+/// partial is filled from the next epoch, and every epoch holds every image once. The order of an epoch is a function
+/// of (seed, epoch); the last one is kept, because the next batch is most likely from the same.
+#[derive(Clone, Debug)]
+pub struct BatchOrder {
+    image_count: usize,
+    batch_size: usize,
+    seed: u64,
+    /// (epoch, its order).
+    kept: Option<(u64, Vec<u32>)>,
+}
+
+impl BatchOrder {
+    pub fn new(image_count: usize, batch_size: usize, seed: u64) -> Self {
+        assert!(image_count > 0, "a batch needs images");
+        Self { image_count, batch_size, seed, kept: None }
     }
-    indices
+
+    /// The images of the batch at `step` (from 0): `batch_size` indices below `image_count`.
+    pub fn indices(&mut self, step: u64) -> Vec<u32> {
+        let mut indices = Vec::with_capacity(self.batch_size);
+        let first = u128::from(step) * self.batch_size as u128;
+        let mut epoch = u64::try_from(first / self.image_count as u128).expect("fewer than 2^64 epochs");
+        let mut offset = (first % self.image_count as u128) as usize;
+        while indices.len() < self.batch_size {
+            let end = (offset + self.batch_size - indices.len()).min(self.image_count);
+            indices.extend_from_slice(&self.epoch(epoch)[offset..end]);
+            epoch += 1;
+            offset = 0;
+        }
+        indices
+    }
+
+    fn epoch(&mut self, epoch: u64) -> &[u32] {
+        if self.kept.as_ref().is_none_or(|(kept, _)| *kept != epoch) {
+            let order = Draws::new(self.seed, Stream::BatchOrder, epoch).permutation(self.image_count);
+            self.kept = Some((epoch, order));
+        }
+        &self.kept.as_ref().expect("it was just made").1
+    }
+}
+
+/// [`BatchOrder::indices`] of one step.
+pub fn batch_indices(image_count: usize, batch_size: usize, seed: u64, step: u64) -> Vec<u32> {
+    BatchOrder::new(image_count, batch_size, seed).indices(step)
 }
 
 /// `[batch, channels, side, side]` of the images at `indices`; with `flips`, each is mirrored left to right with
 /// probability one half.
 pub fn batch_pixels(images: &Images, indices: &[u32], flips: bool, seed: u64, step: u64) -> Vec<f32> {
-    let mut pixels = Vec::with_capacity(indices.len() * images.image_values());
     let mut draws = Draws::new(seed, Stream::Flips, step);
-    for &index in indices {
-        let start = pixels.len();
-        pixels.extend_from_slice(images.image(index as usize));
-        if flips && draws.next_u32() >> 31 == 1 {
-            pixels[start..].chunks_exact_mut(images.side).for_each(<[f32]>::reverse);
+    let mirrored: Vec<bool> = indices.iter().map(|_| flips && draws.next_u32() >> 31 == 1).collect();
+    let mut pixels = vec![0.0; indices.len() * images.image_values()];
+    let write = |(pixels, (&index, &mirrored)): (&mut [f32], (&u32, &bool))| {
+        images.write_image(index as usize, pixels);
+        if mirrored {
+            pixels.chunks_exact_mut(images.side).for_each(<[f32]>::reverse);
         }
+    };
+    if pixels.len() > VALUES_FOR_ONE_THREAD {
+        pixels.par_chunks_exact_mut(images.image_values()).zip(indices.par_iter().zip(&mirrored)).for_each(write);
+    } else {
+        pixels.chunks_exact_mut(images.image_values()).zip(indices.iter().zip(&mirrored)).for_each(write);
     }
     pixels
 }
 
-/// The class of each image at `indices`; each is `none` instead with probability `dropout`.
-pub fn batch_classes(images: &Images, indices: &[u32], dropout: f64, none: u32, seed: u64, step: u64) -> Vec<u32> {
+/// The class of each image of a batch, whose labels are given; each is `none` instead with probability `dropout`.
+pub fn batch_classes(labels: &[u16], dropout: f64, none: u32, seed: u64, step: u64) -> Vec<u32> {
     let mut draws = Draws::new(seed, Stream::ClassDropout, step);
-    let mut class = |&index: &u32| {
+    let mut class = |&label: &u16| {
         // Drawn whatever `dropout` is, so that a larger one drops what a smaller one drops, and more.
-        if draws.uniform() < dropout { none } else { u32::from(images.labels[index as usize]) }
+        if draws.uniform() < dropout { none } else { u32::from(label) }
     };
-    indices.iter().map(&mut class).collect()
+    labels.iter().map(&mut class).collect()
 }
 
 #[cfg(test)]
@@ -87,18 +126,50 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_goes_on_gives_what_a_fresh_one_gives() {
+        let mut order = BatchOrder::new(100, 32, 5);
+        for step in [0, 1, 2, 3, 4, 9, 3, 1 << 40] {
+            assert_eq!(order.indices(step), batch_indices(100, 32, 5, step), "step {step}");
+        }
+    }
+
+    /// Computed by another implementation of Philox and Fisher-Yates, in Python.
+    #[test]
+    fn the_order_of_the_digits_is_the_recorded_one() {
+        assert_eq!(batch_indices(1442, 8, 0, 0), [879, 1162, 67, 357, 671, 1069, 764, 1003]);
+        assert_eq!(batch_indices(1442, 8, 3, 1_000_000), [162, 163, 648, 295, 639, 1089, 477, 164]);
+    }
+
+    #[test]
+    fn many_threads_make_the_same_batch_as_one() {
+        let images = Images::in_memory(3, 8, (0..192 * 7).map(|i| (i * 31 % 251) as u8).collect(), vec![0; 7], 255);
+        let indices: Vec<u32> = (0..7).cycle().take(6000).collect();
+        let large = batch_pixels(&images, &indices, true, 9, 4);
+        assert!(large.len() > VALUES_FOR_ONE_THREAD);
+        let mut draws = Draws::new(9, Stream::Flips, 4);
+        for (index, found) in indices.iter().zip(large.chunks_exact(192)) {
+            let mut expected = images.image(*index as usize);
+            if draws.next_u32() >> 31 == 1 {
+                expected.chunks_exact_mut(8).for_each(<[f32]>::reverse);
+            }
+            assert!(found == expected);
+        }
+    }
+
+    #[test]
     fn flips_mirror_about_half_of_the_images_and_nothing_else() {
         // Two channels of 2 x 2, so that a flip across rows or channels would be seen.
-        let images =
-            Images { channels: 2, side: 2, pixels: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], labels: vec![0] };
-        let mirrored = [1.0, 0.0, 3.0, 2.0, 5.0, 4.0, 7.0, 6.0];
+        let images = Images::in_memory(2, 2, vec![0, 1, 2, 3, 4, 5, 6, 7], vec![0], 2);
+        let plain = images.image(0);
+        assert_eq!(plain, [-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let mirrored = [0.0, -1.0, 2.0, 1.0, 4.0, 3.0, 6.0, 5.0];
         let indices = vec![0; 1000];
-        assert_eq!(batch_pixels(&images, &indices, false, 3, 0), images.pixels.repeat(1000));
+        assert_eq!(batch_pixels(&images, &indices, false, 3, 0), plain.repeat(1000));
 
         let flipped = batch_pixels(&images, &indices, true, 3, 0);
         let mut mirrored_count = 0;
         for image in flipped.chunks(8) {
-            assert!(image == images.pixels || image == mirrored, "{image:?}");
+            assert!(image == plain || image == mirrored, "{image:?}");
             mirrored_count += usize::from(image == mirrored);
         }
         // Five standard deviations of a fair coin thrown 1,000 times are 79.
@@ -110,9 +181,8 @@ mod tests {
 
     #[test]
     fn a_share_of_classes_is_dropped_and_the_others_are_those_of_the_images() {
-        let images = Images { channels: 1, side: 1, pixels: vec![0.0; 3], labels: vec![4, 0, 2] };
-        let indices: Vec<u32> = (0..3000).map(|index| index % 3).collect();
-        let classes = |dropout, step| batch_classes(&images, &indices, dropout, 5, 9, step);
+        let labels = [4, 0, 2].repeat(1000);
+        let classes = |dropout, step| batch_classes(&labels, dropout, 5, 9, step);
         assert_eq!(classes(0.0, 1)[..4], [4, 0, 2, 4]);
         let (few, many) = (classes(0.1, 1), classes(0.4, 1));
         for (index, (&few, &many)) in few.iter().zip(&many).enumerate() {

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::images::hexadecimal;
 use super::{DataError, Dataset, Images};
 
 /// Records of 64 pixels (0 = paper .. 16 = ink) and a label; made by scripts/data/digits.py.
@@ -21,12 +22,12 @@ pub(super) fn load() -> Result<Dataset, DataError> {
 }
 
 fn parse(records: &[u8]) -> Result<Dataset, DataError> {
-    let sha256: String = Sha256::digest(records).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hexadecimal(&Sha256::digest(records));
     if sha256 != SHA256 {
         return Err(DataError::Checksum { name: "digits", expected: SHA256, found: sha256 });
     }
-    let mut train = Images { channels: 1, side: SIDE, pixels: vec![], labels: vec![] };
-    let mut test = train.clone();
+    // (pixels, labels) of what is trained on and what is held out.
+    let (mut train, mut test) = ((vec![], vec![]), (vec![], vec![]));
     let mut seen = [0usize; LABELS as usize];
     for (index, record) in records.chunks(PIXELS + 1).enumerate() {
         let malformed = |problem| DataError::Malformed { name: "digits", index, problem };
@@ -40,11 +41,11 @@ fn parse(records: &[u8]) -> Result<Dataset, DataError> {
         }
         seen[label as usize] += 1;
         let split = if seen[label as usize].is_multiple_of(HELD_OUT_EVERY) { &mut test } else { &mut train };
-        // 0..16 to [-1, 1]: exact in f32.
-        split.pixels.extend(pixels.iter().map(|&pixel| f32::from(pixel) / 8.0 - 1.0));
-        split.labels.push(label);
+        split.0.extend_from_slice(pixels);
+        split.1.push(u16::from(label));
     }
-    Ok(Dataset { train, test, sha256 })
+    let images = |(pixels, labels)| Images::in_memory(1, SIDE, pixels, labels, INK);
+    Ok(Dataset { train: images(train), test: images(test), reference: None, sha256 })
 }
 
 #[cfg(test)]
@@ -55,25 +56,25 @@ mod tests {
 
     #[test]
     fn the_digits_are_those_of_the_uci_repository() {
-        let Dataset { train, test, sha256 } = load().unwrap();
+        let Dataset { train, test, sha256, .. } = load().unwrap();
         assert_eq!(sha256, SHA256);
         assert_eq!((train.len(), test.len()), (1442, 355));
         let mut count_per_label = [0; 10];
-        for &label in train.labels.iter().chain(&test.labels) {
+        for &label in train.labels.iter().chain(&*test.labels) {
             count_per_label[label as usize] += 1;
         }
         assert_eq!(count_per_label, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
         // The sum of all pixels of the published numbers: 561,718, a mean of 4.88 out of 16.
-        let ink: f64 = train.pixels.iter().chain(&test.pixels).map(|&value| (f64::from(value) + 1.0) * 8.0).sum();
-        assert_eq!(ink, 561_718.0);
-        assert!(train.pixels.iter().chain(&test.pixels).all(|value| (-1.0..=1.0).contains(value)));
+        let values = [train.pixels(0..train.len()), test.pixels(0..test.len())].concat();
+        assert_eq!(values.iter().map(|&value| (f64::from(value) + 1.0) * 8.0).sum::<f64>(), 561_718.0);
+        assert!(values.iter().all(|value| (-1.0..=1.0).contains(value)));
     }
 
     #[test]
     fn no_image_is_in_both_splits_and_each_label_is_held_out_alike() {
         let Dataset { train, test, .. } = load().unwrap();
-        let bits = |images: &Images| -> BTreeSet<Vec<u32>> {
-            (0..images.len()).map(|index| images.image(index).iter().map(|value| value.to_bits()).collect()).collect()
+        let bits = |images: &Images| -> BTreeSet<Vec<u8>> {
+            (0..images.len()).map(|index| images.bytes(index..index + 1).to_vec()).collect()
         };
         assert_eq!(bits(&train).len(), train.len(), "all images differ");
         assert!(bits(&train).is_disjoint(&bits(&test)));

@@ -1,25 +1,80 @@
-/// Square images of one size, in memory.
-#[derive(Clone, Debug, PartialEq)]
+use std::ops::Range;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+use sha2::{Digest, Sha256};
+
+/// Square images of one size, a byte for each value, in memory or mapped from a file. Clones share the bytes.
+#[derive(Clone, Debug)]
 pub struct Images {
     pub channels: usize,
     /// Width and height in pixels.
     pub side: usize,
-    /// `[n, channels, side, side]`, each value in [-1, 1].
-    pub pixels: Vec<f32>,
-    /// The class of each image.
-    pub labels: Vec<u8>,
+    /// The class of each image; all 0 where there are none.
+    pub labels: Arc<[u16]>,
+    /// Of the bytes of all images, in lower-case hexadecimal: what these images are, wherever they came from.
+    pub sha256: String,
+    bytes: Arc<Bytes>,
+    /// Where in `bytes` the first image begins.
+    start: usize,
+    /// A byte b stands for b / half - 1.
+    half: f32,
 }
 
 /// The images of one source: what is trained on and what is held out. Neither is empty, and no image is in both.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Dataset {
     pub train: Images,
     pub test: Images,
+    /// What generated images are compared with, if that is neither of the two.
+    pub reference: Option<Images>,
     /// Of the source's bytes, in lower-case hexadecimal: provenance.
     pub sha256: String,
 }
 
+#[derive(Debug)]
+enum Bytes {
+    Memory(Vec<u8>),
+    Mapped(Mmap),
+}
+
+/// The value that stands for white (or ink) in bytes of the usual range.
+pub(super) const WHITE: u8 = 255;
+
 impl Images {
+    /// `bytes` is `[n, channels, side, side]`; `largest` is the byte that stands for 1, as 0 stands for -1.
+    ///
+    /// # Panics
+    /// If there are not as many bytes as the labels and the shape ask for.
+    pub fn in_memory(channels: usize, side: usize, bytes: Vec<u8>, labels: Vec<u16>, largest: u8) -> Self {
+        assert_eq!(bytes.len(), labels.len() * channels * side * side, "a label for each whole image");
+        let sha256 = hexadecimal(&Sha256::digest(&bytes));
+        let half = f32::from(largest) / 2.0;
+        let bytes = Arc::new(Bytes::Memory(bytes));
+        Self { channels, side, labels: labels.into(), sha256, bytes, start: 0, half }
+    }
+
+    /// `[labels.len(), channels, side, side]` from `start` on in a mapped file.
+    pub(super) fn mapped(
+        (channels, side): (usize, usize),
+        map: &MappedFile,
+        start: usize,
+        labels: Vec<u16>,
+        sha256: String,
+    ) -> Self {
+        let images = Self {
+            channels,
+            side,
+            labels: labels.into(),
+            sha256,
+            bytes: map.0.clone(),
+            start,
+            half: f32::from(WHITE) / 2.0,
+        };
+        assert!(map.bytes().len() >= start + images.len() * images.image_values(), "the file was measured");
+        images
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -34,8 +89,84 @@ impl Images {
         self.channels * self.side * self.side
     }
 
-    /// `[channels, side, side]` of one image.
-    pub fn image(&self, index: usize) -> &[f32] {
-        &self.pixels[index * self.image_values()..][..self.image_values()]
+    /// `[channels, side, side]` of one image, each value in [-1, 1].
+    pub fn image(&self, index: usize) -> Vec<f32> {
+        self.pixels(index..index + 1)
+    }
+
+    /// `[range, channels, side, side]` of neighbouring images, each value in [-1, 1].
+    pub fn pixels(&self, range: Range<usize>) -> Vec<f32> {
+        let mut pixels = vec![0.0; range.len() * self.image_values()];
+        self.normalise(self.bytes(range), &mut pixels);
+        pixels
+    }
+
+    /// Writes an image's values to `pixels`, `[channels, side, side]`.
+    pub fn write_image(&self, index: usize, pixels: &mut [f32]) {
+        self.normalise(self.bytes(index..index + 1), pixels);
+    }
+
+    /// The stored bytes of neighbouring images.
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+        let bytes = match &*self.bytes {
+            Bytes::Memory(bytes) => bytes,
+            Bytes::Mapped(map) => &map[..],
+        };
+        &bytes[self.start..][range.start * self.image_values()..range.end * self.image_values()]
+    }
+
+    fn normalise(&self, bytes: &[u8], pixels: &mut [f32]) {
+        assert_eq!(bytes.len(), pixels.len(), "a value for each byte");
+        // A division, not a product with the inverse: 0 and the largest byte are -1 and 1 exactly.
+        for (pixel, &byte) in pixels.iter_mut().zip(bytes) {
+            *pixel = f32::from(byte) / self.half - 1.0;
+        }
+    }
+}
+
+/// A file in memory that several sets of images are cut from.
+pub(super) struct MappedFile(Arc<Bytes>);
+
+impl MappedFile {
+    pub fn new(map: Mmap) -> Self {
+        Self(Arc::new(Bytes::Mapped(map)))
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        match &*self.0 {
+            Bytes::Memory(bytes) => bytes,
+            Bytes::Mapped(map) => map,
+        }
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_values_between_minus_one_and_one() {
+        let images = Images::in_memory(1, 2, vec![0, 51, 204, 255, 1, 2, 3, 4], vec![7, 8], 255);
+        assert_eq!((images.len(), images.image_values()), (2, 4));
+        assert_eq!(images.image(0), [-1.0, 51.0 / 127.5 - 1.0, 204.0 / 127.5 - 1.0, 1.0]);
+        assert_eq!(images.pixels(0..2)[4..], images.image(1));
+        assert_eq!(images.sha256, hexadecimal(&Sha256::digest([0, 51, 204, 255, 1, 2, 3, 4])));
+        let digits = Images::in_memory(1, 1, vec![0, 4, 16], vec![0; 3], 16);
+        assert_eq!(digits.pixels(0..3), [-1.0, -0.5, 1.0]);
+    }
+
+    #[test]
+    fn all_bytes_keep_their_order_and_mirror_around_the_middle() {
+        let images = Images::in_memory(1, 16, (0..=255).collect(), vec![0], 255);
+        let values = images.image(0);
+        assert!(values.is_sorted_by(|one, other| one < other));
+        for (value, opposite) in values.iter().zip(values.iter().rev()) {
+            assert!((value + opposite).abs() < 1e-6);
+        }
     }
 }

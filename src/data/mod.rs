@@ -1,32 +1,97 @@
 //! Images to train on, and which of them make the batch of a step.
 //!
-//! Nothing here knows runs or clocks. A data set is loaded whole, checked and split; batches are pure functions of
-//! (seed, step), so a resumed run sees the images that an uninterrupted one would have seen.
+//! Nothing here knows runs or clocks. A set comes with the program, is fetched, or is a folder of the user's; it is
+//! checked, decoded once into a file that is mapped into memory, and split. Batches are pure functions of (seed, step),
+//! made ahead on a thread of their own, so a resumed run sees the images that an uninterrupted one would have seen.
 
+mod batch_source;
 mod batches;
+mod cifar;
+mod data_folder;
+mod decode;
+mod decoded;
 mod digits;
+mod error;
+mod fetch;
+mod idx;
+mod image_folder;
 mod images;
+mod public_set;
 
-use crate::spec::Data;
+use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 
-pub use batches::{batch_classes, batch_indices, batch_pixels};
+pub use batch_source::{Batch, BatchSettings, BatchSource};
+pub use batches::{BatchOrder, batch_classes, batch_indices, batch_pixels};
+pub use data_folder::DataFolder;
+pub use decode::decode_image;
+pub use error::DataError;
+pub use fetch::{FetchError, Fetched, fetch};
 pub use images::{Dataset, Images};
+pub use public_set::{Contents, Layout, Origin, PublicSet, SET_NAMES, SetFile, SetState, public_set, public_sets};
 
-/// Why images could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    #[error(
-        "data `{name}`: sha256 is {found}, expected {expected}\n\
-         hint: the file was changed after it was published; get the program's source again"
-    )]
-    Checksum { name: &'static str, expected: &'static str, found: String },
-    #[error("data `{name}`: image {index} is malformed: {problem}")]
-    Malformed { name: &'static str, index: usize, problem: String },
+/// How far something that takes long has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// In words, such as `decoding cifar10`.
+    pub doing: String,
+    pub done: u64,
+    pub total: Option<u64>,
+    pub unit: Unit,
 }
 
-/// Loads, checks and splits the images that `data` names.
-pub fn load(data: &Data) -> Result<Dataset, DataError> {
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Bytes,
+    Images,
+}
+
+/// Hears of progress.
+pub type OnProgress<'p> = &'p mut dyn FnMut(&Progress);
+
+/// Loads, checks and splits the images that `data` names; they are decoded first if that was not done before.
+pub fn load(data: &Data, folder: &DataFolder, progress: OnProgress<'_>) -> Result<Dataset, DataError> {
     match data {
         Data::Digits(_) => digits::load(),
+        Data::ImageFolder(settings) => image_folder::load(settings, folder, progress),
+        Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_) => fetched(data).load(folder, progress),
     }
+}
+
+/// The digits that come with the program.
+pub fn load_digits() -> Result<Dataset, DataError> {
+    digits::load()
+}
+
+/// All images that a run needs: those of `data`, and the folder it is compared with, if that is another.
+pub fn load_for(spec: &RunSpec, folder: &DataFolder, progress: OnProgress<'_>) -> Result<Dataset, DataError> {
+    let mut dataset = load(&spec.data, folder, progress)?;
+    if let Some(settings) = reference_folder(spec) {
+        dataset.reference = Some(image_folder::load(&settings, folder, progress)?.train);
+    }
+    Ok(dataset)
+}
+
+/// Whether a run's images can be had as things are, without decoding any; the error says what to do.
+pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<(), DataError> {
+    match &spec.data {
+        Data::Digits(_) => {}
+        Data::ImageFolder(settings) => image_folder::check(settings)?,
+        data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
+    }
+    reference_folder(spec).map_or(Ok(()), |settings| image_folder::check(&settings))
+}
+
+fn fetched(data: &Data) -> PublicSet {
+    public_set(data.kind()).expect("every kind of data that is fetched has its set")
+}
+
+/// The folder of `evaluate.fid.reference_folder`, read as images of the run's own shape.
+fn reference_folder(spec: &RunSpec) -> Option<ImageFolderData> {
+    let fid = &spec.evaluate.fid;
+    (fid.reference == Reference::Folder).then(|| {
+        let (channels, side) = spec.data.image_shape();
+        let path = fid.reference_folder.clone();
+        ImageFolderData { path, side, channels, classes: 0, held_out: 0, horizontal_flips: false }
+    })
 }

@@ -54,6 +54,7 @@ impl Evaluator {
         let images = match fid.reference {
             Reference::Train => &dataset.train,
             Reference::Test => &dataset.test,
+            Reference::Folder => dataset.reference.as_ref().expect("images of a reference folder are loaded with it"),
         };
         let image_shape = (images.channels, images.side);
         let features = FeatureNetwork::load(fid.features, image_shape)?;
@@ -68,7 +69,7 @@ impl Evaluator {
             reference: features.reference(images)?,
             features,
             validation: Validation::new(spec, &dataset.test, &process)?,
-            protocol: FidProtocol::of(spec, images.len()).to_string(),
+            protocol: FidProtocol::of(spec, images.len(), &images.sha256).to_string(),
             process,
             batch_images: BATCH_IMAGES,
         })
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
     use crate::data::Images;
     use crate::model::build;
-    use crate::spec::{Data, Ddim, Ddpm, Model, UnetModel};
+    use crate::spec::{Ddim, Ddpm, Model, UnetModel};
 
     fn spec() -> RunSpec {
         let mut spec = RunSpec::default();
@@ -159,7 +160,7 @@ mod tests {
     }
 
     fn evaluator(spec: &RunSpec) -> Evaluator {
-        Evaluator::new(spec, &crate::data::load(&Data::default()).unwrap()).unwrap()
+        Evaluator::new(spec, &crate::data::load_digits().unwrap()).unwrap()
     }
 
     /// A network that says `share` of what it sees is noise.
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_network_that_predicts_the_image_is_measured_as_such() {
-        let dataset = crate::data::load(&Data::default()).unwrap();
+        let dataset = crate::data::load_digits().unwrap();
         let process = ForwardProcess::new(&spec().noise_schedule);
         let epsilon = evaluator(&spec()).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
         for parameterization in [Parameterization::V, Parameterization::X0] {
@@ -266,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_best_possible_network_comes_as_close_as_real_images() {
-        let dataset = crate::data::load(&Data::default()).unwrap();
+        let dataset = crate::data::load_digits().unwrap();
         let mut spec = spec();
         spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() });
         let evaluator = Evaluator::new(&spec, &dataset).unwrap();
@@ -361,7 +362,7 @@ mod tests {
         let mut spec = spec();
         spec.model = Model::Unet(UnetModel { class_conditional: true, ..UnetModel::default() });
         spec.evaluate.fid.guidance = 3.0;
-        let dataset = crate::data::load(&Data::default()).unwrap();
+        let dataset = crate::data::load_digits().unwrap();
         let evaluator = Evaluator::new(&spec, &dataset).unwrap();
         let mut asked: Vec<(usize, Option<Vec<u32>>)> = vec![];
         // A class changes what is said by 0.01 times its number.
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_be_measured_name_their_key() {
-        let dataset = crate::data::load(&Data::default()).unwrap();
+        let dataset = crate::data::load_digits().unwrap();
         let check = |change: &dyn Fn(&mut RunSpec), expected: &str| {
             let mut spec = spec();
             change(&mut spec);

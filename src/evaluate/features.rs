@@ -57,7 +57,13 @@ impl FeatureNetwork {
 
     /// The Gaussian that generated images are compared with.
     pub fn reference(&self, images: &Images) -> Result<Gaussian, EvaluateError> {
-        self.gaussian("the reference images", &images.pixels)
+        let mut fit = GaussianFit::new(self.dimension());
+        let frechet = |error| EvaluateError::Frechet { of: "the reference images", error };
+        for first in (0..images.len()).step_by(BATCH_IMAGES) {
+            let batch = images.pixels(first..images.len().min(first + BATCH_IMAGES));
+            fit.push(&self.features(&batch)).map_err(frechet)?;
+        }
+        fit.finish().map_err(frechet)
     }
 }
 
@@ -75,10 +81,9 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::data::{Dataset, load};
+    use crate::data::{Dataset, load_digits};
     use crate::evaluate::frechet_distance;
     use crate::random::{Draws, Stream};
-    use crate::spec::Data;
 
     fn network() -> FeatureNetwork {
         FeatureNetwork::load(Features::DigitsCnn, (1, 8)).unwrap()
@@ -93,12 +98,12 @@ mod tests {
 
     #[test]
     fn features_do_not_depend_on_the_batch_they_are_computed_in() {
-        let Dataset { test, .. } = load(&Data::default()).unwrap();
+        let Dataset { test, .. } = load_digits().unwrap();
         let network = network();
-        let together = network.features(&test.pixels);
+        let together = network.features(&test.pixels(0..355));
         assert_eq!(together.len(), 355 * network.dimension());
         for index in [0, 100, 354] {
-            let alone = network.features(test.image(index));
+            let alone = network.features(&test.image(index));
             let in_batch = &together[index * network.dimension()..][..network.dimension()];
             let close = |(one, other): (&f32, &f32)| (one - other).abs() < 1e-5;
             assert!(alone.len() == in_batch.len() && alone.iter().zip(in_batch).all(close), "image {index}");
@@ -107,13 +112,14 @@ mod tests {
 
     #[test]
     fn the_distance_of_noised_digits_grows_with_the_noise() {
-        let Dataset { train, test, .. } = load(&Data::default()).unwrap();
+        let Dataset { train, test, .. } = load_digits().unwrap();
         let network = network();
         let reference = network.reference(&train).unwrap();
-        let mut noise = vec![0.0; test.pixels.len()];
+        let pixels = test.pixels(0..test.len());
+        let mut noise = vec![0.0; pixels.len()];
         Draws::new(1, Stream::Noise, 0).fill_normal(&mut noise);
         let distance = |level: f32| {
-            let noised: Vec<f32> = test.pixels.iter().zip(&noise).map(|(pixel, noise)| pixel + level * noise).collect();
+            let noised: Vec<f32> = pixels.iter().zip(&noise).map(|(pixel, noise)| pixel + level * noise).collect();
             frechet_distance(&network.gaussian("noised digits", &noised).unwrap(), &reference).unwrap()
         };
         let distances = [0.0, 0.1, 0.2, 0.4, 0.8].map(distance);

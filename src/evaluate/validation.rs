@@ -4,7 +4,7 @@ use crate::data::Images;
 use crate::diffusion::{ForwardProcess, network_input, training_target};
 use crate::event::Measure;
 use crate::random::{Draws, Stream};
-use crate::spec::{Parameterization, RunSpec};
+use crate::spec::{Data, Parameterization, RunSpec};
 
 /// One noise and one set of timesteps for every run, whatever its seed, so that losses differ by network alone.
 const SEED: u64 = 0;
@@ -40,10 +40,11 @@ impl Validation {
         let mut noise = vec![0.0; images * bins * image_values];
         for (index, noise) in noise.chunks_exact_mut(bins * image_values).enumerate() {
             let mut draws = Draws::new(SEED, Stream::Validation, index as u64);
+            let image = test.image(index);
             for bin in 0..bins {
                 let (start, end) = (bin_start(bin, bins, process), bin_start(bin + 1, bins, process));
                 timesteps.push(start + draws.below(end - start));
-                clean.extend_from_slice(test.image(index));
+                clean.extend_from_slice(&image);
                 classes.push(u32::from(test.labels[index]));
             }
             draws.fill_normal(noise);
@@ -61,7 +62,12 @@ impl Validation {
         };
         let classes = spec.told_classes().map(|_| classes);
         let told = if classes.is_some() { " classes=told" } else { "" };
-        let protocol = format!("mse{of} ref=test n={images} bins={bins} ema={}{told}", spec.train.ema_decay);
+        let hash = match spec.data {
+            Data::Digits(_) => "",
+            _ => &format!("@{:.12}", test.sha256),
+        };
+        let ema_decay = spec.train.ema_decay;
+        let protocol = format!("mse{of} ref=test{hash} n={images} bins={bins} ema={ema_decay}{told}");
         let timesteps = timesteps.into_iter().map(|t| t as f32).collect();
         Ok(Self { bins, timesteps, classes, input, target, protocol })
     }

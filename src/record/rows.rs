@@ -44,7 +44,7 @@ pub fn curve_rows(run: &PlannedRun, effective_events: &[(u32, RunEvent)]) -> Vec
             });
         };
         match event {
-            RunEvent::Trained { stamp, loss, gradient_norm, learning_rate, beta1 } => {
+            RunEvent::Trained { stamp, loss, gradient_norm, learning_rate, beta1, .. } => {
                 push(stamp, "train_loss", "", *loss);
                 push(stamp, "gradient_norm", "", *gradient_norm);
                 push(stamp, "learning_rate", "", *learning_rate);

@@ -175,6 +175,7 @@ mod tests {
                     samples: 12,
                     features: Features::DigitsCnn,
                     reference: Reference::Test,
+                    reference_folder: String::new(),
                     ode: OdeSampler::Ddim(Ddim { steps: 6, eta: 0.5, spacing: Spacing::Leading, clip: false }),
                     guidance: 1.5,
                 },
@@ -346,6 +347,31 @@ mod tests {
                 }),
                 ..common.clone()
             },
+            RunSpec { data: Data::Mnist(MnistData {}), ..common.clone() },
+            RunSpec {
+                data: Data::FashionMnist(FashionMnistData { horizontal_flips: true }),
+                evaluate: Evaluate {
+                    fid: Fid {
+                        reference: Reference::Folder,
+                        reference_folder: "pictures".to_owned(),
+                        ..common.evaluate.fid.clone()
+                    },
+                    ..common.evaluate.clone()
+                },
+                ..common.clone()
+            },
+            RunSpec { data: Data::Cifar10(Cifar10Data { horizontal_flips: true }), ..common.clone() },
+            RunSpec {
+                data: Data::ImageFolder(ImageFolderData {
+                    path: "my pictures".to_owned(),
+                    side: 32,
+                    channels: 1,
+                    classes: 3,
+                    held_out: 10,
+                    horizontal_flips: true,
+                }),
+                ..common.clone()
+            },
             RunSpec { loss_weighting: LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), ..common.clone() },
             RunSpec {
                 timestep_sampler: TimestepSampler::TaskDifficulty(TaskDifficultyTimesteps {
@@ -405,7 +431,7 @@ mod tests {
             round_trips(spec.lr_schedule.clone());
             round_trips(spec.train.clone());
             round_trips(spec.evaluate.clone());
-            round_trips(FidProtocol::of(&spec, 1437));
+            round_trips(FidProtocol::of(&spec, 1437, "0123456789abcdef"));
             round_trips(spec);
         }
     }
@@ -536,7 +562,7 @@ mod tests {
     fn words_keys_and_types_are_named_in_plain_words() {
         fails::<RunSpec>(
             json!({"evaluate": {"fid": {"reference": "tests"}}}),
-            "`evaluate.fid.reference` must be one of `train`, `test`, not the text \"tests\"",
+            "`evaluate.fid.reference` must be one of `train`, `test`, `folder`, not the text \"tests\"",
             "did you mean `test`?",
         );
         fails::<RunSpec>(

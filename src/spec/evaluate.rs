@@ -28,6 +28,10 @@ pub struct Fid {
     pub features: Features,
     /// The real images compared with. Default `train`.
     pub reference: Reference,
+    /// With `reference: folder`, the folder of PNG and JPEG files compared with, cropped and resized as those of
+    /// `data: { kind: image_folder }`. Empty otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reference_folder: String,
     /// How images are generated.
     pub ode: OdeSampler,
     /// Scale w of classifier-free guidance: what is predicted without a class plus w times what the class changes in it.
@@ -66,6 +70,8 @@ pub enum Reference {
     Train,
     /// The held-out split.
     Test,
+    /// The images of `reference_folder`.
+    Folder,
 }
 
 /// `evaluate.validation`: mean squared error on held-out images, overall and by bins of t.
@@ -76,6 +82,24 @@ pub struct Validation {
     pub bins: usize,
     /// Held-out images, each at one timestep of every bin. Default 64.
     pub images: usize,
+}
+
+impl Features {
+    pub const ALL: [Self; 1] = [Self::DigitsCnn];
+
+    /// As it is written in YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DigitsCnn => "digits-cnn",
+        }
+    }
+
+    /// (channels, side in pixels) of the images it sees.
+    pub fn image_shape(self) -> (usize, usize) {
+        match self {
+            Self::DigitsCnn => (1, 8),
+        }
+    }
 }
 
 impl Default for Evaluate {
@@ -90,6 +114,7 @@ impl Default for Fid {
             samples: 1000,
             features: Features::default(),
             reference: Reference::default(),
+            reference_folder: String::new(),
             ode: OdeSampler::default(),
             guidance: 1.0,
         }

@@ -4,6 +4,7 @@
 //! grammar, with its one default.
 
 mod canonical;
+mod data;
 mod decode;
 mod diffusion;
 mod evaluate;
@@ -22,6 +23,7 @@ mod transformers;
 mod tree;
 
 pub use canonical::canonical_json;
+pub use data::*;
 pub use decode::{DecodeError, decode, decode_json, decode_under};
 pub use diffusion::*;
 pub use evaluate::*;

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Features, OdeSampler, Reference, RunSpec};
+use super::{Data, Features, OdeSampler, Reference, RunSpec};
+
+/// Of the reference's hash that the protocol names.
+const HASH_DIGITS: usize = 12;
 
 /// How a Fréchet distance was measured. Two values are comparable only when their protocols are equal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +18,9 @@ pub struct FidProtocol {
     pub reference: Reference,
     /// Real images in the reference.
     pub reference_images: usize,
+    /// The first 12 hexadecimal digits of the SHA-256 of their pixels; `None` for the digits that come with the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_sha256: Option<String>,
     pub ode: OdeSampler,
     pub ema_decay: f64,
     /// Whether images were generated for a class each, as many of every class.
@@ -26,13 +32,16 @@ pub struct FidProtocol {
 }
 
 impl FidProtocol {
-    pub fn of(spec: &RunSpec, reference_images: usize) -> Self {
+    /// `reference_sha256` is that of the reference images' pixels, whole.
+    pub fn of(spec: &RunSpec, reference_images: usize, reference_sha256: &str) -> Self {
         let fid = &spec.evaluate.fid;
+        let built_in = matches!(spec.data, Data::Digits(_)) && fid.reference != Reference::Folder;
         Self {
             features: fid.features,
             samples: fid.samples,
             reference: fid.reference,
             reference_images,
+            reference_sha256: (!built_in).then(|| reference_sha256.chars().take(HASH_DIGITS).collect()),
             ode: fid.ode.clone(),
             ema_decay: spec.train.ema_decay,
             of_classes: spec.told_classes().is_some(),
@@ -44,16 +53,16 @@ impl FidProtocol {
 impl fmt::Display for FidProtocol {
     /// One line that names everything: it is the `protocol` column of the records.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let features = match self.features {
-            Features::DigitsCnn => "digits-cnn",
-        };
+        let features = self.features.name();
         let reference = match self.reference {
             Reference::Train => "train",
             Reference::Test => "test",
+            Reference::Folder => "folder",
         };
+        let hash = self.reference_sha256.as_ref().map_or_else(String::new, |sha256| format!("@{sha256}"));
         write!(
             formatter,
-            "{features} n={} ref={reference}:{} resize=none {} ema={}",
+            "{features} n={} ref={reference}:{}{hash} resize=none {} ema={}",
             self.samples,
             self.reference_images,
             self.ode.protocol(if self.guidance.is_some() { 2 } else { 1 }),

@@ -28,27 +28,6 @@ pub struct RunSpec {
     pub seed: u64,
 }
 
-kinds! {
-    /// `data`: the images.
-    pub enum Data {
-        /// 1,797 grey 8x8 handwritten digits (UCI, Alpaydin and Kaynak 1998), shipped with the program. The default.
-        Digits(DigitsData) = "digits",
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DigitsData {
-    /// Mirror each training image with probability one half. Digits do not allow it: default false.
-    pub horizontal_flips: bool,
-}
-
-impl Default for Data {
-    fn default() -> Self {
-        Self::Digits(DigitsData::default())
-    }
-}
-
 /// What a model has to know of the images it is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataShape {
@@ -70,40 +49,5 @@ impl RunSpec {
     /// Number of classes that the model is told of: none where it is not class-conditional.
     pub fn told_classes(&self) -> Option<usize> {
         self.data.classes().filter(|_| self.model.class_conditional())
-    }
-}
-
-impl Data {
-    /// What a model has to know of the images.
-    pub fn shape(&self) -> DataShape {
-        let (channels, side) = self.image_shape();
-        DataShape { channels, side, classes: self.classes() }
-    }
-
-    /// Number of classes, where the images have one each.
-    pub fn classes(&self) -> Option<usize> {
-        match self {
-            Self::Digits(_) => Some(10),
-        }
-    }
-
-    /// (channels, side in pixels) of an image.
-    pub fn image_shape(&self) -> (usize, usize) {
-        match self {
-            Self::Digits(_) => (1, 8),
-        }
-    }
-
-    /// Images of the held-out split.
-    pub fn held_out_images(&self) -> usize {
-        match self {
-            Self::Digits(_) => 355,
-        }
-    }
-
-    pub fn horizontal_flips(&self) -> bool {
-        match self {
-            Self::Digits(digits) => digits.horizontal_flips,
-        }
     }
 }

@@ -53,6 +53,8 @@ pub struct Window {
 pub enum CheckpointError {
     #[error("the checkpoint is damaged: {0}")]
     Damaged(String),
+    #[error("could not make a thread that prepares batches: {0}")]
+    Thread(std::io::Error),
     #[error(
         "the checkpoint was written by a newer speedlab (format {found}, this one reads up to {CHECKPOINT_VERSION})"
     )]

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::data::{DataError, Images, batch_indices, batch_pixels, load};
+use crate::data::{DataError, Images, batch_indices, batch_pixels, load_digits};
 use crate::model::{DigitsCnn, to_safetensors};
 use crate::optim::{Adam, Rates};
 use crate::random::{Draws, Stream};
-use crate::spec::{AdamOptimizer, CosineLr, Data, LrSchedule, Optimizer, RunSpec};
+use crate::spec::{AdamOptimizer, CosineLr, LrSchedule, Optimizer, RunSpec};
 
 const BATCH_SIZE: usize = 64;
 /// Each training image is moved by up to this many pixels along each axis, so that features mean strokes, not places.
@@ -50,7 +50,7 @@ pub fn train_digits_cnn(
     if steps == 0 {
         return Err(ClassifierError::NoSteps);
     }
-    let dataset = load(&Data::default())?;
+    let dataset = load_digits()?;
     let spec = schedules(seed, steps);
     let device = Device::flex().autodiff();
     let mut cnn = DigitsCnn::new(seed, &device);
@@ -59,7 +59,7 @@ pub fn train_digits_cnn(
     for step in 0..steps {
         let indices = batch_indices(dataset.train.len(), BATCH_SIZE, seed, step);
         let pixels = shifted(batch_pixels(&dataset.train, &indices, false, seed, step), &dataset.train, seed, step);
-        let labels: Vec<u8> = indices.iter().map(|&index| dataset.train.labels[index as usize]).collect();
+        let labels: Vec<u16> = indices.iter().map(|&index| dataset.train.labels[index as usize]).collect();
         let loss = cross_entropy(cnn.logits(images(pixels, &device)), &labels);
         let loss_value = f64::from(loss.clone().into_scalar::<f32>());
         if !loss_value.is_finite() {
@@ -94,10 +94,11 @@ pub fn train_digits_cnn(
 
 /// The share of `images` whose label gets the highest logit.
 pub fn accuracy(cnn: &DigitsCnn, images_and_labels: &Images) -> f64 {
-    let batches = images_and_labels.pixels.chunks(ACCURACY_BATCH * images_and_labels.image_values());
     let mut right = 0;
-    for (pixels, labels) in batches.zip(images_and_labels.labels.chunks(ACCURACY_BATCH)) {
-        let logits = cnn.logits(images(pixels.to_vec(), &Device::flex())).into_data();
+    for (batch, labels) in images_and_labels.labels.chunks(ACCURACY_BATCH).enumerate() {
+        let first = batch * ACCURACY_BATCH;
+        let pixels = images_and_labels.pixels(first..first + labels.len());
+        let logits = cnn.logits(images(pixels, &Device::flex())).into_data();
         let logits: Vec<f32> = logits.try_into_vec().expect("networks compute in f32");
         for (logits, &label) in logits.chunks_exact(DigitsCnn::CLASSES).zip(labels) {
             let best = (0..logits.len()).max_by(|&first, &second| logits[first].total_cmp(&logits[second]));
@@ -123,7 +124,7 @@ fn images(pixels: Vec<f32>, device: &Device) -> Tensor<4> {
 }
 
 /// The mean over the batch of -log p(label); `logits` is `[n, classes]`.
-fn cross_entropy(logits: Tensor<2>, labels: &[u8]) -> Tensor<1> {
+fn cross_entropy(logits: Tensor<2>, labels: &[u16]) -> Tensor<1> {
     let [count, classes] = logits.dims();
     let mut one_hot = vec![0f32; count * classes];
     for (row, &label) in one_hot.chunks_exact_mut(classes).zip(labels) {
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn shifts_move_an_image_by_at_most_one_pixel_and_fill_with_paper() {
-        let images = Images { channels: 1, side: 8, pixels: vec![], labels: vec![] };
+        let images = Images::in_memory(1, 8, vec![], vec![], 16);
         let mut image = vec![PAPER; 64];
         image[3 * 8 + 4] = 1.0;
         image[0] = 0.5;

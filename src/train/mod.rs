@@ -114,6 +114,7 @@ pub fn train(
                 gradient_norm: mean.gradient_norm,
                 learning_rate: mean.learning_rate,
                 beta1: mean.beta1,
+                wait_seconds: mean.wait_seconds,
             })?;
         }
         if stamp.wall_seconds - shown_at >= PROGRESS_SECONDS {

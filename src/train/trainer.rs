@@ -4,7 +4,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use super::hybrid_loss::HybridLoss;
-use crate::data::{Dataset, batch_classes, batch_indices, batch_pixels};
+use super::stopwatch::timed;
+use crate::data::{Batch, BatchSettings, BatchSource, Dataset, batch_classes};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::model::{self, Dropout, Network};
 use crate::optim::{self, Ema, Matrix, Optimizer, OptimizerState, Rates};
@@ -24,12 +25,14 @@ pub struct WindowMean {
     pub learning_rate: f64,
     /// Of the window's last step.
     pub beta1: f64,
+    /// Seconds of training that the device waited for images.
+    pub wait_seconds: f64,
 }
 
 /// A run between two steps.
 pub struct Trainer<'a> {
     spec: &'a RunSpec,
-    dataset: &'a Dataset,
+    batches: BatchSource,
     /// Without automatic differentiation.
     device: Device,
     process: ForwardProcess,
@@ -43,6 +46,8 @@ pub struct Trainer<'a> {
     ema: Ema,
     optimizer: Optimizer,
     last_loss: Option<f64>,
+    /// What this process waited for images since the last recorded training loss.
+    wait_seconds: f64,
     pub(super) progress: Progress,
 }
 
@@ -53,7 +58,7 @@ impl<'a> Trainer<'a> {
     /// If the checkpoint's state of the timestep sampler is not one of this run's sampler.
     pub fn new(
         spec: &'a RunSpec,
-        dataset: &'a Dataset,
+        dataset: &Dataset,
         device: &Device,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self, CheckpointError> {
@@ -81,9 +86,13 @@ impl<'a> Trainer<'a> {
         };
         let optimizer = Optimizer::new(&spec.optimizer, &hidden_matrices(&network), optimizer_state, device);
         let process = ForwardProcess::new(&spec.noise_schedule);
+        let settings =
+            BatchSettings { batch_size: spec.train.batch_size, flips: spec.data.horizontal_flips(), seed: spec.seed };
+        let batches =
+            BatchSource::start(&dataset.train, settings, progress.stamp.step).map_err(CheckpointError::Thread)?;
         Ok(Self {
             spec,
-            dataset,
+            batches,
             device: device.clone(),
             loss_weights: diffusion::loss_weights(
                 &spec.loss_weighting,
@@ -99,6 +108,7 @@ impl<'a> Trainer<'a> {
             ema,
             optimizer,
             last_loss: None,
+            wait_seconds: 0.0,
             progress,
         })
     }
@@ -128,11 +138,11 @@ impl<'a> Trainer<'a> {
                 diffusion::loss_weights(&spec.loss_weighting, spec.parameterization, &self.process, step);
         }
         // What to learn from: images, timesteps and noise, each a function of (seed, stream, step).
-        let indices = batch_indices(self.dataset.train.len(), batch_size, seed, step);
-        let images = batch_pixels(&self.dataset.train, &indices, spec.data.horizontal_flips(), seed, step);
-        let classes = spec.told_classes().map(|none| {
-            batch_classes(&self.dataset.train, &indices, spec.model.class_dropout(), none as u32, seed, step)
-        });
+        let (batch, wait_seconds) = timed(|| self.batches.next_batch());
+        self.wait_seconds += wait_seconds;
+        let Batch { pixels: images, labels, .. } = batch;
+        let classes =
+            spec.told_classes().map(|none| batch_classes(&labels, spec.model.class_dropout(), none as u32, seed, step));
         let mut uniforms = Draws::new(seed, Stream::Timesteps, step);
         let uniforms: Vec<f64> = (0..batch_size).map(|_| uniforms.uniform()).collect();
         let drawn = self.sampler.draw(&uniforms, step);
@@ -214,6 +224,7 @@ impl<'a> Trainer<'a> {
                 gradient_norm: gradient_norm_sum / steps as f64,
                 learning_rate,
                 beta1,
+                wait_seconds: std::mem::take(&mut self.wait_seconds),
             }
         })
     }

@@ -31,6 +31,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("maud", &["report/"]),
     ("faer", &["evaluate/"]),
     ("pathfinding", &["diffusion/"]),
+    ("ureq", &["data/fetch/"]),
+    ("memmap2", &["data/"]),
     ("Instant::now", &["train/stopwatch.rs", "schedule/worker"]),
     ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "cli/"]),
 ];

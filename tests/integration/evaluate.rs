@@ -1,10 +1,9 @@
 //! Evaluation against outside references.
 
 use serde_json::Value;
-use speedlab::data::{Dataset, load};
+use speedlab::data::{Dataset, load_digits};
 use speedlab::evaluate::{DIGITS_CNN_WEIGHTS, Gaussian, GaussianFit, digits_cnn, frechet_distance};
 use speedlab::model::from_safetensors;
-use speedlab::spec::Data;
 use speedlab::train::classifier::accuracy;
 
 /// The features that scripts/golden/frechet.py compares; a multiple of 2^-16 from murmur3's finaliser.
@@ -57,7 +56,7 @@ fn frechet_distances_are_those_of_scipy_and_numpy() {
 
 #[test]
 fn the_shipped_classifier_is_as_accurate_as_its_file_says() {
-    let Dataset { train, test, sha256 } = load(&Data::default()).unwrap();
+    let Dataset { train, test, sha256, .. } = load_digits().unwrap();
     let cnn = digits_cnn(DIGITS_CNN_WEIGHTS).unwrap();
     let (_, metadata) = from_safetensors(cnn.layout(), DIGITS_CNN_WEIGHTS).unwrap();
     let (test_accuracy, train_accuracy) = (accuracy(&cnn, &test), accuracy(&cnn, &train));

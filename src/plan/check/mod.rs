@@ -1,6 +1,7 @@
 //! What a run's numbers may be, and which of them do not go together: a file for each section of the YAML.
 
 mod adm;
+mod data;
 mod diffusion;
 mod evaluate;
 mod model;

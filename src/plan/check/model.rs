@@ -7,13 +7,6 @@ use super::rules::{
 use crate::spec::{Model, Parameterization, RunSpec, UnetModel};
 
 impl Rules {
-    pub fn data(&mut self, spec: &RunSpec) {
-        if spec.data.kind() == "digits" && spec.data.horizontal_flips() {
-            let message = "`data.horizontal_flips` must be false for `digits`: a mirrored digit is no digit".to_owned();
-            self.breaks(&["data.horizontal_flips"], message, None);
-        }
-    }
-
     pub fn model(&mut self, spec: &RunSpec) {
         self.classes(spec);
         let side = spec.data.image_shape().1;

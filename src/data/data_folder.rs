@@ -1,0 +1,45 @@
+use std::env;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+
+use super::DataError;
+
+/// Where fetched sets and decoded images are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFolder {
+    root: PathBuf,
+}
+
+impl DataFolder {
+    /// Names the folder where `--data-dir` does not.
+    pub const VARIABLE: &str = "SPEEDLAB_DATA";
+
+    /// `chosen`, else what [`Self::VARIABLE`] says, else `speedlab/data` in the platform's folder for caches. Relative
+    /// folders are taken as seen from where the program was started.
+    pub fn find(chosen: Option<&Path>) -> Result<Self, DataError> {
+        let named = env::var_os(Self::VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let root = match chosen.map(Path::to_owned).or(named) {
+            Some(root) => std::path::absolute(&root).map_err(DataError::io("find", &root))?,
+            None => {
+                let platform = etcetera::choose_base_strategy().map_err(|_| DataError::NoFolder)?;
+                platform.cache_dir().join("speedlab").join("data")
+            }
+        };
+        Ok(Self { root })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The files of a fetched set.
+    pub fn set(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Images as batches are made of them.
+    pub fn decoded(&self) -> PathBuf {
+        self.root.join("decoded")
+    }
+}

@@ -1,0 +1,123 @@
+//! Images, and what they are compared with.
+
+use super::rules::Rules;
+use crate::spec::{Data, Features, Reference, RunSpec};
+
+/// Larger images than this are slips.
+const LARGEST_SIDE: u64 = 4096;
+/// Classes are counted in 16 bits.
+const MOST_CLASSES: u64 = 1 << 16;
+
+impl Rules {
+    pub fn data(&mut self, spec: &RunSpec) {
+        match &spec.data {
+            Data::Digits(digits) if digits.horizontal_flips => {
+                let message =
+                    "`data.horizontal_flips` must be false for `digits`: a mirrored digit is no digit".to_owned();
+                self.breaks(&["data.horizontal_flips"], message, None);
+            }
+            Data::ImageFolder(folder) => {
+                if folder.path.is_empty() {
+                    let hint = "name the folder with the PNG and JPEG files: `data: { kind: image_folder, path: .. }`";
+                    self.breaks(&["data.path", "data"], "`data.path` is not given".to_owned(), Some(hint));
+                }
+                self.size("data.side", folder.side as u64, 1, LARGEST_SIDE);
+                if ![1, 3].contains(&folder.channels) {
+                    let message =
+                        format!("`data.channels` must be 3 for colour or 1 for grey, not {}", folder.channels);
+                    self.breaks(&["data.channels"], message, None);
+                }
+                self.size("data.classes", folder.classes as u64, 0, MOST_CLASSES);
+                self.size("data.held_out", folder.held_out as u64, 1, 1 << 32);
+            }
+            Data::Digits(_) | Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_) => {}
+        }
+        self.reference(spec);
+        self.features(spec);
+    }
+
+    fn reference(&mut self, spec: &RunSpec) {
+        let fid = &spec.evaluate.fid;
+        match (fid.reference, fid.reference_folder.is_empty()) {
+            (Reference::Folder, true) => {
+                let message = "`evaluate.fid.reference` is `folder`, but `reference_folder` is not given".to_owned();
+                let hint = "name the folder with the images to compare with";
+                self.breaks(&["evaluate.fid.reference"], message, Some(hint));
+            }
+            (Reference::Train | Reference::Test, false) => {
+                let message = "`evaluate.fid.reference_folder` is given, but not used".to_owned();
+                let hint = "set `evaluate.fid.reference: folder` too";
+                self.breaks(&["evaluate.fid.reference_folder"], message, Some(hint));
+            }
+            _ => {}
+        }
+    }
+
+    /// Features see images of one shape.
+    fn features(&mut self, spec: &RunSpec) {
+        let (channels, side) = spec.data.image_shape();
+        let features = spec.evaluate.fid.features;
+        let (wanted_channels, wanted_side) = features.image_shape();
+        if (channels, side) != (wanted_channels, wanted_side) {
+            let shape = |channels, side| match channels {
+                1 => format!("grey {side}x{side}"),
+                3 => format!("colour {side}x{side}"),
+                other => format!("{side}x{side} images of {other} channels"),
+            };
+            let message = format!(
+                "features `{}` are of {} images, those of `data` are {}",
+                features.name(),
+                shape(wanted_channels, wanted_side),
+                shape(channels, side)
+            );
+            let fitting = Features::ALL.into_iter().find(|known| known.image_shape() == (channels, side));
+            let hint = fitting.map(|known| format!("set `evaluate.fid.features: {}`", known.name()));
+            self.breaks(&["evaluate.fid.features", "data"], message, hint.as_deref());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::plan::check::assert_broken;
+
+    #[test]
+    fn images_and_their_references_are_checked() {
+        let fid = |fid: Value| json!({"evaluate": {"fid": fid}});
+        let folder = |key: &str, value: Value| {
+            json!({
+                "data": {"kind": "image_folder", "path": "x", "channels": 1, "side": 8, key: value},
+                "model": {"kind": "unet", "channel_multipliers": [1]},
+            })
+        };
+        assert_broken([
+            (folder("path", json!("x")), ""),
+            (folder("path", json!("")), "`data.path` is not given"),
+            (
+                folder("side", json!(5000)),
+                "`data.side` must be at most 4096, not 5000\nfeatures `digits-cnn` are of grey 8x8 images, those of `data` are grey 5000x5000",
+            ),
+            (
+                folder("channels", json!(2)),
+                "`data.channels` must be 3 for colour or 1 for grey, not 2\nfeatures `digits-cnn` are of grey 8x8 images, those of `data` are 8x8 images of 2 channels",
+            ),
+            (folder("classes", json!(100_000)), "`data.classes` must be at most 65536, not 100000"),
+            (
+                folder("held_out", json!(0)),
+                "`data.held_out` must be at least 1, not 0\n`evaluate.validation.images` must be at most 0, not 64",
+            ),
+            (
+                json!({"data": {"kind": "cifar10"}}),
+                "features `digits-cnn` are of grey 8x8 images, those of `data` are colour 32x32",
+            ),
+            (
+                fid(json!({"reference": "folder"})),
+                "`evaluate.fid.reference` is `folder`, but `reference_folder` is not given",
+            ),
+            (fid(json!({"reference_folder": "x"})), "`evaluate.fid.reference_folder` is given, but not used"),
+            (fid(json!({"reference": "folder", "reference_folder": "x"})), ""),
+        ]);
+    }
+}
