@@ -204,7 +204,9 @@ fn at_target(
         (Verdict::TooCoarse, _) => {
             format!("{name} differs from {reference} by less than the evaluations resolve, at {seeds}: {measured}.")
         }
-        (Verdict::OneSeed, _) => format!("{name} has a single seed to compare, so there is no interval: {measured}."),
+        (Verdict::OneSeed, _) => {
+            format!("{name} and {reference} share a single seed, so there is no interval: {measured}.")
+        }
         // A bound on these runs' mean; without an interval it says nothing about the methods.
         (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => {
             format!("{label}: {measured} to {goal}, a bound without an interval because {}.", reached())
