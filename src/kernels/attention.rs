@@ -1,6 +1,9 @@
-use super::lanes::{self, Chunk, Job, LANES, Lanes};
-use super::parallel::for_each_part;
+use std::mem::MaybeUninit;
+
+use super::lanes::{self, Chunk, Job, LANES, Lanes, unchecked};
+use super::parallel::{Scattered, for_each_index, for_each_part};
 use super::planes::Planes;
+use super::scratch::with_scratch;
 
 /// softmax(q k^T / sqrt(head channels)) v between the pixels of each image (Vaswani et al. 2017, eq. 1). The input
 /// has 3 * channels: queries, keys, values, and within each the heads one after the other.
@@ -9,61 +12,67 @@ pub struct Attention {
     pub heads: usize,
 }
 
-/// Of each chunk, `[head, pixel, pixel]`.
-pub type Probabilities = Vec<Vec<Chunk>>;
+/// `[head, chunk, pixel, pixel]`
+pub type Probabilities = Vec<Chunk>;
 
 impl Attention {
     /// The output `[pixels, channels, chunks]` and what [`Attention::backward`] needs besides the input.
     pub fn forward(self, input: &Planes) -> (Vec<Chunk>, Probabilities) {
         let sizes = self.sizes(input);
-        let Sizes { pixels, channels, .. } = sizes;
-        let mut parts: Vec<_> = (0..input.chunks).map(|_| ForwardPart::default()).collect();
-        for_each_part(&mut parts, 1, sizes.operations(input.chunks), |chunk, parts| {
-            let part = &mut parts[0];
-            part.probabilities = vec![[0.0; LANES]; self.heads * pixels * pixels];
-            part.output = vec![[0.0; LANES]; pixels * channels];
-            lanes::run(Forward { sizes, input: &take_chunk(input, chunk), part });
+        let (chunks, square) = (input.chunks, sizes.pixels * sizes.pixels);
+        let mut probabilities = Box::<[Chunk]>::new_uninit_slice(chunks * self.heads * square);
+        let mut output = Box::<[Chunk]>::new_uninit_slice(sizes.pixels * sizes.channels * chunks);
+        let scattered = Scattered::new(&mut output);
+        for_each_part(&mut probabilities, square, sizes.operations(chunks), |unit, probabilities| {
+            with_scratch(2 * sizes.matrix() + square, |scratch| {
+                lanes::run(Forward { sizes, unit, input, scratch, probabilities, output: &scattered });
+            });
         });
-        let (probabilities, outputs): (Vec<_>, Vec<_>) =
-            parts.into_iter().map(|part| (part.probabilities, part.output)).unzip();
-        (interleave(&outputs), probabilities)
+        // SAFETY: each unit writes all probabilities of its head and chunk, and all pixels and channels of the output.
+        unsafe { (output.assume_init().into_vec(), probabilities.assume_init().into_vec()) }
     }
 
     /// The gradient with respect to the input.
-    pub fn backward(self, input: &Planes, probabilities: &[Vec<Chunk>], gradient: &Planes) -> Vec<Chunk> {
+    pub fn backward(self, input: &Planes, probabilities: &[Chunk], gradient: &Planes) -> Vec<Chunk> {
         let sizes = self.sizes(input);
-        let pixels = sizes.pixels;
-        let mut outputs: Vec<_> = probabilities.iter().map(|_| Vec::new()).collect();
-        for_each_part(&mut outputs, 1, 2 * sizes.operations(input.chunks), |chunk, outputs| {
-            outputs[0] = vec![[0.0; LANES]; pixels * input.channels];
-            lanes::run(Backward {
-                sizes,
-                input: &take_chunk(input, chunk),
-                probabilities: &probabilities[chunk],
-                gradient: &take_chunk(gradient, chunk),
-                scores: vec![[0.0; LANES]; pixels * pixels],
-                output: &mut outputs[0],
+        let square = sizes.pixels * sizes.pixels;
+        assert_eq!(probabilities.len(), input.chunks * self.heads * square, "the probabilities of this input");
+        assert_eq!(gradient.values().len(), sizes.pixels * sizes.channels * input.chunks, "a gradient for each output");
+        let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
+        let scattered = Scattered::new(&mut output);
+        for_each_index(input.chunks * self.heads, 2 * sizes.operations(input.chunks), |unit| {
+            with_scratch(3 * sizes.matrix() + square, |scratch| {
+                let probabilities = &probabilities[unit * square..][..square];
+                lanes::run(Backward { sizes, unit, input, probabilities, gradient, scratch, output: &scattered });
             });
         });
-        interleave(&outputs)
+        // SAFETY: each unit writes the queries, keys and values of its head and chunk, of all pixels.
+        unsafe { output.assume_init() }.into_vec()
     }
 
     fn sizes(self, input: &Planes) -> Sizes {
         let (heads, channels) = (self.heads, input.channels / 3);
         assert_eq!(input.channels, 3 * channels, "queries, keys and values");
         assert!(heads > 0 && channels.is_multiple_of(heads), "{heads} heads do not divide {channels} channels");
-        Sizes { pixels: input.pixels(), channels, heads, depth: channels / heads }
+        Sizes { pixels: input.pixels(), channels, depth: channels / heads, chunks: input.chunks }
     }
 }
 
+/// Every head of every chunk is a unit of its own, so that what it needs fits a second-level cache. Chunks are innermost:
+/// what the processor fetches ahead for one, it uses for the next.
 #[derive(Clone, Copy)]
 struct Sizes {
     pixels: usize,
     channels: usize,
-    heads: usize,
     /// Channels of a head.
     depth: usize,
+    chunks: usize,
 }
+
+/// Which of the input's three parts.
+const QUERIES: usize = 0;
+const KEYS: usize = 1;
+const VALUES: usize = 2;
 
 impl Sizes {
     fn operations(self, chunks: usize) -> usize {
@@ -74,86 +83,89 @@ impl Sizes {
         1.0 / (self.depth as f32).sqrt()
     }
 
-    /// Element (pixel, channel) of the queries (0), keys (1) or values (2) of a head.
-    fn part(self, part: usize, head: usize) -> Grid {
-        Grid { start: part * self.channels + head * self.depth, row: 3 * self.channels, column: 1 }
+    /// Elements of the queries of a unit.
+    fn matrix(self) -> usize {
+        self.pixels * self.depth
     }
 
-    /// Element (pixel, channel) of the output of a head.
-    fn output(self, head: usize) -> Grid {
-        Grid { start: head * self.depth, row: self.channels, column: 1 }
+    /// `[pixel, channel of the head]`
+    fn of_head(self) -> Grid {
+        Grid { row: self.depth, column: 1 }
     }
 
-    /// Element (query, key) of the probabilities of a head.
-    fn probabilities(self, head: usize) -> Grid {
-        Grid { start: head * self.pixels * self.pixels, row: self.pixels, column: 1 }
+    /// `[query, key]`
+    fn scores(self) -> Grid {
+        Grid { row: self.pixels, column: 1 }
     }
-}
 
-/// What is computed of sixteen images on their own.
-#[derive(Default)]
-struct ForwardPart {
-    /// `[head, pixel, pixel]`
-    probabilities: Vec<Chunk>,
-    /// `[pixel, channels]`
-    output: Vec<Chunk>,
-}
+    /// Of a plane of `parts` times the channels, where element (`pixel`, 0) of a unit is.
+    #[inline(always)]
+    fn start(self, unit: usize, parts: usize, part: usize, pixel: usize) -> usize {
+        let (chunk, head) = (unit % self.chunks, unit / self.chunks);
+        ((pixel * parts + part) * self.channels + head * self.depth) * self.chunks + chunk
+    }
 
-/// `[pixel, channels]` of sixteen images.
-fn take_chunk(planes: &Planes, chunk: usize) -> Vec<Chunk> {
-    planes.values()[chunk..].iter().step_by(planes.chunks).copied().collect()
-}
-
-/// The outputs of all chunks, chunk innermost.
-fn interleave(outputs: &[Vec<Chunk>]) -> Vec<Chunk> {
-    let (chunks, length) = (outputs.len(), outputs.first().map_or(0, Vec::len));
-    let mut output = Box::<[Chunk]>::new_uninit_slice(length * chunks);
-    for_each_part(&mut output, ROWS * chunks, COPY_OPERATIONS * length * chunks, |part, output| {
-        for (index, row) in output.chunks_exact_mut(chunks).enumerate() {
-            for (place, values) in row.iter_mut().zip(outputs) {
-                place.write(values[part * ROWS + index]);
+    /// Copies the matrix of a unit from a plane of `parts` times the channels.
+    #[inline(always)]
+    fn take<L: Lanes>(self, planes: &Planes, unit: usize, parts: usize, part: usize, matrix: &mut [Chunk]) {
+        for (pixel, row) in matrix.chunks_exact_mut(self.depth).enumerate() {
+            let values = &planes.values()[self.start(unit, parts, part, pixel)..];
+            for channel in 0..self.depth {
+                L::load(&values[channel * self.chunks]).store(&mut row[channel]);
             }
         }
-    });
-    // SAFETY: the parts are all rows, and each row is written whole.
-    unsafe { output.assume_init() }.into_vec()
-}
+    }
 
-/// Rows of chunks that are brought together at a time.
-const ROWS: usize = 1024;
-/// About how many operations it costs to copy a chunk.
-const COPY_OPERATIONS: usize = 4 * LANES;
+    /// The reverse of [`Sizes::take`].
+    #[inline(always)]
+    fn put<L: Lanes>(self, matrix: &[Chunk], output: &Scattered<Chunk>, unit: usize, parts: usize, part: usize) {
+        for (pixel, row) in matrix.chunks_exact(self.depth).enumerate() {
+            let start = self.start(unit, parts, part, pixel);
+            for channel in 0..self.depth {
+                // SAFETY: a unit puts each part once, and no other unit has this head and chunk.
+                let place = unsafe { output.place(start + channel * self.chunks) };
+                L::load(&row[channel]).write(place);
+            }
+        }
+    }
+}
 
 struct Forward<'a> {
     sizes: Sizes,
-    /// `[pixel, 3 * channels]`
-    input: &'a [Chunk],
-    part: &'a mut ForwardPart,
+    unit: usize,
+    input: &'a Planes,
+    /// Two matrices and the scores, of any content.
+    scratch: &'a mut [Chunk],
+    /// `[query, key]`
+    probabilities: &'a mut [MaybeUninit<Chunk>],
+    output: &'a Scattered<'a, Chunk>,
 }
 
 impl Job for Forward<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Sizes { pixels, heads, depth, .. } = self.sizes;
-        let input = self.input;
-        let ForwardPart { probabilities, output } = self.part;
-        for head in 0..heads {
-            let [queries, keys, values] = [0, 1, 2].map(|part| self.sizes.part(part, head));
-            let grid = self.sizes.probabilities(head);
-            multiply::<L>(probabilities, grid, input, queries, input, keys, [pixels, pixels, depth]);
-            let scale = L::splat(self.sizes.scale());
-            for row in probabilities[grid.start..][..pixels * pixels].chunks_exact_mut(pixels) {
-                softmax(row, scale);
-            }
-            let output_grid = self.sizes.output(head);
-            multiply::<L>(output, output_grid, probabilities, grid, input, values.turned(), [pixels, depth, pixels]);
+        let Self { sizes, unit, input, scratch, probabilities, output } = self;
+        let Sizes { pixels, depth, .. } = sizes;
+        let (of_head, of_scores) = (sizes.of_head(), sizes.scores());
+        let (first, rest) = scratch.split_at_mut(sizes.matrix());
+        let (second, scores) = rest.split_at_mut(sizes.matrix());
+        sizes.take::<L>(input, unit, 3, QUERIES, first);
+        sizes.take::<L>(input, unit, 3, KEYS, second);
+        multiply::<L>(scores, of_scores, (&*first, of_head), (&*second, of_head), [pixels, pixels, depth]);
+        let scale = L::splat(sizes.scale());
+        for (row, probabilities) in scores.chunks_exact_mut(pixels).zip(probabilities.chunks_exact_mut(pixels)) {
+            softmax(row, scale, probabilities);
         }
+        sizes.take::<L>(input, unit, 3, VALUES, second);
+        let values = (&*second, of_head.turned());
+        multiply::<L>(first, of_head, (&*scores, of_scores), values, [pixels, depth, pixels]);
+        sizes.put::<L>(first, output, unit, 1, 0);
     }
 }
 
-/// softmax(scale * row), in place.
+/// softmax(scale * row), in place and to `copy`.
 #[inline(always)]
-fn softmax<L: Lanes>(row: &mut [Chunk], scale: L) {
+fn softmax<L: Lanes>(row: &mut [Chunk], scale: L, copy: &mut [MaybeUninit<Chunk>]) {
     let mut largest = L::load(&row[0]);
     for value in row.iter() {
         largest = largest.max(L::load(value));
@@ -165,45 +177,52 @@ fn softmax<L: Lanes>(row: &mut [Chunk], scale: L) {
         exp.store(value);
     }
     let factor = L::splat(1.0).div(sum);
-    for value in row.iter_mut() {
-        L::load(value).mul(factor).store(value);
+    for (value, copy) in row.iter_mut().zip(copy) {
+        let probability = L::load(value).mul(factor);
+        probability.store(value);
+        probability.write(copy);
     }
 }
 
 struct Backward<'a> {
     sizes: Sizes,
-    /// `[pixel, 3 * channels]`
-    input: &'a [Chunk],
-    /// `[head, pixel, pixel]`
+    unit: usize,
+    input: &'a Planes,
+    /// `[query, key]`
     probabilities: &'a [Chunk],
-    /// `[pixel, channels]`
-    gradient: &'a [Chunk],
-    /// `[pixel, pixel]`: the gradient of the scores of a head.
-    scores: Vec<Chunk>,
-    /// `[pixel, 3 * channels]`
-    output: &'a mut [Chunk],
+    gradient: &'a Planes,
+    /// Three matrices and the gradient of the scores, of any content.
+    scratch: &'a mut [Chunk],
+    output: &'a Scattered<'a, Chunk>,
 }
 
 impl Job for Backward<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Sizes { pixels, heads, depth, .. } = self.sizes;
-        let Self { input, probabilities, gradient, mut scores, output, .. } = self;
-        let square = Grid { start: 0, row: pixels, column: 1 };
-        for head in 0..heads {
-            let [queries, keys, values] = [0, 1, 2].map(|part| self.sizes.part(part, head));
-            let (grid, gradients) = (self.sizes.probabilities(head), self.sizes.output(head));
-            let sizes = [pixels, depth, pixels];
-            multiply::<L>(output, values, probabilities, grid.turned(), gradient, gradients.turned(), sizes);
-            multiply::<L>(&mut scores, square, gradient, gradients, input, values, [pixels, pixels, depth]);
-            let probabilities = &probabilities[grid.start..][..pixels * pixels];
-            let scale = L::splat(self.sizes.scale());
-            for (row, probabilities) in scores.chunks_exact_mut(pixels).zip(probabilities.chunks_exact(pixels)) {
-                softmax_gradient(row, probabilities, scale);
-            }
-            multiply::<L>(output, queries, &scores, square, input, keys.turned(), sizes);
-            multiply::<L>(output, keys, &scores, square.turned(), input, queries.turned(), sizes);
+        let Self { sizes, unit, input, probabilities, gradient, scratch, output } = self;
+        let Sizes { pixels, depth, .. } = sizes;
+        let (of_head, of_scores) = (sizes.of_head(), sizes.scores());
+        let (first, rest) = scratch.split_at_mut(sizes.matrix());
+        let (second, rest) = rest.split_at_mut(sizes.matrix());
+        let (result, scores) = rest.split_at_mut(sizes.matrix());
+        let to_head = [pixels, depth, pixels];
+        sizes.take::<L>(gradient, unit, 1, 0, first);
+        let turned_gradients = (&*first, of_head.turned());
+        multiply::<L>(result, of_head, (probabilities, of_scores.turned()), turned_gradients, to_head);
+        sizes.put::<L>(result, output, unit, 3, VALUES);
+
+        sizes.take::<L>(input, unit, 3, VALUES, second);
+        multiply::<L>(scores, of_scores, (&*first, of_head), (&*second, of_head), [pixels, pixels, depth]);
+        let scale = L::splat(sizes.scale());
+        for (row, probabilities) in scores.chunks_exact_mut(pixels).zip(probabilities.chunks_exact(pixels)) {
+            softmax_gradient(row, probabilities, scale);
         }
+        sizes.take::<L>(input, unit, 3, KEYS, second);
+        multiply::<L>(result, of_head, (&*scores, of_scores), (&*second, of_head.turned()), to_head);
+        sizes.put::<L>(result, output, unit, 3, QUERIES);
+        sizes.take::<L>(input, unit, 3, QUERIES, first);
+        multiply::<L>(result, of_head, (&*scores, of_scores.turned()), (&*first, of_head.turned()), to_head);
+        sizes.put::<L>(result, output, unit, 3, KEYS);
     }
 }
 
@@ -219,10 +238,9 @@ fn softmax_gradient<L: Lanes>(row: &mut [Chunk], probabilities: &[Chunk], scale:
     }
 }
 
-/// Where element (r, c) of a matrix lies: start + r * row + c * column.
+/// Where element (r, c) of a matrix lies: r * row + c * column.
 #[derive(Clone, Copy)]
 struct Grid {
-    start: usize,
     row: usize,
     column: usize,
 }
@@ -231,12 +249,12 @@ impl Grid {
     /// The transposed matrix.
     #[inline(always)]
     fn turned(self) -> Self {
-        Self { row: self.column, column: self.row, ..self }
+        Self { row: self.column, column: self.row }
     }
 
     #[inline(always)]
     fn at(self, row: usize, column: usize) -> usize {
-        self.start + row * self.row + column * self.column
+        row * self.row + column * self.column
     }
 }
 
@@ -245,61 +263,76 @@ impl Grid {
 fn multiply<L: Lanes>(
     output: &mut [Chunk],
     output_grid: Grid,
-    first: &[Chunk],
-    first_grid: Grid,
-    second: &[Chunk],
-    second_grid: Grid,
+    first: (&[Chunk], Grid),
+    second: (&[Chunk], Grid),
     [rows, columns, depth]: [usize; 3],
 ) {
-    let product = Product { first, first_grid, second, second_grid, depth };
     let mut row = 0;
     while row < rows {
-        let wide = if L::MANY_REGISTERS && row + 4 <= rows { 4 } else { 1 };
+        let height = match rows - row {
+            6.. if L::MANY_REGISTERS => 6,
+            4.. if L::MANY_REGISTERS => 4,
+            _ => 1,
+        };
         let mut column = 0;
         while column < columns {
-            if column + 4 > columns {
-                for row in row..row + wide {
-                    product.block::<L, 1, 1>(output, output_grid, row, column);
-                }
-                column += 1;
-            } else {
-                if wide == 4 {
-                    product.block::<L, 4, 4>(output, output_grid, row, column);
-                } else {
-                    product.block::<L, 1, 4>(output, output_grid, row, column);
-                }
-                column += 4;
+            let width = if columns - column >= 4 { 4 } else { 1 };
+            let output = &mut *output;
+            let product = Product { output, output_grid, first, second, depth, row, column };
+            match (height, width) {
+                (6, 4) => L::call(Tile::<6, 4>(product)),
+                (6, _) => L::call(Tile::<6, 1>(product)),
+                (4, 4) => L::call(Tile::<4, 4>(product)),
+                (4, _) => L::call(Tile::<4, 1>(product)),
+                (_, 4) => L::call(Tile::<1, 4>(product)),
+                _ => L::call(Tile::<1, 1>(product)),
             }
+            column += width;
         }
-        row += wide;
+        row += height;
     }
 }
 
 struct Product<'a> {
-    first: &'a [Chunk],
-    first_grid: Grid,
-    second: &'a [Chunk],
-    second_grid: Grid,
+    output: &'a mut [Chunk],
+    output_grid: Grid,
+    first: (&'a [Chunk], Grid),
+    second: (&'a [Chunk], Grid),
     depth: usize,
+    row: usize,
+    column: usize,
 }
 
-impl Product<'_> {
+/// R rows and C columns of a product, with all sums in registers.
+struct Tile<'a, const R: usize, const C: usize>(Product<'a>);
+
+impl<const R: usize, const C: usize> Job for Tile<'_, R, C> {
     #[inline(always)]
-    fn block<L: Lanes, const R: usize, const C: usize>(
-        &self,
-        output: &mut [Chunk],
-        output_grid: Grid,
-        row: usize,
-        column: usize,
-    ) {
+    fn run<L: Lanes>(self) {
+        let Product {
+            output,
+            output_grid,
+            first: (first, first_grid),
+            second: (second, second_grid),
+            depth,
+            row,
+            column,
+        } = self.0;
+        assert!(
+            depth > 0 && first_grid.at(row + R - 1, depth - 1) < first.len(),
+            "the first matrix has these elements"
+        );
+        assert!(second_grid.at(column + C - 1, depth - 1) < second.len(), "the second matrix has these elements");
         let mut sums = [[L::splat(0.0); C]; R];
-        for k in 0..self.depth {
+        for k in 0..depth {
             let mut loaded = [L::splat(0.0); C];
             for c in 0..C {
-                loaded[c] = L::load(&self.second[self.second_grid.at(column + c, k)]);
+                // SAFETY: no larger than what was checked above, in each of its terms.
+                loaded[c] = L::load(unsafe { unchecked(second, second_grid.at(column + c, k)) });
             }
             for r in 0..R {
-                let first = L::load(&self.first[self.first_grid.at(row + r, k)]);
+                // SAFETY: as above.
+                let first = L::load(unsafe { unchecked(first, first_grid.at(row + r, k)) });
                 for c in 0..C {
                     sums[r][c] = first.mul_add(loaded[c], sums[r][c]);
                 }

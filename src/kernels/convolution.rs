@@ -3,6 +3,8 @@ use std::mem::MaybeUninit;
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
 use super::parallel::for_each_part;
 use super::planes::Planes;
+use super::pointwise::{Pointwise, transposed};
+use super::sums::pixel_sums;
 use super::taps::{Gather, Taps};
 use super::winograd::{self, Direction};
 use super::{Convolution, Resample};
@@ -22,6 +24,12 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
     if winograd::suits(shape, input.height, input.width) {
         return winograd::convolve(shape, Direction::Forward, input, weight, Some(bias), added.map(Planes::values));
     }
+    if is_pointwise(shape) {
+        let (bias, added, values) = (Some(bias), added.map(Planes::values), input.values());
+        let (pixels, chunks) = (input.pixels(), input.chunks);
+        let Convolution { inputs, outputs, .. } = shape;
+        return Pointwise { weight, bias, added, values, pixels, inputs, outputs, chunks }.output();
+    }
     let weight_of =
         |output, input, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
     gather(Gathered {
@@ -40,6 +48,19 @@ pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradie
     if winograd::suits(shape, input.height, input.width) {
         return winograd::convolve(shape, Direction::Backward, gradient, weight, None, None);
     }
+    if is_pointwise(shape) {
+        return Pointwise {
+            weight: &transposed(weight, shape.outputs, shape.inputs),
+            bias: None,
+            added: None,
+            values: gradient.values(),
+            pixels: gradient.pixels(),
+            inputs: shape.outputs,
+            outputs: shape.inputs,
+            chunks: gradient.chunks,
+        }
+        .output();
+    }
     let taps = Taps::cached(shape, input.height, input.width);
     let weight_of =
         |input, output, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
@@ -54,16 +75,31 @@ pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradie
     })
 }
 
-/// The gradient with respect to the weights, flat.
-pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) -> Vec<f32> {
-    if winograd::suits(shape, input.height, input.width) {
-        return winograd::weight_gradient(shape, input, gradient);
+/// The gradients with respect to the parameters of a convolution.
+pub struct ParameterGradients {
+    /// Flat, as [`Convolution`] says.
+    pub weights: Vec<f32>,
+    /// The sum of the gradient over all pixels, `[outputs, chunks]`: the gradient of what was added to every pixel. Summed
+    /// over the images it is that of the bias.
+    pub pixel_sums: Vec<Chunk>,
+}
+
+/// For the gradient of the output.
+pub fn parameter_gradients(shape: Convolution, input: &Planes, gradient: &Planes) -> ParameterGradients {
+    if is_pointwise(shape) {
+        return pointwise_gradient::parameter_gradients(shape, input, gradient);
     }
-    if (shape.kernel, shape.resample) == (1, Resample::Keep) {
-        return pointwise_gradient::weight_gradient(shape, input, gradient);
-    }
-    let taps = Taps::cached(shape, input.height, input.width);
-    weight_gradient::compute(shape, &taps, input, gradient)
+    let weights = if winograd::suits(shape, input.height, input.width) {
+        winograd::weight_gradient(shape, input, gradient)
+    } else {
+        weight_gradient::compute(shape, &Taps::cached(shape, input.height, input.width), input, gradient)
+    };
+    ParameterGradients { weights, pixel_sums: pixel_sums(gradient) }
+}
+
+/// Whether it is a linear map of each pixel on its own.
+fn is_pointwise(shape: Convolution) -> bool {
+    (shape.kernel, shape.resample) == (1, Resample::Keep)
 }
 
 /// Channels of the output that are computed together.

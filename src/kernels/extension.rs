@@ -1,5 +1,6 @@
 //! The fused operations as burn operations, for Flex and for Flex under autodiff. Activations are [`Planes`].
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -9,9 +10,12 @@ use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn_flex::FlexTensor;
 
 use super::attention::{Attention, Probabilities};
+use super::convolution::ParameterGradients;
 use super::group_norm::{Affine, GroupNorm, Statistics};
+use super::lanes::Chunk;
 use super::planes::{Planes, contiguous, numbers, planes_tensor, vector_tensor};
-use super::{Convolution, concatenate, convolution, resize, silu, sums};
+use super::sums::image_sums;
+use super::{Convolution, concatenate, convolution, resize, silu};
 
 /// Operations that burn does not have. Their contract is that of the methods of [`super::Kernels`] with these names.
 #[backend_extension(Autodiff, Flex)]
@@ -269,26 +273,37 @@ impl<C: CheckpointStrategy> FusedOperations for Autodiff<Flex, C> {
 #[derive(Debug)]
 struct ConvolutionBackward;
 
+impl ConvolutionBackward {
+    /// Registers the gradients of input, weight and bias; gives what is to be registered for what was added to each pixel.
+    fn register(
+        (input, weight, shape): (FlexTensor, FlexTensor, Convolution),
+        gradient: &Planes,
+        [input_node, weight_node, bias_node]: [Option<NodeId>; 3],
+        gradients: &mut Gradients,
+    ) -> Vec<Chunk> {
+        let (input, weight) = (Planes::new(&input), contiguous(&weight));
+        if let Some(node) = input_node {
+            let values = convolution::input_gradient(shape, &input, numbers(&weight), gradient);
+            gradients.register::<Flex>(node, input.tensor_of_shape(values));
+        }
+        let ParameterGradients { weights, pixel_sums } = convolution::parameter_gradients(shape, &input, gradient);
+        if let Some(node) = weight_node {
+            gradients.register::<Flex>(node, vector_tensor(weights));
+        }
+        if let Some(node) = bias_node {
+            gradients.register::<Flex>(node, vector_tensor(image_sums(&pixel_sums, gradient.chunks)));
+        }
+        pixel_sums
+    }
+}
+
 impl Backward<Flex, 3> for ConvolutionBackward {
     type State = (FlexTensor, FlexTensor, Convolution);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
-        let (input, weight, shape) = ops.state;
-        let (input, weight) = (Planes::new(&input), contiguous(&weight));
-        let [input_node, weight_node, bias_node] = ops.parents;
-        if let Some(node) = input_node {
-            let values = convolution::input_gradient(shape, &input, numbers(&weight), &gradient);
-            gradients.register::<Flex>(node.id, input.tensor_of_shape(values));
-        }
-        if let Some(node) = weight_node {
-            let values = convolution::weight_gradient(shape, &input, &gradient);
-            gradients.register::<Flex>(node.id, vector_tensor(values));
-        }
-        if let Some(node) = bias_node {
-            let sums = sums::pixel_sums(&gradient);
-            gradients.register::<Flex>(node.id, vector_tensor(sums::image_sums(&sums, gradient.chunks)));
-        }
+        let nodes = ops.parents.map(|node| Some(node?.id));
+        Self::register(ops.state, &gradient, nodes, gradients);
     }
 }
 
@@ -298,25 +313,13 @@ impl Backward<Flex, 4> for ConvolutionBackward {
 
     fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient_tensor = gradients.consume::<Flex>(&ops.node);
-        let gradient = Planes::new(&gradient_tensor);
         let (input, weight, shape, added_whole) = ops.state;
-        let (input, weight) = (Planes::new(&input), contiguous(&weight));
-        let [input_node, weight_node, bias_node, added_node] = ops.parents;
-        if let Some(node) = input_node {
-            let values = convolution::input_gradient(shape, &input, numbers(&weight), &gradient);
-            gradients.register::<Flex>(node.id, input.tensor_of_shape(values));
-        }
-        if let Some(node) = weight_node {
-            let values = convolution::weight_gradient(shape, &input, &gradient);
-            gradients.register::<Flex>(node.id, vector_tensor(values));
-        }
-        let sums = sums::pixel_sums(&gradient);
-        if let Some(node) = bias_node {
-            gradients.register::<Flex>(node.id, vector_tensor(sums::image_sums(&sums, gradient.chunks)));
-        }
+        let [input_node, weight_node, bias_node, added_node] = ops.parents.map(|node| Some(node?.id));
+        let nodes = [input_node, weight_node, bias_node];
+        let sums = Self::register((input, weight, shape), &Planes::new(&gradient_tensor), nodes, gradients);
         if let Some(node) = added_node {
             let added = if added_whole { gradient_tensor } else { planes_tensor(sums, 1, 1, shape.outputs) };
-            gradients.register::<Flex>(node.id, added);
+            gradients.register::<Flex>(node, added);
         }
     }
 }

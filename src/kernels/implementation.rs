@@ -304,7 +304,13 @@ mod tests {
         let many_channels = many_channels.map(|(inputs, outputs, batch, height, width)| {
             (Convolution::square(inputs, outputs, Resample::Keep), [batch, inputs, height, width])
         });
-        random.chain(many_channels)
+        // Linear maps of more channels than fit tiles and panels, of few and many columns.
+        let linear =
+            [(150, 13, 70, 3, 5), (130, 7, 1, 1, 1), (17, 200, 33, 1, 1), (24, 16, 200, 2, 2), (260, 31, 17, 1, 5)];
+        let linear = linear.map(|(inputs, outputs, batch, height, width)| {
+            (Convolution::pointwise(inputs, outputs), [batch, inputs, height, width])
+        });
+        random.chain(many_channels).chain(linear)
     }
 
     #[test]

@@ -9,24 +9,31 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[global_allocator]
-static ALLOCATOR: BlockCache =
-    BlockCache { classes: [const { Mutex::new(FreeBlocks::NONE) }; CLASSES], kept: AtomicUsize::new(0) };
+static ALLOCATOR: BlockCache = BlockCache {
+    classes: [const { Mutex::new(FreeBlocks::NONE) }; CLASSES],
+    kept: AtomicUsize::new(0),
+    used: AtomicUsize::new(0),
+    most_used: AtomicUsize::new(0),
+};
 
 /// Requests of these sizes, in bytes, are served from kept blocks; all others go to the system.
 const SMALLEST: usize = 1 << 14;
 const LARGEST: usize = 1 << 26;
 /// Block sizes: four to each doubling, from `SMALLEST` to `LARGEST`.
 const CLASSES: usize = 4 * 12 + 1;
-/// Bytes kept at most.
-const MOST_KEPT: usize = 1 << 29;
-/// Blocks of a class kept at most.
-const SLOTS: usize = 64;
+/// Bytes kept in any case; more only as much as was once in use, such as the activations of a larger network.
+const ALWAYS_KEPT: usize = 1 << 29;
+/// Blocks of a class kept at most: a transformer has dozens of activations of one size.
+const SLOTS: usize = 256;
 const ALIGNMENT: usize = 64;
 
 struct BlockCache {
     classes: [Mutex<FreeBlocks>; CLASSES],
     /// Bytes in all free blocks.
     kept: AtomicUsize,
+    /// Bytes in all blocks that are in use.
+    used: AtomicUsize,
+    most_used: AtomicUsize,
 }
 
 struct FreeBlocks {
@@ -58,6 +65,8 @@ fn class(layout: Layout) -> Option<(usize, Layout)> {
 
 impl BlockCache {
     fn take(&self, class: usize, block: Layout) -> Option<*mut u8> {
+        let used = self.used.fetch_add(block.size(), Ordering::Relaxed) + block.size();
+        self.most_used.fetch_max(used, Ordering::Relaxed);
         let mut free = self.classes[class].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         free.count = free.count.checked_sub(1)?;
         self.kept.fetch_sub(block.size(), Ordering::Relaxed);
@@ -66,9 +75,11 @@ impl BlockCache {
 
     /// Whether the block was kept.
     fn keep(&self, class: usize, block: Layout, pointer: *mut u8) -> bool {
+        self.used.fetch_sub(block.size(), Ordering::Relaxed);
         let mut free = self.classes[class].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let count = free.count;
-        if count == SLOTS || self.kept.load(Ordering::Relaxed) + block.size() > MOST_KEPT {
+        let most = ALWAYS_KEPT.max(self.most_used.load(Ordering::Relaxed));
+        if count == SLOTS || self.kept.load(Ordering::Relaxed) + block.size() > most {
             return false;
         }
         self.kept.fetch_add(block.size(), Ordering::Relaxed);

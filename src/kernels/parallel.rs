@@ -1,3 +1,6 @@
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
 use super::team;
 
 /// Calls `compute` with the index and content of each part of `length` items of `output` (the last may be shorter): on
@@ -23,6 +26,38 @@ pub fn for_each_part<T: Send>(
         let part = unsafe { std::slice::from_raw_parts_mut(start.at(first), length.min(all - first)) };
         compute(index, part);
     });
+}
+
+/// Calls `compute` with every index below `count`, as [`for_each_part`] does.
+pub fn for_each_index(count: usize, operations: usize, compute: impl Fn(usize) + Sync) {
+    if operations < WORTH_SHARING {
+        (0..count).for_each(compute);
+    } else {
+        team::for_each_index(count, &compute);
+    }
+}
+
+/// A slice whose places are written by several threads, each its own.
+pub struct Scattered<'a, T> {
+    start: Start<MaybeUninit<T>>,
+    length: usize,
+    whole: PhantomData<&'a mut [MaybeUninit<T>]>,
+}
+
+impl<'a, T> Scattered<'a, T> {
+    pub fn new(slice: &'a mut [MaybeUninit<T>]) -> Self {
+        Self { start: Start(slice.as_mut_ptr()), length: slice.len(), whole: PhantomData }
+    }
+
+    /// # Safety
+    /// Nobody else has the place of this index while it is in use.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "the caller makes sure that it is the only one")]
+    pub unsafe fn place(&self, index: usize) -> &mut MaybeUninit<T> {
+        assert!(index < self.length, "place {index} of {}", self.length);
+        // SAFETY: within the slice, which is borrowed as long as this exists; the rest is the caller's contract.
+        unsafe { &mut *self.start.at(index) }
+    }
 }
 
 /// About 5 microseconds of one core.
@@ -57,6 +92,18 @@ mod tests {
             });
             assert!(output.iter().enumerate().all(|(place, value)| *value == place / 10));
             for_each_part(&mut [0; 0], 10, operations, |_, _| panic!("there is nothing to do"));
+
+            let mut places = Box::<[usize]>::new_uninit_slice(30);
+            let scattered = Scattered::new(&mut places);
+            for_each_index(3, operations, |index| {
+                for place in (index..30).step_by(3) {
+                    // SAFETY: no other index has this remainder.
+                    unsafe { scattered.place(place) }.write(place);
+                }
+            });
+            // SAFETY: all remainders of 3.
+            let places = unsafe { places.assume_init() };
+            assert!(places.iter().enumerate().all(|(place, value)| place == *value));
         }
     }
 }

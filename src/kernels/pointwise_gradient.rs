@@ -1,62 +1,199 @@
 use super::Convolution;
-use super::convolution::even_blocks;
-use super::lanes::{self, LANES};
-use super::outer_products::{Channels, OuterProducts};
+use super::convolution::{ParameterGradients, even_blocks};
+use super::lanes::{self, Chunk, Job, LANES, Lanes};
+use super::panel::{COLUMNS, DEPTH, PanelProduct, ROWS, Rows, panel_columns};
 use super::parallel::{WORTH_SHARING, for_each_part};
 use super::planes::Planes;
-use super::sums::add_parts;
+use super::scratch::with_scratch;
+use super::sums::add_up;
 
-/// The gradient with respect to the weights of a linear map of every pixel, flat: `[outputs, inputs]`.
+/// The gradients with respect to the weights and the bias of a linear map of every pixel.
 ///
-/// The pixels are taken a few at a time, so that all pairs of channels find them in the caches. Parts of the pixels are
-/// summed apart and then added in order; how many there are depends on the shapes alone.
-pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) -> Vec<f32> {
-    let (inputs, outputs, chunks) = (shape.inputs, shape.outputs, input.chunks);
+/// It is the product of the gradient `[outputs, pixels and images]` with the input `[pixels and images, inputs]`, for
+/// which sixteen inputs of an image are brought into one chunk. Parts of the pixels are summed apart and then added in
+/// order; how many there are depends on the shapes alone.
+pub fn parameter_gradients(shape: Convolution, input: &Planes, gradient: &Planes) -> ParameterGradients {
+    let (inputs, outputs, chunks, pixels) = (shape.inputs, shape.outputs, input.chunks, input.pixels());
     assert_eq!(
         (input.channels, gradient.channels, gradient.chunks),
         (inputs, outputs, chunks),
         "gradient of {shape:?}"
     );
-    assert_eq!(input.pixels(), gradient.pixels(), "gradient of {shape:?}");
-    let operations = 2 * input.pixels() * shape.weight_count() * chunks * LANES;
-    let most_parts = if operations < WORTH_SHARING { 1 } else { PARTS };
-    let parts: Vec<_> = even_blocks(input.pixels(), input.pixels().div_ceil(most_parts)).collect();
-    let pixels_at_once = (CACHED_CHUNKS / ((inputs + outputs) * chunks)).max(1);
-    let part_length = outputs * inputs;
-    let mut sums = vec![0.0; parts.len() * part_length];
-    for_each_part(&mut sums, part_length, operations, |part, sums| {
-        let (first, pixels) = parts[part];
-        for (start, pixels) in even_blocks(pixels, pixels_at_once) {
-            let place = Place { first: first + start, pixels };
-            let (rows, columns) = (place.channels(gradient), place.channels(input));
-            lanes::run(OuterProducts { rows, columns, sums: &mut *sums });
+    assert_eq!(pixels, gradient.pixels(), "gradient of {shape:?}");
+    let operations = 2 * pixels * shape.weight_count() * chunks * LANES;
+    let groups: Vec<_> = even_blocks(inputs.div_ceil(LANES), COLUMNS).collect();
+    let most_parts = if operations < WORTH_SHARING { 1 } else { UNITS.div_ceil(groups.len()) };
+    let parts: Vec<_> = even_blocks(pixels, pixels.div_ceil(most_parts)).collect();
+    let mut units = Vec::with_capacity(groups.len() * parts.len());
+    for &(first_vector, vectors) in &groups {
+        for &(first_pixel, pixels) in &parts {
+            let sums = vec![[0.0; LANES]; outputs * vectors];
+            let pixel_sums = vec![[0.0; LANES]; if first_vector == 0 { outputs * chunks } else { 0 }];
+            units.push(Unit { first_vector, vectors, first_pixel, pixels, sums, pixel_sums });
+        }
+    }
+    for_each_part(&mut units, 1, operations, |_, units| {
+        with_scratch(DEPTH * COLUMNS, |panel| {
+            lanes::run(UnitSums { input, gradient, unit: &mut units[0], panel });
+        });
+    });
+    let mut weights = vec![0.0; outputs * inputs];
+    for_each_part(&mut weights, ROWS * inputs, parts.len() * outputs * inputs, |index, weights| {
+        for (row, weights) in weights.chunks_exact_mut(inputs).enumerate() {
+            for unit in &units {
+                let sums = unit.sums[(index * ROWS + row) * unit.vectors..][..unit.vectors].as_flattened();
+                for (weight, sum) in weights[unit.first_vector * LANES..].iter_mut().zip(sums) {
+                    *weight += sum;
+                }
+            }
         }
     });
-    add_parts(sums, part_length)
+    let pixel_sums = units.into_iter().map(|unit| unit.pixel_sums).filter(|sums| !sums.is_empty());
+    ParameterGradients { weights, pixel_sums: add_up(pixel_sums.collect()) }
 }
 
-/// Some pixels in a row.
-struct Place {
-    first: usize,
+/// About how many units there are, where there is much to do.
+const UNITS: usize = 12;
+
+/// Some pixels of some inputs.
+struct Unit {
+    /// Vectors of [`LANES`] inputs; the last may have fewer.
+    first_vector: usize,
+    vectors: usize,
+    first_pixel: usize,
     pixels: usize,
+    /// `[outputs, vectors]`
+    sums: Vec<Chunk>,
+    /// `[outputs, chunks]` of the gradient; empty except for the first inputs.
+    pixel_sums: Vec<Chunk>,
 }
 
-impl Place {
-    fn channels<'a>(&self, planes: &'a Planes) -> Channels<'a> {
-        let pixel_length = planes.channels * planes.chunks;
-        Channels {
-            values: &planes.values()[self.first * pixel_length..],
-            channels: planes.channels,
-            channel_stride: planes.chunks,
-            outer: self.pixels,
-            outer_stride: pixel_length,
-            inner: planes.chunks,
+struct UnitSums<'a> {
+    input: &'a Planes,
+    gradient: &'a Planes,
+    unit: &'a mut Unit,
+    /// Of any content.
+    panel: &'a mut [Chunk],
+}
+
+impl Job for UnitSums<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Self { input, gradient, unit, panel } = self;
+        let (chunks, outputs) = (input.chunks, gradient.channels);
+        // As many images as a panel is deep: some chunks of one pixel, or all of some pixels.
+        let chunks_at_once = chunks.min(DEPTH / LANES);
+        let pixels_at_once = DEPTH / LANES / chunks_at_once;
+        let mut vector = 0;
+        while vector < unit.vectors {
+            let columns = panel_columns::<L>(unit.vectors - vector);
+            let mut fresh = true;
+            let mut pixel = 0;
+            while pixel < unit.pixels {
+                let pixels = pixels_at_once.min(unit.pixels - pixel);
+                let first_pixel = unit.first_pixel + pixel;
+                let mut chunk = 0;
+                while chunk < chunks {
+                    let taken = chunks_at_once.min(chunks - chunk);
+                    let images = Images { first_pixel, pixels, first_chunk: chunk, chunks: taken };
+                    let panel = &mut panel[..images.count() * columns];
+                    images.turn::<L>(input, unit.first_vector + vector, columns, panel);
+                    if unit.first_vector + vector == 0 {
+                        images.add_to::<L>(gradient, &mut unit.pixel_sums);
+                    }
+                    let rows = images.rows(gradient);
+                    let mut row = 0;
+                    while row < outputs {
+                        let row_count = ROWS.min(outputs - row);
+                        PanelProduct {
+                            rows: rows.skip(row),
+                            row_count,
+                            panel,
+                            columns,
+                            sums: &mut unit.sums[row * unit.vectors + vector..],
+                            stride: unit.vectors,
+                            fresh,
+                        }
+                        .add::<L>();
+                        row += row_count;
+                    }
+                    fresh = false;
+                    chunk += taken;
+                }
+                pixel += pixels;
+            }
+            vector += columns;
         }
     }
 }
 
-/// At most, where there is much to do.
-const PARTS: usize = 8;
+/// Some chunks of some pixels.
+#[derive(Clone, Copy)]
+struct Images {
+    first_pixel: usize,
+    pixels: usize,
+    first_chunk: usize,
+    chunks: usize,
+}
 
-/// Half a mebibyte: what a second-level cache keeps beside everything else.
-const CACHED_CHUNKS: usize = (1 << 19) / (4 * LANES);
+impl Images {
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.pixels * self.chunks * LANES
+    }
+
+    /// The channels as rows, a run for each pixel.
+    #[inline(always)]
+    fn rows(self, planes: &Planes) -> Rows<'_> {
+        let pixel_length = planes.channels * planes.chunks;
+        let start = self.first_pixel * pixel_length + self.first_chunk;
+        Rows {
+            values: planes.values()[start..].as_flattened(),
+            row_stride: planes.chunks * LANES,
+            runs: self.pixels,
+            run_stride: pixel_length * LANES,
+            run_length: self.chunks * LANES,
+        }
+    }
+
+    /// Adds the pixels to `sums`, `[channels, chunks]`.
+    #[inline(always)]
+    fn add_to<L: Lanes>(self, planes: &Planes, sums: &mut [Chunk]) {
+        let pixel_length = planes.channels * planes.chunks;
+        let values = &planes.values()[self.first_pixel * pixel_length..][..self.pixels * pixel_length];
+        for channel in 0..planes.channels {
+            for chunk in self.first_chunk..self.first_chunk + self.chunks {
+                let place = channel * planes.chunks + chunk;
+                let mut sum = L::load(&sums[place]);
+                for pixel in 0..self.pixels {
+                    sum = sum.add(L::load(&values[pixel * pixel_length + place]));
+                }
+                sum.store(&mut sums[place]);
+            }
+        }
+    }
+
+    /// Sixteen channels of an image as one chunk: `[images, columns]`, 0 where there are no more channels.
+    #[inline(always)]
+    fn turn<L: Lanes>(self, planes: &Planes, first_column: usize, columns: usize, panel: &mut [Chunk]) {
+        let mut images = panel.chunks_exact_mut(LANES * columns);
+        for pixel in self.first_pixel..self.first_pixel + self.pixels {
+            let values = &planes.values()[pixel * planes.channels * planes.chunks..];
+            for chunk in self.first_chunk..self.first_chunk + self.chunks {
+                let Some(images) = images.next() else { return };
+                for column in 0..columns {
+                    let first_channel = (first_column + column) * LANES;
+                    let channels = LANES.min(planes.channels - first_channel);
+                    let mut rows = [L::splat(0.0); LANES];
+                    for channel in 0..channels {
+                        rows[channel] = L::load(&values[(first_channel + channel) * planes.chunks + chunk]);
+                    }
+                    let turned = L::turned(rows);
+                    for lane in 0..LANES {
+                        turned[lane].store(&mut images[lane * columns + column]);
+                    }
+                }
+            }
+        }
+    }
+}

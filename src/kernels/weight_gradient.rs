@@ -86,8 +86,6 @@ impl Job for Units<'_> {
         let mut packed_inputs = Vec::new();
         let mut packed_gradients = Vec::new();
         let mut products = vec![Products::ZERO; self.tap_count];
-        // Several taps share what is in the first-level cache, which holds one chunk; a single tap shares nothing.
-        let tile_chunks = if self.tap_count == 1 { CHUNKS } else { 1 };
         for unit in self.units {
             let segment = &self.segments[unit % self.segments.len()];
             let (first_chunk, chunks) = self.groups[unit / self.segments.len()];
@@ -100,20 +98,17 @@ impl Job for Units<'_> {
             for &(first_input, block_inputs) in self.input_blocks {
                 for &(first_output, block_outputs) in self.output_blocks {
                     products.fill(Products::ZERO);
-                    let mut chunk = 0;
-                    while chunk < chunks {
+                    // All taps share what is in the first-level cache, which holds one chunk.
+                    for chunk in 0..chunks {
                         let block = Block {
                             values: &packed_inputs[(chunk * inputs + first_input) * slots..],
                             gradients: &packed_gradients[(chunk * outputs + first_output) * pixels..],
-                            chunk_lengths: (inputs * slots, outputs * pixels),
-                            chunks: tile_chunks.min(chunks - chunk),
                             block_inputs,
                             block_outputs,
                         };
                         for (tap, products) in products.iter_mut().enumerate() {
                             block.add::<L>(segment.pairs(tap), products);
                         }
-                        chunk += tile_chunks;
                     }
                     for (products, sums) in products.iter().zip(self.sums.chunks_exact_mut(outputs * inputs)) {
                         for output in 0..block_outputs {
@@ -164,16 +159,13 @@ impl Products {
     const ZERO: Self = Self([[0.0; LANES]; OUTPUTS * INPUTS]);
 }
 
-/// A block of inputs and one of outputs, of one segment and some chunks.
+/// A block of inputs and one of outputs, of one segment and chunk.
 #[derive(Clone, Copy)]
 struct Block<'a> {
-    /// `[slot, input]`, and so on for every further chunk.
+    /// `[slot, input]`
     values: &'a [Chunk],
     /// `[output pixel, output]`
     gradients: &'a [Chunk],
-    /// From a chunk to the next, in `values` and in `gradients`.
-    chunk_lengths: (usize, usize),
-    chunks: usize,
     block_inputs: usize,
     block_outputs: usize,
 }
@@ -247,30 +239,27 @@ struct Tile<'a, const O: usize, const I: usize> {
 impl<const O: usize, const I: usize> Job for Tile<'_, O, I> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Block { values, gradients, chunk_lengths, chunks, block_inputs, block_outputs } = self.block;
+        let Block { values, gradients, block_inputs, block_outputs } = self.block;
         let mut products = [[L::splat(0.0); I]; O];
         for o in 0..O {
             for i in 0..I {
                 products[o][i] = L::load(&self.products.0[(self.output + o) * INPUTS + self.input + i]);
             }
         }
-        for chunk in 0..chunks {
-            let values = &values[chunk * chunk_lengths.0 + self.input..];
-            let gradients = &gradients[chunk * chunk_lengths.1 + self.output..];
-            for &(pixel, slot) in self.pairs {
-                let gradients = &gradients[pixel as usize * block_outputs..][..O];
-                let values = &values[slot as usize * block_inputs..][..I];
-                let mut loaded = [L::splat(0.0); I];
+        let (values, gradients) = (&values[self.input..], &gradients[self.output..]);
+        for &(pixel, slot) in self.pairs {
+            let gradients = &gradients[pixel as usize * block_outputs..][..O];
+            let values = &values[slot as usize * block_inputs..][..I];
+            let mut loaded = [L::splat(0.0); I];
+            for i in 0..I {
+                // SAFETY: i < I, and there are I values.
+                loaded[i] = L::load(unsafe { unchecked(values, i) });
+            }
+            for o in 0..O {
+                // SAFETY: o < O, and there are O gradients.
+                let gradient = L::load(unsafe { unchecked(gradients, o) });
                 for i in 0..I {
-                    // SAFETY: i < I, and there are I values.
-                    loaded[i] = L::load(unsafe { unchecked(values, i) });
-                }
-                for o in 0..O {
-                    // SAFETY: o < O, and there are O gradients.
-                    let gradient = L::load(unsafe { unchecked(gradients, o) });
-                    for i in 0..I {
-                        products[o][i] = gradient.mul_add(loaded[i], products[o][i]);
-                    }
+                    products[o][i] = gradient.mul_add(loaded[i], products[o][i]);
                 }
             }
         }

@@ -1,12 +1,13 @@
 use std::mem::MaybeUninit;
 
 use super::transform::{Group, TiledPlanes, kernel_tile, output_tile, turned_kernel_tile};
-use super::{Groups, POSITIONS, TILE, vectors_at_once, with_scratch};
+use super::{Groups, POSITIONS, TILE, vectors_at_once};
 use crate::kernels::Convolution;
 use crate::kernels::convolution::even_blocks;
 use crate::kernels::lanes::{self, Chunk, Job, LANES, Lanes, unchecked};
 use crate::kernels::parallel::for_each_part;
 use crate::kernels::planes::Planes;
+use crate::kernels::scratch::with_scratch;
 
 /// What is convolved with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! All transforms are sums and differences, and an error grows little (a test compares with plain convolution).
 
 mod convolution;
+mod outer_products;
 mod transform;
 mod weight_gradient;
 
@@ -27,7 +28,8 @@ pub fn suits(shape: Convolution, height: usize, width: usize) -> bool {
 }
 
 const LEAST_CHANNELS: usize = 8;
-const LEAST_PIXELS: usize = 30;
+/// Measured: planes of 4x4 gain 2 % of a network's step on one thread and 13 % on two, planes of 3x3 lose.
+const LEAST_PIXELS: usize = 16;
 
 /// Products for one tile and pair of channels.
 const POSITIONS: usize = 16;
@@ -55,19 +57,4 @@ impl Groups {
         let chunks = chunks.min(vectors);
         Self { chunks, tiles: (vectors / chunks).max(1) }
     }
-}
-
-thread_local! {
-    /// Transformed values, kept from call to call.
-    static SCRATCH: std::cell::RefCell<Vec<Chunk>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-/// Calls `work` with `length` values of any content.
-fn with_scratch<R>(length: usize, work: impl FnOnce(&mut [Chunk]) -> R) -> R {
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.len() < length {
-            scratch.resize(length, [0.0; super::lanes::LANES]);
-        }
-        work(&mut scratch[..length])
-    })
 }

@@ -1,11 +1,12 @@
+use super::outer_products::OuterProducts;
 use super::transform::{Group, TiledPlanes, kernel_gradient};
-use super::{Groups, POSITIONS, vectors_at_once, with_scratch};
+use super::{Groups, POSITIONS, vectors_at_once};
 use crate::kernels::Convolution;
 use crate::kernels::convolution::even_blocks;
 use crate::kernels::lanes::{self, Chunk, Job, LANES, Lanes};
-use crate::kernels::outer_products::{Channels, OuterProducts};
 use crate::kernels::parallel::{WORTH_SHARING, for_each_part};
 use crate::kernels::planes::Planes;
+use crate::kernels::scratch::with_scratch;
 
 /// The gradient with respect to the weights, flat, from the input and the gradient of the output.
 ///
@@ -96,12 +97,10 @@ impl Job for TileRows<'_> {
                             });
                             for column in 0..COLUMNS {
                                 let position = COLUMNS * row + column;
-                                let gradients = &gradients[column * outputs * vectors..][..outputs * vectors];
-                                let values = &values[column * inputs * vectors..][..inputs * vectors];
-                                let rows = flat(gradients, outputs, vectors);
-                                let columns = flat(values, inputs, vectors);
+                                let rows = &gradients[column * outputs * vectors..][..outputs * vectors];
+                                let columns = &values[column * inputs * vectors..][..inputs * vectors];
                                 let sums = &mut sums[position * outputs * inputs..][..outputs * inputs];
-                                L::call(OuterProducts { rows, columns, sums });
+                                L::call(OuterProducts { rows, columns, vectors, sums });
                             }
                         }
                     }
@@ -109,11 +108,6 @@ impl Job for TileRows<'_> {
             }
         });
     }
-}
-
-/// `[channel, vector]`
-fn flat(values: &[Chunk], channels: usize, vectors: usize) -> Channels<'_> {
-    Channels { values, channels, channel_stride: vectors, outer: 1, outer_stride: 0, inner: vectors }
 }
 
 /// A row of positions of the input and of the gradient.

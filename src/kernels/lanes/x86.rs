@@ -1,0 +1,232 @@
+//! The lanes of x86-64.
+
+use std::arch::x86_64::*;
+
+use super::{Chunk, Job, LANES, Lanes};
+
+/// Values exist only inside `run_avx512`, which runs where the processor has AVX-512.
+#[derive(Clone, Copy)]
+pub struct Avx512(__m512);
+
+/// Values exist only inside `run_avx2`, which runs where the processor has AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub struct Avx2(__m256, __m256);
+
+/// Calls functions that only need their instructions to exist.
+macro_rules! call {
+    ($($call:tt)*) => {{
+        // SAFETY: these lanes are only used where the processor has their instructions (see the type), and the
+        // pointers come from references to whole chunks.
+        unsafe { $($call)* }
+    }};
+}
+
+impl Lanes for Avx512 {
+    const MANY_REGISTERS: bool = true;
+
+    #[inline(always)]
+    fn call<J: Job>(job: J) {
+        call!(super::run_avx512(job));
+    }
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self(call!(_mm512_set1_ps(value)))
+    }
+    #[inline(always)]
+    fn load(chunk: &Chunk) -> Self {
+        Self(call!(_mm512_loadu_ps(chunk.as_ptr())))
+    }
+    #[inline(always)]
+    fn store(self, chunk: &mut Chunk) {
+        call!(_mm512_storeu_ps(chunk.as_mut_ptr(), self.0));
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(call!(_mm512_add_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(call!(_mm512_sub_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(call!(_mm512_mul_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        Self(call!(_mm512_div_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        Self(call!(_mm512_fmadd_ps(self.0, factor.0, term.0)))
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(call!(_mm512_max_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        Self(call!(_mm512_min_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self(call!(_mm512_sqrt_ps(self.0)))
+    }
+    #[inline(always)]
+    fn reciprocal(self) -> Self {
+        // One step of Newton's method from 14 bits.
+        let guess = Self(call!(_mm512_rcp14_ps(self.0)));
+        let error = Self(call!(_mm512_fnmadd_ps(self.0, guess.0, _mm512_set1_ps(1.0))));
+        guess.mul_add(error, guess)
+    }
+    #[inline(always)]
+    fn round(self) -> Self {
+        Self(call!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
+    }
+    #[inline(always)]
+    fn scale(self, power: Self) -> Self {
+        Self(call!(_mm512_scalef_ps(self.0, power.0)))
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        call!(_mm512_reduce_add_ps(self.0))
+    }
+    #[inline(always)]
+    fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        call!({
+            // Within each 128 bits: a a b b + a a b b, then a b c d.
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a.0, b.0), _mm512_unpackhi_ps(a.0, b.0));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c.0, d.0), _mm512_unpackhi_ps(c.0, d.0));
+            let low = _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd);
+            let high = _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd);
+            let all = _mm512_add_ps(low, high);
+            let half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all));
+            let sums = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half));
+            let mut four = [0.0; 4];
+            _mm_storeu_ps(four.as_mut_ptr(), sums);
+            four
+        })
+    }
+    #[inline(always)]
+    fn turned(mut rows: [Self; LANES]) -> [Self; LANES] {
+        // Squares of 4 x 4 within each 128 bits, then those squares among each other.
+        for first in [0, 4, 8, 12] {
+            let [a, b, c, d] = [rows[first].0, rows[first + 1].0, rows[first + 2].0, rows[first + 3].0];
+            call!({
+                let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+                let [ab_low, ab_high] = [_mm512_castps_pd(ab_low), _mm512_castps_pd(ab_high)];
+                let [cd_low, cd_high] = [_mm512_castps_pd(cd_low), _mm512_castps_pd(cd_high)];
+                rows[first] = Self(_mm512_castpd_ps(_mm512_unpacklo_pd(ab_low, cd_low)));
+                rows[first + 1] = Self(_mm512_castpd_ps(_mm512_unpackhi_pd(ab_low, cd_low)));
+                rows[first + 2] = Self(_mm512_castpd_ps(_mm512_unpacklo_pd(ab_high, cd_high)));
+                rows[first + 3] = Self(_mm512_castpd_ps(_mm512_unpackhi_pd(ab_high, cd_high)));
+            });
+        }
+        const EVEN: i32 = 0b10_00_10_00;
+        const ODD: i32 = 0b11_01_11_01;
+        for j in 0..4 {
+            let [a, b, c, d] = [rows[j].0, rows[4 + j].0, rows[8 + j].0, rows[12 + j].0];
+            call!({
+                let (ab_even, ab_odd) = (_mm512_shuffle_f32x4::<EVEN>(a, b), _mm512_shuffle_f32x4::<ODD>(a, b));
+                let (cd_even, cd_odd) = (_mm512_shuffle_f32x4::<EVEN>(c, d), _mm512_shuffle_f32x4::<ODD>(c, d));
+                rows[j] = Self(_mm512_shuffle_f32x4::<EVEN>(ab_even, cd_even));
+                rows[4 + j] = Self(_mm512_shuffle_f32x4::<EVEN>(ab_odd, cd_odd));
+                rows[8 + j] = Self(_mm512_shuffle_f32x4::<ODD>(ab_even, cd_even));
+                rows[12 + j] = Self(_mm512_shuffle_f32x4::<ODD>(ab_odd, cd_odd));
+            });
+        }
+        rows
+    }
+}
+
+impl Lanes for Avx2 {
+    const MANY_REGISTERS: bool = false;
+
+    #[inline(always)]
+    fn call<J: Job>(job: J) {
+        call!(super::run_avx2(job));
+    }
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        let half = call!(_mm256_set1_ps(value));
+        Self(half, half)
+    }
+    #[inline(always)]
+    fn load(chunk: &Chunk) -> Self {
+        call!(Self(_mm256_loadu_ps(chunk.as_ptr()), _mm256_loadu_ps(chunk[8..].as_ptr())))
+    }
+    #[inline(always)]
+    fn store(self, chunk: &mut Chunk) {
+        call!({
+            _mm256_storeu_ps(chunk.as_mut_ptr(), self.0);
+            _mm256_storeu_ps(chunk[8..].as_mut_ptr(), self.1);
+        });
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        call!(Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)))
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        call!(Self(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)))
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        call!(Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)))
+    }
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        call!(Self(_mm256_div_ps(self.0, other.0), _mm256_div_ps(self.1, other.1)))
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        call!(Self(_mm256_fmadd_ps(self.0, factor.0, term.0), _mm256_fmadd_ps(self.1, factor.1, term.1)))
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        call!(Self(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)))
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        call!(Self(_mm256_min_ps(self.0, other.0), _mm256_min_ps(self.1, other.1)))
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        call!(Self(_mm256_sqrt_ps(self.0), _mm256_sqrt_ps(self.1)))
+    }
+    #[inline(always)]
+    fn reciprocal(self) -> Self {
+        // One step of Newton's method from 12 bits.
+        let guess = call!(Self(_mm256_rcp_ps(self.0), _mm256_rcp_ps(self.1)));
+        let error = Self::splat(1.0).sub(self.mul(guess));
+        guess.mul_add(error, guess)
+    }
+    #[inline(always)]
+    fn round(self) -> Self {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        call!(Self(_mm256_round_ps::<NEAREST>(self.0), _mm256_round_ps::<NEAREST>(self.1)))
+    }
+    #[inline(always)]
+    fn scale(self, power: Self) -> Self {
+        Self(scale_half(self.0, power.0), scale_half(self.1, power.1))
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        call!({
+            let eight = _mm256_add_ps(self.0, self.1);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        })
+    }
+}
+
+/// value * 2^power, by building the exponent.
+#[inline(always)]
+fn scale_half(value: __m256, power: __m256) -> __m256 {
+    call!({
+        let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(power), _mm256_set1_epi32(127));
+        _mm256_mul_ps(value, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
+    })
+}

@@ -1,0 +1,184 @@
+//! Linear maps of the channels of each pixel.
+
+use std::mem::MaybeUninit;
+
+use super::convolution::even_blocks;
+use super::lanes::{self, Chunk, Job, LANES, Lanes};
+use super::panel::{COLUMNS, DEPTH, PanelProduct, ROWS, Rows, panel_columns};
+use super::parallel::for_each_part;
+use super::scratch::with_scratch;
+
+/// `output[pixel] = weight values[pixel] + bias + added[pixel]`.
+#[derive(Clone, Copy)]
+pub struct Pointwise<'a> {
+    /// `[outputs, inputs]`
+    pub weight: &'a [f32],
+    pub bias: Option<&'a [f32]>,
+    /// As long as the output, or one pixel that is added to every pixel.
+    pub added: Option<&'a [Chunk]>,
+    /// `[pixels, inputs, chunks]`
+    pub values: &'a [Chunk],
+    pub pixels: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    pub chunks: usize,
+}
+
+impl Pointwise<'_> {
+    /// `[pixels, outputs, chunks]`
+    pub fn output(self) -> Vec<Chunk> {
+        let Self { pixels, inputs, outputs, chunks, .. } = self;
+        assert_eq!(self.weight.len(), outputs * inputs, "weights of {inputs} to {outputs} channels");
+        assert_eq!(self.values.len(), pixels * inputs * chunks, "{pixels} pixels of {inputs} channels");
+        let depths: Vec<_> = even_blocks(inputs, DEPTH).collect();
+        let mut output = Box::<[Chunk]>::new_uninit_slice(pixels * outputs * chunks);
+        // A pixel on its own is shared by its channels.
+        let part = if pixels == 1 {
+            outputs.div_ceil(PARTS_OF_A_PIXEL).next_multiple_of(ROWS) * chunks
+        } else {
+            PIXELS * outputs * chunks
+        };
+        let operations = 2 * pixels * outputs * inputs * chunks * LANES;
+        for_each_part(&mut output, part, operations, |index, output| {
+            let rows = output.len().min(outputs * chunks) / chunks;
+            with_scratch((rows + DEPTH) * COLUMNS, |scratch| {
+                lanes::run(Part { map: self, depths: &depths, start: index * part, output, scratch });
+            });
+        });
+        // SAFETY: the parts are the whole, and a part writes all rows of all columns of its pixels.
+        unsafe { output.assume_init() }.into_vec()
+    }
+}
+
+/// `[inputs, outputs]` of `[outputs, inputs]`.
+pub fn transposed(weight: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {
+    let mut result = vec![0.0; weight.len()];
+    for_each_part(&mut result, TRANSPOSED_ROWS * outputs, COPY_OPERATIONS * weight.len(), |index, rows| {
+        let first = index * TRANSPOSED_ROWS;
+        for (output, weight) in weight.chunks_exact(inputs).enumerate() {
+            for (row, &number) in rows.chunks_exact_mut(outputs).zip(&weight[first..]) {
+                row[output] = number;
+            }
+        }
+    });
+    result
+}
+
+/// The weights that are next to each other in a cache line.
+const TRANSPOSED_ROWS: usize = 16;
+/// About how many operations it costs to move a number.
+const COPY_OPERATIONS: usize = 4;
+
+/// Pixels that are computed together: whole panels, whatever the number of chunks.
+const PIXELS: usize = COLUMNS;
+const PARTS_OF_A_PIXEL: usize = 8;
+
+/// Some pixels, or some channels of the only one.
+struct Part<'a> {
+    map: Pointwise<'a>,
+    /// Blocks of inputs: (first, count).
+    depths: &'a [(usize, usize)],
+    /// Where the part starts in the whole output.
+    start: usize,
+    output: &'a mut [MaybeUninit<Chunk>],
+    /// The sums of all rows and a panel, of any content.
+    scratch: &'a mut [Chunk],
+}
+
+impl Job for Part<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Pointwise { weight, values, pixels, inputs, outputs, chunks, .. } = self.map;
+        let pixel_length = outputs * chunks;
+        let (first_row, rows) = match pixels {
+            1 => (self.start / chunks, self.output.len() / chunks),
+            _ => (0, outputs),
+        };
+        let first_column = self.start / pixel_length * chunks;
+        let columns = self.output.len() / rows;
+        let (sums, copied) = self.scratch.split_at_mut(rows * COLUMNS);
+        let mut column = 0;
+        while column < columns {
+            let width = panel_columns::<L>(columns - column);
+            let mut places = [Place::default(); COLUMNS];
+            for c in 0..width {
+                let (pixel, chunk) = ((first_column + column + c) / chunks, (first_column + column + c) % chunks);
+                places[c] = Place { input: pixel * inputs * chunks + chunk, output: pixel * pixel_length + chunk };
+            }
+            for (block, &(first_input, depth)) in self.depths.iter().enumerate() {
+                let values = &values[first_input * chunks..];
+                let panel = panel(values, chunks, &places[..width], &mut copied[..depth * width]);
+                let mut row = 0;
+                while row < rows {
+                    let row_count = ROWS.min(rows - row);
+                    let sums = &mut sums[row * width..][..row_count * width];
+                    let weights = &weight[(first_row + row) * inputs + first_input..];
+                    let rows = Rows { values: weights, row_stride: inputs, runs: 1, run_stride: 0, run_length: depth };
+                    let fresh = block == 0;
+                    let sums_of_rows = &mut *sums;
+                    PanelProduct { rows, row_count, panel, columns: width, sums: sums_of_rows, stride: width, fresh }
+                        .add::<L>();
+                    if block + 1 == self.depths.len() {
+                        for (r, sums) in sums.chunks_exact(width).enumerate() {
+                            self.map.finish::<L>(first_row + row + r, sums, &places, self.start, self.output);
+                        }
+                    }
+                    row += row_count;
+                }
+            }
+            column += width;
+        }
+    }
+}
+
+/// Some inputs of the columns at `places`, column innermost: where they lie if these are the chunks of one pixel, else
+/// copied.
+#[inline(always)]
+fn panel<'a>(values: &'a [Chunk], chunks: usize, places: &[Place], copied: &'a mut [Chunk]) -> &'a [Chunk] {
+    let columns = places.len();
+    if columns == chunks && places[columns - 1].input - places[0].input == chunks - 1 {
+        return &values[places[0].input..][..copied.len()];
+    }
+    for (column, place) in places.iter().enumerate() {
+        let values = values[place.input..].iter().step_by(chunks);
+        for (copy, value) in copied[column..].iter_mut().step_by(columns).zip(values) {
+            *copy = *value;
+        }
+    }
+    copied
+}
+
+/// A column: one chunk of one pixel.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Of its first channel, in the values.
+    input: usize,
+    /// Of its first channel, in the whole output.
+    output: usize,
+}
+
+impl Pointwise<'_> {
+    /// Writes the sums of one channel and some columns to the part of the output that starts at `start`.
+    #[inline(always)]
+    fn finish<L: Lanes>(
+        &self,
+        channel: usize,
+        sums: &[Chunk],
+        places: &[Place; COLUMNS],
+        start: usize,
+        output: &mut [MaybeUninit<Chunk>],
+    ) {
+        let bias = match self.bias {
+            Some(bias) => bias[channel],
+            None => 0.0,
+        };
+        for (sum, place) in sums.iter().zip(places) {
+            let place = place.output + channel * self.chunks;
+            let mut value = L::load(sum).add(L::splat(bias));
+            if let Some(added) = self.added {
+                value = value.add(L::load(&added[place % added.len()]));
+            }
+            value.write(&mut output[place - start]);
+        }
+    }
+}
