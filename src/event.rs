@@ -48,10 +48,10 @@ pub enum RunEvent {
         gradient_norm: f64,
         learning_rate: f64,
         beta1: f64,
-        /// Seconds of training since the last such event that the device waited for images; 0 in records made before
-        /// it was measured.
-        #[serde(default)]
-        wait_seconds: f64,
+        /// Seconds of training since the last such event that the device waited for images. Records made before it was
+        /// measured have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait_seconds: Option<f64>,
     },
     /// Sent often, recorded never.
     Progress {

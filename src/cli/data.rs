@@ -169,7 +169,7 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
                 })?,
             }
             if !problems.is_empty() {
-                eprintln!("hint: fetch what is wrong again: speedlab data fetch {}", set.name);
+                eprintln!("hint: fetch what is wrong again: {}", folder.command("fetch", &set.name));
             }
         }
         wrong += problems.len();

@@ -71,6 +71,7 @@ fn words(progress: &Progress) -> String {
             let percent = (100.0 * *done as f64 / *total as f64).floor();
             format!("{doing}  {} of {}{images} ({percent} %)", amount(*done), amount(*total))
         }
+        _ if *done == 0 => doing.clone(),
         _ => format!("{doing}  {}{images}", amount(*done)),
     }
 }
@@ -84,6 +85,7 @@ mod tests {
         let progress = |unit, total| Progress { doing: "decoding x".to_owned(), done: 1500, total, unit };
         assert_eq!(words(&progress(Unit::Images, Some(60_000))), "decoding x  1,500 of 60,000 images (2 %)");
         assert_eq!(words(&progress(Unit::Images, None)), "decoding x  1,500 images");
+        assert_eq!(words(&Progress { done: 0, ..progress(Unit::Bytes, None) }), "decoding x");
         let all = Progress { done: 2_000_000, ..progress(Unit::Bytes, Some(2_000_000)) };
         assert_eq!(words(&all), format!("decoding x  {0} of {0} (100 %)", bytes(2e6)));
     }

@@ -5,6 +5,7 @@ macro_rules! out {
     ($($argument:tt)*) => { $crate::cli::print_line(format_args!($($argument)*))? };
 }
 
+mod bench_data;
 mod bench_step;
 mod cost;
 mod data;
@@ -70,7 +71,7 @@ enum Command {
     Sample(sample::SampleArgs),
     /// List, fetch and verify the sets of images that runs are trained on
     Data(data::DataCommandArgs),
-    /// Train the small classifier whose activations `digits-cnn` compares
+    /// Train a small classifier whose activations are compared: `digits-cnn` or `mnist-cnn`
     TrainFeatures(train_features::TrainFeaturesArgs),
     /// Print the completion script of a shell
     #[command(
@@ -80,6 +81,9 @@ enum Command {
     /// Do one run: what `run` starts for each run as a process of its own
     #[command(hide = true)]
     Exec(exec::ExecArgs),
+    /// Time how fast batches are made: what `scripts/bench-data.sh` runs
+    #[command(hide = true)]
+    BenchData(bench_data::BenchDataArgs),
     /// Time steps of a model on made-up images: what `scripts/bench-cpu.sh` runs
     #[command(hide = true)]
     BenchStep(bench_step::BenchStepArgs),
@@ -169,6 +173,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::AllDone)
         }
         Command::Exec(args) => exec::exec(&args),
+        Command::BenchData(args) => bench_data::bench_data(&args),
         Command::BenchStep(args) => bench_step::bench_step(&args),
     }
 }

@@ -63,12 +63,13 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     }
     let data_folder = args.data.folder()?;
     data_needed::check(&plan, &folder, &data_folder)?;
+    // Before anything is frozen or started; a signal ends it as usual.
+    data_needed::decode(&plan, &folder, &data_folder, args.quiet)?;
     let _lock = folder.lock()?;
     let now = jiff::Timestamp::now().to_string();
     PlanFile::freeze(&folder, &plan, PROGRAM, &now, &args.sweep.as_written())?;
 
     let stop = Stop::on_signals().context("cannot listen to signals")?;
-    data_needed::decode(&plan, &folder, &data_folder, args.quiet)?;
     let summary = train_missing(args, &plan, &folder, &data_folder, color, &stop)?;
     let exit = exit_of(&summary, &stop);
     // From here on a signal ends the program as usual.

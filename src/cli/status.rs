@@ -9,11 +9,14 @@ use super::{Exit, SweepArgs};
 use crate::event::RunOutcome;
 use crate::plan;
 use crate::record::{RecordError, RunRecord, RunState, SweepFolder};
+use crate::report::number::{duration, percent};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab status sweeps/quickstart.yaml
-  speedlab status sweeps/quickstart.yaml --json | jq '.runs[] | select(.state == \"unfinished\")'")]
+  speedlab status sweeps/quickstart.yaml --json | jq '.runs[] | select(.state == \"unfinished\")'
+
+`waited` is the share of training in which the device waited for images.")]
 pub struct StatusArgs {
     #[command(flatten)]
     sweep: SweepArgs,
@@ -92,11 +95,13 @@ fn to_json(record: &RunRecord, running: bool) -> serde_json::Value {
         "attempts": record.attempts.len(),
         "step": record.rows.last().map_or(0, |row| row.step),
         "steps": record.planned.spec.train.steps,
+        "train_seconds": record.rows.last().map(|row| row.train_seconds),
+        "wait_seconds": record.waiting.map(|waiting| waiting.wait_seconds),
     })
 }
 
 fn to_table(rows: &[(RunRecord, bool)]) -> Table {
-    let mut table = new_table(["run", "trial", "seed", "step", "train time", "state", "detail"]);
+    let mut table = new_table(["run", "trial", "seed", "step", "train time", "waited", "state", "detail"]);
     for (record, running) in rows {
         let (state, detail) = describe(record, *running);
         let last = record.rows.last();
@@ -105,7 +110,8 @@ fn to_table(rows: &[(RunRecord, bool)]) -> Table {
             record.planned.trial.clone(),
             record.planned.seed.to_string(),
             format!("{}/{}", last.map_or(0, |row| row.step), record.planned.spec.train.steps),
-            last.map_or_else(String::new, |row| crate::report::number::duration(row.train_seconds)),
+            last.map_or_else(String::new, |row| duration(row.train_seconds)),
+            record.waiting.map_or_else(String::new, |waiting| percent(waiting.share())),
             state.to_owned(),
             detail.lines().next().unwrap_or_default().to_owned(),
         ]);

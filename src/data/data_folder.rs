@@ -9,6 +9,8 @@ use super::DataError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFolder {
     root: PathBuf,
+    /// As it was chosen on the command line.
+    chosen: Option<PathBuf>,
 }
 
 impl DataFolder {
@@ -26,7 +28,13 @@ impl DataFolder {
                 platform.cache_dir().join("speedlab").join("data")
             }
         };
-        Ok(Self { root })
+        Ok(Self { root, chosen: chosen.map(Path::to_owned) })
+    }
+
+    /// `speedlab data fetch mnist` and the like, for this folder.
+    pub fn command(&self, verb: &str, name: &str) -> String {
+        let option = self.chosen.as_ref().map_or_else(String::new, |path| format!(" --data-dir {}", path.display()));
+        format!("speedlab data {verb} {name}{option}")
     }
 
     pub fn path(&self) -> &Path {

@@ -12,11 +12,11 @@ pub enum DataError {
     #[error("data `{name}`: image {index} is malformed: {problem}")]
     Malformed { name: &'static str, index: usize, problem: String },
     /// Nothing of a set that has to be fetched is there.
-    #[error("data `{name}` is not in {}\nhint: fetch it, about {megabytes} MB: speedlab data fetch {name}", folder.display())]
-    Absent { name: String, folder: PathBuf, megabytes: u64 },
+    #[error("data `{name}` is not in {}\nhint: fetch it, about {megabytes} MB: {command}", folder.display())]
+    Absent { name: String, folder: PathBuf, megabytes: u64, command: String },
     /// A file of a fetched set is missing, truncated or wrong.
-    #[error("data `{name}`: {} {problem}\nhint: fetch what is wrong again: speedlab data fetch {name}", path.display())]
-    File { name: String, path: PathBuf, problem: String },
+    #[error("data `{name}`: {} {problem}\nhint: fetch what is wrong again: {command}", path.display())]
+    File { name: String, path: PathBuf, problem: String, command: String },
     #[error("`data.path`: {problem}{}", hint_line(hint))]
     Folder { problem: String, hint: Option<&'static str> },
     #[error("cannot read the image {}: {problem}\nhint: repair or remove that file", path.display())]

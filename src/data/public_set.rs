@@ -107,7 +107,7 @@ impl PublicSet {
     /// What is wrong with a file of the set, if anything; reads all of it.
     pub fn check_file(&self, file: &SetFile, folder: &DataFolder) -> Result<(), DataError> {
         let path = folder.set(&self.name).join(&file.name);
-        let wrong = |problem| DataError::File { name: self.name.clone(), path: path.clone(), problem };
+        let wrong = self.wrong(file, folder);
         let opened = match File::open(&path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(wrong("is missing".to_owned())),
@@ -145,7 +145,9 @@ impl PublicSet {
     }
 
     fn absent(&self, folder: &DataFolder) -> DataError {
-        DataError::Absent { name: self.name.clone(), folder: folder.set(&self.name), megabytes: self.megabytes() }
+        let command = folder.command("fetch", &self.name);
+        let (name, folder) = (self.name.clone(), folder.set(&self.name));
+        DataError::Absent { name, folder, megabytes: self.megabytes(), command }
     }
 
     /// The images, decoded once.
@@ -222,7 +224,13 @@ impl PublicSet {
 
     fn wrong<'s>(&'s self, file: &'s SetFile, folder: &'s DataFolder) -> impl Fn(String) -> DataError + 's {
         let path = folder.set(&self.name).join(&file.name);
-        move |problem| DataError::File { name: self.name.clone(), path: path.clone(), problem }
+        let command = folder.command("fetch", &self.name);
+        move |problem| DataError::File {
+            name: self.name.clone(),
+            path: path.clone(),
+            problem,
+            command: command.clone(),
+        }
     }
 }
 
@@ -490,7 +498,10 @@ pub(super) mod tests {
         let (set, contents) = tiny();
         assert_eq!(set.state(&folder), SetState::Absent);
         let message = set.check_present(&folder).unwrap_err().to_string();
-        assert!(message.contains("hint: fetch it") && message.contains("speedlab data fetch tiny"), "{message}");
+        assert!(
+            message.contains("hint: fetch it") && message.contains("speedlab data fetch tiny --data-dir "),
+            "{message}"
+        );
 
         place(&set, &contents, &folder);
         assert_eq!(set.state(&folder), SetState::Present);
@@ -517,7 +528,7 @@ pub(super) mod tests {
         };
         let missing = refused(&|path| fs::remove_file(path).unwrap());
         assert!(missing.contains("train-pixels is missing\nhint: "), "{missing}");
-        assert!(missing.ends_with("speedlab data fetch tiny"), "{missing}");
+        assert!(missing.contains("speedlab data fetch tiny --data-dir "), "{missing}");
         let short = refused(&|path| fs::write(path, &contents[0][..35]).unwrap());
         assert!(short.contains("has 35 bytes, not 36"), "{short}");
         let mut wrong = contents[0].clone();

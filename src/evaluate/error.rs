@@ -1,5 +1,6 @@
 use super::FrechetError;
 use crate::model::WeightsFileError;
+use crate::spec::Features;
 
 /// Why an evaluation has no result.
 #[derive(Debug, thiserror::Error)]
@@ -12,11 +13,11 @@ pub enum EvaluateError {
     NotFinite { value: f32, t: f32, doing: &'static str },
     #[error("`{key}` is {value}, but {rule}")]
     Setting { key: &'static str, value: usize, rule: String },
-    #[error("features `digits-cnn` need grey 8x8 images, not {channels} x {side} x {side}")]
-    ImageShape { channels: usize, side: usize },
+    #[error("features `{}` are of {}, not of {channels} x {side} x {side}", features.name(), features.images())]
+    ImageShape { features: Features, channels: usize, side: usize },
     /// The weights of the feature network are not what the program shipped with.
-    #[error("features `digits-cnn`: {0}")]
-    FeatureWeights(#[from] WeightsFileError),
+    #[error("features `{features}`: {error}")]
+    FeatureWeights { features: &'static str, error: WeightsFileError },
     #[error("{of}: {error}")]
     Frechet { of: &'static str, error: FrechetError },
     #[error("cannot encode the grid of samples: {0}")]

@@ -1,8 +1,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::coarse_pixels::CoarsePixels;
 use super::{EvaluateError, Gaussian, GaussianFit};
 use crate::data::Images;
-use crate::model::{DigitsCnn, from_safetensors};
+use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn, from_safetensors};
 use crate::spec::Features;
 
 /// Images per forward pass of the feature network.
@@ -11,40 +12,53 @@ const BATCH_IMAGES: usize = 256;
 /// Trained by `speedlab train-features digits-cnn`; its metadata says how and how well.
 pub const DIGITS_CNN_WEIGHTS: &[u8] = include_bytes!("digits-cnn.safetensors");
 
-/// The network whose activations are compared. It always runs on the CPU, so that a device changes no feature.
-pub struct FeatureNetwork {
-    cnn: DigitsCnn,
+/// Trained by `speedlab train-features mnist-cnn`; its metadata says how and how well.
+pub const MNIST_CNN_WEIGHTS: &[u8] = include_bytes!("mnist-cnn.safetensors");
+
+/// What of images is compared. It always runs on the CPU, so that a device changes no feature.
+pub enum FeatureNetwork {
+    Cnn(Box<SmallCnn>),
+    Pixels(CoarsePixels),
 }
 
 impl FeatureNetwork {
     /// Of images with this shape: `image_shape` is (channels, side).
     pub fn load(features: Features, image_shape: (usize, usize)) -> Result<Self, EvaluateError> {
-        match features {
-            Features::DigitsCnn => {
-                let (channels, side) = image_shape;
-                if image_shape != (1, 8) {
-                    return Err(EvaluateError::ImageShape { channels, side });
-                }
-                Ok(Self { cnn: digits_cnn(DIGITS_CNN_WEIGHTS)? })
-            }
+        if !features.fits(image_shape) {
+            let (channels, side) = image_shape;
+            return Err(EvaluateError::ImageShape { features, channels, side });
         }
+        Ok(match features {
+            Features::DigitsCnn => Self::Cnn(Box::new(small_cnn(&DIGITS_CNN, DIGITS_CNN_WEIGHTS)?)),
+            Features::MnistCnn => Self::Cnn(Box::new(small_cnn(&MNIST_CNN, MNIST_CNN_WEIGHTS)?)),
+            Features::Pixels8 => Self::Pixels(CoarsePixels::new(image_shape)),
+        })
     }
 
     /// Values in a feature vector.
     pub fn dimension(&self) -> usize {
-        DigitsCnn::FEATURES
+        match self {
+            Self::Cnn(cnn) => cnn.design().feature_count(),
+            Self::Pixels(pixels) => pixels.dimension(),
+        }
     }
 
-    /// `[n, dimension]` of `[n, 1, 8, 8]` in [-1, 1].
+    /// `[n, dimension]` of `[n, channels, side, side]` in [-1, 1].
     pub fn features(&self, pixels: &[f32]) -> Vec<f32> {
-        let mut features = Vec::with_capacity(pixels.len());
-        for batch in pixels.chunks(BATCH_IMAGES * 64) {
-            let images =
-                Tensor::<4>::from_data(TensorData::new(batch.to_vec(), [batch.len() / 64, 1, 8, 8]), &Device::flex());
-            let values = self.cnn.features(images).into_data().try_into_vec::<f32>();
-            features.extend(values.expect("flex computes in f32"));
+        match self {
+            Self::Cnn(cnn) => {
+                let side = cnn.design().side;
+                let mut features = Vec::new();
+                for batch in pixels.chunks(BATCH_IMAGES * side * side) {
+                    let count = batch.len() / (side * side);
+                    let data = TensorData::new(batch.to_vec(), [count, 1, side, side]);
+                    let values = cnn.features(Tensor::from_data(data, &Device::flex())).into_data();
+                    features.extend(values.try_into_vec::<f32>().expect("flex computes in f32"));
+                }
+                features
+            }
+            Self::Pixels(pixels_8) => pixels_8.features(pixels),
         }
-        features
     }
 
     /// The mean and covariance of the features of `images`; `of` names them in an error.
@@ -68,9 +82,10 @@ impl FeatureNetwork {
 }
 
 /// The classifier with the weights of a safetensors file.
-pub fn digits_cnn(safetensors: &[u8]) -> Result<DigitsCnn, EvaluateError> {
-    let mut cnn = DigitsCnn::new(0, &Device::flex());
-    let (weights, _) = from_safetensors(cnn.layout(), safetensors)?;
+pub fn small_cnn(design: &'static CnnDesign, safetensors: &[u8]) -> Result<SmallCnn, EvaluateError> {
+    let mut cnn = SmallCnn::new(design, 0, &Device::flex());
+    let weights = from_safetensors(cnn.layout(), safetensors);
+    let (weights, _) = weights.map_err(|error| EvaluateError::FeatureWeights { features: design.name, error })?;
     let count = weights.len();
     cnn.set_weights(Tensor::from_data(TensorData::new(weights, [count]), &Device::flex()));
     Ok(cnn)
@@ -92,8 +107,13 @@ mod tests {
     /// Other weights give other distances under the same protocol: whoever changes them raises `RUN_SPEC_VERSION`.
     #[test]
     fn the_shipped_weights_are_those_that_recorded_distances_were_measured_with() {
-        let sha256: String = Sha256::digest(DIGITS_CNN_WEIGHTS).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(sha256, "9a820cb5c288f3793c099da13d36cf68fdb449698a12528f03348e7f25ff165d");
+        for (weights, expected) in [
+            (DIGITS_CNN_WEIGHTS, "9a820cb5c288f3793c099da13d36cf68fdb449698a12528f03348e7f25ff165d"),
+            (MNIST_CNN_WEIGHTS, "78b2254030285edbc938ff4af0ced550e957496aaab1fe7fc3a517e0481bb9bc"),
+        ] {
+            let sha256: String = Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(sha256, expected);
+        }
     }
 
     #[test]
@@ -132,6 +152,42 @@ mod tests {
         assert!(distances[4] > 10.0 * distances[0], "{distances:?}");
     }
 
+    /// Strokes of 28x28 pixels, thick and blurred at random: as near to written digits as a formula comes.
+    fn strokes(count: usize) -> Vec<f32> {
+        let mut draws = Draws::new(3, Stream::Noise, 1);
+        let mut pixels = Vec::with_capacity(count * 784);
+        for _ in 0..count {
+            let ends: Vec<f64> = (0..4).map(|_| 5.0 + 18.0 * draws.uniform()).collect();
+            for place in 0..784 {
+                let (x, y) = (f64::from(place % 28), f64::from(place / 28));
+                let (dx, dy) = (ends[2] - ends[0], ends[3] - ends[1]);
+                let along = ((x - ends[0]) * dx + (y - ends[1]) * dy) / (dx * dx + dy * dy).max(1e-9);
+                let along = along.clamp(0.0, 1.0);
+                let distance = (x - ends[0] - along * dx).hypot(y - ends[1] - along * dy);
+                pixels.push((1.0 - 2.0 * (distance / 3.0).min(1.0)) as f32);
+            }
+        }
+        pixels
+    }
+
+    #[test]
+    fn larger_images_have_features_too_and_noise_moves_them_away() {
+        let (clean, other) = { (strokes(400), strokes(800)[400 * 784..].to_vec()) };
+        let mut noise = vec![0.0; clean.len()];
+        Draws::new(1, Stream::Noise, 0).fill_normal(&mut noise);
+        for (features, dimension) in [(Features::MnistCnn, 64), (Features::Pixels8, 64)] {
+            let network = FeatureNetwork::load(features, (1, 28)).unwrap();
+            assert_eq!(network.dimension(), dimension);
+            let reference = network.gaussian("strokes", &clean).unwrap();
+            let distance = |level: f32| {
+                let noised: Vec<f32> = other.iter().zip(&noise).map(|(pixel, noise)| pixel + level * noise).collect();
+                frechet_distance(&network.gaussian("noised strokes", &noised).unwrap(), &reference).unwrap()
+            };
+            let distances = [0.0, 0.2, 0.4, 0.8].map(distance);
+            assert!(distances.is_sorted() && distances[3] > 2.0 * distances[0], "{features:?} {distances:?}");
+        }
+    }
+
     #[test]
     fn features_that_are_not_finite_are_named() {
         let mut pixels = vec![0.0; 3 * 64];
@@ -143,8 +199,13 @@ mod tests {
     #[test]
     fn images_of_another_shape_and_damaged_weights_are_refused() {
         let message = FeatureNetwork::load(Features::DigitsCnn, (3, 32)).err().unwrap().to_string();
-        assert_eq!(message, "features `digits-cnn` need grey 8x8 images, not 3 x 32 x 32");
-        let message = digits_cnn(&DIGITS_CNN_WEIGHTS[..1000]).err().unwrap().to_string();
+        assert_eq!(message, "features `digits-cnn` are of grey 8x8 images, not of 3 x 32 x 32");
+        let message = FeatureNetwork::load(Features::Pixels8, (3, 7)).err().unwrap().to_string();
+        assert_eq!(message, "features `pixels-8x8` are of images at least 8 pixels wide, not of 3 x 7 x 7");
+        let message = small_cnn(&DIGITS_CNN, &DIGITS_CNN_WEIGHTS[..1000]).err().unwrap().to_string();
         assert!(message.starts_with("features `digits-cnn`: not a whole safetensors file"), "{message}");
+        // The weights of the other classifier.
+        let message = small_cnn(&MNIST_CNN, DIGITS_CNN_WEIGHTS).err().unwrap().to_string();
+        assert!(message.starts_with("features `mnist-cnn`: parameter `"), "{message}");
     }
 }

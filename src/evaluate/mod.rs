@@ -3,6 +3,7 @@
 //! Every run of a study is measured alike: generation and the validation loss start from noise that depends on
 //! neither the run nor its seed. Nothing here knows optimizers, training, baselines or targets.
 
+mod coarse_pixels;
 mod error;
 mod evaluator;
 mod features;
@@ -15,7 +16,7 @@ mod validation;
 
 pub use error::EvaluateError;
 pub use evaluator::{Evaluation, Evaluator};
-pub use features::{DIGITS_CNN_WEIGHTS, FeatureNetwork, digits_cnn};
+pub use features::{DIGITS_CNN_WEIGHTS, FeatureNetwork, MNIST_CNN_WEIGHTS, small_cnn};
 pub use frechet::{FrechetError, frechet_distance};
 pub use gaussian::{Gaussian, GaussianFit};
 pub use grid::grid_png;

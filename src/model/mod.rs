@@ -8,7 +8,6 @@ mod adm_block;
 mod architecture;
 mod attention_block;
 mod class_embedding;
-mod digits_cnn;
 mod dit;
 mod dropout;
 mod feed_forward;
@@ -18,6 +17,7 @@ mod patches;
 mod residual_block;
 mod self_attention;
 mod sinusoids;
+mod small_cnn;
 mod time_embedding;
 mod unet;
 mod uvit;
@@ -27,10 +27,10 @@ use crate::spec::{self, DataShape};
 use architecture::Architecture;
 use network::Body;
 
-pub use digits_cnn::DigitsCnn;
 pub use dropout::Dropout;
 pub use network::{Network, build};
 pub use parameters::ParameterLayout;
+pub use small_cnn::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn};
 pub use weights_file::{WeightsFileError, from_safetensors, to_safetensors};
 
 /// Why a model cannot be built for images of a given shape.

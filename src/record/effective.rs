@@ -53,7 +53,7 @@ mod tests {
 
     fn trained(step: u64) -> RunEvent {
         let stamp = Stamp { step, ..Stamp::default() };
-        RunEvent::Trained { stamp, loss: 1.0, gradient_norm: 1.0, learning_rate: 1.0, beta1: 0.9, wait_seconds: 0.0 }
+        RunEvent::Trained { stamp, loss: 1.0, gradient_norm: 1.0, learning_rate: 1.0, beta1: 0.9, wait_seconds: None }
     }
 
     fn checkpointed(step: u64, checkpoint: u32) -> RunEvent {

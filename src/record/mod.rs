@@ -26,4 +26,4 @@ pub use folder::{Lock, RunFolder, SweepFolder, write_beside};
 pub use journal::{Journal, JournalContents, read_journal, record_silent_end};
 pub use plan_file::{PlanFile, Revision};
 pub use rows::{CurveRow, curve_rows};
-pub use study::{RunRecord, RunState, StudyRecord, TimestepDensity};
+pub use study::{RunRecord, RunState, StudyRecord, TimestepDensity, Waiting};

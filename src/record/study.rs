@@ -37,8 +37,17 @@ pub struct RunRecord {
     pub densities: Vec<TimestepDensity>,
     /// (step, PNG) of each sample grid, by step.
     pub samples: Vec<(u64, PathBuf)>,
+    /// Seconds of training that the device waited for images, of `train_seconds` in which this was measured.
+    pub waiting: Option<Waiting>,
     /// Torn lines that the journal's reader skipped.
     pub torn_lines: usize,
+}
+
+/// How long a device waited for images while it was to train.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Waiting {
+    pub wait_seconds: f64,
+    pub train_seconds: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +99,7 @@ impl RunRecord {
             rows: curve_rows(planned, &effective),
             densities: vec![],
             samples: vec![],
+            waiting: waiting(&effective),
             torn_lines: journal.torn_lines,
         };
         for (_, event) in effective {
@@ -111,5 +121,58 @@ impl RunRecord {
             None => RunState::Waiting,
         };
         Ok(record)
+    }
+}
+
+impl Waiting {
+    /// Of training, between 0 and 1.
+    pub fn share(self) -> f64 {
+        self.wait_seconds / self.train_seconds
+    }
+}
+
+/// `None` if nothing was measured.
+fn waiting(effective_events: &[(u32, RunEvent)]) -> Option<Waiting> {
+    let mut waiting = Waiting { wait_seconds: 0.0, train_seconds: 0.0 };
+    let mut before = 0.0;
+    for (_, event) in effective_events {
+        if let RunEvent::Trained { stamp, wait_seconds, .. } = event {
+            if let Some(wait_seconds) = wait_seconds {
+                waiting.wait_seconds += wait_seconds;
+                waiting.train_seconds += stamp.train_seconds - before;
+            }
+            before = stamp.train_seconds;
+        }
+    }
+    (waiting.train_seconds > 0.0).then_some(waiting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Stamp;
+
+    #[test]
+    fn waiting_is_a_share_of_the_training_in_which_it_was_measured() {
+        let trained = |train_seconds, wait_seconds| {
+            let stamp = Stamp { train_seconds, ..Stamp::default() };
+            (
+                1,
+                RunEvent::Trained {
+                    stamp,
+                    loss: 1.0,
+                    gradient_norm: 1.0,
+                    learning_rate: 1.0,
+                    beta1: 0.9,
+                    wait_seconds,
+                },
+            )
+        };
+        // A run that an older program began.
+        let events = [trained(10.0, None), trained(14.0, Some(0.5)), trained(20.0, Some(1.0))];
+        assert_eq!(waiting(&events), Some(Waiting { wait_seconds: 1.5, train_seconds: 10.0 }));
+        assert_eq!(waiting(&events).unwrap().share(), 0.15);
+        assert_eq!(waiting(&events[..1]), None);
+        assert_eq!(waiting(&[]), None);
     }
 }

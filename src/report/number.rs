@@ -36,6 +36,16 @@ pub fn times(ratio: f64) -> String {
     }
 }
 
+/// A share between 0 and 1 as `12 %`, `0.35 %` or `< 0.01 %`.
+pub fn percent(share: f64) -> String {
+    match 100.0 * share {
+        0.0 => "0 %".to_owned(),
+        percent if percent < 0.01 => "< 0.01 %".to_owned(),
+        percent if percent < 9.95 => format!("{} %", significant(percent, 2)),
+        percent => format!("{percent:.0} %"),
+    }
+}
+
 /// `12,800`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -84,6 +94,12 @@ mod tests {
         ] {
             assert_eq!(significant(value, digits), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn shares_are_percents() {
+        let texts = [0.0, 3e-6, 0.0035, 0.0994, 0.0996, 0.5, 1.0].map(percent);
+        assert_eq!(texts, ["0 %", "< 0.01 %", "0.35 %", "9.9 %", "10 %", "50 %", "100 %"]);
     }
 
     #[test]

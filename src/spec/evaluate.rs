@@ -24,7 +24,7 @@ pub struct Evaluate {
 pub struct Fid {
     /// Generated images. Default 1000.
     pub samples: usize,
-    /// The feature network. Default `digits-cnn`.
+    /// What of the images is compared. Default `digits-cnn`.
     pub features: Features,
     /// The real images compared with. Default `train`.
     pub reference: Reference,
@@ -52,13 +52,20 @@ impl Fid {
     }
 }
 
-/// `evaluate.fid.features`: the network whose activations are compared.
+/// `evaluate.fid.features`: what of the images is compared, most often the activations of a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Features {
     /// A small classifier of 8x8 digits, shipped with the program. The default.
     #[default]
     DigitsCnn,
+    /// A small classifier of MNIST, shipped with the program; of any grey 28x28 images, though strokes are what it
+    /// knows.
+    MnistCnn,
+    /// No network: images as 8x8 squares of mean colour. Of any images at least so large; sees colours and where things
+    /// are, and nothing finer.
+    #[serde(rename = "pixels-8x8")]
+    Pixels8,
 }
 
 /// `evaluate.fid.reference`: the real images a sample is compared with.
@@ -85,19 +92,33 @@ pub struct Validation {
 }
 
 impl Features {
-    pub const ALL: [Self; 1] = [Self::DigitsCnn];
+    /// Those made for few images first.
+    pub const ALL: [Self; 3] = [Self::DigitsCnn, Self::MnistCnn, Self::Pixels8];
 
     /// As it is written in YAML.
     pub fn name(self) -> &'static str {
         match self {
             Self::DigitsCnn => "digits-cnn",
+            Self::MnistCnn => "mnist-cnn",
+            Self::Pixels8 => "pixels-8x8",
         }
     }
 
-    /// (channels, side in pixels) of the images it sees.
-    pub fn image_shape(self) -> (usize, usize) {
+    /// Whether it sees images of this shape: (channels, side in pixels).
+    pub fn fits(self, (channels, side): (usize, usize)) -> bool {
         match self {
-            Self::DigitsCnn => (1, 8),
+            Self::DigitsCnn => (channels, side) == (1, 8),
+            Self::MnistCnn => (channels, side) == (1, 28),
+            Self::Pixels8 => side >= 8,
+        }
+    }
+
+    /// The images it sees, in words.
+    pub fn images(self) -> &'static str {
+        match self {
+            Self::DigitsCnn => "grey 8x8 images",
+            Self::MnistCnn => "grey 28x28 images",
+            Self::Pixels8 => "images at least 8 pixels wide",
         }
     }
 }

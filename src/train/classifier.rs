@@ -1,19 +1,20 @@
-//! Trains the small classifier whose features the Fréchet distance of digits is measured with.
+//! Trains the small classifiers whose features Fréchet distances are measured with.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::data::{DataError, Images, batch_indices, batch_pixels, load_digits};
-use crate::model::{DigitsCnn, to_safetensors};
+use crate::data::{BatchOrder, Dataset, Images, batch_pixels};
+use crate::model::{CnnDesign, SmallCnn, to_safetensors};
 use crate::optim::{Adam, Rates};
 use crate::random::{Draws, Stream};
 use crate::spec::{AdamOptimizer, CosineLr, LrSchedule, Optimizer, RunSpec};
 
 const BATCH_SIZE: usize = 64;
-/// Each training image is moved by up to this many pixels along each axis, so that features mean strokes, not places.
-const SHIFT: i64 = 1;
+/// Each training image is moved by up to this share of its side along each axis (1 pixel of 8, 2 of 28), so that
+/// features mean strokes, not places.
+const SHIFT_SHARE: usize = 14;
 /// The value that paper has in an image.
 const PAPER: f32 = -1.0;
 /// Images per forward pass when accuracy is measured.
@@ -32,35 +33,39 @@ pub struct TrainedClassifier {
 /// Why there is no classifier.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifierError {
-    #[error(transparent)]
-    Data(#[from] DataError),
     #[error("a classifier needs at least 1 training step")]
     NoSteps,
     #[error("the classifier's loss is {loss} at step {step}")]
     Diverged { step: u64, loss: f64 },
 }
 
-/// Trains [`DigitsCnn`] on the training split of the digits: cross entropy, Adam, learning rate falling to zero along
+/// Trains a [`SmallCnn`] on the training split of `dataset`: cross entropy, Adam, learning rate falling to zero along
 /// a cosine. The last weights are taken; the held-out images only measure. `progress` is told each step and its loss.
-pub fn train_digits_cnn(
+///
+/// # Panics
+/// If the images are not those that `design` is for, or have more classes.
+pub fn train_classifier(
+    design: &'static CnnDesign,
+    dataset: &Dataset,
     seed: u64,
     steps: u64,
     progress: &mut dyn FnMut(u64, f64),
 ) -> Result<TrainedClassifier, ClassifierError> {
+    assert_eq!((dataset.train.channels, dataset.train.side), (1, design.side), "images of the design's shape");
     if steps == 0 {
         return Err(ClassifierError::NoSteps);
     }
-    let dataset = load_digits()?;
     let spec = schedules(seed, steps);
     let device = Device::flex().autodiff();
-    let mut cnn = DigitsCnn::new(seed, &device);
+    let mut cnn = SmallCnn::new(design, seed, &device);
     let weights = cnn.weights();
     let mut adam = Adam::new(&AdamOptimizer::default(), weights.dims()[0], &weights.device());
+    let mut order = BatchOrder::new(dataset.train.len(), BATCH_SIZE, seed);
     for step in 0..steps {
-        let indices = batch_indices(dataset.train.len(), BATCH_SIZE, seed, step);
+        let indices = order.indices(step);
         let pixels = shifted(batch_pixels(&dataset.train, &indices, false, seed, step), &dataset.train, seed, step);
         let labels: Vec<u16> = indices.iter().map(|&index| dataset.train.labels[index as usize]).collect();
-        let loss = cross_entropy(cnn.logits(images(pixels, &device)), &labels);
+        let loss = cross_entropy(cnn.logits(images(pixels, design.side, &device)), &labels);
         let loss_value = f64::from(loss.clone().into_scalar::<f32>());
         if !loss_value.is_finite() {
             return Err(ClassifierError::Diverged { step, loss: loss_value });
@@ -71,12 +76,12 @@ pub fn train_digits_cnn(
         progress(step + 1, loss_value);
     }
 
-    let mut trained = DigitsCnn::new(seed, &Device::flex());
+    let mut trained = SmallCnn::new(design, seed, &Device::flex());
     trained.set_weights(cnn.weights());
     let (test_accuracy, train_accuracy) = (accuracy(&trained, &dataset.test), accuracy(&trained, &dataset.train));
     let metadata = [
-        ("model", "digits-cnn".into()),
-        ("data_sha256", dataset.sha256),
+        ("model", design.name.into()),
+        ("data_sha256", dataset.sha256.clone()),
         ("test_accuracy", format!("{test_accuracy:.4}")),
         ("train_accuracy", format!("{train_accuracy:.4}")),
         ("seed", seed.to_string()),
@@ -93,14 +98,14 @@ pub fn train_digits_cnn(
 }
 
 /// The share of `images` whose label gets the highest logit.
-pub fn accuracy(cnn: &DigitsCnn, images_and_labels: &Images) -> f64 {
+pub fn accuracy(cnn: &SmallCnn, images_and_labels: &Images) -> f64 {
     let mut right = 0;
     for (batch, labels) in images_and_labels.labels.chunks(ACCURACY_BATCH).enumerate() {
         let first = batch * ACCURACY_BATCH;
         let pixels = images_and_labels.pixels(first..first + labels.len());
-        let logits = cnn.logits(images(pixels, &Device::flex())).into_data();
+        let logits = cnn.logits(images(pixels, images_and_labels.side, &Device::flex())).into_data();
         let logits: Vec<f32> = logits.try_into_vec().expect("networks compute in f32");
-        for (logits, &label) in logits.chunks_exact(DigitsCnn::CLASSES).zip(labels) {
+        for (logits, &label) in logits.chunks_exact(SmallCnn::CLASSES).zip(labels) {
             let best = (0..logits.len()).max_by(|&first, &second| logits[first].total_cmp(&logits[second]));
             right += usize::from(best == Some(usize::from(label)));
         }
@@ -116,9 +121,8 @@ fn schedules(seed: u64, steps: u64) -> RunSpec {
     spec
 }
 
-/// `[n, 1, 8, 8]`.
-fn images(pixels: Vec<f32>, device: &Device) -> Tensor<4> {
-    let side = DigitsCnn::SIDE;
+/// `[n, 1, side, side]`.
+fn images(pixels: Vec<f32>, side: usize, device: &Device) -> Tensor<4> {
     let count = pixels.len() / (side * side);
     Tensor::from_data(TensorData::new(pixels, [count, 1, side, side]), device)
 }
@@ -137,12 +141,12 @@ fn cross_entropy(logits: Tensor<2>, labels: &[u16]) -> Tensor<1> {
 /// Moves each image by its own draw; what comes in from outside is paper. The stream is that of augmentations.
 fn shifted(pixels: Vec<f32>, images: &Images, seed: u64, step: u64) -> Vec<f32> {
     let mut draws = Draws::new(seed, Stream::Flips, step);
-    let side = images.side as i64;
+    let (side, shift) = (images.side as i64, images.side.div_ceil(SHIFT_SHARE) as i64);
     let mut moved = vec![PAPER; pixels.len()];
     for (target, source) in
         moved.chunks_exact_mut(images.image_values()).zip(pixels.chunks_exact(images.image_values()))
     {
-        let mut draw = || i64::from(draws.below(2 * SHIFT as u32 + 1)) - SHIFT;
+        let mut draw = || i64::from(draws.below(2 * shift as u32 + 1)) - shift;
         let (down, right) = (draw(), draw());
         for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
             let (from_y, from_x) = (y - down, x - right);
@@ -157,9 +161,11 @@ fn shifted(pixels: Vec<f32>, images: &Images, seed: u64, step: u64) -> Vec<f32> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::load_digits;
+    use crate::model::DIGITS_CNN;
 
     #[test]
-    fn shifts_move_an_image_by_at_most_one_pixel_and_fill_with_paper() {
+    fn shifts_move_a_small_image_by_at_most_one_pixel_and_fill_with_paper() {
         let images = Images::in_memory(1, 8, vec![], vec![], 16);
         let mut image = vec![PAPER; 64];
         image[3 * 8 + 4] = 1.0;
@@ -187,7 +193,9 @@ mod tests {
     fn a_short_training_lowers_the_loss_and_repeats_bit_for_bit() {
         let train = || {
             let mut losses = vec![];
-            let trained = train_digits_cnn(5, 40, &mut |_, loss| losses.push(loss)).unwrap();
+            let trained =
+                train_classifier(&DIGITS_CNN, &load_digits().unwrap(), 5, 40, &mut |_, loss| losses.push(loss));
+            let trained = trained.unwrap();
             (losses, trained)
         };
         let ((losses, trained), (_, again)) = (train(), train());
@@ -200,7 +208,8 @@ mod tests {
 
     #[test]
     fn no_steps_are_refused() {
-        let error = train_digits_cnn(0, 0, &mut |_, _| {}).err().expect("nothing was trained");
+        let error = train_classifier(&DIGITS_CNN, &load_digits().unwrap(), 0, 0, &mut |_, _| {});
+        let error = error.err().expect("nothing was trained");
         assert_eq!(error.to_string(), "a classifier needs at least 1 training step");
     }
 }

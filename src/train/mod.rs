@@ -11,7 +11,7 @@ mod trainer;
 use burn::tensor::Device;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
-pub use classifier::{TrainedClassifier, train_digits_cnn};
+pub use classifier::{TrainedClassifier, train_classifier};
 pub use hybrid_loss::HybridLoss;
 pub use stopwatch::Stopwatch;
 pub use trainer::{Diverged, Trainer};
@@ -114,7 +114,7 @@ pub fn train(
                 gradient_norm: mean.gradient_norm,
                 learning_rate: mean.learning_rate,
                 beta1: mean.beta1,
-                wait_seconds: mean.wait_seconds,
+                wait_seconds: Some(mean.wait_seconds),
             })?;
         }
         if stamp.wall_seconds - shown_at >= PROGRESS_SECONDS {

@@ -386,6 +386,20 @@ fn a_run_that_lacks_its_images_says_how_to_fetch_them_before_anything_starts() {
         assert!(stderr(&output).contains("there is no folder pictures"), "{}", stderr(&output));
     }
     assert!(!sandbox.results().join("runs").exists());
+    let fetched =
+        TINY.replace("base:\n", "base:\n  data: { kind: mnist }\n").replace("fid: {", "fid: { features: mnist-cnn,");
+    fs::write(sandbox.path().join("sweep.yaml"), fetched).unwrap();
+    let folder = sandbox.path().join("data/mnist");
+    for (options, said) in [(&[][..], ""), (&["--data-dir", "data"], " --data-dir data")] {
+        let output = offline(&sandbox, &programs, &[&["run", "sweep.yaml", "--quiet"], options].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!(
+            "error: data `mnist` is not in {}\nhint: fetch it, about 55 MB: speedlab data fetch mnist{said}\n",
+            folder.display()
+        );
+        assert_eq!(stderr(&output), expected);
+    }
+    assert!(!sandbox.results().exists(), "nothing has started");
     // A plan is shown all the same.
     let output = offline(&sandbox, &programs, &["plan", "sweep.yaml", "--json"]);
     let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
@@ -430,6 +444,13 @@ fn a_sweep_runs_on_a_folder_of_pictures_and_names_what_it_was_compared_with() {
         journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["wait_seconds"].as_f64());
     let waits: Vec<f64> = waits.collect();
     assert!(waits.len() == 9 && waits.iter().all(|wait| wait.is_finite() && *wait >= 0.0), "{waits:?}");
+    // And in `status` and the report.
+    let status = offline(&sandbox, &programs, &["status", "sweep.yaml", "--json"]);
+    let status: Value = serde_json::from_str(&stdout(&status)).unwrap();
+    let shown = status["runs"][0]["wait_seconds"].as_f64().unwrap();
+    assert!((shown - waits.iter().sum::<f64>()).abs() < 1e-9, "{shown}");
+    let page = fs::read_to_string(sandbox.results().join("report/index.html")).unwrap();
+    assert!(page.contains("Waited for images"));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use speedlab::data::{Dataset, load_digits};
-use speedlab::evaluate::{DIGITS_CNN_WEIGHTS, Gaussian, GaussianFit, digits_cnn, frechet_distance};
-use speedlab::model::from_safetensors;
+use speedlab::evaluate::{DIGITS_CNN_WEIGHTS, Gaussian, GaussianFit, frechet_distance, small_cnn};
+use speedlab::model::{DIGITS_CNN, from_safetensors};
 use speedlab::train::classifier::accuracy;
 
 /// The features that scripts/golden/frechet.py compares; a multiple of 2^-16 from murmur3's finaliser.
@@ -57,7 +57,7 @@ fn frechet_distances_are_those_of_scipy_and_numpy() {
 #[test]
 fn the_shipped_classifier_is_as_accurate_as_its_file_says() {
     let Dataset { train, test, sha256, .. } = load_digits().unwrap();
-    let cnn = digits_cnn(DIGITS_CNN_WEIGHTS).unwrap();
+    let cnn = small_cnn(&DIGITS_CNN, DIGITS_CNN_WEIGHTS).unwrap();
     let (_, metadata) = from_safetensors(cnn.layout(), DIGITS_CNN_WEIGHTS).unwrap();
     let (test_accuracy, train_accuracy) = (accuracy(&cnn, &test), accuracy(&cnn, &train));
     assert!(test_accuracy > 0.97, "{test_accuracy}");

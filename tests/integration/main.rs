@@ -11,6 +11,7 @@ mod optim;
 mod parity;
 mod plan;
 mod presets;
+mod real_sets;
 mod record;
 mod report;
 mod run;

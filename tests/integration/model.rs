@@ -1,7 +1,7 @@
 //! Networks against outside references.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use speedlab::model::{self, DigitsCnn, Dropout};
+use speedlab::model::{self, DIGITS_CNN, Dropout, SmallCnn};
 use speedlab::spec::{AdmModel, DataShape, Model, UnetModel};
 
 use super::parity::{Asked, agrees_with_pytorch, dot, formula, read_golden, reals};
@@ -201,11 +201,11 @@ fn dropout_is_a_function_of_seed_and_step_and_off_without_them() {
 #[test]
 fn the_digits_classifier_learns_to_tell_bright_from_dark_corners() {
     let device = Device::flex();
-    let mut classifier = DigitsCnn::new(1, &device.clone().autodiff());
+    let mut classifier = SmallCnn::new(&DIGITS_CNN, 1, &device.clone().autodiff());
     // Image i of class i % 4 is bright in that corner, over a fixed pattern.
     let (count, classes) = (40, 4);
     let mut pixels = formula(count * 64);
-    let mut targets = vec![0f32; count * DigitsCnn::CLASSES];
+    let mut targets = vec![0f32; count * SmallCnn::CLASSES];
     for image in 0..count {
         let class = image % classes;
         for row in 0..4 {
@@ -213,11 +213,11 @@ fn the_digits_classifier_learns_to_tell_bright_from_dark_corners() {
                 pixels[image * 64 + (row + class / 2 * 4) * 8 + column + class % 2 * 4] += 1.0;
             }
         }
-        targets[image * DigitsCnn::CLASSES + class] = 1.0;
+        targets[image * SmallCnn::CLASSES + class] = 1.0;
     }
     let images = Tensor::<4>::from_data(TensorData::new(pixels, [count, 1, 8, 8]), &device);
-    let targets = Tensor::<2>::from_data(TensorData::new(targets, [count, DigitsCnn::CLASSES]), &device);
-    assert_eq!(classifier.features(images.clone()).dims(), [count, DigitsCnn::FEATURES]);
+    let targets = Tensor::<2>::from_data(TensorData::new(targets, [count, SmallCnn::CLASSES]), &device);
+    assert_eq!(classifier.features(images.clone()).dims(), [count, DIGITS_CNN.feature_count()]);
     let mut losses = Vec::new();
     for _ in 0..60 {
         let log_probabilities = burn::tensor::activation::log_softmax(classifier.logits(images.clone()), 1);

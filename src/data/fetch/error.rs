@@ -24,11 +24,11 @@ pub enum FetchError {
     #[error(
         "`{name}` could not be fetched:\n{}\n\
          hint: try again when the network is there (what was fetched is kept), or put the files into {} yourself and \
-         check them with: speedlab data verify {name}",
+         check them with: {command}",
         list(failures),
         folder.display()
     )]
-    Nowhere { name: String, folder: PathBuf, failures: Vec<(String, String)> },
+    Nowhere { name: String, folder: PathBuf, failures: Vec<(String, String)>, command: String },
 }
 
 impl FetchError {

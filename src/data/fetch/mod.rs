@@ -56,7 +56,8 @@ pub fn fetch(set: &PublicSet, folder: &DataFolder, progress: OnProgress<'_>) -> 
         }
         wanted = missing(set, folder)?;
     }
-    Err(FetchError::Nowhere { name: set.name.clone(), folder: fetch.root, failures })
+    let command = folder.command("verify", &set.name);
+    Err(FetchError::Nowhere { name: set.name.clone(), folder: fetch.root, failures, command })
 }
 
 /// The files of a set that are not there, or not what they should be.

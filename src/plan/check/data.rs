@@ -53,24 +53,19 @@ impl Rules {
         }
     }
 
-    /// Features see images of one shape.
+    /// A classifier sees images of the shape it was trained on.
     fn features(&mut self, spec: &RunSpec) {
         let (channels, side) = spec.data.image_shape();
         let features = spec.evaluate.fid.features;
-        let (wanted_channels, wanted_side) = features.image_shape();
-        if (channels, side) != (wanted_channels, wanted_side) {
-            let shape = |channels, side| match channels {
+        if !features.fits((channels, side)) {
+            let found = match channels {
                 1 => format!("grey {side}x{side}"),
                 3 => format!("colour {side}x{side}"),
-                other => format!("{side}x{side} images of {other} channels"),
+                other => format!("{side}x{side} with {other} channels"),
             };
-            let message = format!(
-                "features `{}` are of {} images, those of `data` are {}",
-                features.name(),
-                shape(wanted_channels, wanted_side),
-                shape(channels, side)
-            );
-            let fitting = Features::ALL.into_iter().find(|known| known.image_shape() == (channels, side));
+            let (name, images) = (features.name(), features.images());
+            let message = format!("features `{name}` are of {images}, those of `data` are {found}");
+            let fitting = Features::ALL.into_iter().find(|known| known.fits((channels, side)));
             let hint = fitting.map(|known| format!("set `evaluate.fid.features: {}`", known.name()));
             self.breaks(&["evaluate.fid.features", "data"], message, hint.as_deref());
         }
@@ -101,7 +96,7 @@ mod tests {
             ),
             (
                 folder("channels", json!(2)),
-                "`data.channels` must be 3 for colour or 1 for grey, not 2\nfeatures `digits-cnn` are of grey 8x8 images, those of `data` are 8x8 images of 2 channels",
+                "`data.channels` must be 3 for colour or 1 for grey, not 2\nfeatures `digits-cnn` are of grey 8x8 images, those of `data` are 8x8 with 2 channels",
             ),
             (folder("classes", json!(100_000)), "`data.classes` must be at most 65536, not 100000"),
             (

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::record::{RunRecord, RunState};
 use crate::report::comparison::Comparison;
-use crate::report::number::{duration, grouped};
+use crate::report::number::{duration, grouped, percent};
 use crate::report::plots::Palette;
 use crate::report::wording::{metric_value, metric_words, revisions, state};
 
@@ -39,7 +39,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
                 thead {
                     tr {
                         th { "Run" } th { "Trial" } th.number { "Seed" } th { "Outcome" } th.number { "Attempts" } th.number { "Last step" }
-                        th.number { "Training" } th.number { "Last " (metric_words(comparison.metric)) } th { "Device" }
+                        th.number { "Training" } th.number { "Waited for images" } th.number { "Last " (metric_words(comparison.metric)) } th { "Device" }
                     }
                 }
                 tbody {
@@ -55,6 +55,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
                             td.number { (run.attempts.len()) }
                             td.number { @match last { Some(row) => (grouped(row.step)), None => "–" } }
                             td.number { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
+                            td.number { @match run.waiting { Some(waiting) => (percent(waiting.share())), None => "–" } }
                             td.number { @match measured {
                                 Some(row) => { (metric_value(row.value)) @if let Some(number) = number(&row.protocol) { sup { (number) } } }
                                 None => "–",

@@ -5,47 +5,76 @@ use super::architecture::{Architecture, ConvolutionLayer, NormLayer, Pass, varia
 use super::parameters::Parameters;
 use crate::kernels::{Convolution, Kernels, Resample};
 
-/// A small classifier of 8x8 digits; what it sees before its last layer are the features of `fid`.
+/// A small classifier of grey images of ten classes; what it sees before its last layer are the features of `fid`.
 ///
-/// Three times 3x3 convolution, GroupNorm and SiLU (the second of stride 2), the mean of each plane, a linear map.
+/// Blocks of a 3x3 convolution, GroupNorm and SiLU, the mean of each plane, a linear map.
 #[derive(Clone)]
-pub struct DigitsCnn {
+pub struct SmallCnn {
+    design: &'static CnnDesign,
     blocks: Vec<(ConvolutionLayer, NormLayer)>,
     output: ConvolutionLayer,
     parameters: Parameters,
     kernels: Kernels,
 }
 
-impl DigitsCnn {
-    /// Side of the images, in pixels; they have one channel.
-    pub const SIDE: usize = 8;
-    /// Length of [`DigitsCnn::features`].
-    pub const FEATURES: usize = 64;
+/// What a [`SmallCnn`] is made of.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CnnDesign {
+    pub name: &'static str,
+    /// Of the images, in pixels; they have one channel.
+    pub side: usize,
+    /// Of each block, what it makes of the side and how many channels it gives.
+    blocks: &'static [(Resample, usize)],
+}
+
+/// Of 8x8 images.
+pub static DIGITS_CNN: CnnDesign = CnnDesign {
+    name: "digits-cnn",
+    side: 8,
+    blocks: &[(Resample::Keep, 32), (Resample::Halve, 64), (Resample::Keep, 64)],
+};
+
+/// Of 28x28 images.
+pub static MNIST_CNN: CnnDesign = CnnDesign {
+    name: "mnist-cnn",
+    side: 28,
+    blocks: &[(Resample::Halve, 32), (Resample::Keep, 64), (Resample::Halve, 64), (Resample::Keep, 64)],
+};
+
+const GROUPS: usize = 8;
+
+impl CnnDesign {
+    /// Length of [`SmallCnn::features`].
+    pub fn feature_count(&self) -> usize {
+        self.blocks.last().expect("every design has blocks").1
+    }
+}
+
+impl SmallCnn {
     /// Number of classes.
     pub const CLASSES: usize = 10;
 
     /// Initial weights drawn from `seed`; tracked on an autodiff device.
-    pub fn new(seed: u64, device: &Device) -> Self {
+    pub fn new(design: &'static CnnDesign, seed: u64, device: &Device) -> Self {
         let mut architecture = Architecture::default();
-        let mut side = Self::SIDE;
-        let shapes = [
-            Convolution::square(1, 32, Resample::Keep),
-            Convolution::square(32, Self::FEATURES, Resample::Halve),
-            Convolution::square(Self::FEATURES, Self::FEATURES, Resample::Keep),
-        ];
+        let (mut side, mut channels) = (design.side, 1);
         let mut blocks = Vec::new();
-        for (index, shape) in shapes.into_iter().enumerate() {
-            let name = format!("conv{}", index + 1);
-            let convolution = architecture.convolution(&name, shape, side, variance_scaling(shape));
-            side = shape.output_side(side);
-            blocks.push((convolution, architecture.norm(&format!("norm{}", index + 1), shape.outputs, GROUPS, side)));
+        for (number, &(resample, outputs)) in (1..).zip(design.blocks) {
+            let shape = Convolution::square(channels, outputs, resample);
+            let convolution = architecture.convolution(&format!("conv{number}"), shape, side, variance_scaling(shape));
+            (side, channels) = (shape.output_side(side), outputs);
+            blocks.push((convolution, architecture.norm(&format!("norm{number}"), outputs, GROUPS, side)));
         }
-        let output = architecture.linear("output", Self::FEATURES, Self::CLASSES);
+        let output = architecture.linear("output", channels, Self::CLASSES);
         let parameters = Parameters::initial(architecture, seed, device);
-        Self { blocks, output, parameters, kernels: Kernels::for_device(device) }
+        Self { design, blocks, output, parameters, kernels: Kernels::for_device(device) }
     }
 
-    /// `images` `[batch, 1, 8, 8]` in [-1, 1]; `[batch, 64]`.
+    pub fn design(&self) -> &'static CnnDesign {
+        self.design
+    }
+
+    /// `images` `[batch, 1, side, side]` in [-1, 1]; `[batch, feature_count]`.
     pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let batch = images.dims()[0];
         self.kernels.plane_means(self.planes(images), batch)
@@ -89,5 +118,3 @@ impl DigitsCnn {
         Pass { kernels: self.kernels, parameters: self.parameters.views() }
     }
 }
-
-const GROUPS: usize = 8;
