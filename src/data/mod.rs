@@ -17,6 +17,8 @@ mod idx;
 mod image_folder;
 mod images;
 mod public_set;
+mod published;
+mod sums;
 
 use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 
@@ -27,7 +29,8 @@ pub use decode::decode_image;
 pub use error::DataError;
 pub use fetch::{FetchError, Fetched, fetch};
 pub use images::{Dataset, Images};
-pub use public_set::{Contents, Layout, Origin, PublicSet, SET_NAMES, SetFile, SetState, public_set, public_sets};
+pub use public_set::{Contents, Layout, Origin, PublicSet, SetFile, SetState};
+pub use published::{SET_NAMES, public_set, public_sets};
 
 /// How far something that takes long has come.
 #[derive(Clone, Debug, PartialEq)]

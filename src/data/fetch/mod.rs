@@ -179,7 +179,7 @@ impl Fetch<'_> {
     fn place(
         &self,
         file: &SetFile,
-        write: impl FnOnce(&Path) -> Result<super::public_set::Sums, FetchError>,
+        write: impl FnOnce(&Path) -> Result<super::sums::Sums, FetchError>,
     ) -> Result<(), FetchError> {
         let beside = self.partial.join(format!("{}.new", file.name));
         let sums = write(&beside)?;

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use liblzma::read::XzDecoder;
 
 use super::super::cifar::{IMAGES_PER_FILE, SIDE, from_picture_rows};
-use super::super::public_set::{RunningSums, Sums};
+use super::super::sums::{RunningSums, Sums};
 use super::FetchError;
 
 /// Decompresses a file.
