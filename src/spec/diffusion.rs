@@ -274,8 +274,8 @@ pub struct CurriculumTimesteps {
     pub center: f64,
     /// s, the width as a share of T. Default 0.3 (open in the paper; 1 would be nearly uniform).
     pub width: f64,
-    /// N as a share of the planned steps: until then the density moves from uniform to g. 0 is the control without a
-    /// curriculum: g from the first step. Default 0.5 (open in the paper).
+    /// N, up to 1 as a share of the planned steps, from 2 on in steps: until then the density moves from uniform to g. 0 is
+    /// the control without a curriculum: g from the first step. Default 0.5 (open in the paper).
     pub anneal: f64,
 }
 

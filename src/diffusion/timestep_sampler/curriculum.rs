@@ -21,6 +21,11 @@ pub struct Curriculum {
     pacing: Pacing,
 }
 
+/// N in steps: up to 1 `anneal` is a share of the planned ones, above it is a number of them.
+fn anneal_steps(anneal: f64, planned_steps: u64) -> f64 {
+    if anneal > 1.0 { anneal } else { anneal * planned_steps as f64 }
+}
+
 impl Curriculum {
     pub fn new(settings: &CurriculumTimesteps, timesteps: usize, planned_steps: u64) -> Self {
         let CurriculumTimesteps { center, width, anneal } = *settings;
@@ -34,7 +39,7 @@ impl Curriculum {
     pub fn paced(settings: &PacedCurriculumTimesteps, timesteps: usize, planned_steps: u64) -> Self {
         Self {
             favoured: bump(settings.center, settings.width, timesteps),
-            anneal_steps: settings.anneal * planned_steps as f64,
+            anneal_steps: anneal_steps(settings.anneal, planned_steps),
             pacing: settings.pacing,
         }
     }
@@ -45,7 +50,7 @@ impl Curriculum {
             log_snr(process).into_iter().map(|lambda| -0.5 * ((lambda - settings.center) / settings.width).powi(2));
         Self {
             favoured: normalized(relative_to_largest(exponents.collect())),
-            anneal_steps: settings.anneal * planned_steps as f64,
+            anneal_steps: anneal_steps(settings.anneal, planned_steps),
             pacing: settings.pacing,
         }
     }
@@ -108,6 +113,22 @@ mod tests {
         let (half_way, end) = (curriculum.probabilities(500), curriculum.probabilities(1000));
         assert!(half_way.iter().zip(&end).all(|(half, end)| (half - 0.5 * (0.001 + end)).abs() < 1e-15));
         assert_eq!(end, curriculum.probabilities(1999));
+    }
+
+    /// So that a short run is the beginning of a long one.
+    #[test]
+    fn annealing_in_steps_does_not_depend_on_the_planned_length() {
+        let settings = CurriculumTimesteps { center: 0.3, width: 0.3, anneal: 400.0 };
+        let planned = [500, 5000].map(|planned_steps| Curriculum::new(&settings, 1000, planned_steps));
+        for step in [0, 100, 399, 400, 499] {
+            assert_eq!(planned[0].probabilities(step), planned[1].probabilities(step));
+        }
+        assert!((planned[1].share(100) - 0.25).abs() < 1e-15 && planned[1].share(400) == 1.0);
+        // The same as a share of the length.
+        assert_eq!(
+            planned[0].probabilities(123),
+            Curriculum::new(&CurriculumTimesteps { anneal: 0.8, ..settings }, 1000, 500).probabilities(123)
+        );
     }
 
     #[test]

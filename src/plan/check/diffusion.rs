@@ -81,17 +81,17 @@ impl Rules {
             TimestepSampler::Curriculum(curriculum) => {
                 self.fraction("timestep_sampler.center", curriculum.center, &[AtLeast(0.0), AtMost(1.0)]);
                 self.fraction("timestep_sampler.width", curriculum.width, &[AtLeast(1e-3), AtMost(1e3)]);
-                self.fraction("timestep_sampler.anneal", curriculum.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+                self.anneal(curriculum.anneal);
             }
             TimestepSampler::PacedCurriculum(paced) => {
                 self.fraction("timestep_sampler.center", paced.center, &[AtLeast(0.0), AtMost(1.0)]);
                 self.fraction("timestep_sampler.width", paced.width, &[AtLeast(1e-3), AtMost(1e3)]);
-                self.fraction("timestep_sampler.anneal", paced.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+                self.anneal(paced.anneal);
             }
             TimestepSampler::LogSnrCurriculum(log_snr) => {
                 self.fraction("timestep_sampler.center", log_snr.center, &[AtLeast(-50.0), AtMost(50.0)]);
                 self.fraction("timestep_sampler.width", log_snr.width, &[AtLeast(1e-3), AtMost(1e3)]);
-                self.fraction("timestep_sampler.anneal", log_snr.anneal, &[AtLeast(0.0), AtMost(1.0)]);
+                self.anneal(log_snr.anneal);
             }
             TimestepSampler::CurriculumSampling(sampling) => {
                 self.fraction("timestep_sampler.center", sampling.center, &[AtLeast(0.0), AtMost(1.0)]);
@@ -119,6 +119,18 @@ impl Rules {
                 self.fraction("timestep_sampler.k", speed.k, &[Above(0.0), AtMost(1e6)]);
                 self.fraction("timestep_sampler.tau", speed.tau, &[Above(0.0), AtMost(1.0)]);
             }
+        }
+    }
+
+    fn anneal(&mut self, anneal: f64) {
+        let is_share = (0.0..=1.0).contains(&anneal);
+        let is_steps = (2.0..=1e12).contains(&anneal) && anneal.fract() == 0.0;
+        if !is_share && !is_steps {
+            let message = format!(
+                "`timestep_sampler.anneal` must be a share of the planned steps from 0 to 1 or a whole number of steps from 2 on, not {}",
+                show(anneal)
+            );
+            self.breaks(&["timestep_sampler.anneal"], message, None);
         }
     }
 
@@ -278,10 +290,14 @@ mod tests {
             ),
             (curriculum("center", 1.1), "`timestep_sampler.center` must be at least 0 and at most 1, not 1.1"),
             (curriculum("width", 0.0), "`timestep_sampler.width` must be at least 0.001 and at most 1000, not 0"),
-            (curriculum("anneal", -0.5), "`timestep_sampler.anneal` must be at least 0 and at most 1, not -0.5"),
             (
-                sampler("paced_curriculum", "anneal", 2.0),
-                "`timestep_sampler.anneal` must be at least 0 and at most 1, not 2",
+                curriculum("anneal", -0.5),
+                "`timestep_sampler.anneal` must be a share of the planned steps from 0 to 1 or a whole number of steps from 2 on, not -0.5",
+            ),
+            (curriculum("anneal", 5000.0), ""),
+            (
+                sampler("paced_curriculum", "anneal", 2.5),
+                "`timestep_sampler.anneal` must be a share of the planned steps from 0 to 1 or a whole number of steps from 2 on, not 2.5",
             ),
             (
                 sampler("log_snr_curriculum", "center", 99.0),

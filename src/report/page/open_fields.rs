@@ -104,7 +104,7 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
         add("timestep_sampler.width (s)", "open; 1 would be nearly uniform", &|spec| {
             curriculum(spec).map(|curriculum| curriculum.width)
         });
-        add("timestep_sampler.anneal (N)", "open; as a share of the planned steps", &|spec| {
+        add("timestep_sampler.anneal (N)", "open; up to 1 a share of the planned steps, above 1 steps", &|spec| {
             curriculum(spec).map(|curriculum| curriculum.anneal)
         });
         add("timestep_sampler.pacing", "open; reported: linear", &|spec| curriculum(spec)?.pacing);
