@@ -77,9 +77,9 @@ ROWS = [
     ("sampling", "UNet 1x8x8", "sample", 256, 1, 2, WAYS, 1.2),
     ("sampling", "UNet 3x32x32", "sample", 256, 1, 2, WAYS, 1.2),
     ("sampling", "DiT 3x32x32", "sample", 256, 1, 2, WAYS, 1.2),
-    ("two trainings at once", "UNet 1x8x8", "train", 64, 2, 1, WAYS[:2], 1.0),
-    ("two trainings at once", "UNet 3x32x32", "train", 64, 2, 1, WAYS[:2], 1.0),
-    ("two trainings at once", "DiT 3x32x32", "train", 64, 2, 1, WAYS[:2], 1.0),
+    ("two trainings at once", "UNet 1x8x8", "train", 64, 2, 1, WAYS, 1.0),
+    ("two trainings at once", "UNet 3x32x32", "train", 64, 2, 1, WAYS, 1.0),
+    ("two trainings at once", "DiT 3x32x32", "train", 64, 2, 1, WAYS, 1.0),
 ]
 
 
