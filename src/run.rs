@@ -60,7 +60,7 @@ pub fn execute(
     let spec = &planned.spec;
     let dataset = data::load_for(spec, data_folder, &mut |_| {})?;
     let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
-    let evaluator = Evaluator::new(spec, &dataset)?;
+    let evaluator = Evaluator::new(spec, &dataset, data_folder)?;
 
     let earlier = read_journal(&folder.journal())?;
     let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count();

@@ -13,11 +13,14 @@ mod data_needed;
 mod data_progress;
 mod exec;
 mod exit;
+mod fid;
+mod fid_side;
 mod plan;
 mod preview;
 pub mod progress;
 mod report;
 mod run;
+mod run_network;
 mod sample;
 mod status;
 mod table;
@@ -51,6 +54,7 @@ Examples:
   speedlab preview sweeps/quickstart.yaml      the densities over t, loss weights, beta1 and learning rates of the arms
   speedlab status sweeps/quickstart.yaml       each run: waiting, running or how it ended
   speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
+  speedlab fid samples/ cifar10                the Fréchet distance of a folder of images from a data set
 
 Exit codes: 0 all done; 1 some runs failed; 2 usage or an invalid sweep; 3 incomplete but resumable;
 130 and 143 stopped by Ctrl-C or a termination signal (run the same command again to go on).";
@@ -69,6 +73,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Generate images from a run's averaged weights
     Sample(sample::SampleArgs),
+    /// Measure the Fréchet distance of two sets of images: folders, stored statistics, data sets or runs
+    Fid(fid::FidArgs),
     /// List, fetch and verify the sets of images that runs are trained on
     Data(data::DataCommandArgs),
     /// Train a small classifier whose activations are compared: `digits-cnn` or `mnist-cnn`
@@ -165,6 +171,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Status(args) => status::status(&args),
         Command::Report(args) => report::report(&args),
         Command::Sample(args) => sample::sample(&args),
+        Command::Fid(args) => fid::fid(&args),
         Command::Data(args) => data::data(&args),
         Command::TrainFeatures(args) => train_features::train_features(&args),
         Command::Completions { shell } => {

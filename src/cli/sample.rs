@@ -1,17 +1,14 @@
 //! `speedlab sample`: images from a run's averaged weights.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
-use burn::tensor::{Device, Tensor, TensorData};
+use anyhow::bail;
 use clap::Args;
 
 use super::Exit;
+use super::run_network::RunNetwork;
 use crate::evaluate::{generate_images, grid_png};
-use crate::model;
-use crate::record::{RunFolder, write_beside};
-use crate::train::Checkpoint;
+use crate::record::write_beside;
 
 #[derive(Debug, Args)]
 #[command(
@@ -40,37 +37,14 @@ pub fn sample(args: &SampleArgs) -> anyhow::Result<Exit> {
     if args.images == 0 {
         bail!("--images must be at least 1");
     }
-    let folder = RunFolder { path: args.run.clone() };
-    let spec = folder
-        .read_spec()
-        .with_context(|| {
-            format!(
-                "{} is no run's folder\nhint: name results/<sweep>/runs/<run-id>; `speedlab status` lists the ids",
-                args.run.display()
-            )
-        })?
-        .spec;
     let out = std::path::absolute(&args.out)?;
     if let Some(parent) = out.parent().filter(|parent| !parent.is_dir()) {
         bail!("there is no folder {}", parent.display());
     }
-    let path = folder.checkpoint();
-    let bytes = fs::read(&path).with_context(|| {
-        format!(
-            "the run has no checkpoint yet ({})\nhint: it gets one while it is trained by `speedlab run`",
-            path.display()
-        )
-    })?;
-    let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, spec.data.shape()))
-        .with_context(|| format!("cannot read {}", path.display()))?;
-
-    let device = Device::flex();
-    let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device);
-    let count = checkpoint.ema_weights.len();
-    network.set_weights(Tensor::from_data(TensorData::new(checkpoint.ema_weights, [count]), &device));
-    let images = generate_images(&spec, &network, args.seed, args.images)?;
+    let RunNetwork { spec, network, step } = RunNetwork::read(&args.run)?;
+    let images = generate_images(&spec, &network, args.seed, 0..args.images)?;
     let (channels, side) = spec.data.image_shape();
     write_beside(&out, &grid_png(&images, channels, side)?)?;
-    out!("{}: {} images at step {}", args.out.display(), args.images, checkpoint.progress.stamp.step);
+    out!("{}: {} images at step {}", args.out.display(), args.images, step);
     Ok(Exit::AllDone)
 }

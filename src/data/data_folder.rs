@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use super::DataError;
+use crate::spec::Features;
 
 /// Where fetched sets and decoded images are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,12 @@ impl DataFolder {
     /// The files of a fetched set.
     pub fn set(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// The file of the weights that `features` need; `None` where they come with the program.
+    pub fn weights(&self, features: Features) -> Option<PathBuf> {
+        let set = super::public_set(features.weights()?).expect("all weights are published");
+        Some(self.set(&set.name).join(&set.files[0].name))
     }
 
     /// Images as batches are made of them.

@@ -25,6 +25,49 @@ pub fn decode_image(path: &Path, channels: usize, side: usize) -> Result<Vec<u8>
     Ok(planar(&square, channels))
 }
 
+/// An image of any size in colour: bytes `[height, width, 3]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RgbImage {
+    pub width: usize,
+    pub height: usize,
+    pub bytes: Vec<u8>,
+}
+
+impl RgbImage {
+    /// Of `[channels, side, side]` in [-1, 1], each value rounded to one of 256, as a file would hold it. `channels` is 1
+    /// or 3; what is not a number must have been refused before.
+    pub fn of_pixels(pixels: &[f32], channels: usize, side: usize) -> Self {
+        let byte = |value: f32| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
+        let plane = side * side;
+        let of_pixel =
+            |place: usize| (0..3).map(move |channel| byte(pixels[channel.min(channels - 1) * plane + place]));
+        Self { width: side, height: side, bytes: (0..plane).flat_map(of_pixel).collect() }
+    }
+
+    /// `[channels, height, width]` in [-1, 1]; one channel is the grey of [`decode_image`].
+    pub fn planes(&self, channels: usize) -> Vec<f32> {
+        let grey;
+        let bytes = match channels {
+            3 => &self.bytes,
+            _ => {
+                grey = colour(self.bytes.clone(), channels);
+                &grey
+            }
+        };
+        planar(bytes, channels).into_iter().map(|byte| f32::from(byte) / 127.5 - 1.0).collect()
+    }
+}
+
+/// Decodes a file as Pillow's `convert("RGB")` does: transparency is dropped, grey becomes three equal values.
+pub fn decode_rgb(path: &Path) -> Result<RgbImage, DataError> {
+    let reader = ImageReader::open(path).map_err(DataError::io("read", path))?;
+    let reader = reader.with_guessed_format().map_err(DataError::io("read", path))?;
+    let decoded = reader.decode();
+    let decoded = decoded.map_err(|error| DataError::Image { path: path.to_owned(), problem: error.to_string() })?;
+    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    Ok(RgbImage { width, height, bytes: decoded.into_rgb8().into_raw() })
+}
+
 /// `[height, width, channels]`: 8 bits, white behind what is transparent.
 fn opaque(image: DynamicImage, channels: usize) -> Vec<u8> {
     let has_alpha = image.color().has_alpha();

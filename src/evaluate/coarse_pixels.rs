@@ -26,6 +26,14 @@ impl CoarsePixels {
         Self { channels, side, shares }
     }
 
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    pub fn side(&self) -> usize {
+        self.side
+    }
+
     /// Values in a feature vector.
     pub fn dimension(&self) -> usize {
         self.channels * GRID * GRID

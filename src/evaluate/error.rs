@@ -1,4 +1,4 @@
-use super::FrechetError;
+use super::{FrechetError, WeightsError};
 use crate::model::WeightsFileError;
 use crate::spec::Features;
 
@@ -18,6 +18,8 @@ pub enum EvaluateError {
     /// The weights of the feature network are not what the program shipped with.
     #[error("features `{features}`: {error}")]
     FeatureWeights { features: &'static str, error: WeightsFileError },
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     #[error("{of}: {error}")]
     Frechet { of: &'static str, error: FrechetError },
     #[error("cannot encode the grid of samples: {0}")]

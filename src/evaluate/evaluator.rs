@@ -3,7 +3,7 @@ use super::predict::{Conditioning, Predict, with_network};
 use super::sample::{BATCH_IMAGES, fresh_noise, starting_noise};
 use super::validation::Validation;
 use super::{EvaluateError, Gaussian, frechet_distance, grid_png};
-use crate::data::Dataset;
+use crate::data::{DataFolder, Dataset};
 use crate::diffusion::{ForwardProcess, generate};
 use crate::event::Measure;
 use crate::model::Network;
@@ -42,7 +42,8 @@ pub struct Evaluation {
 }
 
 impl Evaluator {
-    pub fn new(spec: &RunSpec, dataset: &Dataset) -> Result<Self, EvaluateError> {
+    /// `folder` is where fetched weights are.
+    pub fn new(spec: &RunSpec, dataset: &Dataset, folder: &DataFolder) -> Result<Self, EvaluateError> {
         let fid = &spec.evaluate.fid;
         let process = ForwardProcess::new(&spec.noise_schedule);
         at_least(2, "evaluate.fid.samples", fid.samples)?;
@@ -57,7 +58,8 @@ impl Evaluator {
             Reference::Folder => dataset.reference.as_ref().expect("images of a reference folder are loaded with it"),
         };
         let image_shape = (images.channels, images.side);
-        let features = FeatureNetwork::load(fid.features, image_shape)?;
+        let weights = folder.weights(fid.features);
+        let features = FeatureNetwork::load(fid.features, fid.resize, image_shape, weights.as_deref())?;
         Ok(Self {
             parameterization: spec.parameterization,
             ode: fid.ode.clone(),
@@ -159,8 +161,13 @@ mod tests {
         spec
     }
 
+    /// Nothing that was fetched is needed.
+    fn no_folder() -> DataFolder {
+        DataFolder::find(Some("nowhere".as_ref())).unwrap()
+    }
+
     fn evaluator(spec: &RunSpec) -> Evaluator {
-        Evaluator::new(spec, &crate::data::load_digits().unwrap()).unwrap()
+        Evaluator::new(spec, &crate::data::load_digits().unwrap(), &no_folder()).unwrap()
     }
 
     /// A network that says `share` of what it sees is noise.
@@ -241,7 +248,7 @@ mod tests {
         let epsilon = evaluator(&spec()).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
         for parameterization in [Parameterization::V, Parameterization::X0] {
             let spec = RunSpec { parameterization, ..spec() };
-            let evaluator = Evaluator::new(&spec, &dataset).unwrap();
+            let evaluator = Evaluator::new(&spec, &dataset, &no_folder()).unwrap();
             // Says in other words what `network(0.9)` says.
             let mut same = |noisy: &[f32], timesteps: &[f32], _: Option<&[u32]>| {
                 let pixels = noisy.len() / timesteps.len();
@@ -270,7 +277,7 @@ mod tests {
         let dataset = crate::data::load_digits().unwrap();
         let mut spec = spec();
         spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() });
-        let evaluator = Evaluator::new(&spec, &dataset).unwrap();
+        let evaluator = Evaluator::new(&spec, &dataset, &no_folder()).unwrap();
         let process = ForwardProcess::new(&spec.noise_schedule);
         let ideal = evaluator.evaluate_with(&mut ideal_network(&dataset.train, process), &mut |_| true).unwrap();
         let blind = evaluator.evaluate_with(&mut network(0.0), &mut |_| true).unwrap();
@@ -363,7 +370,7 @@ mod tests {
         spec.model = Model::Unet(UnetModel { class_conditional: true, ..UnetModel::default() });
         spec.evaluate.fid.guidance = 3.0;
         let dataset = crate::data::load_digits().unwrap();
-        let evaluator = Evaluator::new(&spec, &dataset).unwrap();
+        let evaluator = Evaluator::new(&spec, &dataset, &no_folder()).unwrap();
         let mut asked: Vec<(usize, Option<Vec<u32>>)> = vec![];
         // A class changes what is said by 0.01 times its number.
         let mut telling = |noisy: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
@@ -392,7 +399,7 @@ mod tests {
 
         // Three times what a class changes.
         spec.evaluate.fid.guidance = 1.0;
-        let plain = Evaluator::new(&spec, &dataset).unwrap();
+        let plain = Evaluator::new(&spec, &dataset, &no_folder()).unwrap();
         let mut tripled = |noisy: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
             let pixels = noisy.len() / timesteps.len();
             let class = |image: usize| classes.map_or(0.0, |classes| 0.03 * classes[image] as f32);
@@ -409,7 +416,7 @@ mod tests {
         let check = |change: &dyn Fn(&mut RunSpec), expected: &str| {
             let mut spec = spec();
             change(&mut spec);
-            let error = Evaluator::new(&spec, &dataset).err().expect("cannot be measured");
+            let error = Evaluator::new(&spec, &dataset, &no_folder()).err().expect("cannot be measured");
             assert_eq!(error.to_string(), expected);
         };
         check(&|spec| spec.evaluate.fid.samples = 1, "`evaluate.fid.samples` is 1, but the least is 2");

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::EvaluateError;
@@ -10,18 +12,23 @@ use crate::spec::RunSpec;
 /// Images per forward pass. It changes the speed, and the result by no more than rounding.
 pub(super) const BATCH_IMAGES: usize = 256;
 
-/// Images generated with a network's weights as `evaluate.fid.ode` says: `[count, channels, side, side]` in [-1, 1].
+/// Images generated with a network's weights as `evaluate.fid.ode` says: `[images, channels, side, side]` in [-1, 1].
 ///
 /// Image `i` depends on `seed` and `i` alone, and is of class `i` modulo their number where the model is told classes; with seed 0 these are the images that evaluations measure.
-pub fn generate_images(spec: &RunSpec, network: &Network, seed: u64, count: usize) -> Result<Vec<f32>, EvaluateError> {
+pub fn generate_images(
+    spec: &RunSpec,
+    network: &Network,
+    seed: u64,
+    images: Range<usize>,
+) -> Result<Vec<f32>, EvaluateError> {
     let process = ForwardProcess::new(&spec.noise_schedule);
     let (channels, side) = spec.data.image_shape();
     let image_values = channels * side * side;
     let conditioning = Conditioning::of(spec);
     let mut predict = with_network(network, (channels, side));
-    let mut images = Vec::with_capacity(count * image_values);
-    for first in (0..count).step_by(BATCH_IMAGES) {
-        let batch = BATCH_IMAGES.min(count - first);
+    let mut generated = Vec::with_capacity(images.len() * image_values);
+    for first in images.clone().step_by(BATCH_IMAGES) {
+        let batch = BATCH_IMAGES.min(images.end - first);
         let noise = starting_noise(seed, first, batch, image_values);
         let mut fresh_noise = fresh_noise(seed, first, batch, image_values);
         let classes = conditioning.generated_classes(first, batch);
@@ -29,9 +36,9 @@ pub fn generate_images(spec: &RunSpec, network: &Network, seed: u64, count: usiz
             conditioning.predict(&mut predict, input, &vec![t as f32; batch], classes.as_deref())
         };
         let (ode, parameterization) = (&spec.evaluate.fid.ode, spec.parameterization);
-        images.extend(generate(ode, &process, parameterization, noise, &mut fresh_noise, &mut predict_at)?);
+        generated.extend(generate(ode, &process, parameterization, noise, &mut fresh_noise, &mut predict_at)?);
     }
-    Ok(images)
+    Ok(generated)
 }
 
 /// `[count, image_values]` of standard normals, image by image, from the image at `first`.

@@ -11,6 +11,7 @@ mod concatenate;
 mod convolution;
 mod convolution_shape;
 mod extension;
+pub mod frozen;
 mod gated_sum;
 mod gelu;
 mod group_norm;
@@ -37,5 +38,6 @@ mod weight_gradient;
 mod winograd;
 
 pub use convolution_shape::{Convolution, Resample};
+use frozen::Activation;
 pub use gelu::Gelu;
 pub use implementation::Kernels;

@@ -176,6 +176,7 @@ mod tests {
                     features: Features::DigitsCnn,
                     reference: Reference::Test,
                     reference_folder: String::new(),
+                    resize: Resize::TorchFidelity,
                     ode: OdeSampler::Ddim(Ddim { steps: 6, eta: 0.5, spacing: Spacing::Leading, clip: false }),
                     guidance: 1.5,
                 },

@@ -32,6 +32,9 @@ pub struct Fid {
     /// `data: { kind: image_folder }`. Empty otherwise.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reference_folder: String,
+    /// How images get the size that the features' network sees. Default `customary`.
+    #[serde(skip_serializing_if = "Resize::is_customary")]
+    pub resize: Resize,
     /// How images are generated.
     pub ode: OdeSampler,
     /// Scale w of classifier-free guidance: what is predicted without a class plus w times what the class changes in it.
@@ -66,6 +69,68 @@ pub enum Features {
     /// are, and nothing finer.
     #[serde(rename = "pixels-8x8")]
     Pixels8,
+    /// The 2048 values that papers compare: InceptionV3 of 2015-12-05, of images of any size. Its weights are fetched.
+    #[serde(rename = "inception-v3")]
+    InceptionV3,
+    /// Its 768 values before the last blocks.
+    #[serde(rename = "inception-v3-768")]
+    InceptionV3At768,
+    /// Its 192 values after the second pooling.
+    #[serde(rename = "inception-v3-192")]
+    InceptionV3At192,
+    /// Its 64 values after the first pooling.
+    #[serde(rename = "inception-v3-64")]
+    InceptionV3At64,
+    /// The 1280 values of EfficientNet-Lite0, trained on ImageNet, of images of any size. Its weights are fetched, also where
+    /// only package registries can be reached.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientnetLite0,
+}
+
+/// `evaluate.fid.resize`: how images get the size that a network sees. Another way gives another distance (Parmar et al.
+/// 2022, arXiv 2104.11222).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// What is usual with the features: `pytorch-fid` for Inception, `clean` for EfficientNet, `none` for the others. The
+    /// default.
+    #[default]
+    Customary,
+    /// None: images have the size that the network sees.
+    None,
+    /// Bilinear between pixels' centres, as pytorch-fid does.
+    PytorchFid,
+    /// Antialiased bicubic, as clean-fid does.
+    Clean,
+    /// Bilinear between pixels' corners, as TensorFlow 1 and torch-fidelity do.
+    TorchFidelity,
+}
+
+impl Resize {
+    pub fn is_customary(&self) -> bool {
+        *self == Self::Customary
+    }
+
+    /// What it comes to with `features`.
+    pub fn with(self, features: Features) -> Self {
+        match self {
+            Self::Customary if features.is_inception() => Self::PytorchFid,
+            Self::Customary if features == Features::EfficientnetLite0 => Self::Clean,
+            Self::Customary => Self::None,
+            other => other,
+        }
+    }
+
+    /// As it is written in YAML and in protocols.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Customary => "customary",
+            Self::None => "none",
+            Self::PytorchFid => "pytorch-fid",
+            Self::Clean => "clean",
+            Self::TorchFidelity => "torch-fidelity",
+        }
+    }
 }
 
 /// `evaluate.fid.reference`: the real images a sample is compared with.
@@ -93,7 +158,16 @@ pub struct Validation {
 
 impl Features {
     /// Those made for few images first.
-    pub const ALL: [Self; 3] = [Self::DigitsCnn, Self::MnistCnn, Self::Pixels8];
+    pub const ALL: [Self; 8] = [
+        Self::DigitsCnn,
+        Self::MnistCnn,
+        Self::Pixels8,
+        Self::EfficientnetLite0,
+        Self::InceptionV3,
+        Self::InceptionV3At768,
+        Self::InceptionV3At192,
+        Self::InceptionV3At64,
+    ];
 
     /// As it is written in YAML.
     pub fn name(self) -> &'static str {
@@ -101,6 +175,36 @@ impl Features {
             Self::DigitsCnn => "digits-cnn",
             Self::MnistCnn => "mnist-cnn",
             Self::Pixels8 => "pixels-8x8",
+            Self::InceptionV3 => "inception-v3",
+            Self::InceptionV3At768 => "inception-v3-768",
+            Self::InceptionV3At192 => "inception-v3-192",
+            Self::InceptionV3At64 => "inception-v3-64",
+            Self::EfficientnetLite0 => "efficientnet-lite0",
+        }
+    }
+
+    /// Whether they are the network's that "FID" without more words means.
+    pub fn is_inception(self) -> bool {
+        self.weights() == Some("inception-v3")
+    }
+
+    /// The fetched weights that they need; `None` where they come with the program.
+    pub fn weights(self) -> Option<&'static str> {
+        match self {
+            Self::DigitsCnn | Self::MnistCnn | Self::Pixels8 => None,
+            Self::InceptionV3 | Self::InceptionV3At768 | Self::InceptionV3At192 | Self::InceptionV3At64 => {
+                Some("inception-v3")
+            }
+            Self::EfficientnetLite0 => Some("efficientnet-lite0"),
+        }
+    }
+
+    /// Pixels of each side of what its network is shown; `None` where that is an image's own size.
+    pub fn network_side(self) -> Option<usize> {
+        match self.weights() {
+            Some("inception-v3") => Some(299),
+            Some(_) => Some(224),
+            None => None,
         }
     }
 
@@ -110,6 +214,7 @@ impl Features {
             Self::DigitsCnn => (channels, side) == (1, 8),
             Self::MnistCnn => (channels, side) == (1, 28),
             Self::Pixels8 => side >= 8,
+            _ => true,
         }
     }
 
@@ -119,6 +224,7 @@ impl Features {
             Self::DigitsCnn => "grey 8x8 images",
             Self::MnistCnn => "grey 28x28 images",
             Self::Pixels8 => "images at least 8 pixels wide",
+            _ => "any images",
         }
     }
 }
@@ -136,6 +242,7 @@ impl Default for Fid {
             features: Features::default(),
             reference: Reference::default(),
             reference_folder: String::new(),
+            resize: Resize::default(),
             ode: OdeSampler::default(),
             guidance: 1.0,
         }

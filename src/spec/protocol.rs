@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Data, Features, OdeSampler, Reference, RunSpec};
+use super::{Data, Features, OdeSampler, Reference, Resize, RunSpec};
 
 /// Of the reference's hash that the protocol names.
 const HASH_DIGITS: usize = 12;
@@ -13,6 +13,9 @@ const HASH_DIGITS: usize = 12;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FidProtocol {
     pub features: Features,
+    /// What it comes to with the features.
+    #[serde(default, skip_serializing_if = "Resize::is_customary")]
+    pub resize: Resize,
     /// Generated images.
     pub samples: usize,
     pub reference: Reference,
@@ -38,6 +41,7 @@ impl FidProtocol {
         let built_in = matches!(spec.data, Data::Digits(_)) && fid.reference != Reference::Folder;
         Self {
             features: fid.features,
+            resize: fid.resize.with(fid.features),
             samples: fid.samples,
             reference: fid.reference,
             reference_images,
@@ -62,9 +66,10 @@ impl fmt::Display for FidProtocol {
         let hash = self.reference_sha256.as_ref().map_or_else(String::new, |sha256| format!("@{sha256}"));
         write!(
             formatter,
-            "{features} n={} ref={reference}:{}{hash} resize=none {} ema={}",
+            "{features} n={} ref={reference}:{}{hash} resize={} {} ema={}",
             self.samples,
             self.reference_images,
+            self.resize.with(self.features).name(),
             self.ode.protocol(if self.guidance.is_some() { 2 } else { 1 }),
             self.ema_decay
         )?;

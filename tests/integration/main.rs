@@ -4,6 +4,7 @@ mod architecture;
 mod data;
 mod diffusion;
 mod evaluate;
+mod features;
 mod gaussian_mixture;
 mod kernels;
 mod model;

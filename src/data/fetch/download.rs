@@ -35,11 +35,18 @@ impl Downloader {
         Self { agent: config.new_agent() }
     }
 
-    /// Downloads `url` to `target`, whose MD5 must come out as given. What is there already is the beginning of it, from
+    /// Downloads `url` to `target`, whose MD5 must come out as given, if any is. What is there already is the beginning of it, from
     /// an earlier try; if the whole turns out wrong, it is downloaded once more from the start.
-    pub fn download(&self, url: &str, target: &Path, md5: &str, progress: OnProgress<'_>) -> Result<(), FetchError> {
+    pub fn download(
+        &self,
+        url: &str,
+        target: &Path,
+        md5: Option<&str>,
+        progress: OnProgress<'_>,
+    ) -> Result<(), FetchError> {
         let had_beginning = length(target)? > 0;
         self.complete(url, target, progress)?;
+        let Some(md5) = md5 else { return Ok(()) };
         let mut found = md5_of(target)?;
         if found != md5 && had_beginning {
             fs::remove_file(target).map_err(FetchError::io("remove", target))?;

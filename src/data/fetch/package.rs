@@ -18,6 +18,21 @@ pub(super) fn apt_get_download(package: &str, folder: &Path) -> Result<PathBuf, 
     get("apt-get", &["download", package, "--quiet=2"], folder, "deb")
 }
 
+/// Gets `name==version` of the index that the user's `pip` is configured for, into `folder`; installs nothing.
+pub(super) fn pip_download(package: &str, folder: &Path) -> Result<PathBuf, FetchError> {
+    let arguments = [
+        "-m",
+        "pip",
+        "download",
+        package,
+        "--no-deps",
+        "--only-binary=:all:",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    get("python3", &arguments, folder, "whl")
+}
+
 /// Runs `program` in `folder`; the file with this ending that it leaves there.
 fn get(program: &str, arguments: &[&str], folder: &Path, ending: &str) -> Result<PathBuf, FetchError> {
     let archives = || -> Result<BTreeSet<PathBuf>, FetchError> {

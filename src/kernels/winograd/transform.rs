@@ -11,6 +11,8 @@ pub struct TiledPlanes<'a> {
     pub chunks: usize,
     /// One pixel of zeros.
     pub zeros: &'a [Chunk],
+    /// Pixels of zeros on each side: 1, or 0 where the output is smaller by a pixel on each side.
+    pub padding: usize,
 }
 
 /// Some tiles of one row, and some chunks of each: the vectors of one pass.
@@ -33,23 +35,29 @@ impl<'a> TiledPlanes<'a> {
     pub fn new(planes: &'a Planes, zeros: &'a [Chunk]) -> Self {
         let Planes { height, width, channels, chunks, .. } = *planes;
         assert_eq!(zeros.len(), channels * chunks, "zeros of one pixel");
-        Self { values: planes.values(), height, width, channels, chunks, zeros }
+        Self { values: planes.values(), height, width, channels, chunks, zeros, padding: 1 }
+    }
+
+    /// Of a convolution: (height, width).
+    pub fn output_size(&self) -> (usize, usize) {
+        (self.height + 2 * self.padding - 2, self.width + 2 * self.padding - 2)
     }
 
     pub fn tile_rows(&self) -> usize {
-        self.height.div_ceil(super::TILE)
+        self.output_size().0.div_ceil(super::TILE)
     }
 
     pub fn tile_columns(&self) -> usize {
-        self.width.div_ceil(super::TILE)
+        self.output_size().1.div_ceil(super::TILE)
     }
 
-    /// All channels and chunks of a pixel; y and x are one more than the pixel's.
+    /// All channels and chunks of a pixel; y and x count from the first pixel of the padding.
     #[inline(always)]
     fn pixel(&self, y: usize, x: usize) -> &'a [Chunk] {
+        let (y, x) = (y.wrapping_sub(self.padding), x.wrapping_sub(self.padding));
         let length = self.channels * self.chunks;
-        if (1..=self.height).contains(&y) && (1..=self.width).contains(&x) {
-            &self.values[((y - 1) * self.width + x - 1) * length..][..length]
+        if y < self.height && x < self.width {
+            &self.values[(y * self.width + x) * length..][..length]
         } else {
             self.zeros
         }

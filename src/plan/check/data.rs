@@ -1,7 +1,7 @@
 //! Images, and what they are compared with.
 
 use super::rules::Rules;
-use crate::spec::{Data, Features, Reference, RunSpec};
+use crate::spec::{Data, Features, Reference, Resize, RunSpec};
 
 /// Larger images than this are slips.
 const LARGEST_SIDE: u64 = 4096;
@@ -68,6 +68,28 @@ impl Rules {
             let fitting = Features::ALL.into_iter().find(|known| known.fits((channels, side)));
             let hint = fitting.map(|known| format!("set `evaluate.fid.features: {}`", known.name()));
             self.breaks(&["evaluate.fid.features", "data"], message, hint.as_deref());
+        }
+        self.resize(spec.evaluate.fid.resize, features, side);
+    }
+
+    fn resize(&mut self, resize: Resize, features: Features, side: usize) {
+        let keys = ["evaluate.fid.resize", "evaluate.fid.features"];
+        match (resize, features.network_side()) {
+            (Resize::Customary, _) | (Resize::None, None) => {}
+            (Resize::None, Some(network_side)) if network_side == side => {}
+            (Resize::None, Some(network_side)) => {
+                let message = format!(
+                    "`evaluate.fid.resize: none`, but `{}` sees images of {network_side}x{network_side} and those of `data` \
+                     are {side}x{side}",
+                    features.name()
+                );
+                self.breaks(&keys, message, Some("leave it out, or set `pytorch-fid`, `clean` or `torch-fidelity`"));
+            }
+            (_, None) => {
+                let message = format!("features `{}` see images as they are: nothing is resized", features.name());
+                self.breaks(&keys, message, Some("leave `evaluate.fid.resize` out"));
+            }
+            (_, Some(_)) => {}
         }
     }
 }

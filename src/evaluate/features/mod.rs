@@ -1,29 +1,57 @@
+//! Networks whose activations are compared, each with its way of looking at images.
+
+mod efficientnet;
+mod frozen_network;
+mod inception;
+mod layers;
+mod resize;
+mod tensors;
+
+use std::path::Path;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::coarse_pixels::CoarsePixels;
 use super::{EvaluateError, Gaussian, GaussianFit};
 use crate::data::Images;
+use crate::data::RgbImage;
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn, from_safetensors};
-use crate::spec::Features;
+use crate::spec::{Features, Resize};
+
+pub use frozen_network::FrozenNetwork;
+pub use tensors::WeightsError;
 
 /// Images per forward pass of the feature network.
 const BATCH_IMAGES: usize = 256;
 
 /// Trained by `speedlab train-features digits-cnn`; its metadata says how and how well.
-pub const DIGITS_CNN_WEIGHTS: &[u8] = include_bytes!("digits-cnn.safetensors");
+pub const DIGITS_CNN_WEIGHTS: &[u8] = include_bytes!("../digits-cnn.safetensors");
 
 /// Trained by `speedlab train-features mnist-cnn`; its metadata says how and how well.
-pub const MNIST_CNN_WEIGHTS: &[u8] = include_bytes!("mnist-cnn.safetensors");
+pub const MNIST_CNN_WEIGHTS: &[u8] = include_bytes!("../mnist-cnn.safetensors");
 
 /// What of images is compared. It always runs on the CPU, so that a device changes no feature.
 pub enum FeatureNetwork {
     Cnn(Box<SmallCnn>),
     Pixels(CoarsePixels),
+    Frozen {
+        network: Box<FrozenNetwork>,
+        /// (channels, side)
+        image_shape: (usize, usize),
+    },
 }
 
 impl FeatureNetwork {
-    /// Of images with this shape: `image_shape` is (channels, side).
-    pub fn load(features: Features, image_shape: (usize, usize)) -> Result<Self, EvaluateError> {
+    /// Of images with this shape: `image_shape` is (channels, side). `weights` is the file of a network's fetched weights.
+    ///
+    /// # Panics
+    /// Without `weights` where the features need some.
+    pub fn load(
+        features: Features,
+        resize: Resize,
+        image_shape: (usize, usize),
+        weights: Option<&Path>,
+    ) -> Result<Self, EvaluateError> {
         if !features.fits(image_shape) {
             let (channels, side) = image_shape;
             return Err(EvaluateError::ImageShape { features, channels, side });
@@ -32,6 +60,11 @@ impl FeatureNetwork {
             Features::DigitsCnn => Self::Cnn(Box::new(small_cnn(&DIGITS_CNN, DIGITS_CNN_WEIGHTS)?)),
             Features::MnistCnn => Self::Cnn(Box::new(small_cnn(&MNIST_CNN, MNIST_CNN_WEIGHTS)?)),
             Features::Pixels8 => Self::Pixels(CoarsePixels::new(image_shape)),
+            _ => {
+                let weights = weights.expect("the caller knows where the weights are");
+                let network = Box::new(FrozenNetwork::load(features, resize, weights)?);
+                Self::Frozen { network, image_shape }
+            }
         })
     }
 
@@ -40,6 +73,7 @@ impl FeatureNetwork {
         match self {
             Self::Cnn(cnn) => cnn.design().feature_count(),
             Self::Pixels(pixels) => pixels.dimension(),
+            Self::Frozen { network, .. } => network.dimension(),
         }
     }
 
@@ -58,7 +92,46 @@ impl FeatureNetwork {
                 features
             }
             Self::Pixels(pixels_8) => pixels_8.features(pixels),
+            Self::Frozen { network, image_shape: (channels, side) } => {
+                let mut features = Vec::new();
+                for batch in pixels.chunks(BATCH_IMAGES * channels * side * side) {
+                    features.extend(Self::of_files(network, batch, (*channels, *side)));
+                }
+                features
+            }
         }
+    }
+
+    /// `[images.len(), dimension]` of images of files; those that come with the program want images of one size.
+    pub fn features_of_files(&self, images: &[RgbImage]) -> Result<Vec<f32>, (usize, String)> {
+        let (features, (channels, side)) = match self {
+            Self::Frozen { network, .. } => return Ok(network.features(images)),
+            Self::Cnn(cnn) => (cnn.design().name, (1, cnn.design().side)),
+            Self::Pixels(pixels) => ("pixels-8x8", (pixels.channels(), pixels.side())),
+        };
+        let mut pixels = Vec::with_capacity(images.len() * channels * side * side);
+        for (index, image) in images.iter().enumerate() {
+            if (image.width, image.height) != (side, side) {
+                let found = format!("{} x {} pixels, where {features} sees {side} x {side}", image.width, image.height);
+                return Err((index, found));
+            }
+            pixels.extend(image.planes(channels));
+        }
+        Ok(self.features(&pixels))
+    }
+
+    /// Of images as files would hold them: rounded to bytes.
+    fn of_files(network: &FrozenNetwork, pixels: &[f32], (channels, side): (usize, usize)) -> Vec<f32> {
+        let images = || pixels.chunks_exact(channels * side * side);
+        let files: Vec<RgbImage> = images().map(|pixels| RgbImage::of_pixels(pixels, channels, side)).collect();
+        let mut features = network.features(&files);
+        // A byte cannot say that a value is none.
+        for (pixels, features) in images().zip(features.chunks_exact_mut(network.dimension())) {
+            if let Some(value) = pixels.iter().find(|value| !value.is_finite()) {
+                features.fill(*value);
+            }
+        }
+        features
     }
 
     /// The mean and covariance of the features of `images`; `of` names them in an error.
@@ -101,7 +174,7 @@ mod tests {
     use crate::random::{Draws, Stream};
 
     fn network() -> FeatureNetwork {
-        FeatureNetwork::load(Features::DigitsCnn, (1, 8)).unwrap()
+        FeatureNetwork::load(Features::DigitsCnn, Resize::Customary, (1, 8), None).unwrap()
     }
 
     /// Other weights give other distances under the same protocol: whoever changes them raises `RUN_SPEC_VERSION`.
@@ -172,11 +245,11 @@ mod tests {
 
     #[test]
     fn larger_images_have_features_too_and_noise_moves_them_away() {
-        let (clean, other) = { (strokes(400), strokes(800)[400 * 784..].to_vec()) };
+        let (clean, other) = (strokes(400), strokes(800)[400 * 784..].to_vec());
         let mut noise = vec![0.0; clean.len()];
         Draws::new(1, Stream::Noise, 0).fill_normal(&mut noise);
         for (features, dimension) in [(Features::MnistCnn, 64), (Features::Pixels8, 64)] {
-            let network = FeatureNetwork::load(features, (1, 28)).unwrap();
+            let network = FeatureNetwork::load(features, Resize::Customary, (1, 28), None).unwrap();
             assert_eq!(network.dimension(), dimension);
             let reference = network.gaussian("strokes", &clean).unwrap();
             let distance = |level: f32| {
@@ -198,9 +271,9 @@ mod tests {
 
     #[test]
     fn images_of_another_shape_and_damaged_weights_are_refused() {
-        let message = FeatureNetwork::load(Features::DigitsCnn, (3, 32)).err().unwrap().to_string();
+        let message = FeatureNetwork::load(Features::DigitsCnn, Resize::None, (3, 32), None).err().unwrap().to_string();
         assert_eq!(message, "features `digits-cnn` are of grey 8x8 images, not of 3 x 32 x 32");
-        let message = FeatureNetwork::load(Features::Pixels8, (3, 7)).err().unwrap().to_string();
+        let message = FeatureNetwork::load(Features::Pixels8, Resize::None, (3, 7), None).err().unwrap().to_string();
         assert_eq!(message, "features `pixels-8x8` are of images at least 8 pixels wide, not of 3 x 7 x 7");
         let message = small_cnn(&DIGITS_CNN, &DIGITS_CNN_WEIGHTS[..1000]).err().unwrap().to_string();
         assert!(message.starts_with("features `digits-cnn`: not a whole safetensors file"), "{message}");

@@ -1,0 +1,284 @@
+//! One of the two sets of images that are compared, and its statistics.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use rayon::prelude::*;
+
+use super::run_network::RunNetwork;
+use crate::data::{self, DataFolder, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb};
+use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, generate_images, read_statistics};
+use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
+
+/// Where images, or what is known of them, come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// All images in a folder and below it.
+    Folder(PathBuf),
+    /// A mean and a covariance: `.npz`.
+    Statistics(PathBuf),
+    /// A set that is trained on, and whether its held-out images are meant.
+    Set { name: String, held_out: bool },
+    /// What a run's averaged weights generate.
+    Run(PathBuf),
+}
+
+/// What was found of a side.
+pub(super) struct Found {
+    pub gaussian: Gaussian,
+    /// How many images; unknown of stored statistics.
+    pub images: Option<usize>,
+    /// Files that should be images and cannot be decoded, and why.
+    pub corrupt: Vec<(PathBuf, String)>,
+    /// Files of other kinds.
+    pub others: Vec<PathBuf>,
+    /// In words.
+    pub what: String,
+}
+
+/// Decoded together. A whole number of sixteens.
+const BATCH_IMAGES: usize = 64;
+/// Of a run, without `--samples`.
+const RUN_SAMPLES: usize = 10_000;
+const SET_NAMES: &str = "digits, mnist, fashion_mnist, cifar10";
+const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+/// Other kinds of images, which are named rather than passed over.
+const OTHER_ENDINGS: [&str; 7] = ["webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm"];
+
+impl Side {
+    /// A path that exists is what it is, also where a set has that name.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        let path = PathBuf::from(text);
+        if path.is_file() {
+            return match path.extension().is_some_and(|ending| ending == "npz") {
+                true => Ok(Self::Statistics(path)),
+                false => bail!("{text} is neither a folder nor a file of statistics (.npz)"),
+            };
+        }
+        if path.is_dir() {
+            let run = path.join("spec.json").is_file();
+            return Ok(if run { Self::Run(path) } else { Self::Folder(path) });
+        }
+        let (name, held_out) = match text.split_once(':') {
+            Some((name, "test")) => (name, true),
+            Some((name, "train")) => (name, false),
+            _ => (text, false),
+        };
+        match set(name) {
+            Some(_) => Ok(Self::Set { name: name.to_owned(), held_out }),
+            None => bail!(
+                "there is no folder or file {text}, and no data set of that name\nhint: sets are {SET_NAMES}; \
+                 `cifar10:test` means held-out images"
+            ),
+        }
+    }
+
+    /// (channels, side) of its images, where all of them are known to have one shape.
+    pub fn image_shape(&self, features: Features) -> anyhow::Result<(usize, usize)> {
+        Ok(match (self, features) {
+            (_, Features::DigitsCnn) => (1, 8),
+            (_, Features::MnistCnn) => (1, 28),
+            (Self::Set { name, .. }, _) => set(name).expect("the name was looked up").image_shape(),
+            (Self::Run(path), _) => RunNetwork::read(path)?.spec.data.image_shape(),
+            (Self::Folder(path), Features::Pixels8) => {
+                let files = Files::of(path)?;
+                let first = files.images.first().with_context(|| format!("no images in {}", path.display()))?;
+                (3, decode_rgb(first)?.width)
+            }
+            (Self::Folder(_) | Self::Statistics(_), _) => (3, 8),
+        })
+    }
+
+    /// Mean and covariance of the features of its images, of the first `samples` if that is given.
+    pub fn found(
+        &self,
+        network: &FeatureNetwork,
+        samples: Option<usize>,
+        folder: &DataFolder,
+        progress: OnProgress<'_>,
+    ) -> anyhow::Result<Found> {
+        match self {
+            Self::Folder(path) => of_folder(path, network, samples, progress),
+            Self::Statistics(path) => {
+                if samples.is_some() {
+                    eprintln!(
+                        "note: {} is of as many images as it was made of, whatever --samples says",
+                        path.display()
+                    );
+                }
+                let gaussian = read_statistics(path)?;
+                let what = format!("statistics {}", path.display());
+                Ok(Found { gaussian, images: None, corrupt: vec![], others: vec![], what })
+            }
+            Self::Set { name, held_out } => {
+                let data = set(name).expect("the name was looked up");
+                let dataset = data::load(&data, folder, progress)?;
+                let images = if *held_out { dataset.test } else { dataset.train };
+                of_pixels(&format!("{self}"), network, samples.unwrap_or(images.len()), progress, |range| {
+                    if range.end > images.len() {
+                        bail!("{self} has {} images, not {}", images.len(), range.end);
+                    }
+                    Ok(Images::pixels(&images, range))
+                })
+            }
+            Self::Run(path) => {
+                let RunNetwork { spec, network: generator, step } = RunNetwork::read(path)?;
+                let what = format!("run {} at step {step}", path.display());
+                of_pixels(&what, network, samples.unwrap_or(RUN_SAMPLES), progress, |range| {
+                    Ok(generate_images(&spec, &generator, 0, range)?)
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => write!(formatter, "folder {}", path.display()),
+            Self::Statistics(path) => write!(formatter, "statistics {}", path.display()),
+            Self::Set { name, held_out } => write!(formatter, "{name}:{}", if *held_out { "test" } else { "train" }),
+            Self::Run(path) => write!(formatter, "run {}", path.display()),
+        }
+    }
+}
+
+fn set(name: &str) -> Option<Data> {
+    Some(match name {
+        "digits" => Data::Digits(DigitsData::default()),
+        "mnist" => Data::Mnist(MnistData {}),
+        "fashion_mnist" => Data::FashionMnist(FashionMnistData::default()),
+        "cifar10" => Data::Cifar10(Cifar10Data::default()),
+        _ => return None,
+    })
+}
+
+/// Of `count` images that `pixels` gives, `[range, channels, side, side]` in [-1, 1].
+fn of_pixels(
+    what: &str,
+    network: &FeatureNetwork,
+    count: usize,
+    progress: OnProgress<'_>,
+    mut pixels: impl FnMut(std::ops::Range<usize>) -> anyhow::Result<Vec<f32>>,
+) -> anyhow::Result<Found> {
+    let mut fit = GaussianFit::new(network.dimension());
+    for first in (0..count).step_by(BATCH_IMAGES) {
+        let range = first..count.min(first + BATCH_IMAGES);
+        let done = range.end as u64;
+        let features = network.features(&pixels(range)?);
+        fit.push(&features).with_context(|| what.to_owned())?;
+        let total = Some(count as u64);
+        progress(&Progress { doing: format!("features of {what}"), done, total, unit: Unit::Images });
+    }
+    let gaussian = fit.finish().with_context(|| what.to_owned())?;
+    Ok(Found { gaussian, images: Some(count), corrupt: vec![], others: vec![], what: what.to_owned() })
+}
+
+/// The files below a folder, in the order of their paths.
+struct Files {
+    images: Vec<PathBuf>,
+    others: Vec<PathBuf>,
+}
+
+impl Files {
+    fn of(folder: &Path) -> anyhow::Result<Self> {
+        let mut files = Self { images: vec![], others: vec![] };
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let reading = || format!("cannot read the folder {}", folder.display());
+            for entry in fs::read_dir(&folder).with_context(reading)? {
+                let entry = entry.with_context(reading)?;
+                let path = entry.path();
+                let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+                let is = |endings: &[&str]| ending.as_deref().is_some_and(|ending| endings.contains(&ending));
+                if path.is_dir() {
+                    folders.push(path);
+                } else if is(&ENDINGS) {
+                    files.images.push(path);
+                } else if is(&OTHER_ENDINGS) {
+                    files.others.push(path);
+                }
+            }
+        }
+        files.images.sort();
+        files.others.sort();
+        Ok(files)
+    }
+}
+
+fn of_folder(
+    path: &Path,
+    network: &FeatureNetwork,
+    samples: Option<usize>,
+    progress: OnProgress<'_>,
+) -> anyhow::Result<Found> {
+    let Files { mut images, others } = Files::of(path)?;
+    let what = format!("folder {}", path.display());
+    if let Some(samples) = samples {
+        if images.len() < samples {
+            bail!("{what} has {} images, not {samples}", images.len());
+        }
+        images.truncate(samples);
+    }
+    let total = Some(images.len() as u64);
+    let (mut corrupt, mut fit, mut done) = (vec![], GaussianFit::new(network.dimension()), 0);
+    for paths in images.chunks(BATCH_IMAGES) {
+        let decoded: Vec<_> = paths.par_iter().map(|path| decode_rgb(path)).collect();
+        let (mut kept, mut whole) = (Vec::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
+        for (path, image) in paths.iter().zip(decoded) {
+            match image {
+                Ok(image) => {
+                    kept.push(path);
+                    whole.push(image);
+                }
+                Err(error @ data::DataError::Image { .. }) => corrupt.push((path.clone(), error.to_string())),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let features = features(network, &whole, &kept)?;
+        fit.push(&features).with_context(|| what.clone())?;
+        done += paths.len() as u64;
+        progress(&Progress { doing: format!("features of {what}"), done, total, unit: Unit::Images });
+    }
+    let rows = fit.rows();
+    let gaussian = fit.finish().with_context(|| what.clone())?;
+    Ok(Found { gaussian, images: Some(rows), corrupt, others, what })
+}
+
+fn features(network: &FeatureNetwork, images: &[RgbImage], paths: &[&PathBuf]) -> anyhow::Result<Vec<f32>> {
+    network.features_of_files(images).map_err(|(index, problem)| {
+        anyhow::anyhow!(
+            "{} has {problem}\nhint: --features inception-v3 or efficientnet-lite0 see images of any size",
+            paths[index].display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_is_a_path_that_exists_or_a_set() {
+        let temporary = tempfile::tempdir().unwrap();
+        let at = |name: &str| temporary.path().join(name);
+        fs::create_dir_all(at("images")).unwrap();
+        fs::create_dir_all(at("run")).unwrap();
+        fs::write(at("run/spec.json"), "{}").unwrap();
+        fs::write(at("known.npz"), "").unwrap();
+        fs::write(at("notes.txt"), "").unwrap();
+        let parse = |path: PathBuf| Side::parse(path.to_str().unwrap());
+        assert_eq!(parse(at("images")).unwrap(), Side::Folder(at("images")));
+        assert_eq!(parse(at("run")).unwrap(), Side::Run(at("run")));
+        assert_eq!(parse(at("known.npz")).unwrap(), Side::Statistics(at("known.npz")));
+        let message = parse(at("notes.txt")).unwrap_err().to_string();
+        assert!(message.ends_with("notes.txt is neither a folder nor a file of statistics (.npz)"), "{message}");
+        let set = |name: &str, held_out| Side::Set { name: name.to_owned(), held_out };
+        assert_eq!(Side::parse("digits").unwrap(), set("digits", false));
+        assert_eq!(Side::parse("cifar10:test").unwrap(), set("cifar10", true));
+        let message = Side::parse("cifar11").unwrap_err().to_string();
+        assert!(message.contains("no folder or file cifar11") && message.contains("sets are digits"), "{message}");
+    }
+}

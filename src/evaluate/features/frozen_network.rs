@@ -1,0 +1,119 @@
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::efficientnet::EfficientNetLite0;
+use super::inception::{Inception, InceptionLayer};
+use super::layers::TensorSource;
+use super::resize::resized;
+use super::tensors::{TensorFile, WeightsError};
+use crate::data::RgbImage;
+use crate::kernels::frozen::{FusedFrozen, IMAGES_AT_ONCE};
+use crate::spec::{Features, Resize};
+
+/// A network that was trained on ImageNet, and how images get the size that it sees.
+pub struct FrozenNetwork {
+    network: Network,
+    resize: Resize,
+    /// Of the file of its weights, in lower-case hexadecimal.
+    pub weights_sha256: String,
+}
+
+enum Network {
+    Inception(Box<Inception>, InceptionLayer),
+    EfficientNet(Box<EfficientNetLite0>),
+}
+
+impl FrozenNetwork {
+    /// With the weights of the file at `path`, as `torch.save` wrote it.
+    ///
+    /// # Panics
+    /// If `features` are those of another kind of network.
+    pub fn load(features: Features, resize: Resize, path: &Path) -> Result<Self, WeightsError> {
+        let file = TensorFile::read(path, features.weights().expect("a frozen network has weights"))?;
+        let network = Self::new(features, resize, &|name, shape| file.get(name, shape))?;
+        Ok(Self { weights_sha256: file.sha256, ..network })
+    }
+
+    /// With weights from anywhere.
+    ///
+    /// # Panics
+    /// If `features` are those of another kind of network.
+    pub fn new(features: Features, resize: Resize, source: TensorSource<'_>) -> Result<Self, WeightsError> {
+        let inception = |layer| Ok(Network::Inception(Box::new(Inception::new(source)?), layer));
+        let network = match features {
+            Features::InceptionV3 => inception(InceptionLayer::Features2048),
+            Features::InceptionV3At768 => inception(InceptionLayer::Features768),
+            Features::InceptionV3At192 => inception(InceptionLayer::Features192),
+            Features::InceptionV3At64 => inception(InceptionLayer::Features64),
+            Features::EfficientnetLite0 => Ok(Network::EfficientNet(Box::new(EfficientNetLite0::new(source)?))),
+            Features::DigitsCnn | Features::MnistCnn | Features::Pixels8 => {
+                panic!("{features:?} come with the program")
+            }
+        };
+        Ok(Self { network: network?, resize: resize.with(features), weights_sha256: String::new() })
+    }
+
+    /// Values in a feature vector.
+    pub fn dimension(&self) -> usize {
+        match &self.network {
+            Network::Inception(_, layer) => layer.dimension(),
+            Network::EfficientNet(_) => EfficientNetLite0::DIMENSION,
+        }
+    }
+
+    /// Pixels of each side of what the network sees.
+    fn side(&self) -> usize {
+        match &self.network {
+            Network::Inception(..) => Inception::SIDE,
+            Network::EfficientNet(_) => EfficientNetLite0::SIDE,
+        }
+    }
+
+    /// `[images, dimension]`.
+    pub fn features(&self, images: &[RgbImage]) -> Vec<f32> {
+        let mut features = Vec::with_capacity(images.len() * self.dimension());
+        for images in images.chunks(IMAGES_AT_ONCE) {
+            let inputs: Vec<Vec<f32>> = images.par_iter().map(|image| self.input(image)).collect();
+            features.extend(match &self.network {
+                Network::Inception(inception, layer) => inception.features(&FusedFrozen, &inputs, *layer),
+                Network::EfficientNet(network) => network.features(&FusedFrozen, &inputs),
+            });
+        }
+        features
+    }
+
+    /// What the network is shown of an image: `[side, side, 3]`.
+    fn input(&self, image: &RgbImage) -> Vec<f32> {
+        let mut values = resized(self.resize, image, self.side());
+        let (middle, half) = match (&self.network, self.resize) {
+            (Network::Inception(..), Resize::Clean | Resize::TorchFidelity) => (128.0, 128.0),
+            // 2 x / 255 - 1.
+            (Network::Inception(..), _) => (127.5, 127.5),
+            (Network::EfficientNet(_), _) => (127.0, 128.0),
+        };
+        values.iter_mut().for_each(|value| *value = (*value - middle) / half);
+        values
+    }
+
+    /// Unnormalised log-probabilities of the classes, `[images, classes]`, of `features` of the last layer.
+    ///
+    /// Inception's without the bias, as the Inception score's first code has it (Salimans et al. 2016, arXiv 1606.03498).
+    /// `None` where the features are of an earlier layer.
+    pub fn logits(&self, features: &[f32]) -> Option<Vec<f32>> {
+        let (weights, bias) = match &self.network {
+            Network::Inception(network, InceptionLayer::Features2048) => (&network.class_weights, None),
+            Network::Inception(..) => return None,
+            Network::EfficientNet(network) => (&network.class_weights, Some(&network.class_bias)),
+        };
+        let classes = weights.len() / self.dimension();
+        let logits = features.par_chunks_exact(self.dimension()).flat_map_iter(|features| {
+            (0..classes).map(move |class| {
+                let weights = &weights[class * features.len()..][..features.len()];
+                let sum: f64 = weights.iter().zip(features).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                (sum + bias.map_or(0.0, |bias| f64::from(bias[class]))) as f32
+            })
+        });
+        Some(logits.collect())
+    }
+}
