@@ -6,6 +6,7 @@ mod diffusion;
 mod evaluate;
 mod gaussian_mixture;
 mod kernels;
+mod measures;
 mod model;
 mod optim;
 mod parity;
