@@ -27,6 +27,10 @@ pub enum Stream {
     Validation = 8,
     /// The noise that some ODE samplers add on the way; `step` is the index of the image times 2^20 plus that of the step.
     GenerationNoise = 16,
+    /// Which images are compared in a subset of a KID; `step` is twice the subset's index, plus one for the reference.
+    KidSubsets = 40,
+    /// Which generated images make a point of an FID-infinity; `step` is the point's index.
+    FidSubsets = 41,
 }
 
 /// The draws of one (seed, stream, step), in order.
@@ -89,6 +93,18 @@ impl Draws {
                 *second = (radius * angle.sin()) as f32;
             }
         }
+    }
+
+    /// `size` different numbers below `count`, every choice and order equally likely (Fisher-Yates, as far as it is needed).
+    pub fn subset(&mut self, count: usize, size: usize) -> Vec<u32> {
+        assert!(size <= count, "{count} cannot give {size}");
+        let mut numbers: Vec<u32> = (0..u32::try_from(count).expect("fewer than 2^32 images")).collect();
+        for place in 0..size {
+            let other = place + self.below((count - place) as u32) as usize;
+            numbers.swap(place, other);
+        }
+        numbers.truncate(size);
+        numbers
     }
 
     /// A uniformly random order of 0..count (Fisher-Yates).
@@ -157,6 +173,21 @@ mod tests {
                 moment(power)
             );
         }
+    }
+
+    #[test]
+    fn a_subset_holds_each_number_at_most_once_and_all_of_them_equally_often() {
+        let mut drawn = [0u32; 10];
+        for step in 0..5000 {
+            let mut subset = Draws::new(0, Stream::KidSubsets, step).subset(10, 3);
+            subset.iter().for_each(|&number| drawn[number as usize] += 1);
+            subset.sort_unstable();
+            subset.dedup();
+            assert_eq!(subset.len(), 3);
+        }
+        // 1500 each, within five standard deviations of a binomial.
+        assert!(drawn.iter().all(|count| count.abs_diff(1500) < 163), "{drawn:?}");
+        assert!(Draws::new(0, Stream::KidSubsets, 0).subset(4, 0).is_empty());
     }
 
     #[test]

@@ -139,8 +139,8 @@ impl Host for RecordingHost<'_> {
         Ok(())
     }
 
-    fn evaluate(&mut self, network: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError> {
-        let evaluation = self.evaluator.evaluate(network, &mut |_| !(self.stop_asked)());
+    fn evaluate(&mut self, averaged: &Network, raw: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError> {
+        let evaluation = self.evaluator.evaluate(averaged, raw, &mut |_| !(self.stop_asked)());
         let evaluation = match evaluation {
             Ok(evaluation) => evaluation,
             Err(EvaluateError::Stopped) => return Err(HostError::Stopped),

@@ -81,4 +81,5 @@ def main():
     print(target.read_text())
 
 
-main()
+if __name__ == "__main__":
+    main()

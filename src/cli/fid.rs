@@ -1,9 +1,8 @@
 //! `speedlab fid`: the Fréchet distance of two sets of images.
 
-use std::io::Cursor;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -11,8 +10,7 @@ use super::data_progress::DataProgress;
 use super::fid_side::{Found, Side};
 use super::{DataArgs, Exit};
 use crate::data::OnProgress;
-use crate::evaluate::{FeatureNetwork, frechet_distance, write_statistics};
-use crate::record::write_beside;
+use crate::evaluate::{FeatureNetwork, Statistics, frechet_distance};
 use crate::report::number::grouped;
 use crate::spec::{Features, Resize};
 
@@ -144,10 +142,8 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
     let warnings = warnings(&found, features);
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     if let Some(path) = &args.save {
-        let mut bytes = Cursor::new(Vec::new());
-        write_statistics(&found[0].gaussian, &mut bytes)?;
-        let path = std::path::absolute(path)?;
-        write_beside(&path, bytes.get_ref()).with_context(|| format!("cannot write {}", path.display()))?;
+        let statistics = Statistics { gaussian: found[0].gaussian.clone(), features: None };
+        statistics.write(&std::path::absolute(path)?)?;
     }
     let distance = match &found[..] {
         [first, second] => Some(frechet_distance(&first.gaussian, &second.gaussian)?),

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::run_network::RunNetwork;
 use crate::data::{self, DataFolder, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb};
-use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, generate_images, read_statistics};
+use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, Statistics, generate_images};
 use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
 
 /// Where images, or what is known of them, come from.
@@ -108,7 +108,7 @@ impl Side {
                         path.display()
                     );
                 }
-                let gaussian = read_statistics(path)?;
+                let Statistics { gaussian, .. } = Statistics::read(path)?;
                 let what = format!("statistics {}", path.display());
                 Ok(Found { gaussian, images: None, corrupt: vec![], others: vec![], what })
             }

@@ -64,7 +64,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     let data_folder = args.data.folder()?;
     data_needed::check(&plan, &folder, &data_folder)?;
     // Before anything is frozen or started; a signal ends it as usual.
-    data_needed::decode(&plan, &folder, &data_folder, args.quiet)?;
+    data_needed::prepare(&plan, &folder, &data_folder, args.quiet)?;
     let _lock = folder.lock()?;
     let now = jiff::Timestamp::now().to_string();
     PlanFile::freeze(&folder, &plan, PROGRAM, &now, &args.sweep.as_written())?;

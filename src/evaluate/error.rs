@@ -1,6 +1,17 @@
-use super::{FrechetError, WeightsError};
+use super::{FrechetError, StatisticsError, WeightsError};
 use crate::model::WeightsFileError;
-use crate::spec::Features;
+use crate::spec::{Features, Weights};
+
+/// Why a measure of features has no value.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum MeasureError {
+    #[error(transparent)]
+    Features(#[from] FrechetError),
+    #[error("{measure} needs at least {least} images in each set, not {images}")]
+    TooFew { measure: &'static str, least: usize, images: usize },
+    #[error("a line needs at least 3 subsets, not {subsets}")]
+    TooFewSubsets { subsets: usize },
+}
 
 /// Why an evaluation has no result.
 #[derive(Debug, thiserror::Error)]
@@ -9,8 +20,8 @@ pub enum EvaluateError {
     #[error("evaluation stopped")]
     Stopped,
     /// What the network gives is no longer finite: the run has diverged.
-    #[error("the averaged network's output is {value} at t = {t} while {doing}")]
-    NotFinite { value: f32, t: f32, doing: &'static str },
+    #[error("the {} network's output is {value} at t = {t} while {doing}", weights.name())]
+    NotFinite { weights: Weights, value: f32, t: f32, doing: &'static str },
     #[error("`{key}` is {value}, but {rule}")]
     Setting { key: &'static str, value: usize, rule: String },
     #[error("features `{}` are of {}, not of {channels} x {side} x {side}", features.name(), features.images())]
@@ -18,10 +29,16 @@ pub enum EvaluateError {
     /// The weights of the feature network are not what the program shipped with.
     #[error("features `{features}`: {error}")]
     FeatureWeights { features: &'static str, error: WeightsFileError },
+    #[error("{0}\nhint: remove the file to compute it again")]
+    Statistics(#[from] StatisticsError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
     #[error("{of}: {error}")]
     Frechet { of: &'static str, error: FrechetError },
+    #[error("features `{}` tell no classes, which an Inception score is made of", features.name())]
+    NoClasses { features: Features },
+    #[error("{of}: {error}")]
+    Measure { of: &'static str, error: MeasureError },
     #[error("cannot encode the grid of samples: {0}")]
     Grid(#[from] image::ImageError),
 }

@@ -2,12 +2,15 @@ use super::features::FeatureNetwork;
 use super::predict::{Conditioning, Predict, with_network};
 use super::sample::{BATCH_IMAGES, fresh_noise, starting_noise};
 use super::validation::Validation;
-use super::{EvaluateError, Gaussian, frechet_distance, grid_png};
+use super::{
+    ClassLogits, EvaluateError, FeatureRows, FrechetError, FrechetReference, FurtherMeasures, GaussianFit,
+    ReferenceFeatures, grid_png, reference_images,
+};
 use crate::data::{DataFolder, Dataset};
 use crate::diffusion::{ForwardProcess, generate};
 use crate::event::Measure;
 use crate::model::Network;
-use crate::spec::{FidProtocol, OdeSampler, Parameterization, Reference, RunSpec};
+use crate::spec::{EvaluatedWeights, FidProtocol, OdeSampler, Parameterization, RunSpec, Weights};
 
 /// Generation starts from one noise per image in every run, whatever its seed.
 const NOISE_SEED: u64 = 0;
@@ -26,16 +29,20 @@ pub struct Evaluator {
     /// Network evaluations for each generated image.
     generation_nfe: usize,
     features: FeatureNetwork,
-    reference: Gaussian,
+    reference: FrechetReference,
+    further: FurtherMeasures,
     validation: Validation,
-    protocol: String,
+    weights: EvaluatedWeights,
+    /// Of the weights that are compared.
+    protocol: FidProtocol,
     batch_images: usize,
 }
 
 /// What one evaluation found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// `fid`, `validation_loss` and `validation_loss/<bin>` for each bin of t.
+    /// `fid`, what `evaluate.measures` adds, `validation_loss` and `validation_loss/<bin>` for each bin of t; where both kinds of
+    /// weights are measured, all of these of the averaged ones first.
     pub measures: Vec<Measure>,
     /// The first generated images, the same noise in every run.
     pub grid_png: Vec<u8>,
@@ -52,14 +59,12 @@ impl Evaluator {
             let rule = format!("the noise schedule has {} timesteps", process.timesteps());
             return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
         }
-        let images = match fid.reference {
-            Reference::Train => &dataset.train,
-            Reference::Test => &dataset.test,
-            Reference::Folder => dataset.reference.as_ref().expect("images of a reference folder are loaded with it"),
-        };
+        let images = reference_images(spec, dataset);
         let image_shape = (images.channels, images.side);
         let weights = folder.weights(fid.features);
         let features = FeatureNetwork::load(fid.features, fid.resize, image_shape, weights.as_deref())?;
+        let asked = &spec.evaluate.measures;
+        let reference = ReferenceFeatures::of(spec, &features, images, folder, &mut |_| {})?;
         Ok(Self {
             parameterization: spec.parameterization,
             ode: fid.ode.clone(),
@@ -68,29 +73,49 @@ impl Evaluator {
             samples: fid.samples,
             grid_images: spec.evaluate.grid_images,
             generation_nfe: fid.nfe(),
-            reference: features.reference(images)?,
+            reference: FrechetReference::new(reference.gaussian).map_err(in_frechet("the reference images"))?,
+            further: FurtherMeasures::new(asked, reference.rows, features.dimension())?,
             features,
             validation: Validation::new(spec, &dataset.test, &process)?,
-            protocol: FidProtocol::of(spec, images.len(), &images.sha256).to_string(),
+            weights: spec.evaluate.weights,
+            protocol: FidProtocol::of(spec, images.len(), &images.sha256),
             process,
             batch_images: BATCH_IMAGES,
         })
     }
 
-    /// Measures `network`, whose weights are the averaged ones.
+    /// Measures a network, which is given with its averaged and with its raw weights, as `evaluate.weights` says.
     ///
     /// `progress` is told the share done after each forward pass; when it answers `false` the evaluation ends with
     /// [`EvaluateError::Stopped`].
     pub fn evaluate(
         &self,
-        network: &Network,
+        averaged: &Network,
+        raw: &Network,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Evaluation, EvaluateError> {
-        self.evaluate_with(&mut with_network(network, self.image_shape), progress)
+        let each = self.weights.each();
+        let mut found: Option<Evaluation> = None;
+        for (index, &weights) in each.iter().enumerate() {
+            let network = match weights {
+                Weights::Averaged => averaged,
+                Weights::Raw => raw,
+            };
+            let mut part = |share: f64| progress((index as f64 + share) / each.len() as f64);
+            let evaluation = self.measure(weights, &mut with_network(network, self.image_shape), &mut part)?;
+            match &mut found {
+                // The grid stays that of the weights that are compared.
+                Some(found) => found.measures.extend(evaluation.measures),
+                None => found = Some(evaluation),
+            }
+        }
+        Ok(found.expect("some weights are measured"))
     }
 
-    fn evaluate_with(
+    /// Measures `network`, which has such weights.
+    fn measure(
         &self,
+        weights: Weights,
         network: Predict<'_>,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Evaluation, EvaluateError> {
@@ -101,7 +126,7 @@ impl Evaluator {
             let predicted = network(input, timesteps, classes)?;
             if let Some(index) = predicted.iter().position(|value| !value.is_finite()) {
                 let t = timesteps[index / (input.len() / timesteps.len()) % timesteps.len()];
-                return Err(EvaluateError::NotFinite { value: predicted[index], t, doing });
+                return Err(EvaluateError::NotFinite { weights, value: predicted[index], t, doing });
             }
             predicted_images += timesteps.len();
             if progress(predicted_images as f64 / predictions) { Ok(predicted) } else { Err(EvaluateError::Stopped) }
@@ -123,19 +148,30 @@ impl Evaluator {
             let (ode, process, parameterization) = (&self.ode, &self.process, self.parameterization);
             samples.extend(generate(ode, process, parameterization, noise, &mut fresh_noise, &mut predict_at)?);
         }
-        let gaussian = self.features.gaussian("the generated images", &samples[..self.samples * image_values])?;
-        let fid = frechet_distance(&gaussian, &self.reference)
-            .map_err(|error| EvaluateError::Frechet { of: "the generated images", error })?;
-        let mut measures = vec![Measure { metric: "fid".into(), protocol: self.protocol.clone(), value: fid }];
+        let protocol = FidProtocol { weights, ..self.protocol.clone() };
+        let dimension = self.features.dimension();
+        let features = self.features.features(&samples[..self.samples * image_values]);
+        let rows = FeatureRows::new(&features, dimension).map_err(in_frechet("the generated images"))?;
+        let mut fit = GaussianFit::new(dimension);
+        let fid = fit.push(&features).and_then(|()| self.reference.distance(&fit.finish()?));
+        let fid = fid.map_err(in_frechet("the generated images"))?;
+        let mut measures = vec![Measure { metric: "fid".into(), protocol: protocol.to_string(), value: fid }];
+        let logits = self.further.needs_logits().then(|| self.features.logits(&features)).flatten();
+        let logits = logits.as_ref().map(|(logits, classes)| ClassLogits { logits, classes: *classes });
+        measures.extend(self.further.measure(rows, logits, &self.reference, &protocol)?);
         let mut predict_each = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
             predict("measuring the validation loss", input, timesteps, classes)
         };
-        measures.extend(self.validation.measure(self.batch_images, &mut predict_each)?);
+        measures.extend(self.validation.measure(weights, self.batch_images, &mut predict_each)?);
 
         let (channels, side) = self.image_shape;
         let grid_png = grid_png(&samples[..self.grid_images * image_values], channels, side)?;
         Ok(Evaluation { measures, grid_png })
     }
+}
+
+fn in_frechet(of: &'static str) -> impl Fn(FrechetError) -> EvaluateError {
+    move |error| EvaluateError::Frechet { of, error }
 }
 
 fn at_least(least: usize, key: &'static str, value: usize) -> Result<(), EvaluateError> {
@@ -152,7 +188,18 @@ mod tests {
     use super::*;
     use crate::data::Images;
     use crate::model::build;
-    use crate::spec::{Ddim, Ddpm, Model, UnetModel};
+    use crate::spec::{Ddim, Ddpm, FurtherMeasure, Model, UnetModel};
+
+    impl Evaluator {
+        /// A network that is said to have averaged weights.
+        fn evaluate_with(
+            &self,
+            network: Predict<'_>,
+            progress: &mut dyn FnMut(f64) -> bool,
+        ) -> Result<Evaluation, EvaluateError> {
+            self.measure(Weights::Averaged, network, progress)
+        }
+    }
 
     fn spec() -> RunSpec {
         let mut spec = RunSpec::default();
@@ -309,16 +356,55 @@ mod tests {
         spec.model = Model::Unet(UnetModel { channels: 8, ..UnetModel::default() });
         spec.evaluate.fid.samples = 70;
         let mut evaluator = evaluator(&spec);
-        let build = |device: &Device| build(&spec.model, (1, 8), 3, device);
-        let expected = evaluator.evaluate(&build(&Device::flex()), &mut |_| true).unwrap();
-        let tracked = evaluator.evaluate(&build(&Device::flex().autodiff()), &mut |_| true).unwrap();
+        let build = |seed, device: &Device| build(&spec.model, (1, 8), seed, device);
+        // The raw weights are not looked at.
+        let raw = build(4, &Device::flex());
+        let expected = evaluator.evaluate(&build(3, &Device::flex()), &raw, &mut |_| true).unwrap();
+        let tracked = evaluator.evaluate(&build(3, &Device::flex().autodiff()), &raw, &mut |_| true).unwrap();
         assert_eq!(tracked, expected);
         evaluator.batch_images = 13;
-        let in_small_batches = evaluator.evaluate(&build(&Device::flex()), &mut |_| true).unwrap();
+        let in_small_batches = evaluator.evaluate(&build(3, &Device::flex()), &raw, &mut |_| true).unwrap();
         for (found, expected) in in_small_batches.measures.iter().zip(&expected.measures) {
             assert_eq!((&found.metric, &found.protocol), (&expected.metric, &expected.protocol));
             assert!((found.value / expected.value - 1.0).abs() < 1e-6, "{found:?}, {expected:?}");
         }
+    }
+
+    #[test]
+    fn averaged_and_raw_weights_are_measured_alike_and_never_by_one_protocol() {
+        let mut spec = spec();
+        spec.model = Model::Unet(UnetModel { channels: 8, ..UnetModel::default() });
+        spec.evaluate.fid.samples = 40;
+        spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 2, ..Ddim::default() });
+        spec.evaluate.measures = [FurtherMeasure::Kid].into();
+        let [averaged, raw] = [0.02, 0.05].map(|shift| {
+            let mut network = build(&spec.model, (1, 8), 3, &Device::flex());
+            network.set_weights(network.weights() + shift);
+            network
+        });
+        let mut of = |weights| {
+            spec.evaluate.weights = weights;
+            let mut shares = vec![];
+            let found = evaluator(&spec).evaluate(&averaged, &raw, &mut |share| {
+                shares.push(share);
+                true
+            });
+            assert!(shares.is_sorted() && shares.last() == Some(&1.0), "{shares:?}");
+            found.unwrap()
+        };
+        let [both, first, second] =
+            [EvaluatedWeights::Both, EvaluatedWeights::Averaged, EvaluatedWeights::Raw].map(&mut of);
+        assert_eq!(both.measures, [first.measures.clone(), second.measures.clone()].concat());
+        assert_eq!(both.grid_png, first.grid_png);
+        let protocols = |evaluation: &Evaluation| {
+            evaluation.measures[..4].iter().map(|measure| measure.protocol.clone()).collect::<Vec<_>>()
+        };
+        let fid = "digits-cnn n=40 ref=train:1442 resize=none ddim nfe=2 ema=0.999";
+        let kid = format!("{fid} subsets=100x40");
+        let expected = [fid, &kid, &kid, "mse ref=test n=64 bins=10 ema=0.999"];
+        assert_eq!(protocols(&first), expected);
+        assert_eq!(protocols(&second), expected.map(|protocol| protocol.replace("ema=0.999", "raw")));
+        assert!(first.measures.iter().zip(&second.measures).all(|(one, other)| one.value != other.value));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The Fréchet distance of two Gaussians (Dowson and Landau 1982; as FID, Heusel et al. 2017, arXiv 1706.08500).
 
-use faer::{Mat, Side};
+use faer::{Accum, Mat, Side};
 
 use super::Gaussian;
+use super::products::multiply;
 
 /// Why there is no Fréchet distance.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -21,42 +22,67 @@ pub enum FrechetError {
 
 /// |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr sqrt(S1 S2), at least 0.
 pub fn frechet_distance(first: &Gaussian, second: &Gaussian) -> Result<f64, FrechetError> {
-    if first.mean.len() != second.mean.len() {
-        return Err(FrechetError::Dimensions { first: first.mean.len(), second: second.mean.len() });
+    FrechetReference::new(first.clone())?.distance(second)
+}
+
+/// One side of many Fréchet distances: what the other sides do not change is computed once.
+pub struct FrechetReference {
+    gaussian: Gaussian,
+    /// R with S = R R^T: the eigenvectors of S, scaled, without those whose eigenvalue is zero to rounding: fewer images
+    /// than features leave S singular, where a root of a product of covariances is ill-conditioned and may fail.
+    root: Mat<f64>,
+}
+
+impl FrechetReference {
+    pub fn new(gaussian: Gaussian) -> Result<Self, FrechetError> {
+        let root = root(&gaussian.covariance)?;
+        Ok(Self { gaussian, root })
     }
-    let mean_term: f64 = first.mean.iter().zip(&second.mean).map(|(first, second)| (first - second).powi(2)).sum();
-    let distance = mean_term + trace(&first.covariance) + trace(&second.covariance)
-        - 2.0 * trace_of_root_of_product(&first.covariance, &second.covariance)?;
-    // The exact value is never negative; that of (nearly) equal sets is, by rounding.
-    Ok(if distance < 0.0 { 0.0 } else { distance })
+
+    /// The distance to `other`, at least 0.
+    pub fn distance(&self, other: &Gaussian) -> Result<f64, FrechetError> {
+        let Gaussian { mean, covariance } = &self.gaussian;
+        if mean.len() != other.mean.len() {
+            return Err(FrechetError::Dimensions { first: mean.len(), second: other.mean.len() });
+        }
+        let mean_term: f64 = mean.iter().zip(&other.mean).map(|(first, second)| (first - second).powi(2)).sum();
+        let distance = mean_term + trace(covariance) + trace(&other.covariance)
+            - 2.0 * self.trace_of_root_of_product(&other.covariance)?;
+        // The exact value is never negative; that of (nearly) equal sets is, by rounding.
+        Ok(if distance < 0.0 { 0.0 } else { distance })
+    }
+
+    /// tr sqrt(S1 S2) = sum of sqrt(eig(R^T S2 R)) with S1 = R R^T.
+    fn trace_of_root_of_product(&self, other: &Mat<f64>) -> Result<f64, FrechetError> {
+        let (size, rank) = (self.root.nrows(), self.root.ncols());
+        if rank == 0 {
+            return Ok(0.0);
+        }
+        let mut half = Mat::zeros(size, rank);
+        multiply(half.as_mut(), Accum::Replace, other.as_ref(), self.root.as_ref());
+        let mut product = Mat::zeros(rank, rank);
+        multiply(product.as_mut(), Accum::Replace, self.root.transpose(), half.as_ref());
+        let roots = product.self_adjoint_eigenvalues(Side::Lower).map_err(|_| FrechetError::NoConvergence)?;
+        Ok(roots.iter().map(|value| value.max(0.0).sqrt()).sum())
+    }
 }
 
 fn trace(matrix: &Mat<f64>) -> f64 {
     (0..matrix.nrows()).map(|index| matrix[(index, index)]).sum()
 }
 
-/// tr sqrt(S1 S2) = sum of sqrt(eig(R^T S2 R)) with S1 = R R^T.
-///
-/// R holds the eigenvectors of S1, scaled, without those whose eigenvalue is zero to rounding: fewer images than
-/// features leave S1 singular, where a square root of the product itself is ill-conditioned and may fail.
-fn trace_of_root_of_product(first: &Mat<f64>, second: &Mat<f64>) -> Result<f64, FrechetError> {
-    let eigen = first.self_adjoint_eigen(Side::Lower).map_err(|_| FrechetError::NoConvergence)?;
+/// `[size, rank]`: see [`FrechetReference`].
+fn root(covariance: &Mat<f64>) -> Result<Mat<f64>, FrechetError> {
+    let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|_| FrechetError::NoConvergence)?;
     let (vectors, values) = (eigen.U(), eigen.S().column_vector());
-    let size = first.nrows();
+    let size = covariance.nrows();
     // In nondecreasing order.
-    let largest = values[size - 1];
-    let zero = largest * f64::EPSILON * size as f64;
+    let zero = values[size - 1] * f64::EPSILON * size as f64;
     let null_dimensions = (0..size).take_while(|&index| values[index] <= zero).count();
-    if null_dimensions == size {
-        return Ok(0.0);
-    }
-    let root = Mat::from_fn(size, size - null_dimensions, |row, column| {
+    Ok(Mat::from_fn(size, size - null_dimensions, |row, column| {
         let index = null_dimensions + column;
         vectors[(row, index)] * values[index].sqrt()
-    });
-    let product = root.transpose() * second * &root;
-    let roots = product.self_adjoint_eigenvalues(Side::Lower).map_err(|_| FrechetError::NoConvergence)?;
-    Ok(roots.iter().map(|value| value.max(0.0).sqrt()).sum())
+    }))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Mat, MatMut, MatRef};
 
 use super::FrechetError;
+use super::products::add_scatter;
 
 /// Rows folded at a time. Blocks start at fixed rows, so the result does not depend on how the rows arrive.
 const BLOCK_ROWS: usize = 256;
@@ -17,13 +17,14 @@ pub struct Gaussian {
 /// Gathers a [`Gaussian`] from rows that arrive in parts, in f64 and without keeping them.
 ///
 /// Blocks are centred on their own mean before squaring and merged pairwise (Chan, Golub and LeVeque 1983), so a mean
-/// far from zero costs no digits.
+/// far from zero costs no digits. Fits of parts of a set, gathered anywhere, are merged the same way.
+#[derive(Clone, Debug)]
 pub struct GaussianFit {
     dimension: usize,
     /// Rows folded into `mean` and `scatter`.
     folded: usize,
     mean: Vec<f64>,
-    /// Sum of (x - mean)(x - mean)^T over the folded rows.
+    /// Sum of (x - mean)(x - mean)^T over the folded rows; what is above the diagonal is not used.
     scatter: Mat<f64>,
     /// Rows not yet folded, one after another.
     pending: Vec<f64>,
@@ -59,14 +60,37 @@ impl GaussianFit {
         self.folded + self.pending.len() / self.dimension
     }
 
+    /// Takes in the rows of `other`. Merging parts gives what one fit of all rows gives, but for rounding (a relative 1e-12);
+    /// the order in which parts are merged is part of the result's last bits.
+    ///
+    /// # Errors
+    /// If the feature vectors have different lengths.
+    pub fn merge(&mut self, mut other: Self) -> Result<(), FrechetError> {
+        if self.dimension != other.dimension {
+            return Err(FrechetError::Dimensions { first: self.dimension, second: other.dimension });
+        }
+        self.fold();
+        other.fold();
+        if other.folded > 0 {
+            for column in 0..self.dimension {
+                for row in column..self.dimension {
+                    self.scatter[(row, column)] += other.scatter[(row, column)];
+                }
+            }
+            self.shift_towards(&other.mean, other.folded);
+        }
+        Ok(())
+    }
+
     pub fn finish(mut self) -> Result<Gaussian, FrechetError> {
         self.fold();
         if self.folded < 2 {
             return Err(FrechetError::TooFew { rows: self.folded });
         }
         let scale = 1.0 / (self.folded - 1) as f64;
-        let covariance =
-            Mat::from_fn(self.dimension, self.dimension, |row, column| self.scatter[(row, column)] * scale);
+        let covariance = Mat::from_fn(self.dimension, self.dimension, |row, column| {
+            self.scatter[(row.max(column), row.min(column))] * scale
+        });
         Ok(Gaussian { mean: self.mean, covariance })
     }
 
@@ -84,16 +108,19 @@ impl GaussianFit {
         for row in block.chunks_exact_mut(self.dimension) {
             row.iter_mut().zip(&block_mean).for_each(|(value, mean)| *value -= mean);
         }
-        let centred = MatRef::from_row_major_slice(&block, rows, self.dimension);
-        matmul(&mut self.scatter, Accum::Add, centred.transpose(), centred, 1.0, Par::Seq);
+        add_scatter(self.scatter.as_mut(), MatRef::from_row_major_slice(&block, rows, self.dimension));
+        self.shift_towards(&block_mean, rows);
+        block.clear();
+        self.pending = block;
+    }
 
+    /// What `rows` more rows around `mean` change, once their own scatter has been added.
+    fn shift_towards(&mut self, mean: &[f64], rows: usize) {
         let (old, new) = (self.folded as f64, rows as f64);
-        let shift: Vec<f64> = block_mean.iter().zip(&self.mean).map(|(block, mean)| block - mean).collect();
+        let shift: Vec<f64> = mean.iter().zip(&self.mean).map(|(new, old)| new - old).collect();
         add_outer_square(self.scatter.as_mut(), &shift, old * new / (old + new));
         self.mean.iter_mut().zip(&shift).for_each(|(mean, shift)| *mean += shift * new / (old + new));
         self.folded += rows;
-        block.clear();
-        self.pending = block;
     }
 }
 
@@ -148,6 +175,50 @@ mod tests {
         let (whole, parts) = (fit(700), fit(33));
         assert_eq!(whole.mean, parts.mean);
         assert_eq!(whole.covariance, parts.covariance);
+    }
+
+    /// Of 300 values a row, so that the scatter has two panels; means far from zero.
+    fn wide_rows(count: usize) -> Vec<f32> {
+        (0..count * 300).map(|index| 500.0 + (index * index % 1009) as f32 / 100.0).collect()
+    }
+
+    #[test]
+    fn merging_parts_gives_the_whole() {
+        let features = wide_rows(1000);
+        let part = |rows: std::ops::Range<usize>| {
+            let mut fit = GaussianFit::new(300);
+            fit.push(&features[rows.start * 300..rows.end * 300]).unwrap();
+            fit
+        };
+        let whole = part(0..1000).finish().unwrap();
+        let largest = (0..300).map(|index| whole.covariance[(index, index)]).fold(0.0, f64::max);
+        for cuts in [vec![0, 1000], vec![0, 1, 1000], vec![0, 256, 512, 513, 900, 1000], vec![0, 0, 500, 500, 1000]] {
+            let mut merged = GaussianFit::new(300);
+            cuts.windows(2).for_each(|cut| merged.merge(part(cut[0]..cut[1])).unwrap());
+            assert_eq!(merged.rows(), 1000);
+            let merged = merged.finish().unwrap();
+            for row in 0..300 {
+                assert!((merged.mean[row] / whole.mean[row] - 1.0).abs() < 1e-12, "{cuts:?}");
+                for column in 0..300 {
+                    let difference = (merged.covariance[(row, column)] - whole.covariance[(row, column)]).abs();
+                    assert!(difference < 1e-12 * largest, "{cuts:?}: {difference} at {row}, {column}");
+                }
+            }
+        }
+        let error = part(0..2).merge(GaussianFit::new(299)).unwrap_err().to_string();
+        assert_eq!(error, "feature vectors of 300 and of 299 values cannot be compared");
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let features = wide_rows(600);
+        let fit = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut fit = GaussianFit::new(300);
+            pool.install(|| fit.push(&features)).unwrap();
+            fit.finish().unwrap().covariance
+        };
+        assert_eq!(fit(1), fit(3));
     }
 
     #[test]

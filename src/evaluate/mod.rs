@@ -1,4 +1,4 @@
-//! How good a network is now: images generated with its averaged weights, compared with real ones.
+//! How good a network is now: images generated with its averaged or raw weights, compared with real ones.
 //!
 //! Every run of a study is measured alike: generation and the validation loss start from noise that depends on
 //! neither the run nor its seed. Nothing here knows optimizers, training, baselines or targets.
@@ -6,20 +6,37 @@
 mod coarse_pixels;
 mod error;
 mod evaluator;
+mod feature_rows;
 mod features;
+mod fid_infinity;
 mod frechet;
+mod further_measures;
 mod gaussian;
 mod grid;
+mod inception_score;
+mod kid;
+mod nearest_neighbours;
+mod precision_recall;
 mod predict;
+mod products;
+mod reference;
 mod sample;
 mod statistics_file;
 mod validation;
 
-pub use error::EvaluateError;
+pub use error::{EvaluateError, MeasureError};
 pub use evaluator::{Evaluation, Evaluator};
+pub use feature_rows::FeatureRows;
 pub use features::{DIGITS_CNN_WEIGHTS, FeatureNetwork, FrozenNetwork, MNIST_CNN_WEIGHTS, WeightsError, small_cnn};
-pub use frechet::{FrechetError, frechet_distance};
+pub use fid_infinity::{FidInfinity, fid_infinity, infinity_subsets};
+pub use frechet::{FrechetError, FrechetReference, frechet_distance};
+pub use further_measures::{ClassLogits, FurtherMeasures};
 pub use gaussian::{Gaussian, GaussianFit};
 pub use grid::grid_png;
+pub use inception_score::{INCEPTION_SPLITS, InceptionScore, inception_score};
+pub use kid::{Kid, KidSubset, kid, kid_subset_counts, kid_subsets};
+pub use nearest_neighbours::NeighbourDistances;
+pub use precision_recall::{DENSITY_NEIGHBOURS, Neighbourhoods, Overlap, PRECISION_NEIGHBOURS, overlap};
+pub use reference::{ReferenceFeatures, prepare_reference, reference_images};
 pub use sample::generate_images;
-pub use statistics_file::{StatisticsError, read_statistics, write_statistics};
+pub use statistics_file::{Statistics, StatisticsError};

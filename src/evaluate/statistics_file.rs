@@ -1,7 +1,7 @@
 //! Means and covariances of features as pytorch-fid and clean-fid keep them: `.npz` with `mu` and `sigma` in f64.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use faer::Mat;
@@ -20,63 +20,162 @@ pub enum StatisticsError {
     Format { path: PathBuf, problem: String },
 }
 
-/// Reads `mu` `[d]` and `sigma` `[d, d]`, in f32 or f64.
-pub fn read_statistics(path: &Path) -> Result<Gaussian, StatisticsError> {
-    let io = |source| StatisticsError::Io { doing: "read", path: path.to_owned(), source };
-    let format = |problem: String| StatisticsError::Format { path: path.to_owned(), problem };
-    let file = BufReader::new(File::open(path).map_err(io)?);
-    let mut archive = ZipArchive::new(file).map_err(|error| format(error.to_string()))?;
-    let (shape, mean) = array(&mut archive, "mu").map_err(format)?;
-    let [size] = shape[..] else { return Err(format(format!("mu has the shape {shape:?}, not that of a vector"))) };
-    let (shape, covariance) = array(&mut archive, "sigma").map_err(format)?;
-    if shape != [size, size] || size == 0 {
-        return Err(format(format!("sigma has the shape {shape:?}, where mu has {size} values")));
-    }
-    if let Some(value) = mean.iter().chain(&covariance).find(|value| !value.is_finite()) {
-        return Err(format(format!("it holds {value}")));
-    }
-    // Symmetric, so that the order of rows and columns does not matter.
-    Ok(Gaussian { mean, covariance: Mat::from_fn(size, size, |row, column| covariance[row * size + column]) })
+/// A mean and covariance, and perhaps the features that they are of.
+pub struct Statistics {
+    pub gaussian: Gaussian,
+    /// `[n, d]`, beside what others know, under the name `features`.
+    pub features: Option<Vec<f32>>,
 }
 
-/// (shape, values) of an array of an archive.
-fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str) -> Result<(Vec<usize>, Vec<f64>), String> {
+impl Statistics {
+    /// Reads `mu` `[d]` and `sigma` `[d, d]`, in f32 or f64, and `features` if they are there.
+    pub fn read(path: &Path) -> Result<Self, StatisticsError> {
+        let io = |source| StatisticsError::Io { doing: "read", path: path.to_owned(), source };
+        let format = |problem: String| StatisticsError::Format { path: path.to_owned(), problem };
+        let file = BufReader::new(File::open(path).map_err(io)?);
+        let mut archive = ZipArchive::new(file).map_err(|error| format(error.to_string()))?;
+        let (shape, mean) = floats(&mut archive, "mu").map_err(format)?;
+        let [size] = shape[..] else {
+            return Err(format(format!("mu has the shape {shape:?}, not that of a vector")));
+        };
+        let (shape, covariance) = floats(&mut archive, "sigma").map_err(format)?;
+        if shape != [size, size] || size == 0 {
+            return Err(format(format!("sigma has the shape {shape:?}, where mu has {size} values")));
+        }
+        if let Some(value) = mean.iter().chain(&covariance).find(|value| !value.is_finite()) {
+            return Err(format(format!("it holds {value}")));
+        }
+        // Symmetric, so that the order of rows and columns does not matter.
+        let covariance = Mat::from_fn(size, size, |row, column| covariance[row * size + column]);
+        let features = match archive.index_for_name(&npz::file_name_from_array_name("features")) {
+            None => None,
+            Some(_) => {
+                let (shape, values) = array::<f32, _>(&mut archive, "features").map_err(format)?;
+                if shape.len() != 2 || shape[1] != size {
+                    return Err(format(format!("features has the shape {shape:?}, where mu has {size} values")));
+                }
+                Some(values)
+            }
+        };
+        Ok(Self { gaussian: Gaussian { mean, covariance }, features })
+    }
+
+    /// Writes them as `numpy.savez` would, not compressed; the file is there whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), StatisticsError> {
+        let name = path.file_name().expect("a file has a name").to_string_lossy();
+        let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        let written = File::create(&beside).and_then(|file| {
+            let file = self.write_to(BufWriter::new(file))?.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()
+        });
+        written.and_then(|()| fs::rename(&beside, path)).map_err(|source| {
+            // What was written is of no use; failing to remove it is no further harm.
+            let _ = fs::remove_file(&beside);
+            StatisticsError::Io { doing: "write", path: path.to_owned(), source }
+        })
+    }
+
+    fn write_to<W: Write + Seek>(&self, target: W) -> io::Result<W> {
+        let mut archive = ZipWriter::new(target);
+        let Gaussian { mean, covariance } = &self.gaussian;
+        let size = mean.len();
+        let sigma = (0..size).flat_map(|row| (0..size).map(move |column| covariance[(row, column)]));
+        write_array(&mut archive, "mu", &[size as u64], mean.iter().copied())?;
+        write_array(&mut archive, "sigma", &[size as u64; 2], sigma)?;
+        if let Some(features) = &self.features {
+            let shape = [(features.len() / size) as u64, size as u64];
+            write_array(&mut archive, "features", &shape, features.iter().copied())?;
+        }
+        Ok(archive.finish()?)
+    }
+}
+
+/// (shape, values) of an array of an archive, in f32 or f64.
+fn floats<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str) -> Result<(Vec<usize>, Vec<f64>), String> {
+    match array::<f64, _>(archive, name) {
+        Ok(found) => Ok(found),
+        Err(problem) => match array::<f32, _>(archive, name) {
+            Ok((shape, values)) => Ok((shape, values.into_iter().map(f64::from).collect())),
+            Err(_) => Err(problem),
+        },
+    }
+}
+
+fn array<T: npyz::Deserialize, R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    name: &str,
+) -> Result<(Vec<usize>, Vec<T>), String> {
     let file = archive.by_name(&npz::file_name_from_array_name(name)).map_err(|_| format!("it has no `{name}`"))?;
     let array = NpyFile::new(file).map_err(|error| format!("`{name}`: {error}"))?;
     let shape = array.shape().iter().map(|&side| side as usize).collect();
-    let unreadable = |error: io::Error| format!("`{name}`: {error}");
-    let values = match array.try_data::<f64>() {
-        Ok(values) => values.collect::<io::Result<Vec<f64>>>().map_err(unreadable)?,
-        Err(array) => {
-            let description = array.dtype().descr();
-            let values = array.try_data::<f32>().map_err(|_| format!("`{name}` is of type {description}"))?;
-            values.map(|value| value.map(f64::from)).collect::<io::Result<Vec<f64>>>().map_err(unreadable)?
-        }
-    };
+    let description = array.dtype().descr();
+    let values = array.try_data::<T>().map_err(|_| format!("`{name}` is of type {description}"))?;
+    let values = values.collect::<io::Result<Vec<T>>>().map_err(|error| format!("`{name}`: {error}"))?;
     Ok((shape, values))
 }
 
-/// Writes them as `numpy.savez` would: `mu`, `sigma`, not compressed.
-pub fn write_statistics(gaussian: &Gaussian, target: impl Write + Seek) -> io::Result<()> {
-    let mut archive = ZipWriter::new(target);
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    let size = gaussian.mean.len();
-    let sigma = (0..size).flat_map(|row| (0..size).map(move |column| gaussian.covariance[(row, column)]));
-    write_array(&mut archive, options, "mu", &[size as u64], gaussian.mean.iter().copied())?;
-    write_array(&mut archive, options, "sigma", &[size as u64; 2], sigma)?;
-    archive.finish()?;
-    Ok(())
-}
-
-fn write_array(
+fn write_array<T: npyz::AutoSerialize>(
     archive: &mut ZipWriter<impl Write + Seek>,
-    options: SimpleFileOptions,
     name: &str,
     shape: &[u64],
-    values: impl Iterator<Item = f64>,
+    values: impl Iterator<Item = T>,
 ) -> io::Result<()> {
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     archive.start_file(npz::file_name_from_array_name(name), options)?;
     let mut array = npyz::WriteOptions::new().default_dtype().shape(shape).writer(archive).begin_nd()?;
     array.extend(values)?;
     array.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statistics(features: Option<Vec<f32>>) -> Statistics {
+        let covariance = Mat::from_fn(2, 2, |row, column| [[2.5, -0.125], [-0.125, 1.0 / 3.0]][row][column]);
+        Statistics { gaussian: Gaussian { mean: vec![0.1, -7.0], covariance }, features }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_to_the_bit() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("x.npz");
+        for features in [None, Some(vec![1.5, 2.5, -3.5, 4.5, 0.1, 6.5])] {
+            let written = statistics(features.clone());
+            written.write(&path).unwrap();
+            let read = Statistics::read(&path).unwrap();
+            assert_eq!((read.gaussian.mean, read.features), (written.gaussian.mean, features));
+            assert_eq!(read.gaussian.covariance, written.gaussian.covariance);
+        }
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_that_hold_something_else_are_named_with_what_is_wrong() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("x.npz");
+        let refused = || Statistics::read(&path).err().expect("it is refused").to_string();
+        assert!(refused().starts_with("cannot read "));
+        fs::write(&path, "PK not really").unwrap();
+        assert!(refused().contains("x.npz is no file of statistics: "), "{}", refused());
+        let mut damaged = statistics(None);
+        damaged.gaussian.mean.push(1.0);
+        damaged.gaussian.covariance = Mat::from_fn(3, 3, |_, _| f64::NAN);
+        damaged.write(&path).unwrap();
+        assert!(refused().ends_with("it holds NaN"), "{}", refused());
+        // Torn in the middle.
+        statistics(None).write(&path).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(refused().contains("is no file of statistics"), "{}", refused());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named_and_nothing_is_left() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("nowhere").join("x.npz");
+        let message = statistics(None).write(&path).unwrap_err().to_string();
+        assert!(message.starts_with("cannot write ") && message.contains("x.npz"), "{message}");
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+    }
 }

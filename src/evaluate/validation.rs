@@ -4,7 +4,7 @@ use crate::data::Images;
 use crate::diffusion::{ForwardProcess, network_input, training_target};
 use crate::event::Measure;
 use crate::random::{Draws, Stream};
-use crate::spec::{Data, Parameterization, RunSpec};
+use crate::spec::{Data, Parameterization, RunSpec, Weights};
 
 /// One noise and one set of timesteps for every run, whatever its seed, so that losses differ by network alone.
 const SEED: u64 = 0;
@@ -20,7 +20,9 @@ pub struct Validation {
     input: Vec<f32>,
     /// What the network should say, of the same shape.
     target: Vec<f32>,
-    protocol: String,
+    /// What of the protocol comes before the weights, and after them.
+    protocol: (String, &'static str),
+    ema_decay: f64,
 }
 
 impl Validation {
@@ -66,10 +68,9 @@ impl Validation {
             Data::Digits(_) => "",
             _ => &format!("@{:.12}", test.sha256),
         };
-        let ema_decay = spec.train.ema_decay;
-        let protocol = format!("mse{of} ref=test{hash} n={images} bins={bins} ema={ema_decay}{told}");
+        let protocol = (format!("mse{of} ref=test{hash} n={images} bins={bins} "), told);
         let timesteps = timesteps.into_iter().map(|t| t as f32).collect();
-        Ok(Self { bins, timesteps, classes, input, target, protocol })
+        Ok(Self { bins, timesteps, classes, input, target, protocol, ema_decay: spec.train.ema_decay })
     }
 
     /// How many noised images the network is asked about.
@@ -77,8 +78,14 @@ impl Validation {
         self.timesteps.len()
     }
 
-    /// The mean squared error per pixel: `validation_loss/<bin>` for each bin of t, and their mean `validation_loss`.
-    pub fn measure(&self, batch_images: usize, predict: Predict<'_>) -> Result<Vec<Measure>, EvaluateError> {
+    /// The mean squared error per pixel of a network with such weights: `validation_loss/<bin>` for each bin of t, and their
+    /// mean `validation_loss`.
+    pub fn measure(
+        &self,
+        weights: Weights,
+        batch_images: usize,
+        predict: Predict<'_>,
+    ) -> Result<Vec<Measure>, EvaluateError> {
         let image_values = self.input.len() / self.timesteps.len();
         // f64 sums in a fixed order: the same whatever the batch size.
         let mut sums = vec![0.0f64; self.bins];
@@ -94,8 +101,9 @@ impl Validation {
             }
         }
         let values_per_bin = (self.input.len() / self.bins) as f64;
-        let measure =
-            |metric, sum: f64, values| Measure { metric, protocol: self.protocol.clone(), value: sum / values };
+        let (before, after) = &self.protocol;
+        let protocol = format!("{before}{}{after}", weights.protocol(self.ema_decay));
+        let measure = |metric, sum: f64, values| Measure { metric, protocol: protocol.clone(), value: sum / values };
         let overall = measure("validation_loss".into(), sums.iter().sum(), self.input.len() as f64);
         let by_bin = sums.iter().enumerate();
         let by_bin = by_bin.map(|(bin, &sum)| measure(format!("validation_loss/{bin}"), sum, values_per_bin));

@@ -3,7 +3,9 @@
 use super::arms::{ResolvedArm, unknown_arm};
 use super::finding::Finding;
 use super::points::Layout;
-use crate::spec::{Compare, CompareSpec, Metric, Pair, PairSpec, Placed, RunSpec, SweepSpec, Target, TargetSpec};
+use crate::spec::{
+    Compare, CompareSpec, Metric, Pair, PairSpec, Placed, RunSpec, SweepSpec, Target, TargetSpec, Weights,
+};
 
 /// Names every arm that `compare` needs, before anything is laid out.
 pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
@@ -43,7 +45,7 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
     }
     let pair = |PairSpec { arm, against }: &PairSpec| Pair { arm: arm.value.clone(), against: against.value.clone() };
     let pairs = compare.pairs.iter().map(pair).collect();
-    Ok(Some(Compare { baseline: compare.baseline.value.clone(), metric: compare.metric, target, pairs }))
+    Ok(Some(Compare { baseline: compare.baseline.value.clone(), metric: compare.metric.value, target, pairs }))
 }
 
 /// Pairs of an arm with itself, of one that is compared anyway, and those that are there already.
@@ -101,10 +103,23 @@ pub fn check(
                 return findings;
             };
             let (base, spec) = (&specs[base], &specs[index]);
+            let metric = compare.metric.value;
+            if let Some(needed) = metric.needs().filter(|needed| !spec.evaluate.measures.contains(needed)) {
+                let message = format!("`{}` does not measure `{}`", name_of(index), metric.name());
+                let hint = format!("add `{}` to `evaluate.measures` in `base`", needed.name());
+                findings.push(Finding::new(compare.metric.at, message).hint(hint));
+                return findings;
+            }
             // What a value's protocol names: rows of different protocols are never compared.
-            let differs = match compare.metric {
-                _ if base.train.ema_decay != spec.train.ema_decay => Some("train.ema_decay"),
-                Metric::Fid => (base.evaluate.fid != spec.evaluate.fid).then_some("evaluate.fid"),
+            let weights = spec.evaluate.weights.compared();
+            let differs = match metric {
+                _ if base.evaluate.weights.compared() != weights => Some("evaluate.weights"),
+                _ if weights == Weights::Averaged && base.train.ema_decay != spec.train.ema_decay => {
+                    Some("train.ema_decay")
+                }
+                Metric::Fid | Metric::Kid | Metric::FidInfinity => {
+                    (base.evaluate.fid != spec.evaluate.fid).then_some("evaluate.fid")
+                }
                 Metric::ValidationLoss if base.evaluate.validation != spec.evaluate.validation => {
                     Some("evaluate.validation")
                 }

@@ -54,7 +54,8 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let evaluations = spec.train.steps.div_ceil(evaluate.every) as f64;
     let generated = evaluate.fid.samples.max(evaluate.grid_images) as f64 * evaluate.fid.nfe() as f64;
     let validated = evaluate.validation.images as f64 * evaluate.validation.bins as f64;
-    let eval_seconds = evaluations * (generated + validated) * forward_seconds;
+    let weights_measured = evaluate.weights.each().len() as f64;
+    let eval_seconds = evaluations * weights_measured * (generated + validated) * forward_seconds;
 
     let weights = parameters as f64 * BYTES_PER_NUMBER;
     let pixels = (channels * side * side) as f64;
@@ -65,7 +66,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let memory_bytes = weights * TENSORS_IN_MEMORY + training_bytes.max(evaluation_bytes);
 
     let records = spec.train.steps as f64 / spec.train.log_every as f64 * 4.0
-        + evaluations * (evaluate.validation.bins as f64 + 3.0);
+        + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0);
     let disk_bytes = weights * TENSORS_IN_CHECKPOINT
         + evaluations * evaluate.grid_images as f64 * pixels * BYTES_PER_PIXEL
         + records * BYTES_PER_RECORD;

@@ -337,8 +337,8 @@ impl Reader {
             None => Placed { at: entry.key_at, value: DEFAULT_BASELINE.to_owned() },
         };
         let metric = match node.get("metric") {
-            Some(metric) => self.decode("compare.metric", metric)?,
-            None => Metric::default(),
+            Some(metric) => Placed { at: metric.at, value: self.decode("compare.metric", metric)? },
+            None => Placed { at: entry.key_at, value: Metric::default() },
         };
         let target = match node.entry("target") {
             Some(target) => self.target(target, &baseline)?,

@@ -1,6 +1,6 @@
 //! A study's runs by grid point and arm, with every arm's speedup over the baseline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cost::Cost;
 use super::curve::{Evaluation, curve, protocols};
@@ -73,7 +73,8 @@ pub struct ArmComparison<'a> {
 pub struct ArmRun<'a> {
     pub record: &'a RunRecord,
     pub curve: Vec<Evaluation>,
-    /// Other protocols it measured the metric by, which are not compared.
+    /// Other protocols it measured the metric by where it did not by the point's. (Both kinds of weights are measured by a
+    /// protocol each, of which one is compared.)
     pub other_protocols: Vec<&'a str>,
 }
 
@@ -206,7 +207,7 @@ fn point_comparison<'a>(
             .map(|run| ArmRun {
                 record: run,
                 curve: curve(run, metric.name(), protocol),
-                other_protocols: protocols(run, metric.name()).into_iter().filter(|other| *other != protocol).collect(),
+                other_protocols: other_protocols(run, metric.name(), protocol),
             })
             .collect();
         if !runs.is_empty() {
@@ -318,6 +319,14 @@ fn clock_variance(arms: &[ArmComparison]) -> f64 {
     if freedom > 0.0 { squares / freedom } else { 0.0 }
 }
 
+/// The protocols of measurements at steps where there is none by `protocol`.
+fn other_protocols<'a>(run: &'a RunRecord, metric: &str, protocol: &str) -> Vec<&'a str> {
+    let steps = |protocol: &str| curve(run, metric, protocol).into_iter().map(|evaluation| evaluation.step);
+    let known: BTreeSet<u64> = steps(protocol).collect();
+    let others = protocols(run, metric).into_iter().filter(|other| *other != protocol);
+    others.filter(|other| steps(other).any(|step| !known.contains(&step))).collect()
+}
+
 /// The reference, if `candidate` may be compared with it.
 fn comparable<'b, 'a>(
     reference: Option<&'b ArmComparison<'a>>,
@@ -376,7 +385,7 @@ fn final_values(runs: &[ArmRun]) -> Vec<f64> {
     completed.filter_map(|run| run.curve.last()).map(|evaluation| evaluation.value).collect()
 }
 
-fn spread(values: &[f64]) -> Option<Spread> {
+pub(super) fn spread(values: &[f64]) -> Option<Spread> {
     let fold = |pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick);
     Some(Spread { median: median(values)?, low: fold(f64::min)?, high: fold(f64::max)?, n: values.len() })
 }

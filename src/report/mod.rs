@@ -6,6 +6,7 @@ mod comparison;
 mod cost;
 mod curve;
 mod error;
+mod final_measures;
 mod interval;
 pub mod number;
 mod page;
@@ -24,6 +25,7 @@ pub use comparison::{ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, Pai
 pub use cost::Cost;
 pub use curve::Evaluation;
 pub use error::ReportError;
+pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures};
 pub use interval::Interval;
 pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{Estimate, Pairing, SeedTime, Speedup, Unknown, Verdict, speedup};

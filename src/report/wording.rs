@@ -14,6 +14,8 @@ pub fn metric_words(metric: Metric) -> &'static str {
     match metric {
         Metric::Fid => "FID",
         Metric::ValidationLoss => "validation loss",
+        Metric::Kid => "KID",
+        Metric::FidInfinity => "FID-infinity",
     }
 }
 

@@ -10,7 +10,7 @@ use super::page::page;
 use super::plots::{figures, png, svg};
 use super::publish::publish;
 use super::summary::summary;
-use super::tables::{csv, json, latex, markdown};
+use super::tables::{csv, json, latex, markdown, measures_csv};
 use crate::record::StudyRecord;
 
 /// What was written.
@@ -33,6 +33,9 @@ pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> 
         publish(folder, "speedups.csv", csv(&comparison).as_bytes())?,
         publish(folder, "speedups.tex", latex(&comparison).as_bytes())?,
     ];
+    if let Some(measures) = measures_csv(&comparison) {
+        files.push(publish(folder, "measures.csv", measures.as_bytes())?);
+    }
     let table = serde_json::to_string_pretty(&json(&comparison)).expect("a JSON value can be written");
     files.push(publish(folder, "speedups.json", format!("{table}\n").as_bytes())?);
 

@@ -182,6 +182,8 @@ mod tests {
                 },
                 validation: Validation { bins: 3, images: 2 },
                 grid_images: 9,
+                measures: [FurtherMeasure::Kid, FurtherMeasure::FidInfinity].into(),
+                weights: EvaluatedWeights::Both,
             },
             seed: i64::MAX as u64,
             ..RunSpec::default()

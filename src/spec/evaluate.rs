@@ -1,5 +1,7 @@
 //! What is measured, how often and by which protocol.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::OdeSampler;
@@ -16,6 +18,124 @@ pub struct Evaluate {
     pub validation: Validation,
     /// Images in the sample grid that is drawn at each evaluation, from the same noise in every run. Default 64.
     pub grid_images: usize,
+    /// What is measured beside the Fréchet distance, of the same images and features: `kid`, `precision_recall`,
+    /// `density_coverage`, `fid_infinity`, `inception_score`. Default: none.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub measures: BTreeSet<FurtherMeasure>,
+    /// Which of a run's weights are measured. Default `averaged`.
+    #[serde(skip_serializing_if = "EvaluatedWeights::is_default")]
+    pub weights: EvaluatedWeights,
+}
+
+/// `evaluate.measures`: a measure beside the Fréchet distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FurtherMeasure {
+    /// The kernel distance `kid` (Bińkowski et al. 2018, arXiv 1801.01401), which has no bias from few images, and its
+    /// standard error `kid_se`: over 100 subsets of 1,000 images, or fewer and smaller ones of fewer images.
+    Kid,
+    /// `precision` and `recall` (Kynkäänniemi et al. 2019, arXiv 1904.06991), by the third nearest neighbour.
+    PrecisionRecall,
+    /// `density` and `coverage` (Naeem et al. 2020, arXiv 2002.09797), by the fifth nearest neighbour.
+    DensityCoverage,
+    /// `fid_infinity`, the Fréchet distance extrapolated to infinitely many generated images (Chong and Forsyth 2020, arXiv
+    /// 1911.07023), from 15 subsets of a tenth to all of them, and its line's standard error `fid_infinity_se`. It means
+    /// something where a tenth of the images are more than a feature vector has values.
+    FidInfinity,
+    /// `inception_score` (Salimans et al. 2016, arXiv 1606.03498) and its deviation over ten splits `inception_score_sd`, where
+    /// the features are those of a network that tells classes of natural images.
+    InceptionScore,
+}
+
+impl FurtherMeasure {
+    /// As it is written in YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kid => "kid",
+            Self::PrecisionRecall => "precision_recall",
+            Self::DensityCoverage => "density_coverage",
+            Self::FidInfinity => "fid_infinity",
+            Self::InceptionScore => "inception_score",
+        }
+    }
+
+    /// The least number of generated images that it can be made of.
+    pub fn least_samples(self) -> usize {
+        match self {
+            Self::Kid => 2,
+            // A fifth neighbour, for both: they are measured together.
+            Self::PrecisionRecall | Self::DensityCoverage => 6,
+            // Its smallest subset is a tenth.
+            Self::FidInfinity => 150,
+            // One for each split.
+            Self::InceptionScore => 10,
+        }
+    }
+}
+
+/// `evaluate.weights`: which of a run's weights are measured. What is measured of averaged and of raw weights has its own
+/// protocol: neither is compared with the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvaluatedWeights {
+    /// The moving average of `train.ema_decay`. The default.
+    #[default]
+    Averaged,
+    /// Those that the optimizer left.
+    Raw,
+    /// Each; the averaged ones are what `compare` compares. Twice the cost.
+    Both,
+}
+
+impl EvaluatedWeights {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// In the order they are measured; the first is what is compared.
+    pub fn each(self) -> &'static [Weights] {
+        match self {
+            Self::Averaged => &[Weights::Averaged],
+            Self::Raw => &[Weights::Raw],
+            Self::Both => &[Weights::Averaged, Weights::Raw],
+        }
+    }
+
+    /// Those that are compared.
+    pub fn compared(self) -> Weights {
+        self.each()[0]
+    }
+}
+
+/// Weights of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weights {
+    #[default]
+    Averaged,
+    Raw,
+}
+
+impl Weights {
+    pub fn is_averaged(&self) -> bool {
+        *self == Self::Averaged
+    }
+
+    /// In a sentence.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Averaged => "averaged",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// As a protocol names them: `ema=0.999`, `raw`.
+    pub fn protocol(self, ema_decay: f64) -> String {
+        match self {
+            Self::Averaged => format!("ema={ema_decay}"),
+            Self::Raw => "raw".to_owned(),
+        }
+    }
 }
 
 /// `evaluate.fid`: the protocol, which is part of every value.
@@ -218,6 +338,11 @@ impl Features {
         }
     }
 
+    /// Whether it tells classes of natural images, which an Inception score is made of.
+    pub fn tells_natural_classes(self) -> bool {
+        self == Self::InceptionV3
+    }
+
     /// The images it sees, in words.
     pub fn images(self) -> &'static str {
         match self {
@@ -231,7 +356,14 @@ impl Features {
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { every: 200, fid: Fid::default(), validation: Validation::default(), grid_images: 64 }
+        Self {
+            every: 200,
+            fid: Fid::default(),
+            validation: Validation::default(),
+            grid_images: 64,
+            measures: BTreeSet::new(),
+            weights: EvaluatedWeights::default(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunId, RunSpec};
+use super::{FurtherMeasure, RunId, RunSpec};
 
 /// The version of `plan.json`. A newer one is refused, an older one is read.
 pub const PLAN_VERSION: u32 = 1;
@@ -68,7 +68,8 @@ pub struct Pair {
     pub against: String,
 }
 
-/// What quality is measured by. Lower is better.
+/// What quality is measured by. Lower is better: of what is better when higher (precision, recall, density, coverage, an
+/// Inception score) there is no time to a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -77,6 +78,10 @@ pub enum Metric {
     Fid,
     /// The mean loss on held-out images.
     ValidationLoss,
+    /// The kernel distance, where `evaluate.measures` has `kid`.
+    Kid,
+    /// The Fréchet distance of infinitely many images, where `evaluate.measures` has `fid_infinity`.
+    FidInfinity,
 }
 
 impl Metric {
@@ -85,6 +90,17 @@ impl Metric {
         match self {
             Self::Fid => "fid",
             Self::ValidationLoss => "validation_loss",
+            Self::Kid => "kid",
+            Self::FidInfinity => "fid_infinity",
+        }
+    }
+
+    /// What `evaluate.measures` must hold for it to be measured.
+    pub fn needs(self) -> Option<FurtherMeasure> {
+        match self {
+            Self::Fid | Self::ValidationLoss => None,
+            Self::Kid => Some(FurtherMeasure::Kid),
+            Self::FidInfinity => Some(FurtherMeasure::FidInfinity),
         }
     }
 }

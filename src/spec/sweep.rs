@@ -86,7 +86,7 @@ pub struct CompareSpec {
     /// The arm that speedups are relative to. Default: `baseline`.
     pub baseline: Placed<String>,
     /// Default: `fid`.
-    pub metric: Metric,
+    pub metric: Placed<Metric>,
     /// Default: `{ from: <the baseline>, at: final_median }`.
     pub target: TargetSpec,
     /// `pairs`: arms that are compared with each other beside the baseline, each `[arm, the arm it is compared with]`.

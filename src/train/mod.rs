@@ -33,8 +33,9 @@ pub trait Host {
     /// Sends an event where it belongs.
     fn event(&mut self, event: RunEvent) -> Result<(), HostError>;
 
-    /// Measures a network that holds the averaged weights of `step`; returns the measures and where the sample grid is.
-    fn evaluate(&mut self, network: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError>;
+    /// Measures the network of `step`, given with its averaged and its raw weights; returns the measures and where the sample
+    /// grid is.
+    fn evaluate(&mut self, averaged: &Network, raw: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError>;
 
     /// Replaces the checkpoint on disk. Everything sent so far must be there before.
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError>;
@@ -127,13 +128,13 @@ pub fn train(
 
 fn evaluate(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Host) -> Result<(), HostError> {
     let (step, batch_size) = (trainer.step(), trainer.spec().train.batch_size);
-    let network = trainer.ema_network();
+    let (averaged, raw) = (trainer.ema_network(), trainer.raw_network());
     host.event(RunEvent::Progress {
         stamp: stopwatch.stamp(step, batch_size),
         loss: trainer.last_loss(),
         phase: Phase::Evaluating,
     })?;
-    let (measures, samples) = stopwatch.evaluating(|| host.evaluate(&network, step))?;
+    let (measures, samples) = stopwatch.evaluating(|| host.evaluate(&averaged, &raw, step))?;
     let stamp = stopwatch.stamp(step, batch_size);
     host.event(RunEvent::Evaluated { stamp, measures, samples })?;
     trainer.progress.evaluated_step = step;

@@ -248,6 +248,11 @@ impl<'a> Trainer<'a> {
         network
     }
 
+    /// The network as the optimizer left it, not tracking gradients.
+    pub fn raw_network(&self) -> Network {
+        self.network.untracked()
+    }
+
     /// The full state.
     pub fn checkpoint(&self) -> Checkpoint {
         let OptimizerState { first_moment, second_moment, beta1_product, beta2_product } = self.optimizer.state();

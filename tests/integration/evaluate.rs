@@ -7,7 +7,7 @@ use speedlab::model::{DIGITS_CNN, from_safetensors};
 use speedlab::train::classifier::accuracy;
 
 /// The features that scripts/golden/frechet.py compares; a multiple of 2^-16 from murmur3's finaliser.
-fn uniform(stream: u32, row: u32, column: u32) -> f64 {
+pub fn uniform(stream: u32, row: u32, column: u32) -> f64 {
     let mut value = stream
         .wrapping_mul(0x9E37_79B9)
         .wrapping_add(row.wrapping_mul(0x85EB_CA6B))

@@ -5,6 +5,7 @@ use md5::{Digest as _, Md5};
 use speedlab::data::{DataFolder, Dataset, Images, PublicSet, public_set};
 use speedlab::evaluate::{MNIST_CNN_WEIGHTS, small_cnn};
 use speedlab::model::{MNIST_CNN, from_safetensors};
+use speedlab::spec::Features;
 use speedlab::train::classifier::accuracy;
 
 fn load(name: &str) -> (PublicSet, Dataset) {
@@ -94,4 +95,11 @@ fn cifar10_is_written_back_as_the_binary_version_that_was_published() {
     let mut files: Vec<Vec<u8>> = (0..5).map(|file| records(&dataset.train, file * 10_000)).collect();
     files.push(records(&dataset.test, 0));
     written_back(&files, &set);
+}
+
+#[test]
+#[ignore = "needs fetched weights: scripts/check-data.sh"]
+fn efficientnet_lite0_knows_photographs() {
+    let weights = DataFolder::find(None).unwrap().weights(Features::EfficientnetLite0).unwrap();
+    crate::features::efficientnet_knows_photographs(&weights);
 }

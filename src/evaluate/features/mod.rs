@@ -13,7 +13,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::coarse_pixels::CoarsePixels;
 use super::{EvaluateError, Gaussian, GaussianFit};
-use crate::data::Images;
 use crate::data::RgbImage;
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn, from_safetensors};
 use crate::spec::{Features, Resize};
@@ -142,15 +141,21 @@ impl FeatureNetwork {
         fit.finish().map_err(frechet)
     }
 
-    /// The Gaussian that generated images are compared with.
-    pub fn reference(&self, images: &Images) -> Result<Gaussian, EvaluateError> {
-        let mut fit = GaussianFit::new(self.dimension());
-        let frechet = |error| EvaluateError::Frechet { of: "the reference images", error };
-        for first in (0..images.len()).step_by(BATCH_IMAGES) {
-            let batch = images.pixels(first..images.len().min(first + BATCH_IMAGES));
-            fit.push(&self.features(&batch)).map_err(frechet)?;
+    /// Unnormalised log-probabilities of the classes of images with these features, `[images, classes]`, and how many
+    /// classes there are; `None` where the network tells no classes of natural images.
+    pub fn logits(&self, features: &[f32]) -> Option<(Vec<f32>, usize)> {
+        let Self::Frozen { network, .. } = self else { return None };
+        let logits = network.logits(features)?;
+        let classes = logits.len() / (features.len() / network.dimension());
+        Some((logits, classes))
+    }
+
+    /// Of the file of weights, where there is one.
+    pub fn weights_sha256(&self) -> Option<&str> {
+        match self {
+            Self::Frozen { network, .. } => Some(&network.weights_sha256),
+            Self::Cnn(_) | Self::Pixels(_) => None,
         }
-        fit.finish().map_err(frechet)
     }
 }
 
@@ -169,7 +174,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::data::{Dataset, load_digits};
+    use crate::data::{Dataset, Images, load_digits};
     use crate::evaluate::frechet_distance;
     use crate::random::{Draws, Stream};
 
@@ -207,7 +212,8 @@ mod tests {
     fn the_distance_of_noised_digits_grows_with_the_noise() {
         let Dataset { train, test, .. } = load_digits().unwrap();
         let network = network();
-        let reference = network.reference(&train).unwrap();
+        let of = |images: &Images| network.gaussian("digits", &images.pixels(0..images.len())).unwrap();
+        let reference = of(&train);
         let pixels = test.pixels(0..test.len());
         let mut noise = vec![0.0; pixels.len()];
         Draws::new(1, Stream::Noise, 0).fill_normal(&mut noise);
@@ -216,7 +222,7 @@ mod tests {
             frechet_distance(&network.gaussian("noised digits", &noised).unwrap(), &reference).unwrap()
         };
         let distances = [0.0, 0.1, 0.2, 0.4, 0.8].map(distance);
-        let same = frechet_distance(&network.reference(&train).unwrap(), &reference).unwrap();
+        let same = frechet_distance(&of(&train), &reference).unwrap();
         println!(
             "train against itself {same:.2e}, against the held-out split with noise 0, .1, .2, .4, .8: {distances:.4?}"
         );

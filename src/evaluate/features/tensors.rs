@@ -62,3 +62,43 @@ impl TensorFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/weights").join(name)
+    }
+
+    #[test]
+    fn files_of_both_forms_are_read_whatever_the_order_in_memory() {
+        for name in ["today.pth", "before-1.6.pth"] {
+            let file = TensorFile::read(&golden(name), "a network").unwrap();
+            assert_eq!(file.get("layer.weight", &[2, 3]).unwrap(), [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]);
+            assert_eq!(file.get("layer.turned", &[3, 2]).unwrap(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+            assert_eq!(file.sha256.len(), 64);
+            let refused = |name: &str, shape: &[usize]| file.get(name, shape).unwrap_err().to_string();
+            assert!(
+                refused("layer.bias", &[2])
+                    .ends_with("has no tensor `layer.bias`: these are not the weights of a network")
+            );
+            assert!(refused("layer.weight", &[3, 2]).ends_with("is [2, 3], where a network has [3, 2]"));
+            // Counters are no weights.
+            assert!(refused("layer.num_batches_tracked", &[]).contains("has no tensor"));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_no_file_of_weights_is_said_with_the_cure() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("x.pth");
+        let refused = || TensorFile::read(&path, "inception-v3").err().expect("it is refused").to_string();
+        assert!(refused().ends_with("hint: fetch them: speedlab data fetch inception-v3"), "{}", refused());
+        std::fs::write(&path, "no weights").unwrap();
+        assert!(refused().contains("x.pth is no file of PyTorch weights: "), "{}", refused());
+        let whole = std::fs::read(golden("today.pth")).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(refused().contains("x.pth"), "{}", refused());
+    }
+}

@@ -52,3 +52,115 @@ pub enum Operation<'a> {
     /// The mean of the pixels inside the planes: what lies outside does not count.
     AveragePool(Window),
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::kernels::lanes::tests::on_all_lanes;
+    use crate::random::{Draws, Stream};
+
+    fn numbers(seed: u64, count: usize) -> Vec<f32> {
+        let mut numbers = vec![0.0; count];
+        Draws::new(seed, Stream::Noise, 0).fill_normal(&mut numbers);
+        numbers
+    }
+
+    const COUNT: usize = 3;
+    const SHAPE: [usize; 3] = [11, 9, 5];
+
+    fn images() -> Vec<Vec<f32>> {
+        (0..COUNT as u64).map(|seed| numbers(seed, SHAPE.iter().product())).collect()
+    }
+
+    /// The means of rows of the result, one for each row and channel: what shows a shifted plane.
+    fn observed<K: FrozenKernels>(kernels: &K, result: &K::Planes) -> Vec<f32> {
+        // Weights that tell pixels apart come with a convolution over everything.
+        kernels.means(result, COUNT)
+    }
+
+    fn assert_alike(operation: Operation<'_>, added: bool) {
+        let (fused, plain) = (FusedFrozen, PlainFrozen { device: Device::flex() });
+        fn run<K: FrozenKernels>(kernels: &K, operation: Operation<'_>, added: bool) -> Vec<f32> {
+            let input = kernels.enter(&images(), SHAPE);
+            let same = FrozenConvolution::new(
+                Window::square(1, 1),
+                SHAPE[2],
+                &numbers(70, SHAPE[2] * SHAPE[2]),
+                vec![0.1; SHAPE[2]],
+                Activation::None,
+            );
+            let residual = kernels.apply(Operation::Convolution(&same), &input);
+            let added = added.then_some(&residual);
+            let result = kernels
+                .join(&[Part { operation, input: &input, added }, Part { operation, input: &input, added: None }]);
+            // A second, position-dependent look: a maximum over pixels differs if a plane is shifted or mirrored.
+            let looked = kernels
+                .apply(Operation::MaxPool(Window { edges: Edges::Padding(1, 1), ..Window::square(3, 2) }), &result);
+            let looked = kernels
+                .apply(Operation::AveragePool(Window { edges: Edges::Padding(1, 0), ..Window::square(3, 2) }), &looked);
+            [observed(kernels, &result), observed(kernels, &looked)].concat()
+        }
+        let (found, expected) = (run(&fused, operation, added), run(&plain, operation, added));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 2e-4 * expected.abs().max(1.0), "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn the_fused_operations_do_what_burns_own_do() {
+        let windows = [
+            Window::square(1, 1),
+            Window::square(3, 1),
+            Window::square(3, 2),
+            Window::keeping(3, 3),
+            Window::keeping(5, 5),
+            Window::keeping(1, 7),
+            Window::keeping(7, 1),
+            Window { edges: Edges::Same, ..Window::square(3, 2) },
+            Window { edges: Edges::Same, ..Window::square(5, 2) },
+        ];
+        on_all_lanes(|_| {
+            for window in windows {
+                for (outputs, activation) in [(5, Activation::None), (7, Activation::Relu), (1, Activation::Relu6)] {
+                    let weight = numbers(9, outputs * SHAPE[2] * window.positions());
+                    let layer = FrozenConvolution::new(window, SHAPE[2], &weight, numbers(8, outputs), activation);
+                    let keeps = outputs == 5 && (window.rows(11).1, window.columns(9).1) == (11, 9);
+                    assert_alike(Operation::Convolution(&layer), keeps);
+                }
+                let weight = numbers(7, SHAPE[2] * window.positions());
+                let layer = FrozenDepthwise::new(window, &weight, numbers(6, SHAPE[2]), Activation::Relu6);
+                assert_alike(Operation::Depthwise(&layer), false);
+            }
+            assert_alike(Operation::MaxPool(Window::square(3, 2)), false);
+            assert_alike(Operation::AveragePool(Window::keeping(3, 3)), false);
+        });
+    }
+
+    /// Enough channels for Winograd's tiles, with and without padding, of odd sides.
+    #[test]
+    fn squares_of_many_channels_are_what_they_are_by_taps() {
+        let (inputs, outputs) = (33, 34);
+        let shape = [7, 9, inputs];
+        let images: Vec<Vec<f32>> = (0..COUNT as u64).map(|seed| numbers(seed, shape.iter().product())).collect();
+        let weight: Vec<f32> = numbers(5, outputs * inputs * 9).iter().map(|value| 0.05 * value).collect();
+        for window in [Window::keeping(3, 3), Window::square(3, 1)] {
+            let layer = FrozenConvolution::new(window, inputs, &weight, numbers(4, outputs), Activation::Relu);
+            assert!(layer.winograd.is_some());
+            let (fused, plain) = (FusedFrozen, PlainFrozen { device: Device::flex() });
+            let found = {
+                let planes = fused.apply(Operation::Convolution(&layer), &fused.enter(&images, shape));
+                fused.means(&fused.apply(Operation::MaxPool(Window::square(3, 2)), &planes), COUNT)
+            };
+            let expected = {
+                let planes = plain.apply(Operation::Convolution(&layer), &plain.enter(&images, shape));
+                plain.means(&plain.apply(Operation::MaxPool(Window::square(3, 2)), &planes), COUNT)
+            };
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found} for {expected}");
+            }
+        }
+    }
+}

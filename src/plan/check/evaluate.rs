@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{AtLeast, AtMost},
     MOST_STEPS, Rules,
 };
-use crate::spec::{AncestralVariance, Model, OdeSampler, RunSpec, Spacing};
+use crate::spec::{AncestralVariance, Evaluate, FurtherMeasure, Model, OdeSampler, RunSpec, Spacing};
 
 impl Rules {
     pub fn evaluate(&mut self, spec: &RunSpec) {
@@ -28,6 +28,29 @@ impl Rules {
         }
         self.ode(&evaluate.fid.ode);
         self.learned_variance(spec);
+        self.measures(evaluate);
+    }
+
+    fn measures(&mut self, evaluate: &Evaluate) {
+        let samples = evaluate.fid.samples;
+        for &measure in &evaluate.measures {
+            let (name, least) = (measure.name(), measure.least_samples());
+            // Fewer than two are refused anyway.
+            if samples < least && samples >= 2 {
+                let message = format!("`{name}` needs at least {least} generated images, not {samples}");
+                let hint = format!("set `evaluate.fid.samples` to {least} or more");
+                self.breaks(&["evaluate.measures", "evaluate.fid.samples"], message, Some(&hint));
+            }
+        }
+        let features = evaluate.fid.features;
+        if evaluate.measures.contains(&FurtherMeasure::InceptionScore) && !features.tells_natural_classes() {
+            let message = format!(
+                "`inception_score` needs a network that tells classes of natural images, which features `{}` do not",
+                features.name()
+            );
+            let hint = "leave `inception_score` out: `kid` and `precision_recall` are made of any features";
+            self.breaks(&["evaluate.measures", "evaluate.fid.features"], message, Some(hint));
+        }
     }
 
     fn learned_variance(&mut self, spec: &RunSpec) {
@@ -95,6 +118,16 @@ mod tests {
             ),
             // Twice as many evaluations as there are timesteps are fine: between timesteps there are others.
             (ode(json!({"kind": "heun", "steps": 1000})), ""),
+            (
+                json!({"evaluate": {"measures": ["kid", "precision_recall", "fid_infinity"], "fid": {"samples": 5}}}),
+                "`precision_recall` needs at least 6 generated images, not 5\n\
+                 `fid_infinity` needs at least 150 generated images, not 5",
+            ),
+            (json!({"evaluate": {"measures": ["density_coverage", "fid_infinity", "kid"]}}), ""),
+            (
+                json!({"evaluate": {"measures": ["inception_score"]}}),
+                "`inception_score` needs a network that tells classes of natural images, which features `digits-cnn` do not",
+            ),
             (json!({"evaluate": {"validation": {"bins": 0}}}), "`evaluate.validation.bins` must be at least 1, not 0"),
             (
                 json!({"evaluate": {"validation": {"bins": 1001}}}),

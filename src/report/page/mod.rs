@@ -2,6 +2,7 @@
 
 mod answers;
 mod figures;
+mod measures;
 mod open_fields;
 mod protocol;
 mod runs;
@@ -21,7 +22,7 @@ const STYLE: &str = include_str!("page.css");
 pub fn page(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -> String {
     let plan = &comparison.study.plan;
     let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
-    let sections: Vec<(&str, &str, Markup)> = vec![
+    let mut sections: Vec<(&str, &str, Markup)> = vec![
         (
             "speedups",
             if comparison.baseline.is_some() { "Speedups" } else { "Final values" },
@@ -34,6 +35,9 @@ pub fn page(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -> Str
         ("runs", "Runs", runs::runs(comparison)),
         ("provenance", "Provenance", runs::provenance(comparison)),
     ];
+    if let Some(measures) = measures::measures(comparison) {
+        sections.insert(1, ("measures", "Every measure at the end", measures));
+    }
     let page = html! {
         (DOCTYPE)
         html lang="en" {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::report::comparison::Comparison;
 use crate::report::number::grouped;
-use crate::spec::RunSpec;
+use crate::spec::{EvaluatedWeights, RunSpec};
 
 /// How fast the runs were: where equal work takes unequal time, times say less.
 fn speed_range(comparison: &Comparison) -> Option<String> {
@@ -29,12 +29,17 @@ pub fn protocol(comparison: &Comparison) -> Markup {
     let train = &first.spec.train;
     let seeds: Vec<String> = plan.seeds.iter().map(u64::to_string).collect();
     let (shared, differing) = settings(comparison);
+    let weights = match first.spec.evaluate.weights {
+        EvaluatedWeights::Averaged => "averaged",
+        EvaluatedWeights::Raw => "raw",
+        EvaluatedWeights::Both => "averaged and with raw",
+    };
     html! {
         dl {
             dt { "Seeds" } dd { (seeds.join(", ")) }
             dt { "Length" } dd { (grouped(train.steps)) " steps of " (train.batch_size) " images, " (grouped(train.steps * train.batch_size as u64)) " images in all"
                 @if differing.iter().any(|(key, _)| key.starts_with("train.")) { " (where an arm or grid point does not say otherwise)" } }
-            dt { "Measured" } dd { "every " (grouped(first.spec.evaluate.every)) " steps, with averaged weights, off the training clock" }
+            dt { "Measured" } dd { "every " (grouped(first.spec.evaluate.every)) " steps, with " (weights) " weights, off the training clock" }
             @for (index, protocol) in protocols.iter().enumerate() {
                 dt { (comparison.metric.name()) " protocol" @if protocols.len() > 1 { " " (index + 1) } } dd { code { (protocol) } }
             }

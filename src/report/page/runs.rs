@@ -46,7 +46,9 @@ pub fn runs(comparison: &Comparison) -> Markup {
                     @for run in &study.runs {
                         @let last = run.rows.last();
                         @let seconds = run.rows.iter().map(|row| row.train_seconds).fold(f64::NAN, f64::max);
-                        @let measured = run.rows.iter().rev().find(|row| row.metric == metric);
+                        // By the first protocol that arms are compared by, where the run has measured by one.
+                        @let last_by = |protocol: &str| run.rows.iter().rev().find(|row| row.metric == metric && row.protocol == protocol);
+                        @let measured = protocols.iter().find_map(|protocol| last_by(protocol));
                         tr.first {
                             td { code { (run.planned.run_id) } }
                             td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.nowrap { span.swatch {} (run.planned.trial) } }

@@ -52,7 +52,9 @@ fn last_by_bin(run: &RunRecord) -> Vec<(u64, f64, f64)> {
         return vec![];
     };
     let bins = run.planned.spec.evaluate.validation.bins as f64;
-    let rows = run.rows.iter().filter(|row| row.step == last);
+    // Of the weights that are compared, where both are measured.
+    let protocol = run.rows.iter().find(|row| binned(&row.metric).is_some()).map_or("", |row| row.protocol.as_str());
+    let rows = run.rows.iter().filter(|row| row.step == last && row.protocol == protocol);
     let mut losses: Vec<(u64, f64, f64)> =
         rows.filter_map(|row| binned(&row.metric).map(|bin| (bin, (bin as f64 + 0.5) / bins, row.value))).collect();
     losses.sort_by_key(|loss| loss.0);

@@ -25,6 +25,7 @@ use self::style::{ArmStyle, arm_style};
 use super::comparison::{Comparison, PointComparison};
 use super::cost::Cost;
 use super::wording::metric_words;
+use crate::spec::Weights;
 
 /// Metrics by their names in the records.
 mod names {
@@ -113,6 +114,8 @@ fn point_figures(
 ) -> Vec<(String, String, String, Option<Drawing>)> {
     let metric = metric_words(comparison.metric);
     let metric_name = comparison.metric.name();
+    let run = point.arms.iter().flat_map(|arm| &arm.runs).next();
+    let weights = run.map_or(Weights::Averaged, |run| run.record.planned.spec.evaluate.weights.compared()).name();
     let mut figures = Vec::new();
     for cost in Cost::ALL {
         figures.push((
@@ -147,8 +150,7 @@ fn point_figures(
         figures.push((
             "validation_loss".to_owned(),
             "Validation loss of each arm against images seen".to_owned(),
-            "Loss on held-out images, every timestep equally often, with the averaged weights: median and range over seeds."
-                .to_owned(),
+            format!("Loss on held-out images, every timestep equally often, with the {weights} weights: median and range over seeds."),
             metric_curves::validation_loss(point, palette),
         ));
     }

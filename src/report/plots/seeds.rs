@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::record::{CurveRow, RunRecord};
+use crate::report::curve::protocols;
 use crate::report::target::median;
 
 /// Median and range over seeds at one place.
@@ -35,9 +36,11 @@ pub fn over_seeds(curves: &[Vec<(u64, f64, f64)>]) -> Vec<SeedPoint> {
     points.collect()
 }
 
-/// The run's rows of one metric, by step.
+/// The run's rows of one metric, by step; where it was measured by several protocols, by the first: that of the weights that
+/// are compared.
 pub fn rows<'a>(run: &'a RunRecord, metric: &'a str) -> impl Iterator<Item = &'a CurveRow> {
-    run.rows.iter().filter(move |row| row.metric == metric)
+    let protocol = protocols(run, metric).first().copied().unwrap_or_default();
+    run.rows.iter().filter(move |row| row.metric == metric && row.protocol == protocol)
 }
 
 /// (step, images seen, value) with each stretch of about `1 / stretches` of the logarithmic axis replaced by its mean.

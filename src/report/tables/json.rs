@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::measures::measures_json;
 use crate::report::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::interval::Interval;
@@ -39,13 +40,17 @@ fn point_json(comparison: &Comparison, point: &PointComparison) -> Value {
         }
         Some(Err(_)) | None => Value::Null,
     };
-    json!({
+    let mut value = json!({
         "point": point.point,
         "protocol": point.protocol,
         "target": target,
         "arms": point.arms.iter().map(|arm| arm_json(comparison, point, arm)).collect::<Vec<_>>(),
         "pairs": point.pairs.iter().map(|pair| pair_json(comparison, point, pair)).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(measures) = measures_json(comparison, point) {
+        value["measures"] = measures;
+    }
+    value
 }
 
 fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmComparison) -> Value {

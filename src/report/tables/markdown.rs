@@ -1,6 +1,6 @@
 //! The table for a README or an issue.
 
-use super::{COMMON_NOTE, groups, has_common_targets};
+use super::{COMMON_NOTE, groups, has_common_targets, measures};
 use crate::report::comparison::Comparison;
 use crate::report::wording::{interval_cell, metric_words, resolution_cell, seeds_cell, speedup_cell, target, verdict};
 
@@ -33,6 +33,7 @@ pub fn markdown(comparison: &Comparison) -> String {
             text.push_str(&format!("| {} |\n", cells.map(|cell| escape(&cell)).join(" | ")));
         }
         text.push('\n');
+        text.push_str(&measures::markdown(comparison, point));
     }
     if comparison.points.is_empty() {
         text.push_str("The plan has no runs.\n");
@@ -46,6 +47,6 @@ pub fn markdown(comparison: &Comparison) -> String {
     text
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
 }

@@ -4,13 +4,15 @@ mod csv;
 mod json;
 mod latex;
 mod markdown;
+mod measures;
 
 pub use csv::csv;
 pub use json::json;
 pub use latex::latex;
 pub use markdown::markdown;
+pub use measures::{MEASURES_NOTE, cell, column_name, measures_csv, planned};
 
-use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PointComparison};
+use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PointComparison, Spread};
 use super::cost::Cost;
 use super::speedup::{Estimate, Speedup};
 use super::wording::{metric_value, metric_words, pair_name};
@@ -84,14 +86,8 @@ impl Row<'_> {
             let otherwise = arm.runs.iter().any(|run| !run.other_protocols.is_empty());
             return if otherwise { "by another protocol" } else { "–" }.to_owned();
         };
-        let median = metric_value(spread.median);
-        let range = format!("{} to {}", metric_value(spread.low), metric_value(spread.high));
-        match spread.n {
-            n if n == arm.runs.len() && n == 1 => median,
-            1 => format!("{median} (1 run)"),
-            n if n == arm.runs.len() => format!("{median} ({range})"),
-            n => format!("{median} ({range}; {n} runs)"),
-        }
+        let (median, range) = spread_cell(spread, arm.runs.len());
+        if range.is_empty() { median } else { format!("{median} {range}") }
     }
 
     /// `2/3`: runs that reached the target, of those planned. Empty for a pair.
@@ -101,6 +97,18 @@ impl Row<'_> {
             None => self.arm.reached.map_or("–".to_owned(), |reached| format!("{reached}/{}", self.arm.runs.len())),
         }
     }
+}
+
+/// The median, and in parentheses what there is of a range and of a number of runs that is not the planned one.
+fn spread_cell(spread: Spread, planned: usize) -> (String, String) {
+    let range = format!("{} to {}", metric_value(spread.low), metric_value(spread.high));
+    let range = match spread.n {
+        n if n == planned && n == 1 => String::new(),
+        1 => "(1 run)".to_owned(),
+        n if n == planned => format!("({range})"),
+        n => format!("({range}; {n} runs)"),
+    };
+    (metric_value(spread.median), range)
 }
 
 /// Whether a line of the tables is at another target than the study's.

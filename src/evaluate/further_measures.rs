@@ -1,0 +1,206 @@
+use std::collections::BTreeSet;
+
+use super::precision_recall::{DENSITY_NEIGHBOURS, Neighbourhoods, PRECISION_NEIGHBOURS, overlap};
+use super::{
+    EvaluateError, FeatureRows, FrechetReference, INCEPTION_SPLITS, MeasureError, NeighbourDistances, fid_infinity,
+    inception_score, infinity_subsets, kid, kid_subsets,
+};
+use crate::event::Measure;
+use crate::spec::{FidProtocol, FurtherMeasure};
+
+/// What `evaluate.measures` asks for beside the Fréchet distance, and what does not change from evaluation to evaluation.
+pub struct FurtherMeasures {
+    asked: BTreeSet<FurtherMeasure>,
+    /// Of the reference images, `[images, dimension]`; empty where no measure needs them.
+    reference: Vec<f32>,
+    /// Of the reference images, where a measure needs it.
+    distances: Option<NeighbourDistances>,
+}
+
+/// What the network that features come from says of each generated image's class.
+#[derive(Clone, Copy)]
+pub struct ClassLogits<'a> {
+    /// `[images, classes]`.
+    pub logits: &'a [f32],
+    pub classes: usize,
+}
+
+impl FurtherMeasures {
+    /// Whether one of `asked` needs the features of every reference image, and not their mean and covariance alone.
+    pub fn need_reference(asked: &BTreeSet<FurtherMeasure>) -> bool {
+        use FurtherMeasure::{DensityCoverage, FidInfinity, InceptionScore, Kid, PrecisionRecall};
+        asked.iter().any(|measure| match measure {
+            Kid | PrecisionRecall | DensityCoverage => true,
+            FidInfinity | InceptionScore => false,
+        })
+    }
+
+    pub fn needs_logits(&self) -> bool {
+        self.asked.contains(&FurtherMeasure::InceptionScore)
+    }
+
+    /// `reference` holds the features of the reference images, `[images, dimension]`, where a measure needs them.
+    pub fn new(asked: &BTreeSet<FurtherMeasure>, reference: Vec<f32>, dimension: usize) -> Result<Self, EvaluateError> {
+        let distances = overlaps(asked).then(|| -> Result<_, MeasureError> {
+            NeighbourDistances::of(FeatureRows::new(&reference, dimension)?, DENSITY_NEIGHBOURS)
+        });
+        let distances = distances.transpose().map_err(in_set("the reference images"))?;
+        Ok(Self { asked: asked.clone(), reference, distances })
+    }
+
+    /// Measures generated images by their features, each by its own protocol, which is `protocol` and what the measure adds.
+    pub fn measure(
+        &self,
+        generated: FeatureRows,
+        logits: Option<ClassLogits>,
+        frechet: &FrechetReference,
+        protocol: &FidProtocol,
+    ) -> Result<Vec<Measure>, EvaluateError> {
+        let failed = in_set("the generated images");
+        let mut measures = Vec::new();
+        let mut push = |metric: &str, protocol: &str, value| {
+            measures.push(Measure { metric: metric.to_owned(), protocol: protocol.to_owned(), value });
+        };
+        let reference = FeatureRows::new(&self.reference, generated.dimension()).map_err(MeasureError::from);
+        let reference = reference.map_err(in_set("the reference images"))?;
+        let images = generated.count();
+
+        if self.asked.contains(&FurtherMeasure::Kid) {
+            let subsets = kid_subsets(images, reference.count());
+            let protocol = format!("{protocol} subsets={}x{}", subsets.len(), subsets[0].generated.len());
+            let found = kid(generated, reference, &subsets).map_err(failed)?;
+            push("kid", &protocol, found.mean);
+            push("kid_se", &protocol, found.standard_error);
+        }
+        if let Some(distances) = &self.distances {
+            let own = NeighbourDistances::of(generated, DENSITY_NEIGHBOURS).map_err(failed)?;
+            let reference = Neighbourhoods { rows: reference, distances };
+            let generated = Neighbourhoods { rows: generated, distances: &own };
+            let found = overlap(reference, generated, PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS).map_err(failed)?;
+            if self.asked.contains(&FurtherMeasure::PrecisionRecall) {
+                let protocol = format!("{protocol} k={PRECISION_NEIGHBOURS}");
+                push("precision", &protocol, found.precision);
+                push("recall", &protocol, found.recall);
+            }
+            if self.asked.contains(&FurtherMeasure::DensityCoverage) {
+                let protocol = format!("{protocol} k={DENSITY_NEIGHBOURS}");
+                push("density", &protocol, found.density);
+                push("coverage", &protocol, found.coverage);
+            }
+        }
+        if self.asked.contains(&FurtherMeasure::FidInfinity) {
+            let subsets = infinity_subsets(images);
+            let protocol = format!("{protocol} points={} from={}", subsets.len(), subsets[0].len());
+            let found = fid_infinity(generated, frechet, &subsets).map_err(failed)?;
+            push("fid_infinity", &protocol, found.distance);
+            push("fid_infinity_se", &protocol, found.standard_error);
+        }
+        if self.asked.contains(&FurtherMeasure::InceptionScore) {
+            let Some(ClassLogits { logits, classes }) = logits else {
+                return Err(EvaluateError::NoClasses { features: protocol.features });
+            };
+            let protocol = format!("{} splits={INCEPTION_SPLITS}", protocol.without_reference());
+            let found = inception_score(logits, classes, INCEPTION_SPLITS).map_err(failed)?;
+            push("inception_score", &protocol, found.mean);
+            push("inception_score_sd", &protocol, found.standard_deviation);
+        }
+        Ok(measures)
+    }
+}
+
+/// Whether distances to nearest neighbours are needed.
+fn overlaps(asked: &BTreeSet<FurtherMeasure>) -> bool {
+    asked.contains(&FurtherMeasure::PrecisionRecall) || asked.contains(&FurtherMeasure::DensityCoverage)
+}
+
+fn in_set(of: &'static str) -> impl Fn(MeasureError) -> EvaluateError + Copy {
+    move |error| EvaluateError::Measure { of, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::GaussianFit;
+    use crate::random::{Draws, Stream};
+    use crate::spec::RunSpec;
+
+    const ALL: [FurtherMeasure; 5] = [
+        FurtherMeasure::Kid,
+        FurtherMeasure::PrecisionRecall,
+        FurtherMeasure::DensityCoverage,
+        FurtherMeasure::FidInfinity,
+        FurtherMeasure::InceptionScore,
+    ];
+
+    fn normal(seed: u64, count: usize) -> Vec<f32> {
+        let mut values = vec![0.0; 4 * count];
+        Draws::new(seed, Stream::Noise, 0).fill_normal(&mut values);
+        values
+    }
+
+    fn protocol() -> FidProtocol {
+        FidProtocol::of(&RunSpec::default(), 1442, "")
+    }
+
+    fn measured(asked: &[FurtherMeasure], images: usize) -> Result<Vec<Measure>, EvaluateError> {
+        let asked = asked.iter().copied().collect();
+        let reference = normal(1, 400);
+        let mut fit = GaussianFit::new(4);
+        fit.push(&reference).unwrap();
+        let frechet = FrechetReference::new(fit.finish().unwrap()).unwrap();
+        let kept = if FurtherMeasures::need_reference(&asked) { reference } else { vec![] };
+        let generated = normal(2, images);
+        let logits = ClassLogits { logits: &generated, classes: 4 };
+        let rows = FeatureRows::new(&generated, 4).unwrap();
+        FurtherMeasures::new(&asked, kept, 4)?.measure(rows, Some(logits), &frechet, &protocol())
+    }
+
+    #[test]
+    fn each_value_has_its_name_and_its_whole_protocol() {
+        let measures = measured(&ALL, 300).unwrap();
+        let found: Vec<(&str, &str)> =
+            measures.iter().map(|measure| (measure.metric.as_str(), measure.protocol.as_str())).collect();
+        let fid = protocol().to_string();
+        let [kid, precision, density, infinity] =
+            ["subsets=14x300", "k=3", "k=5", "points=15 from=30"].map(|added| format!("{fid} {added}"));
+        let score = "digits-cnn n=1000 resize=none ddim nfe=20 ema=0.999 splits=10";
+        let expected = [
+            ("kid", kid.as_str()),
+            ("kid_se", &kid),
+            ("precision", &precision),
+            ("recall", &precision),
+            ("density", &density),
+            ("coverage", &density),
+            ("fid_infinity", &infinity),
+            ("fid_infinity_se", &infinity),
+            ("inception_score", score),
+            ("inception_score_sd", score),
+        ];
+        assert_eq!(found, expected);
+        assert!(measures.iter().all(|measure| measure.value.is_finite()));
+        // Both sets are of one distribution.
+        let value = |metric| measures.iter().find(|measure| measure.metric == metric).unwrap().value;
+        assert!(value("kid").abs() < 3.0 * value("kid_se") && value("precision") > 0.9 && value("coverage") > 0.9);
+    }
+
+    #[test]
+    fn what_is_asked_alone_is_what_it_is_among_all() {
+        let together = measured(&ALL, 200).unwrap();
+        for measure in ALL {
+            let alone = measured(&[measure], 200).unwrap();
+            assert!(alone.len() == 2 && alone.iter().all(|measure| together.contains(measure)), "{alone:?}");
+        }
+        assert_eq!(measured(&[], 200).unwrap(), []);
+    }
+
+    #[test]
+    fn the_least_numbers_of_images_that_plans_allow_are_enough() {
+        for measure in ALL {
+            assert!(measured(&[measure], measure.least_samples()).is_ok(), "{measure:?}");
+        }
+        let message = measured(&[FurtherMeasure::PrecisionRecall], 5).unwrap_err().to_string();
+        let expected =
+            "the generated images: a distance to nearest neighbours needs at least 6 images in each set, not 5";
+        assert_eq!(message, expected);
+    }
+}

@@ -1,0 +1,108 @@
+//! What runs measured beside the compared metric: last values of every measure, each protocol in a column of its own.
+
+use super::comparison::{ArmComparison, Comparison, PointComparison, Spread, spread};
+use super::curve::{curve, protocols};
+use crate::record::StudyRecord;
+use crate::spec::EvaluatedWeights;
+
+/// Measures that may be a column: name in the records, in words, and the record of its uncertainty within one evaluation.
+const MEASURES: [(&str, &str, Option<&str>); 9] = [
+    ("fid", "FID", None),
+    ("fid_infinity", "FID-infinity", Some("fid_infinity_se")),
+    ("kid", "KID", Some("kid_se")),
+    ("precision", "precision", None),
+    ("recall", "recall", None),
+    ("density", "density", None),
+    ("coverage", "coverage", None),
+    ("inception_score", "Inception score", Some("inception_score_sd")),
+    ("validation_loss", "validation loss", None),
+];
+
+/// The last values of all arms at a grid point.
+pub struct FinalMeasures<'a> {
+    pub columns: Vec<MeasureColumn>,
+    /// (arm, a cell for each column).
+    pub rows: Vec<(&'a str, Vec<Option<FinalValue>>)>,
+    /// Every protocol once; columns name them by their place, from 1.
+    pub protocols: Vec<String>,
+}
+
+/// A measure by one protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasureColumn {
+    /// As in the records.
+    pub metric: &'static str,
+    pub words: &'static str,
+    pub higher_is_better: bool,
+    pub protocol: String,
+    /// Its place among the protocols, from 1.
+    pub protocol_number: usize,
+}
+
+/// Over an arm's completed runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FinalValue {
+    pub spread: Spread,
+    /// The median of what each run records as the value's own uncertainty, where the measure has one.
+    pub uncertainty: Option<f64>,
+}
+
+/// Whether a study asks for more than one number of an evaluation's quality.
+pub fn has_final_measures(study: &StudyRecord) -> bool {
+    let asks = |evaluate: &crate::spec::Evaluate| {
+        !evaluate.measures.is_empty() || evaluate.weights != EvaluatedWeights::Averaged
+    };
+    study.plan.runs.iter().any(|run| asks(&run.spec.evaluate))
+}
+
+/// `None` where the study asks for nothing beside its metric, or nothing has been measured.
+pub fn final_measures<'a>(comparison: &Comparison<'a>, point: &PointComparison<'a>) -> Option<FinalMeasures<'a>> {
+    if !has_final_measures(comparison.study) {
+        return None;
+    }
+    let mut found = FinalMeasures { columns: vec![], rows: vec![], protocols: vec![] };
+    for (metric, words, _) in MEASURES {
+        for run in point.arms.iter().flat_map(|arm| &arm.runs) {
+            for protocol in protocols(run.record, metric) {
+                found.add_column(metric, words, protocol);
+            }
+        }
+    }
+    found.rows = point
+        .arms
+        .iter()
+        .map(|arm| (arm.arm, found.columns.iter().map(|column| final_value(arm, column)).collect()))
+        .collect();
+    (!found.columns.is_empty()).then_some(found)
+}
+
+impl FinalMeasures<'_> {
+    fn add_column(&mut self, metric: &'static str, words: &'static str, protocol: &str) {
+        if self.columns.iter().any(|column| column.metric == metric && column.protocol == protocol) {
+            return;
+        }
+        let known = self.protocols.iter().position(|other| other == protocol);
+        let place = known.unwrap_or_else(|| {
+            self.protocols.push(protocol.to_owned());
+            self.protocols.len() - 1
+        });
+        self.columns.push(MeasureColumn {
+            metric,
+            words,
+            higher_is_better: matches!(metric, "precision" | "recall" | "density" | "coverage" | "inception_score"),
+            protocol: protocol.to_owned(),
+            protocol_number: place + 1,
+        });
+    }
+}
+
+fn final_value(arm: &ArmComparison, column: &MeasureColumn) -> Option<FinalValue> {
+    let last = |metric: &str| -> Vec<f64> {
+        let completed = arm.runs.iter().filter(|run| run.completed());
+        completed.filter_map(|run| curve(run.record, metric, &column.protocol).last().map(|last| last.value)).collect()
+    };
+    let uncertainty = MEASURES.iter().find(|(metric, ..)| *metric == column.metric)?.2;
+    let uncertainty = uncertainty.and_then(|metric| spread(&last(metric)));
+    let spread = spread(&last(column.metric))?;
+    Some(FinalValue { spread, uncertainty: uncertainty.map(|spread| spread.median) })
+}

@@ -1,0 +1,46 @@
+//! Every measure's last values, beside the compared one.
+
+use maud::{Markup, html};
+
+use crate::report::comparison::Comparison;
+use crate::report::final_measures::final_measures;
+use crate::report::plots::Palette;
+use crate::report::tables::{MEASURES_NOTE, cell, column_name, planned};
+
+/// A table for each grid point; `None` where the study asks for no more than its metric.
+pub fn measures(comparison: &Comparison) -> Option<Markup> {
+    let palette = Palette::of(comparison);
+    let tables = comparison.points.iter().filter_map(|point| Some((point, final_measures(comparison, point)?)));
+    let tables: Vec<_> = tables.collect();
+    if tables.is_empty() {
+        return None;
+    }
+    Some(html! {
+        @for (point, found) in &tables {
+            @if comparison.has_grid() { h3 { (point.label) } }
+            div.wide {
+                table {
+                    thead {
+                        tr {
+                            th { "Arm" }
+                            @for column in &found.columns { th { (column_name(column)) sup { (column.protocol_number) } } }
+                        }
+                    }
+                    tbody {
+                        @for (arm, values) in &found.rows {
+                            tr.first {
+                                th.nowrap style=(format!("--arm:{}", palette.css(arm))) { span.swatch {} (arm) }
+                                @for value in values {
+                                    @let (median, range) = cell(*value, planned(point, arm));
+                                    td { span.nowrap { (median) } @if !range.is_empty() { br; span.note.nowrap { (range) } } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            ol { @for protocol in &found.protocols { li { code { (protocol) } } } }
+        }
+        p.note { (MEASURES_NOTE) }
+    })
+}

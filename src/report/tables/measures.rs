@@ -1,0 +1,108 @@
+//! The last values of every measure: as cells, as Markdown, as rows for other programs, as JSON.
+
+use serde_json::{Value, json};
+
+use super::csv::{number, quoted};
+use super::markdown::escape;
+use super::spread_cell;
+use crate::report::comparison::{Comparison, PointComparison};
+use crate::report::final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures, has_final_measures};
+use crate::report::number::significant;
+
+const HEADER: &str = "point,arm,metric,protocol,higher_is_better,runs_planned,n,median,low,high,median_uncertainty";
+
+/// How to read the numbers.
+pub const MEASURES_NOTE: &str = "Last values of completed runs: median, and the range over seeds in parentheses. ± is the \
+uncertainty within a run's own evaluation, the median over runs: of a KID its standard error if images were drawn anew, of an \
+FID-infinity that of its line, of an Inception score the deviation between splits. Columns of different protocols are not \
+compared with each other.";
+
+/// `KID ↓`: what it is, and which way is better.
+pub fn column_name(column: &MeasureColumn) -> String {
+    format!("{} {}", column.words, if column.higher_is_better { "↑" } else { "↓" })
+}
+
+/// (median with its uncertainty, what follows: range and number of runs).
+pub fn cell(value: Option<FinalValue>, planned: usize) -> (String, String) {
+    let Some(FinalValue { spread, uncertainty }) = value else { return ("–".to_owned(), String::new()) };
+    let (median, range) = spread_cell(spread, planned);
+    let uncertainty = uncertainty.map_or(String::new(), |uncertainty| format!(" ± {}", significant(uncertainty, 2)));
+    (format!("{median}{uncertainty}"), range)
+}
+
+/// The table of one grid point under the speedups'; empty where there is none.
+pub fn markdown(comparison: &Comparison, point: &PointComparison) -> String {
+    let Some(FinalMeasures { columns, rows, protocols }) = final_measures(comparison, point) else {
+        return String::new();
+    };
+    let names = columns.iter().map(|column| format!("{} ({})", column_name(column), column.protocol_number));
+    let mut text = format!("| arm | {} |\n", names.collect::<Vec<_>>().join(" | "));
+    text.push_str(&format!("| --- |{}\n", " --- |".repeat(columns.len())));
+    for (arm, values) in &rows {
+        let planned = planned(point, arm);
+        let cells = values.iter().map(|value| {
+            let (median, range) = cell(*value, planned);
+            escape(format!("{median} {range}").trim_end())
+        });
+        text.push_str(&format!("| {} | {} |\n", escape(arm), cells.collect::<Vec<_>>().join(" | ")));
+    }
+    text.push('\n');
+    for (index, protocol) in protocols.iter().enumerate() {
+        text.push_str(&format!("{}. `{protocol}`\n", index + 1));
+    }
+    text.push_str(&format!("\n{MEASURES_NOTE}\n\n"));
+    text
+}
+
+/// A row for each grid point, arm and measure, nothing rounded (RFC 4180); `None` where the study asks for none.
+pub fn measures_csv(comparison: &Comparison) -> Option<String> {
+    if !has_final_measures(comparison.study) {
+        return None;
+    }
+    let mut text = format!("{HEADER}\n");
+    for point in &comparison.points {
+        let Some(FinalMeasures { columns, rows, .. }) = final_measures(comparison, point) else { continue };
+        for (arm, values) in &rows {
+            for (column, value) in columns.iter().zip(values) {
+                let spread = value.map(|value| value.spread);
+                let cells = [
+                    quoted(&point.label),
+                    quoted(arm),
+                    column.metric.to_owned(),
+                    quoted(&column.protocol),
+                    column.higher_is_better.to_string(),
+                    planned(point, arm).to_string(),
+                    spread.map_or(0, |spread| spread.n).to_string(),
+                    number(spread.map(|spread| spread.median)),
+                    number(spread.map(|spread| spread.low)),
+                    number(spread.map(|spread| spread.high)),
+                    number(value.and_then(|value| value.uncertainty)),
+                ];
+                text.push_str(&cells.join(","));
+                text.push('\n');
+            }
+        }
+    }
+    Some(text)
+}
+
+/// Of one grid point; `None` where there is none.
+pub fn measures_json(comparison: &Comparison, point: &PointComparison) -> Option<Value> {
+    let FinalMeasures { columns, rows, .. } = final_measures(comparison, point)?;
+    let measure = |(index, column): (usize, &MeasureColumn)| {
+        let arms = rows.iter().map(|(arm, values)| {
+            let final_value = values[index].map(|FinalValue { spread, uncertainty }| {
+                json!({ "median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n, "median_uncertainty": uncertainty })
+            });
+            json!({ "arm": arm, "final": final_value })
+        });
+        json!({ "metric": column.metric, "protocol": column.protocol, "higher_is_better": column.higher_is_better,
+                "arms": arms.collect::<Vec<_>>() })
+    };
+    Some(columns.iter().enumerate().map(measure).collect())
+}
+
+/// Runs of an arm at a grid point.
+pub fn planned(point: &PointComparison, arm: &str) -> usize {
+    point.arms.iter().find(|other| other.arm == arm).map_or(0, |arm| arm.runs.len())
+}

@@ -1,0 +1,104 @@
+//! `speedlab fid`, as a user runs it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+
+fn fid(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_speedlab"));
+    command.arg("fid").args(arguments).args(["--data-dir", "data"]).current_dir(folder);
+    command.output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Pictures of 12 x 12 pixels in one colour each, which `shift` changes.
+fn pictures(folder: &Path, count: u32, shift: u8) {
+    fs::create_dir_all(folder).unwrap();
+    for index in 0..count {
+        let colour = Rgb([(index * 37 % 200) as u8 + shift, (index * 91 % 200) as u8, (index * 53 % 200) as u8]);
+        RgbImage::from_fn(12, 12, |x, _| if x < index % 12 { colour } else { Rgb([shift; 3]) })
+            .save(folder.join(format!("{index:03}.png")))
+            .unwrap();
+    }
+}
+
+#[test]
+fn folders_and_statistics_are_compared_by_any_features() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("a/inner"), 40, 0);
+    pictures(&folder.join("b"), 40, 50);
+    let same = fid(folder, &["a", "a", "--features", "pixels-8x8", "--save", "a.npz"]);
+    assert!(same.status.success(), "{}", stderr(&same));
+    let text = stdout(&same);
+    assert!(text.starts_with("Fréchet distance (pixels-8x8)  0.000"), "{text}");
+    assert!(
+        text.contains("protocol  pixels-8x8 n=40,40 resize=none") && text.contains("A  folder a, 40 images"),
+        "{text}"
+    );
+    // Fewer images than values of a feature vector.
+    assert!(stderr(&same).contains("40 images for the 192 values of `pixels-8x8`"), "{}", stderr(&same));
+
+    let value = |arguments: &[&str]| {
+        let output = fid(folder, &[arguments, &["--features", "pixels-8x8", "--json"]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        json["value"].as_f64().unwrap()
+    };
+    let (direct, stored) = (value(&["a", "b"]), value(&["a.npz", "b"]));
+    assert!(direct > 1.0 && (direct - stored).abs() < 1e-9 * direct, "{direct}, {stored}");
+    assert!((value(&["b", "a"]) - direct).abs() < 1e-6 * direct);
+    // The program's own images, and held-out ones.
+    let output = fid(folder, &["digits:test", "digits", "--features", "digits-cnn", "--samples", "300"]);
+    assert!(output.status.success() && stdout(&output).contains("n=300,300"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_cannot_be_decoded_is_named_counted_and_no_success() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("a"), 30, 0);
+    fs::write(folder.join("a/broken.png"), "no picture").unwrap();
+    fs::write(folder.join("a/photo.webp"), "not read").unwrap();
+    let output = fid(folder, &["a", "a", "--features", "pixels-8x8", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("1 files cannot be decoded and were left out") && said.contains("broken.png"), "{said}");
+    assert!(said.contains("such as a/photo.webp"), "{said}");
+    let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(json["sides"][0]["images"], 30);
+    assert!(json["sides"][0]["corrupt"][0]["file"].as_str().unwrap().ends_with("broken.png"));
+}
+
+#[test]
+fn wrong_inputs_are_refused_in_a_sentence() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("a"), 3, 0);
+    fs::create_dir(folder.join("empty")).unwrap();
+    fs::write(folder.join("x.npz"), "no statistics").unwrap();
+    let refused = |arguments: &[&str], expected: &str| {
+        let output = fid(folder, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    };
+    refused(&["a", "nowhere"], "there is no folder or file nowhere, and no data set of that name");
+    refused(&["a", "a"], "hint: fetch them: speedlab data fetch inception-v3");
+    refused(&["a", "x.npz", "--features", "pixels-8x8"], "x.npz is no file of statistics");
+    refused(&["empty", "a", "--features", "pixels-8x8"], "no images in empty");
+    refused(&["a", "a", "--features", "digits-cnn"], "has 12 x 12 pixels, where digits-cnn sees 8 x 8");
+    refused(&["a", "a", "--features", "pixels-8x8", "--samples", "4"], "folder a has 3 images, not 4");
+    refused(&["a", "a", "--features", "pixels-8x8", "--resize", "clean"], "leave --resize out");
+    refused(&["a"], "required arguments were not provided");
+    refused(&["a", "digits", "--features", "pixels-8x8"], "feature vectors of");
+}

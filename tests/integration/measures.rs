@@ -1,0 +1,121 @@
+//! Measures of feature sets against the code that papers use: see scripts/golden/measures.py.
+
+use serde_json::Value;
+use speedlab::evaluate::{
+    DENSITY_NEIGHBOURS, FeatureRows, FrechetReference, GaussianFit, KidSubset, NeighbourDistances, Neighbourhoods,
+    PRECISION_NEIGHBOURS, fid_infinity, inception_score, kid, overlap,
+};
+
+use crate::evaluate::uniform;
+
+fn golden() -> Value {
+    serde_json::from_str(include_str!("../golden/measures.json")).unwrap()
+}
+
+fn count(value: &Value) -> usize {
+    usize::try_from(value.as_u64().unwrap()).unwrap()
+}
+
+/// (stream, rows) of a set.
+fn set(value: &Value) -> (u32, u32) {
+    (count(&value[0]) as u32, count(&value[1]) as u32)
+}
+
+/// `[rows, dimension]`: neighbours correlate, scales differ by column, the mean depends on the stream.
+fn features(dimension: u32, (stream, rows): (u32, u32)) -> Vec<f32> {
+    let value = |row, column| {
+        let value = uniform(stream, row, column) + uniform(stream, row, column + 1);
+        (value * f64::from(column as i32 % 5 - 2).exp2() + f64::from(stream) / 8.0) as f32
+    };
+    (0..rows)
+        .flat_map(|row| (0..dimension).map(move |column| (row, column)))
+        .map(|(row, column)| value(row, column))
+        .collect()
+}
+
+/// The generated set of a case around the mean of its reference, and the reference.
+fn sets(case: &Value) -> [Vec<f32>; 2] {
+    let dimension = count(&case["dimension"]) as u32;
+    let (generated, reference) = (set(&case["generated"]), set(&case["reference"]));
+    let shift = (f64::from(generated.0) - f64::from(reference.0)) / 8.0;
+    let moved = features(dimension, generated).into_iter().map(|value| (f64::from(value) - shift) as f32);
+    [moved.collect(), features(dimension, reference)]
+}
+
+#[track_caller]
+fn assert_close(found: f64, expected: &Value, what: &str) {
+    let expected = expected.as_f64().unwrap();
+    assert!((found / expected - 1.0).abs() < 1e-6, "{what}: {found}, expected {expected}");
+}
+
+/// What is checked for each case: its generated set, its reference, itself.
+fn each_case(check: impl Fn(FeatureRows, FeatureRows, &Value)) {
+    let golden = golden();
+    let cases = golden["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 3);
+    for case in cases {
+        let (dimension, [generated, reference]) = (count(&case["dimension"]), sets(case));
+        check(FeatureRows::new(&generated, dimension).unwrap(), FeatureRows::new(&reference, dimension).unwrap(), case);
+    }
+}
+
+#[test]
+fn kernel_distances_are_those_of_torch_fidelity() {
+    each_case(|generated, reference, case| {
+        let rows = count(&case["subset_rows"]);
+        let subset =
+            |index: usize, count: usize| (0..rows).map(|row| ((7 * row + 11 * index) % count) as u32).collect();
+        let subset = |index| KidSubset {
+            generated: subset(index, generated.count()),
+            reference: subset(index, reference.count()),
+        };
+        let subsets: Vec<KidSubset> = (0..5).map(subset).collect();
+        let found = kid(generated, reference, &subsets).unwrap();
+        assert_close(found.mean, &case["kid"], "kid");
+        assert!(found.standard_error > 0.0);
+    });
+}
+
+#[test]
+fn overlaps_are_those_of_prdc() {
+    each_case(|generated, reference, case| {
+        let distances = [generated, reference].map(|rows| NeighbourDistances::of(rows, DENSITY_NEIGHBOURS).unwrap());
+        let generated = Neighbourhoods { rows: generated, distances: &distances[0] };
+        let reference = Neighbourhoods { rows: reference, distances: &distances[1] };
+        let found = overlap(reference, generated, PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS).unwrap();
+        assert_close(found.precision, &case["precision"], "precision");
+        assert_close(found.recall, &case["recall"], "recall");
+        assert_close(found.density, &case["density"], "density");
+        assert_close(found.coverage, &case["coverage"], "coverage");
+    });
+}
+
+#[test]
+fn the_line_to_infinitely_many_images_is_scipys() {
+    each_case(|generated, reference, case| {
+        let mut fit = GaussianFit::new(reference.dimension());
+        (0..reference.count()).for_each(|row| fit.push(reference.row(row)).unwrap());
+        let reference = FrechetReference::new(fit.finish().unwrap()).unwrap();
+        let golden = &case["infinity"];
+        let counts = golden["counts"].as_array().unwrap().iter();
+        let subsets: Vec<Vec<u32>> = counts.map(|images| (0..count(images) as u32).collect()).collect();
+        let found = fid_infinity(generated, &reference, &subsets).unwrap();
+        assert_close(found.distance, &golden["intercept"], "intercept");
+        assert_close(found.standard_error, &golden["standard_error"], "standard error");
+    });
+}
+
+#[test]
+fn inception_scores_are_those_of_torch_fidelity() {
+    let golden = golden();
+    let scores = golden["inception_scores"].as_array().unwrap();
+    assert_eq!(scores.len(), 2);
+    for score in scores {
+        let [stream, images, classes] = ["stream", "images", "classes"].map(|key| count(&score[key]) as u32);
+        let logits: Vec<f32> =
+            features(classes, (stream, images)).into_iter().map(|value| (6.0 * f64::from(value)) as f32).collect();
+        let found = inception_score(&logits, classes as usize, 10).unwrap();
+        assert_close(found.mean, &score["mean"], "mean");
+        assert_close(found.standard_deviation, &score["standard_deviation"], "standard deviation");
+    }
+}
