@@ -23,6 +23,8 @@ pub struct Evaluator {
     /// Generated images in a Fréchet distance.
     samples: usize,
     grid_images: usize,
+    /// Of the generated images, given back: those of the grid and of `evaluate.consistency`.
+    kept_images: usize,
     /// Network evaluations for each generated image.
     generation_nfe: usize,
     features: FeatureNetwork,
@@ -39,6 +41,8 @@ pub struct Evaluation {
     pub measures: Vec<Measure>,
     /// The first generated images, the same noise in every run.
     pub grid_png: Vec<u8>,
+    /// The first generated images, `[n, channels, side, side]`: at least as many as `evaluate.consistency` keeps.
+    pub first_images: Vec<f32>,
 }
 
 impl Evaluator {
@@ -67,6 +71,7 @@ impl Evaluator {
             image_shape,
             samples: fid.samples,
             grid_images: spec.evaluate.grid_images,
+            kept_images: spec.evaluate.grid_images.max(spec.evaluate.consistency.images),
             generation_nfe: fid.nfe(),
             reference: features.reference(images)?,
             features,
@@ -89,12 +94,26 @@ impl Evaluator {
         self.evaluate_with(&mut with_network(network, self.image_shape), progress)
     }
 
+    /// What the feature network sees in images: `[n, dimension]` of `[n, channels, side, side]`.
+    pub fn features(&self, images: &[f32]) -> Vec<f32> {
+        self.features.features(images)
+    }
+
+    /// The norm of the gradient of the validation loss in each bin of t: `validation_gradient_norm/<bin>` over the first
+    /// `evaluate.difficulty.images` images, and that of all bins together, `validation_gradient_norm`.
+    pub fn difficulty(&self, spec: &RunSpec, network: &Network) -> Result<Vec<Measure>, EvaluateError> {
+        let device = network.weights().device().autodiff();
+        let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
+        tracked.set_weights(network.weights());
+        self.validation.gradient_norms(&tracked, self.image_shape, spec.evaluate.difficulty.images)
+    }
+
     fn evaluate_with(
         &self,
         network: Predict<'_>,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Evaluation, EvaluateError> {
-        let generated = self.samples.max(self.grid_images);
+        let generated = self.samples.max(self.kept_images);
         let predictions = (generated * self.generation_nfe + self.validation.predictions()) as f64;
         let mut predicted_images = 0;
         let mut predict = |doing, input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
@@ -134,7 +153,8 @@ impl Evaluator {
 
         let (channels, side) = self.image_shape;
         let grid_png = grid_png(&samples[..self.grid_images * image_values], channels, side)?;
-        Ok(Evaluation { measures, grid_png })
+        samples.truncate(self.kept_images * image_values);
+        Ok(Evaluation { measures, grid_png, first_images: samples })
     }
 }
 

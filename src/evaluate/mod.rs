@@ -14,12 +14,13 @@ mod predict;
 mod sample;
 mod statistics_file;
 mod validation;
+mod validation_gradient;
 
 pub use error::EvaluateError;
 pub use evaluator::{Evaluation, Evaluator};
 pub use features::{DIGITS_CNN_WEIGHTS, FeatureNetwork, FrozenNetwork, MNIST_CNN_WEIGHTS, WeightsError, small_cnn};
 pub use frechet::{FrechetError, frechet_distance};
 pub use gaussian::{Gaussian, GaussianFit};
-pub use grid::grid_png;
+pub use grid::{grid_png, level};
 pub use sample::generate_images;
 pub use statistics_file::{StatisticsError, read_statistics, write_statistics};

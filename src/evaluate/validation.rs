@@ -20,7 +20,8 @@ pub struct Validation {
     input: Vec<f32>,
     /// What the network should say, of the same shape.
     target: Vec<f32>,
-    protocol: String,
+    /// Before and after how many images there are.
+    protocol: [String; 2],
 }
 
 impl Validation {
@@ -67,9 +68,37 @@ impl Validation {
             _ => &format!("@{:.12}", test.sha256),
         };
         let ema_decay = spec.train.ema_decay;
-        let protocol = format!("mse{of} ref=test{hash} n={images} bins={bins} ema={ema_decay}{told}");
+        let protocol = [format!("mse{of} ref=test{hash}"), format!("bins={bins} ema={ema_decay}{told}")];
         let timesteps = timesteps.into_iter().map(|t| t as f32).collect();
         Ok(Self { bins, timesteps, classes, input, target, protocol })
+    }
+
+    /// How the loss of the first `images` images is measured.
+    pub fn protocol(&self, images: usize) -> String {
+        format!("{} n={images} {}", self.protocol[0], self.protocol[1])
+    }
+
+    /// Held-out images.
+    pub fn images(&self) -> usize {
+        self.timesteps.len() / self.bins
+    }
+
+    pub fn bins(&self) -> usize {
+        self.bins
+    }
+
+    /// The noised images of `indices`, which go image by image and within each bin by bin.
+    pub(super) fn noised(&self, indices: &[usize]) -> Noised {
+        let image_values = self.input.len() / self.timesteps.len();
+        let values = |all: &[f32]| -> Vec<f32> {
+            indices.iter().flat_map(|&index| &all[index * image_values..][..image_values]).copied().collect()
+        };
+        Noised {
+            input: values(&self.input),
+            target: values(&self.target),
+            timesteps: indices.iter().map(|&index| self.timesteps[index]).collect(),
+            classes: self.classes.as_ref().map(|classes| indices.iter().map(|&index| classes[index]).collect()),
+        }
     }
 
     /// How many noised images the network is asked about.
@@ -95,12 +124,22 @@ impl Validation {
         }
         let values_per_bin = (self.input.len() / self.bins) as f64;
         let measure =
-            |metric, sum: f64, values| Measure { metric, protocol: self.protocol.clone(), value: sum / values };
+            |metric, sum: f64, values| Measure { metric, protocol: self.protocol(self.images()), value: sum / values };
         let overall = measure("validation_loss".into(), sums.iter().sum(), self.input.len() as f64);
         let by_bin = sums.iter().enumerate();
         let by_bin = by_bin.map(|(bin, &sum)| measure(format!("validation_loss/{bin}"), sum, values_per_bin));
         Ok(std::iter::once(overall).chain(by_bin).collect())
     }
+}
+
+/// Some of the noised images.
+pub(super) struct Noised {
+    /// `[n, channels, side, side]`.
+    pub input: Vec<f32>,
+    /// Of the same shape.
+    pub target: Vec<f32>,
+    pub timesteps: Vec<f32>,
+    pub classes: Option<Vec<u32>>,
 }
 
 /// The first timestep of a bin; bins cover 0..T and are equally wide, to within one timestep.

@@ -3,8 +3,10 @@
 //! [`Comparison`] holds every number (pure); `tables`, `plots` and `page` only show it.
 
 mod comparison;
+mod consistency;
 mod cost;
 mod curve;
+mod difficulty;
 mod error;
 mod interval;
 pub mod number;
@@ -21,6 +23,7 @@ mod wording;
 mod write;
 
 pub use comparison::{ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison, Spread};
+pub use consistency::{Comparable, Consistency, Similarity};
 pub use cost::Cost;
 pub use curve::Evaluation;
 pub use error::ReportError;

@@ -182,6 +182,8 @@ mod tests {
                 },
                 validation: Validation { bins: 3, images: 2 },
                 grid_images: 9,
+                consistency: Consistency { images: 4, every: 5 },
+                difficulty: Difficulty { images: 2, every: 10 },
             },
             seed: i64::MAX as u64,
             ..RunSpec::default()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::OdeSampler;
+use super::{Consistency, Difficulty, OdeSampler};
 
 /// `evaluate`: measurements off the training clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,12 @@ pub struct Evaluate {
     pub validation: Validation,
     /// Images in the sample grid that is drawn at each evaluation, from the same noise in every run. Default 64.
     pub grid_images: usize,
+    /// Images from shared noise, kept to compare runs with each other. Off by default.
+    #[serde(skip_serializing_if = "Consistency::is_default")]
+    pub consistency: Consistency,
+    /// How hard each part of the noise is to learn. Off by default.
+    #[serde(skip_serializing_if = "Difficulty::is_default")]
+    pub difficulty: Difficulty,
 }
 
 /// `evaluate.fid`: the protocol, which is part of every value.
@@ -231,7 +237,14 @@ impl Features {
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { every: 200, fid: Fid::default(), validation: Validation::default(), grid_images: 64 }
+        Self {
+            every: 200,
+            fid: Fid::default(),
+            validation: Validation::default(),
+            grid_images: 64,
+            consistency: Consistency::default(),
+            difficulty: Difficulty::default(),
+        }
     }
 }
 
