@@ -10,6 +10,7 @@ mod features;
 mod frechet;
 mod gaussian;
 mod grid;
+pub mod landscape;
 mod predict;
 mod sample;
 mod statistics_file;

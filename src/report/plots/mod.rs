@@ -9,6 +9,7 @@ mod drawing;
 mod font;
 mod forest;
 mod heat_map;
+mod landscape;
 mod loss_by_timestep;
 mod matrix;
 mod metric_curves;
@@ -26,6 +27,7 @@ pub use consistency::consistency_figures;
 pub use difficulty::{MOST_POINTS as DIFFICULTY_POINTS, difficulty_figures};
 pub use drawing::Drawing;
 pub use font::FONT;
+pub use landscape::landscape_drawings;
 pub use preview::preview;
 pub use render::{RenderError, png, svg};
 
