@@ -25,6 +25,8 @@ pub enum Stream {
     EvaluationNoise = 7,
     /// Noise and timesteps of the validation loss; `step` is the index of the image.
     Validation = 8,
+    /// Directions in which the loss landscape is looked at; `step` is the index of the direction.
+    Landscape = 24,
     /// The noise that some ODE samplers add on the way; `step` is the index of the image times 2^20 plus that of the step.
     GenerationNoise = 16,
     /// Which images are compared in a subset of a KID; `step` is twice the subset's index, plus one for the reference.

@@ -9,13 +9,14 @@ use std::time::Duration;
 use burn::tensor::Device;
 
 use crate::data::{self, DataError, DataFolder};
-use crate::evaluate::{EvaluateError, Evaluator};
+use crate::evaluate::{EvaluateError, Evaluator, level};
 use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
 use crate::model::{self, Network};
 use crate::record::{
-    Journal, Lock, RecordError, RunFolder, curve_rows, effective_events, read_journal, write_beside, write_curves,
+    ConsistencyImages, Journal, Lock, RecordError, RunFolder, curve_rows, effective_events, read_journal, write_beside,
+    write_curves,
 };
-use crate::spec::RunId;
+use crate::spec::{Consistency, RunId, RunSpec};
 use crate::train::{self, Checkpoint, CheckpointError, Host, HostError};
 
 /// The program as it names itself in records.
@@ -65,7 +66,7 @@ pub fn execute(
     let earlier = read_journal(&folder.journal())?;
     let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count();
     let journal = Journal::open(&folder.journal())?;
-    let mut host = RecordingHost { folder, journal, evaluator, stop_asked, tell_parent };
+    let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, tell_parent };
     host.event(started(&planned.run_id, attempts as u32 + 1, checkpoint.as_ref(), device_name))?;
     let (outcome, stamp) = train::train(spec, &dataset, device, checkpoint, &mut host)?;
 
@@ -124,6 +125,7 @@ fn read_checkpoint(folder: &RunFolder, parameter_count: usize) -> Result<Option<
 /// Records what a run says, and passes it on to the parent process.
 struct RecordingHost<'a> {
     folder: &'a RunFolder,
+    spec: &'a RunSpec,
     journal: Journal,
     evaluator: Evaluator,
     stop_asked: &'a dyn Fn() -> bool,
@@ -141,7 +143,7 @@ impl Host for RecordingHost<'_> {
 
     fn evaluate(&mut self, averaged: &Network, raw: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError> {
         let evaluation = self.evaluator.evaluate(averaged, raw, &mut |_| !(self.stop_asked)());
-        let evaluation = match evaluation {
+        let mut evaluation = match evaluation {
             Ok(evaluation) => evaluation,
             Err(EvaluateError::Stopped) => return Err(HostError::Stopped),
             Err(error @ EvaluateError::NotFinite { .. }) => return Err(HostError::NotFinite(error.to_string())),
@@ -149,6 +151,27 @@ impl Host for RecordingHost<'_> {
         };
         let samples = RunFolder::sample_grid(step);
         self.folder.write_samples(&samples, &evaluation.grid_png).map_err(failed)?;
+        if self.spec.evaluate.difficulty.is_measured_at(step, self.spec.train.steps) {
+            match self.evaluator.difficulty(self.spec, averaged, raw) {
+                Ok(measures) => evaluation.measures.extend(measures),
+                Err(error @ EvaluateError::NotFinite { .. }) => return Err(HostError::NotFinite(error.to_string())),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        let consistency = &self.spec.evaluate.consistency;
+        if consistency.is_kept_at(step, self.spec.train.steps) {
+            let (channels, side) = self.spec.data.image_shape();
+            let kept = &evaluation.first_images[..consistency.images * channels * side * side];
+            let images = ConsistencyImages {
+                step,
+                protocol: Consistency::protocol(self.spec),
+                channels,
+                side,
+                pixels: kept.iter().copied().map(level).collect(),
+                features: self.evaluator.features(kept),
+            };
+            write_beside(&self.folder.consistency(step), &images.to_bytes()).map_err(failed)?;
+        }
         Ok((evaluation.measures, samples))
     }
 

@@ -15,6 +15,7 @@ mod exec;
 mod exit;
 mod fid;
 mod fid_side;
+mod landscape;
 mod plan;
 mod preview;
 pub mod progress;
@@ -75,6 +76,8 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Measure the Fréchet distance of two sets of images: folders, stored statistics, data sets or runs
     Fid(fid::FidArgs),
+    /// Measure the loss around runs' weights: lines, planes, the Hessian's eigenvalues and trace
+    Landscape(landscape::LandscapeArgs),
     /// List, fetch and verify the sets of images that runs are trained on
     Data(data::DataCommandArgs),
     /// Train a small classifier whose activations are compared: `digits-cnn` or `mnist-cnn`
@@ -172,6 +175,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Report(args) => report::report(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Fid(args) => fid::fid(&args),
+        Command::Landscape(args) => landscape::landscape(&args),
         Command::Data(args) => data::data(&args),
         Command::TrainFeatures(args) => train_features::train_features(&args),
         Command::Completions { shell } => {

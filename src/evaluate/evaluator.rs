@@ -26,6 +26,8 @@ pub struct Evaluator {
     /// Generated images in a Fréchet distance.
     samples: usize,
     grid_images: usize,
+    /// Of the generated images, given back: those of the grid and of `evaluate.consistency`.
+    kept_images: usize,
     /// Network evaluations for each generated image.
     generation_nfe: usize,
     features: FeatureNetwork,
@@ -46,6 +48,8 @@ pub struct Evaluation {
     pub measures: Vec<Measure>,
     /// The first generated images, the same noise in every run.
     pub grid_png: Vec<u8>,
+    /// The first generated images, `[n, channels, side, side]`: at least as many as `evaluate.consistency` keeps.
+    pub first_images: Vec<f32>,
 }
 
 impl Evaluator {
@@ -72,6 +76,7 @@ impl Evaluator {
             image_shape,
             samples: fid.samples,
             grid_images: spec.evaluate.grid_images,
+            kept_images: spec.evaluate.grid_images.max(spec.evaluate.consistency.images),
             generation_nfe: fid.nfe(),
             reference: FrechetReference::new(reference.gaussian).map_err(in_frechet("the reference images"))?,
             further: FurtherMeasures::new(asked, reference.rows, features.dimension())?,
@@ -112,6 +117,26 @@ impl Evaluator {
         Ok(found.expect("some weights are measured"))
     }
 
+    /// What the feature network sees in images: `[n, dimension]` of `[n, channels, side, side]`.
+    pub fn features(&self, images: &[f32]) -> Vec<f32> {
+        self.features.features(images)
+    }
+
+    /// The norm of the gradient of the validation loss in each bin of t: `validation_gradient_norm/<bin>` over the first
+    /// `evaluate.difficulty.images` images, and that of all bins together, `validation_gradient_norm`; of the weights that are
+    /// compared.
+    pub fn difficulty(&self, spec: &RunSpec, averaged: &Network, raw: &Network) -> Result<Vec<Measure>, EvaluateError> {
+        let weights = self.weights.compared();
+        let network = match weights {
+            Weights::Averaged => averaged,
+            Weights::Raw => raw,
+        };
+        let device = network.weights().device().autodiff();
+        let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
+        tracked.set_weights(network.weights());
+        self.validation.gradient_norms(weights, &tracked, self.image_shape, spec.evaluate.difficulty.images)
+    }
+
     /// Measures `network`, which has such weights.
     fn measure(
         &self,
@@ -119,7 +144,7 @@ impl Evaluator {
         network: Predict<'_>,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Evaluation, EvaluateError> {
-        let generated = self.samples.max(self.grid_images);
+        let generated = self.samples.max(self.kept_images);
         let predictions = (generated * self.generation_nfe + self.validation.predictions()) as f64;
         let mut predicted_images = 0;
         let mut predict = |doing, input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
@@ -166,7 +191,8 @@ impl Evaluator {
 
         let (channels, side) = self.image_shape;
         let grid_png = grid_png(&samples[..self.grid_images * image_values], channels, side)?;
-        Ok(Evaluation { measures, grid_png })
+        samples.truncate(self.kept_images * image_values);
+        Ok(Evaluation { measures, grid_png, first_images: samples })
     }
 }
 

@@ -43,8 +43,8 @@ pub fn grid_png(pixels: &[f32], channels: usize, side: usize) -> ImageResult<Vec
     Ok(png.into_inner())
 }
 
-/// [-1, 1] to 0..=255.
-fn level(value: f32) -> u8 {
+/// [-1, 1] to 0..=255, as a picture shows it.
+pub fn level(value: f32) -> u8 {
     ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
 }
 

@@ -20,7 +20,7 @@ pub struct Validation {
     input: Vec<f32>,
     /// What the network should say, of the same shape.
     target: Vec<f32>,
-    /// What of the protocol comes before the weights, and after them.
+    /// What of the protocol comes before how many images there are, and after the weights.
     protocol: (String, &'static str),
     ema_decay: f64,
 }
@@ -68,9 +68,39 @@ impl Validation {
             Data::Digits(_) => "",
             _ => &format!("@{:.12}", test.sha256),
         };
-        let protocol = (format!("mse{of} ref=test{hash} n={images} bins={bins} "), told);
+        let protocol = (format!("mse{of} ref=test{hash}"), told);
         let timesteps = timesteps.into_iter().map(|t| t as f32).collect();
         Ok(Self { bins, timesteps, classes, input, target, protocol, ema_decay: spec.train.ema_decay })
+    }
+
+    /// How the loss of the first `images` images is measured, with such weights.
+    pub fn protocol(&self, weights: Option<Weights>, images: usize) -> String {
+        let (before, after) = &self.protocol;
+        let weights = weights.map_or(String::new(), |weights| format!(" {}", weights.protocol(self.ema_decay)));
+        format!("{before} n={images} bins={}{weights}{after}", self.bins)
+    }
+
+    /// Held-out images.
+    pub fn images(&self) -> usize {
+        self.timesteps.len() / self.bins
+    }
+
+    pub fn bins(&self) -> usize {
+        self.bins
+    }
+
+    /// The noised images of `indices`, which go image by image and within each bin by bin.
+    pub(super) fn noised(&self, indices: &[usize]) -> Noised {
+        let image_values = self.input.len() / self.timesteps.len();
+        let values = |all: &[f32]| -> Vec<f32> {
+            indices.iter().flat_map(|&index| &all[index * image_values..][..image_values]).copied().collect()
+        };
+        Noised {
+            input: values(&self.input),
+            target: values(&self.target),
+            timesteps: indices.iter().map(|&index| self.timesteps[index]).collect(),
+            classes: self.classes.as_ref().map(|classes| indices.iter().map(|&index| classes[index]).collect()),
+        }
     }
 
     /// How many noised images the network is asked about.
@@ -101,14 +131,23 @@ impl Validation {
             }
         }
         let values_per_bin = (self.input.len() / self.bins) as f64;
-        let (before, after) = &self.protocol;
-        let protocol = format!("{before}{}{after}", weights.protocol(self.ema_decay));
+        let protocol = self.protocol(Some(weights), self.images());
         let measure = |metric, sum: f64, values| Measure { metric, protocol: protocol.clone(), value: sum / values };
         let overall = measure("validation_loss".into(), sums.iter().sum(), self.input.len() as f64);
         let by_bin = sums.iter().enumerate();
         let by_bin = by_bin.map(|(bin, &sum)| measure(format!("validation_loss/{bin}"), sum, values_per_bin));
         Ok(std::iter::once(overall).chain(by_bin).collect())
     }
+}
+
+/// Some of the noised images.
+pub(super) struct Noised {
+    /// `[n, channels, side, side]`.
+    pub input: Vec<f32>,
+    /// Of the same shape.
+    pub target: Vec<f32>,
+    pub timesteps: Vec<f32>,
+    pub classes: Option<Vec<u32>>,
 }
 
 /// The first timestep of a bin; bins cover 0..T and are equally wide, to within one timestep.

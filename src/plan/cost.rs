@@ -52,10 +52,15 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
 
     // The last step is always evaluated.
     let evaluations = spec.train.steps.div_ceil(evaluate.every) as f64;
-    let generated = evaluate.fid.samples.max(evaluate.grid_images) as f64 * evaluate.fid.nfe() as f64;
+    let generated = evaluate.fid.samples.max(evaluate.grid_images).max(evaluate.consistency.images) as f64;
+    let generated = generated * evaluate.fid.nfe() as f64;
     let validated = evaluate.validation.images as f64 * evaluate.validation.bins as f64;
     let weights_measured = evaluate.weights.each().len() as f64;
-    let eval_seconds = evaluations * weights_measured * (generated + validated) * forward_seconds;
+    let times = |every: u64| if every == 0 { 1.0 } else { spec.train.steps.div_ceil(every) as f64 };
+    let difficulty = &evaluate.difficulty;
+    let differentiated = (difficulty.images * evaluate.validation.bins) as f64 * PASSES_PER_STEP;
+    let differentiated = differentiated * if difficulty.every == 0 { evaluations } else { times(difficulty.every) };
+    let eval_seconds = (evaluations * weights_measured * (generated + validated) + differentiated) * forward_seconds;
 
     let weights = parameters as f64 * BYTES_PER_NUMBER;
     let pixels = (channels * side * side) as f64;
@@ -69,6 +74,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
         + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0);
     let disk_bytes = weights * TENSORS_IN_CHECKPOINT
         + evaluations * evaluate.grid_images as f64 * pixels * BYTES_PER_PIXEL
+        + times(evaluate.consistency.every) * evaluate.consistency.images as f64 * pixels * BYTES_PER_PIXEL
         + records * BYTES_PER_RECORD;
     RunCost { parameters, train_seconds, eval_seconds, memory_bytes, disk_bytes }
 }

@@ -94,6 +94,11 @@ impl RunFolder {
         format!("samples/step-{step:08}.png")
     }
 
+    /// Where the images from shared noise of a step are.
+    pub fn consistency(&self, step: u64) -> PathBuf {
+        self.path.join("consistency").join(format!("step-{step:08}.safetensors"))
+    }
+
     /// Makes the folder and writes `spec.json`, unless it says the same already: the names of an arm and what cannot change a
     /// result may have changed since.
     pub fn prepare(&self, run: &PlannedRun) -> Result<(), RecordError> {

@@ -4,12 +4,13 @@
 //! results/<sweep>/plan.json
 //! results/<sweep>/curves.parquet
 //! results/<sweep>/report/
-//! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, checkpoint/, DONE}
+//! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, consistency/, checkpoint/, DONE}
 //! ```
 //!
 //! A journal is only ever appended to. Attempts that died leave events behind that a later attempt makes void;
 //! [`effective_events`] is the one place that knows which.
 
+mod consistency;
 mod curves;
 mod effective;
 mod error;
@@ -19,6 +20,7 @@ mod plan_file;
 mod rows;
 mod study;
 
+pub use consistency::ConsistencyImages;
 pub use curves::{read_curves, write_curves};
 pub use effective::effective_events;
 pub use error::RecordError;

@@ -37,6 +37,8 @@ pub struct RunRecord {
     pub densities: Vec<TimestepDensity>,
     /// (step, PNG) of each sample grid, by step.
     pub samples: Vec<(u64, PathBuf)>,
+    /// (step, file) of the images from shared noise that were kept, by step.
+    pub consistency: Vec<(u64, PathBuf)>,
     /// Seconds of training that the device waited for images, of `train_seconds` in which this was measured.
     pub waiting: Option<Waiting>,
     /// Torn lines that the journal's reader skipped.
@@ -99,6 +101,7 @@ impl RunRecord {
             rows: curve_rows(planned, &effective),
             densities: vec![],
             samples: vec![],
+            consistency: vec![],
             waiting: waiting(&effective),
             torn_lines: journal.torn_lines,
         };
@@ -110,6 +113,9 @@ impl RunRecord {
                 }
                 RunEvent::Evaluated { stamp, samples, .. } => {
                     record.samples.push((stamp.step, run_folder.path.join(samples)));
+                    if planned.spec.evaluate.consistency.is_kept_at(stamp.step, planned.spec.train.steps) {
+                        record.consistency.push((stamp.step, run_folder.consistency(stamp.step)));
+                    }
                 }
                 RunEvent::Ended { outcome, .. } => record.last_outcome = Some(outcome),
                 _ => {}

@@ -57,6 +57,14 @@ impl LogMean {
     }
 }
 
+/// The 95 % interval of a mean by Student's t; `None` of fewer than two values.
+pub fn mean_interval(values: &[f64]) -> Option<Interval> {
+    let (mean, variance) = moments(values, 0.0);
+    let n = values.len() as f64;
+    let half_width = (variance? / n).sqrt() * t_quantile(n - 1.0);
+    Some(Interval { low: mean - half_width, high: mean + half_width })
+}
+
 /// The 0.975 quantile of Student's t.
 fn t_quantile(freedom: f64) -> f64 {
     let student = StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom are positive and finite");

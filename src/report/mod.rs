@@ -3,11 +3,14 @@
 //! [`Comparison`] holds every number (pure); `tables`, `plots` and `page` only show it.
 
 mod comparison;
+mod consistency;
 mod cost;
 mod curve;
+mod difficulty;
 mod error;
 mod final_measures;
 mod interval;
+mod landscape;
 pub mod number;
 mod page;
 mod plots;
@@ -22,11 +25,13 @@ mod wording;
 mod write;
 
 pub use comparison::{ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison, Spread};
+pub use consistency::{Comparable, Consistency, Similarity};
 pub use cost::Cost;
 pub use curve::Evaluation;
 pub use error::ReportError;
 pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures};
 pub use interval::Interval;
+pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
 pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{Estimate, Pairing, SeedTime, Speedup, Unknown, Verdict, speedup};
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::comparison::Comparison;
+use super::consistency::{self, Consistency};
+use super::difficulty::{difficulty, difficulty_json};
 use super::error::ReportError;
 use super::page::page;
-use super::plots::{figures, png, svg};
+use super::plots::{consistency_figures, difficulty_figures, figures, png, svg};
 use super::publish::publish;
 use super::summary::summary;
 use super::tables::{csv, json, latex, markdown, measures_csv};
@@ -39,7 +41,20 @@ pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> 
     let table = serde_json::to_string_pretty(&json(&comparison)).expect("a JSON value can be written");
     files.push(publish(folder, "speedups.json", format!("{table}\n").as_bytes())?);
 
-    let figures = figures(&comparison);
+    let mut figures = figures(&comparison);
+    let consistency = Consistency::of(study);
+    if let Some(consistency) = &consistency {
+        let table = serde_json::to_string_pretty(&consistency::json(consistency)).expect("a JSON value can be written");
+        files.push(publish(folder, "consistency.json", format!("{table}\n").as_bytes())?);
+        files.push(publish(folder, "consistency.csv", consistency::csv(consistency).as_bytes())?);
+        figures.extend(consistency_figures(consistency));
+    }
+    let difficulty = difficulty(&comparison);
+    if !difficulty.is_empty() {
+        let table = serde_json::to_string_pretty(&difficulty_json(&difficulty)).expect("a JSON value can be written");
+        files.push(publish(folder, "difficulty.json", format!("{table}\n").as_bytes())?);
+        figures.extend(difficulty_figures(&comparison, &difficulty));
+    }
     let drawn = figures.par_iter().map(|figure| -> Result<_, ReportError> {
         let svg = svg(&figure.drawing, &figure.name, &figure.title)?;
         let paths = [
@@ -52,7 +67,11 @@ pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> 
     files.extend(paths.into_iter().flatten());
 
     // The page comes last: where it is, everything it names is.
-    let page = publish(folder, "index.html", page(&comparison, &figures, &svgs).as_bytes())?;
+    let page = publish(
+        folder,
+        "index.html",
+        page(&comparison, consistency.as_ref(), &difficulty, &figures, &svgs).as_bytes(),
+    )?;
     files.push(page.clone());
     Ok(Report { page, files, summary: summary(&comparison) })
 }

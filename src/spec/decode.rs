@@ -184,6 +184,8 @@ mod tests {
                 grid_images: 9,
                 measures: [FurtherMeasure::Kid, FurtherMeasure::FidInfinity].into(),
                 weights: EvaluatedWeights::Both,
+                consistency: Consistency { images: 4, every: 5 },
+                difficulty: Difficulty { images: 2, every: 10 },
             },
             seed: i64::MAX as u64,
             ..RunSpec::default()

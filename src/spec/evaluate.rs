@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::OdeSampler;
+use super::{Consistency, Difficulty, OdeSampler};
 
 /// `evaluate`: measurements off the training clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,12 @@ pub struct Evaluate {
     /// Which of a run's weights are measured. Default `averaged`.
     #[serde(skip_serializing_if = "EvaluatedWeights::is_default")]
     pub weights: EvaluatedWeights,
+    /// Images from shared noise, kept to compare runs with each other. Off by default.
+    #[serde(skip_serializing_if = "Consistency::is_default")]
+    pub consistency: Consistency,
+    /// How hard each part of the noise is to learn. Off by default.
+    #[serde(skip_serializing_if = "Difficulty::is_default")]
+    pub difficulty: Difficulty,
 }
 
 /// `evaluate.measures`: a measure beside the Fréchet distance.
@@ -363,6 +369,8 @@ impl Default for Evaluate {
             grid_images: 64,
             measures: BTreeSet::new(),
             weights: EvaluatedWeights::default(),
+            consistency: Consistency::default(),
+            difficulty: Difficulty::default(),
         }
     }
 }

@@ -4,8 +4,10 @@
 //! grammar, with its one default.
 
 mod canonical;
+mod consistency;
 mod data;
 mod decode;
+mod difficulty;
 mod diffusion;
 mod evaluate;
 mod model;
@@ -23,8 +25,10 @@ mod transformers;
 mod tree;
 
 pub use canonical::canonical_json;
+pub use consistency::Consistency;
 pub use data::*;
 pub use decode::{DecodeError, decode, decode_json, decode_under};
+pub use difficulty::Difficulty;
 pub use diffusion::*;
 pub use evaluate::*;
 pub use model::*;

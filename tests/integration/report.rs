@@ -247,7 +247,7 @@ fn the_same_records_give_the_same_bytes_on_any_number_of_threads() {
     let report = write(&study, first.path()).expect("a report");
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
     one.install(|| write(&study, second.path())).expect("a report");
-    assert_eq!(report.files.len(), 4 + 2 * (1 + 2 * 9) + 1);
+    assert_eq!(report.files.len(), 5 + 2 * (1 + 2 * 9 + 2 * 2) + 1);
     for file in report.files {
         let name = file.file_name().expect("a file");
         assert!(fs::read(&file).expect("written") == fs::read(second.path().join(name)).expect("written"), "{name:?}");
@@ -271,7 +271,7 @@ fn the_page_needs_nothing_but_itself() {
     }
     assert!(page.contains("src:url(data:font/ttf;base64,"));
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 25, "five grids of five arms");
-    assert_eq!(page.matches("<svg role=\"img\"").count(), 10);
+    assert_eq!(page.matches("<svg role=\"img\"").count(), 12);
     assert_eq!(page.matches("<img alt=\"").count(), 25, "every image says what it shows");
     assert!(page.contains("claims to test"));
     assert!(page.contains("speedlab run sweeps/synthetic.yaml"));

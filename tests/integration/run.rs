@@ -108,8 +108,12 @@ fn disturb(sandbox: &Sandbox, seed: u64, victims: impl Fn(u32, &mut Draws)) -> u
 
 #[test]
 fn killed_at_any_moment_and_run_again_it_ends_with_the_same_bits() {
-    let longer = TINY.replace("steps: 60", "steps: 240").replace("every: 20", "every: 40");
+    let observed = "grid_images: 4\n    consistency: { images: 8, every: 80 }\n    difficulty: { images: 2 }";
+    let longer =
+        TINY.replace("steps: 60", "steps: 240").replace("every: 20", "every: 40").replace("grid_images: 4", observed);
     let expected = finished(&longer).bits();
+    let of = |metric: &str| expected.iter().filter(|bits| bits.2 == metric).count();
+    assert_eq!((of("consistency"), of("validation_gradient_norm/3")), (4 * 3, 4 * 6));
     let sandbox = Sandbox::new(&longer);
     let kills = disturb(&sandbox, 1, |parent, draws| {
         let children = children_of(parent);

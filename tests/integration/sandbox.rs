@@ -92,6 +92,11 @@ impl Sandbox {
                 let sum = pixels.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
                 bits.push((run.planned.run_id.to_string(), *step, "samples".to_owned(), sum));
             }
+            for (step, path) in &run.consistency {
+                let kept = fs::read(path).expect("the images from shared noise are there");
+                let sum = kept.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+                bits.push((run.planned.run_id.to_string(), *step, "consistency".to_owned(), sum));
+            }
         }
         bits
     }

@@ -5,6 +5,7 @@ mod data;
 mod diffusion;
 mod evaluate;
 mod model;
+mod observe;
 mod optim;
 mod rules;
 mod train;
@@ -36,6 +37,8 @@ pub fn check(spec: &RunSpec) -> Vec<Violation> {
     rules.lr_schedule(spec);
     rules.train(spec);
     rules.evaluate(spec);
+    rules.consistency(spec);
+    rules.difficulty(spec);
     rules.broken
 }
 

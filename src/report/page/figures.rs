@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use crate::report::comparison::Comparison;
-use crate::report::plots::Figure;
+use crate::report::plots::{Figure, Place};
 
 /// Up to so many grid points, each shows all its figures; beyond, the two that answer the question.
 const FULL_POINTS: usize = 6;
@@ -11,7 +11,14 @@ const FULL_POINTS: usize = 6;
 /// Those of the whole study.
 pub fn of_study(figures: &[Figure], svgs: &[String]) -> Markup {
     html! {
-        @for (figure, svg) in figures.iter().zip(svgs).filter(|(figure, _)| figure.point.is_none()) { (one(figure, svg)) }
+        (in_place(figures, svgs, Place::Study))
+    }
+}
+
+/// Those of one place.
+pub fn in_place(figures: &[Figure], svgs: &[String], place: Place) -> Markup {
+    html! {
+        @for (figure, svg) in figures.iter().zip(svgs).filter(|(figure, _)| figure.place == place) { (one(figure, svg)) }
     }
 }
 
@@ -24,10 +31,11 @@ pub fn of_points(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -
             || figure.name.starts_with(&format!("{metric}_images_seen"))
             || figure.name.starts_with("speedup_by_target_images_seen")
     };
-    let of_point =
-        |point: usize| figures.iter().zip(svgs).filter(move |(figure, _)| figure.point == Some(point) && shown(figure));
+    let of_point = |point: usize| {
+        figures.iter().zip(svgs).filter(move |(figure, _)| figure.place == Place::Point(point) && shown(figure))
+    };
     html! {
-        @if figures.is_empty() { p { "Nothing is recorded yet that could be drawn." } }
+        @if !figures.iter().any(|figure| matches!(figure.place, Place::Point(_) | Place::Study)) { p { "Nothing is recorded yet that could be drawn." } }
         @for (index, point) in comparison.points.iter().enumerate() {
             @if comparison.has_grid() { h3 { (point.label) } }
             @for (figure, svg) in of_point(index) { (one(figure, svg)) }

@@ -1,6 +1,8 @@
 //! One self-contained page: opens from disk, needs no network, prints well.
 
 mod answers;
+mod consistency;
+mod difficulty;
 mod figures;
 mod measures;
 mod open_fields;
@@ -13,13 +15,21 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::comparison::Comparison;
+use super::consistency::Consistency;
+use super::difficulty::PointDifficulty;
 use super::plots::{FONT, Figure};
 use super::summary::progress;
 
 const STYLE: &str = include_str!("page.css");
 
 /// The page; `svgs` are the figures' drawings in the same order.
-pub fn page(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -> String {
+pub fn page(
+    comparison: &Comparison,
+    consistency: Option<&Consistency>,
+    difficulty: &[PointDifficulty],
+    figures: &[Figure],
+    svgs: &[String],
+) -> String {
     let plan = &comparison.study.plan;
     let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
     let mut sections: Vec<(&str, &str, Markup)> = vec![
@@ -30,11 +40,19 @@ pub fn page(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -> Str
         ),
         ("figures", "Curves", figures::of_points(comparison, figures, svgs)),
         ("samples", "Samples", samples::samples(comparison)),
+    ];
+    if let Some(consistency) = consistency {
+        sections.push(("consistency", "Consistency", consistency::consistency(consistency, figures, svgs)));
+    }
+    if !difficulty.is_empty() {
+        sections.push(("difficulty", "Learning difficulty", difficulty::difficulty(difficulty, figures, svgs)));
+    }
+    sections.extend([
         ("protocol", "Protocol", protocol::protocol(comparison)),
         ("open", "Fields that the paper leaves open", open_fields::open_fields(comparison)),
         ("runs", "Runs", runs::runs(comparison)),
         ("provenance", "Provenance", runs::provenance(comparison)),
-    ];
+    ]);
     if let Some(measures) = measures::measures(comparison) {
         sections.insert(1, ("measures", "Every measure at the end", measures));
     }

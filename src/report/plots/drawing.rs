@@ -28,10 +28,44 @@ pub type Point = (f64, f64);
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Element {
-    Line { points: Vec<Point>, width: f64, color: Color, dash: Dash },
-    Area { points: Vec<Point>, color: Color, opacity: f64 },
-    Circle { center: Point, radius: f64, color: Color },
-    Text { at: Point, text: String, size: f64, color: Color, anchor: Anchor },
+    Line {
+        points: Vec<Point>,
+        width: f64,
+        color: Color,
+        dash: Dash,
+    },
+    Area {
+        points: Vec<Point>,
+        color: Color,
+        opacity: f64,
+    },
+    Circle {
+        center: Point,
+        radius: f64,
+        color: Color,
+    },
+    Text {
+        at: Point,
+        text: String,
+        size: f64,
+        color: Color,
+        anchor: Anchor,
+    },
+    /// Over everything else; pixels stay squares.
+    Picture {
+        at: Point,
+        size: Point,
+        raster: Raster,
+    },
+}
+
+/// A picture made of pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raster {
+    pub width: u32,
+    pub height: u32,
+    /// Row by row, red, green and blue.
+    pub rgb: Vec<u8>,
 }
 
 /// A figure.
@@ -65,6 +99,15 @@ impl Drawing {
 
     pub fn text(&mut self, at: Point, text: impl Into<String>, size: f64, color: Color, anchor: Anchor) {
         self.elements.push(Element::Text { at, text: text.into(), size, color, anchor });
+    }
+
+    /// A rectangle from its left, top, right and bottom.
+    pub fn rectangle(&mut self, [left, top, right, bottom]: [f64; 4], color: Color) {
+        self.area(vec![(left, top), (right, top), (right, bottom), (left, bottom)], color, 1.0);
+    }
+
+    pub fn picture(&mut self, at: Point, size: Point, raster: Raster) {
+        self.elements.push(Element::Picture { at, size, raster });
     }
 
     /// A marker of the given shape, filled with `color` and ringed in white so that it stands off its line.

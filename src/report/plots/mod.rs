@@ -1,23 +1,33 @@
 //! The figures: what is drawn (pure), then how it becomes SVG and PNG (plotters).
 
 mod chart;
+mod color_scale;
+mod consistency;
 mod curves;
+mod difficulty;
 mod drawing;
 mod font;
 mod forest;
+mod heat_map;
+mod landscape;
 mod loss_by_timestep;
+mod matrix;
 mod metric_curves;
 mod optimizer_paths;
 mod preview;
 mod render;
 mod seeds;
 mod speedup_by_target;
+mod strip;
 mod style;
 mod ticks;
 mod timestep_density;
 
+pub use consistency::consistency_figures;
+pub use difficulty::{MOST_POINTS as DIFFICULTY_POINTS, difficulty_figures};
 pub use drawing::Drawing;
 pub use font::FONT;
+pub use landscape::landscape_drawings;
 pub use preview::preview;
 pub use render::{RenderError, png, svg};
 
@@ -45,8 +55,18 @@ pub struct Figure {
     /// What to know when reading it.
     pub caption: String,
     pub drawing: Drawing,
-    /// Index of the grid point; `None` for a figure of the whole study.
-    pub point: Option<usize>,
+    pub place: Place,
+}
+
+/// The part of the page that a figure stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Of the whole study, beside the answer.
+    Study,
+    /// Of the grid point with this index.
+    Point(usize),
+    Consistency,
+    Difficulty,
 }
 
 /// Every arm's look, the same in every figure.
@@ -85,7 +105,7 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
                 not all reached the target. An interval that holds 1 does not tell an arm from the baseline."
                 .to_owned(),
             drawing,
-            point: None,
+            place: Place::Study,
         });
     }
     for (index, point) in comparison.points.iter().enumerate() {
@@ -100,7 +120,7 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
                 title: format!("{title}{at}"),
                 caption,
                 drawing,
-                point: Some(index),
+                place: Place::Point(index),
             });
         }
     }

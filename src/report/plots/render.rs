@@ -1,10 +1,12 @@
 //! Drawings as SVG and PNG, by plotters.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use image::{ImageEncoder, RgbImage};
 use plotters::prelude::*;
 use plotters::style::Color as _;
 
-use super::drawing::{Anchor, Color, Drawing, Element, Point};
+use super::drawing::{Anchor, Color, Drawing, Element, Point, Raster};
 use super::font;
 
 /// Why a figure could not be drawn.
@@ -41,6 +43,17 @@ pub fn svg(drawing: &Drawing, name: &str, title: &str) -> Result<String, RenderE
         &format!("font-family=\"{}\"", font::FAMILY),
         &format!("font-family=\"{}, Helvetica, Arial, sans-serif\"", font::FAMILY),
     );
+    let (rest, end) = rest.rsplit_once("</svg>").ok_or_else(|| failed(name)("plotters wrote no end".to_owned()))?;
+    let pictures = pictures(drawing).map(|(at, size, raster)| {
+        let [x, y, width, height] = [at.0, at.1, size.0, size.1].map(|length| length * SVG_UNITS);
+        let png = STANDARD.encode(raster_png(raster).map_err(|error| failed(name)(error.to_string()))?);
+        Ok(format!(
+            "<image x=\"{x:.0}\" y=\"{y:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" preserveAspectRatio=\"none\" \
+             style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{png}\"/>\n"
+        ))
+    });
+    let pictures = pictures.collect::<Result<String, RenderError>>()?;
+    let rest = format!("{rest}{pictures}</svg>{end}");
     let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     Ok(format!("{head}>\n<title>{title}</title>\n{rest}"))
 }
@@ -64,7 +77,8 @@ pub fn png(drawing: &Drawing, name: &str) -> Result<Vec<u8>, RenderError> {
         image::codecs::png::CompressionType::Default,
         image::codecs::png::FilterType::Adaptive,
     );
-    let image = averaged(&pixels, width, height);
+    let mut image = averaged(&pixels, width, height);
+    pictures(drawing).for_each(|(at, size, raster)| put_picture(&mut image, at, size, raster));
     let written = encoder.write_image(&image, width, height, image::ExtendedColorType::Rgb8);
     written.map_err(|error| failed(name)(error.to_string()))?;
     Ok(bytes)
@@ -86,6 +100,34 @@ fn averaged(pixels: &[u8], width: u32, height: u32) -> RgbImage {
         pixel.0 = sums.map(|sum| ((sum + count / 2) / count) as u8);
     }
     image
+}
+
+fn pictures(drawing: &Drawing) -> impl Iterator<Item = (Point, Point, &Raster)> {
+    drawing.elements.iter().filter_map(|element| match element {
+        Element::Picture { at, size, raster } => Some((*at, *size, raster)),
+        _ => None,
+    })
+}
+
+fn raster_png(raster: &Raster) -> image::ImageResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+    encoder.write_image(&raster.rgb, raster.width, raster.height, image::ExtendedColorType::Rgb8)?;
+    Ok(bytes)
+}
+
+/// Each pixel of the PNG is that of the picture it falls into.
+fn put_picture(image: &mut RgbImage, at: Point, size: Point, raster: &Raster) {
+    let pixel = |length: f64| (length * f64::from(PNG_SCALE)).round() as u32;
+    let (left, top) = (pixel(at.0), pixel(at.1));
+    let (width, height) = (pixel(at.0 + size.0) - left, pixel(at.1 + size.1) - top);
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+        let (from_x, from_y) = (x * raster.width / width, y * raster.height / height);
+        let source = 3 * (from_y * raster.width + from_x) as usize;
+        if let Some(target) = image.get_pixel_mut_checked(left + x, top + y) {
+            target.0.copy_from_slice(&raster.rgb[source..source + 3]);
+        }
+    }
 }
 
 fn failed(name: &str) -> impl Fn(String) -> RenderError {
@@ -122,6 +164,8 @@ impl<Backend: DrawingBackend> Canvas<'_, Backend> {
                 self.put(&Circle::new(self.units(*center), (radius * self.scale).round() as i32, rgb(*color).filled()))
             }
             Element::Text { at, text, size, color, anchor } => self.text(*at, text, *size, *color, *anchor),
+            // plotters would write a rectangle for each pixel.
+            Element::Picture { .. } => Ok(()),
         }
     }
 

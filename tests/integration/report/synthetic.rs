@@ -215,6 +215,7 @@ impl Synthetic {
             rows,
             densities,
             samples: vec![],
+            consistency: vec![],
             waiting: None,
             torn_lines: 0,
         }

@@ -1,0 +1,90 @@
+//! What runs generate from shared noise, kept so that runs can be compared with each other.
+
+use serde::{Deserialize, Serialize};
+
+use super::{NoiseSchedule, OdeSampler, RunSpec};
+
+/// `evaluate.consistency`: images kept to see how alike the outputs of different runs are that start from one noise, the
+/// consistency phenomenon of arXiv 2404.07946. How likeness is measured there is open; `report` states its own ways.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Consistency {
+    /// Images kept of each run, the first of those that evaluations generate anyway; 0 keeps none. Default 0.
+    pub images: usize,
+    /// Steps between the steps at which they are kept, a multiple of `evaluate.every`; the last step always is one. 0 keeps
+    /// those of the last step alone. Default 0.
+    pub every: u64,
+}
+
+impl Consistency {
+    /// Whether nothing is written that was not before there was a choice.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether images are kept at `step` of a run of `steps` steps.
+    pub fn is_kept_at(&self, step: u64, steps: u64) -> bool {
+        self.images > 0 && (step == steps || (self.every > 0 && step.is_multiple_of(self.every)))
+    }
+
+    /// What two runs must share for their images to be compared: images of what, by which noise schedule, generated how, seen
+    /// by which features. Neither seed nor network nor training is part of it.
+    pub fn protocol(spec: &RunSpec) -> String {
+        let fid = &spec.evaluate.fid;
+        let questions = if fid.guidance == 1.0 { 1 } else { 2 };
+        let (channels, side) = spec.data.image_shape();
+        let data = serde_json::to_string(&spec.data).expect("data settings are plain data, which JSON can hold");
+        let guidance = if questions == 1 { String::new() } else { format!(" guidance={}", fid.guidance) };
+        let classes = if spec.told_classes().is_some() { " classes=balanced" } else { "" };
+        format!(
+            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{classes}{guidance}",
+            noise_schedule(&spec.noise_schedule),
+            fid.ode.protocol(questions),
+            fid.features.name(),
+        )
+    }
+}
+
+fn noise_schedule(schedule: &NoiseSchedule) -> String {
+    serde_json::to_string(schedule).expect("a noise schedule is plain data, which JSON can hold")
+}
+
+impl OdeSampler {
+    /// Whether the image is a function of the noise it starts from: nothing random is added on the way.
+    pub fn is_deterministic(&self) -> bool {
+        match self {
+            Self::Ddim(ddim) => ddim.eta == 0.0,
+            Self::Ddpm(_) => false,
+            Self::Heun(_) | Self::DpmSolverPp(_) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Ddim, Model, UvitModel};
+
+    #[test]
+    fn images_are_kept_at_the_last_step_and_where_asked_between() {
+        let kept = |images, every| {
+            let consistency = Consistency { images, every };
+            (1..=10).filter(|&step| consistency.is_kept_at(step, 10)).collect::<Vec<u64>>()
+        };
+        assert_eq!(kept(0, 0), [0; 0]);
+        assert_eq!(kept(5, 0), [10]);
+        assert_eq!(kept(5, 4), [4, 8, 10]);
+    }
+
+    #[test]
+    fn a_network_or_a_seed_does_not_change_the_protocol_and_a_sampler_does() {
+        let spec = RunSpec::default();
+        let expected = r#"1x8x8 data={"kind":"digits","horizontal_flips":false} noise_schedule={"kind":"linear","timesteps":1000,"beta_start":0.0001,"beta_end":0.02} ddim nfe=20 features=digits-cnn"#;
+        assert_eq!(Consistency::protocol(&spec), expected);
+        let other = RunSpec { seed: 3, model: Model::Uvit(UvitModel::default()), ..spec.clone() };
+        assert_eq!(Consistency::protocol(&other), expected);
+        let mut shorter = spec;
+        shorter.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() });
+        assert_eq!(Consistency::protocol(&shorter), expected.replace("nfe=20", "nfe=10"));
+    }
+}

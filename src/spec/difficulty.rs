@@ -1,0 +1,28 @@
+//! How hard each part of the noise is to learn.
+
+use serde::{Deserialize, Serialize};
+
+/// `evaluate.difficulty`: the gradient of the validation loss in each bin of t, beside the loss itself, which every
+/// evaluation records. Learning difficulty is an observation of arXiv 2404.07946; how it is measured there is open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Difficulty {
+    /// Held-out images in each bin whose loss is differentiated, the first of `evaluate.validation.images`; 0 measures
+    /// nothing. As dear as `images * evaluate.validation.bins` images of training. Default 0.
+    pub images: usize,
+    /// Steps between the steps at which it is measured, a multiple of `evaluate.every`; the last step always is one. 0
+    /// measures at every evaluation. Default 0.
+    pub every: u64,
+}
+
+impl Difficulty {
+    /// Whether nothing is measured that was not before there was a choice.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it is measured at the evaluation after `step` of a run of `steps` steps.
+    pub fn is_measured_at(&self, step: u64, steps: u64) -> bool {
+        self.images > 0 && (step == steps || self.every == 0 || step.is_multiple_of(self.every))
+    }
+}
