@@ -2,6 +2,7 @@
 
 use super::comparison::{ArmComparison, Comparison, PointComparison, Spread, spread};
 use super::curve::{curve, protocols};
+use super::wording::of_features;
 use crate::record::StudyRecord;
 use crate::spec::EvaluatedWeights;
 
@@ -32,7 +33,7 @@ pub struct FinalMeasures<'a> {
 pub struct MeasureColumn {
     /// As in the records.
     pub metric: &'static str,
-    pub words: &'static str,
+    pub words: String,
     pub higher_is_better: bool,
     pub protocol: String,
     /// Its place among the protocols, from 1.
@@ -45,6 +46,14 @@ pub struct FinalValue {
     pub spread: Spread,
     /// The median of what each run records as the value's own uncertainty, where the measure has one.
     pub uncertainty: Option<f64>,
+}
+
+/// Distances are of some features, which a protocol begins with.
+fn qualified(metric: &str, words: &str, protocol: &str) -> String {
+    match metric {
+        "fid" | "fid_infinity" | "kid" => of_features(words, protocol.split(' ').next().unwrap_or_default()),
+        _ => words.to_owned(),
+    }
 }
 
 /// Whether a study asks for more than one number of an evaluation's quality.
@@ -88,7 +97,7 @@ impl FinalMeasures<'_> {
         });
         self.columns.push(MeasureColumn {
             metric,
-            words,
+            words: qualified(metric, words, protocol),
             higher_is_better: matches!(metric, "precision" | "recall" | "density" | "coverage" | "inception_score"),
             protocol: protocol.to_owned(),
             protocol_number: place + 1,

@@ -20,7 +20,7 @@ pub fn summary(comparison: &Comparison) -> String {
             text.push_str(&format!("At {}:\n", point.label));
         }
         if let Some(resolved) = &point.target {
-            text.push_str(&format!("Target: {}.\n", target(comparison.metric, resolved)));
+            text.push_str(&format!("Target: {}.\n", target(comparison, resolved)));
         }
         for arm in point.arms.iter().filter(|arm| !arm.is_baseline && comparison.baseline.is_some()) {
             text.push_str(&format!("- {}\n", answer(comparison, point, arm)));
@@ -28,7 +28,7 @@ pub fn summary(comparison: &Comparison) -> String {
         for pair in &point.pairs {
             text.push_str(&format!("- {}\n", pair_answer(comparison, point, pair)));
         }
-        let metric = metric_words(comparison.metric);
+        let metric = metric_words(comparison);
         let mut rows = vec![[
             "arm".to_owned(),
             format!("final {metric}"),

@@ -1,5 +1,7 @@
 //! What the numbers say, in plain words.
 
+use std::collections::BTreeSet;
+
 use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use super::cost::Cost;
 use super::number::{significant, times};
@@ -7,16 +9,24 @@ use super::speedup::{Estimate, Pairing, Speedup, Unknown, Verdict};
 use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
 use crate::event::RunOutcome;
 use crate::record::{Revision, RunRecord, RunState, StudyRecord};
-use crate::spec::Metric;
+use crate::spec::{Features, Metric};
 
 /// The metric's name in a sentence.
-pub fn metric_words(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Fid => "FID",
-        Metric::ValidationLoss => "validation loss",
-        Metric::Kid => "KID",
-        Metric::FidInfinity => "FID-infinity",
+pub fn metric_words(comparison: &Comparison) -> String {
+    let runs = comparison.study.plan.runs.iter();
+    let features: BTreeSet<&str> = runs.map(|run| run.spec.evaluate.fid.features.name()).collect();
+    let features = if features.len() > 1 { "several features" } else { features.first().copied().unwrap_or_default() };
+    match comparison.metric {
+        Metric::Fid => of_features("FID", features),
+        Metric::ValidationLoss => "validation loss".to_owned(),
+        Metric::Kid => of_features("KID", features),
+        Metric::FidInfinity => of_features("FID-infinity", features),
     }
+}
+
+/// A distance is called by its name alone where it is that of Inception's last features, as everyone understands it.
+pub fn of_features(name: &str, features: &str) -> String {
+    if features == Features::InceptionV3.name() { name.to_owned() } else { format!("{name} ({features})") }
 }
 
 /// A value of the metric, to four significant digits.
@@ -91,8 +101,8 @@ pub fn seeds_cell(result: &Result<Speedup, NoSpeedup>) -> String {
 }
 
 /// The target and where it comes from.
-pub fn target(metric: Metric, target: &Result<ResolvedTarget, NoTarget>) -> String {
-    let name = metric_words(metric);
+pub fn target(comparison: &Comparison, target: &Result<ResolvedTarget, NoTarget>) -> String {
+    let name = metric_words(comparison);
     match target {
         Ok(ResolvedTarget { value, origin: TargetOrigin::Stated }) => {
             format!("{name} {}, as the sweep states", metric_value(*value))
@@ -180,7 +190,7 @@ fn at_target(
 ) -> String {
     let name = arm.arm;
     let goal = match &point.target {
-        Some(Ok(target)) => format!("{} {}", metric_words(comparison.metric), metric_value(target.value)),
+        Some(Ok(target)) => format!("{} {}", metric_words(comparison), metric_value(target.value)),
         _ => "the target".to_owned(),
     };
     let measured = measured(speedup, seconds);
@@ -260,7 +270,7 @@ fn at_common_target(comparison: &Comparison, contrast: &Contrast, reference: &st
         Verdict::OneSeed => "there is a single seed and no interval".to_owned(),
         Verdict::Bounded | Verdict::Unknown => return None,
     };
-    let goal = format!("{} {}", metric_words(comparison.metric), metric_value(*target));
+    let goal = format!("{} {}", metric_words(comparison), metric_value(*target));
     Some(format!(
         "At {goal}, the best that every run of both reached, {verdict}: {}.",
         measured(images, speedups.get(1)?)

@@ -15,7 +15,7 @@ use md5::Md5;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use speedlab::data::{
-    DataFolder, FetchError, Fetched, Layout, Origin, PublicSet, SetFile, SetState, decode_image, fetch,
+    DataFolder, FetchError, Fetched, ImageFiles, Layout, Origin, PublicSet, SetFile, SetState, decode_image, fetch,
 };
 use tempfile::TempDir;
 
@@ -147,17 +147,15 @@ fn tiny() -> (PublicSet, Vec<(String, Vec<u8>)>) {
     ];
     let file = |(name, bytes): &(String, Vec<u8>)| SetFile {
         name: name.clone(),
-        bytes: bytes.len() as u64,
+        bytes: Some(bytes.len() as u64),
         sha256: hexadecimal(&Sha256::digest(bytes)),
-        md5: md5_of(bytes),
+        md5: Some(md5_of(bytes)),
     };
     let set = PublicSet {
         name: "tiny".to_owned(),
         summary: String::new(),
         terms: String::new(),
-        shape: (1, 2),
-        images: [3, 1],
-        layout: Layout::Idx,
+        images: Some(ImageFiles { shape: (1, 2), counts: [3, 1], layout: Layout::Idx }),
         files: contents.iter().map(file).collect(),
         origins: vec![],
     };

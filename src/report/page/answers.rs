@@ -50,11 +50,11 @@ fn with_bold_name(answer: &str, name: &str) -> Markup {
 /// The headline table of every grid point.
 pub fn table(comparison: &Comparison) -> Markup {
     let palette = Palette::of(comparison);
-    let metric = metric_words(comparison.metric);
+    let metric = metric_words(comparison);
     html! {
         @for point in &comparison.points {
             @if comparison.has_grid() { h3 { (point.label) } }
-            @if let Some(resolved) = &point.target { p { "Target: " (target(comparison.metric, resolved)) "." } }
+            @if let Some(resolved) = &point.target { p { "Target: " (target(comparison, resolved)) "." } }
             div.wide {
                 table {
                     thead {

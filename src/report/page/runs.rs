@@ -39,7 +39,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
                 thead {
                     tr {
                         th { "Run" } th { "Trial" } th.number { "Seed" } th { "Outcome" } th.number { "Attempts" } th.number { "Last step" }
-                        th.number { "Training" } th.number { "Waited for images" } th.number { "Last " (metric_words(comparison.metric)) } th { "Device" }
+                        th.number { "Training" } th.number { "Waited for images" } th.number { "Last " (metric_words(comparison)) } th { "Device" }
                     }
                 }
                 tbody {

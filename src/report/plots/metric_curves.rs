@@ -22,7 +22,7 @@ pub fn metric(comparison: &Comparison, point: &PointComparison, palette: &Palett
             ArmCurve { name: arm.arm.to_owned(), style: palette.arm(arm.arm), points, has_markers: true }
         })
         .collect();
-    let name = metric_words(comparison.metric);
+    let name = metric_words(comparison);
     let target = point.target.as_ref().and_then(|target| target.as_ref().ok());
     let target = target.map(|target| (target.value, format!("target {}", metric_value(target.value))));
     let y_label = format!("{name} (lower is better)");

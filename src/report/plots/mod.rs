@@ -132,7 +132,7 @@ fn point_figures(
     point: &PointComparison,
     palette: &Palette,
 ) -> Vec<(String, String, String, Option<Drawing>)> {
-    let metric = metric_words(comparison.metric);
+    let metric = metric_words(comparison);
     let metric_name = comparison.metric.name();
     let run = point.arms.iter().flat_map(|arm| &arm.runs).next();
     let weights = run.map_or(Weights::Averaged, |run| run.record.planned.spec.evaluate.weights.compared()).name();

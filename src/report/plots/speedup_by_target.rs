@@ -43,7 +43,7 @@ pub fn speedup_by_target(
         let right = panel_width * (position % columns + 1) as f64 - MARGINS.right - 6.0;
         let offset = panel_height * (position / columns) as f64;
         let (top, bottom) = (offset + MARGINS.top, offset + panel_height - MARGINS.bottom);
-        let x_label = format!("target {} (better →)", metric_words(comparison.metric));
+        let x_label = format!("target {} (better →)", metric_words(comparison));
         let flipped = [right, top, left, bottom];
         let chart = panel(&mut drawing, x, y, flipped, &x_label);
         let style = palette.arm(arm.arm);

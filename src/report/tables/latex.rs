@@ -8,7 +8,7 @@ use crate::report::wording::{
 };
 
 pub fn latex(comparison: &Comparison) -> String {
-    let metric = escape(metric_words(comparison.metric));
+    let metric = escape(&metric_words(comparison));
     let mut text = String::from("% Needs \\usepackage{booktabs}.\n");
     text.push_str(
         "% Speedup = baseline / candidate, above 1 is faster: geometric mean over seeds, Student's t on logarithms.\n",
@@ -18,7 +18,7 @@ pub fn latex(comparison: &Comparison) -> String {
             text.push_str(&format!("% {}\n", escape(&point.label)));
         }
         if let Some(resolved) = &point.target {
-            text.push_str(&format!("% Target: {}.\n", escape(&target(comparison.metric, resolved))));
+            text.push_str(&format!("% Target: {}.\n", escape(&target(comparison, resolved))));
         }
         text.push_str("\\begin{tabular}{llclrlll}\n\\toprule\n");
         text.push_str(&format!(

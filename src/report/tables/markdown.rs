@@ -11,9 +11,9 @@ pub fn markdown(comparison: &Comparison) -> String {
             text.push_str(&format!("### {}\n\n", escape(&point.label)));
         }
         if let Some(resolved) = &point.target {
-            text.push_str(&format!("Target: {}.\n\n", escape(&target(comparison.metric, resolved))));
+            text.push_str(&format!("Target: {}.\n\n", escape(&target(comparison, resolved))));
         }
-        let metric = metric_words(comparison.metric);
+        let metric = metric_words(comparison);
         text.push_str(&format!(
             "| arm | final {metric}: median (range) | reached | measured in | speedup | 95 % interval | evaluations leave open | seeds | verdict |\n"
         ));

@@ -70,7 +70,7 @@ impl Row<'_> {
             _ if matches!(self.result, Err(NoSpeedup::IsBaseline)) || comparison.baseline.is_none() => String::new(),
             None => self.cost.name().to_owned(),
             Some(target) => {
-                format!("{} at {} {}", self.cost.name(), metric_words(comparison.metric), metric_value(target))
+                format!("{} at {} {}", self.cost.name(), metric_words(comparison), metric_value(target))
             }
         }
     }
