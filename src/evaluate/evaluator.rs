@@ -1,6 +1,6 @@
 use super::features::FeatureNetwork;
 use super::predict::{Conditioning, Predict, with_network};
-use super::sample::{BATCH_IMAGES, fresh_noise, starting_noise};
+use super::sample::{batch_images, fresh_noise, starting_noise};
 use super::validation::Validation;
 use super::{
     ClassLogits, EvaluateError, FeatureRows, FrechetError, FrechetReference, FurtherMeasures, GaussianFit,
@@ -11,6 +11,9 @@ use crate::diffusion::{ForwardProcess, generate};
 use crate::event::Measure;
 use crate::model::Network;
 use crate::spec::{EvaluatedWeights, FidProtocol, OdeSampler, Parameterization, RunSpec, Weights};
+
+/// Images whose features are computed together. It is fixed, so that neither the size of a batch nor who asks changes a bit.
+const FEATURE_IMAGES: usize = 256;
 
 /// Generation starts from one noise per image in every run, whatever its seed.
 const NOISE_SEED: u64 = 0;
@@ -85,7 +88,7 @@ impl Evaluator {
             weights: spec.evaluate.weights,
             protocol: FidProtocol::of(spec, images.len(), &images.sha256),
             process,
-            batch_images: BATCH_IMAGES,
+            batch_images: batch_images(spec),
         })
     }
 
@@ -158,7 +161,18 @@ impl Evaluator {
         };
 
         let image_values = self.image_shape.0 * self.image_shape.1.pow(2);
-        let mut samples = Vec::with_capacity(generated * image_values);
+        let dimension = self.features.dimension();
+        let in_generated = in_frechet("the generated images");
+        // Images are let go as soon as their features are there, and features where nothing but their Gaussian is asked for.
+        let (mut fit, mut kept, mut first_images, mut pending) = (GaussianFit::new(dimension), vec![], vec![], vec![]);
+        let mut take_features = |pixels: &[f32]| -> Result<(), FrechetError> {
+            let features = self.features.features(pixels);
+            fit.push(&features)?;
+            if !self.further.is_empty() {
+                kept.extend(features);
+            }
+            Ok(())
+        };
         for first in (0..generated).step_by(self.batch_images) {
             let count = self.batch_images.min(generated - first);
             let noise = starting_noise(NOISE_SEED, first, count, image_values);
@@ -171,28 +185,35 @@ impl Evaluator {
                 self.conditioning.predict(&mut generating, input, &vec![t as f32; count], classes.as_deref())
             };
             let (ode, process, parameterization) = (&self.ode, &self.process, self.parameterization);
-            samples.extend(generate(ode, process, parameterization, noise, &mut fresh_noise, &mut predict_at)?);
+            let images = generate(ode, process, parameterization, noise, &mut fresh_noise, &mut predict_at)?;
+            let first_of = |wanted: usize| &images[..wanted.saturating_sub(first).min(count) * image_values];
+            first_images.extend_from_slice(first_of(self.kept_images));
+            pending.extend_from_slice(first_of(self.samples));
+            while pending.len() >= FEATURE_IMAGES * image_values {
+                let rest = pending.split_off(FEATURE_IMAGES * image_values);
+                take_features(&std::mem::replace(&mut pending, rest)).map_err(&in_generated)?;
+            }
+        }
+        if !pending.is_empty() {
+            take_features(&pending).map_err(&in_generated)?;
         }
         let protocol = FidProtocol { weights, ..self.protocol.clone() };
-        let dimension = self.features.dimension();
-        let features = self.features.features(&samples[..self.samples * image_values]);
-        let rows = FeatureRows::new(&features, dimension).map_err(in_frechet("the generated images"))?;
-        let mut fit = GaussianFit::new(dimension);
-        let fid = fit.push(&features).and_then(|()| self.reference.distance(&fit.finish()?));
-        let fid = fid.map_err(in_frechet("the generated images"))?;
+        let fid = fit.finish().and_then(|gaussian| self.reference.distance(&gaussian)).map_err(&in_generated)?;
         let mut measures = vec![Measure { metric: "fid".into(), protocol: protocol.to_string(), value: fid }];
-        let logits = self.further.needs_logits().then(|| self.features.logits(&features)).flatten();
-        let logits = logits.as_ref().map(|(logits, classes)| ClassLogits { logits, classes: *classes });
-        measures.extend(self.further.measure(rows, logits, &self.reference, &protocol)?);
+        if !self.further.is_empty() {
+            let rows = FeatureRows::new(&kept, dimension).map_err(&in_generated)?;
+            let logits = self.further.needs_logits().then(|| self.features.logits(&kept)).flatten();
+            let logits = logits.as_ref().map(|(logits, classes)| ClassLogits { logits, classes: *classes });
+            measures.extend(self.further.measure(rows, logits, &self.reference, &protocol)?);
+        }
         let mut predict_each = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
             predict("measuring the validation loss", input, timesteps, classes)
         };
         measures.extend(self.validation.measure(weights, self.batch_images, &mut predict_each)?);
 
         let (channels, side) = self.image_shape;
-        let grid_png = grid_png(&samples[..self.grid_images * image_values], channels, side)?;
-        samples.truncate(self.kept_images * image_values);
-        Ok(Evaluation { measures, grid_png, first_images: samples })
+        let grid_png = grid_png(&first_images[..self.grid_images * image_values], channels, side)?;
+        Ok(Evaluation { measures, grid_png, first_images })
     }
 }
 

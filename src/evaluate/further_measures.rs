@@ -48,6 +48,11 @@ impl FurtherMeasures {
         Ok(Self { asked: asked.clone(), reference, distances })
     }
 
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.asked.is_empty()
+    }
+
     /// Measures generated images by their features, each by its own protocol, which is `protocol` and what the measure adds.
     pub fn measure(
         &self,

@@ -5,12 +5,22 @@ use rayon::prelude::*;
 use super::EvaluateError;
 use super::predict::{Conditioning, with_network};
 use crate::diffusion::{ForwardProcess, generate};
-use crate::model::Network;
+use crate::model::{self, Network};
 use crate::random::{Draws, Stream};
 use crate::spec::RunSpec;
 
-/// Images per forward pass. It changes the speed, and the result by no more than rounding.
-pub(super) const BATCH_IMAGES: usize = 256;
+/// Most images per forward pass. It changes the speed, and the result by no more than rounding.
+const MOST_IMAGES: usize = 256;
+/// What the activations of a forward pass may take. Networks whose images take more go in smaller batches.
+const ACTIVATION_BYTES: usize = 1 << 30;
+/// Of all activations, the part that lives at a time where no backward pass needs them: the share that `plan` counts with.
+const LIVE_SHARE: usize = 4;
+
+/// Images per forward pass of the run's network.
+pub(super) fn batch_images(spec: &RunSpec) -> usize {
+    let live_bytes = model::activation_bytes(&spec.model, spec.data.shape()) / LIVE_SHARE;
+    (ACTIVATION_BYTES / live_bytes.max(1)).clamp(1, MOST_IMAGES)
+}
 
 /// Images generated with a network's weights as `evaluate.fid.ode` says: `[images, channels, side, side]` in [-1, 1].
 ///
@@ -27,8 +37,9 @@ pub fn generate_images(
     let conditioning = Conditioning::of(spec);
     let mut predict = with_network(network, (channels, side));
     let mut generated = Vec::with_capacity(images.len() * image_values);
-    for first in images.clone().step_by(BATCH_IMAGES) {
-        let batch = BATCH_IMAGES.min(images.end - first);
+    let batch_images = batch_images(spec);
+    for first in images.clone().step_by(batch_images) {
+        let batch = batch_images.min(images.end - first);
         let noise = starting_noise(seed, first, batch, image_values);
         let mut fresh_noise = fresh_noise(seed, first, batch, image_values);
         let classes = conditioning.generated_classes(first, batch);
@@ -61,5 +72,25 @@ pub(super) fn fresh_noise(seed: u64, first: usize, count: usize, image_values: u
             Draws::new(seed, Stream::GenerationNoise, draw).fill_normal(image);
         });
         noise
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Model, UnetModel};
+
+    #[test]
+    fn large_networks_go_in_batches_that_fit_and_small_ones_in_full_ones() {
+        let with = |channels| {
+            let mut spec = RunSpec::default();
+            spec.model = Model::Unet(UnetModel { channels, ..UnetModel::default() });
+            (batch_images(&spec), model::activation_bytes(&spec.model, spec.data.shape()) / LIVE_SHARE)
+        };
+        assert_eq!(with(16).0, 256);
+        let (batch, live_bytes) = with(16_384);
+        assert!(batch < 256 && batch * live_bytes <= ACTIVATION_BYTES && (batch + 1) * live_bytes > ACTIVATION_BYTES);
+        // One image that takes more than there should be is still generated.
+        assert_eq!(with(4_000_000).0, 1);
     }
 }

@@ -33,8 +33,10 @@ const TENSORS_IN_MEMORY: f64 = 5.0;
 /// The same without the gradient.
 const TENSORS_IN_CHECKPOINT: f64 = 4.0;
 const BYTES_PER_NUMBER: f64 = 4.0;
-/// Images generated at a time when a sample is drawn; more are taken in turns.
+/// Most images generated at a time when a sample is drawn; more are taken in turns.
 const EVALUATION_BATCH: usize = 256;
+/// A batch whose activations would take more is smaller.
+const EVALUATION_ACTIVATION_BYTES: f64 = (1u64 << 30) as f64;
 /// A line of the journal, and a row of the curves table before compression.
 const BYTES_PER_RECORD: f64 = 300.0;
 /// A sample grid is noise at first, which PNG does not compress.
@@ -66,8 +68,10 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let pixels = (channels * side * side) as f64;
     let training_bytes = spec.train.batch_size as f64 * activations;
     // Without a backward pass activations are dropped as the next are made; the share is that of a few live tensors.
-    let evaluation_bytes = EVALUATION_BATCH.min(evaluate.fid.samples) as f64 * activations / 4.0
-        + evaluate.fid.samples as f64 * pixels * BYTES_PER_NUMBER;
+    let live = activations / 4.0;
+    let evaluation_batch = EVALUATION_BATCH.min(evaluate.fid.samples) as f64;
+    let evaluation_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live))
+        + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER;
     let memory_bytes = weights * TENSORS_IN_MEMORY + training_bytes.max(evaluation_bytes);
 
     let records = spec.train.steps as f64 / spec.train.log_every as f64 * 4.0
@@ -101,9 +105,21 @@ mod tests {
         assert_eq!(cost.train_seconds, 2000.0 * 64.0 * 3.0);
         // Ten evaluations of 1,000 images in 20 steps, and of 64 images in 10 bins.
         assert_eq!(cost.eval_seconds, 10.0 * (1000.0 * 20.0 + 64.0 * 10.0));
-        // Five tensors of ten numbers; 256 images at a quarter of their activations, and 1,000 of 64 pixels.
-        assert_eq!(cost.memory_bytes, 5.0 * 40.0 + (256.0 * 25.0 + 1000.0 * 64.0 * 4.0));
+        // Five tensors of ten numbers; 256 images at a quarter of their activations; these and a grid of 64, of 64 pixels.
+        assert_eq!(cost.memory_bytes, 5.0 * 40.0 + (256.0 * 25.0 + 320.0 * 64.0 * 4.0));
         assert!(cost.disk_bytes > 4.0 * 40.0);
+    }
+
+    #[test]
+    fn an_evaluation_of_a_large_network_is_taken_in_smaller_batches_and_one_of_both_weights_takes_twice_as_long() {
+        let mut spec = RunSpec::default();
+        spec.train.batch_size = 1;
+        let large = CostModel { activation_bytes: &|_, _| 64e6, ..fake() };
+        let expected = 5.0 * 40.0 + ((1u64 << 30) as f64 + 320.0 * 64.0 * 4.0);
+        assert_eq!(run_cost(&spec, &large).memory_bytes, expected);
+        let once = run_cost(&spec, &fake()).eval_seconds;
+        spec.evaluate.weights = crate::spec::EvaluatedWeights::Both;
+        assert_eq!(run_cost(&spec, &fake()).eval_seconds, 2.0 * once);
     }
 
     #[test]

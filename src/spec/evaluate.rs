@@ -49,7 +49,7 @@ pub enum FurtherMeasure {
     /// something where a tenth of the images are more than a feature vector has values.
     FidInfinity,
     /// `inception_score` (Salimans et al. 2016, arXiv 1606.03498) and its deviation over ten splits `inception_score_sd`, where
-    /// the features are those of a network that tells classes of natural images.
+    /// the features are `inception-v3`.
     InceptionScore,
 }
 
@@ -344,8 +344,8 @@ impl Features {
         }
     }
 
-    /// Whether it tells classes of natural images, which an Inception score is made of.
-    pub fn tells_natural_classes(self) -> bool {
+    /// Whether an Inception score can be made of it: whether it is Inception, to the last layer.
+    pub fn has_inception_score(self) -> bool {
         self == Self::InceptionV3
     }
 

@@ -43,12 +43,9 @@ impl Rules {
             }
         }
         let features = evaluate.fid.features;
-        if evaluate.measures.contains(&FurtherMeasure::InceptionScore) && !features.tells_natural_classes() {
-            let message = format!(
-                "`inception_score` needs a network that tells classes of natural images, which features `{}` do not",
-                features.name()
-            );
-            let hint = "leave `inception_score` out: `kid` and `precision_recall` are made of any features";
+        if evaluate.measures.contains(&FurtherMeasure::InceptionScore) && !features.has_inception_score() {
+            let message = format!("`inception_score` is made of features `inception-v3`, not of `{}`", features.name());
+            let hint = "leave it out: `kid` and `precision_recall` are made of any features";
             self.breaks(&["evaluate.measures", "evaluate.fid.features"], message, Some(hint));
         }
     }
@@ -126,7 +123,12 @@ mod tests {
             (json!({"evaluate": {"measures": ["density_coverage", "fid_infinity", "kid"]}}), ""),
             (
                 json!({"evaluate": {"measures": ["inception_score"]}}),
-                "`inception_score` needs a network that tells classes of natural images, which features `digits-cnn` do not",
+                "`inception_score` is made of features `inception-v3`, not of `digits-cnn`",
+            ),
+            (json!({"evaluate": {"measures": ["inception_score"], "fid": {"features": "inception-v3"}}}), ""),
+            (
+                json!({"evaluate": {"measures": ["inception_score"], "fid": {"features": "inception-v3-768"}}}),
+                "`inception_score` is made of features `inception-v3`, not of `inception-v3-768`",
             ),
             (json!({"evaluate": {"validation": {"bins": 0}}}), "`evaluate.validation.bins` must be at least 1, not 0"),
             (

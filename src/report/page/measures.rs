@@ -22,16 +22,17 @@ pub fn measures(comparison: &Comparison) -> Option<Markup> {
                 table {
                     thead {
                         tr {
-                            th { "Arm" }
-                            @for column in &found.columns { th { (column_name(column)) sup { (column.protocol_number) } } }
+                            th { "Measure" } th.number { "Protocol" }
+                            @for (arm, _) in &found.rows { th.nowrap style=(format!("--arm:{}", palette.css(arm))) { span.swatch {} (arm) } }
                         }
                     }
                     tbody {
-                        @for (arm, values) in &found.rows {
-                            tr.first {
-                                th.nowrap style=(format!("--arm:{}", palette.css(arm))) { span.swatch {} (arm) }
-                                @for value in values {
-                                    @let (median, range) = cell(*value, planned(point, arm));
+                        @for (index, column) in found.columns.iter().enumerate() {
+                            // One line under each measure, however many protocols it has.
+                            tr.first[index == 0 || found.columns[index - 1].metric != column.metric] {
+                                th.nowrap { (column_name(column)) } td.number { (column.protocol_number) }
+                                @for (arm, values) in &found.rows {
+                                    @let (median, range) = cell(values[index], planned(point, arm));
                                     td { span.nowrap { (median) } @if !range.is_empty() { br; span.note.nowrap { (range) } } }
                                 }
                             }

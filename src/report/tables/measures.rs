@@ -14,7 +14,7 @@ const HEADER: &str = "point,arm,metric,protocol,higher_is_better,runs_planned,n,
 /// How to read the numbers.
 pub const MEASURES_NOTE: &str = "Last values of completed runs: median, and the range over seeds in parentheses. ± is the \
 uncertainty within a run's own evaluation, the median over runs: of a KID its standard error if images were drawn anew, of an \
-FID-infinity that of its line, of an Inception score the deviation between splits. Columns of different protocols are not \
+FID-infinity that of its line, of an Inception score the deviation between splits. Lines of different protocols are not \
 compared with each other.";
 
 /// `KID ↓`: what it is, and which way is better.
@@ -35,16 +35,16 @@ pub fn markdown(comparison: &Comparison, point: &PointComparison) -> String {
     let Some(FinalMeasures { columns, rows, protocols }) = final_measures(comparison, point) else {
         return String::new();
     };
-    let names = columns.iter().map(|column| format!("{} ({})", column_name(column), column.protocol_number));
-    let mut text = format!("| arm | {} |\n", names.collect::<Vec<_>>().join(" | "));
-    text.push_str(&format!("| --- |{}\n", " --- |".repeat(columns.len())));
-    for (arm, values) in &rows {
-        let planned = planned(point, arm);
-        let cells = values.iter().map(|value| {
-            let (median, range) = cell(*value, planned);
+    let names: Vec<String> = rows.iter().map(|(arm, _)| escape(arm)).collect();
+    let mut text = format!("| measure | protocol | {} |\n| --- | --- |", names.join(" | "));
+    text.push_str(&format!("{}\n", " --- |".repeat(rows.len())));
+    for (index, column) in columns.iter().enumerate() {
+        let cells = rows.iter().map(|(arm, values)| {
+            let (median, range) = cell(values[index], planned(point, arm));
             escape(format!("{median} {range}").trim_end())
         });
-        text.push_str(&format!("| {} | {} |\n", escape(arm), cells.collect::<Vec<_>>().join(" | ")));
+        let cells: Vec<String> = cells.collect();
+        text.push_str(&format!("| {} | {} | {} |\n", column_name(column), column.protocol_number, cells.join(" | ")));
     }
     text.push('\n');
     for (index, protocol) in protocols.iter().enumerate() {
