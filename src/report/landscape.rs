@@ -57,7 +57,7 @@ mod tests {
     fn figures_are_drawn_of_what_there_is_and_leave_out_what_is_no_number() {
         let folder = tempfile::tempdir().unwrap();
         let parabola =
-            |center: f64| (-5..=5).map(|at| (f64::from(at) / 5.0, 0.1 + (f64::from(at) / 5.0 - center).powi(2)));
+            |center: f64| (-5..=5).map(move |at| (f64::from(at) / 5.0, 0.1 + (f64::from(at) / 5.0 - center).powi(2)));
         let mut run = RunLandscape {
             name: "unet, seed 0".into(),
             from_initial: parabola(1.0).collect(),
