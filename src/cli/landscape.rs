@@ -7,17 +7,16 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::run_network::read_run;
 use super::{DataArgs, Exit};
 use crate::data;
 use crate::evaluate::landscape::{
     Lanczos, LossSurface, RitzValue, TraceEstimate, filter_normalized, hutchinson, lanczos, length, normal,
 };
-use crate::model;
-use crate::record::{RunFolder, write_beside};
+use crate::record::write_beside;
 use crate::report::number::significant;
 use crate::report::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
 use crate::spec::PlannedRun;
-use crate::train::Checkpoint;
 
 #[derive(Debug, Args)]
 #[command(
@@ -48,7 +47,7 @@ pub struct LandscapeArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     directions: usize,
     /// Losses along each side of a random plane; 0 draws none
-    #[arg(long, value_name = "N", default_value_t = 15)]
+    #[arg(long, value_name = "N", default_value_t = 21)]
     plane: usize,
     /// How far lines and planes go, in lengths of the filters
     #[arg(long, value_name = "X", default_value_t = 1.0)]
@@ -63,7 +62,7 @@ pub struct LandscapeArgs {
     #[arg(long, value_name = "N", default_value_t = 20)]
     trace: usize,
     /// Step of the central differences, in lengths of the weight vector
-    #[arg(long, value_name = "X", default_value_t = 1e-3)]
+    #[arg(long, value_name = "X", default_value_t = 3e-4)]
     step: f64,
     /// Another seed draws other directions
     #[arg(long, default_value_t = 0)]
@@ -262,23 +261,7 @@ fn check(args: &LandscapeArgs) -> anyhow::Result<()> {
 }
 
 fn read(run: &Path, weights: Weights) -> anyhow::Result<Trained> {
-    let folder = RunFolder { path: run.to_owned() };
-    let planned = folder.read_spec().with_context(|| {
-        format!(
-            "{} is no run's folder\nhint: name results/<sweep>/runs/<run-id>; `speedlab status` lists the ids",
-            run.display()
-        )
-    })?;
-    let path = folder.checkpoint();
-    let bytes = fs::read(&path).with_context(|| {
-        format!(
-            "the run has no checkpoint yet ({})\nhint: it gets one while it is trained by `speedlab run`",
-            path.display()
-        )
-    })?;
-    let spec = &planned.spec;
-    let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, spec.data.shape()))
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let (planned, checkpoint) = read_run(run)?;
     let name = format!("{}, seed {}", planned.trial, planned.seed);
     let step = checkpoint.progress.stamp.step;
     let weights = match weights {
@@ -409,16 +392,22 @@ fn hessian(
 /// (share of the way, loss) on the straight line and a little beyond both ends, which themselves are among the points.
 fn line(surface: &mut LossSurface, from: &[f32], to: &[f32], points: usize) -> anyhow::Result<Vec<(f64, f64)>> {
     let way: Vec<f32> = from.iter().zip(to).map(|(from, to)| to - from).collect();
-    let mut shares = spaced(points, -BEYOND, 1.0 + BEYOND);
-    shares.extend([0.0, 1.0]);
-    shares.sort_by(f64::total_cmp);
-    shares.dedup_by(|one, other| (*one - *other).abs() < 1e-9);
+    let shares = shares(points);
     let loss = |share: f64| {
         // Exactly the weights at either end.
         let at = if share == 1.0 { to.to_vec() } else { moved(from, &[(share, &way)]) };
         Ok((share, surface.loss(&at)?))
     };
     shares.into_iter().map(loss).collect()
+}
+
+/// Evenly from a little before 0 to a little after 1, which are both exactly among them.
+fn shares(points: usize) -> Vec<f64> {
+    let apart = |share: &f64| share.abs() > 1e-9 && (share - 1.0).abs() > 1e-9;
+    let mut shares: Vec<f64> = spaced(points, -BEYOND, 1.0 + BEYOND).into_iter().filter(apart).collect();
+    shares.extend([0.0, 1.0]);
+    shares.sort_by(f64::total_cmp);
+    shares
 }
 
 fn spaced(count: usize, from: f64, to: f64) -> Vec<f64> {
@@ -459,10 +448,10 @@ fn words(landscape: &Landscape) -> String {
             four(run.gradient_norm)
         ));
         let Some(hessian) = &run.hessian else { continue };
-        let values = hessian
-            .eigenvalues
-            .iter()
-            .map(|found| format!("{} ± {}", four(found.value), significant(found.residual, 2)));
+        // What Lanczos' method leaves open, and what the differences do.
+        let change = hessian.change_with_half_the_step_at_the_first.unwrap_or(0.0);
+        let open = |found: &Eigenvalue| significant(found.residual + change * found.value.abs(), 2);
+        let values = hessian.eigenvalues.iter().map(|found| format!("{} ± {}", four(found.value), open(found)));
         let values: Vec<String> = values.collect();
         if !values.is_empty() {
             lines.push(format!("  largest eigenvalues of the Hessian: {}", values.join(", ")));
@@ -506,7 +495,10 @@ mod tests {
 
     #[test]
     fn the_middle_of_a_line_is_the_weights_themselves() {
-        assert_eq!(spaced(15, -1.0, 1.0)[7], 0.0);
+        assert_eq!(spaced(21, -1.0, 1.0)[10], 0.0);
+        // Where the even points come near the ends, the ends themselves take their place.
+        assert_eq!((shares(25).len(), shares(10).len()), (25, 12));
+        assert!([25, 10].iter().all(|&points| shares(points).contains(&0.0) && shares(points).contains(&1.0)));
         assert_eq!(spaced(2, -0.5, 2.0), [-0.5, 2.0]);
         assert_eq!(moved(&[1.0, 2.0], &[(0.0, &[5.0, 7.0])]), [1.0, 2.0]);
         assert_eq!(moved(&[1.0, 2.0], &[(0.5, &[2.0, 4.0]), (1.0, &[1.0, 0.0])]), [3.0, 4.0]);

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::model::{self, Network};
 use crate::record::RunFolder;
-use crate::spec::RunSpec;
+use crate::spec::{PlannedRun, RunSpec};
 use crate::train::Checkpoint;
 
 pub(super) struct RunNetwork {
@@ -21,28 +21,33 @@ pub(super) struct RunNetwork {
 impl RunNetwork {
     /// Of the last checkpoint in a run's folder, on the CPU.
     pub fn read(run: &Path) -> anyhow::Result<Self> {
-        let folder = RunFolder { path: run.to_owned() };
-        let spec = folder.read_spec();
-        let spec = spec.with_context(|| {
-            format!(
-                "{} is no run's folder\nhint: name results/<sweep>/runs/<run-id>; `speedlab status` lists the ids",
-                run.display()
-            )
-        })?;
-        let spec = spec.spec;
-        let path = folder.checkpoint();
-        let bytes = fs::read(&path).with_context(|| {
-            format!(
-                "the run has no checkpoint yet ({})\nhint: it gets one while it is trained by `speedlab run`",
-                path.display()
-            )
-        })?;
-        let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, spec.data.shape()))
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let (PlannedRun { spec, .. }, checkpoint) = read_run(run)?;
         let device = Device::flex();
         let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device);
         let count = checkpoint.ema_weights.len();
         network.set_weights(Tensor::from_data(TensorData::new(checkpoint.ema_weights, [count]), &device));
         Ok(Self { spec, network, step: checkpoint.progress.stamp.step })
     }
+}
+
+/// A run and its last checkpoint, from its folder.
+pub(super) fn read_run(run: &Path) -> anyhow::Result<(PlannedRun, Checkpoint)> {
+    let folder = RunFolder { path: run.to_owned() };
+    let planned = folder.read_spec().with_context(|| {
+        format!(
+            "{} is no run's folder\nhint: name results/<sweep>/runs/<run-id>; `speedlab status` lists the ids",
+            run.display()
+        )
+    })?;
+    let spec = &planned.spec;
+    let path = folder.checkpoint();
+    let bytes = fs::read(&path).with_context(|| {
+        format!(
+            "the run has no checkpoint yet ({})\nhint: it gets one while it is trained by `speedlab run`",
+            path.display()
+        )
+    })?;
+    let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, spec.data.shape()))
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok((planned, checkpoint))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NoiseSchedule, OdeSampler, RunSpec};
+use super::{NoiseSchedule, OdeSampler, Resize, RunSpec};
 
 /// `evaluate.consistency`: images kept to see how alike the outputs of different runs are that start from one noise, the
 /// consistency phenomenon of arXiv 2404.07946. How likeness is measured there is open; `report` states its own ways.
@@ -35,9 +35,13 @@ impl Consistency {
         let (channels, side) = spec.data.image_shape();
         let data = serde_json::to_string(&spec.data).expect("data settings are plain data, which JSON can hold");
         let guidance = if questions == 1 { String::new() } else { format!(" guidance={}", fid.guidance) };
+        let resize = match fid.resize.with(fid.features) {
+            Resize::None => String::new(),
+            resize => format!(" resize={}", resize.name()),
+        };
         let classes = if spec.told_classes().is_some() { " classes=balanced" } else { "" };
         format!(
-            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{classes}{guidance}",
+            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{resize}{classes}{guidance}",
             noise_schedule(&spec.noise_schedule),
             fid.ode.protocol(questions),
             fid.features.name(),

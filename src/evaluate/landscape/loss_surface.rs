@@ -91,16 +91,15 @@ impl LossSurface {
 mod tests {
     use super::*;
     use crate::data::load_digits;
-    use crate::evaluate::landscape::{dot, lanczos, normal};
+    use crate::evaluate::landscape::{dot, normal};
     use crate::spec::{Model, UnetModel};
 
-    /// A network so small that its whole Hessian can be made, column by column.
     fn surface() -> (LossSurface, Vec<f32>) {
         let mut spec = RunSpec::default();
         spec.model = Model::Unet(UnetModel {
-            channels: 2,
+            channels: 4,
             channel_multipliers: vec![1],
-            norm_groups: 1,
+            norm_groups: 2,
             ..UnetModel::default()
         });
         spec.evaluate.validation.bins = 4;
@@ -140,29 +139,5 @@ mod tests {
         };
         let expected = (at(wide) - 2.0 * at(0.0) + at(-wide)) / (wide * wide);
         assert!((bend / expected - 1.0).abs() < 0.1, "{bend} is not {expected}");
-    }
-
-    #[test]
-    fn lanczos_finds_the_largest_eigenvalues_of_the_whole_hessian() {
-        let (mut surface, weights) = surface();
-        let step = 1e-3 * length(&weights);
-        let count = weights.len();
-        let column = |surface: &mut LossSurface, index: usize| {
-            let mut axis = vec![0.0; count];
-            axis[index] = 1.0;
-            surface.hessian_product(&weights, &axis, step).unwrap()
-        };
-        let columns: Vec<Vec<f32>> = (0..count).map(|index| column(&mut surface, index)).collect();
-        let whole = faer::Mat::from_fn(count, count, |row, column| {
-            f64::from(columns[column][row] + columns[row][column]) / 2.0
-        });
-        let exact = whole.self_adjoint_eigenvalues(faer::Side::Lower).unwrap();
-        let mut product = |v: &[f32]| surface.hessian_product(&weights, v, step);
-        let values = lanczos(normal(2, 0, count), 30, &mut product).unwrap().values().unwrap();
-        for index in 0..3 {
-            let expected = exact[count - 1 - index];
-            let found = values[index];
-            assert!((found.value / expected - 1.0).abs() < 0.01, "{found:?} is not {expected}");
-        }
     }
 }
