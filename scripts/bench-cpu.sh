@@ -8,22 +8,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python="${SPEEDLAB_BENCH_PYTHON:-}"
-if [ -z "$python" ]; then
-    venv="${SPEEDLAB_BENCH_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/speedlab-bench-venv}"
-    python="$venv/bin/python"
-    if ! [ -x "$python" ]; then
-        command -v python3 >/dev/null 2>&1 || { echo "error: python3 with venv is needed" >&2; exit 1; }
-        python3 -m venv "$venv"
-    fi
-    if ! "$python" -c 'import torch, numpy' 2>/dev/null; then
-        echo "PyTorch is installed into $venv: the Linux wheel brings CUDA libraries, 3 to 5 GB in all."
-        "$python" -m pip install --quiet torch numpy
-    fi
-fi
-"$python" -c 'import torch' || { echo "error: $python has no PyTorch" >&2; exit 1; }
+# shellcheck source=scripts/bench/environment.sh
+. scripts/bench/environment.sh
+python="$(bench_python torch,numpy "torch numpy")"
 
 cargo build --release --locked
 target="${CARGO_TARGET_DIR:-target}"
-export PYTHONDONTWRITEBYTECODE=1
 exec "$python" scripts/bench/cpu_torch.py --speedlab "$target/release/speedlab" "$@"

@@ -9,20 +9,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python="${SPEEDLAB_BENCH_PYTHON:-}"
-if [ -z "$python" ]; then
-    venv="${SPEEDLAB_BENCH_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/speedlab-bench-venv}"
-    python="$venv/bin/python"
-    if ! [ -x "$python" ]; then
-        command -v python3 >/dev/null 2>&1 || { echo "error: python3 with venv is needed" >&2; exit 1; }
-        python3 -m venv "$venv"
-    fi
-    if ! "$python" -c 'import torch, torchvision, numpy' 2>/dev/null; then
-        echo "PyTorch is installed into $venv: the Linux wheel brings CUDA libraries, 3 to 5 GB in all."
-        "$python" -m pip install --quiet torch torchvision numpy
-    fi
-fi
-"$python" -c 'import torch, torchvision' || { echo "error: $python has no PyTorch with torchvision" >&2; exit 1; }
+# shellcheck source=scripts/bench/environment.sh
+. scripts/bench/environment.sh
+python="$(bench_python torch,torchvision,numpy "torch torchvision numpy")"
 
 speedlab="${SPEEDLAB_BIN:-}"
 if [ -z "$speedlab" ]; then
@@ -30,5 +19,4 @@ if [ -z "$speedlab" ]; then
     speedlab="${CARGO_TARGET_DIR:-target}/release/speedlab"
 fi
 "$speedlab" data fetch cifar10
-export PYTHONDONTWRITEBYTECODE=1
 exec "$python" scripts/bench/data_torch.py --speedlab "$speedlab" "$@"

@@ -24,8 +24,9 @@ cargo clippy --release --locked --all-targets -- -D warnings
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --document-private-items
 
-step "a real set of images"
+step "a real set of images, and real weights"
 cargo build --release --locked
 scripts/check-data.sh
+SPEEDLAB_CHECK_SET=efficientnet-lite0 scripts/check-data.sh
 
 step "all checks passed"

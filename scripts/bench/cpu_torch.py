@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from peer import ROOT, Process, git_commit, processor
+
 
 # As speedlab calls them; `image` is channels and side.
 NETWORKS = {
@@ -184,34 +185,17 @@ def a_round(members):
     return [member.answer() for member in members]
 
 
-class Process:
+class Limited(Process):
+    """A competitor on so many threads."""
+
     def __init__(self, command, threads):
         limits = {name: str(threads) for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        self.command = command
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | limits, cwd=ROOT
-        )
-        self.head = self.answer()
+        super().__init__(command, limits)
         if self.head["threads"] != threads:
             sys.exit(f"error: {command[0]} uses {self.head['threads']} threads, not {threads}")
 
-    def start(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
 
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"error: {' '.join(self.command)} ended with {self.process.wait()}")
-        return json.loads(line)
-
-    def end(self):
-        self.process.stdin.close()
-        if self.process.wait() != 0:
-            sys.exit(f"error: {' '.join(self.command)} ended with {self.process.returncode}")
-
-
-class Speedlab(Process):
+class Speedlab(Limited):
     def __init__(self, args, job, threads):
         command = [args.speedlab, "bench-step", "--wait", "--work", job["work"]]
         command += ["--batch", str(job["batch"]), "--steps", str(job["steps"])]
@@ -222,7 +206,7 @@ class Speedlab(Process):
         super().__init__(command, threads)
 
 
-class Torch(Process):
+class Torch(Limited):
     def __init__(self, job, threads):
         super().__init__([sys.executable, __file__, "--worker", json.dumps(job)], threads)
 
@@ -315,22 +299,8 @@ def table(rows, head=True):
     return "\n".join(lines)
 
 
-def processor():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return " ".join(line.split(":", 1)[1].split())
-    return platform.machine()
-
-
 def python_output(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def git_commit():
-    def git(*words):
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-    return git("rev-parse", "HEAD") + (", with changes" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
 if __name__ == "__main__":

@@ -12,17 +12,17 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from peer import ROOT, Process, output, processor
+
 BATCH = 125
 WORKERS = 2
+LIMITS = {"RAYON_NUM_THREADS": str(WORKERS), "OMP_NUM_THREADS": "1"}
 CIFAR_IMAGES = 50_000
 # Of the JPEG files 2,000 are trained on, at this side.
 JPEGS, HELD_OUT, SIDE, CLASSES = 2125, 125, 64, 5
@@ -96,7 +96,7 @@ def batches(args, name, images, source, kind, count, cache=None):
     """Batches of images that both sides have seen before."""
     sides = {"speedlab": Speedlab(args, images, count // BATCH, cache)}
     for way in WAYS[kind]:
-        sides[f"torch {way}"] = Process([sys.executable, __file__, "--worker", json.dumps([kind, way, source])])
+        sides[f"torch {way}"] = Process([sys.executable, __file__, "--worker", json.dumps([kind, way, source])], LIMITS)
     for process in sides.values():
         process.round()  # warms up: files into memory, workers started
     answers = {side: [] for side in sides}
@@ -111,7 +111,7 @@ def batches(args, name, images, source, kind, count, cache=None):
 def first_pass(args, name, images, source, cache):
     """Everything from the files: speedlab decodes the folder into an empty cache and makes one epoch of batches."""
     count = JPEGS - HELD_OUT
-    torch = Process([sys.executable, __file__, "--worker", json.dumps(["jpeg", WAYS["jpeg"][0], source])])
+    torch = Process([sys.executable, __file__, "--worker", json.dumps(["jpeg", WAYS["jpeg"][0], source])], LIMITS)
     torch.round()
     answers = {"speedlab": [], f"torch {WAYS['jpeg'][0]}": []}
     for _ in range(args.rounds):
@@ -150,39 +150,13 @@ def row(name, count, answers):
     return found
 
 
-class Process:
-    def __init__(self, command):
-        self.command = command
-        limits = dict(RAYON_NUM_THREADS=str(WORKERS), OMP_NUM_THREADS="1")
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | limits, cwd=ROOT
-        )
-        self.head = self.answer()
-
-    def round(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"error: {' '.join(self.command)} ended with {self.process.wait()}")
-        return json.loads(line)
-
-    def end(self):
-        self.process.stdin.close()
-        if self.process.wait() != 0:
-            sys.exit(f"error: {' '.join(self.command)} ended with {self.process.returncode}")
-
-
 class Speedlab(Process):
     """An epoch of batches is a round: the images are a whole number of batches."""
 
     def __init__(self, args, images, batches, cache):
         command = [args.speedlab, "bench-data", "--wait", "--images", json.dumps(images)]
         command += ["--batch", str(BATCH), "--batches", str(batches)]
-        super().__init__(command + (["--data-dir", str(cache)] if cache else []))
+        super().__init__(command + (["--data-dir", str(cache)] if cache else []), LIMITS)
 
 
 def work(job):
@@ -269,17 +243,6 @@ def folder_dataset(torch, torchvision, folder):
     images = torchvision.datasets.ImageFolder(folder, prepare)
     held_out = lambda index: (index + 1) * HELD_OUT // JPEGS > index * HELD_OUT // JPEGS
     return torch.utils.data.Subset(images, [index for index in range(JPEGS) if not held_out(index)])
-
-
-def processor():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return " ".join(line.split(":", 1)[1].split())
-    return platform.machine()
-
-
-def output(command):
-    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 
 main()

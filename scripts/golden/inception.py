@@ -10,6 +10,7 @@ packages' networks are filled from a formula, which tests/integration/features.r
 import json
 import pathlib
 import sys
+import tempfile
 
 import numpy as np
 import torch
@@ -85,17 +86,16 @@ def values(layers):
 
 
 def main():
-    import tempfile
-
-    import pytorch_fid.inception as pytorch_fid
-    from cleanfid.resize import build_resizer
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
     state = state_dict()
     if len(sys.argv) == 3 and sys.argv[1] == "--weights":
         torch.save(state, sys.argv[2])
         print(f"{len(state)} tensors: {sys.argv[2]}")
         return
+
+    import pytorch_fid.inception as pytorch_fid
+    from cleanfid.resize import build_resizer
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
     pytorch_fid.load_state_dict_from_url = lambda *_, **__: state
     resizing = pytorch_fid.InceptionV3([0, 1, 2, 3]).eval()
     plain = pytorch_fid.InceptionV3([0, 1, 2, 3], resize_input=False, normalize_input=False).eval()
