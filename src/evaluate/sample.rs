@@ -10,7 +10,7 @@ use crate::random::{Draws, Stream};
 use crate::spec::RunSpec;
 
 /// Most images per forward pass. It changes the speed, and the result by no more than rounding.
-const MOST_IMAGES: usize = 256;
+pub(super) const BATCH_IMAGES: usize = 256;
 /// What the activations of a forward pass may take. Networks whose images take more go in smaller batches.
 const ACTIVATION_BYTES: usize = 1 << 30;
 /// Of all activations, the part that lives at a time where no backward pass needs them: the share that `plan` counts with.
@@ -19,7 +19,7 @@ const LIVE_SHARE: usize = 4;
 /// Images per forward pass of the run's network.
 pub(super) fn batch_images(spec: &RunSpec) -> usize {
     let live_bytes = model::activation_bytes(&spec.model, spec.data.shape()) / LIVE_SHARE;
-    (ACTIVATION_BYTES / live_bytes.max(1)).clamp(1, MOST_IMAGES)
+    (ACTIVATION_BYTES / live_bytes.max(1)).clamp(1, BATCH_IMAGES)
 }
 
 /// Images generated with a network's weights as `evaluate.fid.ode` says: `[images, channels, side, side]` in [-1, 1].
