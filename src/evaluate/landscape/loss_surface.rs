@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::diffusion::ForwardProcess;
 use crate::evaluate::EvaluateError;
 use crate::evaluate::predict::with_network;
-use crate::evaluate::sample::BATCH_IMAGES;
+use crate::evaluate::sample::batch_images;
 use crate::evaluate::validation::Validation;
 use crate::model::{self, Network, ParameterLayout};
 use crate::spec::{RunSpec, Weights};
@@ -19,6 +19,7 @@ pub struct LossSurface {
     /// Of the noised images.
     indices: Vec<usize>,
     device: Device,
+    batch_images: usize,
 }
 
 impl LossSurface {
@@ -31,7 +32,8 @@ impl LossSurface {
         let device = Device::flex();
         let network = model::build(&spec.model, spec.data.shape(), spec.seed, &device.clone().autodiff());
         let indices = (0..validation.predictions()).collect();
-        Ok(Self { validation, network, image_shape: spec.data.image_shape(), indices, device })
+        let (image_shape, batch_images) = (spec.data.image_shape(), batch_images(&spec));
+        Ok(Self { validation, network, image_shape, indices, device, batch_images })
     }
 
     /// How the loss is measured, whatever the weights are.
@@ -52,7 +54,7 @@ impl LossSurface {
     pub fn loss(&mut self, weights: &[f32]) -> Result<f64, EvaluateError> {
         self.set(weights);
         let mut predict = with_network(&self.network, self.image_shape);
-        Ok(self.validation.measure(Weights::Averaged, BATCH_IMAGES, &mut predict)?[0].value)
+        Ok(self.validation.measure(Weights::Averaged, self.batch_images, &mut predict)?[0].value)
     }
 
     /// Its gradient there.
