@@ -1,7 +1,7 @@
 //! How hard each part of the noise is to learn: losses and gradients by bin of t along training, and how soon each bin's loss
 //! has fallen by most of what it falls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -71,10 +71,14 @@ pub fn difficulty<'c>(comparison: &'c Comparison) -> Vec<PointDifficulty<'c>> {
 
 fn surface(runs: &[&RunRecord], metric: &str) -> Option<Surface> {
     let mut found: BTreeMap<u64, BTreeMap<usize, Vec<f64>>> = BTreeMap::new();
-    for row in runs.iter().flat_map(|run| &run.rows) {
-        let bin = row.metric.strip_prefix(metric).and_then(|bin| bin.parse().ok());
-        if let (Some(bin), true) = (bin, row.value.is_finite()) {
-            found.entry(row.step).or_default().entry(bin).or_default().push(row.value);
+    for run in runs {
+        let mut seen = BTreeSet::new();
+        for row in &run.rows {
+            let Some(bin) = row.metric.strip_prefix(metric).and_then(|bin| bin.parse::<usize>().ok()) else { continue };
+            // Where raw weights are measured too, those that are compared come first.
+            if seen.insert((row.step, bin)) && row.value.is_finite() {
+                found.entry(row.step).or_default().entry(bin).or_default().push(row.value);
+            }
         }
     }
     let bins = 1 + *found.values().flat_map(BTreeMap::keys).max()?;
@@ -89,7 +93,8 @@ fn reached(runs: &[&RunRecord], bin: usize, share: f64) -> Option<Reached> {
     let metric = format!("{LOSS}{bin}");
     let mut found: Vec<(f64, f64, f64)> = vec![];
     for run in runs {
-        let rows: Vec<_> = run.rows.iter().filter(|row| row.metric == metric && row.value.is_finite()).collect();
+        let mut rows: Vec<_> = run.rows.iter().filter(|row| row.metric == metric && row.value.is_finite()).collect();
+        rows.dedup_by_key(|row| row.step);
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
         if last.step != run.planned.spec.train.steps || last.value >= first.value {
             continue;

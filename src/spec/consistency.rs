@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NoiseSchedule, OdeSampler, Resize, RunSpec};
+use super::{NoiseSchedule, OdeSampler, Resize, RunSpec, Weights};
 
 /// `evaluate.consistency`: images kept to see how alike the outputs of different runs are that start from one noise, the
 /// consistency phenomenon of arXiv 2404.07946. How likeness is measured there is open; `report` states its own ways.
@@ -28,7 +28,8 @@ impl Consistency {
     }
 
     /// What two runs must share for their images to be compared: images of what, by which noise schedule, generated how, seen
-    /// by which features. Neither seed nor network nor training is part of it.
+    /// by which features. Neither seed nor network nor training is part of it, nor how weights
+    /// are averaged, but whether.
     pub fn protocol(spec: &RunSpec) -> String {
         let fid = &spec.evaluate.fid;
         let questions = if fid.guidance == 1.0 { 1 } else { 2 };
@@ -39,9 +40,10 @@ impl Consistency {
             Resize::None => String::new(),
             resize => format!(" resize={}", resize.name()),
         };
+        let weights = if spec.evaluate.weights.compared() == Weights::Raw { " weights=raw" } else { "" };
         let classes = if spec.told_classes().is_some() { " classes=balanced" } else { "" };
         format!(
-            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{resize}{classes}{guidance}",
+            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{resize}{classes}{guidance}{weights}",
             noise_schedule(&spec.noise_schedule),
             fid.ode.protocol(questions),
             fid.features.name(),

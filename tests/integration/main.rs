@@ -9,6 +9,7 @@ mod features;
 mod fid;
 mod gaussian_mixture;
 mod kernels;
+mod landscape;
 mod measures;
 mod model;
 mod optim;

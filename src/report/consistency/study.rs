@@ -221,15 +221,18 @@ impl<'a> Comparable<'a> {
         Similarity::ALL.into_iter().enumerate().filter_map(of).collect()
     }
 
-    /// Pairs that differ in their seeds alone and predict the image: the control, for which the paper expects less.
-    pub fn seeds_predicting(&self, is_control: bool) -> Vec<usize> {
+    /// The control, for which the paper expects less: pairs that differ in their seeds alone and predict the image; and those that
+    /// predict something else, of the same networks where there are such.
+    pub fn control(&self) -> (Vec<usize>, Vec<usize>) {
         let only_seed = Difference { seed: true, ..Difference::default() };
-        let is = |index: &usize| {
-            let pair = &self.pairs[*index];
-            let predicts_image = self.runs[pair.first].record.planned.spec.parameterization == Parameterization::X0;
-            pair.difference == only_seed && predicts_image == is_control
-        };
-        (0..self.pairs.len()).filter(is).collect()
+        let spec = |index: usize| &self.runs[self.pairs[index].first].record.planned.spec;
+        let seeds = (0..self.pairs.len()).filter(|&index| self.pairs[index].difference == only_seed);
+        let (control, others): (Vec<usize>, Vec<usize>) =
+            seeds.partition(|&index| spec(index).parameterization == Parameterization::X0);
+        let is_same = |other: &&usize| control.iter().any(|&index| spec(index).model == spec(**other).model);
+        let same: Vec<usize> = others.iter().filter(is_same).copied().collect();
+        let others = if same.is_empty() { others } else { same };
+        (control, others)
     }
 }
 

@@ -82,19 +82,17 @@ fn cells(likeness: &GroupLikeness) -> Markup {
 
 /// The control: runs that predict the image, for which the paper expects less.
 fn control(group: &Comparable) -> Markup {
-    let (control, others) = (group.seeds_predicting(true), group.seeds_predicting(false));
+    let (control, others) = group.control();
     let both = (group.likeness_of(&control), group.likeness_of(&others));
     html! {
         @if !both.0.is_empty() && !both.1.is_empty() {
             p {
-                "The control: of runs that differ in their seed alone, those that predict the image (x0), for which the paper expects less, are \
-                 "
+                "The control: of runs that differ in their seed alone, those that predict the image (x0), for which the paper expects less, are "
                 @for (index, similarity) in Similarity::ALL.iter().enumerate() {
                     @if index > 0 { "; " }
-                    "at " (similarity.words()) " " (share(&both.0[index])) " of the way from different noises to equal images, the others "
-                    (share(&both.1[index]))
+                    (share(&both.0[index])) " by " (similarity.words()) ", the others " (share(&both.1[index]))
                 }
-                "."
+                " of the way from different noises to equal images."
             }
         }
     }
