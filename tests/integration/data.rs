@@ -462,7 +462,7 @@ fn data_commands_speak_json_and_say_what_is_wrong() {
     let (code, list) = json(&["data", "list", "--json"]);
     assert_eq!((code, &list["version"]), (Some(0), &Value::from(1)));
     let states: Vec<&str> = list["sets"].as_array().unwrap().iter().map(|set| set["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["not fetched"; 3]);
+    assert_eq!(states, ["not fetched"; 5]);
 
     fs::create_dir_all(sandbox.path().join("data/mnist")).unwrap();
     fs::write(sandbox.path().join("data/mnist/train-images-idx3-ubyte"), b"short").unwrap();

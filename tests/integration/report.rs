@@ -453,7 +453,7 @@ fn what_is_measured_beside_the_metric_has_its_own_columns_and_changes_no_compari
     assert!(
         markdown
             .contains("| measure | protocol | baseline | clts | mdlrc | same-lr | clts+mdlrc |\n| --- | --- | --- |")
-            && markdown.contains("\n| FID ↓ | 2 | ")
+            && markdown.contains("\n| FID (digits-cnn) ↓ | 2 | ")
             && markdown.contains("\n| precision ↑ | 3 | "),
         "{markdown}"
     );
@@ -461,7 +461,7 @@ fn what_is_measured_beside_the_metric_has_its_own_columns_and_changes_no_compari
     let page = fs::read_to_string(&report.page).expect("the page");
     assert!(
         page.contains("Every measure at the end")
-            && page.contains("<th class=\"nowrap\">KID ↓</th><td class=\"number\">3</td>")
+            && page.contains("<th class=\"nowrap\">KID (digits-cnn) ↓</th><td class=\"number\">3</td>")
     );
     let csv = read("measures.csv");
     // Five arms, five columns.
