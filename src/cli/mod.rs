@@ -78,7 +78,7 @@ enum Command {
     Fid(fid::FidArgs),
     /// Measure the loss around runs' weights: lines, planes, the Hessian's eigenvalues and trace
     Landscape(landscape::LandscapeArgs),
-    /// List, fetch and verify the sets of images that runs are trained on
+    /// List, fetch and verify the sets of images that runs are trained on, and weights of feature networks
     Data(data::DataCommandArgs),
     /// Train a small classifier whose activations are compared: `digits-cnn` or `mnist-cnn`
     TrainFeatures(train_features::TrainFeaturesArgs),
