@@ -83,8 +83,8 @@ mod tests {
     #[test]
     fn large_networks_go_in_batches_that_fit_and_small_ones_in_full_ones() {
         let with = |channels| {
-            let mut spec = RunSpec::default();
-            spec.model = Model::Unet(UnetModel { channels, ..UnetModel::default() });
+            let model = Model::Unet(UnetModel { channels, ..UnetModel::default() });
+            let spec = RunSpec { model, ..RunSpec::default() };
             (batch_images(&spec), model::activation_bytes(&spec.model, spec.data.shape()) / LIVE_SHARE)
         };
         assert_eq!(with(16).0, 256);

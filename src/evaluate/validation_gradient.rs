@@ -100,8 +100,8 @@ mod tests {
     use crate::spec::{Model, RunSpec, UnetModel};
 
     fn spec() -> RunSpec {
-        let mut spec = RunSpec::default();
-        spec.model = Model::Unet(UnetModel { channels: 8, ..UnetModel::default() });
+        let model = Model::Unet(UnetModel { channels: 8, ..UnetModel::default() });
+        let mut spec = RunSpec { model, ..RunSpec::default() };
         (spec.evaluate.validation.images, spec.evaluate.validation.bins) = (9, 8);
         spec
     }

@@ -97,13 +97,8 @@ mod tests {
     use crate::spec::{Model, UnetModel};
 
     fn surface() -> (LossSurface, Vec<f32>) {
-        let mut spec = RunSpec::default();
-        spec.model = Model::Unet(UnetModel {
-            channels: 4,
-            channel_multipliers: vec![1],
-            norm_groups: 2,
-            ..UnetModel::default()
-        });
+        let unet = UnetModel { channels: 4, channel_multipliers: vec![1], norm_groups: 2, ..UnetModel::default() };
+        let mut spec = RunSpec { model: Model::Unet(unet), ..RunSpec::default() };
         spec.evaluate.validation.bins = 4;
         let surface = LossSurface::new(&spec, &load_digits().unwrap(), 8).unwrap();
         let mut weights = surface.weights();
