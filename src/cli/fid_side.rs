@@ -91,10 +91,12 @@ impl Side {
         })
     }
 
-    /// Mean and covariance of the features of its images, of the first `samples` if that is given.
+    /// Mean and covariance of the features of its images, of the first `samples` if that is given. `protocol` is what stored
+    /// statistics must be of.
     pub fn found(
         &self,
         network: &FeatureNetwork,
+        protocol: &str,
         samples: Option<usize>,
         folder: &DataFolder,
         progress: OnProgress<'_>,
@@ -108,7 +110,15 @@ impl Side {
                         path.display()
                     );
                 }
-                let Statistics { gaussian, .. } = Statistics::read(path)?;
+                let Statistics { gaussian, protocol: stored, .. } = Statistics::read(path)?;
+                match stored {
+                    Some(stored) if stored != protocol => bail!(
+                        "{} is of {stored}, not of {protocol}\nhint: --features and --resize must be those it was made with",
+                        path.display()
+                    ),
+                    Some(_) => {}
+                    None => eprintln!("note: {} does not say how its images were resized", path.display()),
+                }
                 let what = format!("statistics {}", path.display());
                 Ok(Found { gaussian, images: None, corrupt: vec![], others: vec![], what })
             }

@@ -105,10 +105,7 @@ impl Evaluator {
         let each = self.weights.each();
         let mut found: Option<Evaluation> = None;
         for (index, &weights) in each.iter().enumerate() {
-            let network = match weights {
-                Weights::Averaged => averaged,
-                Weights::Raw => raw,
-            };
+            let network = weights.of(averaged, raw);
             let mut part = |share: f64| progress((index as f64 + share) / each.len() as f64);
             let evaluation = self.measure(weights, &mut with_network(network, self.image_shape), &mut part)?;
             match &mut found {
@@ -130,10 +127,7 @@ impl Evaluator {
     /// compared.
     pub fn difficulty(&self, spec: &RunSpec, averaged: &Network, raw: &Network) -> Result<Vec<Measure>, EvaluateError> {
         let weights = self.weights.compared();
-        let network = match weights {
-            Weights::Averaged => averaged,
-            Weights::Raw => raw,
-        };
+        let network = weights.of(averaged, raw);
         let device = network.weights().device().autodiff();
         let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
         tracked.set_weights(network.weights());

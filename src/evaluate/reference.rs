@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::statistics_file::{Statistics, StatisticsError};
 use super::{EvaluateError, FeatureNetwork, FurtherMeasures, Gaussian, GaussianFit};
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
-use crate::spec::{Reference, RunSpec};
+use crate::spec::{Reference, RunSpec, feature_protocol};
 
 /// What generated images are compared with.
 pub struct ReferenceFeatures {
@@ -56,7 +56,7 @@ impl ReferenceFeatures {
         let needs_rows = FurtherMeasures::need_reference(&spec.evaluate.measures);
         let kept = kept(spec, network, images, folder);
         if let Some(path) = kept.as_ref().filter(|path| path.is_file()) {
-            let Statistics { gaussian, features } = Statistics::read(path)?;
+            let Statistics { gaussian, features, .. } = Statistics::read(path)?;
             if gaussian.mean.len() == network.dimension() && (!needs_rows || features.is_some()) {
                 return Ok(Self { gaussian, rows: features.filter(|_| needs_rows).unwrap_or_default() });
             }
@@ -76,7 +76,9 @@ impl ReferenceFeatures {
             progress(&Progress { doing, done, total, unit: Unit::Images });
         }
         let gaussian = fit.finish().map_err(failed)?;
-        let statistics = Statistics { gaussian, features: needs_rows.then_some(rows) };
+        let fid = &spec.evaluate.fid;
+        let protocol = Some(feature_protocol(fid.features, fid.resize));
+        let statistics = Statistics { gaussian, features: needs_rows.then_some(rows), protocol };
         if let Some(path) = kept {
             let parent = path.parent().expect("it is in the folder of statistics");
             let io = |source| StatisticsError::Io { doing: "make the folder", path: parent.to_owned(), source };

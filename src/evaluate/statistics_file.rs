@@ -25,10 +25,13 @@ pub struct Statistics {
     pub gaussian: Gaussian,
     /// `[n, d]`, beside what others know, under the name `features`.
     pub features: Option<Vec<f32>>,
+    /// Which features they are and how images were resized, as text in UTF-8 under the name `protocol`; files that others
+    /// wrote do not say it.
+    pub protocol: Option<String>,
 }
 
 impl Statistics {
-    /// Reads `mu` `[d]` and `sigma` `[d, d]`, in f32 or f64, and `features` if they are there.
+    /// Reads `mu` `[d]` and `sigma` `[d, d]`, in f32 or f64, and `features` and `protocol` if they are there.
     pub fn read(path: &Path) -> Result<Self, StatisticsError> {
         let io = |source| StatisticsError::Io { doing: "read", path: path.to_owned(), source };
         let format = |problem: String| StatisticsError::Format { path: path.to_owned(), problem };
@@ -47,9 +50,11 @@ impl Statistics {
         }
         // Symmetric, so that the order of rows and columns does not matter.
         let covariance = Mat::from_fn(size, size, |row, column| covariance[row * size + column]);
-        let features = match archive.index_for_name(&npz::file_name_from_array_name("features")) {
-            None => None,
-            Some(_) => {
+        let has =
+            |archive: &ZipArchive<_>, name| archive.index_for_name(&npz::file_name_from_array_name(name)).is_some();
+        let features = match has(&archive, "features") {
+            false => None,
+            true => {
                 let (shape, values) = array::<f32, _>(&mut archive, "features").map_err(format)?;
                 if shape.len() != 2 || shape[1] != size {
                     return Err(format(format!("features has the shape {shape:?}, where mu has {size} values")));
@@ -57,7 +62,14 @@ impl Statistics {
                 Some(values)
             }
         };
-        Ok(Self { gaussian: Gaussian { mean, covariance }, features })
+        let protocol = match has(&archive, "protocol") {
+            false => None,
+            true => {
+                let (_, bytes) = array::<u8, _>(&mut archive, "protocol").map_err(format)?;
+                Some(String::from_utf8(bytes).map_err(|_| format("protocol is no text in UTF-8".to_owned()))?)
+            }
+        };
+        Ok(Self { gaussian: Gaussian { mean, covariance }, features, protocol })
     }
 
     /// Writes them as `numpy.savez` would, not compressed; the file is there whole or not at all.
@@ -85,6 +97,9 @@ impl Statistics {
         if let Some(features) = &self.features {
             let shape = [(features.len() / size) as u64, size as u64];
             write_array(&mut archive, "features", &shape, features.iter().copied())?;
+        }
+        if let Some(protocol) = &self.protocol {
+            write_array(&mut archive, "protocol", &[protocol.len() as u64], protocol.bytes())?;
         }
         Ok(archive.finish()?)
     }
@@ -133,7 +148,8 @@ mod tests {
 
     fn statistics(features: Option<Vec<f32>>) -> Statistics {
         let covariance = Mat::from_fn(2, 2, |row, column| [[2.5, -0.125], [-0.125, 1.0 / 3.0]][row][column]);
-        Statistics { gaussian: Gaussian { mean: vec![0.1, -7.0], covariance }, features }
+        let protocol = features.is_some().then(|| "inception-v3 resize=clean".to_owned());
+        Statistics { gaussian: Gaussian { mean: vec![0.1, -7.0], covariance }, features, protocol }
     }
 
     #[test]
@@ -145,6 +161,7 @@ mod tests {
             written.write(&path).unwrap();
             let read = Statistics::read(&path).unwrap();
             assert_eq!((read.gaussian.mean, read.features), (written.gaussian.mean, features));
+            assert_eq!(read.protocol, written.protocol);
             assert_eq!(read.gaussian.covariance, written.gaussian.covariance);
         }
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::error::ReportError;
 use super::plots::{landscape_drawings, png, svg};
 use super::publish::publish;
@@ -20,7 +22,7 @@ pub struct RunLandscape {
 }
 
 /// Losses over the plane of two random directions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LossPlane {
     /// Along both directions.
     pub at: Vec<f64>,

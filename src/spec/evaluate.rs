@@ -127,6 +127,14 @@ impl Weights {
         *self == Self::Averaged
     }
 
+    /// Which of the two.
+    pub fn of<T>(self, averaged: T, raw: T) -> T {
+        match self {
+            Self::Averaged => averaged,
+            Self::Raw => raw,
+        }
+    }
+
     /// In a sentence.
     pub fn name(self) -> &'static str {
         match self {

@@ -36,7 +36,7 @@ pub use nearest::{nearest, quoted_list};
 pub use ode_sampler::*;
 pub use optim::*;
 pub use plan::*;
-pub use protocol::FidProtocol;
+pub use protocol::{FidProtocol, feature_protocol};
 pub use run_id::RunId;
 pub use run_spec::*;
 pub use sweep::*;

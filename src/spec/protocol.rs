@@ -37,6 +37,11 @@ pub struct FidProtocol {
     pub guidance: Option<f64>,
 }
 
+/// Which features are compared, and how images get the size that their network sees: `inception-v3 resize=clean`.
+pub fn feature_protocol(features: Features, resize: Resize) -> String {
+    format!("{} resize={}", features.name(), resize.with(features).name())
+}
+
 impl FidProtocol {
     /// Of what is compared: with `evaluate.weights: both`, of the averaged ones. `reference_sha256` is that of the reference
     /// images' pixels, whole.

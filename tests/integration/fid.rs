@@ -43,11 +43,18 @@ fn folders_and_statistics_are_compared_by_any_features() {
     let text = stdout(&same);
     assert!(text.starts_with("Fréchet distance (pixels-8x8)  0.000"), "{text}");
     assert!(
-        text.contains("protocol  pixels-8x8 n=40,40 resize=none") && text.contains("A  folder a, 40 images"),
+        text.contains("protocol  pixels-8x8 resize=none n=40,40") && text.contains("A  folder a, 40 images"),
         "{text}"
     );
     // Fewer images than values of a feature vector.
     assert!(stderr(&same).contains("40 images for the 192 values of `pixels-8x8`"), "{}", stderr(&same));
+
+    // Its file says what it is of.
+    let other = fid(folder, &["a.npz", "b", "--features", "efficientnet-lite0", "--weights", "nowhere.pth"]);
+    assert!(!other.status.success());
+    let said = fid(folder, &["a.npz", "digits", "--features", "digits-cnn"]);
+    let message = stderr(&said);
+    assert!(message.contains("a.npz is of pixels-8x8 resize=none, not of digits-cnn resize=none"), "{message}");
 
     let value = |arguments: &[&str]| {
         let output = fid(folder, &[arguments, &["--features", "pixels-8x8", "--json"]].concat());

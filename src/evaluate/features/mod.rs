@@ -67,6 +67,15 @@ impl FeatureNetwork {
         })
     }
 
+    /// The same network for images of another shape, where it takes them as it is.
+    pub fn for_images(self, shape: (usize, usize)) -> Option<Self> {
+        match self {
+            Self::Frozen { network, .. } => Some(Self::Frozen { network, image_shape: shape }),
+            Self::Cnn(_) => Some(self),
+            Self::Pixels(ref pixels) => ((pixels.channels(), pixels.side()) == shape).then_some(self),
+        }
+    }
+
     /// Values in a feature vector.
     pub fn dimension(&self) -> usize {
         match self {

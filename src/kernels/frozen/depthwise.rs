@@ -30,20 +30,13 @@ impl Job for Row<'_> {
     fn run<L: Lanes>(self) {
         let Self { layer, input, y, width, pixel_length, output } = self;
         let FrozenDepthwise { window, channels, ref weight, ref bias, activation } = *layer;
-        let before = (window.rows(input.height).0, window.columns(input.width).0);
-        let mut seen: Vec<(&[Chunk], &[f32])> = Vec::with_capacity(window.positions());
+        let mut seen = Vec::with_capacity(window.positions());
         for x in 0..width {
-            seen.clear();
-            for (position, weights) in weight.chunks_exact(channels).enumerate() {
-                let (dy, dx) = (position / window.width, position % window.width);
-                if let Some(pixel) = input.pixel(y * window.stride + dy, x * window.stride + dx, before) {
-                    seen.push((pixel, weights));
-                }
-            }
+            input.look(window, (y, x), &mut seen);
             for (channel, output) in output[x * pixel_length..][..channels].iter_mut().enumerate() {
                 let mut sum = L::splat(bias[channel]);
-                for (pixel, weights) in &seen {
-                    sum = L::load(&pixel[channel]).mul_add(L::splat(weights[channel]), sum);
+                for (position, pixel) in &seen {
+                    sum = L::load(&pixel[channel]).mul_add(L::splat(weight[position * channels + channel]), sum);
                 }
                 activation.of(sum).write(output);
             }

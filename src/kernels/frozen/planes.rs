@@ -1,6 +1,6 @@
 use std::mem::MaybeUninit;
 
-use super::{FrozenKernels, Operation, Part};
+use super::{FrozenKernels, Operation, Part, Window};
 use crate::kernels::lanes::{self, Chunk, Job, LANES, Lanes};
 use crate::kernels::parallel::for_each_part;
 
@@ -26,6 +26,21 @@ impl FrozenPlanes {
         let (y, x) = (y.wrapping_sub(before.0), x.wrapping_sub(before.1));
         let inside = y < self.height && x < self.width;
         inside.then(|| &self.values[(y * self.width + x) * self.channels..][..self.channels])
+    }
+}
+
+impl<'a> FrozenPlanes {
+    /// (position, pixel) of all pixels that `window` sees for pixel (y, x) of its output: replaces what `seen` holds.
+    #[inline(always)]
+    pub(super) fn look(&'a self, window: Window, (y, x): (usize, usize), seen: &mut Vec<(usize, &'a [Chunk])>) {
+        let before = (window.rows(self.height).0, window.columns(self.width).0);
+        seen.clear();
+        for position in 0..window.positions() {
+            let (dy, dx) = (position / window.width, position % window.width);
+            if let Some(pixel) = self.pixel(y * window.stride + dy, x * window.stride + dx, before) {
+                seen.push((position, pixel));
+            }
+        }
     }
 }
 

@@ -39,19 +39,14 @@ impl Job for Row<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let Self { window, input, mean, y, width, pixel_length, output } = self;
-        let before = (window.rows(input.height).0, window.columns(input.width).0);
-        let mut seen: Vec<&[Chunk]> = Vec::with_capacity(window.positions());
+        let mut seen = Vec::with_capacity(window.positions());
         for x in 0..width {
-            seen.clear();
-            for position in 0..window.positions() {
-                let (dy, dx) = (position / window.width, position % window.width);
-                seen.extend(input.pixel(y * window.stride + dy, x * window.stride + dx, before));
-            }
-            let (first, others) = seen.split_first().expect("a window sees at least a pixel");
+            input.look(window, (y, x), &mut seen);
+            let ((_, first), others) = seen.split_first().expect("a window sees at least a pixel");
             let share = L::splat(1.0 / seen.len() as f32);
             for (channel, output) in output[x * pixel_length..][..input.channels].iter_mut().enumerate() {
                 let mut value = L::load(&first[channel]);
-                for pixel in others {
+                for (_, pixel) in others {
                     let other = L::load(&pixel[channel]);
                     value = if mean { value.add(other) } else { value.max(other) };
                 }
