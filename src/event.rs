@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::spec::RunId;
 
 /// The version of `events.jsonl`. A newer one is refused, an older one is read.
-pub const EVENT_VERSION: u32 = 1;
+///
+/// 2: lost and disagreeing devices, full disks and silence are outcomes; stamps tell set-up and checkpoints apart.
+pub const EVENT_VERSION: u32 = 2;
 
 /// Where in a run something happened. Clocks continue across a resume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,10 +15,17 @@ pub struct Stamp {
     /// Optimizer steps done.
     pub step: u64,
     pub images_seen: u64,
-    /// Seconds of training alone: evaluation and checkpoints excluded.
+    /// Seconds of training alone: evaluation, checkpoints and set-up excluded.
     pub train_seconds: f64,
     /// Seconds of evaluation alone.
     pub eval_seconds: f64,
+    /// Seconds of writing checkpoints alone. Records of version 1 have none.
+    #[serde(default)]
+    pub checkpoint_seconds: f64,
+    /// Seconds of everything that comes before training, in each attempt: compiling and tuning kernels, warming up, comparing
+    /// the device with the CPU. Records of version 1 have none.
+    #[serde(default)]
+    pub setup_seconds: f64,
     /// Seconds since the run first started, without the time between attempts.
     pub wall_seconds: f64,
 }
@@ -36,6 +45,8 @@ pub struct Measure {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
     Started(Started),
+    /// Steps done twice, on the run's device and on the CPU, before training began.
+    DeviceCompared(DeviceComparison),
     /// The probability of training on each of equally wide bins of t, as it is at `step`.
     TimestepDensity {
         step: u64,
@@ -86,7 +97,7 @@ impl RunEvent {
             | Self::Evaluated { stamp, .. }
             | Self::Checkpointed { stamp, .. }
             | Self::Ended { stamp, .. } => Some(*stamp),
-            Self::Started(_) | Self::TimestepDensity { .. } => None,
+            Self::Started(_) | Self::DeviceCompared(_) | Self::TimestepDensity { .. } => None,
         }
     }
 }
@@ -109,6 +120,36 @@ pub struct Started {
     pub device: String,
     /// RFC 3339, UTC.
     pub started_at: String,
+    /// The first digits of the program file's SHA-256: two builds may have one version. Records of version 1 have none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build: String,
+    /// Parts in which each batch was computed, one after the other, so that it needs less memory. Their gradients are the
+    /// batch's, added in another order: results differ in the last bits from those of one part.
+    #[serde(default = "one_part", skip_serializing_if = "is_one_part")]
+    pub micro_batches: usize,
+}
+
+fn one_part() -> usize {
+    1
+}
+
+fn is_one_part(micro_batches: &usize) -> bool {
+    *micro_batches == 1
+}
+
+/// How far a device is from the CPU over a few steps from the same weights, images and noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceComparison {
+    /// The loss of each step.
+    pub device_losses: Vec<f64>,
+    pub cpu_losses: Vec<f64>,
+    /// The gradient's norm at each step.
+    pub device_gradient_norms: Vec<f64>,
+    pub cpu_gradient_norms: Vec<f64>,
+    /// The largest relative difference of any of these.
+    pub largest_difference: f64,
+    /// More than this is refused.
+    pub tolerance: f64,
 }
 
 /// What a run is doing.
@@ -134,6 +175,22 @@ pub enum RunOutcome {
     OutOfMemory {
         reason: String,
     },
+    /// The device it ran on is gone; goes on from its checkpoint on another.
+    DeviceLost {
+        reason: String,
+    },
+    /// Its device computes something else than the CPU; nothing was trained.
+    DeviceDisagrees {
+        reason: String,
+    },
+    /// What it wanted to record has no room; goes on from its checkpoint.
+    DiskFull {
+        reason: String,
+    },
+    /// Said nothing for too long and was killed; goes on from its checkpoint.
+    TimedOut {
+        reason: String,
+    },
     /// Asked to stop; goes on from its checkpoint.
     Interrupted {
         reason: String,
@@ -148,5 +205,65 @@ impl RunOutcome {
     /// Whether there is nothing left to do for this run.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Completed | Self::ReachedTarget | Self::Diverged { .. })
+    }
+
+    /// In a few words, without the reason.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::ReachedTarget => "reached the target",
+            Self::Diverged { .. } => "diverged",
+            Self::OutOfMemory { .. } => "out of memory",
+            Self::DeviceLost { .. } => "device lost",
+            Self::DeviceDisagrees { .. } => "device disagrees",
+            Self::DiskFull { .. } => "disk full",
+            Self::TimedOut { .. } => "timed out",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Crashed { .. } => "crashed",
+        }
+    }
+
+    /// Why, where there is more to say than the word: how it ended, then the last lines it wrote.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Completed | Self::ReachedTarget => None,
+            Self::Diverged { reason }
+            | Self::OutOfMemory { reason }
+            | Self::DeviceLost { reason }
+            | Self::DeviceDisagrees { reason }
+            | Self::DiskFull { reason }
+            | Self::TimedOut { reason }
+            | Self::Interrupted { reason }
+            | Self::Crashed { reason } => Some(reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::RunSpec;
+
+    #[test]
+    fn parts_of_a_batch_are_written_where_there_are_several_and_are_one_where_none_are_written() {
+        let started = |micro_batches| Started {
+            version: EVENT_VERSION,
+            run_id: RunId::of(&RunSpec::default()),
+            attempt: 1,
+            from_checkpoint: 0,
+            from_step: 0,
+            program: String::new(),
+            device: String::new(),
+            started_at: String::new(),
+            build: String::new(),
+            micro_batches,
+        };
+        for (micro_batches, is_written) in [(1, false), (4, true)] {
+            let event = RunEvent::Started(started(micro_batches));
+            let line = serde_json::to_string(&event).unwrap();
+            assert_eq!(line.contains("\"micro_batches\":4"), is_written, "{line}");
+            assert_eq!(line.contains("micro_batches"), is_written, "{line}");
+            assert_eq!(serde_json::from_str::<RunEvent>(&line).unwrap(), event);
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod report;
 
 // What a run is made of.
 pub mod data;
+pub mod device;
 pub mod diffusion;
 pub mod kernels;
 pub mod model;

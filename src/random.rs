@@ -66,6 +66,21 @@ impl Draws {
         self.block[self.used - 1]
     }
 
+    /// Passes over the next `count` numbers of [`Draws::next_u32`], without making them.
+    pub fn skip(&mut self, count: usize) {
+        let left = 4 - self.used;
+        if count <= left {
+            self.used += count;
+            return;
+        }
+        let blocks = u32::try_from((count - left) / 4).ok().and_then(|blocks| self.counter[0].checked_add(blocks));
+        self.counter[0] = blocks.expect("no step draws 2^34 numbers");
+        self.used = 4;
+        for _ in 0..(count - left) % 4 {
+            self.next_u32();
+        }
+    }
+
     /// Uniform in [0, 1), a multiple of 2^-53.
     pub fn uniform(&mut self) -> f64 {
         let high = u64::from(self.next_u32()) << 32;
@@ -159,6 +174,26 @@ mod tests {
         assert_ne!(draw(1, Stream::Noise, 7), draw(2, Stream::Noise, 7));
         assert_ne!(draw(1, Stream::Noise, 7), draw(1, Stream::Flips, 7));
         assert_ne!(draw(1, Stream::Noise, 7), draw(1, Stream::Noise, 7 + (1 << 32)));
+    }
+
+    #[test]
+    fn skipping_numbers_is_drawing_them_for_nothing() {
+        for before in 0..6 {
+            for count in 0..14 {
+                let draws = || Draws::new(1, Stream::Dropout, 7);
+                let (mut drawn, mut skipped) = (draws(), draws());
+                for _ in 0..before + count {
+                    drawn.next_u32();
+                }
+                for _ in 0..before {
+                    skipped.next_u32();
+                }
+                skipped.skip(count);
+                for place in 0..6 {
+                    assert_eq!(drawn.next_u32(), skipped.next_u32(), "{before} before, {count} skipped, {place} after");
+                }
+            }
+        }
     }
 
     #[test]

@@ -2,19 +2,21 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use burn::tensor::Device;
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
 
 use crate::data::{self, DataError, DataFolder};
 use crate::evaluate::{EvaluateError, Evaluator, level};
-use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
+use crate::event::{EVENT_VERSION, Measure, Phase, RunEvent, RunOutcome, Stamp, Started};
 use crate::model::{self, Network};
 use crate::record::{
-    ConsistencyImages, Journal, Lock, RecordError, RunFolder, curve_rows, effective_events, read_journal, write_beside,
-    write_curves,
+    ConsistencyImages, Journal, Lock, RecordError, RunFolder, curve_rows, effective_events, host_name, read_journal,
+    write_beside, write_curves,
 };
 use crate::spec::{Consistency, RunId, RunSpec};
 use crate::train::{self, Checkpoint, CheckpointError, Host, HostError};
@@ -22,9 +24,20 @@ use crate::train::{self, Checkpoint, CheckpointError, Host, HostError};
 /// The program as it names itself in records.
 pub const PROGRAM: &str = concat!("speedlab ", env!("CARGO_PKG_VERSION"));
 
-/// A run waits this often, this long, for its folder.
-const LOCK_PAUSES: u32 = 600;
+/// The first twelve digits of the SHA-256 of the file that this program was started from: what tells two builds of one version
+/// apart. On Linux also right after the file was replaced.
+pub fn build_of_this_program() -> io::Result<String> {
+    let running = Path::new("/proc/self/exe");
+    let path = if running.exists() { running.to_owned() } else { std::env::current_exe()? };
+    // It is mapped by the system already; reading it whole costs its size in memory for a moment.
+    Ok(Sha256::digest(fs::read(path)?).iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A run waits this often, this long, for its folder: two and a half minutes, more than a run without a parent lives on.
+const LOCK_PAUSES: u32 = 3000;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// Pauses between two attempts to wake the process that holds the folder.
+const WAKE_PAUSES: u32 = 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -40,14 +53,24 @@ pub enum RunError {
     Host(#[from] HostError),
 }
 
+/// Where and by what an attempt is made.
+pub struct Attempt<'a> {
+    pub device: &'a Device,
+    /// The device as the record names it.
+    pub label: &'a str,
+    /// The first digits of the program file's SHA-256.
+    pub build: &'a str,
+    /// The parts in which each batch is computed: see [`train::Trainer::new`].
+    pub micro_batches: usize,
+}
+
 /// Does the run whose folder was prepared, or what is left of it, and tells its parent every event.
 ///
-/// `device_name` is how the record names `device`; images are in `data_folder`. When `stop_asked` says so, the run writes a checkpoint and ends as
-/// `Interrupted`. `Ended` is told last, when everything is on disk.
+/// Images are in `data_folder`. When `stop_asked` says so, the run writes a checkpoint and ends as `Interrupted`. `Ended` is told
+/// last, when everything is on disk.
 pub fn execute(
     folder: &RunFolder,
-    device: &Device,
-    device_name: &str,
+    attempt: &Attempt,
     data_folder: &DataFolder,
     stop_asked: &dyn Fn() -> bool,
     tell_parent: &dyn Fn(&RunEvent),
@@ -66,9 +89,9 @@ pub fn execute(
     let earlier = read_journal(&folder.journal())?;
     let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count();
     let journal = Journal::open(&folder.journal())?;
-    let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, tell_parent };
-    host.event(started(&planned.run_id, attempts as u32 + 1, checkpoint.as_ref(), device_name))?;
-    let (outcome, stamp) = train::train(spec, &dataset, device, checkpoint, &mut host)?;
+    let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, tell_parent, last_stamp: None };
+    host.event(started(&planned.run_id, attempts as u32 + 1, checkpoint.as_ref(), attempt))?;
+    let (outcome, stamp) = train::train(spec, &dataset, attempt.device, checkpoint, attempt.micro_batches, &mut host)?;
 
     let ended = RunEvent::Ended { stamp, outcome: outcome.clone() };
     host.journal.append(&ended)?;
@@ -82,12 +105,27 @@ pub fn execute(
     Ok(outcome)
 }
 
+/// Lets a process go on that was stopped: a child whose parent died while it was stopped holds its run until it can see that.
+fn wake(holder: &str) {
+    let words: Vec<&str> = holder.split_whitespace().collect();
+    if let ["process", process, "on", host] = words[..]
+        && host == host_name()
+        && let Some(process) = process.parse().ok().and_then(Pid::from_raw)
+    {
+        // It fails for a process that is gone or another user's; then there is nothing to wake, or nothing to be done.
+        let _ = kill_process(process, Signal::CONT);
+    }
+}
+
 /// Takes the run. A child whose parent was just killed may still hold it while it writes its last checkpoint.
 fn take(folder: &RunFolder, stop_asked: &dyn Fn() -> bool) -> Result<Lock, RecordError> {
     let mut pauses = 0;
     loop {
         match folder.lock() {
-            Err(RecordError::Held { .. }) if pauses < LOCK_PAUSES && !stop_asked() => {
+            Err(RecordError::Held { holder, .. }) if pauses < LOCK_PAUSES && !stop_asked() => {
+                if pauses % WAKE_PAUSES == 0 {
+                    wake(&holder);
+                }
                 thread::sleep(LOCK_PAUSE);
                 pauses += 1;
             }
@@ -96,16 +134,18 @@ fn take(folder: &RunFolder, stop_asked: &dyn Fn() -> bool) -> Result<Lock, Recor
     }
 }
 
-fn started(run_id: &RunId, attempt: u32, checkpoint: Option<&Checkpoint>, device_name: &str) -> RunEvent {
+fn started(run_id: &RunId, number: u32, checkpoint: Option<&Checkpoint>, attempt: &Attempt) -> RunEvent {
     RunEvent::Started(Started {
         version: EVENT_VERSION,
         run_id: run_id.clone(),
-        attempt,
+        attempt: number,
         from_checkpoint: checkpoint.map_or(0, |checkpoint| checkpoint.progress.checkpoint),
         from_step: checkpoint.map_or(0, |checkpoint| checkpoint.progress.stamp.step),
         program: PROGRAM.to_owned(),
-        device: device_name.to_owned(),
+        device: attempt.label.to_owned(),
         started_at: jiff::Timestamp::now().to_string(),
+        build: attempt.build.to_owned(),
+        micro_batches: attempt.micro_batches,
     })
 }
 
@@ -130,6 +170,8 @@ struct RecordingHost<'a> {
     evaluator: Evaluator,
     stop_asked: &'a dyn Fn() -> bool,
     tell_parent: &'a dyn Fn(&RunEvent),
+    /// Of the last event that had one.
+    last_stamp: Option<Stamp>,
 }
 
 impl Host for RecordingHost<'_> {
@@ -137,12 +179,23 @@ impl Host for RecordingHost<'_> {
         if !matches!(event, RunEvent::Progress { .. }) {
             self.journal.append(&event).map_err(failed)?;
         }
+        self.last_stamp = event.stamp().or(self.last_stamp);
         (self.tell_parent)(&event);
         Ok(())
     }
 
     fn evaluate(&mut self, averaged: &Network, raw: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError> {
-        let evaluation = self.evaluator.evaluate(averaged, raw, &mut |_| !(self.stop_asked)());
+        // Who is silent for long is taken for stuck, and an evaluation may take long.
+        let sign_of_life =
+            RunEvent::Progress { stamp: self.last_stamp.unwrap_or_default(), loss: None, phase: Phase::Evaluating };
+        let mut told = 0.0;
+        let evaluation = self.evaluator.evaluate(averaged, raw, &mut |share| {
+            if share - told >= 0.01 {
+                told = share;
+                (self.tell_parent)(&sign_of_life);
+            }
+            !(self.stop_asked)()
+        });
         let mut evaluation = match evaluation {
             Ok(evaluation) => evaluation,
             Err(EvaluateError::Stopped) => return Err(HostError::Stopped),

@@ -57,6 +57,7 @@ def main():
         name: {
             "value": runs[0]["value"],
             "median_seconds": round(statistics.median(run["seconds"] for run in runs), 1),
+            "stopped_seconds": round(sum(run["stopped_seconds"] for run in runs), 1),
             "processor_seconds": round(statistics.median(run["processor_seconds"] for run in runs), 1),
             "peak_rss_mebibytes": max(run["peak_rss_mebibytes"] for run in runs),
         }
@@ -100,9 +101,19 @@ def timed(command):
     start = time.monotonic()
     with tempfile.TemporaryFile("w+") as said_file, tempfile.TemporaryFile("w+") as errors_file:
         process = subprocess.Popen(command, stdout=said_file, stderr=errors_file)
-        # Of this process alone, and what it waited for.
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - start
+        # A process that is stopped (SIGSTOP, while the machine has other work to do) is not timed meanwhile.
+        stopped_seconds, looked_at = 0.0, start
+        while True:
+            # Of this process alone, and what it waited for.
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
+            now = time.monotonic()
+            if ended:
+                break
+            if pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                stopped_seconds += now - looked_at
+            looked_at = now
+            time.sleep(0.05)
+        seconds = now - start - stopped_seconds
         process.returncode = os.waitstatus_to_exitcode(status)
         said_file.seek(0)
         errors_file.seek(0)
@@ -113,6 +124,7 @@ def timed(command):
     return {
         "value": float(value.group(1)),
         "seconds": round(seconds, 1),
+        "stopped_seconds": round(stopped_seconds, 1),
         "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
         "peak_rss_mebibytes": used.ru_maxrss // 1024,
     }

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use clap::{Args, ValueEnum};
 
 use super::Exit;
+use crate::device::{self, DeviceName};
 use crate::model::{self, Network};
 use crate::optim::Adam;
 use crate::random::{Draws, Stream};
@@ -29,6 +30,8 @@ pub struct BenchStepArgs {
     batch: usize,
     #[arg(long, value_enum, default_value_t = Work::Train)]
     work: Work,
+    #[arg(long, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
     /// Steps of a round
     #[arg(long, default_value_t = 20)]
     steps: usize,
@@ -74,7 +77,7 @@ pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
     let model: Model = spec::decode_json(&model).map_err(|error| anyhow::anyhow!("--model: {error}"))?;
     let ImageShape(channels, side) = args.image;
     model::check(&model, (channels, side))?;
-    let mut bench = Bench::new(args, &model);
+    let mut bench = Bench::new(args, &model, device::open(args.device)?);
 
     let flops = match args.work {
         Work::Train => 3.0 * args.batch as f64 * model::forward_flops(&model, (channels, side)),
@@ -98,7 +101,7 @@ pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
         let mut result = f64::NAN;
         for _ in 0..args.steps {
             let before = stopwatch.train_seconds();
-            result = stopwatch.training(|| bench.step());
+            result = stopwatch.training(|| bench.step())?;
             milliseconds.push((stopwatch.train_seconds() - before) * 1e3);
         }
         anyhow::ensure!(result.is_finite(), "the last step's result is {result}");
@@ -132,8 +135,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(args: &BenchStepArgs, model: &Model) -> Self {
-        let (ImageShape(channels, side), device) = (args.image, Device::flex());
+    fn new(args: &BenchStepArgs, model: &Model, device: Device) -> Self {
+        let ImageShape(channels, side) = args.image;
         let network = model::build(model, (channels, side), 0, &device.clone().autodiff());
         let network = if args.work == Work::Train { network } else { network.untracked() };
         let weights = network.weights();
@@ -153,10 +156,10 @@ impl Bench {
         }
     }
 
-    /// One step; its result has been read back: the loss, or one number of what was computed.
-    fn step(&mut self) -> f64 {
+    /// One step; its result has been read back, and the device has done all of it: the loss, or one number of what was computed.
+    fn step(&mut self) -> anyhow::Result<f64> {
         self.step += 1;
-        match self.work {
+        let result = match self.work {
             Work::Train => self.train(),
             Work::Sample => {
                 let (noisy, timesteps) = (self.noise(Stream::Noise), self.timesteps());
@@ -168,7 +171,9 @@ impl Bench {
                 let product = first.matmul(second).into_data();
                 f64::from(product.as_slice::<f32>().expect("matrices of f32")[0])
             }
-        }
+        };
+        self.device.sync()?;
+        Ok(result)
     }
 
     fn train(&mut self) -> f64 {
@@ -224,17 +229,19 @@ mod tests {
             image: ImageShape(1, 8),
             batch,
             work,
+            device: DeviceName::Cpu,
             steps: 1,
             rounds: 1,
             wait: false,
         };
         let model = Model::default();
-        let mut training = Bench::new(&args(Work::Train, 4), &model);
+        let mut training = Bench::new(&args(Work::Train, 4), &model, Device::flex());
         let before = training.weights.clone().into_data();
-        let first = training.step();
+        let first = training.step().unwrap();
         assert!(first > 0.5 && first < 2.0, "the loss of a network that predicts nothing is near 1, not {first}");
         assert!(before != training.network.weights().into_data());
-        assert_eq!(Bench::new(&args(Work::Sample, 4), &model).step(), 0.0, "a fresh network predicts nothing");
-        assert!(Bench::new(&args(Work::Matmul, 33), &model).step().is_finite());
+        let mut sampling = Bench::new(&args(Work::Sample, 4), &model, Device::flex());
+        assert_eq!(sampling.step().unwrap(), 0.0, "a fresh network predicts nothing");
+        assert!(Bench::new(&args(Work::Matmul, 33), &model, Device::flex()).step().unwrap().is_finite());
     }
 }

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use crate::evaluate::feature_cost;
 use crate::model;
 use crate::plan::{CostModel, RunCost, run_cost};
 use crate::record::StudyRecord;
-use crate::spec::{DataShape, Model, RunSpec};
+use crate::spec::{DataShape, Features, Model, RunSpec};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -15,6 +16,7 @@ const TYPICAL_FLOPS_PER_CORE: f64 = 80e9;
 /// Estimates runs of `threads` threads.
 pub(super) struct Estimator {
     flops_per_second: f64,
+    threads: usize,
     /// A grid of a hundred thousand runs has few architectures.
     figures: RefCell<HashMap<String, Figures>>,
     /// How that speed is known.
@@ -37,21 +39,28 @@ impl Estimator {
             );
             return Self {
                 flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64,
+                threads,
                 figures: RefCell::default(),
                 basis,
             };
         }
         let median = speeds[speeds.len() / 2];
         let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
-        Self { flops_per_second: median, figures: RefCell::default(), basis }
+        Self { flops_per_second: median, threads, figures: RefCell::default(), basis }
     }
 
     pub fn cost(&self, spec: &RunSpec) -> RunCost {
+        let of_features =
+            |features: Features, data_shape: DataShape| feature_cost(features, (data_shape.channels, data_shape.side));
         let cost_model = CostModel {
             flops_per_second: self.flops_per_second,
             forward_flops: &|model, data_shape| self.figures(model, data_shape).forward_flops,
             parameter_count: &|model, data_shape| self.figures(model, data_shape).parameters,
             activation_bytes: &|model, data_shape| self.figures(model, data_shape).activation_bytes,
+            feature_flops: &|features, data_shape| of_features(features, data_shape).flops,
+            feature_weight_bytes: &|features, data_shape| of_features(features, data_shape).weight_bytes,
+            feature_activation_bytes: &|features, data_shape| of_features(features, data_shape).activation_bytes,
+            threads: self.threads,
         };
         run_cost(spec, &cost_model)
     }

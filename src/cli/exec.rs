@@ -1,16 +1,18 @@
 //! `speedlab exec`: one run in a process of its own.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use burn::tensor::Device;
 use clap::Args;
 
+use super::fault::Fault;
 use super::{DataArgs, Exit};
-use crate::event::RunOutcome;
+use crate::device::{self, DeviceName};
+use crate::event::{RunEvent, RunOutcome, Stamp};
 use crate::record::SweepFolder;
-use crate::run;
-use crate::schedule::{Leash, cpu_label};
+use crate::run::{self, Attempt};
+use crate::schedule::{Leash, is_no_room};
 use crate::spec::RunId;
 
 /// Reads a line `stop`, or the end of its standard input, as the wish to write a checkpoint and stop.
@@ -19,8 +21,23 @@ pub struct ExecArgs {
     results: PathBuf,
     sweep: String,
     run_id: String,
-    /// How many runs share the machine.
+    #[arg(long, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// How many runs share the device.
+    #[arg(long, default_value_t = 1)]
     runs_at_once: usize,
+    /// For the record; what keeps burn from fusing is in the environment.
+    #[arg(long)]
+    without_fusion: bool,
+    /// The first digits of this program's SHA-256.
+    #[arg(long, default_value = "")]
+    build: String,
+    /// Seconds that the run has for a last checkpoint when its parent has died.
+    #[arg(long, default_value_t = 60)]
+    grace: u64,
+    /// The parts in which each batch is computed.
+    #[arg(long, default_value_t = 1)]
+    micro_batches: usize,
     #[command(flatten)]
     data: DataArgs,
 }
@@ -28,16 +45,52 @@ pub struct ExecArgs {
 pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
     let run_id = RunId::parse(&args.run_id).with_context(|| format!("`{}` is no run id", args.run_id))?;
     let folder = SweepFolder::new(&args.results, &args.sweep).run(&run_id);
-    let leash = Leash::listen()?;
-    let device_name = cpu_label(rayon::current_num_threads(), args.runs_at_once);
+    let leash = Leash::listen(Duration::from_secs(args.grace))?;
     let data_folder = args.data.folder()?;
-    let outcome =
-        run::execute(&folder, &Device::flex(), &device_name, &data_folder, &|| leash.says_stop(), &|event| {
-            leash.tell(event)
-        })?;
+    let device = match device::open(args.device) {
+        Ok(device) => device,
+        // It was there when the sweep began.
+        Err(error) => {
+            let outcome = RunOutcome::DeviceLost { reason: error.to_string() };
+            leash.tell(&RunEvent::Ended { stamp: Stamp::default(), outcome });
+            return Err(error.into());
+        }
+    };
+    let threads = rayon::current_num_threads();
+    let label = device::label(args.device, &device, threads, args.runs_at_once, !args.without_fusion);
+    let attempt = Attempt { device: &device, label: &label, build: &args.build, micro_batches: args.micro_batches };
+    let fault = Fault::from_environment()?;
+    let done = run::execute(&folder, &attempt, &data_folder, &|| leash.says_stop(), &|event| {
+        leash.tell(event);
+        if let Some(fault) = &fault {
+            fault.look(event);
+        }
+    });
+    let outcome = match done {
+        Ok(outcome) => outcome,
+        // Nothing more can be recorded, but the parent can be told.
+        Err(error) if no_room(&error) => {
+            let outcome = RunOutcome::DiskFull { reason: error.to_string() };
+            leash.tell(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
+            outcome
+        }
+        Err(error) => return Err(error.into()),
+    };
     Ok(match outcome {
         RunOutcome::Completed | RunOutcome::ReachedTarget => Exit::AllDone,
-        RunOutcome::Interrupted { .. } => Exit::Incomplete,
-        RunOutcome::Diverged { .. } | RunOutcome::OutOfMemory { .. } | RunOutcome::Crashed { .. } => Exit::SomeFailed,
+        RunOutcome::Interrupted { .. } | RunOutcome::DiskFull { .. } => Exit::Incomplete,
+        _ => Exit::SomeFailed,
     })
+}
+
+/// Whether the disk was full, anywhere in the chain of causes.
+fn no_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<std::io::Error>().is_some_and(is_no_room) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

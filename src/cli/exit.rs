@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::data::DataError;
+use crate::device::DeviceError;
 use crate::plan::PlanError;
 
 /// How the program ends.
@@ -26,7 +27,8 @@ impl Exit {
         let invalid = error.downcast_ref::<PlanError>().is_some();
         // Data that is not there is like a sweep that cannot be run: nothing has started.
         let no_data = error.downcast_ref::<DataError>().is_some_and(DataError::is_absence);
-        if invalid || no_data { Self::Invalid } else { Self::SomeFailed }
+        let no_device = error.downcast_ref::<DeviceError>().is_some();
+        if invalid || no_data || no_device { Self::Invalid } else { Self::SomeFailed }
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use rayon::prelude::*;
 
 use super::run_network::RunNetwork;
-use crate::data::{self, DataFolder, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb};
+use crate::data::{self, DataFolder, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb, is_image_file};
 use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, Statistics, generate_images};
 use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
 
@@ -43,9 +43,8 @@ const BATCH_IMAGES: usize = 64;
 /// Of a run, without `--samples`.
 const RUN_SAMPLES: usize = 10_000;
 const SET_NAMES: &str = "digits, mnist, fashion_mnist, cifar10";
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
-/// Other kinds of images, which are named rather than passed over.
-const OTHER_ENDINGS: [&str; 7] = ["webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm"];
+/// Endings of other kinds of images, which are named rather than passed over.
+const OTHER_ENDINGS: [&str; 9] = ["avif", "gif", "heic", "heif", "jp2", "jxl", "pbm", "pnm", "tga"];
 
 impl Side {
     /// A path that exists is what it is, also where a set has that name.
@@ -201,13 +200,11 @@ impl Files {
             for entry in fs::read_dir(&folder).with_context(reading)? {
                 let entry = entry.with_context(reading)?;
                 let path = entry.path();
-                let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-                let is = |endings: &[&str]| ending.as_deref().is_some_and(|ending| endings.contains(&ending));
                 if path.is_dir() {
                     folders.push(path);
-                } else if is(&ENDINGS) {
+                } else if is_image_file(&path) {
                     files.images.push(path);
-                } else if is(&OTHER_ENDINGS) {
+                } else if is_other_image(&path) {
                     files.others.push(path);
                 }
             }
@@ -216,6 +213,11 @@ impl Files {
         files.others.sort();
         Ok(files)
     }
+}
+
+/// Whether its ending, in capitals or not, says that a file is an image of a kind that is not read.
+fn is_other_image(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| OTHER_ENDINGS.iter().any(|other| ending.eq_ignore_ascii_case(other)))
 }
 
 fn of_folder(

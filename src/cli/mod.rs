@@ -6,16 +6,22 @@ macro_rules! out {
 }
 
 mod bench_data;
+mod bench_schedule;
 mod bench_step;
 mod cost;
 mod data;
 mod data_needed;
 mod data_progress;
+mod device_args;
+mod devices;
 mod exec;
 mod exit;
+mod fault;
 mod fid;
 mod fid_side;
 mod landscape;
+mod live;
+mod logs;
 mod plan;
 mod preview;
 pub mod progress;
@@ -53,9 +59,11 @@ Examples:
   speedlab run sweeps/quickstart.yaml          train what is missing, then report; goes on where it was stopped
   speedlab plan sweeps/quickstart.yaml         what would run, how long, how much memory and disk
   speedlab preview sweeps/quickstart.yaml      the densities over t, loss weights, beta1 and learning rates of the arms
-  speedlab status sweeps/quickstart.yaml       each run: waiting, running or how it ended
+  speedlab status sweeps/quickstart.yaml       each run: waiting and why, running, or how it ended; --watch redraws it
+  speedlab logs 0123 -f                        the log of the run whose id begins so, and what it records, as they grow
   speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
   speedlab fid samples/ cifar10                the Fréchet distance of a folder of images from a data set
+  speedlab devices                             what there is to compute on, and why other things are not
 
 Exit codes: 0 all done; 1 some runs failed; 2 usage or an invalid sweep; 3 incomplete but resumable;
 130 and 143 stopped by Ctrl-C or a termination signal (run the same command again to go on).";
@@ -68,16 +76,20 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
     Preview(preview::PreviewArgs),
-    /// Show each run: waiting, unfinished, or how it ended
+    /// Show each run: waiting and why, running, unfinished, or how it ended
     Status(status::StatusArgs),
+    /// Show what a run wrote to its log, with -f as it grows
+    Logs(logs::LogsArgs),
     /// Draw the report again from the records alone
     Report(report::ReportArgs),
     /// Generate images from a run's averaged weights
     Sample(sample::SampleArgs),
     /// Measure the Fréchet distance of two sets of images: folders, stored statistics, data sets or runs
     Fid(fid::FidArgs),
-    /// Measure the loss around runs' weights: lines, planes, the Hessian's eigenvalues and trace
+    /// Measure the loss around runs' weights, on the CPU: lines, planes, the Hessian's eigenvalues and trace
     Landscape(landscape::LandscapeArgs),
+    /// List what there is to compute on, and why other things are not; try each beside the CPU
+    Devices(devices::DevicesArgs),
     /// List, fetch and verify the sets of images that runs are trained on, and weights of feature networks
     Data(data::DataCommandArgs),
     /// Train a small classifier whose activations are compared: `digits-cnn` or `mnist-cnn`
@@ -90,9 +102,21 @@ enum Command {
     /// Do one run: what `run` starts for each run as a process of its own
     #[command(hide = true)]
     Exec(exec::ExecArgs),
+    /// List the devices of a kind: what `devices` starts for each kind, since a driver may end the process
+    #[command(hide = true)]
+    ListDevices(devices::ListDevicesArgs),
+    /// Train a few steps on a device and on the CPU: what `devices --probe` starts
+    #[command(hide = true)]
+    ProbeDevice(devices::ProbeDeviceArgs),
     /// Time how fast batches are made: what `scripts/bench-data.sh` runs
     #[command(hide = true)]
     BenchData(bench_data::BenchDataArgs),
+    /// Time how fast runs are scheduled and started: what `scripts/bench-schedule.sh` runs
+    #[command(hide = true)]
+    BenchSchedule(bench_schedule::BenchScheduleArgs),
+    /// End at once, as a run that is done: what `bench-schedule` starts
+    #[command(hide = true)]
+    NoRun,
     /// Time steps of a model on made-up images: what `scripts/bench-cpu.sh` runs
     #[command(hide = true)]
     BenchStep(bench_step::BenchStepArgs),
@@ -155,12 +179,19 @@ enum Color {
 impl Color {
     /// Whether to colour what goes to stderr.
     fn on_stderr(self) -> bool {
+        self.on(std::io::stderr().is_terminal())
+    }
+
+    /// Whether to colour what goes to stdout.
+    fn on_stdout(self) -> bool {
+        self.on(std::io::stdout().is_terminal())
+    }
+
+    fn on(self, is_terminal: bool) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => {
-                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal()
-            }
+            Self::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         }
     }
 }
@@ -171,11 +202,15 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(&args, cli.color),
         Command::Plan(args) => plan::plan(&args),
         Command::Preview(args) => preview::preview(&args),
-        Command::Status(args) => status::status(&args),
+        Command::Status(args) => status::status(&args, cli.color),
+        Command::Logs(args) => logs::logs(&args),
         Command::Report(args) => report::report(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Fid(args) => fid::fid(&args),
         Command::Landscape(args) => landscape::landscape(&args),
+        Command::Devices(args) => devices::devices(&args),
+        Command::ListDevices(args) => devices::list_devices(&args),
+        Command::ProbeDevice(args) => devices::probe_device(&args),
         Command::Data(args) => data::data(&args),
         Command::TrainFeatures(args) => train_features::train_features(&args),
         Command::Completions { shell } => {
@@ -185,14 +220,25 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Exec(args) => exec::exec(&args),
         Command::BenchData(args) => bench_data::bench_data(&args),
+        Command::BenchSchedule(args) => bench_schedule::bench_schedule(&args),
+        Command::NoRun => bench_schedule::no_run(),
         Command::BenchStep(args) => bench_step::bench_step(&args),
     }
 }
 
 /// Ends the program quietly if nobody reads on.
 fn print_line(line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    print_bytes(format!("{line}\n").as_bytes())
+}
+
+/// As [`print_line`], without a line feed after it.
+fn print_text(text: &str) -> anyhow::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         written => Ok(written.context("cannot write the output")?),
     }

@@ -1,17 +1,15 @@
 //! `speedlab plan`: what would run, how long, how much memory and disk, and what is done; changes nothing.
 
-use std::num::NonZeroUsize;
-
 use clap::Args;
 use serde_json::json;
 
 use super::cost::Estimator;
+use super::device_args::DeviceArgs;
 use super::table::{bytes, new_table};
 use super::{DataArgs, Exit, SweepArgs};
 use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
-use crate::schedule::CpuThreads;
 use crate::spec::{Plan, PlannedRun};
 
 #[derive(Debug, Args)]
@@ -21,9 +19,8 @@ pub struct PlanArgs {
     sweep: SweepArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Runs at once, as for `speedlab run`; the estimated time depends on it
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    devices: DeviceArgs,
     /// Print one JSON value
     #[arg(long)]
     json: bool,
@@ -63,15 +60,17 @@ struct Row<'p> {
 pub fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
     let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
     let folder = SweepFolder::new(&args.sweep.results, &plan.name);
-    show(&plan, &folder, args.jobs, args.json)?;
+    show(&plan, &folder, &args.devices, args.json)?;
     // The plan is shown all the same; what would keep it from starting comes last.
     super::data_needed::check(&plan, &folder, &args.data.folder()?)?;
     Ok(Exit::AllDone)
 }
 
-pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>, json: bool) -> anyhow::Result<Exit> {
+pub(super) fn show(plan: &Plan, folder: &SweepFolder, devices: &DeviceArgs, json: bool) -> anyhow::Result<Exit> {
     let study = PlanFile::read(folder)?.map(|_| StudyRecord::read(folder)).transpose()?;
-    let device = CpuThreads::of_this_machine(jobs, plan.runs.len()).device();
+    let chosen = devices.choose(plan)?;
+    let device = chosen.devices.first().expect("there is at least the CPU");
+    let slots: usize = chosen.devices.iter().map(|device| device.slots).sum();
     let estimator = Estimator::new(study.as_ref(), device.threads);
     let mut rows = Vec::with_capacity(plan.runs.len());
     let anything_ran = folder.path.join("runs").is_dir();
@@ -81,7 +80,7 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>
     }
     let seconds: f64 =
         rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
-    let seconds_left = seconds / device.slots as f64;
+    let seconds_left = seconds / slots as f64;
     if json {
         let value = json!({
             "version": PLAN_JSON_VERSION,
@@ -91,7 +90,7 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>
             "axes": plan.axes,
             "seeds": plan.seeds,
             "compare": plan.compare,
-            "device": { "name": device.name, "runs_at_once": device.slots, "threads_per_run": device.threads },
+            "device": { "name": chosen.words, "runs_at_once": slots, "threads_per_run": device.threads },
             "estimate": { "seconds_left": seconds_left, "basis": estimator.basis },
             "runs": rows.iter().map(to_json).collect::<Vec<_>>(),
         });
@@ -106,14 +105,17 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, jobs: Option<NonZeroUsize>
     out!("{} runs, {done} done; about {} to go", rows.len(), duration(seconds_left));
     out!(
         "device    {}: {} at once, {} thread{} each; about {} of memory",
-        device.name,
-        device.slots,
+        chosen.words,
+        slots,
         device.threads,
         if device.threads == 1 { "" } else { "s" },
-        bytes(most_memory * device.slots as f64),
+        bytes(most_memory * slots as f64),
     );
     out!("disk      about {} under {}", bytes(disk), folder.path.display());
     out!("estimate  from {}", estimator.basis);
+    if let Some(note) = &chosen.note {
+        out!("note      {note}");
+    }
     Ok(Exit::AllDone)
 }
 

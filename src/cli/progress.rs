@@ -1,10 +1,10 @@
 //! What a person sees of a running sweep, on standard error: live bars on a terminal, a line now and then elsewhere.
 
-mod lines;
+pub(super) mod lines;
 pub(super) mod live_area;
-mod paint;
-mod tracker;
-mod words;
+pub(super) mod paint;
+pub(super) mod tracker;
+pub(super) mod words;
 
 use std::env;
 use std::io::{IsTerminal, Write, stderr};
@@ -20,7 +20,7 @@ use self::tracker::Tracker;
 use self::words::{exactly, measured, roughly, shortened};
 use crate::event::{RunEvent, RunOutcome};
 use crate::report::number::grouped;
-use crate::schedule::{News, StopReason, Summary, Update};
+use crate::schedule::{Decision, News, StopReason, Summary, Update};
 use crate::spec::{PlannedRun, RunId};
 
 /// Between two redraws of the bars.
@@ -51,12 +51,12 @@ impl RunLabel {
         Self { run_id: run_id.clone(), trial: trial.clone(), seed: *seed, steps: spec.train.steps, cost, log }
     }
 
-    fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         format!("{} seed {}", self.trial, self.seed)
     }
 
     /// The trial's name gives way to the seed.
-    fn short_title(&self, columns: usize) -> String {
+    pub(super) fn short_title(&self, columns: usize) -> String {
         let seed = format!(" seed {}", self.seed);
         let trial = shortened(&self.trial, columns.saturating_sub(seed.chars().count()));
         shortened(&(trial + &seed), columns)
@@ -121,6 +121,10 @@ impl Progress {
                 let text = format!("{}: its log can no longer be written: {reason}", self.tracker.title(run_id));
                 self.say_always(update.at, Ink::Yellow, "warning", &text);
             }
+            News::Decided(decision) => self.decided(update.at, decision),
+            News::Stopping(reason @ StopReason::NoDevice { .. }) => {
+                self.say_always(update.at, Ink::Red, "stopping", &reason.to_string());
+            }
             News::Stopping(StopReason::Asked) if !self.tracker.running.is_empty() => {
                 let text = "running runs write a checkpoint; Ctrl-C again stops them at once";
                 self.say(update.at, Ink::Yellow, "stopping", text);
@@ -136,6 +140,40 @@ impl Progress {
             _ => {}
         }
         self.refresh(update);
+    }
+
+    fn decided(&mut self, at: Duration, decision: &Decision) {
+        match decision {
+            Decision::DeviceOut { device, reason } => {
+                let reason = reason.lines().next().unwrap_or_default();
+                self.say_always(at, Ink::Red, "device out", &format!("nothing starts on {device} any more: {reason}"));
+            }
+            Decision::FusionOff { device, .. } => {
+                let text = format!("{device} is tried again without fused kernels, which are slower and may be right");
+                self.say_always(at, Ink::Yellow, "fusion off", &text);
+            }
+            Decision::MicroBatches { run_id, micro_batches } => {
+                let text = format!("{} takes each batch in {micro_batches} pieces", self.tracker.title(run_id));
+                self.say(at, Ink::Yellow, "smaller", &text);
+            }
+            Decision::Paused { reason } => {
+                let reason = reason.lines().next().unwrap_or_default();
+                let text =
+                    format!("{reason}\n{INDENT}nothing starts until there is room; then the sweep goes on by itself");
+                self.say_always(at, Ink::Yellow, "paused", &text);
+            }
+            Decision::Resumed => self.say_always(at, Ink::Green, "resumed", "there is room on the disk"),
+        }
+    }
+
+    /// What is known of the runs after the last update.
+    pub(super) fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// Says that something is amiss with the session itself.
+    pub(super) fn warn(&mut self, at: Duration, text: &str) {
+        self.say_always(at, Ink::Yellow, "warning", text);
     }
 
     fn has_bars(&self) -> bool {
@@ -165,8 +203,12 @@ impl Progress {
                 return self.say(at, Ink::Yellow, "interrupted", &format!("{title}: {reason}"));
             }
             RunOutcome::Diverged { reason } => (Ink::Yellow, "diverged", reason),
-            RunOutcome::OutOfMemory { reason } => (Ink::Red, "out of memory", reason),
-            RunOutcome::Crashed { reason } => (Ink::Red, "crashed", reason),
+            RunOutcome::OutOfMemory { reason }
+            | RunOutcome::Crashed { reason }
+            | RunOutcome::TimedOut { reason }
+            | RunOutcome::DeviceLost { reason }
+            | RunOutcome::DeviceDisagrees { reason }
+            | RunOutcome::DiskFull { reason } => (Ink::Red, outcome.word(), reason),
         };
         let mut reason_lines = reason.lines();
         let how = reason_lines.next().unwrap_or("no reason given");
@@ -174,8 +216,17 @@ impl Progress {
         let mut text = format!("{title}: {how}");
         let mut add = |line: &str| text += &format!("\n{INDENT}{line}");
         if let Some(retry_at) = retry_at {
-            let pause = roughly(retry_at.saturating_sub(at).as_secs_f64());
-            add(&format!("starts again from its checkpoint in {pause}, or when a core is free"));
+            match outcome {
+                // What is decided for these is said on its own.
+                RunOutcome::DiskFull { .. } | RunOutcome::DeviceLost { .. } | RunOutcome::DeviceDisagrees { .. } => {}
+                RunOutcome::OutOfMemory { .. } => {
+                    add("starts again from its checkpoint, with its batch in smaller pieces")
+                }
+                _ => {
+                    let pause = roughly(retry_at.saturating_sub(at).as_secs_f64());
+                    add(&format!("starts again from its checkpoint in {pause}, or when there is a place for it"));
+                }
+            }
             return self.say(at, Ink::Yellow, word, &text);
         }
         rest[rest.len().saturating_sub(REASON_LINES)..].iter().for_each(|line| add(line));
@@ -192,6 +243,7 @@ impl Progress {
             (counts.diverged, "diverged"),
             (counts.failed(), "failed"),
             (counts.interrupted, "interrupted"),
+            (counts.put_off, "put off"),
             (counts.waiting, "not started"),
         ];
         let parts =

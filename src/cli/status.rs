@@ -1,25 +1,38 @@
-//! `speedlab status`: each run, waiting, unfinished, or how it ended.
+//! `speedlab status`: each run, waiting and why, running, or how it ended.
+
+mod live_lines;
+mod run_status;
+mod table;
+mod watch;
+
+use std::time::Duration;
 
 use clap::Args;
-use comfy_table::Table;
 use serde_json::json;
 
-use super::table::new_table;
-use super::{Exit, SweepArgs};
+use self::run_status::{RunStatus, is_failure};
+use super::{Color, Exit, SweepArgs};
 use crate::event::RunOutcome;
 use crate::plan;
-use crate::record::{RecordError, RunRecord, RunState, SweepFolder};
-use crate::report::number::{duration, percent};
+use crate::record::{RunState, SweepFolder};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab status sweeps/quickstart.yaml
+  speedlab status sweeps/quickstart.yaml --watch                   redrawn until no process works on the sweep
   speedlab status sweeps/quickstart.yaml --json | jq '.runs[] | select(.state == \"unfinished\")'
 
-`waited` is the share of training in which the device waited for images.")]
+`waited` is the share of training in which the device waited for images. What a run that failed wrote last is shown
+below the table.")]
 pub struct StatusArgs {
     #[command(flatten)]
     sweep: SweepArgs,
+    /// Show how it goes on until no process works on the sweep any more, then the table
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    /// Between two looks [default: 1 on a terminal, 10 elsewhere]
+    #[arg(long, value_name = "SECONDS", requires = "watch", value_parser = pause)]
+    every: Option<Duration>,
     /// Print one JSON value
     #[arg(long)]
     json: bool,
@@ -28,93 +41,69 @@ pub struct StatusArgs {
 /// The version of `status --json`.
 const STATUS_VERSION: u32 = 1;
 
-pub fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
+pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
     let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
     let folder = SweepFolder::new(&args.sweep.results, &plan.name);
-    let mut rows = Vec::new();
-    for planned in &plan.runs {
-        let record = RunRecord::read(&folder, planned)?;
-        let running = is_running(&folder, &record)?;
-        rows.push((record, running));
+    if args.watch
+        && let Some(exit) = watch::watch(&plan, &folder, args.every, color)?
+    {
+        return Ok(exit);
     }
+    let statuses = RunStatus::read_all(&folder, &plan)?;
+    let unplanned = folder.unplanned(&plan)?;
     if args.json {
-        let runs: Vec<_> = rows.iter().map(|(record, running)| to_json(record, *running)).collect();
-        out!("{}", json!({ "version": STATUS_VERSION, "sweep": plan.name, "runs": runs }));
+        let runs: Vec<_> = statuses.iter().map(RunStatus::to_json).collect();
+        let holder = folder.holder()?;
+        out!(
+            "{}",
+            json!({ "version": STATUS_VERSION, "sweep": plan.name, "held_by": holder, "runs": runs, "unplanned": unplanned })
+        );
     } else {
-        out!("{}", to_table(&rows));
+        out!("{}", table::to_table(&statuses));
+        if !unplanned.is_empty() {
+            let ids = unplanned.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            out!("\nno longer planned, and kept under {}: {ids}", folder.path.join("runs").display());
+        }
+        for status in &statuses {
+            if let Some(text) = table::failure_text(status) {
+                out!("\n{text}");
+            }
+        }
     }
-    let ended = |(record, _): &(RunRecord, bool)| matches!(record.state, RunState::Ended(_));
-    let failed = |(record, _): &(RunRecord, bool)| matches!(record.state, RunState::Ended(RunOutcome::Diverged { .. }));
-    Ok(match rows.iter().all(ended) {
-        true if rows.iter().any(failed) => Exit::SomeFailed,
+    let ended = |status: &RunStatus| matches!(status.record.state, RunState::Ended(_));
+    let failed = |status: &RunStatus| matches!(&status.record.state, RunState::Ended(outcome) if is_failure(outcome));
+    Ok(match statuses.iter().all(ended) {
+        true if statuses.iter().any(failed) => Exit::SomeFailed,
         true => Exit::AllDone,
         false => Exit::Incomplete,
     })
 }
 
-/// A run is running while some process holds its folder.
-fn is_running(folder: &SweepFolder, record: &RunRecord) -> Result<bool, RecordError> {
-    if record.state != RunState::Unfinished {
-        return Ok(false);
-    }
-    folder.run(&record.planned.run_id).is_held()
-}
-
-/// (state, why) in words.
-fn describe(record: &RunRecord, running: bool) -> (&'static str, String) {
-    match (&record.state, &record.last_outcome) {
-        (RunState::Waiting, _) => ("waiting", "not started".to_owned()),
-        (RunState::Unfinished, _) if running => ("running", String::new()),
-        (RunState::Unfinished, Some(outcome)) => ("unfinished", outcome_in_words(outcome)),
-        (RunState::Unfinished, None) => ("unfinished", "killed; goes on from its last checkpoint".to_owned()),
-        (RunState::Ended(outcome @ RunOutcome::Diverged { .. }), _) => ("failed", outcome_in_words(outcome)),
-        (RunState::Ended(outcome), _) => ("done", outcome_in_words(outcome)),
+pub(super) fn outcome_in_words(outcome: &RunOutcome) -> String {
+    match outcome.reason() {
+        Some(reason) => format!("{}: {reason}", outcome.word()),
+        None => outcome.word().to_owned(),
     }
 }
 
-fn outcome_in_words(outcome: &RunOutcome) -> String {
-    match outcome {
-        RunOutcome::Completed => "completed".to_owned(),
-        RunOutcome::ReachedTarget => "reached the target".to_owned(),
-        RunOutcome::Diverged { reason } => format!("diverged: {reason}"),
-        RunOutcome::OutOfMemory { reason } => format!("out of memory: {reason}"),
-        RunOutcome::Interrupted { reason } => format!("interrupted: {reason}"),
-        RunOutcome::Crashed { reason } => format!("crashed: {reason}"),
+/// Between a tenth of a second and an hour.
+fn pause(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().map_err(|_| "a number of seconds is needed".to_owned())?;
+    match (0.1..=3600.0).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err("between 0.1 and 3600 seconds are possible".to_owned()),
     }
 }
 
-fn to_json(record: &RunRecord, running: bool) -> serde_json::Value {
-    let (state, detail) = describe(record, running);
-    json!({
-        "run_id": record.planned.run_id,
-        "arm": record.planned.arm,
-        "trial": record.planned.trial,
-        "seed": record.planned.seed,
-        "state": state,
-        "detail": detail,
-        "attempts": record.attempts.len(),
-        "step": record.rows.last().map_or(0, |row| row.step),
-        "steps": record.planned.spec.train.steps,
-        "train_seconds": record.rows.last().map(|row| row.train_seconds),
-        "wait_seconds": record.waiting.map(|waiting| waiting.wait_seconds),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn to_table(rows: &[(RunRecord, bool)]) -> Table {
-    let mut table = new_table(["run", "trial", "seed", "step", "train time", "waited", "state", "detail"]);
-    for (record, running) in rows {
-        let (state, detail) = describe(record, *running);
-        let last = record.rows.last();
-        table.add_row([
-            record.planned.run_id.to_string(),
-            record.planned.trial.clone(),
-            record.planned.seed.to_string(),
-            format!("{}/{}", last.map_or(0, |row| row.step), record.planned.spec.train.steps),
-            last.map_or_else(String::new, |row| duration(row.train_seconds)),
-            record.waiting.map_or_else(String::new, |waiting| percent(waiting.share())),
-            state.to_owned(),
-            detail.lines().next().unwrap_or_default().to_owned(),
-        ]);
+    #[test]
+    fn a_pause_is_a_sensible_number_of_seconds() {
+        assert_eq!(pause("0.5"), Ok(Duration::from_millis(500)));
+        for senseless in ["0", "-1", "NaN", "inf", "1e9", "soon", ""] {
+            assert!(pause(senseless).is_err(), "{senseless}");
+        }
     }
-    table
 }

@@ -14,6 +14,11 @@ pub(super) fn new_table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
+/// Columns of the terminal that standard output is, at least 2.
+pub(super) fn stdout_columns() -> usize {
+    Table::new().width().filter(|&width| width > 0).map_or(80, |width| usize::from(width).max(2))
+}
+
 /// Bytes as `12 kB`, `3.4 MB` or `5.6 GB`.
 pub(super) fn bytes(bytes: f64) -> String {
     match bytes {

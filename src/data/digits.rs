@@ -53,12 +53,15 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::spec::{Data, DigitsData};
 
     #[test]
     fn the_digits_are_those_of_the_uci_repository() {
         let Dataset { train, test, sha256, .. } = load().unwrap();
         assert_eq!(sha256, SHA256);
         assert_eq!((train.len(), test.len()), (1442, 355));
+        let data = Data::Digits(DigitsData::default());
+        assert_eq!((data.training_images(), data.held_out_images()), (Some(1442), 355));
         let mut count_per_label = [0; 10];
         for &label in train.labels.iter().chain(&*test.labels) {
             count_per_label[label as usize] += 1;

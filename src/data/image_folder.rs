@@ -1,6 +1,5 @@
-//! PNG and JPEG files in a folder of the user's.
+//! Files of images in a folder of the user's.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -8,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::decode::decode_image;
+use super::decode::{decode_image, is_image_file};
 use super::decoded::{DecodedWriter, Recipe};
 use super::images::hexadecimal;
 use super::{DataError, DataFolder, Dataset, OnProgress, Progress, Unit};
@@ -116,15 +115,14 @@ fn list(data: &ImageFolderData) -> Result<Vec<ListedFile>, DataError> {
             let before = files.len();
             visit(folder, class as u16, 1, &mut files)?;
             if files.len() == before {
-                let problem = format!("the class folder {} has no PNG or JPEG file", folder.display());
+                let problem = format!("the class folder {} has no image file", folder.display());
                 return Err(DataError::Folder { problem, hint: Some("remove it, or put its images there") });
             }
         }
     }
     if files.len() <= data.held_out {
         let (found, held_out) = (files.len(), data.held_out);
-        let problem =
-            format!("{} has {found} PNG and JPEG files, of which {held_out} would be held out", root.display());
+        let problem = format!("{} has {found} image files, of which {held_out} would be held out", root.display());
         return Err(DataError::Folder { problem, hint: Some("set `data.held_out` below the number of files") });
     }
     Ok(files)
@@ -156,17 +154,13 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
         }
         if path.is_dir() {
             folders.push(path);
-        } else if path.extension().is_some_and(is_image) {
+        } else if is_image_file(&path) {
             images.push(path);
         }
     }
     folders.sort();
     images.sort();
     Ok((folders, images))
-}
-
-fn is_image(extension: &OsStr) -> bool {
-    ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]
@@ -258,12 +252,12 @@ mod tests {
         write(&root, "cats/1.png", 1);
         write(&root, "dogs/1.png", 1);
         assert!(refused(3, 1).contains("has 2 class folders, but `data.classes` is 3"), "{}", refused(3, 1));
-        assert!(refused(0, 2).contains("has 2 PNG and JPEG files, of which 2 would be held out"));
+        assert!(refused(0, 2).contains("has 2 image files, of which 2 would be held out"));
         write(&root, "stray.png", 1);
         assert!(refused(2, 1).contains("stray.png is in no class folder"));
         fs::remove_file(root.join("stray.png")).unwrap();
         fs::create_dir(root.join("empty")).unwrap();
-        assert!(refused(3, 1).contains("empty has no PNG or JPEG file"));
+        assert!(refused(3, 1).contains("empty has no image file"));
     }
 
     #[test]

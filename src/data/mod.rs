@@ -25,7 +25,7 @@ use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 pub use batch_source::{Batch, BatchSettings, BatchSource};
 pub use batches::{BatchOrder, batch_classes, batch_indices, batch_pixels};
 pub use data_folder::DataFolder;
-pub use decode::{RgbImage, decode_image, decode_rgb};
+pub use decode::{IMAGE_KINDS, RgbImage, decode_image, decode_rgb, is_image_file};
 pub use error::DataError;
 pub use fetch::{FetchError, Fetched, fetch};
 pub use images::{Dataset, Images};

@@ -9,6 +9,9 @@ use crate::random::{Draws, Stream};
 const POINTS: usize = 15;
 /// The smallest subset is this part of the images: the authors go from 5,000 of 50,000.
 const SMALLEST: usize = 10;
+/// The smallest subset has so many images for each value of a feature vector: the authors have 5,000 for 2,048, and nothing in
+/// their code that keeps to it. The covariance of fewer than one is singular, and the distance no line in 1 / images.
+const IMAGES_PER_VALUE: usize = 2;
 /// Every run's subsets are the same, whatever its seed.
 const SEED: u64 = 0;
 
@@ -21,10 +24,10 @@ pub struct FidInfinity {
     pub standard_error: f64,
 }
 
-/// The rows of each of the 15 subsets of `images`: from a tenth of them to all, their sizes equally far apart (as the authors'
-/// code has it), each drawn anew.
-pub fn infinity_subsets(images: usize) -> Vec<Vec<u32>> {
-    let smallest = images / SMALLEST;
+/// The rows of each of the 15 subsets of `images`, each drawn anew, their sizes equally far apart (as the authors' code has it):
+/// from a tenth of them, or twice `dimension` if that is more, to all.
+pub fn infinity_subsets(images: usize, dimension: usize) -> Vec<Vec<u32>> {
+    let smallest = (images / SMALLEST).max(IMAGES_PER_VALUE * dimension).min(images);
     let subset = |point: usize| {
         let count = smallest + (images - smallest) * point / (POINTS - 1);
         Draws::new(SEED, Stream::FidSubsets, point as u64).subset(images, count)
@@ -33,7 +36,7 @@ pub fn infinity_subsets(images: usize) -> Vec<Vec<u32>> {
 }
 
 /// FID has a bias of about a constant divided by the number of images; the line takes it out. It holds where every subset has
-/// (many) more images than a feature vector has values.
+/// (many) more images than a feature vector has values: [`infinity_subsets`] sees to it.
 ///
 /// # Errors
 /// If there are fewer than three subsets, one has fewer than two images, or the feature vectors differ in length.
@@ -95,7 +98,7 @@ mod tests {
                 let mut fit = GaussianFit::new(16);
                 fit.push(&values).unwrap();
                 let fid = reference.distance(&fit.finish().unwrap()).unwrap();
-                (fid, fid_infinity(rows, &reference, &infinity_subsets(1000)).unwrap())
+                (fid, fid_infinity(rows, &reference, &infinity_subsets(1000, 16)).unwrap())
             })
             .collect();
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
@@ -107,10 +110,19 @@ mod tests {
 
     #[test]
     fn subsets_go_from_a_tenth_to_all() {
-        let subsets = infinity_subsets(50_000);
+        let subsets = infinity_subsets(50_000, 2048);
         let counts: Vec<usize> = subsets.iter().map(Vec::len).collect();
         assert_eq!((counts[0], counts[1], counts[7], counts[14]), (5000, 8214, 27_500, 50_000));
         assert_ne!(subsets[0], subsets[1][..5000], "drawn anew");
+        // Two images for each value at least, also of few images.
+        let counts = |images, dimension| {
+            let subsets = infinity_subsets(images, dimension);
+            subsets.iter().map(Vec::len).collect::<Vec<usize>>()
+        };
+        assert_eq!((counts(250, 64)[0], counts(250, 64)[14]), (128, 250));
+        assert_eq!((counts(10_000, 2048)[0], counts(1280, 64)[0], counts(1300, 64)[0]), (4096, 128, 130));
+        // The fewest that plans allow still give different sizes.
+        assert!(counts(192, 64).windows(2).all(|pair| pair[0] < pair[1]));
     }
 
     #[test]

@@ -7,11 +7,6 @@ use rayon::prelude::*;
 
 use super::{FeatureRows, MeasureError};
 
-/// Rows of one set that a thread compares with the other set at a time.
-const BLOCK_ROWS: usize = 256;
-/// Rows of the other set in a tile: a tile is 2 MiB of distances.
-const TILE_ROWS: usize = 1024;
-
 /// How far each image of a set is from its nearest neighbours in the same set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NeighbourDistances {
@@ -24,6 +19,10 @@ impl NeighbourDistances {
     /// # Errors
     /// If there are not that many neighbours.
     pub fn of(rows: FeatureRows, neighbours: usize) -> Result<Self, MeasureError> {
+        Self::tiled(rows, neighbours, Tiling::USUAL)
+    }
+
+    pub(super) fn tiled(rows: FeatureRows, neighbours: usize, tiling: Tiling) -> Result<Self, MeasureError> {
         if rows.count() <= neighbours {
             let least = neighbours + 1;
             return Err(MeasureError::TooFew {
@@ -32,9 +31,9 @@ impl NeighbourDistances {
                 images: rows.count(),
             });
         }
-        let squares = blocks(rows.count()).map(|block| {
+        let squares = tiling.blocks(rows.count()).map(|block| {
             let mut nearest = vec![f64::INFINITY; block.len() * neighbours];
-            squared_distances(rows, block.clone(), rows, |index, start, squares| {
+            tiling.squared_distances(rows, block.clone(), rows, |index, start, squares| {
                 let nearest = &mut nearest[index * neighbours..][..neighbours];
                 for (other, &square) in squares.iter().enumerate() {
                     if square < nearest[neighbours - 1] && start + other != block.start + index {
@@ -56,40 +55,55 @@ impl NeighbourDistances {
     }
 }
 
-/// `0..count` in blocks, each for one thread.
-pub fn blocks(count: usize) -> impl IndexedParallelIterator<Item = Range<usize>> {
-    (0..count.div_ceil(BLOCK_ROWS)).into_par_iter().map(move |block| {
-        let start = block * BLOCK_ROWS;
-        start..count.min(start + BLOCK_ROWS)
-    })
+/// How many images are compared at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tiling {
+    /// Rows of one set that a thread compares with the other set.
+    pub block_rows: usize,
+    /// Rows of the other set that it compares them with at a time.
+    pub tile_rows: usize,
 }
 
-/// Tells `visit` (index within `block`, first row of `others`, squared distances to it and those after it), tile by tile, for
-/// every row of `rows` in `block`. |x - y|^2 = |x|^2 + |y|^2 - 2 x.y, in f64, not below zero.
-pub fn squared_distances(
-    rows: FeatureRows,
-    block: Range<usize>,
-    others: FeatureRows,
-    mut visit: impl FnMut(usize, usize, &[f64]),
-) {
-    let dimension = rows.dimension();
-    let own = rows.widened(block.clone());
-    let own_squares = squares(&own, dimension);
-    let own = MatRef::from_row_major_slice(&own, block.len(), dimension);
-    let mut distances = vec![];
-    for start in (0..others.count()).step_by(TILE_ROWS) {
-        let end = others.count().min(start + TILE_ROWS);
-        let other = others.widened(start..end);
-        let other_squares = squares(&other, dimension);
-        let other = MatRef::from_row_major_slice(&other, end - start, dimension);
-        // Column by column: one of `block`, against all of the tile.
-        let mut products: Mat<f64> = Mat::zeros(end - start, block.len());
-        matmul(products.as_mut(), Accum::Replace, other, own.transpose(), 1.0, Par::Seq);
-        for (index, own_square) in own_squares.iter().enumerate() {
-            let products = products.col(index).iter().zip(&other_squares);
-            distances.clear();
-            distances.extend(products.map(|(product, square)| (own_square + square - 2.0 * product).max(0.0)));
-            visit(index, start, &distances);
+impl Tiling {
+    /// A tile is 2 MiB of distances. It is fixed, so that no distance is rounded otherwise on another machine.
+    pub const USUAL: Self = Self { block_rows: 256, tile_rows: 1024 };
+
+    /// `0..count` in blocks, each for one thread.
+    pub fn blocks(self, count: usize) -> impl IndexedParallelIterator<Item = Range<usize>> {
+        (0..count.div_ceil(self.block_rows)).into_par_iter().map(move |block| {
+            let start = block * self.block_rows;
+            start..count.min(start + self.block_rows)
+        })
+    }
+
+    /// Tells `visit` (index within `block`, first row of `others`, squared distances to it and those after it), tile by tile,
+    /// for every row of `rows` in `block`. |x - y|^2 = |x|^2 + |y|^2 - 2 x.y, in f64, not below zero.
+    pub fn squared_distances(
+        self,
+        rows: FeatureRows,
+        block: Range<usize>,
+        others: FeatureRows,
+        mut visit: impl FnMut(usize, usize, &[f64]),
+    ) {
+        let dimension = rows.dimension();
+        let own = rows.widened(block.clone());
+        let own_squares = squares(&own, dimension);
+        let own = MatRef::from_row_major_slice(&own, block.len(), dimension);
+        let mut distances = vec![];
+        for start in (0..others.count()).step_by(self.tile_rows) {
+            let end = others.count().min(start + self.tile_rows);
+            let other = others.widened(start..end);
+            let other_squares = squares(&other, dimension);
+            let other = MatRef::from_row_major_slice(&other, end - start, dimension);
+            // Column by column: one of `block`, against all of the tile.
+            let mut products: Mat<f64> = Mat::zeros(end - start, block.len());
+            matmul(products.as_mut(), Accum::Replace, other, own.transpose(), 1.0, Par::Seq);
+            for (index, own_square) in own_squares.iter().enumerate() {
+                let products = products.col(index).iter().zip(&other_squares);
+                distances.clear();
+                distances.extend(products.map(|(product, square)| (own_square + square - 2.0 * product).max(0.0)));
+                visit(index, start, &distances);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How much of two sets of images overlaps, by nearest neighbours.
 
-use super::nearest_neighbours::{blocks, squared_distances};
+use super::nearest_neighbours::Tiling;
 use super::{FeatureRows, MeasureError, NeighbourDistances};
 use rayon::prelude::*;
 
@@ -42,6 +42,15 @@ pub fn overlap(
     precision_neighbours: usize,
     density_neighbours: usize,
 ) -> Result<Overlap, MeasureError> {
+    tiled_overlap(reference, generated, (precision_neighbours, density_neighbours), Tiling::USUAL)
+}
+
+fn tiled_overlap(
+    reference: Neighbourhoods,
+    generated: Neighbourhoods,
+    (precision_neighbours, density_neighbours): (usize, usize),
+    tiling: Tiling,
+) -> Result<Overlap, MeasureError> {
     reference.rows.same_dimension(generated.rows)?;
     let radii = |set: Neighbourhoods, k| (0..set.rows.count()).map(|index| set.distances.square(index, k)).collect();
     let reference_precision: Vec<f64> = radii(reference, precision_neighbours);
@@ -53,10 +62,10 @@ pub fn overlap(
         nearest: vec![f64::INFINITY; reference.rows.count()],
         recalled: vec![false; reference.rows.count()],
     };
-    let counted = blocks(generated.rows.count()).map(|block| {
+    let counted = tiling.blocks(generated.rows.count()).map(|block| {
         let mut counts = none();
         let mut precise = vec![false; block.len()];
-        squared_distances(generated.rows, block.clone(), reference.rows, |index, start, squares| {
+        tiling.squared_distances(generated.rows, block.clone(), reference.rows, |index, start, squares| {
             let own_radius = generated_precision[block.start + index];
             for (place, &square) in squares.iter().enumerate() {
                 let other = start + place;
@@ -145,6 +154,33 @@ mod tests {
         assert!(narrow.precision > alike.precision && alike.precision > wide.precision + 0.3, "{alike:?} {wide:?}");
         assert!(narrow.recall < alike.recall - 0.3 && narrow.coverage < alike.coverage - 0.3, "{alike:?} {narrow:?}");
         assert!((alike.density - 1.0).abs() < 0.15 && narrow.density > 1.1, "{alike:?} {narrow:?}");
+    }
+
+    #[test]
+    fn the_size_of_blocks_changes_at_most_the_last_bits() {
+        let (reference, generated) = (normal(1, 700, 0.0, 1.0), normal(2, 900, 0.4, 1.1));
+        let rows = [&reference, &generated].map(|values| FeatureRows::new(values, 4).unwrap());
+        let with = |block_rows, tile_rows| {
+            let tiling = Tiling { block_rows, tile_rows };
+            let distances = rows.map(|rows| NeighbourDistances::tiled(rows, DENSITY_NEIGHBOURS, tiling).unwrap());
+            let reference = Neighbourhoods { rows: rows[0], distances: &distances[0] };
+            let generated = Neighbourhoods { rows: rows[1], distances: &distances[1] };
+            let neighbours = (PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS);
+            let found = tiled_overlap(reference, generated, neighbours, tiling).unwrap();
+            (distances, found)
+        };
+        let (expected, overlap) = with(Tiling::USUAL.block_rows, Tiling::USUAL.tile_rows);
+        // All at once, a row at a time, and blocks and tiles that do not end together.
+        for (block_rows, tile_rows) in [(900, 900), (1, 50), (50, 1), (97, 31), (300, 101)] {
+            let (distances, found) = with(block_rows, tile_rows);
+            assert_eq!(found, overlap, "{block_rows}, {tile_rows}");
+            for (side, images) in [700, 900].into_iter().enumerate() {
+                for (index, k) in (0..images).flat_map(|index| (1..=DENSITY_NEIGHBOURS).map(move |k| (index, k))) {
+                    let (found, expected) = (distances[side].square(index, k), expected[side].square(index, k));
+                    assert!((found - expected).abs() < 1e-12, "{block_rows}, {tile_rows}: {found}, {expected}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,11 +3,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::EvaluateError;
-use super::predict::{Conditioning, with_network};
+use super::predict::{Conditioning, Predict, with_network};
 use crate::diffusion::{ForwardProcess, generate};
 use crate::model::{self, Network};
 use crate::random::{Draws, Stream};
-use crate::spec::RunSpec;
+use crate::spec::{OdeSampler, Parameterization, RunSpec};
 
 /// Most images per forward pass. It changes the speed, and the result by no more than rounding.
 pub(super) const BATCH_IMAGES: usize = 256;
@@ -31,29 +31,58 @@ pub fn generate_images(
     seed: u64,
     images: Range<usize>,
 ) -> Result<Vec<f32>, EvaluateError> {
-    let process = ForwardProcess::new(&spec.noise_schedule);
-    let (channels, side) = spec.data.image_shape();
-    let image_values = channels * side * side;
-    let conditioning = Conditioning::of(spec);
-    let mut predict = with_network(network, (channels, side));
-    let mut generated = Vec::with_capacity(images.len() * image_values);
+    let generation = Generation::of(spec);
+    let mut predict = with_network(network, spec.data.image_shape());
+    let mut generated = Vec::with_capacity(images.len() * generation.image_values);
     let batch_images = batch_images(spec);
     for first in images.clone().step_by(batch_images) {
         let batch = batch_images.min(images.end - first);
-        let noise = starting_noise(seed, first, batch, image_values);
-        let mut fresh_noise = fresh_noise(seed, first, batch, image_values);
-        let classes = conditioning.generated_classes(first, batch);
-        let mut predict_at = |input: &[f32], t: f64| {
-            conditioning.predict(&mut predict, input, &vec![t as f32; batch], classes.as_deref())
-        };
-        let (ode, parameterization) = (&spec.evaluate.fid.ode, spec.parameterization);
-        generated.extend(generate(ode, &process, parameterization, noise, &mut fresh_noise, &mut predict_at)?);
+        generated.extend(generation.batch(seed, first, batch, &mut predict)?);
     }
     Ok(generated)
 }
 
+/// How images are generated, as `evaluate.fid` says, whatever the network.
+pub(super) struct Generation {
+    process: ForwardProcess,
+    parameterization: Parameterization,
+    ode: OdeSampler,
+    conditioning: Conditioning,
+    image_values: usize,
+}
+
+impl Generation {
+    pub(super) fn of(spec: &RunSpec) -> Self {
+        let (channels, side) = spec.data.image_shape();
+        Self {
+            process: ForwardProcess::new(&spec.noise_schedule),
+            parameterization: spec.parameterization,
+            ode: spec.evaluate.fid.ode.clone(),
+            conditioning: Conditioning::of(spec),
+            image_values: channels * side * side,
+        }
+    }
+
+    /// The `count` images from the one at `first`, as [`generate_images`] says.
+    pub(super) fn batch(
+        &self,
+        seed: u64,
+        first: usize,
+        count: usize,
+        network: Predict<'_>,
+    ) -> Result<Vec<f32>, EvaluateError> {
+        let noise = starting_noise(seed, first, count, self.image_values);
+        let mut fresh_noise = fresh_noise(seed, first, count, self.image_values);
+        let classes = self.conditioning.generated_classes(first, count);
+        let mut predict_at = |input: &[f32], t: f64| {
+            self.conditioning.predict(&mut *network, input, &vec![t as f32; count], classes.as_deref())
+        };
+        generate(&self.ode, &self.process, self.parameterization, noise, &mut fresh_noise, &mut predict_at)
+    }
+}
+
 /// `[count, image_values]` of standard normals, image by image, from the image at `first`.
-pub(super) fn starting_noise(seed: u64, first: usize, count: usize, image_values: usize) -> Vec<f32> {
+fn starting_noise(seed: u64, first: usize, count: usize, image_values: usize) -> Vec<f32> {
     let mut noise = vec![0.0; count * image_values];
     for (index, image) in noise.chunks_exact_mut(image_values).enumerate() {
         Draws::new(seed, Stream::EvaluationNoise, (first + index) as u64).fill_normal(image);
@@ -63,7 +92,7 @@ pub(super) fn starting_noise(seed: u64, first: usize, count: usize, image_values
 
 /// What [`generate`] asks for at each step: `[count, image_values]` of standard normals, image by image, from the image at
 /// `first`. An image's noise depends on the seed, its own index and the step's, not on its batch.
-pub(super) fn fresh_noise(seed: u64, first: usize, count: usize, image_values: usize) -> impl FnMut(usize) -> Vec<f32> {
+fn fresh_noise(seed: u64, first: usize, count: usize, image_values: usize) -> impl FnMut(usize) -> Vec<f32> {
     move |step| {
         let mut noise = vec![0.0; count * image_values];
         noise.par_chunks_exact_mut(image_values).enumerate().for_each(|(index, image)| {

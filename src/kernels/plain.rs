@@ -1,22 +1,36 @@
 //! The operations in burn's own terms, for any device. Activations are `[batch, channels, height, width]`.
 
-use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu as exact_gelu, silu, softmax};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::{Convolution, Gelu, Resample};
 
 /// See [`super::Kernels::convolution`].
 pub fn convolution(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
     let weight = weight.reshape([shape.outputs, shape.inputs, shape.kernel, shape.kernel]);
+    let (input, options) = resampled(shape, input);
+    conv2d(input, weight, Some(bias), options)
+}
+
+/// [`convolution`] of bf16; the bias is added in f32.
+pub fn convolution_bf16(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
+    let weight = weight.reshape([shape.outputs, shape.inputs, shape.kernel, shape.kernel]);
+    let (input, options) = resampled(shape, input);
+    let product = conv2d(input.cast(FloatDType::BF16), weight.cast(FloatDType::BF16), None, options);
+    product.cast(FloatDType::F32) + bias.reshape([1, shape.outputs, 1, 1])
+}
+
+/// What is convolved, and how.
+fn resampled(shape: Convolution, input: Tensor<4>) -> (Tensor<4>, ConvOptions<2>) {
     let (input, stride) = match shape.resample {
         Resample::Keep => (input, 1),
         Resample::Halve => (input, 2),
         Resample::Double => (double(input), 1),
     };
     let padding = shape.kernel / 2;
-    conv2d(input, weight, Some(bias), ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
+    (input, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
 }
 
 /// See [`super::Kernels::group_norm`].
@@ -92,6 +106,18 @@ pub fn add_image(input: Tensor<4>, image: Tensor<1>) -> Tensor<4> {
 
 /// See [`super::Kernels::attention`].
 pub fn attention(input: Tensor<4>, heads: usize) -> Tensor<4> {
+    attention_by(|left, right| left.matmul(right), input, heads)
+}
+
+/// [`attention`] of bf16; the softmax is f32.
+pub fn attention_bf16(input: Tensor<4>, heads: usize) -> Tensor<4> {
+    let product = |left: Tensor<4>, right: Tensor<4>| {
+        left.cast(FloatDType::BF16).matmul(right.cast(FloatDType::BF16)).cast(FloatDType::F32)
+    };
+    attention_by(product, input, heads)
+}
+
+fn attention_by(product: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>, input: Tensor<4>, heads: usize) -> Tensor<4> {
     let [batch, channels, height, width] = input.dims();
     let (pixels, outputs) = (height * width, channels / 3);
     assert!(channels == 3 * outputs && outputs.is_multiple_of(heads), "{heads} heads do not divide {channels} / 3");
@@ -99,8 +125,8 @@ pub fn attention(input: Tensor<4>, heads: usize) -> Tensor<4> {
     let parts = input.reshape([batch, 3 * heads, outputs / heads, pixels]);
     let part = |index: usize| parts.clone().narrow(1, index * heads, heads);
     let (queries, keys, values) = (part(0), part(1), part(2));
-    let scores = queries.swap_dims(2, 3).matmul(keys) / ((outputs / heads) as f64).sqrt();
-    let attended = values.matmul(softmax(scores, 3).swap_dims(2, 3));
+    let scores = product(queries.swap_dims(2, 3), keys) / ((outputs / heads) as f64).sqrt();
+    let attended = product(values, softmax(scores, 3).swap_dims(2, 3));
     attended.reshape([batch, outputs, height, width])
 }
 

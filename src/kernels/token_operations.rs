@@ -10,7 +10,7 @@ impl Kernels {
     /// LayerNorm over the channels of each pixel (Ba et al. 2016), with `scale` and `shift` per channel.
     pub fn layer_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
         match self {
-            Self::Plain => plain::layer_norm(input, scale, shift, epsilon),
+            Self::Plain | Self::PlainBf16 => plain::layer_norm(input, scale, shift, epsilon),
             Self::Fused => Tensor::from_dispatch(Dispatch::fused_layer_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -24,7 +24,7 @@ impl Kernels {
     /// each image has its own.
     pub fn modulated_norm(self, input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
         match self {
-            Self::Plain => plain::modulated_norm(input, scale, shift, epsilon),
+            Self::Plain | Self::PlainBf16 => plain::modulated_norm(input, scale, shift, epsilon),
             Self::Fused => Tensor::from_dispatch(Dispatch::fused_modulated_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -37,7 +37,7 @@ impl Kernels {
     /// `kept + gate * branch`; `gate` is planes of one pixel.
     pub fn gated_sum(self, kept: Tensor<4>, gate: Tensor<4>, branch: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain => kept + gate * branch,
+            Self::Plain | Self::PlainBf16 => kept + gate * branch,
             Self::Fused => Tensor::from_dispatch(Dispatch::fused_gated_sum(
                 kept.into_dispatch(),
                 gate.into_dispatch(),
@@ -49,7 +49,7 @@ impl Kernels {
     /// x times the share of a standard normal below x.
     pub fn gelu(self, input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
         match self {
-            Self::Plain => plain::gelu(input, gelu),
+            Self::Plain | Self::PlainBf16 => plain::gelu(input, gelu),
             Self::Fused => Tensor::from_dispatch(Dispatch::fused_gelu(input.into_dispatch(), gelu)),
         }
     }
@@ -57,7 +57,7 @@ impl Kernels {
     /// `image`, flat `[height, width, channels]`, added to each image.
     pub fn add_image(self, input: Tensor<4>, image: Tensor<1>) -> Tensor<4> {
         match self {
-            Self::Plain => plain::add_image(input, image),
+            Self::Plain | Self::PlainBf16 => plain::add_image(input, image),
             Self::Fused => {
                 Tensor::from_dispatch(Dispatch::fused_add_image(input.into_dispatch(), image.into_dispatch()))
             }
@@ -67,7 +67,7 @@ impl Kernels {
     /// The pixels of each plane, row by row, as one row: `height` 1.
     pub fn as_row(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain => {
+            Self::Plain | Self::PlainBf16 => {
                 let [batch, channels, height, width] = input.dims();
                 input.reshape([batch, channels, 1, height * width])
             }
@@ -81,7 +81,7 @@ impl Kernels {
     /// Rows of pixels, one after the other.
     pub fn join_rows(self, rows: Vec<Tensor<4>>) -> Tensor<4> {
         match self {
-            Self::Plain => Tensor::cat(rows, 3),
+            Self::Plain | Self::PlainBf16 => Tensor::cat(rows, 3),
             Self::Fused => Tensor::cat(rows, 1),
         }
     }
@@ -90,7 +90,7 @@ impl Kernels {
     pub fn end_of_row(self, row: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
         let count = height * width;
         match self {
-            Self::Plain => {
+            Self::Plain | Self::PlainBf16 => {
                 let [batch, channels, _, pixels] = row.dims();
                 row.narrow(3, pixels - count, count).reshape([batch, channels, height, width])
             }
@@ -99,5 +99,66 @@ impl Kernels {
                 row.narrow(1, pixels - count, count).reshape([height, width, channels, batch])
             }
         }
+    }
+}
+
+/// The fused operations against their plain twins, on every kind of lanes.
+#[cfg(test)]
+mod tests {
+    use super::super::implementation::tests::compare;
+    use super::*;
+
+    #[test]
+    fn layer_norms_of_random_shapes_agree() {
+        for image in [[3, 8, 5, 7], [64, 48, 4, 4], [1, 5, 1, 3], [17, 12, 1, 1], [70, 33, 9, 3], [64, 64, 8, 8]] {
+            let [batch, channels, ..] = image;
+            compare(
+                &format!("layer norm of {image:?}"),
+                &[image],
+                &[channels, channels],
+                |kernels, images, vectors| {
+                    // Away from mean 0, as a network's activations are.
+                    kernels.layer_norm(images[0].clone() + 2.0, vectors[0].clone(), vectors[1].clone(), 1e-5)
+                },
+            );
+            let pixel = [batch, channels, 1, 1];
+            compare(&format!("modulated norm of {image:?}"), &[image, pixel, pixel], &[], |kernels, images, _| {
+                kernels.modulated_norm(images[0].clone() + 2.0, images[1].clone(), images[2].clone(), 1e-6)
+            });
+        }
+    }
+
+    #[test]
+    fn gated_sums_and_sums_with_an_image_of_random_shapes_agree() {
+        for image in [[3, 8, 5, 7], [64, 48, 8, 8], [1, 5, 1, 3], [17, 12, 1, 1], [70, 33, 9, 3]] {
+            let [batch, channels, height, width] = image;
+            let what = format!("gated sum of {image:?}");
+            compare(&what, &[image, [batch, channels, 1, 1], image], &[], |kernels, images, _| {
+                kernels.gated_sum(images[0].clone(), images[1].clone(), images[2].clone())
+            });
+            let numbers = channels * height * width;
+            compare(&format!("image sum of {image:?}"), &[image], &[numbers], |kernels, images, vectors| {
+                kernels.add_image(images[0].clone(), vectors[0].clone())
+            });
+        }
+    }
+
+    #[test]
+    fn gelus_agree() {
+        for gelu in [Gelu::Exact, Gelu::Tanh] {
+            for image in [[5, 3, 4, 6], [64, 40, 8, 8]] {
+                compare(&format!("{gelu:?} of {image:?}"), &[image], &[], |kernels, images, _| {
+                    kernels.gelu(images[0].clone() * 2.0, gelu)
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_pixels_agree() {
+        compare("rows", &[[5, 3, 4, 6], [5, 3, 1, 2]], &[], |kernels, images, _| {
+            let row = kernels.join_rows(vec![images[1].clone(), kernels.as_row(images[0].clone())]);
+            kernels.end_of_row(row.clone() * row, 5, 5)
+        });
     }
 }

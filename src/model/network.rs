@@ -100,7 +100,7 @@ impl Network {
         assert!(self.class_conditional || classes.is_none(), "this model is not told classes");
         let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
         let batch = noisy.dims()[0];
-        if self.parameters.tracked() || self.kernels == Kernels::Plain || dropout.is_some() || batch <= SAMPLED_AT_ONCE
+        if self.parameters.tracked() || self.kernels != Kernels::Fused || dropout.is_some() || batch <= SAMPLED_AT_ONCE
         {
             return self.body.forward(pass, noisy, timesteps, classes, dropout);
         }
@@ -136,7 +136,7 @@ impl Network {
         Self { parameters: self.parameters.untracked(), ..self.clone() }
     }
 
-    /// The same network with other operations: for comparing them.
+    /// The same network with other operations: in another precision, or for comparing them.
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = kernels;
         self

@@ -48,6 +48,39 @@ impl CnnDesign {
     pub fn feature_count(&self) -> usize {
         self.blocks.last().expect("every design has blocks").1
     }
+
+    /// Floating-point operations of one image's forward pass.
+    pub fn forward_flops(&self) -> f64 {
+        self.architecture().flops
+    }
+
+    pub fn parameter_count(&self) -> usize {
+        self.architecture().parameter_count()
+    }
+
+    /// Of the outputs of all layers, for one image.
+    pub fn activation_bytes(&self) -> usize {
+        self.architecture().activations * size_of::<f32>()
+    }
+
+    fn architecture(&self) -> Architecture {
+        let mut architecture = Architecture::default();
+        self.describe(&mut architecture);
+        architecture
+    }
+
+    /// Its blocks and its last layer.
+    fn describe(&self, architecture: &mut Architecture) -> (Vec<(ConvolutionLayer, NormLayer)>, ConvolutionLayer) {
+        let (mut side, mut channels) = (self.side, 1);
+        let mut blocks = Vec::new();
+        for (number, &(resample, outputs)) in (1..).zip(self.blocks) {
+            let shape = Convolution::square(channels, outputs, resample);
+            let convolution = architecture.convolution(&format!("conv{number}"), shape, side, variance_scaling(shape));
+            (side, channels) = (shape.output_side(side), outputs);
+            blocks.push((convolution, architecture.norm(&format!("norm{number}"), outputs, GROUPS, side)));
+        }
+        (blocks, architecture.linear("output", channels, SmallCnn::CLASSES))
+    }
 }
 
 impl SmallCnn {
@@ -57,15 +90,7 @@ impl SmallCnn {
     /// Initial weights drawn from `seed`; tracked on an autodiff device.
     pub fn new(design: &'static CnnDesign, seed: u64, device: &Device) -> Self {
         let mut architecture = Architecture::default();
-        let (mut side, mut channels) = (design.side, 1);
-        let mut blocks = Vec::new();
-        for (number, &(resample, outputs)) in (1..).zip(design.blocks) {
-            let shape = Convolution::square(channels, outputs, resample);
-            let convolution = architecture.convolution(&format!("conv{number}"), shape, side, variance_scaling(shape));
-            (side, channels) = (shape.output_side(side), outputs);
-            blocks.push((convolution, architecture.norm(&format!("norm{number}"), outputs, GROUPS, side)));
-        }
-        let output = architecture.linear("output", channels, Self::CLASSES);
+        let (blocks, output) = design.describe(&mut architecture);
         let parameters = Parameters::initial(architecture, seed, device);
         Self { design, blocks, output, parameters, kernels: Kernels::for_device(device) }
     }

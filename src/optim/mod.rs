@@ -20,6 +20,7 @@ mod rates;
 pub use adam::{Adam, AdamSettings};
 pub use clip::clip;
 pub use ema::Ema;
+pub use host_memory::is_host;
 pub use muon::Matrix;
 pub use optimizer::{Optimizer, OptimizerState};
 pub use rates::{Rates, beta1, learning_rate};

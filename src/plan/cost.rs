@@ -1,6 +1,8 @@
 //! What a run will cost, estimated before it starts. A pure function: the caller says what a model and a device are.
 
-use crate::spec::{DataShape, Model, RunSpec};
+use std::collections::BTreeSet;
+
+use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Reference, RunSpec};
 
 /// What the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
@@ -11,6 +13,14 @@ pub struct CostModel<'m> {
     pub parameter_count: &'m dyn Fn(&Model, DataShape) -> usize,
     /// Bytes of one image's activations that training keeps for the backward pass.
     pub activation_bytes: &'m dyn Fn(&Model, DataShape) -> f64,
+    /// Operations of one image's pass through the network of its features.
+    pub feature_flops: &'m dyn Fn(Features, DataShape) -> f64,
+    /// Bytes of that network's weights.
+    pub feature_weight_bytes: &'m dyn Fn(Features, DataShape) -> f64,
+    /// Bytes of the activations of the images that pass through it together.
+    pub feature_activation_bytes: &'m dyn Fn(Features, DataShape) -> f64,
+    /// That a run has.
+    pub threads: usize,
 }
 
 /// The estimate of one run.
@@ -33,6 +43,22 @@ const TENSORS_IN_MEMORY: f64 = 5.0;
 /// The same without the gradient.
 const TENSORS_IN_CHECKPOINT: f64 = 4.0;
 const BYTES_PER_NUMBER: f64 = 4.0;
+/// Statistics of features are of twice as long numbers.
+const BYTES_PER_LONG_NUMBER: f64 = 8.0;
+/// What is kept of the reference: its covariance and a root of it.
+const REFERENCE_MATRICES: f64 = 2.0;
+/// What becomes the covariance of the generated images.
+const GENERATED_MATRICES: f64 = 1.0;
+/// The products of which a Fréchet distance takes the eigenvalues.
+const DISTANCE_MATRICES: f64 = 2.0;
+/// Distances of `fid_infinity`, computed on all threads.
+const INFINITY_POINTS: usize = 15;
+/// Most images of either set in a subset of `kid`, which has a thread.
+const KID_IMAGES: usize = 1000;
+/// Images of a set, and of the other set, whose distances a thread computes together for `precision_recall`.
+const OVERLAP_BLOCK: (f64, f64) = (256.0, 1024.0);
+/// Of each generated image, for `inception_score`.
+const INCEPTION_CLASSES: f64 = 1008.0;
 /// Most images generated at a time when a sample is drawn; more are taken in turns.
 const EVALUATION_BATCH: usize = 256;
 /// A batch whose activations would take more is smaller.
@@ -63,6 +89,11 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let differentiated = (difficulty.images * evaluate.validation.bins) as f64 * PASSES_PER_STEP;
     let differentiated = differentiated * if difficulty.every == 0 { evaluations } else { times(difficulty.every) };
     let eval_seconds = (evaluations * weights_measured * (generated + validated) + differentiated) * forward_seconds;
+    // On the same processors. Features of the reference are left out: those of a large network are kept for all runs.
+    let consistent = times(evaluate.consistency.every) * evaluate.consistency.images as f64;
+    let seen = evaluations * weights_measured * evaluate.fid.samples as f64 + consistent;
+    let feature_seconds = seen * (cost.feature_flops)(evaluate.fid.features, shape) / cost.flops_per_second;
+    let eval_seconds = eval_seconds + feature_seconds;
 
     let weights = parameters as f64 * BYTES_PER_NUMBER;
     let pixels = (channels * side * side) as f64;
@@ -70,9 +101,15 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     // Without a backward pass activations are dropped as the next are made; the share is that of a few live tensors.
     let live = activations / 4.0;
     let evaluation_batch = EVALUATION_BATCH.min(evaluate.fid.samples) as f64;
-    let evaluation_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live))
-        + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER;
-    let memory_bytes = weights * TENSORS_IN_MEMORY + training_bytes.max(evaluation_bytes);
+    let generating_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live));
+    let feature_bytes = (cost.feature_activation_bytes)(evaluate.fid.features, shape);
+    let features = FeatureMemory::of(spec, cost.threads);
+    // One after the other: images, their features, what is measured of these.
+    let evaluation_bytes = generating_bytes.max(feature_bytes).max(features.measuring_bytes)
+        + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
+        + features.generated_bytes;
+    let held_bytes = (cost.feature_weight_bytes)(evaluate.fid.features, shape) + features.reference_bytes;
+    let memory_bytes = weights * TENSORS_IN_MEMORY + held_bytes + training_bytes.max(evaluation_bytes);
 
     let records = spec.train.steps as f64 / spec.train.log_every as f64 * 4.0
         + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0);
@@ -83,17 +120,89 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     RunCost { parameters, train_seconds, eval_seconds, memory_bytes, disk_bytes }
 }
 
+/// What features and their statistics take.
+struct FeatureMemory {
+    /// As long as the run lasts.
+    reference_bytes: f64,
+    /// As long as an evaluation lasts.
+    generated_bytes: f64,
+    /// At its end.
+    measuring_bytes: f64,
+}
+
+impl FeatureMemory {
+    fn of(spec: &RunSpec, threads: usize) -> Self {
+        let Evaluate { fid, measures, .. } = &spec.evaluate;
+        let dimension = fid.features.dimension(spec.data.image_shape().0) as f64;
+        let matrix = dimension * dimension * BYTES_PER_LONG_NUMBER;
+        let rows = |images: usize| images as f64 * dimension * BYTES_PER_NUMBER;
+        let reference_images = match fid.reference {
+            Reference::Train => spec.data.training_images(),
+            Reference::Test => Some(spec.data.held_out_images()),
+            Reference::Folder => None,
+        };
+        // Nobody has looked into the folder: about as many as are compared with it.
+        let reference_images = reference_images.unwrap_or(fid.samples);
+        let needs_reference = measures.iter().any(|measure| measure.needs_reference());
+        let reference_rows = if needs_reference { rows(reference_images) } else { 0.0 };
+        let generated_rows = if measures.is_empty() { 0.0 } else { rows(fid.samples) };
+        let of_measures = measuring_bytes(measures, (fid.samples, reference_images), dimension, threads);
+        Self {
+            reference_bytes: REFERENCE_MATRICES * matrix + reference_rows,
+            generated_bytes: GENERATED_MATRICES * matrix + generated_rows,
+            measuring_bytes: of_measures.max(DISTANCE_MATRICES * matrix),
+        }
+    }
+}
+
+/// The most that one of `measures` takes beside the features, of so many generated and reference images.
+fn measuring_bytes(
+    measures: &BTreeSet<FurtherMeasure>,
+    (generated, reference): (usize, usize),
+    dimension: f64,
+    threads: usize,
+) -> f64 {
+    let of = |measure: &FurtherMeasure| {
+        let long_numbers = match measure {
+            FurtherMeasure::Kid => {
+                // Both sets, and the kernel of all pairs of each and of both.
+                let images = generated.min(reference).min(KID_IMAGES) as f64;
+                threads as f64 * (2.0 * images * dimension + 3.0 * images * images)
+            }
+            FurtherMeasure::PrecisionRecall | FurtherMeasure::DensityCoverage => {
+                let (rows, others) = OVERLAP_BLOCK;
+                threads as f64 * ((rows + others) * dimension + rows * others)
+            }
+            FurtherMeasure::FidInfinity => {
+                let at_once = threads.min(INFINITY_POINTS) as f64;
+                at_once * (GENERATED_MATRICES + DISTANCE_MATRICES) * dimension * dimension
+            }
+            FurtherMeasure::InceptionScore => return generated as f64 * INCEPTION_CLASSES * BYTES_PER_NUMBER,
+        };
+        long_numbers * BYTES_PER_LONG_NUMBER
+    };
+    measures.iter().map(of).fold(0.0, f64::max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// 1,000 operations and 100 bytes for each image, 10 parameters; 1,000 operations per second.
+    /// Of the 64 values of the default features: 64 x 64 numbers of eight bytes.
+    const MATRIX: f64 = 64.0 * 64.0 * 8.0;
+
+    /// 1,000 operations and 100 bytes for each image, 10 parameters; 1,000 operations per second. Features take half as
+    /// many operations, and 7 bytes of weights.
     fn fake() -> CostModel<'static> {
         CostModel {
             flops_per_second: 1e3,
             forward_flops: &|_, _| 1e3,
             parameter_count: &|_, _| 10,
             activation_bytes: &|_, _| 100.0,
+            feature_flops: &|_, _| 500.0,
+            feature_weight_bytes: &|_, _| 7.0,
+            feature_activation_bytes: &|_, _| 9.0,
+            threads: 2,
         }
     }
 
@@ -103,10 +212,11 @@ mod tests {
         let cost = run_cost(&spec, &fake());
         // 2,000 steps of 64 images, three passes of a second each.
         assert_eq!(cost.train_seconds, 2000.0 * 64.0 * 3.0);
-        // Ten evaluations of 1,000 images in 20 steps, and of 64 images in 10 bins.
-        assert_eq!(cost.eval_seconds, 10.0 * (1000.0 * 20.0 + 64.0 * 10.0));
-        // Five tensors of ten numbers; 256 images at a quarter of their activations; these and a grid of 64, of 64 pixels.
-        assert_eq!(cost.memory_bytes, 5.0 * 40.0 + (256.0 * 25.0 + 320.0 * 64.0 * 4.0));
+        // Ten evaluations of 1,000 images in 20 steps, of 64 images in 10 bins, and of the features of the 1,000.
+        assert_eq!(cost.eval_seconds, 10.0 * (1000.0 * 20.0 + 64.0 * 10.0 + 1000.0 * 0.5));
+        // Five tensors of ten numbers; the network of the features and two of their matrices; 256 images and a grid of 64,
+        // of 64 pixels, a matrix, and two to measure it, which are more than a quarter of 256 images' activations.
+        assert_eq!(cost.memory_bytes, 5.0 * 40.0 + 7.0 + 2.0 * MATRIX + (320.0 * 64.0 * 4.0 + MATRIX + 2.0 * MATRIX));
         assert!(cost.disk_bytes > 4.0 * 40.0);
     }
 
@@ -115,11 +225,39 @@ mod tests {
         let mut spec = RunSpec::default();
         spec.train.batch_size = 1;
         let large = CostModel { activation_bytes: &|_, _| 64e6, ..fake() };
-        let expected = 5.0 * 40.0 + ((1u64 << 30) as f64 + 320.0 * 64.0 * 4.0);
+        let expected = 5.0 * 40.0 + 7.0 + 2.0 * MATRIX + ((1u64 << 30) as f64 + 320.0 * 64.0 * 4.0 + MATRIX);
         assert_eq!(run_cost(&spec, &large).memory_bytes, expected);
         let once = run_cost(&spec, &fake()).eval_seconds;
         spec.evaluate.weights = crate::spec::EvaluatedWeights::Both;
         assert_eq!(run_cost(&spec, &fake()).eval_seconds, 2.0 * once);
+    }
+
+    #[test]
+    fn measures_of_images_keep_the_features_of_both_sets() {
+        let mut spec = RunSpec::default();
+        let mut memory = |measures: &[FurtherMeasure]| {
+            spec.evaluate.measures = measures.iter().copied().collect();
+            run_cost(&spec, &fake()).memory_bytes
+        };
+        let none = memory(&[]);
+        // 1,000 generated images; 15 distances, two at a time, have three matrices each, a single one has two.
+        let generated = 1000.0 * 64.0 * 4.0;
+        assert_eq!(memory(&[FurtherMeasure::FidInfinity]), none + generated + (6.0 - 2.0) * MATRIX);
+        // And 1,442 of the training split; two threads compare 256 images with 1,024.
+        let both = generated + 1442.0 * 64.0 * 4.0;
+        let blocks = 2.0 * ((256.0 + 1024.0) * 64.0 + 256.0 * 1024.0) * 8.0;
+        assert_eq!(memory(&[FurtherMeasure::PrecisionRecall]), none + both + blocks - 2.0 * MATRIX);
+        let subsets = 2.0 * (2.0 * 1000.0 * 64.0 + 3.0 * 1000.0 * 1000.0) * 8.0;
+        assert_eq!(memory(&[FurtherMeasure::Kid, FurtherMeasure::FidInfinity]), none + both + subsets - 2.0 * MATRIX);
+    }
+
+    #[test]
+    fn images_kept_for_consistency_have_features_too() {
+        let mut spec = RunSpec::default();
+        let without = run_cost(&spec, &fake()).eval_seconds;
+        spec.evaluate.consistency.images = 100;
+        // They are among the generated ones.
+        assert_eq!(run_cost(&spec, &fake()).eval_seconds, without + 100.0 * 0.5);
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
             .collect(),
         seeds: sweep.seeds.clone(),
         compare: compared.expect("checked above"),
+        exclusive: sweep.exclusive,
         runs,
     })
 }

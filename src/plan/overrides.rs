@@ -38,7 +38,7 @@ fn apply_one(tree: &mut Node, index: usize, text: &str) -> Result<(), Finding> {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let rest_at = Location { column: start.column + first.chars().count() + 1, ..start };
     match first {
-        "name" | "question" | "seeds" | "zip" | "include" | "exclude" if !rest.is_empty() => {
+        "name" | "question" | "seeds" | "zip" | "include" | "exclude" | "exclusive" if !rest.is_empty() => {
             return Err(Finding::new(rest_at, format!("`{first}` has no keys to set"))
                 .hint(format!("set it as a whole: `--set {first}=...`")));
         }

@@ -10,8 +10,8 @@ use crate::spec::{
 };
 
 /// The keys of a sweep. Keys that begin with `x-` hold anchors and are not read.
-pub const SWEEP_KEYS: [&str; 10] =
-    ["name", "question", "base", "arms", "grid", "zip", "include", "exclude", "seeds", "compare"];
+pub const SWEEP_KEYS: [&str; 11] =
+    ["name", "question", "base", "arms", "grid", "zip", "include", "exclude", "seeds", "compare", "exclusive"];
 
 const DEFAULT_SEEDS: u64 = 3;
 
@@ -56,6 +56,7 @@ pub fn read(tree: &Node, default_name: &str) -> Result<SweepSpec, Vec<Finding>> 
         exclude: reader.points("exclude", tree.get("exclude")),
         seeds: reader.seeds(tree.get("seeds")),
         compare: tree.entry("compare").and_then(|entry| reader.compare(entry)),
+        exclusive: tree.get("exclusive").and_then(|node| reader.decode("exclusive", node)).unwrap_or_default(),
     };
     if reader.findings.is_empty() { Ok(sweep) } else { Err(reader.findings) }
 }

@@ -48,6 +48,8 @@ mod tests {
             program: String::new(),
             device: String::new(),
             started_at: String::new(),
+            build: String::new(),
+            micro_batches: 1,
         })
     }
 

@@ -11,7 +11,7 @@ pub enum RecordError {
     Newer { path: PathBuf, found: u32, known: u32 },
     #[error("{} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
-    #[error("{} is in use by {holder}\nhint: wait for it, or stop it; `speedlab status` shows its progress", folder.display())]
+    #[error("{} is in use by {holder}\nhint: wait for it, or stop it; `speedlab status SWEEP.yaml --watch` shows its progress", folder.display())]
     Held { folder: PathBuf, holder: String },
     #[error("there is nothing recorded in {}\nhint: `speedlab run SWEEP.yaml` makes it, or name another folder with --results", path.display())]
     Nothing { path: PathBuf },

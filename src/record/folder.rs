@@ -1,15 +1,18 @@
 //! Where everything is.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{RecordError, write_curves};
 use crate::event::RunOutcome;
 use crate::record::CurveRow;
-use crate::spec::{PlannedRun, RunId, decode_json};
+use crate::spec::{Plan, PlannedRun, RunId, decode_json};
 
 /// `results/<sweep>`.
 #[derive(Clone, Debug)]
@@ -32,6 +35,12 @@ pub struct Lock {
 /// The version of `spec.json` and `DONE`.
 const FOLDER_VERSION: u32 = 1;
 
+const LOCK_FILE: &str = "lock";
+
+/// How often, and after what pause, a sweep that seems to be held is tried again before it is refused.
+const SWEEP_TRIES: u32 = 4;
+const SWEEP_PAUSE: Duration = Duration::from_millis(15);
+
 #[derive(Serialize, Deserialize)]
 struct SpecFile {
     version: u32,
@@ -53,17 +62,62 @@ impl SweepFolder {
         RunFolder { path: self.path.join("runs").join(run_id.as_str()) }
     }
 
+    /// Runs that were recorded here and are not in `plan`, by their ids: the sweep's file was changed since.
+    pub fn unplanned(&self, plan: &Plan) -> Result<Vec<RunId>, RecordError> {
+        let path = self.path.join("runs");
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(RecordError::io("read", &path)(error)),
+        };
+        let planned: BTreeSet<&RunId> = plan.runs.iter().map(|run| &run.run_id).collect();
+        let ids = entries.flatten().filter_map(|entry| RunId::parse(entry.file_name().to_str()?));
+        let mut unplanned: Vec<RunId> = ids.filter(|run_id| !planned.contains(run_id)).collect();
+        unplanned.sort_unstable();
+        Ok(unplanned)
+    }
+
     pub fn report(&self) -> PathBuf {
         self.path.join("report")
     }
 
     /// Takes the sweep for this process.
     pub fn lock(&self) -> Result<Lock, RecordError> {
-        Lock::take(&self.path)
+        // Who only looks whether a folder is held has it for that moment: not worth a refusal.
+        let mut tries = 1;
+        loop {
+            match Lock::take(&self.path) {
+                Err(RecordError::Held { .. }) if tries < SWEEP_TRIES => {
+                    tries += 1;
+                    thread::sleep(SWEEP_PAUSE);
+                }
+                taken_or_failed => return taken_or_failed,
+            }
+        }
+    }
+
+    /// Whether some process has the sweep; writes nothing.
+    pub fn is_held(&self) -> Result<bool, RecordError> {
+        is_held(&self.path)
+    }
+
+    /// Which process has the sweep, such as `process 4711 on lab`; `None` if none has.
+    pub fn holder(&self) -> Result<Option<String>, RecordError> {
+        if !self.is_held()? {
+            return Ok(None);
+        }
+        let path = self.path.join(LOCK_FILE);
+        let holder = fs::read_to_string(&path).map_err(RecordError::io("read", &path))?;
+        Ok(Some(holder.trim().to_owned()))
     }
 
     pub fn plan_file(&self) -> PathBuf {
         self.path.join("plan.json")
+    }
+
+    /// What [`super::LiveFile`] is kept in.
+    pub fn live_file(&self) -> PathBuf {
+        self.path.join("live.json")
     }
 
     /// Replaces `curves.parquet`, the tidy table of all runs.
@@ -73,6 +127,11 @@ impl SweepFolder {
 }
 
 impl RunFolder {
+    /// The sweep that the run belongs to; `None` for a path that has no two folders above it.
+    pub fn sweep(&self) -> Option<SweepFolder> {
+        Some(SweepFolder { path: self.path.parent()?.parent()?.to_owned() })
+    }
+
     pub fn journal(&self) -> PathBuf {
         self.path.join("events.jsonl")
     }
@@ -145,16 +204,7 @@ impl RunFolder {
 
     /// Whether some process has the run; writes nothing.
     pub fn is_held(&self) -> Result<bool, RecordError> {
-        let path = self.path.join("lock");
-        match File::open(&path) {
-            Ok(file) => match file.try_lock_shared() {
-                Ok(()) => Ok(false),
-                Err(TryLockError::WouldBlock) => Ok(true),
-                Err(TryLockError::Error(source)) => Err(RecordError::io("lock", &path)(source)),
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(RecordError::io("read", &path)(error)),
-        }
+        is_held(&self.path)
     }
 }
 
@@ -162,7 +212,7 @@ impl Lock {
     /// Takes a folder, which is made if need be; an error if another process has it.
     fn take(folder: &Path) -> Result<Self, RecordError> {
         fs::create_dir_all(folder).map_err(RecordError::io("make the folder", folder))?;
-        let path = folder.join("lock");
+        let path = folder.join(LOCK_FILE);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -178,27 +228,56 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(RecordError::io("lock", &path)(source)),
         }
-        let holder = format!("process {} on {}", std::process::id(), host_name());
+        let holder = holder_name(std::process::id(), &host_name());
         file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(RecordError::io("write", &path))?;
         Ok(Self { _file: file })
     }
 }
 
-/// The machine's name; only to tell people where a lock is held.
-fn host_name() -> String {
+/// Whether some process has a folder.
+fn is_held(folder: &Path) -> Result<bool, RecordError> {
+    let path = folder.join(LOCK_FILE);
+    match File::open(&path) {
+        Ok(file) => match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(RecordError::io("lock", &path)(source)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(RecordError::io("read", &path)(error)),
+    }
+}
+
+/// A process as locks name it.
+pub(super) fn holder_name(process: u32, host: &str) -> String {
+    format!("process {process} on {host}")
+}
+
+/// The machine's name; only to tell people where something is done.
+pub fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
     name.map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Writes a file beside `path`, brings it to the disk, and renames it into place: readers see the old or the new one.
 pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    place(path, bytes, File::sync_all)
+}
+
+/// As [`write_beside`], but a power cut may cost the file: for a view of what is recorded elsewhere.
+pub(super) fn write_view(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    place(path, bytes, |_| Ok(()))
+}
+
+/// Writes a file beside `path` and, once it is as safe as `secure` makes it, renames it into place.
+fn place(path: &Path, bytes: &[u8], secure: impl FnOnce(&File) -> io::Result<()>) -> Result<(), RecordError> {
     let folder = path.parent().expect("a file of a record is in a folder");
     fs::create_dir_all(folder).map_err(RecordError::io("make the folder", folder))?;
     let name = path.file_name().expect("a file of a record has a name").to_string_lossy();
     let beside = folder.join(format!(".{name}.{}", std::process::id()));
     let written = File::create(&beside).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.sync_all()
+        secure(&file)
     });
     if let Err(source) = written.and_then(|()| fs::rename(&beside, path)) {
         // The half-written file is of no use; failing to remove it is no further harm.

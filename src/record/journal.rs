@@ -54,13 +54,16 @@ impl Journal {
     }
 }
 
-/// Adds how an attempt ended when its process could not say so itself: it was killed, or it crashed.
+/// Adds how an attempt ended when its process could not say so itself: it was killed, or it crashed, perhaps before it said
+/// anything.
 pub fn record_silent_end(path: &Path, outcome: &RunOutcome) -> Result<(), RecordError> {
     let events = read_journal(path)?.events;
     match events.last() {
-        // Nothing was begun, or the end is known.
-        None | Some(RunEvent::Ended { .. }) => Ok(()),
-        Some(_) => {
+        // It said so itself, or the same has happened before.
+        Some(RunEvent::Ended { outcome: known, .. }) if known == outcome => Ok(()),
+        // Nothing was begun since the last end, and nothing went wrong.
+        None | Some(RunEvent::Ended { .. }) if matches!(outcome, RunOutcome::Interrupted { .. }) => Ok(()),
+        _ => {
             let stamp = events.iter().rev().find_map(RunEvent::stamp).unwrap_or_default();
             let mut journal = Journal::open(path)?;
             journal.append(&RunEvent::Ended { stamp, outcome: outcome.clone() })?;
@@ -98,5 +101,53 @@ fn refuse_newer(path: &Path, line: &[u8]) -> Result<(), RecordError> {
             Err(RecordError::Newer { path: path.to_owned(), found: version, known: EVENT_VERSION })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Stamp;
+
+    fn interrupted() -> RunOutcome {
+        RunOutcome::Interrupted { reason: "killed".to_owned() }
+    }
+
+    fn crashed() -> RunOutcome {
+        RunOutcome::Crashed { reason: "exited with status 1\nerror: no space".to_owned() }
+    }
+
+    /// What is recorded of a run that ended in these ways, one after the other, and never began.
+    fn recorded(ends: &[RunOutcome]) -> Vec<RunOutcome> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        for end in ends {
+            record_silent_end(&path, end).unwrap();
+        }
+        let outcome = |event| match event {
+            RunEvent::Ended { outcome, .. } => outcome,
+            other => panic!("{other:?}"),
+        };
+        read_journal(&path).unwrap().events.into_iter().map(outcome).collect()
+    }
+
+    #[test]
+    fn a_crash_before_the_first_event_leaves_its_reason_once() {
+        assert_eq!(recorded(&[crashed(), crashed()]), [crashed()]);
+        assert_eq!(recorded(&[interrupted()]), []);
+        assert_eq!(recorded(&[crashed(), interrupted()]), [crashed()]);
+    }
+
+    #[test]
+    fn a_crash_after_an_interruption_is_no_interruption() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let ended = RunEvent::Ended { stamp: Stamp { step: 7, ..Stamp::default() }, outcome: interrupted() };
+        Journal::open(&path).unwrap().append(&ended).unwrap();
+        record_silent_end(&path, &interrupted()).unwrap();
+        record_silent_end(&path, &crashed()).unwrap();
+        let events = read_journal(&path).unwrap().events;
+        assert_eq!(events.len(), 2);
+        assert!(matches!(&events[1], RunEvent::Ended { stamp, outcome } if stamp.step == 7 && *outcome == crashed()));
     }
 }

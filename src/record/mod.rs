@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! results/<sweep>/plan.json
+//! results/<sweep>/live.json
 //! results/<sweep>/curves.parquet
 //! results/<sweep>/report/
 //! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, consistency/, checkpoint/, DONE}
@@ -16,6 +17,7 @@ mod effective;
 mod error;
 mod folder;
 mod journal;
+mod live;
 mod plan_file;
 mod rows;
 mod study;
@@ -24,8 +26,9 @@ pub use consistency::ConsistencyImages;
 pub use curves::{read_curves, write_curves};
 pub use effective::effective_events;
 pub use error::RecordError;
-pub use folder::{Lock, RunFolder, SweepFolder, write_beside};
+pub use folder::{Lock, RunFolder, SweepFolder, host_name, write_beside};
 pub use journal::{Journal, JournalContents, read_journal, record_silent_end};
-pub use plan_file::{PlanFile, Revision};
+pub use live::{LiveFile, LiveQuality, LiveRun, LiveState};
+pub use plan_file::{PlanFile, Revision, Session};
 pub use rows::{CurveRow, curve_rows};
 pub use study::{RunRecord, RunState, StudyRecord, TimestepDensity, Waiting};

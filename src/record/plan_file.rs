@@ -20,6 +20,24 @@ pub struct PlanFile {
     pub plan: Plan,
     /// What was changed after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
+    /// By what and where runs were started, oldest first: an entry whenever that differs from the time before. Plans of an older
+    /// program have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<Session>,
+}
+
+/// By what and where runs were started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// The program and its version.
+    pub program: String,
+    /// The first digits of the program file's SHA-256.
+    pub build: String,
+    pub host: String,
+    /// As on the command line.
+    pub devices: Vec<String>,
 }
 
 /// A change to a plan that was already frozen.
@@ -62,10 +80,21 @@ impl PlanFile {
                 sweep_arguments: sweep_arguments.to_owned(),
                 plan: plan.clone(),
                 revisions: vec![],
+                sessions: vec![],
             },
         };
         write_json(&folder.plan_file(), &file)?;
         Ok(file)
+    }
+
+    /// Takes note of a session that begins, if it differs from the last.
+    pub fn begin_session(&mut self, folder: &SweepFolder, session: Session) -> Result<(), RecordError> {
+        let same = |earlier: &Session| Session { started_at: session.started_at.clone(), ..earlier.clone() } == session;
+        if self.sessions.last().is_some_and(same) {
+            return Ok(());
+        }
+        self.sessions.push(session);
+        write_json(&folder.plan_file(), self)
     }
 
     fn revised(mut self, folder: &SweepFolder, plan: &Plan, now: &str) -> Result<Self, RecordError> {
@@ -98,6 +127,9 @@ fn changes(before: &Plan, after: &Plan) -> Vec<String> {
     if before.compare != after.compare {
         let json = |plan: &Plan| serde_json::to_string(&plan.compare).expect("plain data");
         changes.push(format!("`compare` was {} and is {}", json(before), json(after)));
+    }
+    if before.exclusive != after.exclusive {
+        changes.push(format!("`exclusive` was {} and is {}", before.exclusive, after.exclusive));
     }
     if before.question != after.question {
         changes.push(format!("the question was \"{}\"", before.question));

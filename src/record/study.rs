@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::{CurveRow, PlanFile, RecordError, Revision, SweepFolder, curve_rows, effective_events, read_journal};
-use crate::event::{RunEvent, RunOutcome, Started};
+use crate::event::{RunEvent, RunOutcome, Stamp, Started};
 use crate::spec::{Plan, PlannedRun};
 
 /// A sweep's plan and what its runs have recorded so far.
@@ -43,6 +43,8 @@ pub struct RunRecord {
     pub waiting: Option<Waiting>,
     /// Torn lines that the journal's reader skipped.
     pub torn_lines: usize,
+    /// The clocks as they last were.
+    pub last_stamp: Option<Stamp>,
 }
 
 /// How long a device waited for images while it was to train.
@@ -104,6 +106,7 @@ impl RunRecord {
             consistency: vec![],
             waiting: waiting(&effective),
             torn_lines: journal.torn_lines,
+            last_stamp: effective.iter().rev().find_map(|(_, event)| event.stamp()),
         };
         for (_, event) in effective {
             match event {
@@ -156,7 +159,6 @@ fn waiting(effective_events: &[(u32, RunEvent)]) -> Option<Waiting> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Stamp;
 
     #[test]
     fn waiting_is_a_share_of_the_training_in_which_it_was_measured() {

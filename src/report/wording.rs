@@ -325,10 +325,16 @@ fn no_speedup(none: &NoSpeedup) -> String {
 /// Runs that did not end as planned, or not yet; empty where all did.
 pub fn troubles(arm: &ArmComparison) -> String {
     type Is = fn(&RunRecord) -> bool;
-    let kinds: [(&str, Is); 6] = [
+    let kinds: [(&str, Is); 10] = [
         ("diverged", |run| matches!(ending(run), Some(RunOutcome::Diverged { .. }))),
         ("ran out of memory", |run| matches!(ending(run), Some(RunOutcome::OutOfMemory { .. }))),
         ("crashed", |run| matches!(ending(run), Some(RunOutcome::Crashed { .. }))),
+        ("fell silent", |run| matches!(ending(run), Some(RunOutcome::TimedOut { .. }))),
+        ("lost their device", |run| matches!(ending(run), Some(RunOutcome::DeviceLost { .. }))),
+        ("had a device that disagrees with the CPU", |run| {
+            matches!(ending(run), Some(RunOutcome::DeviceDisagrees { .. }))
+        }),
+        ("had no room on the disk", |run| matches!(ending(run), Some(RunOutcome::DiskFull { .. }))),
         ("interrupted", |run| matches!(ending(run), Some(RunOutcome::Interrupted { .. }))),
         ("unfinished", |run| run.state == RunState::Unfinished && ending(run).is_none()),
         ("not started", |run| run.state == RunState::Waiting),
@@ -356,13 +362,10 @@ pub fn state(run: &RunRecord) -> String {
     match (&run.state, ending(run)) {
         (RunState::Waiting, _) => "not started".to_owned(),
         (RunState::Unfinished, None) => "unfinished".to_owned(),
-        (_, Some(outcome)) => match outcome {
-            RunOutcome::Completed => "completed".to_owned(),
-            RunOutcome::ReachedTarget => "stopped at the target".to_owned(),
-            RunOutcome::Diverged { reason } => format!("diverged: {reason}"),
-            RunOutcome::OutOfMemory { reason } => format!("out of memory: {reason}"),
-            RunOutcome::Interrupted { reason } => format!("interrupted: {reason}"),
-            RunOutcome::Crashed { reason } => format!("crashed: {reason}"),
+        (_, Some(RunOutcome::ReachedTarget)) => "stopped at the target".to_owned(),
+        (_, Some(outcome)) => match outcome.reason() {
+            Some(reason) => format!("{}: {reason}", outcome.word()),
+            None => outcome.word().to_owned(),
         },
         (RunState::Ended(_), None) => unreachable!("a run that has ended has an outcome"),
     }

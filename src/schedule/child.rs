@@ -1,18 +1,16 @@
 //! One run's process, with its three pipes.
 
 use std::io::{BufReader, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGABRT, SIGKILL};
-use signal_hook::low_level::signal_name;
-
+use super::failure::{Death, Killed};
 use super::log::{Log, each_line};
-use super::{RunCommand, Start, StartError};
+use super::{RunCommand, Start, StartError, memory_kills};
 use crate::event::{RunEvent, RunOutcome};
 use crate::spec::RunId;
 
@@ -42,7 +40,11 @@ pub(super) struct RunProcess {
     /// The outcome it stated, and when.
     stated: Option<(RunOutcome, Instant)>,
     exit: Option<(Result<ExitStatus, String>, Instant)>,
-    killed: bool,
+    killed: Option<Killed>,
+    /// When it last said something, or was started.
+    heard_at: Instant,
+    /// Kills for memory on this machine before it was started.
+    memory_kills_before: u64,
 }
 
 impl RunProcess {
@@ -51,17 +53,20 @@ impl RunProcess {
         command: &RunCommand,
         serial: u64,
         sender: &SyncSender<Message>,
+        now: Instant,
     ) -> Result<Self, StartError> {
         let log_error = |source| StartError::Log { path: command.log.clone(), source };
         let log = Arc::new(Log::open(&command.log).map_err(log_error)?);
-        let now = jiff::Timestamp::now();
-        let header = format!("--- {now:.0} start {} on {}, threads: {}\n", start.number, start.device, start.threads);
+        let date = jiff::Timestamp::now();
+        let header = format!("--- {date:.0} start {} on {}, threads: {}\n", start.number, start.device, start.threads);
         log.append(header.as_bytes()).map_err(log_error)?;
 
+        let memory_kills_before = memory_kills::count();
         let mut process = Command::new(&command.program)
             .arg0("speedlab")
             .args(&command.args)
             .env("RAYON_NUM_THREADS", start.threads.to_string())
+            .envs(command.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -80,7 +85,9 @@ impl RunProcess {
             open_pipes: 0,
             stated: None,
             exit: None,
-            killed: false,
+            killed: None,
+            heard_at: now,
+            memory_kills_before,
         };
         // A child that cannot be listened to is killed and reaped when `child` is dropped.
         child.read(serial, sender, stdout, read_stdout)?;
@@ -115,6 +122,7 @@ impl RunProcess {
 
     /// Takes note of what it said.
     pub fn said(&mut self, event: &RunEvent, now: Instant) {
+        self.heard_at = now;
         if let RunEvent::Ended { outcome, .. } = event {
             self.stated = Some((outcome.clone(), now));
         }
@@ -129,7 +137,24 @@ impl RunProcess {
     }
 
     pub fn kill(&mut self) {
-        self.killed = true;
+        self.kill_because(Killed::Asked);
+    }
+
+    /// Kills it if it has said nothing for longer than `patience`.
+    pub fn kill_if_silent(&mut self, now: Instant, patience: Duration) {
+        let silence = now.saturating_duration_since(self.heard_at);
+        if silence > patience && self.exit.is_none() && self.killed.is_none() && self.stated.is_none() {
+            self.kill_because(Killed::Silent { seconds: silence.as_secs_f64() });
+        }
+    }
+
+    /// Nobody listened until now, so what was said may not have been heard.
+    pub fn forgive_silence(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    fn kill_because(&mut self, why: Killed) {
+        self.killed.get_or_insert(why);
         // It fails only for a child that has been reaped, which is what was wanted.
         let _ = self.process.kill();
     }
@@ -142,7 +167,7 @@ impl RunProcess {
     /// Whether it stated its outcome and yet lives on, longer than `grace`.
     pub fn lingers(&self, now: Instant, grace: Duration) -> bool {
         let stated = self.stated.as_ref().is_some_and(|(_, at)| now.duration_since(*at) > grace);
-        stated && self.exit.is_none() && !self.killed
+        stated && self.exit.is_none() && self.killed.is_none()
     }
 
     /// Looks whether the process is gone and everything it said was heard.
@@ -169,7 +194,9 @@ impl RunProcess {
             return outcome;
         }
         let (exit, _) = self.exit.clone().expect("the process is gone");
-        outcome_of(exit, self.killed, &self.log.last_lines())
+        let system_lacked_memory = memory_kills::count() > self.memory_kills_before;
+        let last_lines = self.log.last_lines();
+        Death { exit, killed: self.killed, system_lacked_memory, last_lines: &last_lines }.outcome()
     }
 }
 
@@ -201,29 +228,4 @@ fn append(log: &Log, line: &[u8], tell: &dyn Fn(Heard)) {
     if let Err(error) = log.append(line) {
         tell(Heard::LogLost(error.to_string()));
     }
-}
-
-/// The outcome of a run whose process died without stating one.
-fn outcome_of(exit: Result<ExitStatus, String>, killed: bool, last_lines: &[String]) -> RunOutcome {
-    if killed {
-        return RunOutcome::Interrupted { reason: "killed; goes on from its last checkpoint".to_owned() };
-    }
-    let signal = exit.as_ref().ok().and_then(|status| status.signal());
-    let how = match (exit, signal) {
-        (Err(error), _) => format!("its process could not be waited for: {error}"),
-        (Ok(_), Some(SIGKILL)) => format!("killed by signal {SIGKILL} (out of memory?)"),
-        (Ok(_), Some(signal)) => {
-            format!("killed by signal {signal} ({})", signal_name(signal).unwrap_or("no name"))
-        }
-        (Ok(status), None) => match status.code() {
-            Some(0) => "exited without saying how it ended".to_owned(),
-            Some(code) => format!("exited with status {code}"),
-            None => format!("ended: {status}"),
-        },
-    };
-    // What Rust's allocator says before it aborts.
-    let no_memory = |line: &String| line.starts_with("memory allocation of ") && line.contains(" bytes failed");
-    let ran_out_of_memory = signal == Some(SIGABRT) && last_lines.iter().any(no_memory);
-    let reason = [&[how], last_lines].concat().join("\n");
-    if ran_out_of_memory { RunOutcome::OutOfMemory { reason } } else { RunOutcome::Crashed { reason } }
 }

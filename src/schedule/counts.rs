@@ -17,11 +17,14 @@ pub struct Counts {
     pub out_of_memory: usize,
     pub interrupted: usize,
     pub crashed: usize,
+    pub timed_out: usize,
+    /// Ended for something that is not the run's: a lost device, a full disk. Goes on in another session.
+    pub put_off: usize,
 }
 
 impl Counts {
     pub fn total(&self) -> usize {
-        self.waiting + self.running + self.done() + self.failed() + self.interrupted
+        self.waiting + self.running + self.done() + self.failed() + self.interrupted + self.put_off
     }
 
     /// Nothing left to do for them; a diverged run is a result.
@@ -31,7 +34,7 @@ impl Counts {
 
     /// Ended without a result.
     pub fn failed(&self) -> usize {
-        self.out_of_memory + self.crashed
+        self.out_of_memory + self.crashed + self.timed_out
     }
 
     pub(super) fn add(&mut self, outcome: &RunOutcome) {
@@ -42,6 +45,10 @@ impl Counts {
             RunOutcome::OutOfMemory { .. } => &mut self.out_of_memory,
             RunOutcome::Interrupted { .. } => &mut self.interrupted,
             RunOutcome::Crashed { .. } => &mut self.crashed,
+            RunOutcome::TimedOut { .. } => &mut self.timed_out,
+            RunOutcome::DeviceLost { .. } | RunOutcome::DeviceDisagrees { .. } | RunOutcome::DiskFull { .. } => {
+                &mut self.put_off
+            }
         } += 1;
     }
 }
@@ -53,9 +60,9 @@ pub struct Summary {
     pub counts: Counts,
     /// Runs that had ended before this session.
     pub done_before: usize,
-    /// Starts after a crash.
+    /// Starts beyond the first of each run.
     pub retries: usize,
-    /// Runs that crashed, ran out of memory or diverged in this session, in the plan's order.
+    /// Runs that ended in this session without a result, in the plan's order; a diverged run too.
     pub troubles: Vec<(RunId, RunOutcome)>,
     /// Why the session ended before the queue was empty.
     pub stopped: Option<StopReason>,

@@ -1,6 +1,5 @@
 //! What runs can be placed on, and how many at once.
 
-use std::fs;
 use std::num::NonZeroUsize;
 use std::thread;
 
@@ -13,6 +12,14 @@ pub struct Device {
     pub slots: usize,
     /// CPU threads of each run.
     pub threads: usize,
+    /// Whether runs on it may fuse kernels; the CPU's fused kernels are our own and are not meant.
+    pub fusion: bool,
+}
+
+impl Device {
+    pub fn new(name: &str, slots: usize, threads: usize) -> Self {
+        Self { name: name.to_owned(), slots, threads, fusion: true }
+    }
 }
 
 /// One place for a run.
@@ -39,12 +46,17 @@ pub struct CpuThreads {
     pub planned_runs: usize,
 }
 
+/// A GPU's places: one run at a time unless `--jobs` says otherwise, since runs that share it are slower each and their times
+/// say less. The cores are divided among all runs that go on at once, which prepare batches and measure features on them.
+pub fn gpus(names: &[String], cores: NonZeroUsize, jobs: Option<NonZeroUsize>) -> Vec<Device> {
+    let slots = jobs.map_or(1, NonZeroUsize::get);
+    let threads = (cores.get() / (slots * names.len().max(1))).max(1);
+    names.iter().map(|name| Device::new(name, slots, threads)).collect()
+}
+
 impl CpuThreads {
-    /// The cores this process may use: CPU affinity and a container's quota are respected.
     pub fn of_this_machine(jobs: Option<NonZeroUsize>, planned_runs: usize) -> Self {
-        // It fails only where the platform cannot say; one core is then the count that never oversubscribes.
-        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { cores, jobs, planned_runs }
+        Self { cores: cores(), jobs, planned_runs }
     }
 
     /// One run per core with one thread each: two runs use two cores better than one run uses both. With fewer runs
@@ -52,28 +64,14 @@ impl CpuThreads {
     pub fn device(self) -> Device {
         let cores = self.cores.get();
         let slots = self.jobs.map_or(self.planned_runs.clamp(1, cores), NonZeroUsize::get);
-        Device { name: "cpu".to_owned(), slots, threads: (cores / slots).max(1) }
+        Device::new("cpu", slots, (cores / slots).max(1))
     }
 }
 
-/// The device as records name it, such as `cpu: AMD EPYC 9R14, 1 thread, 2 runs at once`: runs that share a machine share its
-/// memory and its clock speed, so times of another number of runs are times of another device.
-pub fn cpu_label(threads: usize, runs_at_once: usize) -> String {
-    let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| cpu_model(&text));
-    let model = model.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let threads = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
-    match runs_at_once {
-        1 => format!("cpu: {model}, {threads}"),
-        _ => format!("cpu: {model}, {threads}, {runs_at_once} runs at once"),
-    }
-}
-
-/// The first `model name` of Linux's `/proc/cpuinfo`; other architectures than x86 have none.
-fn cpu_model(cpuinfo: &str) -> Option<String> {
-    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
-    let (_, model) = line.split_once(':')?;
-    let words: Vec<&str> = model.split_whitespace().collect();
-    (!words.is_empty()).then(|| words.join(" "))
+/// The cores this process may use: CPU affinity and a container's quota are respected.
+pub fn cores() -> NonZeroUsize {
+    // It fails only where the platform cannot say; one core is then the count that never oversubscribes.
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 #[cfg(test)]
@@ -102,14 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn the_model_is_read_and_its_absence_survived() {
-        assert_eq!(
-            cpu_model("vendor_id : x\nmodel name\t: AMD  EPYC 9R14 \nmodel name: other"),
-            Some("AMD EPYC 9R14".into())
-        );
-        assert_eq!(cpu_model("processor : 0\n"), None);
-        assert_eq!(cpu_model("model name :\n"), None);
-        assert!(cpu_label(1, 1).ends_with(", 1 thread"), "{}", cpu_label(1, 1));
-        assert!(cpu_label(4, 2).ends_with(", 4 threads, 2 runs at once"), "{}", cpu_label(4, 2));
+    fn gpus_take_one_run_each_unless_asked_and_share_the_cores() {
+        let names = ["cuda:0".to_owned(), "cuda:1".to_owned()];
+        let cores = NonZeroUsize::new(16).unwrap();
+        let one = gpus(&names, cores, None);
+        assert_eq!((one.len(), one[1].name.as_str(), one[1].slots, one[1].threads), (2, "cuda:1", 1, 8));
+        let two = gpus(&names, cores, NonZeroUsize::new(2));
+        assert_eq!((two[0].slots, two[0].threads), (2, 4));
     }
 }

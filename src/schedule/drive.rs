@@ -8,6 +8,8 @@ use crate::spec::RunId;
 
 /// How long a wait for news lasts at most: the delay of a Ctrl-C, and the pace of [`News::Tick`].
 const TICK: Duration = Duration::from_millis(100);
+/// Between two looks for room on a full disk.
+const ROOM_LOOK: Duration = Duration::from_secs(2);
 
 /// Runs the queue to its end and tells `observer` everything that happens.
 ///
@@ -21,6 +23,7 @@ pub fn execute(
 ) -> Summary {
     let mut told_to_stop = false;
     let mut killed = false;
+    let mut looked_for_room = Duration::ZERO;
     loop {
         let at = executor.now();
         if stop.requests() >= 1 {
@@ -36,21 +39,33 @@ pub fn execute(
             executor.kill();
             observer(Update { at, queue: &queue, news: News::Killing });
         }
+        if queue.paused().is_none() {
+            looked_for_room = at;
+        } else if at.saturating_sub(looked_for_room) >= ROOM_LOOK {
+            looked_for_room = at;
+            if executor.has_room() {
+                queue.resume();
+            }
+        }
+        for decision in queue.take_decisions() {
+            observer(Update { at, queue: &queue, news: News::Decided(&decision) });
+        }
         while let Some(start) = queue.next(executor.now()) {
             match executor.start(&start) {
                 Ok(()) => {
                     observer(Update { at: executor.now(), queue: &queue, news: News::Started(&start) });
                 }
                 Err(error) => {
-                    let outcome = RunOutcome::Crashed { reason: error.to_string() };
-                    ended(&mut queue, executor, observer, &start.run_id, outcome);
+                    ended(&mut queue, executor, observer, &start.run_id, error.into_outcome());
                 }
             }
         }
         if queue.is_over() {
             break;
         }
-        let retry_in = queue.next_retry().map_or(TICK, |at| at.saturating_sub(executor.now()));
+        // A paused queue starts nothing, however long a retry has been due.
+        let next_retry = queue.next_retry().filter(|_| queue.paused().is_none());
+        let retry_in = next_retry.map_or(TICK, |at| at.saturating_sub(executor.now()));
         let report = executor.next(retry_in.clamp(Duration::from_millis(1), TICK));
         let at = executor.now();
         match report {
@@ -87,7 +102,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::fake::FakeExecutor;
-    use super::super::{Device, Policy, QueuedRun, Start, StopReason};
+    use super::super::{Decision, Device, Policy, QueuedRun, Start, StopReason};
     use super::*;
 
     fn run_id(number: usize) -> RunId {
@@ -102,8 +117,10 @@ mod tests {
             seed,
             cost: Some(arm as f64),
             outcome: None,
+            batch_size: 4,
+            micro_batches: 1,
         };
-        Queue::new(runs.map(run).collect(), vec![Device { name: "cpu".into(), slots, threads: 1 }], policy)
+        Queue::new(runs.map(run).collect(), vec![Device::new("cpu", slots, 1)], policy)
     }
 
     fn crash() -> RunOutcome {
@@ -145,10 +162,148 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_crash_is_not_retried() {
+    fn silence_is_retried_like_a_crash() {
+        let silent = RunOutcome::TimedOut { reason: "said nothing for 1800 s".into() };
+        let (summary, started) = drive(queue(1, 1, 1, Policy::default()), |_| (SECOND, silent.clone()));
+        assert_eq!((started.len(), summary.counts.timed_out, summary.counts.failed()), (3, 1, 1));
+    }
+
+    #[test]
+    fn a_run_without_memory_takes_its_batch_in_smaller_pieces_until_it_fits() {
+        let script = |start: &Start| match start.micro_batches {
+            4.. => (SECOND, RunOutcome::Completed),
+            _ => (SECOND, RunOutcome::OutOfMemory { reason: "5 GB".into() }),
+        };
+        let (summary, started) = drive(queue(1, 1, 1, Policy { retries: 0, ..Policy::default() }), script);
+        assert!(summary.all_done());
+        assert_eq!(started.iter().map(|(_, start)| start.micro_batches).collect::<Vec<_>>(), [1, 2, 4]);
+    }
+
+    #[test]
+    fn a_run_that_does_not_fit_in_its_smallest_pieces_is_reported() {
+        let out = RunOutcome::OutOfMemory { reason: "5 GB".into() };
+        let (summary, started) = drive(queue(1, 1, 1, Policy::default()), |_| (SECOND, out.clone()));
+        // A batch of four images has no more than four pieces.
+        assert_eq!(started.iter().map(|(_, start)| start.micro_batches).collect::<Vec<_>>(), [1, 2, 4]);
+        assert_eq!(summary.troubles, [(run_id(0), out)]);
+    }
+
+    /// `runs` runs on devices of one slot each.
+    fn on_devices(runs: usize, devices: &[&str]) -> Queue {
+        let run = |number| QueuedRun {
+            run_id: run_id(number),
+            seed: 0,
+            cost: None,
+            outcome: None,
+            batch_size: 4,
+            micro_batches: 1,
+        };
+        let devices = devices.iter().map(|name| Device::new(name, 1, 1)).collect();
+        Queue::new((0..runs).map(run).collect(), devices, Policy { retries: 0, ..Policy::default() })
+    }
+
+    #[test]
+    fn a_lost_device_is_out_and_its_runs_go_on_elsewhere() {
+        let script = |start: &Start| match start.device.as_str() {
+            "cuda:0" => (SECOND, RunOutcome::DeviceLost { reason: "fell off the bus".into() }),
+            _ => (SECOND, RunOutcome::Completed),
+        };
+        let (summary, started) = drive(on_devices(4, &["cuda:0", "cuda:1"]), script);
+        assert!(summary.all_done());
+        assert_eq!(started.iter().filter(|(_, start)| start.device == "cuda:0").count(), 1);
+        assert_eq!(started.len(), 5);
+    }
+
+    #[test]
+    fn without_any_device_left_the_sweep_stops_and_can_go_on_another_day() {
+        let lost = RunOutcome::DeviceLost { reason: "fell off the bus".into() };
+        let (summary, started) = drive(on_devices(3, &["cuda:0"]), |_| (SECOND, lost.clone()));
+        assert_eq!((started.len(), summary.counts.put_off, summary.counts.waiting), (1, 1, 2));
+        assert_eq!(summary.stopped, Some(StopReason::NoDevice { reason: "fell off the bus".into() }));
+        assert!(!summary.all_done());
+    }
+
+    #[test]
+    fn a_device_that_disagrees_is_tried_without_fusion_and_then_given_up() {
+        let disagrees = || RunOutcome::DeviceDisagrees { reason: "loss 0.6, not 1.3".into() };
+        let mended = |start: &Start| match start.fusion {
+            true => (SECOND, disagrees()),
+            false => (SECOND, RunOutcome::Completed),
+        };
+        let (summary, started) = drive(on_devices(3, &["wgpu:0"]), mended);
+        assert!(summary.all_done());
+        assert_eq!(started.iter().map(|(_, start)| start.fusion).collect::<Vec<_>>(), [true, false, false, false]);
+        let (summary, started) = drive(on_devices(3, &["wgpu:0"]), |_| (SECOND, disagrees()));
+        assert_eq!(started.len(), 2);
+        assert_eq!(summary.stopped, Some(StopReason::NoDevice { reason: "loss 0.6, not 1.3".into() }));
+    }
+
+    #[test]
+    fn two_runs_that_disagree_at_once_turn_fusion_off_once() {
+        let mut queue = on_devices(2, &["wgpu:0"]);
+        queue = Queue::new(
+            queue.waiting().cloned().collect(),
+            vec![Device::new("wgpu:0", 2, 1)],
+            Policy { retries: 0, ..Policy::default() },
+        );
+        let script = |start: &Start| match start.fusion {
+            true => (SECOND, RunOutcome::DeviceDisagrees { reason: "loss".into() }),
+            false => (SECOND, RunOutcome::Completed),
+        };
+        let (summary, started) = drive(queue, script);
+        assert!(summary.all_done());
+        assert_eq!(started.len(), 4);
+    }
+
+    #[test]
+    fn a_full_disk_pauses_the_sweep_until_there_is_room() {
+        let script = |start: &Start| match start.number {
+            1 => (SECOND, RunOutcome::DiskFull { reason: "no space left on device".into() }),
+            _ => (SECOND, RunOutcome::Completed),
+        };
+        let mut executor = FakeExecutor::new(script);
+        executor.room_from = 60 * SECOND;
+        let mut decisions = Vec::new();
+        let mut observer = |update: Update| {
+            if let News::Decided(decision) = update.news {
+                decisions.push(decision.clone());
+            }
+        };
+        let summary = execute(queue(1, 3, 2, Policy::default()), &mut executor, &mut observer, &Stop::default());
+        assert!(summary.all_done());
+        assert_eq!(executor.started.iter().filter(|(at, _)| *at < 60 * SECOND).count(), 2);
+        // The third run meets the full disk of this script as well.
+        let paused = |decision: &Decision| matches!(decision, Decision::Paused { .. });
+        assert!(decisions.iter().filter(|decision| paused(decision)).count() >= 1);
+        assert_eq!(decisions.last(), Some(&Decision::Resumed));
+    }
+
+    #[test]
+    fn a_paused_sweep_can_be_stopped() {
+        let stop = Stop::default();
+        let mut executor =
+            FakeExecutor::new(|_: &Start| (SECOND, RunOutcome::DiskFull { reason: "no space left on device".into() }));
+        executor.room_from = Duration::MAX;
+        let mut observer = |update: Update| {
+            if update.at > 30 * SECOND && stop.requests() == 0 {
+                stop.request();
+            }
+        };
+        let summary = execute(queue(1, 3, 2, Policy::default()), &mut executor, &mut observer, &stop);
+        assert_eq!((summary.stopped.clone(), summary.counts.waiting), (Some(StopReason::Asked), 3));
+    }
+
+    #[test]
+    fn the_sweep_stops_at_so_many_failures() {
+        let policy = Policy { max_failures: Some(2), retries: 0, ..Policy::default() };
+        let (summary, started) = drive(queue(1, 5, 1, policy), |_| (SECOND, crash()));
+        assert_eq!((started.len(), summary.counts.crashed, summary.counts.waiting), (2, 2, 3));
+    }
+
+    #[test]
+    fn what_would_end_the_same_way_is_not_retried() {
         for outcome in [
             RunOutcome::Diverged { reason: "loss is NaN".into() },
-            RunOutcome::OutOfMemory { reason: "5 GB".into() },
             RunOutcome::Interrupted { reason: "SIGTERM".into() },
         ] {
             let (summary, started) = drive(queue(1, 1, 1, Policy::default()), |_| (SECOND, outcome.clone()));
@@ -159,7 +314,7 @@ mod tests {
 
     #[test]
     fn fail_fast_stops_the_others_and_keeps_what_waits() {
-        let policy = Policy { fail_fast: true, retries: 0, ..Policy::default() };
+        let policy = Policy { max_failures: Some(1), retries: 0, ..Policy::default() };
         let script = |start: &Start| match start.run_id == run_id(3) {
             true => (SECOND, crash()),
             false => (60 * SECOND, RunOutcome::Completed),
@@ -171,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_diverged_run_does_not_stop_a_fail_fast_sweep() {
-        let policy = Policy { fail_fast: true, ..Policy::default() };
+        let policy = Policy { max_failures: Some(1), ..Policy::default() };
         let diverged = RunOutcome::Diverged { reason: "loss is NaN".into() };
         let (summary, _) = drive(queue(1, 4, 2, policy), |_| (SECOND, diverged.clone()));
         assert_eq!((summary.counts.diverged, summary.stopped.clone()), (4, None));

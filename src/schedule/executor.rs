@@ -24,6 +24,9 @@ pub trait RunExecutor {
 
     /// Since the executor was made.
     fn now(&self) -> Duration;
+
+    /// Whether there is room on the disk for what runs record.
+    fn has_room(&mut self) -> bool;
 }
 
 /// What an executor has to say about a run.
@@ -43,4 +46,21 @@ pub enum StartError {
     Log { path: PathBuf, source: io::Error },
     #[error("could not make a thread that listens to the run: {source}")]
     Thread { source: io::Error },
+}
+
+impl StartError {
+    /// The run ended before it began.
+    pub fn into_outcome(self) -> RunOutcome {
+        let reason = self.to_string();
+        match self {
+            Self::Log { source, .. } if is_no_room(&source) => RunOutcome::DiskFull { reason },
+            _ => RunOutcome::Crashed { reason },
+        }
+    }
+}
+
+/// Whether writing failed for lack of room: on the disk, or within what this user or this file may take of it.
+pub fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

@@ -14,6 +14,8 @@ pub struct FakeExecutor<F> {
     pub started: Vec<(Duration, Start)>,
     pub stopped: bool,
     pub killed: bool,
+    /// When there is room on the disk.
+    pub room_from: Duration,
 }
 
 struct Running {
@@ -25,7 +27,15 @@ struct Running {
 
 impl<F: FnMut(&Start) -> (Duration, RunOutcome)> FakeExecutor<F> {
     pub fn new(script: F) -> Self {
-        Self { script, now: Duration::ZERO, running: vec![], started: vec![], stopped: false, killed: false }
+        Self {
+            script,
+            now: Duration::ZERO,
+            running: vec![],
+            started: vec![],
+            stopped: false,
+            killed: false,
+            room_from: Duration::ZERO,
+        }
     }
 }
 
@@ -65,5 +75,9 @@ impl<F: FnMut(&Start) -> (Duration, RunOutcome)> RunExecutor for FakeExecutor<F>
 
     fn now(&self) -> Duration {
         self.now
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.now >= self.room_from
     }
 }

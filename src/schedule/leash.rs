@@ -4,9 +4,11 @@ use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGKILL, SIGTERM};
 use signal_hook::flag;
+use signal_hook::low_level::raise;
 
 use crate::event::RunEvent;
 
@@ -20,8 +22,9 @@ pub struct Leash {
 
 impl Leash {
     /// Listens to SIGINT, SIGTERM and standard input, where a line `stop` or the end of the stream means to stop: when
-    /// the parent dies, however it does, its end of the pipe closes and its runs stop too.
-    pub fn listen() -> io::Result<Self> {
+    /// the parent dies, however it does, its end of the pipe closes and its runs stop too. Nobody is then left to kill a run that
+    /// is stuck, which would hold its folder for ever: one that has not ended `grace` after its parent kills itself.
+    pub fn listen(grace: Duration) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         // Apart from `stop`: where a signal goes to parent and child alike (a cluster's SIGTERM), the parent's word may
         // come first, and the signal after it must not cost the checkpoint.
@@ -35,9 +38,12 @@ impl Leash {
         let leash = Self { stop };
         let listener = leash.clone();
         // It ends with the process: a read from standard input cannot be called off.
-        thread::Builder::new()
-            .name("leash".to_owned())
-            .spawn(move || listener.wait_for_the_word(io::stdin().lock()))?;
+        thread::Builder::new().name("leash".to_owned()).spawn(move || {
+            if !listener.wait_for_the_word(io::stdin().lock()) {
+                thread::sleep(grace);
+                raise(SIGKILL).expect("a process may kill itself");
+            }
+        })?;
         Ok(leash)
     }
 
@@ -59,14 +65,13 @@ impl Leash {
         }
     }
 
-    fn wait_for_the_word(&self, input: impl BufRead) {
-        for line in input.split(b'\n') {
-            match line {
-                Ok(line) if line.trim_ascii() != b"stop" => {}
-                Ok(_) | Err(_) => break,
-            }
-        }
+    /// Whether it was the word, and not the end.
+    fn wait_for_the_word(&self, input: impl BufRead) -> bool {
+        // A pipe that cannot be read has ended.
+        let mut lines = input.split(b'\n').map_while(Result::ok);
+        let is_told = lines.any(|line| line.trim_ascii() == b"stop");
         self.stop.store(true, Ordering::SeqCst);
+        is_told
     }
 }
 
@@ -74,18 +79,19 @@ impl Leash {
 mod tests {
     use super::*;
 
-    fn stops_after(input: &str) -> bool {
+    /// Whether it stops, and whether it was told to.
+    fn stops_after(input: &str) -> (bool, bool) {
         let leash = Leash { stop: Arc::default() };
-        leash.wait_for_the_word(input.as_bytes());
-        leash.says_stop()
+        let is_told = leash.wait_for_the_word(input.as_bytes());
+        (leash.says_stop(), is_told)
     }
 
     #[test]
     fn the_word_or_the_end_means_stop() {
-        assert!(stops_after("stop\n"));
-        assert!(stops_after("hello\nstop\r\nmore\n"));
-        assert!(stops_after(""));
-        assert!(stops_after("no word, then the end"));
+        assert_eq!(stops_after("stop\n"), (true, true));
+        assert_eq!(stops_after("hello\nstop\r\nmore\n"), (true, true));
+        assert_eq!(stops_after(""), (true, false));
+        assert_eq!(stops_after("no word, then the end"), (true, false));
     }
 
     #[test]

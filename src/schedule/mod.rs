@@ -6,14 +6,18 @@
 
 mod child;
 mod counts;
+mod decision;
 mod device;
 mod drive;
 mod executor;
+mod failure;
 #[cfg(test)]
 mod fake;
 mod leash;
 mod log;
+mod memory_kills;
 mod queue;
+mod room;
 mod standing;
 mod start_order;
 mod stop;
@@ -22,11 +26,13 @@ mod update;
 mod worker;
 
 pub use counts::{Counts, Summary};
-pub use device::{CpuThreads, Device, Slot, cpu_label};
+pub use decision::Decision;
+pub use device::{CpuThreads, Device, Slot, cores, gpus};
 pub use drive::execute;
-pub use executor::{Report, RunExecutor, StartError};
+pub use executor::{Report, RunExecutor, StartError, is_no_room};
 pub use leash::Leash;
 pub use queue::{Policy, Queue, QueuedRun, Start};
+pub use room::Room;
 pub use standing::{Standing, StopReason, Wait};
 pub use stop::Stop;
 pub use time_left::makespan;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::start_order::{Entry, State, in_start_order};
-use super::{Counts, Device, Slot, Standing, StopReason, Summary, Wait};
+use super::{Counts, Decision, Device, Slot, Standing, StopReason, Summary, Wait};
 use crate::event::RunOutcome;
 use crate::spec::RunId;
 
@@ -17,14 +17,18 @@ pub struct QueuedRun {
     pub cost: Option<f64>,
     /// How it ended in an earlier session. Only a final outcome keeps it from running.
     pub outcome: Option<RunOutcome>,
+    /// Images in a batch: it can be taken in as many pieces, no more.
+    pub batch_size: usize,
+    /// The pieces that its batches were taken in when it last ran; 1 at first.
+    pub micro_batches: usize,
 }
 
 /// What to do about failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Stop the sweep when a run has crashed for good or ran out of memory. Default: keep going.
-    pub fail_fast: bool,
-    /// How often a crashed run is started again from its checkpoint. Default 2.
+    /// Stop the sweep when so many runs have failed for good. Default `None`: keep going whatever fails.
+    pub max_failures: Option<u32>,
+    /// How often a run that crashed or fell silent is started again from its checkpoint. Default 2.
     pub retries: u32,
     /// The pause before the first retry; each further one is twice as long. Default 1 s.
     pub retry_pause: Duration,
@@ -32,9 +36,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { fail_fast: false, retries: 2, retry_pause: Duration::from_secs(1) }
+        Self { max_failures: None, retries: 2, retry_pause: Duration::from_secs(1) }
     }
 }
+
+/// The most pieces that a batch is taken in. A run that does not fit in an eighth of its batch is too large for its device.
+const MOST_MICRO_BATCHES: usize = 8;
 
 /// The decision to start a run on a slot.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +53,10 @@ pub struct Start {
     pub device: String,
     pub slot: Slot,
     pub threads: usize,
+    /// Whether the device may fuse kernels.
+    pub fusion: bool,
+    /// The pieces that each batch is taken in, one after the other.
+    pub micro_batches: usize,
 }
 
 /// All runs of a sweep, in the order they start in.
@@ -65,8 +76,16 @@ pub struct Queue {
     devices: Vec<Device>,
     /// For each device, which slots are taken.
     taken: Vec<Vec<bool>>,
+    /// For each device, whether nothing starts on it any more.
+    out: Vec<bool>,
     policy: Policy,
+    /// Runs that failed for good in this session.
+    failures: u32,
+    /// Why nothing starts for now.
+    paused: Option<String>,
     stopping: Option<StopReason>,
+    /// Not yet told.
+    decisions: Vec<Decision>,
 }
 
 impl Queue {
@@ -79,12 +98,26 @@ impl Queue {
         let is_ready = |entry: &Entry| matches!(entry.state, State::Ready);
         let ready = entries.iter().enumerate().filter(|(_, entry)| is_ready(entry)).map(|(i, _)| i).collect();
         let taken = devices.iter().map(|device| vec![false; device.slots]).collect();
-        Self { entries, position, ready, pausing: BTreeSet::new(), devices, taken, policy, stopping: None }
+        let out = vec![false; devices.len()];
+        Self {
+            entries,
+            position,
+            ready,
+            pausing: BTreeSet::new(),
+            devices,
+            taken,
+            out,
+            policy,
+            failures: 0,
+            paused: None,
+            stopping: None,
+            decisions: Vec::new(),
+        }
     }
 
     /// The next run to start, and where. It counts as running from now on; call again until `None`.
     pub fn next(&mut self, now: Duration) -> Option<Start> {
-        if self.stopping.is_some() {
+        if self.stopping.is_some() || self.paused.is_some() {
             return None;
         }
         while let Some((_, position)) = self.pausing.first().copied().filter(|&(until, _)| until <= now) {
@@ -96,44 +129,126 @@ impl Queue {
         let position = self.ready.pop_first()?;
         self.taken[slot.device][slot.index] = true;
         let entry = &mut self.entries[position];
-        entry.starts += 1;
-        entry.state = State::Running { slot, since: now };
         let device = &self.devices[slot.device];
+        entry.starts += 1;
+        entry.fusion = device.fusion;
+        entry.state = State::Running { slot, since: now };
         Some(Start {
             run_id: entry.run.run_id.clone(),
             number: entry.starts,
             device: device.name.clone(),
             slot,
             threads: device.threads,
+            fusion: device.fusion,
+            micro_batches: entry.micro_batches,
         })
     }
 
-    /// Takes note that a running run has ended; `Some` is the time of its retry.
+    /// Takes note that a running run has ended; `Some` is the time from which it may start again.
     ///
-    /// A crash is retried. A diverged run would do the same again; one that ran out of memory too; an interrupted one
-    /// was meant to stop.
+    /// What is tried again, and how: a crash or a silence from the checkpoint, a few times, after growing pauses; a run without
+    /// memory in smaller pieces of its batch; one whose device is gone on another device; one whose device disagrees with the
+    /// CPU without fused kernels, then elsewhere; one without room on the disk when there is room. A diverged run would do the
+    /// same again, and an interrupted one was meant to stop.
     pub fn ended(&mut self, run_id: &RunId, outcome: RunOutcome, now: Duration) -> Option<Duration> {
         let position = self.position[run_id];
-        let entry = &mut self.entries[position];
-        let State::Running { slot, .. } = entry.state else {
-            panic!("run {run_id} ended without running: {:?}", entry.state);
+        let State::Running { slot, .. } = self.entries[position].state else {
+            panic!("run {run_id} ended without running: {:?}", self.entries[position].state);
         };
         self.taken[slot.device][slot.index] = false;
-        if matches!(outcome, RunOutcome::Crashed { .. })
-            && self.stopping.is_none()
-            && entry.crashes < self.policy.retries
+        match &outcome {
+            RunOutcome::DeviceLost { reason } => self.give_up_device(slot.device, reason),
+            RunOutcome::DeviceDisagrees { reason } => self.distrust_device(slot, position, reason),
+            RunOutcome::DiskFull { reason } => self.pause(reason),
+            _ => {}
+        }
+        if self.stopping.is_none()
+            && let Some(until) = self.retry_time(position, &outcome, now)
         {
-            let until = now.saturating_add(self.policy.retry_pause.saturating_mul(2u32.saturating_pow(entry.crashes)));
-            entry.crashes += 1;
-            entry.state = State::Pausing { until };
+            self.entries[position].state = State::Pausing { until };
             self.pausing.insert((until, position));
             return Some(until);
         }
-        if self.policy.fail_fast && matches!(outcome, RunOutcome::Crashed { .. } | RunOutcome::OutOfMemory { .. }) {
-            self.stopping.get_or_insert_with(|| StopReason::Failed(run_id.clone()));
+        if is_failure(&outcome) {
+            self.failures += 1;
+            if self.policy.max_failures.is_some_and(|most| self.failures >= most) {
+                self.stopping.get_or_insert_with(|| StopReason::Failed(run_id.clone()));
+            }
         }
-        entry.state = State::Ended { outcome, before: false };
+        self.entries[position].state = State::Ended { outcome, before: false };
         None
+    }
+
+    /// When a run may start again after such an end; `None`: not in this session.
+    fn retry_time(&mut self, position: usize, outcome: &RunOutcome, now: Duration) -> Option<Duration> {
+        let entry = &mut self.entries[position];
+        match outcome {
+            RunOutcome::Crashed { .. } | RunOutcome::TimedOut { .. } if entry.crashes < self.policy.retries => {
+                let pause = self.policy.retry_pause.saturating_mul(2u32.saturating_pow(entry.crashes));
+                entry.crashes += 1;
+                Some(now.saturating_add(pause))
+            }
+            RunOutcome::OutOfMemory { .. } => {
+                let micro_batches = entry.micro_batches * 2;
+                if micro_batches > MOST_MICRO_BATCHES.min(entry.run.batch_size) {
+                    return None;
+                }
+                entry.micro_batches = micro_batches;
+                self.decisions.push(Decision::MicroBatches { run_id: entry.run.run_id.clone(), micro_batches });
+                Some(now)
+            }
+            RunOutcome::DeviceLost { .. } | RunOutcome::DeviceDisagrees { .. } | RunOutcome::DiskFull { .. } => {
+                Some(now)
+            }
+            _ => None,
+        }
+    }
+
+    /// Nothing starts on a device any more; without any device left, nothing at all.
+    fn give_up_device(&mut self, device: usize, reason: &str) {
+        if std::mem::replace(&mut self.out[device], true) {
+            return;
+        }
+        let name = self.devices[device].name.clone();
+        self.decisions.push(Decision::DeviceOut { device: name, reason: reason.to_owned() });
+        if self.devices.iter().zip(&self.out).all(|(device, out)| *out || device.slots == 0) {
+            self.stopping.get_or_insert_with(|| StopReason::NoDevice { reason: reason.to_owned() });
+        }
+    }
+
+    /// Once more without fused kernels; a device that computed something else without them is not used.
+    fn distrust_device(&mut self, slot: Slot, position: usize, reason: &str) {
+        if !self.entries[position].fusion {
+            self.give_up_device(slot.device, reason);
+        } else if self.devices[slot.device].fusion {
+            let Device { name, fusion, .. } = &mut self.devices[slot.device];
+            *fusion = false;
+            self.decisions.push(Decision::FusionOff { device: name.clone(), reason: reason.to_owned() });
+        }
+    }
+
+    fn pause(&mut self, reason: &str) {
+        if self.paused.is_none() {
+            self.paused = Some(reason.to_owned());
+            self.decisions.push(Decision::Paused { reason: reason.to_owned() });
+        }
+    }
+
+    /// Why nothing starts for now: no room on the disk.
+    pub fn paused(&self) -> Option<&str> {
+        self.paused.as_deref()
+    }
+
+    /// There is room again.
+    pub fn resume(&mut self) {
+        if self.paused.take().is_some() {
+            self.decisions.push(Decision::Resumed);
+        }
+    }
+
+    /// What was decided since the last call.
+    pub fn take_decisions(&mut self) -> Vec<Decision> {
+        std::mem::take(&mut self.decisions)
     }
 
     /// Nothing starts from now on.
@@ -159,20 +274,39 @@ impl Queue {
     /// Where a run stands and why it waits; `None` if it is not part of the sweep.
     pub fn explain(&self, run_id: &RunId, now: Duration) -> Option<Standing> {
         let position = *self.position.get(run_id)?;
-        let entry = &self.entries[position];
-        Some(match (&entry.state, &self.stopping) {
-            (State::Running { slot, since }, _) => {
-                Standing::Running { slot: *slot, since: *since, start: entry.starts }
-            }
-            (State::Ended { outcome, .. }, _) => Standing::Ended(outcome.clone()),
-            (State::Ready | State::Pausing { .. }, Some(reason)) => Standing::Waiting(Wait::Stopping(reason.clone())),
-            (State::Pausing { until }, None) => Standing::Waiting(Wait::Retry {
-                retry: entry.crashes,
-                limit: self.policy.retries,
-                left: until.saturating_sub(now),
-            }),
-            (State::Ready, None) => Standing::Waiting(Wait::Slot { ahead: self.ready.range(..position).count() }),
+        Some(self.standing(&self.entries[position], self.ready.range(..position).count(), now))
+    }
+
+    /// Where every run stands, in the order they start.
+    pub fn standings(&self, now: Duration) -> impl Iterator<Item = (&RunId, Standing)> {
+        let mut ahead = 0;
+        self.entries.iter().map(move |entry| {
+            let standing = self.standing(entry, ahead, now);
+            ahead += usize::from(matches!(entry.state, State::Ready));
+            (&entry.run.run_id, standing)
         })
+    }
+
+    fn standing(&self, entry: &Entry, ahead: usize, now: Duration) -> Standing {
+        match (&entry.state, &self.stopping, &self.paused) {
+            (State::Running { slot, since }, ..) => Standing::Running {
+                device: self.devices[slot.device].name.clone(),
+                slot: *slot,
+                since: *since,
+                start: entry.starts,
+            },
+            (State::Ended { outcome, .. }, ..) => Standing::Ended(outcome.clone()),
+            (_, Some(reason), _) => Standing::Waiting(Wait::Stopping(reason.clone())),
+            (_, None, Some(_)) => Standing::Waiting(Wait::Room),
+            (State::Pausing { until }, None, None) if entry.crashes > 0 && *until > now => {
+                Standing::Waiting(Wait::Retry {
+                    retry: entry.crashes,
+                    limit: self.policy.retries,
+                    left: until.saturating_sub(now),
+                })
+            }
+            (State::Ready | State::Pausing { .. }, None, None) => Standing::Waiting(Wait::Slot { ahead }),
+        }
     }
 
     /// Runs that have yet to start, in the order they will, those that pause before a retry last.
@@ -225,6 +359,7 @@ impl Queue {
     /// On the device with the smallest share of its slots taken.
     fn free_slot(&self) -> Option<Slot> {
         (self.taken.iter().enumerate())
+            .filter(|&(device, _)| !self.out[device])
             .filter_map(|(device, taken)| {
                 let index = taken.iter().position(|&taken| !taken)?;
                 let busy = taken.iter().filter(|&&taken| taken).count();
@@ -233,6 +368,11 @@ impl Queue {
             .min_by(|(a, _), (b, _)| a.total_cmp(b))
             .map(|(_, slot)| slot)
     }
+}
+
+/// Whether a run that ended so is counted by `max_failures`: it has no result, and nothing more is tried.
+fn is_failure(outcome: &RunOutcome) -> bool {
+    matches!(outcome, RunOutcome::Crashed { .. } | RunOutcome::OutOfMemory { .. } | RunOutcome::TimedOut { .. })
 }
 
 #[cfg(test)]
@@ -246,8 +386,15 @@ mod tests {
     }
 
     fn queue(runs: usize, slots: usize, policy: Policy) -> Queue {
-        let run = |number| QueuedRun { run_id: run_id(number), seed: 0, cost: None, outcome: None };
-        let device = Device { name: "cpu".into(), slots, threads: 1 };
+        let run = |number| QueuedRun {
+            run_id: run_id(number),
+            seed: 0,
+            cost: None,
+            outcome: None,
+            batch_size: 64,
+            micro_batches: 1,
+        };
+        let device = Device::new("cpu", slots, 1);
         Queue::new((0..runs).map(run).collect(), vec![device], policy)
     }
 
@@ -264,7 +411,7 @@ mod tests {
         let mut queue = queue(4, 1, Policy::default());
         assert_eq!(queue.next(NOW).unwrap().run_id, run_id(0));
         assert_eq!(queue.next(NOW), None);
-        assert_eq!(says(&queue, 0), "running on slot 0");
+        assert_eq!(says(&queue, 0), "running on cpu, slot 0");
         assert_eq!(says(&queue, 1), "waits for a free slot: next");
         assert_eq!(says(&queue, 2), "waits for a free slot: 1 run goes before it");
         assert_eq!(says(&queue, 3), "waits for a free slot: 2 runs go before it");
@@ -301,8 +448,15 @@ mod tests {
             Some(RunOutcome::Interrupted { reason: "Ctrl-C".into() }),
             None,
         ];
-        let run = |(number, outcome)| QueuedRun { run_id: run_id(number), seed: 0, cost: None, outcome };
-        let device = Device { name: "cpu".into(), slots: 9, threads: 1 };
+        let run = |(number, outcome)| QueuedRun {
+            run_id: run_id(number),
+            seed: 0,
+            cost: None,
+            outcome,
+            batch_size: 64,
+            micro_batches: 1,
+        };
+        let device = Device::new("cpu", 9, 1);
         let mut queue =
             Queue::new(outcomes.into_iter().enumerate().map(run).collect(), vec![device], Policy::default());
         let started: Vec<RunId> = std::iter::from_fn(|| queue.next(NOW)).map(|start| start.run_id).collect();
@@ -313,8 +467,17 @@ mod tests {
 
     #[test]
     fn devices_fill_evenly() {
-        let runs = (0..6).map(|n| QueuedRun { run_id: run_id(n), seed: 0, cost: None, outcome: None }).collect();
-        let device = |name: &str, slots| Device { name: name.into(), slots, threads: 1 };
+        let runs = (0..6)
+            .map(|n| QueuedRun {
+                run_id: run_id(n),
+                seed: 0,
+                cost: None,
+                outcome: None,
+                batch_size: 64,
+                micro_batches: 1,
+            })
+            .collect();
+        let device = |name, slots| Device::new(name, slots, 1);
         let mut queue =
             Queue::new(runs, vec![device("cuda:0", 2), device("cuda:1", 1), device("cpu", 0)], Policy::default());
         let places: Vec<_> =
@@ -324,8 +487,8 @@ mod tests {
 
     #[test]
     fn a_run_named_twice_runs_once() {
-        let run = QueuedRun { run_id: run_id(7), seed: 0, cost: None, outcome: None };
-        let device = Device { name: "cpu".into(), slots: 2, threads: 1 };
+        let run = QueuedRun { run_id: run_id(7), seed: 0, cost: None, outcome: None, batch_size: 64, micro_batches: 1 };
+        let device = Device::new("cpu", 2, 1);
         let mut queue = Queue::new(vec![run.clone(), run], vec![device], Policy::default());
         assert!(queue.next(NOW).is_some());
         assert_eq!(queue.next(NOW), None);

@@ -12,6 +12,8 @@ use crate::spec::RunId;
 pub enum Standing {
     Waiting(Wait),
     Running {
+        /// The device's name.
+        device: String,
         slot: Slot,
         /// When it started, on the executor's clock.
         since: Duration,
@@ -28,6 +30,8 @@ pub enum Wait {
     Slot { ahead: usize },
     /// It crashed and is started again after a pause.
     Retry { retry: u32, limit: u32, left: Duration },
+    /// The disk is full.
+    Room,
     /// Nothing starts any more in this session.
     Stopping(StopReason),
 }
@@ -37,8 +41,10 @@ pub enum Wait {
 pub enum StopReason {
     /// Somebody asked: Ctrl-C or SIGTERM.
     Asked,
-    /// A run failed, and the sweep is to stop at the first failure.
+    /// This run failed, and the sweep is to stop at so many failures.
     Failed(RunId),
+    /// The last device was lost or is not to be trusted.
+    NoDevice { reason: String },
 }
 
 impl fmt::Display for Standing {
@@ -52,17 +58,15 @@ impl fmt::Display for Standing {
             Self::Waiting(Wait::Retry { retry, limit, left }) => {
                 write!(formatter, "crashed: retry {retry} of {limit} in {:.1} s", left.as_secs_f64())
             }
+            Self::Waiting(Wait::Room) => write!(formatter, "waits for room on the disk"),
             Self::Waiting(Wait::Stopping(reason)) => write!(formatter, "not started: {reason}"),
-            Self::Running { slot, start: 1, .. } => write!(formatter, "running on slot {}", slot.index),
-            Self::Running { slot, start, .. } => write!(formatter, "running on slot {} (start {start})", slot.index),
-            Self::Ended(outcome) => formatter.write_str(match outcome {
-                RunOutcome::Completed => "completed",
-                RunOutcome::ReachedTarget => "reached the target",
-                RunOutcome::Diverged { .. } => "diverged",
-                RunOutcome::OutOfMemory { .. } => "ran out of memory",
-                RunOutcome::Interrupted { .. } => "interrupted",
-                RunOutcome::Crashed { .. } => "crashed",
-            }),
+            Self::Running { device, slot, start: 1, .. } => {
+                write!(formatter, "running on {device}, slot {}", slot.index)
+            }
+            Self::Running { device, slot, start, .. } => {
+                write!(formatter, "running on {device}, slot {} (start {start})", slot.index)
+            }
+            Self::Ended(outcome) => formatter.write_str(outcome.word()),
         }
     }
 }
@@ -71,7 +75,10 @@ impl fmt::Display for StopReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asked => write!(formatter, "the sweep was asked to stop"),
-            Self::Failed(run_id) => write!(formatter, "run {run_id} failed, and the sweep stops at the first failure"),
+            Self::Failed(run_id) => write!(formatter, "run {run_id} failed, and the sweep stops at so many failures"),
+            Self::NoDevice { reason } => {
+                write!(formatter, "no device is left: {}", reason.lines().next().unwrap_or_default())
+            }
         }
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
             seeds.push(run.seed);
             Vec::new()
         });
-        entries.push(Entry { run, plan_position, starts: 0, crashes: 0, state });
+        let micro_batches = run.micro_batches;
+        entries.push(Entry { run, plan_position, starts: 0, crashes: 0, micro_batches, fusion: true, state });
     }
     let mut in_order = Vec::new();
     for seed in seeds {
@@ -45,7 +46,11 @@ pub(super) struct Entry {
     pub run: QueuedRun,
     pub plan_position: usize,
     pub starts: u32,
+    /// Crashes and silences.
     pub crashes: u32,
+    pub micro_batches: usize,
+    /// Whether its last start might fuse kernels.
+    pub fusion: bool,
     pub state: State,
 }
 
@@ -65,7 +70,14 @@ mod tests {
     /// The numbers of the runs, given as (seed, cost), in the order they start.
     fn order(runs: &[(u64, Option<f64>)]) -> Vec<usize> {
         let run_id = |number: usize| RunId::parse(&format!("{number:012x}")).unwrap();
-        let run = |(number, &(seed, cost))| QueuedRun { run_id: run_id(number), seed, cost, outcome: None };
+        let run = |(number, &(seed, cost))| QueuedRun {
+            run_id: run_id(number),
+            seed,
+            cost,
+            outcome: None,
+            batch_size: 64,
+            micro_batches: 1,
+        };
         let entries = in_start_order(runs.iter().enumerate().map(run).collect());
         entries.iter().map(|entry| entry.plan_position).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Queue, Start, StopReason, Summary};
+use super::{Decision, Queue, Start, StopReason, Summary};
 use crate::event::{RunEvent, RunOutcome};
 use crate::spec::RunId;
 
@@ -36,6 +36,8 @@ pub enum News<'a> {
         run_id: &'a RunId,
         reason: &'a str,
     },
+    /// What the queue decided.
+    Decided(&'a Decision),
     /// Nothing starts any more, and running runs were told to write a checkpoint and stop.
     Stopping(&'a StopReason),
     /// Running runs were killed.

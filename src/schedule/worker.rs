@@ -9,19 +9,23 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::child::{Heard, Message, RunProcess};
-use super::{Report, RunExecutor, Start, StartError};
+use super::{Report, Room, RunExecutor, Start, StartError};
 
 /// Messages that may wait for the parent; a run that says more is held up by its full pipe.
 const BACKLOG: usize = 1024;
 /// Between two looks at the processes while one of them is leaving, and otherwise.
 const CLOSE_LOOK: Duration = Duration::from_millis(2);
 const FAR_LOOK: Duration = Duration::from_millis(50);
+/// A longer pause between two looks means that nobody could look.
+const SLEEP: Duration = Duration::from_secs(5);
 
 /// The command line of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunCommand {
     pub program: PathBuf,
     pub args: Vec<OsString>,
+    /// Added to this program's own.
+    pub environment: Vec<(String, String)>,
     /// Where its standard error is appended, and what it prints that is no event.
     pub log: PathBuf,
 }
@@ -32,7 +36,7 @@ impl RunCommand {
     pub fn this_program(args: Vec<OsString>, log: PathBuf) -> io::Result<Self> {
         let running = Path::new("/proc/self/exe");
         let program = if running.exists() { running.to_owned() } else { env::current_exe()? };
-        Ok(Self { program, args, log })
+        Ok(Self { program, args, environment: Vec::new(), log })
     }
 }
 
@@ -51,7 +55,13 @@ pub struct ProcessExecutor<F> {
     reports: VecDeque<Report>,
     /// How long a run may take to exit after it said `Ended`. Default 30 s.
     pub exit_grace: Duration,
+    /// How long a run may say nothing before it is killed as stuck. Default 30 min: the first use of a device may compile
+    /// kernels for minutes.
+    pub patience: Duration,
+    /// What must fit on the disk before runs go on after it was full. Default: anything will do.
+    pub room: Option<Room>,
     origin: Instant,
+    looked_at: Instant,
 }
 
 impl<F: FnMut(&Start) -> RunCommand> ProcessExecutor<F> {
@@ -66,13 +76,25 @@ impl<F: FnMut(&Start) -> RunCommand> ProcessExecutor<F> {
             receiver,
             reports: VecDeque::new(),
             exit_grace: Duration::from_secs(30),
+            patience: Duration::from_secs(1800),
+            room: None,
             origin: Instant::now(),
+            looked_at: Instant::now(),
         }
     }
 
     /// Reports the children that are gone.
     fn look(&mut self) {
         let now = Instant::now();
+        // This program itself was stopped, or the machine slept: silence in that time means nothing.
+        let slept = now.duration_since(self.looked_at) > SLEEP;
+        self.looked_at = now;
+        for child in self.children.values_mut() {
+            match slept {
+                true => child.forgive_silence(now),
+                false => child.kill_if_silent(now, self.patience),
+            }
+        }
         let over: Vec<u64> =
             self.children.iter_mut().filter_map(|(&serial, child)| child.is_over(now).then_some(serial)).collect();
         for serial in over {
@@ -103,7 +125,7 @@ impl<F: FnMut(&Start) -> RunCommand> ProcessExecutor<F> {
 impl<F: FnMut(&Start) -> RunCommand> RunExecutor for ProcessExecutor<F> {
     fn start(&mut self, start: &Start) -> Result<(), StartError> {
         let command = (self.command)(start);
-        let child = RunProcess::start(start, &command, self.next_serial, &self.sender)?;
+        let child = RunProcess::start(start, &command, self.next_serial, &self.sender, Instant::now())?;
         self.children.insert(self.next_serial, child);
         self.next_serial += 1;
         Ok(())
@@ -142,5 +164,9 @@ impl<F: FnMut(&Start) -> RunCommand> RunExecutor for ProcessExecutor<F> {
 
     fn now(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.room.as_ref().is_none_or(Room::is_there)
     }
 }

@@ -70,5 +70,10 @@ mod tests {
         let noise = crate::spec::NoiseAssignment::Immiscible(crate::spec::ImmiscibleNoise {});
         let immiscible = canonical_json(&RunSpec { noise, ..RunSpec::default() });
         assert!(immiscible.contains(r#""noise":{"kind":"immiscible"}"#), "{immiscible}");
+        assert!(!canonical_json(&RunSpec::default()).contains("precision"));
+        let mut mixed = RunSpec::default();
+        mixed.train.precision = crate::spec::Precision::Bf16;
+        let mixed = canonical_json(&mixed);
+        assert!(mixed.contains(r#""precision":"bf16""#), "{mixed}");
     }
 }

@@ -15,7 +15,7 @@ kinds! {
         FashionMnist(FashionMnistData) = "fashion_mnist",
         /// 60,000 colour 32x32 images of ten classes (Krizhevsky 2009): `speedlab data fetch cifar10`.
         Cifar10(Cifar10Data) = "cifar10",
-        /// PNG and JPEG files of any size in a folder of the user's.
+        /// Files of images (PNG, JPEG, WebP, TIFF, BMP, PPM, PGM) of any size in a folder of the user's.
         ImageFolder(ImageFolderData) = "image_folder",
     }
 }
@@ -100,6 +100,16 @@ impl Data {
         match self {
             Self::Digits(_) | Self::Mnist(_) | Self::FashionMnist(_) | Self::Cifar10(_) => Some(10),
             Self::ImageFolder(folder) => (folder.classes > 0).then_some(folder.classes),
+        }
+    }
+
+    /// Images of the training split; unknown of a folder.
+    pub fn training_images(&self) -> Option<usize> {
+        match self {
+            Self::Digits(_) => Some(1442),
+            Self::Mnist(_) | Self::FashionMnist(_) => Some(60_000),
+            Self::Cifar10(_) => Some(50_000),
+            Self::ImageFolder(_) => None,
         }
     }
 

@@ -45,8 +45,8 @@ pub enum FurtherMeasure {
     /// `density` and `coverage` (Naeem et al. 2020, arXiv 2002.09797), by the fifth nearest neighbour.
     DensityCoverage,
     /// `fid_infinity`, the Fréchet distance extrapolated to infinitely many generated images (Chong and Forsyth 2020, arXiv
-    /// 1911.07023), from 15 subsets of a tenth to all of them, and its line's standard error `fid_infinity_se`. It means
-    /// something where a tenth of the images are more than a feature vector has values.
+    /// 1911.07023), and its line's standard error `fid_infinity_se`: from 15 subsets, the smallest of them a tenth of the images or
+    /// twice as many as a feature vector has values, whichever is more. It needs three times as many images as values.
     FidInfinity,
     /// `inception_score` (Salimans et al. 2016, arXiv 1606.03498) and its deviation over ten splits `inception_score_sd`, where
     /// the features are `inception-v3`.
@@ -65,14 +65,22 @@ impl FurtherMeasure {
         }
     }
 
-    /// The least number of generated images that it can be made of.
-    pub fn least_samples(self) -> usize {
+    /// Whether it needs the features of every reference image, and not their mean and covariance alone.
+    pub fn needs_reference(self) -> bool {
+        match self {
+            Self::Kid | Self::PrecisionRecall | Self::DensityCoverage => true,
+            Self::FidInfinity | Self::InceptionScore => false,
+        }
+    }
+
+    /// The least number of generated images that it can be made of, of feature vectors of `dimension` values.
+    pub fn least_samples(self, dimension: usize) -> usize {
         match self {
             Self::Kid => 2,
             // A fifth neighbour, for both: they are measured together.
             Self::PrecisionRecall | Self::DensityCoverage => 6,
-            // Its smallest subset is a tenth.
-            Self::FidInfinity => 150,
+            // Its smallest subset has two for each value, and a line needs some way to go.
+            Self::FidInfinity => (3 * dimension).max(150),
             // One for each split.
             Self::InceptionScore => 10,
         }
@@ -162,7 +170,7 @@ pub struct Fid {
     pub features: Features,
     /// The real images compared with. Default `train`.
     pub reference: Reference,
-    /// With `reference: folder`, the folder of PNG and JPEG files compared with, cropped and resized as those of
+    /// With `reference: folder`, the folder of images compared with, cropped and resized as those of
     /// `data: { kind: image_folder }`. Empty otherwise.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reference_folder: String,
@@ -339,6 +347,19 @@ impl Features {
             Some("inception-v3") => Some(299),
             Some(_) => Some(224),
             None => None,
+        }
+    }
+
+    /// Values in a feature vector of images with this number of channels.
+    pub fn dimension(self, channels: usize) -> usize {
+        match self {
+            Self::DigitsCnn | Self::MnistCnn => 64,
+            Self::Pixels8 => 64 * channels,
+            Self::InceptionV3 => 2048,
+            Self::InceptionV3At768 => 768,
+            Self::InceptionV3At192 => 192,
+            Self::InceptionV3At64 => 64,
+            Self::EfficientnetLite0 => 1280,
         }
     }
 

@@ -12,7 +12,6 @@ mod diffusion;
 mod evaluate;
 mod model;
 mod nearest;
-mod node_reader;
 mod ode_sampler;
 mod optim;
 mod plan;

@@ -23,6 +23,9 @@ pub struct Plan {
     pub axes: Vec<Axis>,
     pub seeds: Vec<u64>,
     pub compare: Option<Compare>,
+    /// Whether every run has its device to itself. A plan from before there was a choice has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclusive: bool,
     /// In the order they should run: seeds outermost, so that every comparison becomes readable early.
     pub runs: Vec<PlannedRun>,
 }

@@ -32,6 +32,8 @@ pub struct SweepSpec {
     pub seeds: Vec<u64>,
     /// `compare`: the yardstick. Default: nothing is compared.
     pub compare: Option<CompareSpec>,
+    /// `exclusive`: whether every run has its device to itself, for times that nothing shares. Default: `false`.
+    pub exclusive: bool,
 }
 
 /// One arm: what it changes.

@@ -20,6 +20,31 @@ pub struct Train {
     pub log_every: u64,
     /// Seconds of training between checkpoints. Cannot change a result, so it is not part of a run's id. Default 30.
     pub checkpoint_seconds: f64,
+    /// In which numbers a step multiplies. Default `f32`.
+    #[serde(skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
+}
+
+/// `train.precision`: in which numbers a training step multiplies. Quality is measured in f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// f32. The default.
+    #[default]
+    F32,
+    /// Mixed precision with f32 master weights (Micikevicius et al. 2018, arXiv 1710.03740, section 3), in bf16, whose
+    /// range is that of f32, so that the loss needs no scaling: the inputs and weights of convolutions and linear maps, and
+    /// those of attention's two products, are rounded to bf16, and so are the results, forwards and backwards; the sums
+    /// within a product are left to the device. Everything else is f32: norms, activations, softmax, loss, weights,
+    /// optimizer and average. `torch.autocast` rounds the same operations, and leaves their results in bf16. For GPUs that
+    /// have bf16; it saves time rather than memory.
+    Bf16,
+}
+
+impl Precision {
+    fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
 }
 
 impl Default for Train {
@@ -32,6 +57,7 @@ impl Default for Train {
             ema_decay: 0.999,
             log_every: 10,
             checkpoint_seconds: 30.0,
+            precision: Precision::F32,
         }
     }
 }

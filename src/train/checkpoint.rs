@@ -6,6 +6,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use super::precision::PrecisionError;
 use crate::event::Stamp;
 
 /// The version of the checkpoint file.
@@ -55,6 +56,8 @@ pub enum CheckpointError {
     Damaged(String),
     #[error("could not make a thread that prepares batches: {0}")]
     Thread(std::io::Error),
+    #[error(transparent)]
+    Precision(#[from] PrecisionError),
     #[error(
         "the checkpoint was written by a newer speedlab (format {found}, this one reads up to {CHECKPOINT_VERSION})"
     )]
@@ -143,8 +146,15 @@ mod tests {
     use super::*;
 
     fn checkpoint() -> Checkpoint {
-        let stamp =
-            Stamp { step: 7, images_seen: 448, train_seconds: 0.1 + 0.2, eval_seconds: 1e-300, wall_seconds: 9.0 };
+        let stamp = Stamp {
+            step: 7,
+            images_seen: 448,
+            train_seconds: 0.1 + 0.2,
+            eval_seconds: 1e-300,
+            checkpoint_seconds: 0.3,
+            setup_seconds: 1.0 / 3.0,
+            wall_seconds: 9.0,
+        };
         Checkpoint {
             progress: Progress { checkpoint: 3, stamp, beta1_product: 0.9f64.powi(7), ..Progress::default() },
             weights: vec![1.0, -0.0, f32::MIN_POSITIVE / 2.0],

@@ -4,7 +4,10 @@
 
 mod checkpoint;
 pub mod classifier;
+mod comparison;
 mod hybrid_loss;
+mod precision;
+mod step_batch;
 mod stopwatch;
 mod trainer;
 
@@ -12,13 +15,16 @@ use burn::tensor::Device;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_classifier};
+pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, warm_up};
 pub use hybrid_loss::HybridLoss;
+pub use precision::{PrecisionError, check_precision};
 pub use stopwatch::Stopwatch;
 pub use trainer::{Diverged, Trainer};
 
 use crate::data::Dataset;
 use crate::event::{Measure, Phase, RunEvent, RunOutcome};
 use crate::model::Network;
+use crate::optim::is_host;
 use crate::spec::RunSpec;
 
 /// Bins of the recorded timestep densities.
@@ -56,18 +62,24 @@ pub enum HostError {
     Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Trains from the start, or from `checkpoint`, to the end or until asked to stop.
+/// Trains from the start, or from `checkpoint`, to the end or until asked to stop; see [`Trainer::new`] for `micro_batches`.
 pub fn train(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
     checkpoint: Option<Checkpoint>,
+    micro_batches: usize,
     host: &mut dyn Host,
 ) -> Result<(RunOutcome, crate::event::Stamp), HostError> {
     let batch_size = spec.train.batch_size;
-    let mut trainer =
-        Trainer::new(spec, dataset, device, checkpoint).map_err(|error| HostError::Failed(Box::new(error)))?;
-    let mut stopwatch = Stopwatch::continuing(&trainer.progress.stamp);
+    let before = checkpoint.as_ref().map_or_else(Default::default, |checkpoint| checkpoint.progress.stamp);
+    let mut stopwatch = Stopwatch::continuing(&before);
+    if !is_host(device)
+        && let Some(reason) = stopwatch.setting_up(|| set_up(spec, dataset, device, micro_batches, host))?
+    {
+        return Ok((RunOutcome::DeviceDisagrees { reason }, stopwatch.stamp(before.step, batch_size)));
+    }
+    let mut trainer = Trainer::new(spec, dataset, device, checkpoint, micro_batches).map_err(failed)?;
     let mut saved_at = stopwatch.train_seconds();
     let mut shown_at = f64::NEG_INFINITY;
     let outcome = loop {
@@ -83,7 +95,7 @@ pub fn train(
             match evaluate(&mut trainer, &mut stopwatch, host) {
                 Ok(()) => {}
                 Err(HostError::Stopped) => {
-                    save(&mut trainer, &stopwatch, host)?;
+                    save(&mut trainer, &mut stopwatch, host)?;
                     break RunOutcome::Interrupted { reason: "asked to stop".to_owned() };
                 }
                 Err(HostError::NotFinite(reason)) => break RunOutcome::Diverged { reason },
@@ -91,19 +103,22 @@ pub fn train(
             }
         }
         if step == spec.train.steps {
-            save(&mut trainer, &stopwatch, host)?;
+            save(&mut trainer, &mut stopwatch, host)?;
             break RunOutcome::Completed;
         }
         if host.stop_asked() {
-            save(&mut trainer, &stopwatch, host)?;
+            save(&mut trainer, &mut stopwatch, host)?;
             break RunOutcome::Interrupted { reason: "asked to stop".to_owned() };
         }
         if stopwatch.train_seconds() - saved_at >= spec.train.checkpoint_seconds {
-            save(&mut trainer, &stopwatch, host)?;
+            save(&mut trainer, &mut stopwatch, host)?;
             saved_at = stopwatch.train_seconds();
         }
 
-        let loss = match stopwatch.training(|| trainer.train_step()) {
+        // The loss is read before the optimizer's work is done: a device that works on its own is waited for.
+        let (loss, waited) = stopwatch.training(|| (trainer.train_step(), device.sync()));
+        waited.map_err(failed)?;
+        let loss = match loss {
             Ok(loss) => loss,
             Err(Diverged(reason)) => break RunOutcome::Diverged { reason },
         };
@@ -142,10 +157,34 @@ fn evaluate(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Hos
 }
 
 /// Announces the checkpoint in the journal, then replaces the file: see `record::effective_events`.
-fn save(trainer: &mut Trainer, stopwatch: &Stopwatch, host: &mut dyn Host) -> Result<(), HostError> {
+fn save(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Host) -> Result<(), HostError> {
     trainer.progress.checkpoint += 1;
     trainer.progress.stamp = stopwatch.stamp(trainer.step(), trainer.spec().train.batch_size);
     let Progress { stamp, checkpoint, .. } = trainer.progress;
-    host.event(RunEvent::Checkpointed { stamp, checkpoint })?;
-    host.save(&trainer.checkpoint())
+    stopwatch.saving(|| {
+        host.event(RunEvent::Checkpointed { stamp, checkpoint })?;
+        host.save(&trainer.checkpoint())
+    })
+}
+
+/// Before training on a device whose kernels a compiler makes: compares it with the CPU, and warms it up. Returns what there is
+/// to object to.
+fn set_up(
+    spec: &RunSpec,
+    dataset: &Dataset,
+    device: &Device,
+    micro_batches: usize,
+    host: &mut dyn Host,
+) -> Result<Option<String>, HostError> {
+    let comparison = compare_with_cpu(spec, dataset, device).map_err(failed)?;
+    let objection = comparison.objection();
+    host.event(RunEvent::DeviceCompared(comparison))?;
+    if objection.is_none() && spec.train.batch_size > COMPARED_IMAGES {
+        warm_up(spec, dataset, device, micro_batches).map_err(failed)?;
+    }
+    Ok(objection)
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HostError {
+    HostError::Failed(Box::new(error))
 }

@@ -1,4 +1,4 @@
-//! The one clock of a run: training, evaluation and the rest apart, continuing across resumes.
+//! The one clock of a run: training, evaluation, checkpoints, set-up and the rest apart, continuing across resumes.
 
 use std::time::Instant;
 
@@ -9,6 +9,8 @@ use crate::event::Stamp;
 pub struct Stopwatch {
     train_seconds: f64,
     eval_seconds: f64,
+    checkpoint_seconds: f64,
+    setup_seconds: f64,
     wall_seconds_before: f64,
     started: Instant,
 }
@@ -19,25 +21,31 @@ impl Stopwatch {
         Self {
             train_seconds: stamp.train_seconds,
             eval_seconds: stamp.eval_seconds,
+            checkpoint_seconds: stamp.checkpoint_seconds,
+            setup_seconds: stamp.setup_seconds,
             wall_seconds_before: stamp.wall_seconds,
             started: Instant::now(),
         }
     }
 
-    /// Does `work` on the training clock. The work must have read its result back from the device.
+    /// Does `work` on the training clock. The work must have waited for the device.
     pub fn training<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = work();
-        self.train_seconds += start.elapsed().as_secs_f64();
-        result
+        on(&mut self.train_seconds, work)
     }
 
     /// Does `work` on the evaluation clock.
     pub fn evaluating<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = work();
-        self.eval_seconds += start.elapsed().as_secs_f64();
-        result
+        on(&mut self.eval_seconds, work)
+    }
+
+    /// Does `work` on the clock of checkpoints.
+    pub fn saving<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        on(&mut self.checkpoint_seconds, work)
+    }
+
+    /// Does `work` on the clock of what comes before training.
+    pub fn setting_up<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        on(&mut self.setup_seconds, work)
     }
 
     pub fn train_seconds(&self) -> f64 {
@@ -54,9 +62,18 @@ impl Stopwatch {
             images_seen: step * batch_size as u64,
             train_seconds: self.train_seconds,
             eval_seconds: self.eval_seconds,
+            checkpoint_seconds: self.checkpoint_seconds,
+            setup_seconds: self.setup_seconds,
             wall_seconds: self.wall_seconds(),
         }
     }
+}
+
+/// Does `work` on a clock.
+fn on<T>(clock: &mut f64, work: impl FnOnce() -> T) -> T {
+    let (result, seconds) = timed(work);
+    *clock += seconds;
+    result
 }
 
 /// Does `work`, and says how many seconds it took.
@@ -72,15 +89,27 @@ mod tests {
 
     #[test]
     fn clocks_go_on_from_the_checkpoint_and_are_kept_apart() {
-        let before = Stamp { step: 5, images_seen: 320, train_seconds: 10.0, eval_seconds: 20.0, wall_seconds: 40.0 };
+        let before = Stamp {
+            step: 5,
+            images_seen: 320,
+            train_seconds: 10.0,
+            eval_seconds: 20.0,
+            checkpoint_seconds: 1.0,
+            setup_seconds: 2.0,
+            wall_seconds: 40.0,
+        };
         let mut stopwatch = Stopwatch::continuing(&before);
         let pause = std::time::Duration::from_millis(20);
         stopwatch.training(|| std::thread::sleep(pause));
         stopwatch.evaluating(|| std::thread::sleep(pause));
+        stopwatch.saving(|| std::thread::sleep(pause));
+        stopwatch.setting_up(|| std::thread::sleep(pause));
         let stamp = stopwatch.stamp(6, 64);
         assert!((10.02..11.0).contains(&stamp.train_seconds), "{stamp:?}");
         assert!((20.02..21.0).contains(&stamp.eval_seconds), "{stamp:?}");
-        assert!((40.04..42.0).contains(&stamp.wall_seconds), "{stamp:?}");
+        assert!((1.02..2.0).contains(&stamp.checkpoint_seconds), "{stamp:?}");
+        assert!((2.02..3.0).contains(&stamp.setup_seconds), "{stamp:?}");
+        assert!((40.08..44.0).contains(&stamp.wall_seconds), "{stamp:?}");
         assert_eq!((stamp.step, stamp.images_seen), (6, 384));
     }
 }

@@ -1,15 +1,19 @@
 //! One optimizer step, and the state it changes.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use super::hybrid_loss::HybridLoss;
+use super::precision::training_kernels;
+use super::step_batch::{StepBatch, parts_of};
 use super::stopwatch::timed;
-use crate::data::{Batch, BatchSettings, BatchSource, Dataset, batch_classes};
+use crate::data::{BatchSettings, BatchSource, Dataset};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
+use crate::kernels::Kernels;
 use crate::model::{self, Dropout, Network};
 use crate::optim::{self, Ema, Matrix, Optimizer, OptimizerState, Rates};
-use crate::random::{Draws, Stream};
 use crate::spec::RunSpec;
 
 /// The loss or the gradient is no longer finite; says which and when.
@@ -33,6 +37,8 @@ pub struct WindowMean {
 pub struct Trainer<'a> {
     spec: &'a RunSpec,
     batches: BatchSource,
+    /// Parts in which each batch is computed.
+    micro_batches: usize,
     /// Without automatic differentiation.
     device: Device,
     process: ForwardProcess,
@@ -54,15 +60,27 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// At the start, or where `checkpoint` was taken. `device` does not track gradients.
     ///
+    /// Each batch is drawn whole and computed in `micro_batches` parts, one after the other (of more than it has images, in one
+    /// for each image): what is kept for the backward pass, most of the memory of training, shrinks to that of the
+    /// largest part. The parts' gradients add up to the batch's; but they are added in another order, so that results differ in the
+    /// last bits from those of one part, and the record of a run says how many there were.
+    ///
     /// # Errors
-    /// If the checkpoint's state of the timestep sampler is not one of this run's sampler.
+    /// If the checkpoint's state of the timestep sampler is not one of this run's sampler, or `device` cannot train in the
+    /// run's precision.
+    ///
+    /// # Panics
+    /// In a step, if `micro_batches` is 0.
     pub fn new(
         spec: &'a RunSpec,
         dataset: &Dataset,
         device: &Device,
         checkpoint: Option<Checkpoint>,
+        micro_batches: usize,
     ) -> Result<Self, CheckpointError> {
-        let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device.clone().autodiff());
+        let kernels = training_kernels(spec.train.precision, device)?;
+        let tracked = device.clone().autodiff();
+        let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &tracked).with_kernels(kernels);
         let mut sampler = diffusion::timestep_sampler(spec);
         let (weights, ema, optimizer_state, progress) = match checkpoint {
             None => {
@@ -93,6 +111,7 @@ impl<'a> Trainer<'a> {
         Ok(Self {
             spec,
             batches,
+            micro_batches,
             device: device.clone(),
             loss_weights: diffusion::loss_weights(
                 &spec.loss_weighting,
@@ -130,60 +149,32 @@ impl<'a> Trainer<'a> {
     /// Does one optimizer step and returns its loss.
     pub fn train_step(&mut self) -> Result<f64, Diverged> {
         let (spec, step) = (self.spec, self.step());
-        let (channels, side) = spec.data.image_shape();
-        let (batch_size, seed) = (spec.train.batch_size, spec.seed);
-
         if step <= spec.loss_weighting.settles_at() {
             self.loss_weights =
                 diffusion::loss_weights(&spec.loss_weighting, spec.parameterization, &self.process, step);
         }
-        // What to learn from: images, timesteps and noise, each a function of (seed, stream, step).
-        let (batch, wait_seconds) = timed(|| self.batches.next_batch());
+        let (images, wait_seconds) = timed(|| self.batches.next_batch());
         self.wait_seconds += wait_seconds;
-        let Batch { pixels: images, labels, .. } = batch;
-        let classes =
-            spec.told_classes().map(|none| batch_classes(&labels, spec.model.class_dropout(), none as u32, seed, step));
-        let mut uniforms = Draws::new(seed, Stream::Timesteps, step);
-        let uniforms: Vec<f64> = (0..batch_size).map(|_| uniforms.uniform()).collect();
-        let drawn = self.sampler.draw(&uniforms, step);
-        let timesteps: Vec<u32> = drawn.iter().map(|drawn| drawn.t).collect();
-        let mut noise = vec![0f32; images.len()];
-        Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
-        let noise = diffusion::assigned_noise(&spec.noise, &images, noise, batch_size);
-        let noisy = self.process.add_noise(&images, &noise, &timesteps);
-        let input = diffusion::network_input(spec.parameterization, &self.process, noisy, &timesteps);
-        let target = diffusion::training_target(spec.parameterization, &self.process, &images, &noise, &timesteps);
-        let weights: Vec<f32> =
-            drawn.iter().map(|drawn| drawn.weight * self.loss_weights[drawn.t as usize] as f32).collect();
+        let batch = StepBatch::draw(spec, step, images, &*self.sampler);
 
-        // Forward: mean over the batch of weight * mean squared error of what is predicted.
-        let tracked = self.device.clone().autodiff();
-        let shape = [batch_size, channels, side, side];
-        let input = Tensor::<4>::from_data(TensorData::new(input, shape), &tracked);
-        let target = Tensor::<4>::from_data(TensorData::new(target.into_owned(), shape), &tracked);
-        let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
-        let times = Tensor::<1>::from_data(TensorData::new(times, [batch_size]), &tracked);
-        let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
-        let predicted = self.network.forward(input, times, classes.as_deref(), Some(Dropout { seed, step }));
-        let v = self.hybrid_loss.is_some().then(|| predicted.clone().narrow(1, channels, channels));
-        let errors = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted } - target;
-        let squares = errors.clone().square();
-        let bound = self.hybrid_loss.as_ref().zip(v).map(|(hybrid, v)| hybrid.bound(errors, v, &images, &timesteps));
-        let observed =
-            self.sampler.observes_losses().then(|| (squares.clone().inner(), bound.clone().map(Tensor::inner)));
-        let mut loss = (squares * weights).mean();
-        if let Some(bound) = bound {
-            // lambda(t) changes what the mean learns, not what the variance does.
-            let weights: Vec<f32> = drawn.iter().map(|drawn| drawn.weight).collect();
-            let weights = Tensor::<4>::from_data(TensorData::new(weights, [batch_size, 1, 1, 1]), &tracked);
-            loss = loss + (bound * weights).mean();
+        // Forward and backward, part by part: what a part kept for its backward pass is gone before the next one begins.
+        let mut loss_value = 0f64;
+        let mut gradient: Option<Tensor<1>> = None;
+        let mut image_losses = Vec::new();
+        for part in parts_of(spec.train.batch_size, self.micro_batches) {
+            let (loss, of_images) = self.loss_share(&batch, part);
+            loss_value += f64::from(loss.clone().into_scalar::<f32>());
+            if !loss_value.is_finite() {
+                return Err(Diverged(format!("the loss is {loss_value} at step {}", step + 1)));
+            }
+            image_losses.extend(of_images);
+            let of_part = self.network.gradients(loss);
+            gradient = Some(match gradient {
+                Some(sum) => sum + of_part,
+                None => of_part,
+            });
         }
-
-        let loss_value = f64::from(loss.clone().into_scalar::<f32>());
-        if !loss_value.is_finite() {
-            return Err(Diverged(format!("the loss is {loss_value} at step {}", step + 1)));
-        }
-        let gradient = self.network.gradients(loss);
+        let gradient = gradient.expect("a batch has images");
         let (gradient, gradient_norm) = optim::clip(gradient, spec.train.clip_norm);
         if !gradient_norm.is_finite() {
             return Err(Diverged(format!("the gradient's norm is {gradient_norm} at step {}", step + 1)));
@@ -193,14 +184,8 @@ impl<'a> Trainer<'a> {
         self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
         self.network.set_weights(self.weights.clone());
         self.ema.update(&self.weights);
-        if let Some((squares, bound)) = observed {
-            let squares = image_means(squares, channels * side * side);
-            let bounds = bound.map_or(vec![0.0; batch_size], |bound| image_means(bound, channels * side * side));
-            let image_losses = squares.iter().zip(bounds).zip(&timesteps);
-            let image_losses =
-                image_losses.map(|((mean, bound), &t)| (self.loss_weights[t as usize] * mean + bound) as f32);
-            let image_losses: Vec<f32> = image_losses.collect();
-            self.sampler.observe(&timesteps, &image_losses);
+        if self.sampler.observes_losses() {
+            self.sampler.observe(&batch.timesteps, &image_losses);
         }
 
         self.progress.stamp.step += 1;
@@ -209,6 +194,57 @@ impl<'a> Trainer<'a> {
         self.progress.window.gradient_norm_sum += gradient_norm;
         self.last_loss = Some(loss_value);
         Ok(loss_value)
+    }
+
+    /// What the images of `part` add to the loss of their batch, which is the mean over the batch of weight * mean squared
+    /// error of what is predicted. Where the timestep sampler observes losses also that of each of these images, with its
+    /// loss weight and without its importance weight; else none.
+    fn loss_share(&self, batch: &StepBatch, part: Range<usize>) -> (Tensor<1>, Vec<f32>) {
+        let spec = self.spec;
+        let (channels, side) = spec.data.image_shape();
+        let (count, image_values) = (part.len(), channels * side * side);
+        let pixels = part.start * image_values..part.end * image_values;
+        let (images, noise) = (&batch.images[pixels.clone()], &batch.noise[pixels]);
+        let (timesteps, importance) = (&batch.timesteps[part.clone()], &batch.importance[part.clone()]);
+        let classes = batch.classes.as_deref().map(|classes| &classes[part.clone()]);
+        let noisy = self.process.add_noise(images, noise, timesteps);
+        let input = diffusion::network_input(spec.parameterization, &self.process, noisy, timesteps);
+        let target = diffusion::training_target(spec.parameterization, &self.process, images, noise, timesteps);
+        let weights = importance.iter().zip(timesteps);
+        let weights: Vec<f32> =
+            weights.map(|(importance, &t)| importance * self.loss_weights[t as usize] as f32).collect();
+
+        let tracked = self.device.clone().autodiff();
+        let shape = [count, channels, side, side];
+        let input = Tensor::<4>::from_data(TensorData::new(input, shape), &tracked);
+        let target = Tensor::<4>::from_data(TensorData::new(target.into_owned(), shape), &tracked);
+        let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
+        let times = Tensor::<1>::from_data(TensorData::new(times, [count]), &tracked);
+        let weights = Tensor::<4>::from_data(TensorData::new(weights, [count, 1, 1, 1]), &tracked);
+        let dropout = Dropout { seed: spec.seed, step: self.step(), first_image: part.start };
+        let predicted = self.network.forward(input, times, classes, Some(dropout));
+        let v = self.hybrid_loss.is_some().then(|| predicted.clone().narrow(1, channels, channels));
+        let errors = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted } - target;
+        let squares = errors.clone().square();
+        let bound = self.hybrid_loss.as_ref().zip(v).map(|(hybrid, v)| hybrid.bound(errors, v, images, timesteps));
+        let mut image_losses = Vec::new();
+        if self.sampler.observes_losses() {
+            let squares = image_means(squares.clone().inner(), image_values);
+            let bounds = bound.clone().map_or(vec![0.0; count], |bound| image_means(bound.inner(), image_values));
+            let of_images = squares.iter().zip(bounds).zip(timesteps);
+            image_losses
+                .extend(of_images.map(|((mean, bound), &t)| (self.loss_weights[t as usize] * mean + bound) as f32));
+        }
+        let mut loss = (squares * weights).mean();
+        if let Some(bound) = bound {
+            // lambda(t) changes what the mean learns, not what the variance does.
+            let weights = Tensor::<4>::from_data(TensorData::new(importance.to_vec(), [count, 1, 1, 1]), &tracked);
+            loss = loss + (bound * weights).mean();
+        }
+        if count < spec.train.batch_size {
+            loss = loss * (count as f64 / spec.train.batch_size as f64);
+        }
+        (loss, image_losses)
     }
 
     /// The window's means, if it is full (or the run is at its end); starts the next window.
@@ -241,16 +277,16 @@ impl<'a> Trainer<'a> {
         self.sampler.density(self.step(), bins)
     }
 
-    /// The network with the averaged weights, not tracking gradients.
+    /// The network with the averaged weights, not tracking gradients, in f32 whatever the training's precision.
     pub fn ema_network(&self) -> Network {
-        let mut network = self.network.untracked();
+        let mut network = self.raw_network();
         network.set_weights(self.ema.weights());
         network
     }
 
-    /// The network as the optimizer left it, not tracking gradients.
+    /// The network as the optimizer left it, not tracking gradients, in f32 whatever the training's precision.
     pub fn raw_network(&self) -> Network {
-        self.network.untracked()
+        self.network.untracked().with_kernels(Kernels::for_device(&self.device))
     }
 
     /// The full state.

@@ -15,6 +15,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &["spec", "random", "kernels"]),
     ("optim", &["spec", "kernels"]),
     ("data", &["spec", "random"]),
+    ("device", &[]),
     ("train", &["spec", "event", "random", "diffusion", "model", "optim", "kernels", "data"]),
     ("evaluate", &["spec", "event", "random", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event"]),
@@ -36,7 +37,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("npyz", &["evaluate/statistics_file.rs"]),
     ("memmap2", &["data/"]),
     ("Instant::now", &["train/stopwatch.rs", "schedule/worker"]),
-    ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "cli/"]),
+    ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "cli/", "device/"]),
+    ("cudarc", &["device/"]),
+    ("rustix", &["run.rs"]),
 ];
 
 fn source_folder() -> PathBuf {
@@ -54,6 +57,7 @@ fn sources() -> Vec<(String, String)> {
                 let relative = path.strip_prefix(source_folder()).expect("it is under src");
                 let text = fs::read_to_string(&path).expect("sources are UTF-8");
                 let code = text.split("#[cfg(test)]\nmod ").next().expect("split gives at least one part");
+                let code = code.split("#[cfg(test)]\npub mod ").next().expect("split gives at least one part");
                 let code: String =
                     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
                 found.push((relative.to_string_lossy().into_owned(), code));

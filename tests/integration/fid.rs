@@ -71,17 +71,41 @@ fn folders_and_statistics_are_compared_by_any_features() {
 }
 
 #[test]
+fn kinds_of_files_make_no_difference() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("png"), 36, 0);
+    fs::create_dir(folder.join("mixed")).unwrap();
+    for index in 0..36 {
+        let ending = ["bmp", "WEBP", "tif", "tiff", "ppm", "png"][index % 6];
+        let picture = image::open(folder.join(format!("png/{index:03}.png"))).unwrap().into_rgb8();
+        let path = folder.join(format!("mixed/{index:03}.{ending}"));
+        match ending {
+            "ppm" => fs::write(path, [&b"P6\n12 12\n255\n"[..], picture.as_raw().as_slice()].concat()).unwrap(),
+            _ => picture.save(path).unwrap(),
+        }
+    }
+    let output = fid(folder, &["png", "mixed", "--features", "pixels-8x8", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(json["sides"][1]["images"], 36);
+    assert_eq!(json["sides"][1]["not_read"].as_array().unwrap().len(), 0);
+    let value = json["value"].as_f64().unwrap();
+    assert!(value < 1e-4, "{value}");
+}
+
+#[test]
 fn what_cannot_be_decoded_is_named_counted_and_no_success() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
     pictures(&folder.join("a"), 30, 0);
     fs::write(folder.join("a/broken.png"), "no picture").unwrap();
-    fs::write(folder.join("a/photo.webp"), "not read").unwrap();
+    fs::write(folder.join("a/photo.gif"), "not read").unwrap();
     let output = fid(folder, &["a", "a", "--features", "pixels-8x8", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(said.contains("1 files cannot be decoded and were left out") && said.contains("broken.png"), "{said}");
-    assert!(said.contains("such as a/photo.webp"), "{said}");
+    assert!(said.contains("such as a/photo.gif"), "{said}");
     let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(json["sides"][0]["images"], 30);
     assert!(json["sides"][0]["corrupt"][0]["file"].as_str().unwrap().ends_with("broken.png"));

@@ -23,7 +23,8 @@ fn a_training_step_is_the_same_bit_for_bit_whatever_the_number_of_threads() {
         // gradient before they have moved.
         for step in 0..3 {
             let timesteps = Tensor::from_data(timesteps.as_slice(), &device);
-            let output = network.forward(images.clone(), timesteps, None, Some(Dropout { seed: 3, step }));
+            let dropout = Dropout { seed: 3, step, first_image: 0 };
+            let output = network.forward(images.clone(), timesteps, None, Some(dropout));
             gradient = network.gradients((output - images.clone()).square().mean());
             network.set_weights(network.weights() - gradient.clone() * 0.1);
         }

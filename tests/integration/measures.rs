@@ -1,10 +1,13 @@
 //! Measures of feature sets against the code that papers use: see scripts/golden/measures.py.
 
+use std::time::Instant;
+
 use serde_json::Value;
 use speedlab::evaluate::{
     DENSITY_NEIGHBOURS, FeatureRows, FrechetReference, GaussianFit, KidSubset, NeighbourDistances, Neighbourhoods,
-    PRECISION_NEIGHBOURS, fid_infinity, inception_score, kid, overlap,
+    PRECISION_NEIGHBOURS, fid_infinity, inception_score, kid, kid_subsets, overlap,
 };
+use speedlab::random::{Draws, Stream};
 
 use crate::evaluate::uniform;
 
@@ -118,4 +121,40 @@ fn inception_scores_are_those_of_torch_fidelity() {
         assert_close(found.mean, &score["mean"], "mean");
         assert_close(found.standard_deviation, &score["standard_deviation"], "standard deviation");
     }
+}
+
+/// As many images as papers compare, all of one distribution, so that it is known what comes out. Memory stays near the 0.8 GB
+/// of the features: `\time -v cargo test --release --locked --test integration -- --ignored --nocapture fifty_thousand`.
+#[test]
+#[ignore = "takes minutes"]
+fn fifty_thousand_images_of_2048_values_are_compared_block_by_block() {
+    const DIMENSION: usize = 2048;
+    let sets = [1, 2].map(|seed| {
+        let mut values = vec![0.0f32; 50_000 * DIMENSION];
+        Draws::new(seed, Stream::Noise, 0).fill_normal(&mut values);
+        // Few columns vary much: with thousands that do, a few images would be the nearest neighbours of most.
+        for row in values.chunks_exact_mut(DIMENSION) {
+            row.iter_mut().enumerate().for_each(|(column, value)| *value /= (column + 1) as f32);
+        }
+        values
+    });
+    let [generated, reference] = [&sets[0], &sets[1]].map(|values| FeatureRows::new(values, DIMENSION).unwrap());
+    let started = Instant::now();
+    let found = kid(generated, reference, &kid_subsets(generated.count(), reference.count())).unwrap();
+    println!("kid {found:?} in {:.1} s", started.elapsed().as_secs_f64());
+    assert!(found.mean.abs() < 4.0 * found.standard_error, "{found:?}");
+
+    let started = Instant::now();
+    let distances = [generated, reference].map(|rows| NeighbourDistances::of(rows, DENSITY_NEIGHBOURS).unwrap());
+    println!("neighbours of both sets in {:.1} s", started.elapsed().as_secs_f64());
+    let started = Instant::now();
+    let generated = Neighbourhoods { rows: generated, distances: &distances[0] };
+    let reference = Neighbourhoods { rows: reference, distances: &distances[1] };
+    let found = overlap(reference, generated, PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS).unwrap();
+    println!("{found:?} in {:.1} s", started.elapsed().as_secs_f64());
+    // Of one distribution and sets as large, a ball to the fifth neighbour stays empty where the five nearest of all other
+    // images are of its own set: one in 2^5. A ball has as many images of the other set in it as of its own, on average.
+    assert!((found.coverage - (1.0 - 1.0 / 32.0)).abs() < 0.01, "{found:?}");
+    assert!((found.density - 1.0).abs() < 0.05, "{found:?}");
+    assert!((0.0..=1.0).contains(&found.precision) && (0.0..=1.0).contains(&found.recall), "{found:?}");
 }

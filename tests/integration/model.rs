@@ -1,8 +1,9 @@
 //! Networks against outside references.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use speedlab::kernels::Kernels;
 use speedlab::model::{self, DIGITS_CNN, Dropout, SmallCnn};
-use speedlab::spec::{AdmModel, DataShape, Model, UnetModel};
+use speedlab::spec::{AdmModel, DataShape, DitModel, Model, UnetModel};
 
 use super::parity::{Asked, agrees_with_pytorch, dot, formula, read_golden, reals};
 
@@ -190,12 +191,66 @@ fn dropout_is_a_function_of_seed_and_step_and_off_without_them() {
         let output = network.forward(images, Tensor::from_data([1.0f32, 2.0], &Device::flex()), None, dropout);
         output.try_into_vec_as::<f32>().unwrap()
     };
-    let dropout = |seed, step| Some(Dropout { seed, step });
+    let dropout = |seed, step| Some(Dropout { seed, step, first_image: 0 });
     assert_eq!(predict(dropout(1, 2)), predict(dropout(1, 2)));
     assert_ne!(predict(dropout(1, 2)), predict(dropout(1, 3)));
     assert_ne!(predict(dropout(1, 2)), predict(dropout(2, 2)));
     assert_ne!(predict(dropout(1, 2)), predict(None));
     assert_eq!(predict(None), predict(None));
+}
+
+#[test]
+fn an_image_has_the_same_dropout_masks_in_whatever_part_of_the_batch_it_is() {
+    let unet = Model::Unet(UnetModel { channels: 16, dropout: 0.3, ..UnetModel::default() });
+    let adm = Model::Adm(AdmModel { channels: 16, norm_groups: 8, dropout: 0.3, ..AdmModel::default() });
+    for model in [unet, adm] {
+        let mut network = model::build(&model, (1, 8), 1, &Device::flex());
+        let count = model::parameter_count(&model, (1, 8));
+        network.set_weights(Tensor::from_data(formula(count).as_slice(), &Device::flex()) * 0.1);
+        let predict = |first_image: usize, count: usize| {
+            let images = formula(5 * 64)[first_image * 64..][..count * 64].to_vec();
+            let images = Tensor::from_data(TensorData::new(images, [count, 1, 8, 8]), &Device::flex());
+            let timesteps = Tensor::from_data(vec![9.0f32; count].as_slice(), &Device::flex());
+            let dropout = Dropout { seed: 1, step: 2, first_image };
+            network.forward(images, timesteps, None, Some(dropout)).try_into_vec_as::<f32>().unwrap()
+        };
+        let whole = predict(0, 5);
+        assert_eq!([predict(0, 2), predict(2, 1), predict(3, 2)].concat(), whole, "{}", model.kind());
+    }
+}
+
+/// On Flex, which rounds the results of products to bf16 as a GPU does, though no run is trained so on it.
+#[test]
+fn a_step_with_products_of_bf16_is_near_one_in_f32() {
+    let device = Device::flex();
+    let models = [
+        Model::Unet(UnetModel { channels: 16, ..UnetModel::default() }),
+        Model::Adm(AdmModel { channels: 16, norm_groups: 8, ..AdmModel::default() }),
+        Model::Dit(DitModel { patch: 2, dim: 32, depth: 2, heads: 2, ..DitModel::default() }),
+    ];
+    for model in models {
+        let step = |kernels| {
+            let mut network = model::build(&model, (1, 8), 1, &device.clone().autodiff()).with_kernels(kernels);
+            // What starts at zero is to do something.
+            let moved = formula(model::parameter_count(&model, (1, 8)));
+            network.set_weights(network.weights() + Tensor::<1>::from_data(moved.as_slice(), &device) * 0.05);
+            let images = Tensor::<4>::from_data(TensorData::new(formula(6 * 64), [6, 1, 8, 8]), &device);
+            let timesteps = Tensor::<1>::from_data([0.0f32, 1.0, 50.0, 200.0, 500.0, 999.0], &device);
+            let output = network.forward(images.clone(), timesteps, None, None);
+            let loss = (output - images).square().mean();
+            let loss_value = f64::from(loss.clone().inner().into_scalar::<f32>());
+            (loss_value, network.gradients(loss).try_into_vec_as::<f32>().unwrap())
+        };
+        let (loss, gradient) = step(Kernels::PlainBf16);
+        let (exact_loss, exact_gradient) = step(Kernels::Plain);
+        assert!(loss != exact_loss && (loss / exact_loss - 1.0).abs() < 0.02, "{}: {loss}", model.kind());
+        let norm = |values: &[f32]| dot(values, values).sqrt();
+        let error = norm(&gradient) / norm(&exact_gradient) - 1.0;
+        assert!(error.abs() < 0.02, "{}: a gradient's norm is {error:.1e} too large", model.kind());
+        let difference: Vec<f32> = gradient.iter().zip(&exact_gradient).map(|(value, exact)| value - exact).collect();
+        let error = norm(&difference) / norm(&exact_gradient);
+        assert!(error < 0.05, "{}: a gradient is {error:.1e} away", model.kind());
+    }
 }
 
 #[test]

@@ -327,15 +327,19 @@ fn a_run_that_diverges_is_recorded_and_the_sweep_goes_on() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_named_and_nothing_recorded_is_lost() {
+fn a_full_disk_pauses_the_sweep_and_nothing_recorded_is_lost() {
     let sandbox = Sandbox::new(TINY);
     // Files of this process tree may not grow beyond 64 blocks of 512 bytes; the checkpoint is larger.
     let program = env!("CARGO_BIN_EXE_speedlab");
-    let script = format!("trap '' XFSZ; ulimit -f 64; exec '{program}' run sweep.yaml --retries 0");
-    let output = std::process::Command::new("sh").args(["-c", &script]).current_dir(sandbox.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(stderr(&output).contains("File too large"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("hint: "), "{}", stderr(&output));
+    let script = format!("trap '' XFSZ; ulimit -f 64; exec '{program}' run sweep.yaml --retries 0 2> said.txt");
+    let mut child = std::process::Command::new("sh").args(["-c", &script]).current_dir(sandbox.path()).spawn().unwrap();
+    let said = || fs::read_to_string(sandbox.path().join("said.txt")).unwrap_or_default();
+    sandbox.wait_until("a pause", || said().contains("goes on by itself"));
+    assert!(child.try_wait().unwrap().is_none(), "a full disk ended the sweep: {}", said());
+    send_signal("INT", child.id());
+    // The report has no room either.
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{}", said());
+    assert!(said().contains("File too large") && said().contains("cannot write the report"), "{}", said());
     let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(sandbox.bits(), undisturbed().bits());
@@ -410,7 +414,7 @@ fn a_dry_run_and_a_plan_change_nothing() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let sandbox = Sandbox::new(TINY);
-    for command in ["run", "plan", "status", "report", "sample", "train-features", "completions"] {
+    for command in ["run", "plan", "status", "logs", "report", "sample", "devices", "train-features", "completions"] {
         let help = stdout(&sandbox.speedlab(&[command, "--help"]));
         assert!(help.contains("Example") && help.contains(&format!("speedlab {command}")), "{command}: {help}");
     }

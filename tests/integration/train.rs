@@ -1,9 +1,13 @@
-//! Training losses against outside references.
+//! Training losses against outside references, and batches computed in parts against whole ones.
+
+use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use speedlab::data;
 use speedlab::diffusion::ForwardProcess;
-use speedlab::spec::NoiseSchedule;
-use speedlab::train::HybridLoss;
+use speedlab::plan::plan_text;
+use speedlab::spec::{AdamOptimizer, NoiseSchedule, Optimizer, Precision, RunSpec};
+use speedlab::train::{HybridLoss, Trainer};
 
 fn reals(value: &serde_json::Value) -> Vec<f32> {
     value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
@@ -58,4 +62,133 @@ fn the_hybrid_loss_and_its_gradients_agree_with_pytorch() {
             epsilon.grad_remove(&mut errors.square().mean().backward()).unwrap().try_into_vec_as::<f32>().unwrap();
         assert_eq!(epsilon_gradient, alone, "{what}");
     }
+}
+
+/// A UNet; an ADM that draws all there is to draw, with classes, dropout and a learned variance; a sampler that observes losses.
+///
+/// The epsilon of Adam is large, so that gradients which are nothing but rounding (such as those of the keys' biases) do not
+/// move weights as far as others do.
+fn parts_runs() -> Vec<(String, RunSpec)> {
+    let text = "
+name: parts
+base:
+  optimizer: { kind: adam, learning_rate: 1.0e-3, epsilon: 1.0e-6 }
+  train: { steps: 3, batch_size: 10, log_every: 1 }
+  evaluate: { validation: { bins: 2 }, fid: { samples: 10, ode: { kind: ddim, steps: 2 } } }
+arms:
+  unet:
+    model: { kind: unet, channels: 16 }
+  everything:
+    model:
+      kind: adm
+      channels: 16
+      norm_groups: 8
+      dropout: 0.2
+      class_conditional: true
+      class_dropout: 0.3
+      learned_sigma: true
+    noise: { kind: immiscible }
+    loss_weighting: { kind: min_snr }
+  observing:
+    noise_schedule: { kind: cosine, timesteps: 4 }
+    timestep_sampler: { kind: loss_second_moment, history: 2 }
+    loss_weighting: { kind: min_snr }
+    model: { kind: unet, channels: 16, dropout: 0.2 }
+seeds: 1
+";
+    let plan = plan_text(Path::new("sweep.yaml"), text, &[]).unwrap_or_else(|error| panic!("{error}"));
+    plan.runs.into_iter().map(|run| (run.arm, run.spec)).collect()
+}
+
+/// What three steps in parts came to.
+struct ThreeSteps {
+    losses: Vec<f64>,
+    gradient_norms: Vec<f64>,
+    start: Vec<f32>,
+    weights: Vec<f32>,
+    /// The losses that the timestep sampler heard, and how many.
+    heard: Vec<f32>,
+}
+
+fn three_steps(spec: &RunSpec, micro_batches: usize) -> ThreeSteps {
+    let dataset = data::load_digits().unwrap();
+    let mut trainer = Trainer::new(spec, &dataset, &Device::flex(), None, micro_batches).unwrap();
+    let start = trainer.checkpoint().weights;
+    let (mut losses, mut gradient_norms) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        losses.push(trainer.train_step().unwrap_or_else(|diverged| panic!("{}", diverged.0)));
+        gradient_norms.push(trainer.recorded_mean().unwrap().gradient_norm);
+    }
+    let end = trainer.checkpoint();
+    ThreeSteps { losses, gradient_norms, start, weights: end.weights, heard: end.sampler_state }
+}
+
+/// |a - b| over |b|.
+fn relative_difference(a: impl Iterator<Item = f64>, b: impl Iterator<Item = f64>) -> f64 {
+    let (mut difference, mut norm) = (0f64, 0f64);
+    for (a, b) in a.zip(b) {
+        difference += (a - b) * (a - b);
+        norm += b * b;
+    }
+    (difference / norm).sqrt()
+}
+
+#[test]
+fn a_batch_in_parts_trains_as_a_whole_one_does() {
+    for (arm, spec) in parts_runs() {
+        let whole = three_steps(&spec, 1);
+        let (weights, start) = (&whole.weights, &whole.start);
+        assert!(weights.iter().zip(start).filter(|(weight, start)| weight != start).count() > start.len() / 2, "{arm}");
+        assert_eq!(!whole.heard.is_empty(), arm == "observing");
+        // 10 is the batch; of more parts than images there are as many as images.
+        for micro_batches in [2, 3, 10, 11] {
+            let parts = three_steps(&spec, micro_batches);
+            let what = format!("{arm} in {micro_batches} parts");
+            let close = |name: &str, found: &[f64], expected: &[f64]| {
+                for (step, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    let error = (found / expected - 1.0).abs();
+                    assert!(error < 1e-5, "{what}, {name} of step {step}: {found} for {expected}, {error:.1e}");
+                }
+            };
+            close("loss", &parts.losses, &whole.losses);
+            close("gradient norm", &parts.gradient_norms, &whole.gradient_norms);
+            assert_eq!(parts.start, whole.start, "{what}");
+            let moved = |steps: &ThreeSteps| -> Vec<f64> {
+                let pairs = steps.weights.iter().zip(&steps.start);
+                pairs.map(|(weight, start)| f64::from(*weight) - f64::from(*start)).collect()
+            };
+            let error = relative_difference(moved(&parts).into_iter(), moved(&whole).into_iter());
+            assert!(error < 1e-3, "{what}: the weights moved elsewhere by {error:.1e}");
+            let reals = |steps: &ThreeSteps| -> Vec<f64> { steps.weights.iter().copied().map(f64::from).collect() };
+            let error = relative_difference(reals(&parts).into_iter(), reals(&whole).into_iter());
+            assert!(error < 2e-6, "{what}: the weights differ by {error:.1e}");
+            assert_eq!(parts.heard.len(), whole.heard.len(), "{what}");
+            for (found, expected) in parts.heard.iter().zip(&whole.heard) {
+                assert!((found - expected).abs() <= 1e-5 * expected.abs(), "{what} heard {found} for {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_in_parts_that_diverges_says_so() {
+    let (_, mut spec) = parts_runs().remove(0);
+    spec.optimizer = Optimizer::Adam(AdamOptimizer { learning_rate: 1e12, ..AdamOptimizer::default() });
+    spec.train.clip_norm = 0.0;
+    spec.train.steps = 60;
+    let dataset = data::load_digits().unwrap();
+    for micro_batches in [1, 3] {
+        let mut trainer = Trainer::new(&spec, &dataset, &Device::flex(), None, micro_batches).unwrap();
+        let reason = (0..60).find_map(|_| trainer.train_step().err()).expect("weights of 1e12 overflow").0;
+        assert!(reason.starts_with("the loss is ") || reason.starts_with("the gradient's norm is "), "{reason}");
+        assert!(reason.ends_with(&format!(" at step {}", trainer.step() + 1)), "{reason}");
+    }
+}
+
+#[test]
+fn the_cpu_is_refused_a_run_in_bf16() {
+    let (_, mut spec) = parts_runs().remove(0);
+    spec.train.precision = Precision::Bf16;
+    let refused = Trainer::new(&spec, &data::load_digits().unwrap(), &Device::flex(), None, 1).err().unwrap();
+    assert!(refused.to_string().starts_with("cannot train with `train.precision: bf16`: the CPU"), "{refused}");
 }

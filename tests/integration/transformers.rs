@@ -116,7 +116,7 @@ seeds: 1
     let plan = plan_text(Path::new("sweep.yaml"), text, &[]).unwrap_or_else(|error| panic!("{error}"));
     for run in &plan.runs {
         let dataset = data::load_digits().unwrap();
-        let mut trainer = Trainer::new(&run.spec, &dataset, &Device::flex(), None).unwrap();
+        let mut trainer = Trainer::new(&run.spec, &dataset, &Device::flex(), None, 1).unwrap();
         let losses: Vec<f64> = (0..150).map(|_| trainer.train_step().unwrap()).collect();
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         let (first, last) = (mean(&losses[..10]), mean(&losses[130..]));

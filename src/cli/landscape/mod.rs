@@ -23,8 +23,9 @@ use crate::report::{BetweenRuns, RunLandscape, write_landscape};
 use crate::spec::PlannedRun;
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The loss is the validation loss of the first held-out images, each at one timestep of every bin of t, always the same. Lines and planes
+#[command(after_help = "Everything is computed on the CPU, also of runs that were trained on a graphics processor.
+
+The loss is the validation loss of the first held-out images, each at one timestep of every bin of t, always the same. Lines and planes
 are along random directions whose every filter is as long as that of the weights (Li et al. 2018, arXiv 1712.09913). Products with
 the Hessian are central differences of gradients in f32; how much they change with half the step is printed beside the eigenvalues.
 
@@ -32,8 +33,7 @@ Examples:
   speedlab landscape results/quickstart/runs/0123456789ab
   speedlab landscape results/quickstart/runs/* --plane 0 --eigenvalues 0 --trace 0
   speedlab landscape RUN1 RUN2 --images 64 --lanczos 60 --out drawings
-  speedlab landscape RUN --json | jq '.runs[0].hessian.eigenvalues[0]'"
-)]
+  speedlab landscape RUN --json | jq '.runs[0].hessian.eigenvalues[0]'")]
 pub struct LandscapeArgs {
     /// Folders of runs: `results/<sweep>/runs/<run-id>`; the first is compared with each of the others
     #[arg(value_name = "RUN", required = true)]

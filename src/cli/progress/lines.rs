@@ -36,6 +36,7 @@ pub fn counts_words(counts: &Counts) -> Vec<(Ink, String)> {
     add(Ink::Red, counts.failed(), "failed");
     add(Ink::Yellow, counts.diverged, "diverged");
     add(Ink::Yellow, counts.interrupted, "interrupted");
+    add(Ink::Yellow, counts.put_off, "put off");
     words
 }
 
@@ -137,27 +138,27 @@ fn left_words(seconds: f64) -> String {
 }
 
 /// A line in the making, of columns with a gap between them.
-struct Line {
-    text: String,
+pub struct Line {
+    pub text: String,
     used: usize,
     width: usize,
     paint: Paint,
 }
 
 impl Line {
-    fn new(width: usize, paint: Paint) -> Self {
+    pub fn new(width: usize, paint: Paint) -> Self {
         Self { text: String::new(), used: 0, width, paint }
     }
 
-    fn left(&mut self, ink: Ink, text: &str, columns: usize) {
+    pub fn left(&mut self, ink: Ink, text: &str, columns: usize) {
         self.column(ink, text, columns, false);
     }
 
-    fn right(&mut self, ink: Ink, text: &str, columns: usize) {
+    pub fn right(&mut self, ink: Ink, text: &str, columns: usize) {
         self.column(ink, text, columns, true);
     }
 
-    fn bar(&mut self, ink: Ink, fraction: f64, columns: usize) {
+    pub fn bar(&mut self, ink: Ink, fraction: f64, columns: usize) {
         let halves = (fraction * 2.0 * columns as f64) as usize;
         let done = "━".repeat(halves / 2) + if halves % 2 == 1 { "╸" } else { "" };
         let rest = "─".repeat(columns - done.chars().count());
@@ -225,8 +226,15 @@ mod tests {
                 cost: None,
                 log: "log.txt".into(),
             };
-            let run = |number| QueuedRun { run_id: run_id(number), seed: 7, cost: None, outcome: None };
-            let device = Device { name: "cpu".into(), slots: 2, threads: 1 };
+            let run = |number| QueuedRun {
+                run_id: run_id(number),
+                seed: 7,
+                cost: None,
+                outcome: None,
+                batch_size: 1,
+                micro_batches: 1,
+            };
+            let device = Device::new("cpu", 2, 1);
             Self {
                 queue: Queue::new((0..4).map(run).collect(), vec![device], Policy::default()),
                 tracker: Tracker::new(trials.iter().enumerate().map(label).collect()),
@@ -343,6 +351,8 @@ mod tests {
             device: "cpu".into(),
             slot: crate::schedule::Slot { device: 0, index: 0 },
             threads: 1,
+            fusion: true,
+            micro_batches: 1,
         };
         session.progress(&first, 81 * SECOND, 2000, 0.01, Phase::Training);
         session.ended(&first, 81 * SECOND, RunOutcome::OutOfMemory { reason: "5 GB".into() });
@@ -354,8 +364,15 @@ mod tests {
     #[test]
     fn many_running_runs_are_counted_instead_of_shown() {
         let run_id = |number: usize| RunId::parse(&format!("{number:012x}")).unwrap();
-        let run = |number| QueuedRun { run_id: run_id(number), seed: 0, cost: None, outcome: None };
-        let device = Device { name: "cpu".into(), slots: 64, threads: 1 };
+        let run = |number| QueuedRun {
+            run_id: run_id(number),
+            seed: 0,
+            cost: None,
+            outcome: None,
+            batch_size: 64,
+            micro_batches: 1,
+        };
+        let device = Device::new("cpu", 64, 1);
         let mut queue = Queue::new((0..64).map(run).collect(), vec![device], Policy::default());
         let mut tracker = Tracker::new(Vec::new());
         while let Some(start) = queue.next(SECOND) {

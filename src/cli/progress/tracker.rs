@@ -42,6 +42,18 @@ pub enum Doing {
     Stopping,
 }
 
+impl Doing {
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Training => "training",
+            Self::Evaluating => "evaluating",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 impl Tracker {
     pub fn new(labels: Vec<RunLabel>) -> Self {
         let is_known = |label: &RunLabel| label.cost.is_some_and(|cost| cost.is_finite() && cost > 0.0);
@@ -72,7 +84,7 @@ impl Tracker {
                 self.stopping = true;
                 self.running.values_mut().for_each(|run| run.doing = Doing::Stopping);
             }
-            News::LogLost { .. } | News::Killing | News::Tick | News::Finished(_) => {}
+            News::LogLost { .. } | News::Decided(_) | News::Killing | News::Tick | News::Finished(_) => {}
         }
     }
 
@@ -154,7 +166,7 @@ impl Tracker {
         }
         run.awake_at.get_or_insert(at);
         let doing = match event {
-            RunEvent::Started(_) | RunEvent::TimestepDensity { .. } => Doing::Training,
+            RunEvent::Started(_) | RunEvent::DeviceCompared(_) | RunEvent::TimestepDensity { .. } => Doing::Training,
             RunEvent::Trained { stamp, loss, .. } => {
                 (run.step, run.loss) = (stamp.step, Some(*loss));
                 Doing::Training

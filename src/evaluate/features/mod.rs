@@ -1,5 +1,6 @@
 //! Networks whose activations are compared, each with its way of looking at images.
 
+mod cost;
 mod efficientnet;
 mod frozen_network;
 mod inception;
@@ -17,6 +18,7 @@ use crate::data::RgbImage;
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn, from_safetensors};
 use crate::spec::{Features, Resize};
 
+pub use cost::{FeatureCost, feature_cost};
 pub use frozen_network::FrozenNetwork;
 pub use tensors::WeightsError;
 

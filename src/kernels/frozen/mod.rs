@@ -5,6 +5,8 @@
 //! [`FusedFrozen`] is for the CPU; [`PlainFrozen`] says the same in burn's own operations, on any device.
 
 mod convolution;
+#[cfg(test)]
+pub mod counted;
 mod depthwise;
 mod layer;
 mod plain;

@@ -18,7 +18,7 @@ impl Rules {
             }
             Data::ImageFolder(folder) => {
                 if folder.path.is_empty() {
-                    let hint = "name the folder with the PNG and JPEG files: `data: { kind: image_folder, path: .. }`";
+                    let hint = "name the folder with the images: `data: { kind: image_folder, path: .. }`";
                     self.breaks(&["data.path", "data"], "`data.path` is not given".to_owned(), Some(hint));
                 }
                 self.size("data.side", folder.side as u64, 1, LARGEST_SIDE);

@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{AtLeast, AtMost},
     MOST_STEPS, Rules,
 };
-use crate::spec::{AncestralVariance, Evaluate, FurtherMeasure, Model, OdeSampler, RunSpec, Spacing};
+use crate::spec::{AncestralVariance, FurtherMeasure, Model, OdeSampler, RunSpec, Spacing};
 
 impl Rules {
     pub fn evaluate(&mut self, spec: &RunSpec) {
@@ -28,21 +28,28 @@ impl Rules {
         }
         self.ode(&evaluate.fid.ode);
         self.learned_variance(spec);
-        self.measures(evaluate);
+        self.measures(spec);
     }
 
-    fn measures(&mut self, evaluate: &Evaluate) {
-        let samples = evaluate.fid.samples;
+    fn measures(&mut self, spec: &RunSpec) {
+        let evaluate = &spec.evaluate;
+        let (samples, features) = (evaluate.fid.samples, evaluate.fid.features);
+        let dimension = features.dimension(spec.data.image_shape().0);
         for &measure in &evaluate.measures {
-            let (name, least) = (measure.name(), measure.least_samples());
+            let (name, least) = (measure.name(), measure.least_samples(dimension));
             // Fewer than two are refused anyway.
             if samples < least && samples >= 2 {
-                let message = format!("`{name}` needs at least {least} generated images, not {samples}");
+                let reason = match measure {
+                    FurtherMeasure::FidInfinity => {
+                        format!(": three for each of the {dimension} values of `{}`", features.name())
+                    }
+                    _ => String::new(),
+                };
+                let message = format!("`{name}` needs at least {least} generated images, not {samples}{reason}");
                 let hint = format!("set `evaluate.fid.samples` to {least} or more");
                 self.breaks(&["evaluate.measures", "evaluate.fid.samples"], message, Some(&hint));
             }
         }
-        let features = evaluate.fid.features;
         if evaluate.measures.contains(&FurtherMeasure::InceptionScore) && !features.has_inception_score() {
             let message = format!("`inception_score` is made of features `inception-v3`, not of `{}`", features.name());
             let hint = "leave it out: `kid` and `precision_recall` are made of any features";
@@ -118,9 +125,18 @@ mod tests {
             (
                 json!({"evaluate": {"measures": ["kid", "precision_recall", "fid_infinity"], "fid": {"samples": 5}}}),
                 "`precision_recall` needs at least 6 generated images, not 5\n\
-                 `fid_infinity` needs at least 150 generated images, not 5",
+                 `fid_infinity` needs at least 192 generated images, not 5: three for each of the 64 values of `digits-cnn`",
             ),
             (json!({"evaluate": {"measures": ["density_coverage", "fid_infinity", "kid"]}}), ""),
+            (json!({"evaluate": {"measures": ["fid_infinity"], "fid": {"samples": 192}}}), ""),
+            (
+                json!({"evaluate": {"measures": ["fid_infinity"], "fid": {"features": "inception-v3", "samples": 6143}}}),
+                "`fid_infinity` needs at least 6144 generated images, not 6143: three for each of the 2048 values of `inception-v3`",
+            ),
+            (
+                json!({"evaluate": {"measures": ["fid_infinity"], "fid": {"features": "inception-v3", "samples": 6144}}}),
+                "",
+            ),
             (
                 json!({"evaluate": {"measures": ["inception_score"]}}),
                 "`inception_score` is made of features `inception-v3`, not of `digits-cnn`",

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::record::{RunRecord, RunState};
+use crate::event::Stamp;
+use crate::record::{RunRecord, RunState, StudyRecord};
 use crate::report::comparison::Comparison;
 use crate::report::number::{duration, grouped, percent};
 use crate::report::plots::Palette;
@@ -30,7 +31,16 @@ pub fn runs(comparison: &Comparison) -> Markup {
     html! {
         @if !failed.is_empty() {
             p { "Runs that did not end as planned:" }
-            ul { @for run in &failed { li { (run.planned.trial) ", seed " (run.planned.seed) " (" code { (run.planned.run_id) } "): " (state(run)) } } }
+            ul {
+                @for run in &failed {
+                    @let reason = state(run);
+                    @let (how, last_words) = reason.split_once('\n').unwrap_or((reason.as_str(), ""));
+                    li {
+                        (run.planned.trial) ", seed " (run.planned.seed) " (" code { (run.planned.run_id) } "): " (how)
+                        @if !last_words.is_empty() { pre { (last_words) } }
+                    }
+                }
+            }
         }
         @if waiting > 0 { p { (waiting) " of " (study.runs.len()) " runs have not started." } }
         @if torn > 0 { p.note { (torn) " torn journal lines (of killed writers) were skipped." } }
@@ -49,11 +59,12 @@ pub fn runs(comparison: &Comparison) -> Markup {
                         // By the first protocol that arms are compared by, where the run has measured by one.
                         @let last_by = |protocol: &str| run.rows.iter().rev().find(|row| row.metric == metric && row.protocol == protocol);
                         @let measured = protocols.iter().find_map(|protocol| last_by(protocol));
+                        @let reason = state(run);
                         tr.first {
                             td { code { (run.planned.run_id) } }
                             td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.nowrap { span.swatch {} (run.planned.trial) } }
                             td.number { (run.planned.seed) }
-                            td { (state(run)) }
+                            td { (reason.lines().next().unwrap_or_default()) }
                             td.number { (run.attempts.len()) }
                             td.number { @match last { Some(row) => (grouped(row.step)), None => "–" } }
                             td.number { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
@@ -80,11 +91,23 @@ pub fn provenance(comparison: &Comparison) -> Markup {
     let attempts = || study.runs.iter().flat_map(|run| &run.attempts);
     let dates: Vec<&str> = unique(attempts().map(|attempt| attempt.started_at.as_str()));
     let versions: Vec<String> = unique(attempts().map(|attempt| attempt.version)).iter().map(u32::to_string).collect();
+    let builds: Vec<&str> = unique(attempts().map(|attempt| attempt.build.as_str()).filter(|build| !build.is_empty()));
+    let in_pieces =
+        study.runs.iter().filter(|run| run.attempts.iter().any(|attempt| attempt.micro_batches > 1)).count();
     let or_none = |texts: Vec<&str>| if texts.is_empty() { "no run has started".to_owned() } else { texts.join("; ") };
     html! {
         dl {
             dt { "Program" } dd { (or_none(unique(attempts().map(|attempt| attempt.program.as_str())))) }
+            @match builds.len() {
+                0 => {},
+                1 => { dt { "Build" } dd { (builds[0]) } },
+                _ => { dt { "Builds" } dd { "runs were made by different builds of the program: " (builds.join(", ")) } },
+            }
+            @if in_pieces > 0 {
+                dt { "Memory" } dd { (in_pieces) " runs took their batches in pieces where memory had run out: the same mathematics, other last bits" }
+            }
             dt { "Devices" } dd { (or_none(unique(attempts().map(|attempt| attempt.device.as_str())))) }
+            @if let Some(times) = times(study) { dt { "Time" } dd { (times) } }
             dt { "Runs started" } dd {
                 @match (dates.first(), dates.last()) {
                     (Some(first), Some(last)) if first != last => { (first) " to " (last) }
@@ -99,6 +122,22 @@ pub fn provenance(comparison: &Comparison) -> Markup {
         p { "To make it again:" }
         pre { code { "speedlab run " (study.sweep_arguments) "      # runs what is missing\nspeedlab report " (study.sweep_arguments) "   # redraws this page from the records" } }
     }
+}
+
+/// What the runs' time was spent on, by their own clocks; `None` before there is any.
+fn times(study: &StudyRecord) -> Option<String> {
+    type Clock = fn(&Stamp) -> f64;
+    let clocks: [(&str, Clock); 4] = [
+        ("training", |stamp| stamp.train_seconds),
+        ("evaluation", |stamp| stamp.eval_seconds),
+        ("checkpoints", |stamp| stamp.checkpoint_seconds),
+        ("compiling, tuning and comparing the device", |stamp| stamp.setup_seconds),
+    ];
+    let stamps: Vec<Stamp> = study.runs.iter().filter_map(|run| run.last_stamp).collect();
+    let sums = clocks.map(|(name, clock)| (name, stamps.iter().map(clock).sum::<f64>()));
+    let spent: Vec<String> =
+        sums.iter().filter(|(_, sum)| *sum > 0.0).map(|(name, sum)| format!("{} of {name}", duration(*sum))).collect();
+    (!spent.is_empty()).then(|| spent.join(", "))
 }
 
 fn unique<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {

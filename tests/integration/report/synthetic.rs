@@ -94,6 +94,7 @@ impl Synthetic {
                 target: Target::Final { from: "baseline".into(), at: FinalAt::FinalMedian },
                 pairs: vec![Pair { arm: "mdlrc".into(), against: "same-lr".into() }],
             }),
+            exclusive: false,
             runs: planned.clone(),
         };
         let runs = planned.into_iter().map(|planned| self.run(planned)).collect();
@@ -206,6 +207,8 @@ impl Synthetic {
             program: "speedlab 0.1.0".into(),
             device: DEVICE.into(),
             started_at: format!("2026-11-22T10:{:02}:00Z", planned.seed % 60),
+            build: String::new(),
+            micro_batches: 1,
         };
         RunRecord {
             planned,
@@ -218,6 +221,7 @@ impl Synthetic {
             consistency: vec![],
             waiting: None,
             torn_lines: 0,
+            last_stamp: None,
         }
     }
 }

@@ -1,16 +1,8 @@
-use super::features::FeatureNetwork;
-use super::predict::{Conditioning, Predict, with_network};
-use super::sample::{batch_images, fresh_noise, starting_noise};
-use super::validation::Validation;
-use super::{
-    ClassLogits, EvaluateError, FeatureRows, FrechetError, FrechetReference, FurtherMeasures, GaussianFit,
-    ReferenceFeatures, grid_png, reference_images,
-};
-use crate::data::{DataFolder, Dataset};
-use crate::diffusion::{ForwardProcess, generate};
+use super::{Evaluation, Evaluator, in_frechet};
+use crate::evaluate::predict::Predict;
+use crate::evaluate::{ClassLogits, EvaluateError, FeatureRows, FrechetError, GaussianFit, grid_png};
 use crate::event::Measure;
-use crate::model::Network;
-use crate::spec::{EvaluatedWeights, FidProtocol, OdeSampler, Parameterization, RunSpec, Weights};
+use crate::spec::{FidProtocol, Weights};
 
 /// Images whose features are computed together. It is fixed, so that neither the size of a batch nor who asks changes a bit.
 const FEATURE_IMAGES: usize = 256;
@@ -18,124 +10,9 @@ const FEATURE_IMAGES: usize = 256;
 /// Generation starts from one noise per image in every run, whatever its seed.
 const NOISE_SEED: u64 = 0;
 
-/// Measures networks by one protocol; what does not depend on the network is computed once.
-pub struct Evaluator {
-    process: ForwardProcess,
-    parameterization: Parameterization,
-    ode: OdeSampler,
-    conditioning: Conditioning,
-    /// (channels, side) of an image.
-    image_shape: (usize, usize),
-    /// Generated images in a Fréchet distance.
-    samples: usize,
-    grid_images: usize,
-    /// Of the generated images, given back: those of the grid and of `evaluate.consistency`.
-    kept_images: usize,
-    /// Network evaluations for each generated image.
-    generation_nfe: usize,
-    features: FeatureNetwork,
-    reference: FrechetReference,
-    further: FurtherMeasures,
-    validation: Validation,
-    weights: EvaluatedWeights,
-    /// Of the weights that are compared.
-    protocol: FidProtocol,
-    batch_images: usize,
-}
-
-/// What one evaluation found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    /// `fid`, what `evaluate.measures` adds, `validation_loss` and `validation_loss/<bin>` for each bin of t; where both kinds of
-    /// weights are measured, all of these of the averaged ones first.
-    pub measures: Vec<Measure>,
-    /// The first generated images, the same noise in every run.
-    pub grid_png: Vec<u8>,
-    /// The first generated images, `[n, channels, side, side]`: at least as many as `evaluate.consistency` keeps.
-    pub first_images: Vec<f32>,
-}
-
 impl Evaluator {
-    /// `folder` is where fetched weights are.
-    pub fn new(spec: &RunSpec, dataset: &Dataset, folder: &DataFolder) -> Result<Self, EvaluateError> {
-        let fid = &spec.evaluate.fid;
-        let process = ForwardProcess::new(&spec.noise_schedule);
-        at_least(2, "evaluate.fid.samples", fid.samples)?;
-        at_least(1, "evaluate.grid_images", spec.evaluate.grid_images)?;
-        if !(1..=process.timesteps()).contains(&fid.ode.steps()) {
-            let rule = format!("the noise schedule has {} timesteps", process.timesteps());
-            return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
-        }
-        let images = reference_images(spec, dataset);
-        let image_shape = (images.channels, images.side);
-        let weights = folder.weights(fid.features);
-        let features = FeatureNetwork::load(fid.features, fid.resize, image_shape, weights.as_deref())?;
-        let asked = &spec.evaluate.measures;
-        let reference = ReferenceFeatures::of(spec, &features, images, folder, &mut |_| {})?;
-        Ok(Self {
-            parameterization: spec.parameterization,
-            ode: fid.ode.clone(),
-            conditioning: Conditioning::of(spec),
-            image_shape,
-            samples: fid.samples,
-            grid_images: spec.evaluate.grid_images,
-            kept_images: spec.evaluate.grid_images.max(spec.evaluate.consistency.images),
-            generation_nfe: fid.nfe(),
-            reference: FrechetReference::new(reference.gaussian).map_err(in_frechet("the reference images"))?,
-            further: FurtherMeasures::new(asked, reference.rows, features.dimension())?,
-            features,
-            validation: Validation::new(spec, &dataset.test, &process)?,
-            weights: spec.evaluate.weights,
-            protocol: FidProtocol::of(spec, images.len(), &images.sha256),
-            process,
-            batch_images: batch_images(spec),
-        })
-    }
-
-    /// Measures a network, which is given with its averaged and with its raw weights, as `evaluate.weights` says.
-    ///
-    /// `progress` is told the share done after each forward pass; when it answers `false` the evaluation ends with
-    /// [`EvaluateError::Stopped`].
-    pub fn evaluate(
-        &self,
-        averaged: &Network,
-        raw: &Network,
-        progress: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Evaluation, EvaluateError> {
-        let each = self.weights.each();
-        let mut found: Option<Evaluation> = None;
-        for (index, &weights) in each.iter().enumerate() {
-            let network = weights.of(averaged, raw);
-            let mut part = |share: f64| progress((index as f64 + share) / each.len() as f64);
-            let evaluation = self.measure(weights, &mut with_network(network, self.image_shape), &mut part)?;
-            match &mut found {
-                // The grid stays that of the weights that are compared.
-                Some(found) => found.measures.extend(evaluation.measures),
-                None => found = Some(evaluation),
-            }
-        }
-        Ok(found.expect("some weights are measured"))
-    }
-
-    /// What the feature network sees in images: `[n, dimension]` of `[n, channels, side, side]`.
-    pub fn features(&self, images: &[f32]) -> Vec<f32> {
-        self.features.features(images)
-    }
-
-    /// The norm of the gradient of the validation loss in each bin of t: `validation_gradient_norm/<bin>` over the first
-    /// `evaluate.difficulty.images` images, and that of all bins together, `validation_gradient_norm`; of the weights that are
-    /// compared.
-    pub fn difficulty(&self, spec: &RunSpec, averaged: &Network, raw: &Network) -> Result<Vec<Measure>, EvaluateError> {
-        let weights = self.weights.compared();
-        let network = weights.of(averaged, raw);
-        let device = network.weights().device().autodiff();
-        let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
-        tracked.set_weights(network.weights());
-        self.validation.gradient_norms(weights, &tracked, self.image_shape, spec.evaluate.difficulty.images)
-    }
-
     /// Measures `network`, which has such weights.
-    fn measure(
+    pub(super) fn measure(
         &self,
         weights: Weights,
         network: Predict<'_>,
@@ -169,17 +46,10 @@ impl Evaluator {
         };
         for first in (0..generated).step_by(self.batch_images) {
             let count = self.batch_images.min(generated - first);
-            let noise = starting_noise(NOISE_SEED, first, count, image_values);
-            let mut fresh_noise = fresh_noise(NOISE_SEED, first, count, image_values);
-            let classes = self.conditioning.generated_classes(first, count);
             let mut generating = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
                 predict("generating images", input, timesteps, classes)
             };
-            let mut predict_at = |input: &[f32], t: f64| {
-                self.conditioning.predict(&mut generating, input, &vec![t as f32; count], classes.as_deref())
-            };
-            let (ode, process, parameterization) = (&self.ode, &self.process, self.parameterization);
-            let images = generate(ode, process, parameterization, noise, &mut fresh_noise, &mut predict_at)?;
+            let images = self.generation.batch(NOISE_SEED, first, count, &mut generating)?;
             let first_of = |wanted: usize| &images[..wanted.saturating_sub(first).min(count) * image_values];
             first_images.extend_from_slice(first_of(self.kept_images));
             pending.extend_from_slice(first_of(self.samples));
@@ -211,25 +81,13 @@ impl Evaluator {
     }
 }
 
-fn in_frechet(of: &'static str) -> impl Fn(FrechetError) -> EvaluateError {
-    move |error| EvaluateError::Frechet { of, error }
-}
-
-fn at_least(least: usize, key: &'static str, value: usize) -> Result<(), EvaluateError> {
-    if value < least {
-        return Err(EvaluateError::Setting { key, value, rule: format!("the least is {least}") });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
+    use super::super::tests::{evaluator, no_folder, spec};
     use super::*;
     use crate::data::Images;
-    use crate::model::build;
-    use crate::spec::{Ddim, Ddpm, FurtherMeasure, Model, UnetModel};
+    use crate::diffusion::ForwardProcess;
+    use crate::spec::{Ddim, Ddpm, Model, OdeSampler, Parameterization, RunSpec, UnetModel};
 
     impl Evaluator {
         /// A network that is said to have averaged weights.
@@ -240,22 +98,6 @@ mod tests {
         ) -> Result<Evaluation, EvaluateError> {
             self.measure(Weights::Averaged, network, progress)
         }
-    }
-
-    fn spec() -> RunSpec {
-        let mut spec = RunSpec::default();
-        spec.evaluate.fid.samples = 300;
-        spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 5, ..Ddim::default() });
-        spec
-    }
-
-    /// Nothing that was fetched is needed.
-    fn no_folder() -> DataFolder {
-        DataFolder::find(Some("nowhere".as_ref())).unwrap()
-    }
-
-    fn evaluator(spec: &RunSpec) -> Evaluator {
-        Evaluator::new(spec, &crate::data::load_digits().unwrap(), &no_folder()).unwrap()
     }
 
     /// A network that says `share` of what it sees is noise.
@@ -392,63 +234,6 @@ mod tests {
     }
 
     #[test]
-    fn a_real_network_gives_the_same_measures_in_batches_of_any_size_tracked_or_not() {
-        let mut spec = spec();
-        spec.model = Model::Unet(UnetModel { channels: 8, ..UnetModel::default() });
-        spec.evaluate.fid.samples = 70;
-        let mut evaluator = evaluator(&spec);
-        let build = |seed, device: &Device| build(&spec.model, (1, 8), seed, device);
-        // The raw weights are not looked at.
-        let raw = build(4, &Device::flex());
-        let expected = evaluator.evaluate(&build(3, &Device::flex()), &raw, &mut |_| true).unwrap();
-        let tracked = evaluator.evaluate(&build(3, &Device::flex().autodiff()), &raw, &mut |_| true).unwrap();
-        assert_eq!(tracked, expected);
-        evaluator.batch_images = 13;
-        let in_small_batches = evaluator.evaluate(&build(3, &Device::flex()), &raw, &mut |_| true).unwrap();
-        for (found, expected) in in_small_batches.measures.iter().zip(&expected.measures) {
-            assert_eq!((&found.metric, &found.protocol), (&expected.metric, &expected.protocol));
-            assert!((found.value / expected.value - 1.0).abs() < 1e-6, "{found:?}, {expected:?}");
-        }
-    }
-
-    #[test]
-    fn averaged_and_raw_weights_are_measured_alike_and_never_by_one_protocol() {
-        let mut spec = spec();
-        spec.model = Model::Unet(UnetModel { channels: 8, ..UnetModel::default() });
-        spec.evaluate.fid.samples = 40;
-        spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 2, ..Ddim::default() });
-        spec.evaluate.measures = [FurtherMeasure::Kid].into();
-        let [averaged, raw] = [0.02, 0.05].map(|shift| {
-            let mut network = build(&spec.model, (1, 8), 3, &Device::flex());
-            network.set_weights(network.weights() + shift);
-            network
-        });
-        let mut of = |weights| {
-            spec.evaluate.weights = weights;
-            let mut shares = vec![];
-            let found = evaluator(&spec).evaluate(&averaged, &raw, &mut |share| {
-                shares.push(share);
-                true
-            });
-            assert!(shares.is_sorted() && shares.last() == Some(&1.0), "{shares:?}");
-            found.unwrap()
-        };
-        let [both, first, second] =
-            [EvaluatedWeights::Both, EvaluatedWeights::Averaged, EvaluatedWeights::Raw].map(&mut of);
-        assert_eq!(both.measures, [first.measures.clone(), second.measures.clone()].concat());
-        assert_eq!(both.grid_png, first.grid_png);
-        let protocols = |evaluation: &Evaluation| {
-            evaluation.measures[..4].iter().map(|measure| measure.protocol.clone()).collect::<Vec<_>>()
-        };
-        let fid = "digits-cnn n=40 ref=train:1442 resize=none ddim nfe=2 ema=0.999";
-        let kid = format!("{fid} subsets=100x40");
-        let expected = [fid, &kid, &kid, "mse ref=test n=64 bins=10 ema=0.999"];
-        assert_eq!(protocols(&first), expected);
-        assert_eq!(protocols(&second), expected.map(|protocol| protocol.replace("ema=0.999", "raw")));
-        assert!(first.measures.iter().zip(&second.measures).all(|(one, other)| one.value != other.value));
-    }
-
-    #[test]
     fn the_grid_may_be_larger_than_the_distance_needs_and_changes_nothing_else() {
         let mut spec = spec();
         spec.evaluate.fid.samples = 20;
@@ -535,30 +320,5 @@ mod tests {
         let expected = plain.evaluate_with(&mut tripled, &mut |_| true).unwrap();
         assert!((value(&guided, "fid") / value(&expected, "fid") - 1.0).abs() < 1e-3);
         assert!(expected.measures[0].protocol.ends_with("nfe=5 ema=0.999 classes=balanced"));
-    }
-
-    #[test]
-    fn settings_that_cannot_be_measured_name_their_key() {
-        let dataset = crate::data::load_digits().unwrap();
-        let check = |change: &dyn Fn(&mut RunSpec), expected: &str| {
-            let mut spec = spec();
-            change(&mut spec);
-            let error = Evaluator::new(&spec, &dataset, &no_folder()).err().expect("cannot be measured");
-            assert_eq!(error.to_string(), expected);
-        };
-        check(&|spec| spec.evaluate.fid.samples = 1, "`evaluate.fid.samples` is 1, but the least is 2");
-        check(&|spec| spec.evaluate.grid_images = 0, "`evaluate.grid_images` is 0, but the least is 1");
-        check(
-            &|spec| spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 1001, ..Ddim::default() }),
-            "`evaluate.fid.ode.steps` is 1001, but the noise schedule has 1000 timesteps",
-        );
-        check(
-            &|spec| spec.evaluate.validation.images = 356,
-            "`evaluate.validation.images` is 356, but there are 1 to 355 held-out images",
-        );
-        check(
-            &|spec| spec.evaluate.validation.bins = 0,
-            "`evaluate.validation.bins` is 0, but 1 to 1000 timesteps can be told apart",
-        );
     }
 }

@@ -3,8 +3,10 @@
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeSeed, Visitor};
 
-use super::decode::{DecodeError, Fault, Path};
-use super::{Entry, Location, Node, Source, Value, nearest, quoted_list};
+use super::DecodeError;
+use super::fault::Fault;
+use super::path::Path;
+use crate::spec::{Entry, Location, Node, Source, Value, nearest, quoted_list};
 
 /// The name that the `kinds!` macro gives to what serde derives for it: a map with a `kind` is wanted, not a word.
 const KIND_ENUM: &str = "Written";

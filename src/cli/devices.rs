@@ -1,0 +1,253 @@
+//! `speedlab devices`: what there is to compute on, and why other things are not.
+//!
+//! GPUs are asked in processes of their own: a driver that dies takes one answer along, not the program.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::table::{bytes, new_table};
+use super::{DataArgs, Exit};
+use crate::data;
+use crate::device::{
+    self, Absent, DeviceKind, DeviceName, Discovery, FoundDevice, WITHOUT_FUSION, discover, gpus_seen,
+};
+use crate::event::DeviceComparison;
+use crate::report::number::significant;
+use crate::spec::RunSpec;
+use crate::train::{Speed, compare_with_cpu, measure_speed};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  speedlab devices                      what was found, and why something was not
+  speedlab devices --probe              train a few steps on each, beside the CPU: speed, and whether the numbers agree
+  speedlab devices --json | jq -r '.devices[].name'
+
+A device is named in `speedlab run --device NAME` as it is named here.")]
+pub struct DevicesArgs {
+    /// Train a small network for a few steps on each device and compare it with the CPU; a device that disagrees is tried again
+    /// without fused kernels
+    #[arg(long)]
+    probe: bool,
+    /// Print one JSON value
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// The version of `devices --json`.
+const DEVICES_VERSION: u32 = 1;
+/// To list a kind's devices.
+const LIST_PATIENCE: Duration = Duration::from_secs(120);
+/// To train a few steps: the first time, kernels are compiled and tuned.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1200);
+
+/// What a probe found.
+#[derive(Debug, Serialize, Deserialize)]
+struct Probe {
+    comparison: DeviceComparison,
+    speed: Speed,
+}
+
+/// What became of a probe: with fused kernels, and, where these disagreed, without.
+struct Probed {
+    fusion: bool,
+    result: Result<Probe, String>,
+}
+
+pub fn devices(args: &DevicesArgs) -> anyhow::Result<Exit> {
+    let mut discovery = Discovery::default();
+    for kind in DeviceKind::ALL {
+        discovery.add(found_in_children(kind));
+    }
+    let probes: Vec<Option<Probed>> =
+        discovery.found.iter().map(|device| args.probe.then(|| probe(device, args))).collect();
+    let disagrees = |probed: &Probed| !matches!(&probed.result, Ok(probe) if probe.comparison.objection().is_none());
+    let exit = match probes.iter().flatten().any(disagrees) {
+        true => Exit::SomeFailed,
+        false => Exit::AllDone,
+    };
+    if args.json {
+        let devices: Vec<_> =
+            discovery.found.iter().zip(&probes).map(|(device, probed)| to_json(device, probed)).collect();
+        out!(
+            "{}",
+            json!({ "version": DEVICES_VERSION, "devices": devices, "absent": discovery.absent, "seen": gpus_seen() })
+        );
+        return Ok(exit);
+    }
+    let mut table = new_table(["device", "model", "at", "memory", "bf16", "note"]);
+    for device in &discovery.found {
+        table.add_row([
+            device.name.clone(),
+            device.model.clone(),
+            device.bus.clone().unwrap_or_default(),
+            device.memory_bytes.map_or_else(String::new, |size| bytes(size as f64)),
+            if device.bf16 { "yes" } else { "no" }.to_owned(),
+            if device.software { "software on the CPU: right, and slow" } else { "" }.to_owned(),
+        ]);
+    }
+    out!("{table}");
+    for Absent { kind, reason, cure } in &discovery.absent {
+        out!("{kind:<5} {reason}{}", cure.as_ref().map_or_else(String::new, |cure| format!("; {cure}")));
+    }
+    for gpu in gpus_seen()
+        .iter()
+        .filter(|_| discovery.found.iter().all(|device| device.software || device.kind == DeviceKind::Cpu))
+    {
+        out!("seen  {gpu}, which nothing here can use yet");
+    }
+    for (device, probed) in discovery.found.iter().zip(&probes) {
+        if let Some(probed) = probed {
+            out!("probe {}: {}", device.name, in_words(probed));
+        }
+    }
+    Ok(exit)
+}
+
+/// A kind's devices, asked in a child process; one that dies or takes too long is absent, with its last word.
+pub(super) fn found_in_children(kind: DeviceKind) -> Discovery {
+    if kind == DeviceKind::Cpu || !kind.is_compiled_in() {
+        return discover(kind);
+    }
+    let answer = ask_child(&["list-devices", &kind.to_string()], &[], LIST_PATIENCE);
+    answer.unwrap_or_else(|reason| Discovery {
+        found: vec![],
+        absent: vec![Absent { kind, reason: format!("asking its driver failed: {reason}"), cure: None }],
+    })
+}
+
+fn probe(device: &FoundDevice, args: &DevicesArgs) -> Probed {
+    eprintln!("probing {} ({}): kernels may have to be compiled first", device.name, device.model);
+    let mut words = vec!["probe-device".to_owned(), device.name.clone()];
+    if let Some(folder) = &args.data.data_dir {
+        words.extend(["--data-dir".to_owned(), folder.display().to_string()]);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let fused = ask_child::<Probe>(&words, &[], PROBE_PATIENCE);
+    let agrees = |result: &Result<Probe, String>| matches!(result, Ok(probe) if probe.comparison.objection().is_none());
+    if agrees(&fused) || device.kind == DeviceKind::Cpu {
+        return Probed { fusion: true, result: fused };
+    }
+    eprintln!("{} disagrees with the CPU or failed: once more without fused kernels", device.name);
+    Probed { fusion: false, result: ask_child(&words, &[WITHOUT_FUSION], PROBE_PATIENCE) }
+}
+
+fn in_words(probed: &Probed) -> String {
+    let Probe { comparison, speed } = match &probed.result {
+        Ok(probe) => probe,
+        Err(reason) => return format!("failed: {reason}"),
+    };
+    let without = if probed.fusion { "" } else { " without fused kernels" };
+    match comparison.objection() {
+        Some(objection) => format!("not to be used{without}: {objection}"),
+        None => format!(
+            "agrees with the CPU{without} to {:.1e}; {} steps/s, {} images/s",
+            comparison.largest_difference,
+            significant(speed.steps_per_second, 3),
+            significant(speed.images_per_second, 3),
+        ),
+    }
+}
+
+fn to_json(device: &FoundDevice, probed: &Option<Probed>) -> serde_json::Value {
+    let mut value = json!(device);
+    if let Some(probed) = probed {
+        value["probe"] = match &probed.result {
+            Ok(probe) => json!({
+                "fusion": probed.fusion,
+                "agrees": probe.comparison.objection().is_none(),
+                "comparison": probe.comparison,
+                "speed": probe.speed,
+            }),
+            Err(reason) => json!({ "fusion": probed.fusion, "agrees": false, "error": reason }),
+        };
+    }
+    value
+}
+
+/// Starts this program again and reads the one JSON value that it prints; else the last thing it said.
+fn ask_child<T: serde::de::DeserializeOwned>(
+    words: &[&str],
+    environment: &[(&str, &str)],
+    patience: Duration,
+) -> Result<T, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut child = Command::new(program)
+        .args(words)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let (mut stdout, mut stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let said = thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).map(|_| text)
+    });
+    let complained = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What cannot be read is not there to be told.
+        let _ = stderr.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let pause = Duration::from_millis(10);
+    let mut waited = Duration::ZERO;
+    let status = loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) => break status,
+            None if waited > patience => {
+                // It fails only for a process that is gone, which is what is wanted.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("no answer in {} s", patience.as_secs()));
+            }
+            None => thread::sleep(pause),
+        }
+        waited += pause;
+    };
+    let said = said.join().expect("the reader does not panic").map_err(|error| error.to_string())?;
+    let complained = complained.join().expect("the reader does not panic");
+    if !status.success() {
+        let last = complained.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        return Err(format!("{status}: {last}"));
+    }
+    serde_json::from_str(said.trim()).map_err(|error| format!("its answer cannot be read: {error}"))
+}
+
+/// What [`found_in_children`] starts.
+#[derive(Debug, Args)]
+pub struct ListDevicesArgs {
+    kind: DeviceKind,
+}
+
+pub fn list_devices(args: &ListDevicesArgs) -> anyhow::Result<Exit> {
+    out!("{}", json!(discover(args.kind)));
+    Ok(Exit::AllDone)
+}
+
+/// What `--probe` starts for each device.
+#[derive(Debug, Args)]
+pub struct ProbeDeviceArgs {
+    device: DeviceName,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+pub fn probe_device(args: &ProbeDeviceArgs) -> anyhow::Result<Exit> {
+    let device = device::open(args.device)?;
+    // The UNet and the digits that a sweep has where it says nothing: both are in the program.
+    let spec = RunSpec::default();
+    let dataset = data::load_for(&spec, &args.data.folder()?, &mut |_| {})?;
+    let comparison = compare_with_cpu(&spec, &dataset, &device)?;
+    let speed = measure_speed(&spec, &dataset, &device)?;
+    out!("{}", json!(Probe { comparison, speed }));
+    Ok(Exit::AllDone)
+}

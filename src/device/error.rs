@@ -1,0 +1,23 @@
+//! Why a device cannot be used.
+
+use super::DeviceName;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    #[error("{name} is not compiled in\nhint: build speedlab with it: cargo build --release --features {}", name.kind())]
+    NotCompiledIn { name: DeviceName },
+    #[error("{name} cannot be used: {reason}{}", hint(cure))]
+    Absent { name: DeviceName, reason: String, cure: Option<String> },
+    #[error("{name} is not there: {found} of its kind {}\nhint: `speedlab devices` lists them", if *found == 1 { "is" } else { "are" })]
+    NoSuch { name: DeviceName, found: usize },
+    #[error(
+        "the sweep asks for `train.precision: bf16`, which {device} does not compute in\nhint: name a GPU that has it with --device, or leave the key out"
+    )]
+    NoBf16 { device: String },
+    #[error("{name} was asked twice")]
+    Twice { name: DeviceName },
+}
+
+fn hint(cure: &Option<String>) -> String {
+    cure.as_ref().map_or_else(String::new, |cure| format!("\nhint: {cure}"))
+}

@@ -1,0 +1,98 @@
+//! What this machine computes on: devices by name, opened, described, looked for.
+//!
+//! A driver can take the process that asks it along when it dies. So the program that plans and schedules never opens a device
+//! itself: `cli` asks in child processes, and a run opens the one it is given.
+
+mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod discovery;
+mod error;
+mod graphics;
+mod name;
+#[cfg(feature = "wgpu")]
+mod wgpu;
+
+use burn::tensor::Device;
+
+pub use cpu::{cpu_label, cpu_memory_bytes, cpu_model};
+pub use discovery::{Absent, Discovery, FoundDevice, discover};
+pub use error::DeviceError;
+pub use graphics::gpus_seen;
+pub use name::{DeviceKind, DeviceName};
+
+/// Set in a process's environment, this keeps burn from fusing kernels; read when the first of them is made.
+pub const WITHOUT_FUSION: (&str, &str) = ("BURN_FUSION_MAX_EXPLORATIONS", "0");
+
+/// Opens a device, which is then ready for tensors.
+///
+/// # Errors
+/// Where this program was built without it, or the machine has none of that name: never a panic of the driver's.
+pub fn open(name: DeviceName) -> Result<Device, DeviceError> {
+    match name {
+        DeviceName::Cpu => Ok(Device::flex()),
+        #[cfg(feature = "wgpu")]
+        DeviceName::Wgpu(index) => pick(name, index, wgpu::devices()),
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(index) => pick(name, index, cuda::devices()),
+        #[cfg(not(all(feature = "wgpu", feature = "cuda")))]
+        _ => Err(DeviceError::NotCompiledIn { name }),
+    }
+}
+
+/// A device as records name it: its make and how it is used, without its place in the machine, so that equal devices compare.
+pub fn label(name: DeviceName, device: &Device, threads: usize, runs_at_once: usize, fusion: bool) -> String {
+    if name == DeviceName::Cpu {
+        return cpu_label(threads, runs_at_once);
+    }
+    let mut label = format!("{}: {}", name.kind(), make(device));
+    if !fusion {
+        label.push_str(", without fusion");
+    }
+    if runs_at_once > 1 {
+        label.push_str(&format!(", {runs_at_once} runs at once"));
+    }
+    label
+}
+
+/// The part as it names itself.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn make(device: &Device) -> String {
+    device.identity().map_or_else(|| "unknown device".to_owned(), |identity| identity.name)
+}
+
+#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+fn make(_: &Device) -> String {
+    unreachable!("a program without GPUs opens the CPU alone")
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn pick(name: DeviceName, index: usize, mut devices: Vec<Device>) -> Result<Device, DeviceError> {
+    if index < devices.len() {
+        return Ok(devices.swap_remove(index));
+    }
+    let Discovery { absent, .. } = discover(name.kind());
+    match absent.into_iter().next() {
+        Some(Absent { reason, cure, .. }) => Err(DeviceError::Absent { name, reason, cure }),
+        None => Err(DeviceError::NoSuch { name, found: devices.len() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        let device = open(DeviceName::Cpu).expect("the CPU needs no driver");
+        assert!(label(DeviceName::Cpu, &device, 2, 1, true).starts_with("cpu: "));
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_an_error_with_a_cure_and_no_panic() {
+        for name in [DeviceName::Wgpu(97), DeviceName::Cuda(97)] {
+            let error = open(name).expect_err("no machine has so many devices").to_string();
+            assert!(error.starts_with(&format!("{name} ")) && !error.contains("panic"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+use super::BATCH_IMAGES;
+use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN};
+use crate::spec::Features;
+
+/// What the network that features come from costs; known without its weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FeatureCost {
+    /// Floating-point operations of one image: two for a multiplication and an addition.
+    pub flops: f64,
+    /// Of the weights as they are held.
+    pub weight_bytes: f64,
+    /// Of the activations of as many images as pass through it together, at most.
+    pub activation_bytes: f64,
+}
+
+/// Inception's convolutions for one image of 299 x 299 pixels, as far as each kind of features needs them; and its weights
+/// with what Winograd's tiles make of some. Counted from its layers, which a test does again; Szegedy et al. 2015 (arXiv
+/// 1512.00567, abstract) say 5 billion multiply-adds.
+const INCEPTION: [(Features, f64); 4] = [
+    (Features::InceptionV3At64, 1.233e9),
+    (Features::InceptionV3At192, 2.682e9),
+    (Features::InceptionV3At768, 9.418e9),
+    (Features::InceptionV3, 11.422e9),
+];
+const INCEPTION_WEIGHT_BYTES: f64 = 121.87e6;
+/// Of sixteen images: 32 and 64 planes of 147 x 147 pixels, and the images.
+const INCEPTION_ACTIVATION_BYTES: f64 = 149.93e6;
+
+/// The same of EfficientNet-Lite0 and images of 224 x 224 pixels.
+const EFFICIENTNET: FeatureCost = FeatureCost { flops: 0.7678e9, weight_bytes: 18.524e6, activation_bytes: 133.27e6 };
+
+/// Of images of shape (channels, side).
+pub fn feature_cost(features: Features, (channels, side): (usize, usize)) -> FeatureCost {
+    match features {
+        Features::DigitsCnn => of_cnn(&DIGITS_CNN),
+        Features::MnistCnn => of_cnn(&MNIST_CNN),
+        Features::Pixels8 => {
+            // Each row of pixels has a share in each of eight squares: `CoarsePixels`.
+            let flops = (16 * channels * side * side) as f64;
+            FeatureCost { flops, weight_bytes: (8 * side * size_of::<f32>()) as f64, activation_bytes: 0.0 }
+        }
+        Features::EfficientnetLite0 => EFFICIENTNET,
+        Features::InceptionV3 | Features::InceptionV3At768 | Features::InceptionV3At192 | Features::InceptionV3At64 => {
+            let found = INCEPTION.iter().find(|(layer, _)| *layer == features);
+            let (_, flops) = found.expect("all of Inception's layers are listed");
+            FeatureCost {
+                flops: *flops,
+                weight_bytes: INCEPTION_WEIGHT_BYTES,
+                activation_bytes: INCEPTION_ACTIVATION_BYTES,
+            }
+        }
+    }
+}
+
+fn of_cnn(design: &CnnDesign) -> FeatureCost {
+    FeatureCost {
+        flops: design.forward_flops(),
+        weight_bytes: (design.parameter_count() * size_of::<f32>()) as f64,
+        activation_bytes: (BATCH_IMAGES * design.activation_bytes()) as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::efficientnet::EfficientNetLite0;
+    use super::super::inception::{Inception, InceptionLayer};
+    use super::super::{DIGITS_CNN_WEIGHTS, FeatureNetwork, WeightsError, small_cnn};
+    use super::*;
+    use crate::data::public_set;
+    use crate::kernels::frozen::{IMAGES_AT_ONCE, counted::CountedFrozen};
+    use crate::spec::Resize;
+
+    #[track_caller]
+    fn assert_counted(features: Features, side: usize, counted: &CountedFrozen, class_values: usize) {
+        let cost = feature_cost(features, (3, 32));
+        // The images themselves are held too, each as `[side, side, 3]`.
+        let values = counted.most_live() + 3 * side * side;
+        for (estimate, count) in
+            [(cost.flops, counted.flops()), (cost.activation_bytes, IMAGES_AT_ONCE * values * size_of::<f32>())]
+        {
+            assert!((estimate / count as f64 - 1.0).abs() < 1e-3, "{features:?}: {estimate}, counted {count}");
+        }
+        if class_values > 0 {
+            let count = (counted.weights() + class_values) * size_of::<f32>();
+            assert!((cost.weight_bytes / count as f64 - 1.0).abs() < 1e-3, "{features:?}: {cost:?}, counted {count}");
+        }
+    }
+
+    #[test]
+    fn large_networks_cost_what_their_layers_come_to() {
+        let values = Cell::new(0usize);
+        let source = |_: &str, shape: &[usize]| -> Result<Vec<f32>, WeightsError> {
+            let count: usize = shape.iter().product();
+            values.set(values.get() + count);
+            Ok(vec![0.0; count])
+        };
+        let image = [Vec::<f32>::new()];
+        let inception = Inception::new(&source).unwrap();
+        // The file has biases of the classes, which nothing uses.
+        let file_bytes = (values.get() + Inception::CLASSES) * size_of::<f32>();
+        let megabytes = public_set("inception-v3").unwrap().megabytes();
+        assert_eq!(megabytes, (file_bytes as u64).div_ceil(1_000_000));
+        for (features, layer, class_values) in [
+            (Features::InceptionV3At64, InceptionLayer::Features64, 0),
+            (Features::InceptionV3At192, InceptionLayer::Features192, 0),
+            (Features::InceptionV3At768, InceptionLayer::Features768, 0),
+            (Features::InceptionV3, InceptionLayer::Features2048, inception.class_weights.len()),
+        ] {
+            let counted = CountedFrozen::default();
+            assert_eq!(inception.features(&counted, &image, layer).len(), features.dimension(3));
+            assert_counted(features, Inception::SIDE, &counted, class_values);
+        }
+        let (network, counted) = (EfficientNetLite0::new(&source).unwrap(), CountedFrozen::default());
+        assert_eq!(network.features(&counted, &image).len(), Features::EfficientnetLite0.dimension(3));
+        let class_values = network.class_weights.len() + network.class_bias.len();
+        assert_counted(Features::EfficientnetLite0, EfficientNetLite0::SIDE, &counted, class_values);
+    }
+
+    #[test]
+    fn small_networks_cost_what_their_layers_come_to() {
+        let cost = feature_cost(Features::DigitsCnn, (1, 8));
+        // Three convolutions of 3x3 and the classes.
+        let products = 64 * 32 * 9 + 16 * 64 * 32 * 9 + 16 * 64 * 64 * 9 + 64 * 10;
+        assert_eq!(cost.flops, f64::from(2 * products));
+        let cnn = small_cnn(&DIGITS_CNN, DIGITS_CNN_WEIGHTS).unwrap();
+        let values: usize = cnn.layout().iter().map(|parameter| parameter.size()).sum();
+        assert_eq!(cost.weight_bytes, (4 * values) as f64);
+        for (features, shape) in [
+            (Features::DigitsCnn, (1, 8)),
+            (Features::MnistCnn, (1, 28)),
+            (Features::Pixels8, (1, 28)),
+            (Features::Pixels8, (3, 32)),
+        ] {
+            let network = FeatureNetwork::load(features, Resize::Customary, shape, None).unwrap();
+            assert_eq!(network.dimension(), features.dimension(shape.0), "{features:?}");
+            assert!(feature_cost(features, shape).flops > 0.0);
+        }
+    }
+}

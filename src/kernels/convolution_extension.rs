@@ -1,0 +1,155 @@
+//! Convolutions as burn operations, for Flex and for Flex under autodiff. Activations are [`Planes`].
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+use burn_flex::FlexTensor;
+
+use super::convolution::ParameterGradients;
+use super::lanes::Chunk;
+use super::planes::{Planes, contiguous, numbers, planes_tensor, vector_tensor};
+use super::sums::image_sums;
+use super::{Convolution, convolution};
+
+/// Operations that burn does not have. Their contract is that of the methods of [`super::Kernels`] with these names.
+#[backend_extension(Autodiff, Flex)]
+pub trait ConvolutionOperations: Backend {
+    fn fused_convolution(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        shape: Convolution,
+    ) -> FloatTensor<Self>;
+
+    fn fused_convolution_added(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        added: FloatTensor<Self>,
+        shape: Convolution,
+    ) -> FloatTensor<Self>;
+}
+
+impl ConvolutionOperations for Flex {
+    fn fused_convolution(input: FlexTensor, weight: FlexTensor, bias: FlexTensor, shape: Convolution) -> FlexTensor {
+        convolve(&input, &weight, &bias, None, shape)
+    }
+
+    fn fused_convolution_added(
+        input: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        added: FlexTensor,
+        shape: Convolution,
+    ) -> FlexTensor {
+        convolve(&input, &weight, &bias, Some(&added), shape)
+    }
+}
+
+fn convolve(
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    bias: &FlexTensor,
+    added: Option<&FlexTensor>,
+    shape: Convolution,
+) -> FlexTensor {
+    let (input, weight, bias) = (Planes::new(input), contiguous(weight), contiguous(bias));
+    let added = added.map(Planes::new);
+    let output = convolution::forward(shape, &input, numbers(&weight), numbers(&bias), added.as_ref());
+    planes_tensor(output, shape.output_side(input.height), shape.output_side(input.width), shape.outputs)
+}
+
+impl<C: CheckpointStrategy> ConvolutionOperations for Autodiff<Flex, C> {
+    fn fused_convolution(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        shape: Convolution,
+    ) -> FloatTensor<Self> {
+        let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), None, shape);
+        let parents = [input.node(), weight.node(), bias.node()];
+        match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                prepared.finish((input.primitive().clone(), weight.primitive().clone(), shape), output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn fused_convolution_added(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        added: FloatTensor<Self>,
+        shape: Convolution,
+    ) -> FloatTensor<Self> {
+        let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), Some(added.primitive()), shape);
+        let parents = [input.node(), weight.node(), bias.node(), added.node()];
+        match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let added_whole = added.primitive().layout().shape() == output.layout().shape();
+                let state = (input.primitive().clone(), weight.primitive().clone(), shape, added_whole);
+                prepared.finish(state, output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ConvolutionBackward;
+
+impl ConvolutionBackward {
+    /// Registers the gradients of input, weight and bias; gives what is to be registered for what was added to each pixel.
+    fn register(
+        (input, weight, shape): (FlexTensor, FlexTensor, Convolution),
+        gradient: &Planes,
+        [input_node, weight_node, bias_node]: [Option<NodeId>; 3],
+        gradients: &mut Gradients,
+    ) -> Vec<Chunk> {
+        let (input, weight) = (Planes::new(&input), contiguous(&weight));
+        if let Some(node) = input_node {
+            let values = convolution::input_gradient(shape, &input, numbers(&weight), gradient);
+            gradients.register::<Flex>(node, input.tensor_of_shape(values));
+        }
+        let ParameterGradients { weights, pixel_sums } = convolution::parameter_gradients(shape, &input, gradient);
+        if let Some(node) = weight_node {
+            gradients.register::<Flex>(node, vector_tensor(weights));
+        }
+        if let Some(node) = bias_node {
+            gradients.register::<Flex>(node, vector_tensor(image_sums(&pixel_sums, gradient.chunks)));
+        }
+        pixel_sums
+    }
+}
+
+impl Backward<Flex, 3> for ConvolutionBackward {
+    type State = (FlexTensor, FlexTensor, Convolution);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
+        let nodes = ops.parents.map(|node| Some(node?.id));
+        Self::register(ops.state, &gradient, nodes, gradients);
+    }
+}
+
+impl Backward<Flex, 4> for ConvolutionBackward {
+    /// The last: whether what was added had the shape of the output, rather than one pixel.
+    type State = (FlexTensor, FlexTensor, Convolution, bool);
+
+    fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient_tensor = gradients.consume::<Flex>(&ops.node);
+        let (input, weight, shape, added_whole) = ops.state;
+        let [input_node, weight_node, bias_node, added_node] = ops.parents.map(|node| Some(node?.id));
+        let nodes = [input_node, weight_node, bias_node];
+        let sums = Self::register((input, weight, shape), &Planes::new(&gradient_tensor), nodes, gradients);
+        if let Some(node) = added_node {
+            let added = if added_whole { gradient_tensor } else { planes_tensor(sums, 1, 1, shape.outputs) };
+            gradients.register::<Flex>(node, added);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The same first steps on two devices.
+//!
+//! Kernels that a compiler made for a device can be wrong (burn issues 3266, 4461 and 5202 are of fused kernels that were), and
+//! a wrong loss is still a number. So before a device trains a network, it does a few steps that the CPU does too.
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::stopwatch::timed;
+use super::{CheckpointError, Trainer};
+use crate::data::Dataset;
+use crate::event::DeviceComparison;
+use crate::spec::{Precision, RunSpec};
+
+/// Enough for the updated weights to show in a loss and in a gradient.
+pub const COMPARED_STEPS: u64 = 3;
+/// Images of a compared step, at most: the CPU has to do it too.
+pub const COMPARED_IMAGES: usize = 16;
+/// The largest relative difference of a loss or a gradient's norm. Sums in another order differ by 1e-6; tensor cores that
+/// round products to 10 bits (tf32) by 1e-3; wrong kernels by far more.
+const TOLERANCE: f64 = 5e-3;
+/// The same where products are rounded to the 8 bits of bf16.
+const TOLERANCE_BF16: f64 = 5e-2;
+
+/// What a device does in a few steps.
+struct Steps {
+    losses: Vec<f64>,
+    gradient_norms: Vec<f64>,
+}
+
+/// Does the run's first steps on `device` and on the CPU, from the same weights, images and noise.
+pub fn compare_with_cpu(
+    spec: &RunSpec,
+    dataset: &Dataset,
+    device: &Device,
+) -> Result<DeviceComparison, CheckpointError> {
+    let mut spec = spec.clone();
+    spec.train.batch_size = spec.train.batch_size.min(COMPARED_IMAGES);
+    let tolerance = match spec.train.precision {
+        Precision::F32 => TOLERANCE,
+        Precision::Bf16 => TOLERANCE_BF16,
+    };
+    let here = first_steps(&spec, dataset, device)?;
+    // The CPU computes in f32.
+    spec.train.precision = Precision::F32;
+    let cpu = first_steps(&spec, dataset, &Device::flex())?;
+    let differences = [(&here.losses, &cpu.losses), (&here.gradient_norms, &cpu.gradient_norms)];
+    let largest_difference = differences.iter().map(|(here, cpu)| largest(here, cpu)).fold(0.0, f64::max);
+    Ok(DeviceComparison {
+        device_losses: here.losses,
+        cpu_losses: cpu.losses,
+        device_gradient_norms: here.gradient_norms,
+        cpu_gradient_norms: cpu.gradient_norms,
+        largest_difference,
+        tolerance,
+    })
+}
+
+/// Does two steps of the whole batch, whose kernels are compiled and tuned then; what they learned is dropped.
+pub fn warm_up(
+    spec: &RunSpec,
+    dataset: &Dataset,
+    device: &Device,
+    micro_batches: usize,
+) -> Result<(), CheckpointError> {
+    let mut trainer = Trainer::new(spec, dataset, device, None, micro_batches)?;
+    for _ in 0..2 {
+        // A loss that is not finite is found, and told, by the run itself.
+        if trainer.train_step().is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How fast a device trains.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    pub steps_per_second: f64,
+    pub images_per_second: f64,
+}
+
+/// Of twenty steps after the first five.
+pub fn measure_speed(spec: &RunSpec, dataset: &Dataset, device: &Device) -> Result<Speed, CheckpointError> {
+    const WARM_UP_STEPS: usize = 5;
+    const STEPS: usize = 20;
+    let mut trainer = Trainer::new(spec, dataset, device, None, 1)?;
+    let mut steps = |count: usize| {
+        for _ in 0..count {
+            // Its numbers are looked at elsewhere; a loss that is not finite takes as long.
+            let _ = trainer.train_step();
+        }
+        // A device that fails here has failed the comparison before, or will in a run.
+        let _ = device.sync();
+    };
+    steps(WARM_UP_STEPS);
+    let ((), seconds) = timed(|| steps(STEPS));
+    let steps_per_second = STEPS as f64 / seconds;
+    Ok(Speed { steps_per_second, images_per_second: steps_per_second * spec.train.batch_size as f64 })
+}
+
+/// Up to the first loss or gradient that is not finite.
+fn first_steps(spec: &RunSpec, dataset: &Dataset, device: &Device) -> Result<Steps, CheckpointError> {
+    let mut trainer = Trainer::new(spec, dataset, device, None, 1)?;
+    let mut steps = Steps { losses: Vec::new(), gradient_norms: Vec::new() };
+    let mut sum_before = 0.0;
+    for _ in 0..COMPARED_STEPS.min(spec.train.steps) {
+        let Ok(loss) = trainer.train_step() else { break };
+        let sum = trainer.progress.window.gradient_norm_sum;
+        steps.losses.push(loss);
+        steps.gradient_norms.push(sum - sum_before);
+        sum_before = sum;
+    }
+    Ok(steps)
+}
+
+/// The largest relative difference; infinite where one device stopped before the other.
+fn largest(here: &[f64], cpu: &[f64]) -> f64 {
+    if here.len() != cpu.len() {
+        return f64::INFINITY;
+    }
+    let relative = |(here, cpu): (&f64, &f64)| (here - cpu).abs() / cpu.abs().max(f64::MIN_POSITIVE);
+    here.iter().zip(cpu).map(relative).fold(0.0, f64::max)
+}
+
+impl DeviceComparison {
+    /// `None` where the device agrees, else the numbers in a sentence.
+    pub fn objection(&self) -> Option<String> {
+        if self.largest_difference <= self.tolerance {
+            return None;
+        }
+        let list = |values: &[f64]| values.iter().map(|value| format!("{value:.6}")).collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "its first steps differ from the CPU's by {:.2e}, more than {:.0e}: losses {} and not {}, gradient norms {} and not {}",
+            self.largest_difference,
+            self.tolerance,
+            list(&self.device_losses),
+            list(&self.cpu_losses),
+            list(&self.device_gradient_norms),
+            list(&self.cpu_gradient_norms),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_relative_and_a_device_that_stops_early_is_infinitely_far() {
+        assert_eq!(largest(&[1.1, 2.0], &[1.0, 2.0]), 0.10000000000000009);
+        assert_eq!(largest(&[], &[]), 0.0);
+        assert_eq!(largest(&[1.0], &[1.0, 2.0]), f64::INFINITY);
+    }
+
+    #[test]
+    fn only_a_device_outside_the_tolerance_is_objected_to() {
+        let comparison = |loss: f64| DeviceComparison {
+            device_losses: vec![loss],
+            cpu_losses: vec![1.0],
+            device_gradient_norms: vec![2.0],
+            cpu_gradient_norms: vec![2.0],
+            largest_difference: (loss - 1.0).abs(),
+            tolerance: TOLERANCE,
+        };
+        assert_eq!(comparison(1.001).objection(), None);
+        let objection = comparison(0.6).objection().expect("0.6 is far from 1");
+        assert!(objection.contains("losses 0.600000 and not 1.000000"), "{objection}");
+    }
+}

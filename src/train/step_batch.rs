@@ -1,0 +1,68 @@
+use std::ops::Range;
+
+use crate::data::{Batch, batch_classes};
+use crate::diffusion::{self, TimestepSampler};
+use crate::random::{Draws, Stream};
+use crate::spec::RunSpec;
+
+/// What a step learns from, one of each for every image: functions of (seed, stream, step), drawn for the whole batch
+/// in however many parts it is computed.
+pub struct StepBatch {
+    /// `[batch, channels, side, side]`, as `noise`.
+    pub images: Vec<f32>,
+    pub noise: Vec<f32>,
+    /// Where classes are told.
+    pub classes: Option<Vec<u32>>,
+    pub timesteps: Vec<u32>,
+    /// The timesteps' importance weights.
+    pub importance: Vec<f32>,
+}
+
+impl StepBatch {
+    /// Of the step after `step` steps, on the images of `batch`.
+    pub fn draw(spec: &RunSpec, step: u64, batch: Batch, sampler: &dyn TimestepSampler) -> Self {
+        let (batch_size, seed) = (spec.train.batch_size, spec.seed);
+        let Batch { pixels: images, labels, .. } = batch;
+        let classes =
+            spec.told_classes().map(|none| batch_classes(&labels, spec.model.class_dropout(), none as u32, seed, step));
+        let mut uniforms = Draws::new(seed, Stream::Timesteps, step);
+        let uniforms: Vec<f64> = (0..batch_size).map(|_| uniforms.uniform()).collect();
+        let drawn = sampler.draw(&uniforms, step);
+        let mut noise = vec![0f32; images.len()];
+        Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
+        let noise = diffusion::assigned_noise(&spec.noise, &images, noise, batch_size);
+        let timesteps = drawn.iter().map(|drawn| drawn.t).collect();
+        let importance = drawn.iter().map(|drawn| drawn.weight).collect();
+        Self { images, noise, classes, timesteps, importance }
+    }
+}
+
+/// The images of each of `parts` parts of a batch: all images in order, in parts whose sizes differ by at most one. No part
+/// is empty: of more parts than images there are as many as images.
+///
+/// # Panics
+/// If there are to be no parts.
+pub fn parts_of(batch_size: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    assert!(parts > 0, "a batch is computed in one part or more");
+    let parts = parts.min(batch_size);
+    (0..parts).map(move |part| part * batch_size / parts..(part + 1) * batch_size / parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_every_image_once_in_order_and_are_alike_in_size() {
+        for batch_size in 1..20 {
+            for asked in 1..25 {
+                let parts: Vec<Range<usize>> = parts_of(batch_size, asked).collect();
+                assert_eq!(parts.len(), asked.min(batch_size));
+                let images: Vec<usize> = parts.iter().cloned().flatten().collect();
+                assert_eq!(images, (0..batch_size).collect::<Vec<_>>());
+                let sizes = || parts.iter().map(|part| part.len());
+                assert!(sizes().max().unwrap() - sizes().min().unwrap() <= 1, "{parts:?}");
+            }
+        }
+    }
+}

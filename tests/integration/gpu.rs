@@ -1,0 +1,73 @@
+//! A program that was built for GPUs: a sweep on an adapter, or on software that plays one, and what it says where there is none.
+
+use std::process::{Command, Output};
+
+use speedlab::event::RunOutcome;
+use speedlab::record::{CurveRow, RunState};
+
+use crate::sandbox::{Sandbox, TINY, stderr, stdout};
+
+/// One run of each arm; batches as small as the steps that are compared, so that kernels are compiled for one size only.
+fn short() -> String {
+    TINY.replace("steps: 60", "steps: 12")
+        .replace("every: 20", "every: 6")
+        .replace("seeds: 2", "seeds: 1")
+        .replace("samples: 80, ode: { kind: ddim, steps: 3 }", "samples: 64, ode: { kind: ddim, steps: 2 }")
+}
+
+/// The program that `scripts/check-gpu.sh` has built.
+fn with_gpu(sandbox: &Sandbox, args: &[&str]) -> Output {
+    let program = std::env::var("SPEEDLAB_GPU_BIN").expect("scripts/check-gpu.sh names the program");
+    let mut command = Command::new(program);
+    command.current_dir(sandbox.path()).args(args).output().expect("the program starts")
+}
+
+#[test]
+#[ignore = "needs a program with wgpu, and an adapter: scripts/check-gpu.sh"]
+fn a_sweep_on_an_adapter_has_the_losses_of_the_cpu() {
+    let on_cpu = Sandbox::new(&short());
+    let output = on_cpu.speedlab(&["run", "sweep.yaml", "--quiet", "--device", "cpu"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    let on_adapter = Sandbox::new(&short());
+    let listed = with_gpu(&on_adapter, &["devices", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&stdout(&listed)).expect("one JSON value");
+    let devices = listed["devices"].as_array().expect("a list");
+    assert!(devices.iter().any(|device| device["name"] == "wgpu:0"), "{listed}");
+    let output = with_gpu(&on_adapter, &["run", "sweep.yaml", "--device", "wgpu:0"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let study = on_adapter.study();
+    for run in &study.runs {
+        assert_eq!(run.state, RunState::Ended(RunOutcome::Completed));
+        let device = &run.attempts.last().expect("it ran").device;
+        assert!(device.starts_with("wgpu: "), "{device}");
+        println!("{device}");
+    }
+    let (cpu, adapter) = (on_cpu.curves(), on_adapter.curves());
+    assert_eq!(cpu.len(), adapter.len());
+    let place = |row: &CurveRow| (row.run_id.clone(), row.step, row.metric.clone());
+    let mut largest = 0f64;
+    for (expected, found) in cpu.iter().zip(&adapter) {
+        assert_eq!(place(expected), place(found));
+        let difference = (found.value - expected.value).abs() / expected.value.abs().max(1e-3);
+        assert!(difference < 1e-2, "{:?}: {} and not {}", place(found), found.value, expected.value);
+        largest = largest.max(difference);
+    }
+    println!("{} numbers, the largest relative difference {largest:.1e}", cpu.len());
+}
+
+#[test]
+#[ignore = "needs a program with wgpu and cuda: scripts/check-gpu.sh"]
+fn devices_that_are_not_there_are_refused_in_a_sentence() {
+    let sandbox = Sandbox::new(&short());
+    for device in ["wgpu:97", "cuda:97"] {
+        let output = with_gpu(&sandbox, &["run", "sweep.yaml", "--device", device]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let said = stderr(&output);
+        let first = said.lines().next().expect("it says something");
+        let reasons = [format!("error: {device} is not there"), format!("error: {device} cannot be used: ")];
+        assert!(reasons.iter().any(|reason| first.starts_with(reason)), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    assert!(!sandbox.path().join("results").exists(), "something was made for a device that is not there");
+}

@@ -1,0 +1,231 @@
+//! What a report writes: summary, tables, figures and the page.
+
+use std::fs;
+use std::path::Path;
+
+use speedlab::event::RunOutcome;
+use speedlab::record::{Revision, RunState, StudyRecord};
+use speedlab::report::write;
+use speedlab::spec::Metric;
+
+use super::synthetic::{self, Synthetic, cut, draw_samples};
+use super::{folder, indices, reaching};
+
+#[test]
+fn whatever_is_missing_is_said_and_is_no_error() {
+    let not_started = |study: &mut StudyRecord, keep: &dyn Fn(&str) -> bool| {
+        for run in study.runs.iter_mut().filter(|run| !keep(&run.planned.arm)) {
+            cut(run, 0, RunState::Waiting);
+            run.attempts.clear();
+        }
+    };
+    type Change<'a> = &'a dyn Fn(&mut StudyRecord);
+    let cases: [(&str, Change, &str, &str); 5] = [
+        (
+            "nothing has started",
+            &|study| not_started(study, &|_| false),
+            "none of its 3 runs has completed",
+            "no run has started",
+        ),
+        (
+            "only the baseline has run",
+            &|study| not_started(study, &|arm| arm == "baseline"),
+            "clts has measured nothing yet",
+            "fid_images_seen.svg",
+        ),
+        (
+            "there is no baseline run",
+            &|study| not_started(study, &|arm| arm != "baseline"),
+            "baseline has measured nothing yet",
+            "fid_images_seen.svg",
+        ),
+        (
+            "nothing is compared",
+            &|study| study.plan.compare = None,
+            "All 15 runs are finished.",
+            "section, so it asks for no speedup",
+        ),
+        (
+            "the plan is empty",
+            &|study| (study.plan.runs, study.runs) = (vec![], vec![]),
+            "The plan has no runs.",
+            "The plan has no runs.",
+        ),
+    ];
+    for (case, change, in_summary, on_page) in cases {
+        let mut study = Synthetic::default().study(Path::new("results/synthetic"));
+        change(&mut study);
+        let folder = folder();
+        let report = write(&study, &folder.path().join("report")).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(report.summary.contains(in_summary), "{case}: {}", report.summary);
+        let page = fs::read_to_string(&report.page).expect("the page");
+        assert!(page.contains(on_page), "{case}: `{on_page}` is not on the page");
+        assert!(report.files.iter().all(|file| file.is_file()), "{case}");
+    }
+}
+
+#[test]
+fn values_that_are_not_numbers_neither_count_nor_break_a_figure() {
+    let mut study = reaching();
+    let sick = indices(&study, "mdlrc")[0];
+    for (index, row) in study.runs[sick].rows.iter_mut().enumerate() {
+        row.value = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0][index % 5];
+    }
+    let all_nan = indices(&study, "same-lr");
+    for index in all_nan {
+        study.runs[index].rows.iter_mut().for_each(|row| row.value = f64::NAN);
+    }
+    let folder = folder();
+    let report = write(&study, folder.path()).expect("a report");
+    let json = fs::read_to_string(folder.path().join("speedups.json")).expect("a table");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON has no NaN");
+    assert_eq!(json["version"], 1);
+    for file in report.files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "svg")) {
+        let svg = fs::read_to_string(file).expect("a figure");
+        assert!(!svg.contains("NaN") && !svg.contains("2147483647"), "{}", file.display());
+    }
+}
+
+#[test]
+fn the_same_records_give_the_same_bytes_on_any_number_of_threads() {
+    let samples = folder();
+    let mut study = Synthetic { channels: vec![16, 32], ..Synthetic::default() }.study(samples.path());
+    draw_samples(&mut study, samples.path());
+    let (first, second) = (folder(), folder());
+    let report = write(&study, first.path()).expect("a report");
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    one.install(|| write(&study, second.path())).expect("a report");
+    assert_eq!(report.files.len(), 5 + 2 * (1 + 2 * 9 + 2 * 2) + 1);
+    for file in report.files {
+        let name = file.file_name().expect("a file");
+        assert!(fs::read(&file).expect("written") == fs::read(second.path().join(name)).expect("written"), "{name:?}");
+    }
+    // Written beside and renamed: nothing else is left.
+    let left: Vec<_> =
+        fs::read_dir(first.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".new")), "{left:?}");
+}
+
+#[test]
+fn the_page_needs_nothing_but_itself() {
+    let samples = folder();
+    let mut study = Synthetic::default().study(samples.path());
+    draw_samples(&mut study, samples.path());
+    study.plan.question = "Is <b>a & b</b> \"sooner\"?".into();
+    let report = write(&study, &samples.path().join("report")).expect("a report");
+    let page = fs::read_to_string(report.page).expect("the page");
+    for absent in ["<script", "<link", "@import", "src=\"http", "href=\"http", "url(http", "<b>a & b</b>"] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+    assert!(page.contains("src:url(data:font/ttf;base64,"));
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 25, "five grids of five arms");
+    assert_eq!(page.matches("<svg role=\"img\"").count(), 12);
+    assert_eq!(page.matches("<img alt=\"").count(), 25, "every image says what it shows");
+    assert!(page.contains("claims to test"));
+    assert!(page.contains("speedlab run sweeps/synthetic.yaml"));
+    assert!(page.contains("every timestep equally often"));
+}
+
+#[test]
+fn a_plan_that_was_changed_after_results_and_a_crash_that_may_go_on_are_said() {
+    let mut study = reaching();
+    study.revisions.push(Revision {
+        changed_at: "2026-11-22T12:00:00Z".into(),
+        changes: vec!["`compare` was null and is something".into()],
+        runs_ended_before: 4,
+        changes_the_answer: true,
+    });
+    let crashed = indices(&study, "mdlrc")[0];
+    cut(&mut study.runs[crashed], 900, RunState::Unfinished);
+    study.runs[crashed].last_outcome = Some(RunOutcome::Crashed { reason: "signal 9".into() });
+    let folder = folder();
+    let report = write(&study, folder.path()).expect("a report");
+    assert!(report.summary.contains("The plan was changed after runs had ended"), "{}", report.summary);
+    assert!(report.summary.contains("Runs of mdlrc: 1 of 3 crashed."), "{}", report.summary);
+    let page = fs::read_to_string(report.page).expect("the page");
+    assert!(page.contains("after 4 runs had ended: `compare` was null and is something"));
+    assert!(page.contains("crashed: signal 9"));
+}
+
+#[test]
+fn a_grid_that_cannot_be_read_is_named() {
+    let mut study = Synthetic::default().study(Path::new("results/synthetic"));
+    study.runs[0].samples.push((2000, "samples/000002000.png".into()));
+    let folder = folder();
+    let page = fs::read_to_string(write(&study, folder.path()).expect("a report").page).expect("the page");
+    assert!(page.contains("cannot read 000002000.png: No such file or directory"));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_says_where() {
+    let folder = folder();
+    let file = folder.path().join("report");
+    fs::write(&file, "in the way").expect("a file");
+    let study = Synthetic::default().study(folder.path());
+    let error = write(&study, &file).expect_err("a file is in the way").to_string();
+    assert_eq!(
+        error,
+        format!("cannot write the report: cannot make the folder {}: File exists (os error 17)", file.display())
+    );
+}
+
+#[test]
+fn hundreds_of_runs_are_drawn_in_reasonable_time() {
+    let channels = (1..=20).map(|width| 8 * width).collect();
+    let study = Synthetic { channels, ..Synthetic::default() }.study(Path::new("results/synthetic"));
+    assert_eq!(study.runs.len(), 300);
+    let folder = folder();
+    let start = std::time::Instant::now();
+    write(&study, folder.path()).expect("a report");
+    // 25 s on two busy cores; the bound is for machines that do more besides.
+    assert!(start.elapsed().as_secs() < 180, "{:?}", start.elapsed());
+}
+
+/// With `SPEEDLAB_UPDATE_GOLDEN=1` in the environment the files are written instead: read the difference before committing.
+#[test]
+fn the_tables_are_exactly_these() {
+    let mut study = Synthetic { every: 50, spread: 0.03, ..Synthetic::default() }.study(Path::new("results/synthetic"));
+    let same_lr = indices(&study, "same-lr");
+    cut(&mut study.runs[same_lr[1]], 900, RunState::Unfinished);
+    cut(&mut study.runs[same_lr[2]], 300, RunState::Ended(RunOutcome::Diverged { reason: "the loss is NaN".into() }));
+    let metric = study.plan.compare.as_ref().map(|compare| compare.metric);
+    assert_eq!(metric, Some(Metric::Fid));
+    let folder = folder();
+    let report = write(&study, folder.path()).expect("a report");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
+    let tables = ["speedups.md", "speedups.csv", "speedups.tex"];
+    let read = |name: &str| (name.to_owned(), fs::read_to_string(folder.path().join(name)).expect("a table"));
+    let mut texts: Vec<(String, String)> = tables.into_iter().map(read).collect();
+    texts.push(("summary.txt".to_owned(), report.summary));
+    for (name, text) in texts {
+        if std::env::var_os("SPEEDLAB_UPDATE_GOLDEN").is_some() {
+            fs::write(golden.join(&name), &text).expect("the golden file can be written");
+        }
+        let expected = fs::read_to_string(golden.join(&name)).expect("the golden file");
+        assert_eq!(text, expected, "{name}");
+    }
+}
+
+#[test]
+fn seeds_that_only_one_arm_has_are_named() {
+    let mut study = reaching();
+    let missing = indices(&study, "clts")[1];
+    study.runs.remove(missing);
+    let folder = folder();
+    let report = write(&study, folder.path()).expect("a report");
+    let sentence = "Left out, as only one of the two arms has measured them: seed 1.";
+    assert!(report.summary.contains(sentence), "{}", report.summary);
+    let page = fs::read_to_string(&report.page).expect("the page");
+    assert!(page.contains(sentence) && page.contains("2 paired, without seed 1"));
+}
+
+#[test]
+fn a_study_of_one_run_says_so() {
+    let arms = || synthetic::arms().into_iter().take(1).collect();
+    let mut study = Synthetic { arms: arms(), seeds: 1, ..Synthetic::default() }.study(Path::new("results/synthetic"));
+    let folder = folder();
+    let summary = |study: &StudyRecord| write(study, folder.path()).expect("a report").summary;
+    assert!(summary(&study).contains("The only run is finished."));
+    study.runs[0].state = RunState::Unfinished;
+    assert!(summary(&study).contains("The only run is not finished: what follows is provisional."));
+}

@@ -1,0 +1,93 @@
+//! What is measured beside the metric.
+
+use std::fs;
+
+use speedlab::record::{CurveRow, StudyRecord};
+use speedlab::report::{Comparison, NoSpeedup, final_measures, write};
+use speedlab::spec::{EvaluatedWeights, FurtherMeasure};
+
+use super::{folder, found, indices, reaching};
+
+/// A study whose evaluations also have a KID and measure the raw weights, whose FID is twice the averaged ones'.
+fn measured_twice() -> StudyRecord {
+    let mut study = reaching();
+    for run in &mut study.runs {
+        run.planned.spec.evaluate.measures = [FurtherMeasure::Kid, FurtherMeasure::PrecisionRecall].into();
+        run.planned.spec.evaluate.weights = EvaluatedWeights::Both;
+        let fids: Vec<_> = run.rows.iter().filter(|row| row.metric == "fid").cloned().collect();
+        for mut row in fids {
+            for (metric, factor) in [("kid", 0.01), ("kid_se", 0.001), ("precision", 0.02)] {
+                let (metric, protocol) = (metric.to_owned(), format!("{} subsets=15x1000", row.protocol));
+                run.rows.push(CurveRow { metric, protocol, value: factor * row.value, ..row.clone() });
+            }
+            row.protocol = row.protocol.replace("ema=0.999", "raw");
+            row.value *= 2.0;
+            run.rows.push(row);
+        }
+    }
+    for run in study.plan.runs.iter_mut() {
+        run.spec.evaluate.weights = EvaluatedWeights::Both;
+    }
+    study
+}
+
+#[test]
+fn what_is_measured_beside_the_metric_has_its_own_columns_and_changes_no_comparison() {
+    let (study, alone) = (measured_twice(), reaching());
+    let (comparison, without) = (Comparison::of(&study), Comparison::of(&alone));
+    for (arm, other) in comparison.points[0].arms.iter().zip(&without.points[0].arms) {
+        assert_eq!((&arm.final_values, &arm.contrast.speedups), (&other.final_values, &other.contrast.speedups));
+        assert!(arm.runs.iter().all(|run| run.other_protocols.is_empty()));
+    }
+    let found = final_measures(&comparison, &comparison.points[0]).expect("there are more");
+    let columns: Vec<_> = found.columns.iter().map(|column| (column.metric, column.protocol_number)).collect();
+    assert_eq!(columns, [("fid", 1), ("fid", 2), ("kid", 3), ("precision", 3), ("validation_loss", 4)]);
+    let (_, baseline) = &found.rows[0];
+    let median = |column: usize| baseline[column].expect("completed").spread.median;
+    assert_eq!(median(1), 2.0 * median(0));
+    assert_eq!(baseline[0].expect("completed").spread, without.points[0].arms[0].final_values.expect("completed"));
+    let (kid, fid) = (baseline[2].expect("completed"), median(0));
+    assert!((kid.uncertainty.expect("it has one") / (0.001 * fid) - 1.0).abs() < 1e-12);
+    assert_eq!(baseline[3].expect("completed").uncertainty, None);
+
+    let folder = folder();
+    let report = write(&study, folder.path()).expect("a report");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is written");
+    let markdown = read("speedups.md");
+    assert!(
+        markdown
+            .contains("| measure | protocol | baseline | clts | mdlrc | same-lr | clts+mdlrc |\n| --- | --- | --- |")
+            && markdown.contains("\n| FID (digits-cnn) ↓ | 2 | ")
+            && markdown.contains("\n| precision ↑ | 3 | "),
+        "{markdown}"
+    );
+    assert!(markdown.contains("\n2. `digits-cnn n=1000 ref=train:1437 resize=none ddim nfe=20 raw`\n"), "{markdown}");
+    let page = fs::read_to_string(&report.page).expect("the page");
+    assert!(
+        page.contains("Every measure at the end")
+            && page.contains("<th class=\"nowrap\">KID (digits-cnn) ↓</th><td class=\"number\">3</td>")
+    );
+    let csv = read("measures.csv");
+    // Five arms, five columns.
+    assert_eq!(csv.lines().count(), 1 + 25);
+    assert!(csv.contains(
+        "\n,clts,precision,digits-cnn n=1000 ref=train:1437 resize=none ddim nfe=20 ema=0.999 subsets=15x1000,true,3,3,"
+    ));
+    let json: serde_json::Value = serde_json::from_str(&read("speedups.json")).expect("JSON");
+    assert_eq!(json["points"][0]["measures"][2]["arms"][0]["final"]["median"], kid.spread.median);
+    // Where nothing more is asked for, nothing more is shown.
+    write(&alone, folder.path().join("alone").as_path()).expect("a report");
+    assert!(!folder.path().join("alone/measures.csv").exists());
+    assert!(!fs::read_to_string(folder.path().join("alone/index.html")).expect("a page").contains("Every measure"));
+}
+
+#[test]
+fn a_run_that_changed_its_protocol_half_way_is_not_compared() {
+    let mut study = measured_twice();
+    let run = indices(&study, "clts")[0];
+    // From step 1000 on, only the raw weights were measured.
+    study.runs[run].rows.retain(|row| row.metric != "fid" || row.step < 1000 || row.protocol.ends_with("raw"));
+    let comparison = Comparison::of(&study);
+    assert!(matches!(found(&comparison, "clts", 0), Err(NoSpeedup::ProtocolsDiffer { .. })));
+    assert!(found(&comparison, "mdlrc", 0).is_ok());
+}
