@@ -57,7 +57,11 @@ pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
         }
     };
     let threads = rayon::current_num_threads();
-    let label = device::label(args.device, &device, threads, args.runs_at_once, !args.without_fusion);
+    let mut label = device::label(args.device, &device, threads, args.runs_at_once, !args.without_fusion);
+    if args.micro_batches > 1 {
+        // A step in pieces takes longer: its times are not those of whole batches.
+        label.push_str(&format!(", batches in {} pieces", args.micro_batches));
+    }
     let attempt = Attempt { device: &device, label: &label, build: &args.build, micro_batches: args.micro_batches };
     let fault = Fault::from_environment()?;
     let done = run::execute(&folder, &attempt, &data_folder, &|| leash.says_stop(), &|event| {

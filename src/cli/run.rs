@@ -16,7 +16,7 @@ use super::report::write_report;
 use super::{Color, DataArgs, Exit, SweepArgs, data_needed};
 use crate::data::DataFolder;
 use crate::device::WITHOUT_FUSION;
-use crate::event::{RunEvent, RunOutcome};
+use crate::event::RunEvent;
 use crate::plan;
 use crate::record::{
     PlanFile, RecordError, RunFolder, Session, SweepFolder, host_name, read_journal, record_silent_end,
@@ -24,6 +24,7 @@ use crate::record::{
 use crate::run::{PROGRAM, build_of_this_program};
 use crate::schedule::{
     self, Device, News, Policy, ProcessExecutor, Queue, QueuedRun, Room, RunCommand, Start, Stop, Summary, Update,
+    is_no_room,
 };
 use crate::spec::Plan;
 
@@ -53,7 +54,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
     /// Seconds that a run may say nothing before it is killed as stuck and started again
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
     /// Show what would run and change nothing, as `speedlab plan` does
     #[arg(long, short = 'n')]
@@ -199,7 +200,7 @@ impl Sweep<'_> {
             if let News::Ended { run_id, outcome, .. } = update.news
                 && let Err(error) = record_silent_end(&self.folder.run(run_id).journal(), outcome)
                 // A full disk does not take the note that it is full either; the next attempt says where it goes on.
-                && !matches!(outcome, RunOutcome::DiskFull { .. })
+                && !matches!(&error, RecordError::Io { source, .. } if is_no_room(source))
             {
                 failure.get_or_insert(error);
             }

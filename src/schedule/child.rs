@@ -128,9 +128,9 @@ impl RunProcess {
         }
     }
 
-    /// Says `stop`, and closes the pipe.
+    /// Says `stop`. The pipe stays open: its end tells the run that this program is gone.
     pub fn stop(&mut self) {
-        if let Some(mut stdin) = self.stdin.take() {
+        if let Some(stdin) = &mut self.stdin {
             // It fails when the child is gone or has closed its end: then there is nobody to tell.
             let _ = stdin.write_all(b"stop\n");
         }

@@ -42,8 +42,9 @@ pub fn execute(
         if queue.paused().is_none() {
             looked_for_room = at;
         } else if at.saturating_sub(looked_for_room) >= ROOM_LOOK {
-            looked_for_room = at;
-            if executor.has_room() {
+            let has_room = executor.has_room();
+            looked_for_room = executor.now();
+            if has_room {
                 queue.resume();
             }
         }

@@ -39,10 +39,13 @@ impl Leash {
         let listener = leash.clone();
         // It ends with the process: a read from standard input cannot be called off.
         thread::Builder::new().name("leash".to_owned()).spawn(move || {
-            if !listener.wait_for_the_word(io::stdin().lock()) {
-                thread::sleep(grace);
-                raise(SIGKILL).expect("a process may kill itself");
+            let mut input = io::stdin().lock();
+            if listener.wait_for_the_word(&mut input) {
+                // The parent lives, and sees to a run that is stuck, until the pipe ends; one that cannot be read has ended.
+                let _ = io::copy(&mut input, &mut io::sink());
             }
+            thread::sleep(grace);
+            raise(SIGKILL).expect("a process may kill itself");
         })?;
         Ok(leash)
     }

@@ -30,7 +30,7 @@ pub struct Policy {
     pub max_failures: Option<u32>,
     /// How often a run that crashed or fell silent is started again from its checkpoint. Default 2.
     pub retries: u32,
-    /// The pause before the first retry; each further one is twice as long. Default 1 s.
+    /// The pause before the first retry; each further one is twice as long, up to a minute. Default 1 s.
     pub retry_pause: Duration,
 }
 
@@ -39,6 +39,9 @@ impl Default for Policy {
         Self { max_failures: None, retries: 2, retry_pause: Duration::from_secs(1) }
     }
 }
+
+/// Before a retry, however many there were.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The most pieces that a batch is taken in. A run that does not fit in an eighth of its batch is too large for its device.
 const MOST_MICRO_BATCHES: usize = 8;
@@ -184,7 +187,8 @@ impl Queue {
         let entry = &mut self.entries[position];
         match outcome {
             RunOutcome::Crashed { .. } | RunOutcome::TimedOut { .. } if entry.crashes < self.policy.retries => {
-                let pause = self.policy.retry_pause.saturating_mul(2u32.saturating_pow(entry.crashes));
+                let pause =
+                    self.policy.retry_pause.saturating_mul(2u32.saturating_pow(entry.crashes)).min(LONGEST_PAUSE);
                 entry.crashes += 1;
                 Some(now.saturating_add(pause))
             }

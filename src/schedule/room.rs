@@ -12,18 +12,17 @@ pub struct Room {
 }
 
 impl Room {
-    /// Tries it out, since what a file system says is free is not always free to this user: writes a file as large, and takes
-    /// it away again.
+    /// Tries it out, since what a file system says is free is not always free to this user: writes as much into a file
+    /// without a name.
     pub fn is_there(&self) -> bool {
         let path = self.folder.join(format!(".room.{}", std::process::id()));
-        let written = self.write(&path);
-        // It may be half there, or not at all.
-        let _ = fs::remove_file(&path);
-        written.is_ok()
+        self.write(&path).is_ok()
     }
 
     fn write(&self, path: &std::path::Path) -> io::Result<()> {
         let mut file = File::create(path)?;
+        // The system gives the room back however this process ends.
+        fs::remove_file(path)?;
         let piece = [0x5au8; 1 << 16];
         let mut left = self.bytes;
         while left > 0 {

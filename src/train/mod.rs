@@ -179,7 +179,7 @@ fn set_up(
     let comparison = compare_with_cpu(spec, dataset, device).map_err(failed)?;
     let objection = comparison.objection();
     host.event(RunEvent::DeviceCompared(comparison))?;
-    if objection.is_none() && spec.train.batch_size > COMPARED_IMAGES {
+    if objection.is_none() && (spec.train.batch_size > COMPARED_IMAGES || micro_batches > 1) {
         warm_up(spec, dataset, device, micro_batches).map_err(failed)?;
     }
     Ok(objection)

@@ -137,7 +137,7 @@ fn after_a_hundred_disturbances_every_run_is_complete_once_and_the_curves_are_th
             let mut parent =
                 command.stdout(std::process::Stdio::null()).stderr(log).spawn().expect("the program starts");
             let status = loop {
-                pause(30 + draws.below(220) + 2 * done.len().min(100) as u32);
+                pause(30 + draws.below(220) + 2 * done.len() as u32);
                 if let Some(status) = parent.try_wait().expect("the parent is a child of this test") {
                     break status;
                 }
