@@ -156,6 +156,8 @@ pub struct DeviceComparison {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// Reading images, loading what measures them.
+    Preparing,
     Training,
     Evaluating,
 }

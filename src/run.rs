@@ -19,7 +19,7 @@ use crate::record::{
     write_beside, write_curves,
 };
 use crate::spec::{Consistency, RunId, RunSpec};
-use crate::train::{self, Checkpoint, CheckpointError, Host, HostError};
+use crate::train::{self, Checkpoint, CheckpointError, Host, HostError, Stopwatch};
 
 /// The program as it names itself in records.
 pub const PROGRAM: &str = concat!("speedlab ", env!("CARGO_PKG_VERSION"));
@@ -77,19 +77,23 @@ pub fn execute(
 ) -> Result<RunOutcome, RunError> {
     let planned = folder.read_spec()?;
     let _lock = take(folder, stop_asked)?;
+    folder.remove_half_written()?;
     if let Some(outcome) = folder.read_done()? {
         tell_parent(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
         return Ok(outcome);
     }
     let spec = &planned.spec;
-    let dataset = data::load_for(spec, data_folder, &mut |_| {})?;
+    let mut life = SignsOfLife::new(tell_parent);
+    let dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
     let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
-    let evaluator = Evaluator::new(spec, &dataset, data_folder)?;
+    let mut prepared = || life.sign(Stamp::default(), Phase::Preparing);
+    let evaluator = Evaluator::new(spec, &dataset, data_folder, &mut prepared)?;
 
     let earlier = read_journal(&folder.journal())?;
     let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count();
     let journal = Journal::open(&folder.journal())?;
-    let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, tell_parent, last_stamp: None };
+    let last_stamp = Stamp::default();
+    let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, tell_parent, life, last_stamp };
     host.event(started(&planned.run_id, attempts as u32 + 1, checkpoint.as_ref(), attempt))?;
     let (outcome, stamp) = train::train(spec, &dataset, attempt.device, checkpoint, attempt.micro_batches, &mut host)?;
 
@@ -162,6 +166,32 @@ fn read_checkpoint(folder: &RunFolder, parameter_count: usize) -> Result<Option<
     }
 }
 
+/// Tells the parent now and then that a run works: who is silent for long is taken for stuck, and an evaluation may take long.
+struct SignsOfLife<'a> {
+    tell_parent: &'a dyn Fn(&RunEvent),
+    clock: Stopwatch,
+    /// When the last was told, on that clock.
+    told_at: f64,
+}
+
+impl<'a> SignsOfLife<'a> {
+    /// Seconds between two of them, at least.
+    const PAUSE: f64 = 0.5;
+
+    fn new(tell_parent: &'a dyn Fn(&RunEvent)) -> Self {
+        Self { tell_parent, clock: Stopwatch::continuing(&Stamp::default()), told_at: f64::NEG_INFINITY }
+    }
+
+    /// Called wherever work goes on; tells it if it is time.
+    fn sign(&mut self, stamp: Stamp, phase: Phase) {
+        let now = self.clock.wall_seconds();
+        if now - self.told_at >= Self::PAUSE {
+            self.told_at = now;
+            (self.tell_parent)(&RunEvent::Progress { stamp, loss: None, phase });
+        }
+    }
+}
+
 /// Records what a run says, and passes it on to the parent process.
 struct RecordingHost<'a> {
     folder: &'a RunFolder,
@@ -170,8 +200,9 @@ struct RecordingHost<'a> {
     evaluator: Evaluator,
     stop_asked: &'a dyn Fn() -> bool,
     tell_parent: &'a dyn Fn(&RunEvent),
+    life: SignsOfLife<'a>,
     /// Of the last event that had one.
-    last_stamp: Option<Stamp>,
+    last_stamp: Stamp,
 }
 
 impl Host for RecordingHost<'_> {
@@ -179,23 +210,18 @@ impl Host for RecordingHost<'_> {
         if !matches!(event, RunEvent::Progress { .. }) {
             self.journal.append(&event).map_err(failed)?;
         }
-        self.last_stamp = event.stamp().or(self.last_stamp);
+        self.last_stamp = event.stamp().unwrap_or(self.last_stamp);
         (self.tell_parent)(&event);
         Ok(())
     }
 
     fn evaluate(&mut self, averaged: &Network, raw: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError> {
-        // Who is silent for long is taken for stuck, and an evaluation may take long.
-        let sign_of_life =
-            RunEvent::Progress { stamp: self.last_stamp.unwrap_or_default(), loss: None, phase: Phase::Evaluating };
-        let mut told = 0.0;
-        let evaluation = self.evaluator.evaluate(averaged, raw, &mut |share| {
-            if share - told >= 0.01 {
-                told = share;
-                (self.tell_parent)(&sign_of_life);
-            }
-            !(self.stop_asked)()
-        });
+        let (life, stamp, stop_asked) = (&mut self.life, self.last_stamp, self.stop_asked);
+        let mut goes_on = |_: f64| {
+            life.sign(stamp, Phase::Evaluating);
+            !stop_asked()
+        };
+        let evaluation = self.evaluator.evaluate(averaged, raw, &mut goes_on);
         let mut evaluation = match evaluation {
             Ok(evaluation) => evaluation,
             Err(EvaluateError::Stopped) => return Err(HostError::Stopped),
@@ -205,8 +231,9 @@ impl Host for RecordingHost<'_> {
         let samples = RunFolder::sample_grid(step);
         self.folder.write_samples(&samples, &evaluation.grid_png).map_err(failed)?;
         if self.spec.evaluate.difficulty.is_measured_at(step, self.spec.train.steps) {
-            match self.evaluator.difficulty(self.spec, averaged, raw) {
+            match self.evaluator.difficulty(self.spec, averaged, raw, &mut goes_on) {
                 Ok(measures) => evaluation.measures.extend(measures),
+                Err(EvaluateError::Stopped) => return Err(HostError::Stopped),
                 Err(error @ EvaluateError::NotFinite { .. }) => return Err(HostError::NotFinite(error.to_string())),
                 Err(error) => return Err(failed(error)),
             }

@@ -44,6 +44,19 @@ NETWORKS = {
             norm_groups=8,
         ),
     ),
+    # The preset `ddpm-cifar10` without its dropout.
+    "DDPM 3x32x32": dict(
+        image=(3, 32),
+        model=dict(
+            kind="unet",
+            channels=128,
+            channel_multipliers=[1, 2, 2, 2],
+            blocks_per_level=2,
+            attention_resolutions=[16],
+            attention_heads=1,
+            norm_groups=32,
+        ),
+    ),
     "DiT 3x32x32": dict(image=(3, 32), model=dict(kind="dit", patch=4, dim=192, depth=6, heads=3)),
 }
 
@@ -197,13 +210,17 @@ class Limited(Process):
 
 class Speedlab(Limited):
     def __init__(self, args, job, threads):
-        command = [args.speedlab, "bench-step", "--wait", "--work", job["work"]]
-        command += ["--batch", str(job["batch"]), "--steps", str(job["steps"])]
-        if job["work"] != "matmul":
-            network = NETWORKS[job["network"]]
-            channels, side = network["image"]
-            command += ["--model", json.dumps(network["model"]), "--image", f"{channels}x{side}x{side}"]
-        super().__init__(command, threads)
+        super().__init__(bench_step(args.speedlab, job), threads)
+
+
+def bench_step(speedlab, job):
+    command = [speedlab, "bench-step", "--wait", "--work", job["work"]]
+    command += ["--batch", str(job["batch"]), "--steps", str(job["steps"])]
+    if job["work"] != "matmul":
+        network = NETWORKS[job["network"]]
+        channels, side = network["image"]
+        command += ["--model", json.dumps(network["model"]), "--image", f"{channels}x{side}x{side}"]
+    return command
 
 
 class Torch(Limited):
@@ -230,7 +247,9 @@ def round_gflops(flops, milliseconds):
 
 
 def work(job):
-    """A competitor: says what it is, then does a round for each line of its standard input."""
+    """A competitor: says what it is, then does a round for each line of its standard input.
+
+    On the CPU in f32, unless `device` and `precision` (f32, tf32, bf16) say otherwise: scripts/gpu/speed.py."""
     import resource
 
     sys.path.insert(0, str(ROOT / "scripts/golden"))
@@ -238,9 +257,16 @@ def work(job):
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.manual_seed(0)
+    device, precision = job.get("device", "cpu"), job.get("precision", "f32")
+    on_cuda = device.startswith("cuda")
+    if on_cuda:
+        torch.cuda.set_device(device)
+        # Left alone, PyTorch has tf32 for convolutions and f32 for matrices.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "f32"
+        torch.backends.cudnn.benchmark = True
     parameters = 0
     if job["work"] == "matmul":
-        first, second = (torch.rand(job["batch"], job["batch"]) for _ in range(2))
+        first, second = (torch.rand(job["batch"], job["batch"], device=device) for _ in range(2))
 
         def step():
             return (first @ second)[0, 0].item()
@@ -250,26 +276,30 @@ def work(job):
         network = torch_network(NETWORKS[job["network"]])
         parameters = sum(parameter.numel() for parameter in network.parameters())
         layout = torch.channels_last if job["way"] == "channels_last" else torch.contiguous_format
-        network = network.to(memory_format=layout)
+        network = network.to(device).to(memory_format=layout)
         forward = torch.compile(network) if job["way"] == "compile" else network
         shape = (job["batch"], channels, side, side)
-        timesteps = (torch.arange(job["batch"]) * 1000 // job["batch"]).float()
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+        timesteps = (torch.arange(job["batch"]) * 1000 // job["batch"]).float().to(device)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True if on_cuda else None)
+        kind = torch.device(device).type
 
         def noise():
-            return torch.randn(shape).contiguous(memory_format=layout)
+            return torch.randn(shape, device=device).contiguous(memory_format=layout)
+
+        def predict():
+            with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16"):
+                return forward(noise(), timesteps)
 
         def train():
-            loss = ((forward(noise(), timesteps) - noise()) ** 2).mean()
-            value = loss.item()
+            loss = ((predict() - noise()) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            return value
+            return loss.item()
 
         @torch.no_grad()
         def sample():
-            return forward(noise(), timesteps).contiguous()[0, 0, 0, 0].item()
+            return predict().contiguous()[0, 0, 0, 0].item()
 
         step = train if job["work"] == "train" else sample
     print(json.dumps(dict(parameters=parameters, threads=torch.get_num_threads())), flush=True)
@@ -278,6 +308,8 @@ def work(job):
         for _ in range(job["steps"]):
             start = time.perf_counter()
             step()
+            if on_cuda:
+                torch.cuda.synchronize()
             milliseconds.append((time.perf_counter() - start) * 1e3)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps(dict(milliseconds=milliseconds, peak_rss_bytes=peak)), flush=True)

@@ -13,12 +13,22 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 class Process:
     """A competitor that says in a line of JSON that it is ready, then answers each line that it is given with another."""
 
-    def __init__(self, command, environment):
+    def __init__(self, command, environment, **options):
         self.command = command
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment, cwd=ROOT
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | environment,
+            cwd=ROOT,
+            **options,
         )
-        self.head = self.answer()
+        try:
+            self.head = self.answer()
+        except BaseException:
+            self.kill()
+            raise
 
     def start(self):
         self.process.stdin.write("\n")
@@ -38,6 +48,10 @@ class Process:
         self.process.stdin.close()
         if self.process.wait() != 0:
             sys.exit(f"error: {' '.join(self.command)} ended with {self.process.returncode}")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 def processor():

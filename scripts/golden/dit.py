@@ -16,7 +16,7 @@ from torch import nn
 
 
 def time_features(t, length):
-    frequencies = torch.exp(-math.log(10000.0) * torch.arange(length // 2) / (length // 2))
+    frequencies = torch.exp(-math.log(10000.0) * torch.arange(length // 2, device=t.device) / (length // 2))
     angles = t[:, None] * frequencies[None]
     return torch.cat([angles.cos(), angles.sin()], 1)
 

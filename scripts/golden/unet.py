@@ -95,7 +95,7 @@ class Unet(nn.Module):
 
     def forward(self, x, t):
         half = self.channels // 2
-        frequencies = torch.exp(-math.log(10000.0) * torch.arange(half) / (half - 1))
+        frequencies = torch.exp(-math.log(10000.0) * torch.arange(half, device=t.device) / (half - 1))
         angles = t[:, None] * frequencies[None]
         time = self.time1(torch.cat([angles.sin(), angles.cos()], 1))
         time = F.silu(self.time2(F.silu(time)))

@@ -104,13 +104,9 @@ pub fn no_run() -> anyhow::Result<Exit> {
 }
 
 fn queue(runs: usize, devices: usize, slots: usize) -> Queue {
-    let run = |number: usize| QueuedRun {
-        run_id: RunId::parse(&format!("{number:012x}")).expect("twelve hexadecimal digits"),
-        seed: number as u64 / 100,
-        cost: Some((number % 100) as f64),
-        outcome: None,
-        batch_size: 64,
-        micro_batches: 1,
+    let run = |number: usize| {
+        let run_id = RunId::parse(&format!("{number:012x}")).expect("twelve hexadecimal digits");
+        QueuedRun::new(run_id, number as u64 / 100, Some((number % 100) as f64), 64)
     };
     let devices = (0..devices).map(|index| Device::new(&format!("cuda:{index}"), slots, 1)).collect();
     Queue::new((0..runs).map(run).collect(), devices, Policy::default())

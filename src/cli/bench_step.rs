@@ -1,5 +1,5 @@
 //! `speedlab bench-step`: times training steps, sampling or a plain matrix product on made-up images; it is what
-//! `scripts/bench-cpu.sh` runs against PyTorch.
+//! `scripts/bench-cpu.sh` and `scripts/gpu/measure.sh` run against PyTorch.
 
 use std::io::{BufRead as _, Write as _};
 use std::str::FromStr;
@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::Exit;
 use crate::device::{self, DeviceName};
+use crate::kernels::{Kernels, NoBf16};
 use crate::model::{self, Network};
 use crate::optim::Adam;
 use crate::random::{Draws, Stream};
@@ -32,6 +33,9 @@ pub struct BenchStepArgs {
     work: Work,
     #[arg(long, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
+    /// Multiply in bf16, as `train.precision: bf16` does; for GPUs that have it
+    #[arg(long)]
+    bf16: bool,
     /// Steps of a round
     #[arg(long, default_value_t = 20)]
     steps: usize,
@@ -73,11 +77,12 @@ impl FromStr for ImageShape {
 
 pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
     anyhow::ensure!(args.batch > 0 && args.steps > 0, "--batch and --steps are 1 or more");
+    anyhow::ensure!(!args.bf16 || args.work != Work::Matmul, "--bf16 is of networks, not of --work matmul");
     let model: serde_json::Value = serde_json::from_str(&args.model).context("--model is no JSON")?;
     let model: Model = spec::decode_json(&model).map_err(|error| anyhow::anyhow!("--model: {error}"))?;
     let ImageShape(channels, side) = args.image;
     model::check(&model, (channels, side))?;
-    let mut bench = Bench::new(args, &model, device::open(args.device)?);
+    let mut bench = Bench::new(args, &model, device::open(args.device)?).context("--bf16")?;
 
     let flops = match args.work {
         Work::Train => 3.0 * args.batch as f64 * model::forward_flops(&model, (channels, side)),
@@ -135,16 +140,20 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(args: &BenchStepArgs, model: &Model, device: Device) -> Self {
+    fn new(args: &BenchStepArgs, model: &Model, device: Device) -> Result<Self, NoBf16> {
         let ImageShape(channels, side) = args.image;
-        let network = model::build(model, (channels, side), 0, &device.clone().autodiff());
+        let kernels = match args.bf16 {
+            true => Kernels::bf16_for_device(&device)?,
+            false => Kernels::for_device(&device),
+        };
+        let network = model::build(model, (channels, side), 0, &device.clone().autodiff()).with_kernels(kernels);
         let network = if args.work == Work::Train { network } else { network.untracked() };
         let weights = network.weights();
         let matrices = (args.work == Work::Matmul).then(|| {
             let random = || Tensor::random([args.batch, args.batch], Distribution::Uniform(-1.0, 1.0), &device);
             [random(), random()]
         });
-        Self {
+        Ok(Self {
             work: args.work,
             shape: [args.batch, channels, side, side],
             adam: Adam::new(&AdamOptimizer::default(), weights.dims()[0], &device),
@@ -153,7 +162,7 @@ impl Bench {
             weights,
             matrices,
             step: 0,
-        }
+        })
     }
 
     /// One step; its result has been read back, and the device has done all of it: the loss, or one number of what was computed.
@@ -230,18 +239,22 @@ mod tests {
             batch,
             work,
             device: DeviceName::Cpu,
+            bf16: false,
             steps: 1,
             rounds: 1,
             wait: false,
         };
         let model = Model::default();
-        let mut training = Bench::new(&args(Work::Train, 4), &model, Device::flex());
+        let mut training = Bench::new(&args(Work::Train, 4), &model, Device::flex()).unwrap();
         let before = training.weights.clone().into_data();
         let first = training.step().unwrap();
         assert!(first > 0.5 && first < 2.0, "the loss of a network that predicts nothing is near 1, not {first}");
         assert!(before != training.network.weights().into_data());
-        let mut sampling = Bench::new(&args(Work::Sample, 4), &model, Device::flex());
+        let mut sampling = Bench::new(&args(Work::Sample, 4), &model, Device::flex()).unwrap();
         assert_eq!(sampling.step().unwrap(), 0.0, "a fresh network predicts nothing");
-        assert!(Bench::new(&args(Work::Matmul, 33), &model, Device::flex()).step().unwrap().is_finite());
+        let mut product = Bench::new(&args(Work::Matmul, 33), &model, Device::flex()).unwrap();
+        assert!(product.step().unwrap().is_finite());
+        let mixed = BenchStepArgs { bf16: true, ..args(Work::Train, 4) };
+        assert_eq!(Bench::new(&mixed, &model, Device::flex()).err(), Some(NoBf16::Cpu));
     }
 }

@@ -10,8 +10,8 @@ use super::fault::Fault;
 use super::{DataArgs, Exit};
 use crate::device::{self, DeviceName};
 use crate::event::{RunEvent, RunOutcome, Stamp};
-use crate::record::SweepFolder;
-use crate::run::{self, Attempt};
+use crate::record::{RecordError, SweepFolder};
+use crate::run::{self, Attempt, RunError};
 use crate::schedule::{Leash, is_no_room};
 use crate::spec::RunId;
 
@@ -75,6 +75,12 @@ pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
         // Nothing more can be recorded, but the parent can be told.
         Err(error) if no_room(&error) => {
             let outcome = RunOutcome::DiskFull { reason: error.to_string() };
+            leash.tell(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
+            outcome
+        }
+        // Asked to stop while it waited for its folder: it has done nothing.
+        Err(RunError::Record(error @ RecordError::Held { .. })) if leash.says_stop() => {
+            let outcome = RunOutcome::Interrupted { reason: format!("asked to stop before it began: {error}") };
             leash.tell(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
             outcome
         }

@@ -68,35 +68,24 @@ impl<'a> LiveWriter<'a> {
 
 fn live_run(planned: &PlannedRun, standing: &Standing, update: &Update, tracker: &Tracker) -> LiveRun {
     let run_id = &planned.run_id;
-    let quality = tracker.quality.get(run_id).filter(|(_, value)| value.is_finite());
-    let mut live_run = LiveRun {
-        run_id: run_id.clone(),
-        state: LiveState::Waiting,
-        detail: String::new(),
-        device: None,
-        phase: None,
-        seconds_left: None,
-        loss: None,
-        step: None,
-        steps: planned.spec.train.steps,
-        quality: quality.map(|&(name, value)| LiveQuality { name: name.to_owned(), value }),
-    };
-    match standing {
-        Standing::Waiting(_) => live_run.detail = standing.to_string(),
+    let (state, detail) = match standing {
+        Standing::Waiting(_) => (LiveState::Waiting, standing.to_string()),
+        Standing::Running { .. } => (LiveState::Running, standing.to_string()),
         Standing::Ended(outcome) => {
-            live_run.state = state_of(outcome);
-            live_run.detail = outcome_in_words(outcome).lines().next().unwrap_or_default().to_owned();
+            let words = outcome_in_words(outcome);
+            (state_of(outcome), words.lines().next().unwrap_or_default().to_owned())
         }
-        Standing::Running { device, .. } => {
-            live_run.state = LiveState::Running;
-            live_run.detail = standing.to_string();
-            live_run.device = Some(device.clone());
-            if let Some(run) = tracker.run(run_id) {
-                live_run.phase = Some(run.doing.word().to_owned());
-                live_run.seconds_left = tracker.seconds_left(run, update.at);
-                live_run.loss = run.loss;
-                live_run.step = Some(run.step);
-            }
+    };
+    let mut live_run = LiveRun::new(run_id.clone(), state, detail, planned.spec.train.steps);
+    let quality = tracker.quality.get(run_id).filter(|(_, value)| value.is_finite());
+    live_run.quality = quality.map(|&(name, value)| LiveQuality { name: name.to_owned(), value });
+    if let Standing::Running { device, .. } = standing {
+        live_run.device = Some(device.clone());
+        if let Some(run) = tracker.run(run_id) {
+            live_run.phase = Some(run.doing.word().to_owned());
+            live_run.seconds_left = tracker.seconds_left(run, update.at);
+            live_run.loss = run.loss;
+            live_run.step = Some(run.step);
         }
     }
     live_run
@@ -138,14 +127,7 @@ mod tests {
                 spec: RunSpec::default(),
             };
             let runs: Vec<PlannedRun> = (0..3).map(planned).collect();
-            let queued = |run: &PlannedRun| QueuedRun {
-                run_id: run.run_id.clone(),
-                seed: 0,
-                cost: None,
-                outcome: None,
-                batch_size: 64,
-                micro_batches: 1,
-            };
+            let queued = |run: &PlannedRun| QueuedRun::new(run.run_id.clone(), 0, None, 64);
             let device = Device::new("cpu", 1, 1);
             let policy = Policy { retries: 0, ..Policy::default() };
             let labels = runs.iter().map(|run| RunLabel::new(run, None, "log.txt".into())).collect();
@@ -178,7 +160,8 @@ mod tests {
 
         fn live_run(&self, number: usize, at: Duration) -> LiveRun {
             let planned = &self.plan.runs[number];
-            let standing = self.queue.explain(&planned.run_id, at).expect("every planned run is in the queue");
+            let (_, standing) = (self.queue.standings(at).find(|(run_id, _)| **run_id == planned.run_id))
+                .expect("every planned run is in the queue");
             live_run(planned, &standing, &Update { at, queue: &self.queue, news: News::Tick }, &self.tracker)
         }
     }

@@ -1,6 +1,8 @@
 //! What a person sees of a running sweep, on standard error: live bars on a terminal, a line now and then elsewhere.
 
-pub(super) mod lines;
+mod columns;
+pub(super) mod line;
+mod lines;
 pub(super) mod live_area;
 pub(super) mod paint;
 pub(super) mod tracker;

@@ -53,7 +53,8 @@ pub struct RunArgs {
     /// How often a run that crashed or fell silent is started again from its checkpoint
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
-    /// Seconds that a run may say nothing before it is killed as stuck and started again
+    /// Seconds that a run may say nothing before it is killed as stuck and started again; also what a run whose parent died has for
+    /// its last checkpoint, up to 120
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
     /// Show what would run and change nothing, as `speedlab plan` does
@@ -139,20 +140,13 @@ impl Queued {
             let cost = estimator.cost(&run.spec);
             disk_bytes = disk_bytes.max(cost.disk_bytes);
             let cost = Some(cost.train_seconds + cost.eval_seconds);
-            let batch_size = run.spec.train.batch_size;
             let micro_batches = match outcome {
                 None => last_micro_batches(&run_folder)?,
                 Some(_) => 1,
             };
             labels.push(RunLabel::new(run, cost, run_folder.log()));
-            runs.push(QueuedRun {
-                run_id: run.run_id.clone(),
-                seed: run.seed,
-                cost,
-                outcome,
-                batch_size,
-                micro_batches,
-            });
+            let queued = QueuedRun::new(run.run_id.clone(), run.seed, cost, run.spec.train.batch_size);
+            runs.push(QueuedRun { outcome, micro_batches, ..queued });
         }
         Ok(Self { runs, labels, room_bytes: 2 * disk_bytes as u64 })
     }

@@ -5,11 +5,15 @@ use std::fs;
 /// The CPU as records name it, such as `cpu: AMD EPYC 9R14, 1 thread, 2 runs at once`: runs that share a machine share its
 /// memory and its clock speed, so times of another number of runs are times of another device.
 pub fn cpu_label(threads: usize, runs_at_once: usize) -> String {
-    let threads = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
+    let threads = threads_in_words(threads);
     match runs_at_once {
         1 => format!("cpu: {}, {threads}", cpu_model()),
         _ => format!("cpu: {}, {threads}, {runs_at_once} runs at once", cpu_model()),
     }
+}
+
+pub(super) fn threads_in_words(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
 /// The processor as it names itself, else its architecture.

@@ -15,6 +15,7 @@ mod wgpu;
 
 use burn::tensor::Device;
 
+use cpu::threads_in_words;
 pub use cpu::{cpu_label, cpu_memory_bytes, cpu_model};
 pub use discovery::{Absent, Discovery, FoundDevice, discover};
 pub use error::DeviceError;
@@ -45,7 +46,7 @@ pub fn label(name: DeviceName, device: &Device, threads: usize, runs_at_once: us
     if name == DeviceName::Cpu {
         return cpu_label(threads, runs_at_once);
     }
-    let mut label = format!("{}: {}", name.kind(), make(device));
+    let mut label = format!("{}: {}, {}", name.kind(), make(device), threads_in_words(threads));
     if !fusion {
         label.push_str(", without fusion");
     }

@@ -50,12 +50,14 @@ impl FurtherMeasures {
     }
 
     /// Measures generated images by their features, each by its own protocol, which is `protocol` and what the measure adds.
+    /// `goes_on` is asked before each.
     pub fn measure(
         &self,
         generated: FeatureRows,
         logits: Option<ClassLogits>,
         frechet: &FrechetReference,
         protocol: &FidProtocol,
+        goes_on: &mut dyn FnMut() -> Result<(), EvaluateError>,
     ) -> Result<Vec<Measure>, EvaluateError> {
         let failed = in_set("the generated images");
         let mut measures = Vec::new();
@@ -67,6 +69,7 @@ impl FurtherMeasures {
         let images = generated.count();
 
         if self.asked.contains(&FurtherMeasure::Kid) {
+            goes_on()?;
             let subsets = kid_subsets(images, reference.count());
             let protocol = format!("{protocol} subsets={}x{}", subsets.len(), subsets[0].generated.len());
             let found = kid(generated, reference, &subsets).map_err(failed)?;
@@ -74,6 +77,7 @@ impl FurtherMeasures {
             push("kid_se", &protocol, found.standard_error);
         }
         if let Some(distances) = &self.distances {
+            goes_on()?;
             let own = NeighbourDistances::of(generated, DENSITY_NEIGHBOURS).map_err(failed)?;
             let reference = Neighbourhoods { rows: reference, distances };
             let generated = Neighbourhoods { rows: generated, distances: &own };
@@ -90,6 +94,7 @@ impl FurtherMeasures {
             }
         }
         if self.asked.contains(&FurtherMeasure::FidInfinity) {
+            goes_on()?;
             let subsets = infinity_subsets(images, generated.dimension());
             let protocol = format!("{protocol} points={} from={}", subsets.len(), subsets[0].len());
             let found = fid_infinity(generated, frechet, &subsets).map_err(failed)?;
@@ -153,7 +158,7 @@ mod tests {
         let generated = normal(2, images);
         let logits = ClassLogits { logits: &generated, classes: 4 };
         let rows = FeatureRows::new(&generated, 4).unwrap();
-        FurtherMeasures::new(&asked, kept, 4)?.measure(rows, Some(logits), &frechet, &protocol())
+        FurtherMeasures::new(&asked, kept, 4)?.measure(rows, Some(logits), &frechet, &protocol(), &mut || Ok(()))
     }
 
     #[test]

@@ -13,13 +13,15 @@ const BATCH: usize = 64;
 
 impl Validation {
     /// The norm of the gradient, with respect to all parameters, of the mean squared error over the first `images` images in
-    /// each bin, and of its mean over the bins. `network` tracks its weights.
+    /// each bin, and of its mean over the bins. `network` tracks its weights. Where `progress`, told the share done, answers
+    /// `false`, it ends with [`EvaluateError::Stopped`].
     pub fn gradient_norms(
         &self,
         weights: Weights,
         network: &Network,
         image_shape: (usize, usize),
         images: usize,
+        progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<Measure>, EvaluateError> {
         let protocol = self.protocol(Some(weights), images);
         let mut sum: Option<Tensor<1>> = None;
@@ -34,6 +36,9 @@ impl Validation {
             Ok(())
         };
         for bin in 0..self.bins() {
+            if !progress(bin as f64 / self.bins() as f64) {
+                return Err(EvaluateError::Stopped);
+            }
             let indices: Vec<usize> = (0..images).map(|image| image * self.bins() + bin).collect();
             let (_, gradient) = self.loss_and_gradient(network, image_shape, &indices);
             sum = Some(match sum {
@@ -143,7 +148,7 @@ mod tests {
         let process = ForwardProcess::new(&spec.noise_schedule);
         let validation = Validation::new(&spec, &dataset.test, &process).unwrap();
         let network = build(&spec.model, (1, 8), 3, &Device::flex().autodiff());
-        let measures = validation.gradient_norms(Weights::Averaged, &network, (1, 8), 5).unwrap();
+        let measures = validation.gradient_norms(Weights::Averaged, &network, (1, 8), 5, &mut |_| true).unwrap();
         let names: Vec<&str> = measures.iter().map(|measure| measure.metric.as_str()).collect();
         let bins: Vec<String> = (0..8).map(|bin| format!("validation_gradient_norm/{bin}")).collect();
         assert!(names[..8] == bins && names[8] == "validation_gradient_norm");
@@ -164,7 +169,7 @@ mod tests {
         let validation = Validation::new(&spec, &dataset.test, &process).unwrap();
         let mut network = build(&spec.model, (1, 8), 3, &Device::flex().autodiff());
         network.set_weights(network.weights() * f32::NAN);
-        let error = validation.gradient_norms(Weights::Averaged, &network, (1, 8), 5).unwrap_err();
+        let error = validation.gradient_norms(Weights::Averaged, &network, (1, 8), 5, &mut |_| true).unwrap_err();
         assert!(matches!(error, EvaluateError::NotFinite { .. }), "{error}");
     }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::files::{is_half_written, read_json, write_beside, write_json};
 use super::{RecordError, write_curves};
 use crate::event::RunOutcome;
 use crate::record::CurveRow;
-use crate::spec::{Plan, PlannedRun, RunId, decode_json};
+use crate::spec::{Plan, PlannedRun, RunId};
 
 /// `results/<sweep>`.
 #[derive(Clone, Debug)]
@@ -197,6 +198,18 @@ impl RunFolder {
         write_beside(&self.path.join(relative), png)
     }
 
+    /// Removes what processes that were killed had begun to write beside a file: for who holds the run.
+    pub fn remove_half_written(&self) -> Result<(), RecordError> {
+        for folder in ["", "checkpoint", "samples", "consistency"].map(|folder| self.path.join(folder)) {
+            // A folder that is not there has nothing half-written in it.
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            for path in entries.map(|entry| entry.path()).filter(|path| is_half_written(path)) {
+                fs::remove_file(&path).map_err(RecordError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the run for this process.
     pub fn lock(&self) -> Result<Lock, RecordError> {
         Lock::take(&self.path)
@@ -257,50 +270,4 @@ pub(super) fn holder_name(process: u32, host: &str) -> String {
 pub fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
     name.map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned())
-}
-
-/// Writes a file beside `path`, brings it to the disk, and renames it into place: readers see the old or the new one.
-pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
-    place(path, bytes, File::sync_all)
-}
-
-/// As [`write_beside`], but a power cut may cost the file: for a view of what is recorded elsewhere.
-pub(super) fn write_view(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
-    place(path, bytes, |_| Ok(()))
-}
-
-/// Writes a file beside `path` and, once it is as safe as `secure` makes it, renames it into place.
-fn place(path: &Path, bytes: &[u8], secure: impl FnOnce(&File) -> io::Result<()>) -> Result<(), RecordError> {
-    let folder = path.parent().expect("a file of a record is in a folder");
-    fs::create_dir_all(folder).map_err(RecordError::io("make the folder", folder))?;
-    let name = path.file_name().expect("a file of a record has a name").to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        secure(&file)
-    });
-    if let Err(source) = written.and_then(|()| fs::rename(&beside, path)) {
-        // The half-written file is of no use; failing to remove it is no further harm.
-        let _ = fs::remove_file(&beside);
-        return Err(RecordError::io("write", path)(source));
-    }
-    Ok(())
-}
-
-pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RecordError> {
-    let mut text = serde_json::to_string_pretty(value).expect("records are plain data, which JSON can hold");
-    text.push('\n');
-    write_beside(path, text.as_bytes())
-}
-
-/// Reads a JSON record that carries its version in `version`.
-pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path, known: u32) -> Result<T, RecordError> {
-    let text = fs::read_to_string(path).map_err(RecordError::io("read", path))?;
-    let damaged = |reason: String| RecordError::Damaged { path: path.to_owned(), reason };
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    let found = json["version"].as_u64().ok_or_else(|| damaged("it has no version".to_owned()))? as u32;
-    if found > known {
-        return Err(RecordError::Newer { path: path.to_owned(), found, known });
-    }
-    decode_json(&json).map_err(|error| damaged(error.to_string()))
 }

@@ -4,7 +4,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{holder_name, host_name, read_json, write_view};
+use super::files::{read_json, write_view};
+use super::folder::{holder_name, host_name};
 use super::{RecordError, SweepFolder};
 use crate::spec::RunId;
 
@@ -59,6 +60,24 @@ pub struct LiveRun {
     /// What it last measured in this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<LiveQuality>,
+}
+
+impl LiveRun {
+    /// One that neither runs nor was measured.
+    pub fn new(run_id: RunId, state: LiveState, detail: impl Into<String>, steps: u64) -> Self {
+        Self {
+            run_id,
+            state,
+            detail: detail.into(),
+            device: None,
+            phase: None,
+            seconds_left: None,
+            loss: None,
+            step: None,
+            steps,
+            quality: None,
+        }
+    }
 }
 
 /// Where a run stands.
@@ -141,17 +160,9 @@ mod tests {
     use super::*;
 
     fn live() -> LiveFile {
-        let run = |number: usize, state| LiveRun {
-            run_id: RunId::parse(&format!("{number:012x}")).unwrap(),
-            state,
-            detail: "waits for a free slot: next".to_owned(),
-            device: None,
-            phase: None,
-            seconds_left: None,
-            loss: None,
-            step: None,
-            steps: 2000,
-            quality: None,
+        let run = |number: usize, state| {
+            let run_id = RunId::parse(&format!("{number:012x}")).unwrap();
+            LiveRun::new(run_id, state, "waits for a free slot: next", 2000)
         };
         let running = LiveRun {
             device: Some("cpu".to_owned()),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{read_json, write_json};
+use super::files::{read_json, write_json};
 use super::{RecordError, SweepFolder};
 use crate::spec::{PLAN_VERSION, Plan, PlannedRun};
 

@@ -90,23 +90,34 @@ impl StudyRecord {
 }
 
 impl RunRecord {
+    /// Of a run that has recorded nothing yet.
+    pub fn new(planned: PlannedRun) -> Self {
+        Self {
+            planned,
+            state: RunState::Waiting,
+            last_outcome: None,
+            attempts: vec![],
+            rows: vec![],
+            densities: vec![],
+            samples: vec![],
+            consistency: vec![],
+            waiting: None,
+            torn_lines: 0,
+            last_stamp: None,
+        }
+    }
+
     pub fn read(folder: &SweepFolder, planned: &PlannedRun) -> Result<Self, RecordError> {
         let run_folder = folder.run(&planned.run_id);
         let journal = read_journal(&run_folder.journal())?;
         let started = !journal.events.is_empty();
         let effective = effective_events(journal.events);
         let mut record = Self {
-            planned: planned.clone(),
-            state: RunState::Waiting,
-            last_outcome: None,
-            attempts: vec![],
             rows: curve_rows(planned, &effective),
-            densities: vec![],
-            samples: vec![],
-            consistency: vec![],
             waiting: waiting(&effective),
             torn_lines: journal.torn_lines,
             last_stamp: effective.iter().rev().find_map(|(_, event)| event.stamp()),
+            ..Self::new(planned.clone())
         };
         for (_, event) in effective {
             match event {

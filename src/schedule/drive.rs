@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{News, Queue, Report, RunExecutor, Stop, Summary, Update};
-use crate::event::RunOutcome;
+use crate::event::{RunEvent, RunOutcome};
 use crate::spec::RunId;
 
 /// How long a wait for news lasts at most: the delay of a Ctrl-C, and the pace of [`News::Tick`].
@@ -72,6 +72,9 @@ pub fn execute(
         match report {
             None => observer(Update { at, queue: &queue, news: News::Tick }),
             Some(Report::Event { run_id, event }) => {
+                if matches!(event, RunEvent::Checkpointed { .. }) {
+                    queue.progressed(&run_id);
+                }
                 observer(Update { at, queue: &queue, news: News::Said { run_id: &run_id, event: &event } });
             }
             Some(Report::LogLost { run_id, reason }) => {
@@ -113,14 +116,8 @@ mod tests {
     /// `seeds` x `arms` runs; the arm's number is its cost.
     fn queue(seeds: u64, arms: usize, slots: usize, policy: Policy) -> Queue {
         let runs = (0..seeds).flat_map(|seed| (0..arms).map(move |arm| (seed, arm))).enumerate();
-        let run = |(number, (seed, arm)): (usize, (u64, usize))| QueuedRun {
-            run_id: run_id(number),
-            seed,
-            cost: Some(arm as f64),
-            outcome: None,
-            batch_size: 4,
-            micro_batches: 1,
-        };
+        let run =
+            |(number, (seed, arm)): (usize, (u64, usize))| QueuedRun::new(run_id(number), seed, Some(arm as f64), 4);
         Queue::new(runs.map(run).collect(), vec![Device::new("cpu", slots, 1)], policy)
     }
 
@@ -191,14 +188,7 @@ mod tests {
 
     /// `runs` runs on devices of one slot each.
     fn on_devices(runs: usize, devices: &[&str]) -> Queue {
-        let run = |number| QueuedRun {
-            run_id: run_id(number),
-            seed: 0,
-            cost: None,
-            outcome: None,
-            batch_size: 4,
-            micro_batches: 1,
-        };
+        let run = |number| QueuedRun::new(run_id(number), 0, None, 4);
         let devices = devices.iter().map(|name| Device::new(name, 1, 1)).collect();
         Queue::new((0..runs).map(run).collect(), devices, Policy { retries: 0, ..Policy::default() })
     }

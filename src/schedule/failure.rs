@@ -9,32 +9,36 @@ use signal_hook::low_level::signal_name;
 
 use crate::event::RunOutcome;
 
-/// Said by Rust's allocator before it aborts, by CUDA, by Vulkan, and by the allocators above them.
-const NO_MEMORY: [&str; 9] = [
+/// Said by Rust's allocator before it aborts, by the C library, by CUDA, by Vulkan, and by the allocators above them; in lower case.
+const NO_MEMORY: [&str; 10] = [
     "memory allocation of ",
-    "out of memory",
-    "OutOfMemory",
-    "CUDA_ERROR_OUT_OF_MEMORY",
-    "ERROR_OUT_OF_DEVICE_MEMORY",
-    "ERROR_OUT_OF_HOST_MEMORY",
-    "Not enough memory",
-    "BufferTooBig",
     "memory allocation failed",
+    "out of memory",
+    "out_of_memory",
+    "outofmemory",
+    "out_of_device_memory",
+    "out_of_host_memory",
+    "not enough memory",
+    "cannot allocate memory",
+    "buffertoobig",
 ];
 
-/// Said by drivers when a device went away under a process.
+/// Said by drivers when a device went away under a process; in lower case.
 const NO_DEVICE: [&str; 10] = [
-    "CUDA_ERROR_DEVICE_UNAVAILABLE",
-    "CUDA_ERROR_NO_DEVICE",
-    "CUDA_ERROR_INVALID_DEVICE",
-    "CUDA_ERROR_ECC_UNCORRECTABLE",
-    "CUDA_ERROR_HARDWARE_STACK_ERROR",
-    "CUDA_ERROR_SYSTEM_NOT_READY",
-    "ERROR_DEVICE_LOST",
-    "DeviceLost",
+    "cuda_error_device_unavailable",
+    "cuda_error_no_device",
+    "cuda_error_invalid_device",
+    "cuda_error_ecc_uncorrectable",
+    "cuda_error_hardware_stack_error",
+    "cuda_error_system_not_ready",
+    "error_device_lost",
+    "devicelost",
     "device is lost",
     "device lost",
 ];
+
+/// Lines of a log that are told as the reason.
+const TOLD_LINES: usize = 20;
 
 /// How a process went.
 pub(super) struct Death<'a> {
@@ -43,7 +47,7 @@ pub(super) struct Death<'a> {
     pub killed: Option<Killed>,
     /// Whether the system killed some process for memory while this one ran.
     pub system_lacked_memory: bool,
-    /// Of its standard error.
+    /// Of its standard error, the oldest first: as many as may hold the word for what happened.
     pub last_lines: &'a [String],
 }
 
@@ -85,24 +89,40 @@ impl Death<'_> {
                 None => format!("ended: {status}"),
             },
         };
-        let reason = self.with_last_lines(how);
         // A panic exits with a status; an allocation that failed aborts.
         let spoke = matches!((&self.exit, signal), (Ok(_), None | Some(SIGABRT)));
-        if killed_for_memory || (spoke && self.says_any(&NO_MEMORY)) {
-            RunOutcome::OutOfMemory { reason }
-        } else if spoke && self.says_any(&NO_DEVICE) {
-            RunOutcome::DeviceLost { reason }
+        let no_memory = self.said(&NO_MEMORY).filter(|_| spoke);
+        let no_device = self.said(&NO_DEVICE).filter(|_| spoke);
+        if killed_for_memory {
+            RunOutcome::OutOfMemory { reason: self.with_last_lines(how) }
+        } else if let Some(word) = no_memory {
+            RunOutcome::OutOfMemory { reason: self.with_word(how, word) }
+        } else if let Some(word) = no_device {
+            RunOutcome::DeviceLost { reason: self.with_word(how, word) }
         } else {
-            RunOutcome::Crashed { reason }
+            RunOutcome::Crashed { reason: self.with_last_lines(how) }
         }
     }
 
     fn with_last_lines(&self, how: String) -> String {
-        [&[how], self.last_lines].concat().join("\n")
+        let told = &self.last_lines[self.last_lines.len().saturating_sub(TOLD_LINES)..];
+        [&[how], told].concat().join("\n")
     }
 
-    fn says_any(&self, phrases: &[&str]) -> bool {
-        self.last_lines.iter().any(|line| phrases.iter().any(|phrase| line.contains(phrase)))
+    /// With the line that says what happened where it is not among the last.
+    fn with_word(&self, how: String, line: usize) -> String {
+        match line + TOLD_LINES < self.last_lines.len() {
+            true => self.with_last_lines(format!("{how}\n{}\n...", self.last_lines[line])),
+            false => self.with_last_lines(how),
+        }
+    }
+
+    /// The number of the last line that has one of these phrases in it, in whatever case.
+    fn said(&self, phrases: &[&str]) -> Option<usize> {
+        self.last_lines.iter().rposition(|line| {
+            let line = line.to_lowercase();
+            phrases.iter().any(|phrase| line.contains(phrase))
+        })
     }
 }
 
@@ -133,6 +153,20 @@ mod tests {
         assert!(matches!(found, RunOutcome::DeviceLost { .. }), "{found:?}");
         let found = outcome(exited(101), None, false, &["index out of bounds"]);
         assert!(matches!(found, RunOutcome::Crashed { .. }), "{found:?}");
+    }
+
+    #[test]
+    fn what_a_long_backtrace_follows_is_found_and_told_in_whatever_case() {
+        for word in ["Out of memory", "error: Cannot allocate memory (os error 12)"] {
+            let frames: Vec<String> = (0..60).map(|number| format!("{number}: frame")).collect();
+            let lines: Vec<&str> = std::iter::once(word).chain(frames.iter().map(String::as_str)).collect();
+            let RunOutcome::OutOfMemory { reason } = outcome(exited(101), None, false, &lines) else {
+                panic!("{word} is about memory");
+            };
+            let told: Vec<&str> = reason.lines().collect();
+            assert_eq!(told[..4], ["exited with status 101", word, "...", "40: frame"]);
+            assert_eq!(told.len(), 3 + TOLD_LINES);
+        }
     }
 
     #[test]

@@ -77,7 +77,9 @@ impl<F: FnMut(&Start) -> (Duration, RunOutcome)> RunExecutor for FakeExecutor<F>
         self.now
     }
 
+    /// A look takes a moment, as a real one does.
     fn has_room(&mut self) -> bool {
+        self.now += Duration::from_millis(300);
         self.now >= self.room_from
     }
 }

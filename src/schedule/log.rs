@@ -6,8 +6,8 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Lines kept as the reason of a crash.
-const KEPT_LINES: usize = 20;
+/// Lines kept for a look at what a process died of: a backtrace may follow the line that says it.
+const KEPT_LINES: usize = 300;
 /// Bytes kept of each of them.
 const KEPT_BYTES: usize = 400;
 
@@ -60,6 +60,7 @@ impl Log {
         inner.last_lines.push_back(text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect());
     }
 
+    /// The oldest first.
     pub fn last_lines(&self) -> Vec<String> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.last_lines.iter().cloned().collect()
@@ -87,7 +88,7 @@ mod tests {
     fn keeps_the_last_lines_short_and_harmless() {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(&folder.path().join("runs/a/log.txt")).unwrap();
-        for i in 0..50 {
+        for i in 0..KEPT_LINES + 30 {
             log.remember(format!("line {i}\n").as_bytes());
         }
         log.remember(b"  \n");
@@ -95,7 +96,8 @@ mod tests {
         let lines = log.last_lines();
         assert_eq!(lines.len(), KEPT_LINES);
         assert_eq!(lines[0], "line 31");
-        assert!(lines[19].starts_with(" [31mredxxx") && lines[19].len() == KEPT_BYTES, "{}", lines[19]);
+        let last = lines.last().unwrap();
+        assert!(last.starts_with(" [31mredxxx") && last.len() == KEPT_BYTES, "{last}");
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use std::fs;
 
-/// Kills for memory so far, on the machine and in this process's group; 0 where the system does not say.
+/// Kills for memory so far, of this process's group where the system counts by group, else of the machine; 0 where it does not
+/// say. A run that was killed while the number grew was killed for memory.
 ///
-/// Linux counts them in `/proc/vmstat` (`oom_kill`) and, for a group with a limit of its own, in `memory.events` (cgroup v2)
-/// or `memory.oom_control` (v1). Any of them that grew while a run was killed tells why.
+/// Linux counts the processes of a group that were killed, whoever was short of memory, in `memory.events` (cgroup v2) or
+/// `memory.oom_control` (v1), and those of the machine in `/proc/vmstat`, where kills in other groups count too.
 pub(super) fn count() -> u64 {
     let own_group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| v2_group(&text));
-    let mut files = vec!["/proc/vmstat".to_owned(), "/sys/fs/cgroup/memory.events".to_owned()];
-    files.push("/sys/fs/cgroup/memory/memory.oom_control".to_owned());
-    files.extend(own_group.map(|group| format!("/sys/fs/cgroup{group}/memory.events")));
-    files.iter().filter_map(|file| kills(&fs::read_to_string(file).ok()?)).sum()
+    let own_group = own_group.map(|group| format!("/sys/fs/cgroup{group}/memory.events"));
+    let others = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat"];
+    let mut files = own_group.into_iter().chain(others.map(str::to_owned));
+    files.find_map(|file| kills(&fs::read_to_string(file).ok()?)).unwrap_or(0)
 }
 
 /// The group of a line `0::/path`.

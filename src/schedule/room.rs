@@ -12,9 +12,14 @@ pub struct Room {
 }
 
 impl Room {
-    /// Tries it out, since what a file system says is free is not always free to this user: writes as much into a file
-    /// without a name.
+    /// Asks the file system, and then tries it out, since what is free is not always free to this user: writes as much into a
+    /// file without a name.
     pub fn is_there(&self) -> bool {
+        // A file system that does not say is tried.
+        if rustix::fs::statvfs(&self.folder).is_ok_and(|free| free.f_bavail.saturating_mul(free.f_frsize) < self.bytes)
+        {
+            return false;
+        }
         let path = self.folder.join(format!(".room.{}", std::process::id()));
         self.write(&path).is_ok()
     }
@@ -44,5 +49,7 @@ mod tests {
         assert!(Room { folder: folder.path().to_owned(), bytes: 200_000 }.is_there());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(!Room { folder: folder.path().join("not there"), bytes: 1 }.is_there());
+        // It would take days to find out by writing.
+        assert!(!Room { folder: folder.path().to_owned(), bytes: 1 << 60 }.is_there());
     }
 }

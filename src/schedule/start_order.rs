@@ -24,7 +24,16 @@ pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
             Vec::new()
         });
         let micro_batches = run.micro_batches;
-        entries.push(Entry { run, plan_position, starts: 0, crashes: 0, micro_batches, fusion: true, state });
+        entries.push(Entry {
+            run,
+            plan_position,
+            starts: 0,
+            crashes: 0,
+            full_disks: 0,
+            micro_batches,
+            fusion: true,
+            state,
+        });
     }
     let mut in_order = Vec::new();
     for seed in seeds {
@@ -48,6 +57,8 @@ pub(super) struct Entry {
     pub starts: u32,
     /// Crashes and silences.
     pub crashes: u32,
+    /// Full disks since its last checkpoint of this session.
+    pub full_disks: u32,
     pub micro_batches: usize,
     /// Whether its last start might fuse kernels.
     pub fusion: bool,
@@ -70,14 +81,7 @@ mod tests {
     /// The numbers of the runs, given as (seed, cost), in the order they start.
     fn order(runs: &[(u64, Option<f64>)]) -> Vec<usize> {
         let run_id = |number: usize| RunId::parse(&format!("{number:012x}")).unwrap();
-        let run = |(number, &(seed, cost))| QueuedRun {
-            run_id: run_id(number),
-            seed,
-            cost,
-            outcome: None,
-            batch_size: 64,
-            micro_batches: 1,
-        };
+        let run = |(number, &(seed, cost))| QueuedRun::new(run_id(number), seed, cost, 64);
         let entries = in_start_order(runs.iter().enumerate().map(run).collect());
         entries.iter().map(|entry| entry.plan_position).collect()
     }

@@ -17,7 +17,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_classifier};
 pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, warm_up};
 pub use hybrid_loss::HybridLoss;
-pub use precision::{PrecisionError, check_precision};
+pub use precision::PrecisionError;
 pub use stopwatch::Stopwatch;
 pub use trainer::{Diverged, Trainer};
 

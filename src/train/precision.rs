@@ -1,7 +1,7 @@
 use burn::tensor::Device;
 
 use crate::kernels::{Kernels, NoBf16};
-use crate::spec::{Precision, RunSpec};
+use crate::spec::Precision;
 
 /// A device cannot train in the precision that a run asks for.
 #[derive(Debug, thiserror::Error)]
@@ -10,11 +10,6 @@ use crate::spec::{Precision, RunSpec};
 )]
 pub struct PrecisionError {
     reason: NoBf16,
-}
-
-/// Whether a run can be trained on `device` in its precision: for whoever starts runs, before one starts.
-pub fn check_precision(spec: &RunSpec, device: &Device) -> Result<(), PrecisionError> {
-    training_kernels(spec.train.precision, device).map(|_| ())
 }
 
 /// The operations of training in `precision` on `device`.
@@ -31,11 +26,10 @@ mod tests {
 
     #[test]
     fn the_cpu_trains_in_f32_only_and_says_what_to_do() {
-        let mut spec = RunSpec::default();
-        assert!(check_precision(&spec, &Device::flex()).is_ok());
-        spec.train.precision = Precision::Bf16;
+        assert!(training_kernels(Precision::F32, &Device::flex()).is_ok());
+        let error = training_kernels(Precision::Bf16, &Device::flex()).err().expect("the CPU has no bf16");
         assert_eq!(
-            check_precision(&spec, &Device::flex()).unwrap_err().to_string(),
+            error.to_string(),
             "cannot train with `train.precision: bf16`: the CPU computes in f32\n\
              hint: name a GPU that has bf16 with `--device`, or set `train.precision: f32`"
         );

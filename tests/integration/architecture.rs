@@ -39,7 +39,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("Instant::now", &["train/stopwatch.rs", "schedule/worker"]),
     ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "cli/", "device/"]),
     ("cudarc", &["device/"]),
-    ("rustix", &["run.rs"]),
+    ("rustix", &["run.rs", "schedule/room.rs"]),
 ];
 
 fn source_folder() -> PathBuf {

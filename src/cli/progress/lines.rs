@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::columns::Columns;
+use super::line::{GAP, Line};
 use super::paint::{Ink, Paint};
 use super::tracker::{Doing, Tracked, Tracker};
 use super::words::{measured, roughly, shortened};
@@ -38,57 +40,6 @@ pub fn counts_words(counts: &Counts) -> Vec<(Ink, String)> {
     add(Ink::Yellow, counts.interrupted, "interrupted");
     add(Ink::Yellow, counts.put_off, "put off");
     words
-}
-
-const GAP: usize = 2;
-/// `loss 0.0312`, `fid 143.25`, `2m 10s left`
-const LOSS: usize = 11;
-const QUALITY: usize = 10;
-const LEFT: usize = 11;
-const LEAST_BAR: usize = 6;
-const MOST_BAR: usize = 40;
-
-/// Widths of the columns, the same for all lines and, while the terminal keeps its size, at all times. 0: left out.
-struct Columns {
-    width: usize,
-    title: usize,
-    bar: usize,
-    steps: usize,
-    loss: usize,
-    quality: usize,
-    left: usize,
-}
-
-impl Columns {
-    fn fit(tracker: &Tracker, sweep: &str, width: usize) -> Self {
-        let titles = tracker.labels.values().map(|label| label.title().chars().count());
-        let longest_title = titles.chain([sweep.chars().count()]).max().unwrap_or(0);
-        let most_steps = tracker.labels.values().map(|label| label.steps).max().unwrap_or(0);
-        let title = longest_title.min((width / 4).max(12));
-        let steps = 2 * grouped(most_steps).len() + 1;
-        let mut columns = Self { width, title, bar: 0, steps, loss: LOSS, quality: QUALITY, left: LEFT };
-        // What a narrow terminal can do without, least important first.
-        for drop in
-            [|_: &mut Self| {}, |c: &mut Self| c.loss = 0, |c: &mut Self| c.steps = 0, |c: &mut Self| c.quality = 0]
-        {
-            drop(&mut columns);
-            let rest = columns.after_bar() + columns.title + GAP;
-            columns.bar = width.saturating_sub(rest).min(MOST_BAR);
-            if columns.bar >= LEAST_BAR {
-                break;
-            }
-        }
-        columns
-    }
-
-    /// Columns to the right of the bar.
-    fn after_bar(&self) -> usize {
-        [self.steps, self.loss, self.quality, self.left]
-            .iter()
-            .filter(|&&width| width > 0)
-            .map(|width| GAP + width)
-            .sum()
-    }
 }
 
 fn run_line(tracker: &Tracker, run: &Tracked, at: Duration, columns: &Columns, paint: Paint) -> String {
@@ -137,67 +88,6 @@ fn left_words(seconds: f64) -> String {
     format!("{} left", roughly(seconds))
 }
 
-/// A line in the making, of columns with a gap between them.
-pub struct Line {
-    pub text: String,
-    used: usize,
-    width: usize,
-    paint: Paint,
-}
-
-impl Line {
-    pub fn new(width: usize, paint: Paint) -> Self {
-        Self { text: String::new(), used: 0, width, paint }
-    }
-
-    pub fn left(&mut self, ink: Ink, text: &str, columns: usize) {
-        self.column(ink, text, columns, false);
-    }
-
-    pub fn right(&mut self, ink: Ink, text: &str, columns: usize) {
-        self.column(ink, text, columns, true);
-    }
-
-    pub fn bar(&mut self, ink: Ink, fraction: f64, columns: usize) {
-        let halves = (fraction * 2.0 * columns as f64) as usize;
-        let done = "━".repeat(halves / 2) + if halves % 2 == 1 { "╸" } else { "" };
-        let rest = "─".repeat(columns - done.chars().count());
-        self.gap(columns);
-        if self.used + columns <= self.width {
-            self.text += &(self.paint.ink(ink, &done) + &self.paint.ink(Ink::Dim, &rest));
-            self.used += columns;
-        }
-    }
-
-    fn column(&mut self, ink: Ink, text: &str, columns: usize, to_the_right: bool) {
-        self.gap(columns);
-        let columns = columns.min(self.width - self.used);
-        let text = shortened(text, columns);
-        let padding = columns - text.chars().count();
-        let painted = self.paint.ink(ink, &text);
-        if to_the_right {
-            self.space(padding);
-            self.text += &painted;
-        } else {
-            self.text += &painted;
-            self.space(padding);
-        }
-        self.used += columns - padding;
-    }
-
-    /// Before a column that is not left out, unless it is the first.
-    fn gap(&mut self, columns: usize) {
-        if self.used > 0 && columns > 0 {
-            self.space(GAP.min(self.width - self.used));
-        }
-    }
-
-    fn space(&mut self, columns: usize) {
-        self.text += &" ".repeat(columns);
-        self.used += columns;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::RunLabel;
@@ -226,14 +116,7 @@ mod tests {
                 cost: None,
                 log: "log.txt".into(),
             };
-            let run = |number| QueuedRun {
-                run_id: run_id(number),
-                seed: 7,
-                cost: None,
-                outcome: None,
-                batch_size: 1,
-                micro_batches: 1,
-            };
+            let run = |number| QueuedRun::new(run_id(number), 7, None, 1);
             let device = Device::new("cpu", 2, 1);
             Self {
                 queue: Queue::new((0..4).map(run).collect(), vec![device], Policy::default()),
@@ -364,14 +247,7 @@ mod tests {
     #[test]
     fn many_running_runs_are_counted_instead_of_shown() {
         let run_id = |number: usize| RunId::parse(&format!("{number:012x}")).unwrap();
-        let run = |number| QueuedRun {
-            run_id: run_id(number),
-            seed: 0,
-            cost: None,
-            outcome: None,
-            batch_size: 64,
-            micro_batches: 1,
-        };
+        let run = |number| QueuedRun::new(run_id(number), 0, None, 64);
         let device = Device::new("cpu", 64, 1);
         let mut queue = Queue::new((0..64).map(run).collect(), vec![device], Policy::default());
         let mut tracker = Tracker::new(Vec::new());

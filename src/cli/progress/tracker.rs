@@ -161,6 +161,9 @@ impl Tracker {
 
     fn said(&mut self, run_id: &RunId, event: &RunEvent, at: Duration) {
         let Some(run) = self.running.values_mut().find(|run| run.run_id == *run_id) else { return };
+        if matches!(event, RunEvent::Progress { phase: Phase::Preparing, .. }) {
+            return; // it does not know yet where it goes on from
+        }
         if let RunEvent::Started(started) = event {
             (run.from_step, run.step) = (started.from_step, started.from_step);
         }
@@ -174,6 +177,7 @@ impl Tracker {
             RunEvent::Progress { stamp, loss, phase } => {
                 (run.step, run.loss) = (stamp.step, loss.or(run.loss));
                 match phase {
+                    Phase::Preparing => Doing::Starting,
                     Phase::Training => Doing::Training,
                     Phase::Evaluating => Doing::Evaluating,
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::progress::RunLabel;
-use super::super::progress::lines::Line;
+use super::super::progress::line::{GAP, Line};
 use super::super::progress::paint::{Ink, Paint};
 use super::super::progress::words::{measured, roughly, shortened};
 use crate::record::{LiveFile, LiveRun, LiveState};
@@ -19,7 +19,6 @@ const SHOWN_FAILED: usize = 3;
 const DOING: usize = 11;
 const QUALITY: usize = 10;
 const LEFT: usize = 11;
-const GAP: usize = 2;
 const LEAST_BAR: usize = 6;
 const MOST_BAR: usize = 40;
 
@@ -199,18 +198,7 @@ mod tests {
     }
 
     fn run(number: usize, state: LiveState, detail: &str) -> LiveRun {
-        LiveRun {
-            run_id: run_id(number),
-            state,
-            detail: detail.to_owned(),
-            device: None,
-            phase: None,
-            seconds_left: None,
-            loss: None,
-            step: None,
-            steps: 2000,
-            quality: None,
-        }
+        LiveRun::new(run_id(number), state, detail, 2000)
     }
 
     fn running(number: usize, phase: &str, step: u64) -> LiveRun {

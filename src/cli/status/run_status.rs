@@ -126,18 +126,7 @@ mod tests {
     use crate::spec::RunSpec;
 
     fn live(state: LiveState) -> LiveRun {
-        LiveRun {
-            run_id: RunId::of(&RunSpec::default()),
-            state,
-            detail: "waits for a free slot: next".to_owned(),
-            device: None,
-            phase: None,
-            seconds_left: None,
-            loss: None,
-            step: None,
-            steps: 2000,
-            quality: None,
-        }
+        LiveRun::new(RunId::of(&RunSpec::default()), state, "waits for a free slot: next", 2000)
     }
 
     fn status(state: RunState, last_outcome: Option<RunOutcome>, live: Option<LiveRun>) -> RunStatus {
@@ -150,19 +139,7 @@ mod tests {
             seed: 0,
             spec,
         };
-        let record = RunRecord {
-            planned,
-            state,
-            last_outcome,
-            attempts: vec![],
-            rows: vec![],
-            densities: vec![],
-            samples: vec![],
-            consistency: vec![],
-            waiting: None,
-            torn_lines: 0,
-            last_stamp: None,
-        };
+        let record = RunRecord { state, last_outcome, ..RunRecord::new(planned) };
         RunStatus { record, live, is_held: false, log: "log.txt".into() }
     }
 

@@ -61,19 +61,7 @@ mod tests {
             seed: 7,
             spec: RunSpec::default(),
         };
-        let record = RunRecord {
-            planned,
-            state,
-            last_outcome,
-            attempts: vec![],
-            rows: vec![],
-            densities: vec![],
-            samples: vec![],
-            consistency: vec![],
-            waiting: None,
-            torn_lines: 0,
-            last_stamp: None,
-        };
+        let record = RunRecord { state, last_outcome, ..RunRecord::new(planned) };
         RunStatus { record, live: None, is_held: false, log: "runs/0123456789ab/log.txt".into() }
     }
 

@@ -61,6 +61,10 @@ impl Evaluator {
         if !pending.is_empty() {
             take_features(&pending).map_err(&in_generated)?;
         }
+        let mut predict_each = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
+            predict("measuring the validation loss", input, timesteps, classes)
+        };
+        let validation = self.validation.measure(weights, self.batch_images, &mut predict_each)?;
         let protocol = FidProtocol { weights, ..self.protocol.clone() };
         let fid = fit.finish().and_then(|gaussian| self.reference.distance(&gaussian)).map_err(&in_generated)?;
         let mut measures = vec![Measure { metric: "fid".into(), protocol: protocol.to_string(), value: fid }];
@@ -68,12 +72,10 @@ impl Evaluator {
             let rows = FeatureRows::new(&kept, dimension).map_err(&in_generated)?;
             let logits = self.further.needs_logits().then(|| self.features.logits(&kept)).flatten();
             let logits = logits.as_ref().map(|(logits, classes)| ClassLogits { logits, classes: *classes });
-            measures.extend(self.further.measure(rows, logits, &self.reference, &protocol)?);
+            let mut goes_on = || if progress(1.0) { Ok(()) } else { Err(EvaluateError::Stopped) };
+            measures.extend(self.further.measure(rows, logits, &self.reference, &protocol, &mut goes_on)?);
         }
-        let mut predict_each = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
-            predict("measuring the validation loss", input, timesteps, classes)
-        };
-        measures.extend(self.validation.measure(weights, self.batch_images, &mut predict_each)?);
+        measures.extend(validation);
 
         let (channels, side) = self.image_shape;
         let grid_png = grid_png(&first_images[..self.grid_images * image_values], channels, side)?;
@@ -178,7 +180,7 @@ mod tests {
         let epsilon = evaluator(&spec()).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
         for parameterization in [Parameterization::V, Parameterization::X0] {
             let spec = RunSpec { parameterization, ..spec() };
-            let evaluator = Evaluator::new(&spec, &dataset, &no_folder()).unwrap();
+            let evaluator = Evaluator::new(&spec, &dataset, &no_folder(), &mut || {}).unwrap();
             // Says in other words what `network(0.9)` says.
             let mut same = |noisy: &[f32], timesteps: &[f32], _: Option<&[u32]>| {
                 let pixels = noisy.len() / timesteps.len();
@@ -207,7 +209,7 @@ mod tests {
         let dataset = crate::data::load_digits().unwrap();
         let mut spec = spec();
         spec.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() });
-        let evaluator = Evaluator::new(&spec, &dataset, &no_folder()).unwrap();
+        let evaluator = Evaluator::new(&spec, &dataset, &no_folder(), &mut || {}).unwrap();
         let process = ForwardProcess::new(&spec.noise_schedule);
         let ideal = evaluator.evaluate_with(&mut ideal_network(&dataset.train, process), &mut |_| true).unwrap();
         let blind = evaluator.evaluate_with(&mut network(0.0), &mut |_| true).unwrap();
@@ -282,7 +284,7 @@ mod tests {
         spec.model = Model::Unet(UnetModel { class_conditional: true, ..UnetModel::default() });
         spec.evaluate.fid.guidance = 3.0;
         let dataset = crate::data::load_digits().unwrap();
-        let evaluator = Evaluator::new(&spec, &dataset, &no_folder()).unwrap();
+        let evaluator = Evaluator::new(&spec, &dataset, &no_folder(), &mut || {}).unwrap();
         let mut asked: Vec<(usize, Option<Vec<u32>>)> = vec![];
         // A class changes what is said by 0.01 times its number.
         let mut telling = |noisy: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
@@ -311,7 +313,7 @@ mod tests {
 
         // Three times what a class changes.
         spec.evaluate.fid.guidance = 1.0;
-        let plain = Evaluator::new(&spec, &dataset, &no_folder()).unwrap();
+        let plain = Evaluator::new(&spec, &dataset, &no_folder(), &mut || {}).unwrap();
         let mut tripled = |noisy: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
             let pixels = noisy.len() / timesteps.len();
             let class = |image: usize| classes.map_or(0.0, |classes| 0.03 * classes[image] as f32);

@@ -46,8 +46,13 @@ pub struct Evaluation {
 }
 
 impl Evaluator {
-    /// `folder` is where fetched weights are.
-    pub fn new(spec: &RunSpec, dataset: &Dataset, folder: &DataFolder) -> Result<Self, EvaluateError> {
+    /// `folder` is where fetched weights are; `works` is called now and then while reference images are looked at.
+    pub fn new(
+        spec: &RunSpec,
+        dataset: &Dataset,
+        folder: &DataFolder,
+        works: &mut dyn FnMut(),
+    ) -> Result<Self, EvaluateError> {
         let fid = &spec.evaluate.fid;
         let process = ForwardProcess::new(&spec.noise_schedule);
         at_least(2, "evaluate.fid.samples", fid.samples)?;
@@ -61,7 +66,7 @@ impl Evaluator {
         let weights = folder.weights(fid.features);
         let features = FeatureNetwork::load(fid.features, fid.resize, image_shape, weights.as_deref())?;
         let asked = &spec.evaluate.measures;
-        let reference = ReferenceFeatures::of(spec, &features, images, folder, &mut |_| {})?;
+        let reference = ReferenceFeatures::of(spec, &features, images, folder, &mut |_| works())?;
         Ok(Self {
             generation: Generation::of(spec),
             image_shape,
@@ -111,14 +116,21 @@ impl Evaluator {
 
     /// The norm of the gradient of the validation loss in each bin of t: `validation_gradient_norm/<bin>` over the first
     /// `evaluate.difficulty.images` images, and that of all bins together, `validation_gradient_norm`; of the weights that are
-    /// compared.
-    pub fn difficulty(&self, spec: &RunSpec, averaged: &Network, raw: &Network) -> Result<Vec<Measure>, EvaluateError> {
+    /// compared. `progress` is asked as in [`Self::evaluate`].
+    pub fn difficulty(
+        &self,
+        spec: &RunSpec,
+        averaged: &Network,
+        raw: &Network,
+        progress: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Vec<Measure>, EvaluateError> {
         let weights = self.weights.compared();
         let network = weights.of(averaged, raw);
         let device = network.weights().device().autodiff();
         let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
         tracked.set_weights(network.weights());
-        self.validation.gradient_norms(weights, &tracked, self.image_shape, spec.evaluate.difficulty.images)
+        let images = spec.evaluate.difficulty.images;
+        self.validation.gradient_norms(weights, &tracked, self.image_shape, images, progress)
     }
 }
 
@@ -154,7 +166,7 @@ mod tests {
     }
 
     pub fn evaluator(spec: &RunSpec) -> Evaluator {
-        Evaluator::new(spec, &crate::data::load_digits().unwrap(), &no_folder()).unwrap()
+        Evaluator::new(spec, &crate::data::load_digits().unwrap(), &no_folder(), &mut || {}).unwrap()
     }
 
     #[test]
@@ -220,7 +232,7 @@ mod tests {
         let check = |change: &dyn Fn(&mut RunSpec), expected: &str| {
             let mut spec = spec();
             change(&mut spec);
-            let error = Evaluator::new(&spec, &dataset, &no_folder()).err().expect("cannot be measured");
+            let error = Evaluator::new(&spec, &dataset, &no_folder(), &mut || {}).err().expect("cannot be measured");
             assert_eq!(error.to_string(), expected);
         };
         check(&|spec| spec.evaluate.fid.samples = 1, "`evaluate.fid.samples` is 1, but the least is 2");

@@ -211,17 +211,12 @@ impl Synthetic {
             micro_batches: 1,
         };
         RunRecord {
-            planned,
             state: RunState::Ended(RunOutcome::Completed),
             last_outcome: Some(RunOutcome::Completed),
             attempts: vec![started],
             rows,
             densities,
-            samples: vec![],
-            consistency: vec![],
-            waiting: None,
-            torn_lines: 0,
-            last_stamp: None,
+            ..RunRecord::new(planned)
         }
     }
 }

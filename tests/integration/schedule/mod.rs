@@ -84,14 +84,7 @@ impl Session {
     }
 
     fn execute(&self, stop: &Stop, watch: &mut dyn FnMut(&Update)) -> (Summary, Heard) {
-        let run = |number| QueuedRun {
-            run_id: run_id(number),
-            seed: 0,
-            cost: None,
-            outcome: None,
-            batch_size: 64,
-            micro_batches: 1,
-        };
+        let run = |number| QueuedRun::new(run_id(number), 0, None, 64);
         let device = Device::new("cpu", self.slots, 3);
         let queue = Queue::new((0..self.scripts.len()).map(run).collect(), vec![device], self.policy);
         let command = |start: &Start| {

@@ -55,7 +55,7 @@ fn a_program_that_is_not_there_is_a_crash_with_a_reason() {
         environment: vec![],
         log: folder.path().join("log.txt"),
     };
-    let run = QueuedRun { run_id: run_id(0), seed: 0, cost: None, outcome: None, batch_size: 64, micro_batches: 1 };
+    let run = QueuedRun::new(run_id(0), 0, None, 64);
     let device = Device::new("cpu", 1, 1);
     let policy = Policy { retries: 1, retry_pause: Duration::from_millis(10), max_failures: None };
     let queue = Queue::new(vec![run], vec![device], policy);
@@ -81,7 +81,7 @@ fn a_start_on_a_full_disk_pauses_the_sweep_with_its_reason() {
         environment: vec![],
         log: "/dev/full".into(),
     });
-    let run = QueuedRun { run_id: run_id(0), seed: 0, cost: None, outcome: None, batch_size: 64, micro_batches: 1 };
+    let run = QueuedRun::new(run_id(0), 0, None, 64);
     let device = Device::new("cpu", 1, 1);
     let queue = Queue::new(vec![run], vec![device], Policy { retries: 0, ..Policy::default() });
     let (stop, mut reasons) = (Stop::default(), Vec::new());

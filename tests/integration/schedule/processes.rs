@@ -63,7 +63,7 @@ fn a_log_that_breaks_is_reported_once_and_the_run_goes_on() {
         environment: vec![],
         log: log.clone(),
     });
-    let run = QueuedRun { run_id: run_id(0), seed: 0, cost: None, outcome: None, batch_size: 64, micro_batches: 1 };
+    let run = QueuedRun::new(run_id(0), 0, None, 64);
     let device = Device::new("cpu", 1, 1);
     let queue = Queue::new(vec![run], vec![device], Policy::default());
     let mut reports = Vec::new();
@@ -85,7 +85,7 @@ fn this_program_is_what_runs_again() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.txt");
     let command = |_: &Start| RunCommand::this_program(vec!["--list".into()], log.clone()).unwrap();
-    let run = QueuedRun { run_id: run_id(0), seed: 0, cost: None, outcome: None, batch_size: 64, micro_batches: 1 };
+    let run = QueuedRun::new(run_id(0), 0, None, 64);
     let device = Device::new("cpu", 1, 1);
     let queue = Queue::new(vec![run], vec![device], Policy { retries: 0, ..Policy::default() });
     execute(queue, &mut ProcessExecutor::new(command), &mut |_| {}, &Stop::default());

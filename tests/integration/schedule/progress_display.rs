@@ -61,14 +61,7 @@ pub fn parent_that_shows_progress() {
             log: folder.path().join(format!("{}.txt", start.run_id)),
         }
     };
-    let run = |number: usize| QueuedRun {
-        run_id: run_id(number),
-        seed: number as u64 / 3,
-        cost: None,
-        outcome: None,
-        batch_size: 64,
-        micro_batches: 1,
-    };
+    let run = |number: usize| QueuedRun::new(run_id(number), number as u64 / 3, None, 64);
     let device = Device::new("cpu", 2, 1);
     let queue = Queue::new((0..6).map(run).collect(), vec![device], Policy { retries: 1, ..Policy::default() });
     let quiet = std::env::var_os("SPEEDLAB_TEST_QUIET").is_some();

@@ -47,8 +47,8 @@ fn a_child_that_ignores_the_word_is_killed_by_the_second_request() {
         News::Tick
             if asked_at.is_some_and(|at| update.at > at + Duration::from_millis(300)) && stop.requests() == 1 =>
         {
-            let standing = update.queue.explain(&run_id(0), update.at);
-            assert!(matches!(standing, Some(Standing::Running { .. })), "it is waited for: {standing:?}");
+            let (_, standing) = update.queue.standings(update.at).next().expect("there is one run");
+            assert!(matches!(standing, Standing::Running { .. }), "it is waited for: {standing:?}");
             stop.request();
         }
         _ => {}
@@ -69,7 +69,7 @@ fn dropping_the_executor_ends_its_children() {
         environment: vec![],
         log: folder.path().join("log.txt"),
     });
-    let run = QueuedRun { run_id: run_id(0), seed: 0, cost: None, outcome: None, batch_size: 64, micro_batches: 1 };
+    let run = QueuedRun::new(run_id(0), 0, None, 64);
     let mut queue = Queue::new(vec![run], vec![Device::new("cpu", 1, 1)], Policy::default());
     executor.start(&queue.next(executor.now()).unwrap()).unwrap();
     let pid = wait_for_file(&pid_file);
@@ -105,7 +105,7 @@ pub fn parent_of_a_child_on_a_leash() {
         environment: vec![],
         log: "log.txt".into(),
     };
-    let run = QueuedRun { run_id: run_id(0), seed: 0, cost: None, outcome: None, batch_size: 64, micro_batches: 1 };
+    let run = QueuedRun::new(run_id(0), 0, None, 64);
     let queue = Queue::new(vec![run], vec![Device::new("cpu", 1, 1)], Policy::default());
     let summary = execute(queue, &mut ProcessExecutor::new(command), &mut |_| {}, &stop);
     assert_eq!(summary.counts.interrupted, 1);

@@ -1,10 +1,15 @@
 //! Which run starts next and where. Pure: time and outcomes are passed in.
 
+mod retry;
+mod view;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+pub use retry::Policy;
+
 use super::start_order::{Entry, State, in_start_order};
-use super::{Counts, Decision, Device, Slot, Standing, StopReason, Summary, Wait};
+use super::{Decision, Device, Slot, StopReason};
 use crate::event::RunOutcome;
 use crate::spec::RunId;
 
@@ -23,28 +28,12 @@ pub struct QueuedRun {
     pub micro_batches: usize,
 }
 
-/// What to do about failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Stop the sweep when so many runs have failed for good. Default `None`: keep going whatever fails.
-    pub max_failures: Option<u32>,
-    /// How often a run that crashed or fell silent is started again from its checkpoint. Default 2.
-    pub retries: u32,
-    /// The pause before the first retry; each further one is twice as long, up to a minute. Default 1 s.
-    pub retry_pause: Duration,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { max_failures: None, retries: 2, retry_pause: Duration::from_secs(1) }
+impl QueuedRun {
+    /// A run that never ran.
+    pub fn new(run_id: RunId, seed: u64, cost: Option<f64>, batch_size: usize) -> Self {
+        Self { run_id, seed, cost, outcome: None, batch_size, micro_batches: 1 }
     }
 }
-
-/// Before a retry, however many there were.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// The most pieces that a batch is taken in. A run that does not fit in an eighth of its batch is too large for its device.
-const MOST_MICRO_BATCHES: usize = 8;
 
 /// The decision to start a run on a slot.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,8 +140,8 @@ impl Queue {
     ///
     /// What is tried again, and how: a crash or a silence from the checkpoint, a few times, after growing pauses; a run without
     /// memory in smaller pieces of its batch; one whose device is gone on another device; one whose device disagrees with the
-    /// CPU without fused kernels, then elsewhere; one without room on the disk when there is room. A diverged run would do the
-    /// same again, and an interrupted one was meant to stop.
+    /// CPU without fused kernels, then elsewhere; one without room on the disk when there is room, a few times without progress.
+    /// A diverged run would do the same again, and an interrupted one was meant to stop.
     pub fn ended(&mut self, run_id: &RunId, outcome: RunOutcome, now: Duration) -> Option<Duration> {
         let position = self.position[run_id];
         let State::Running { slot, .. } = self.entries[position].state else {
@@ -172,7 +161,7 @@ impl Queue {
             self.pausing.insert((until, position));
             return Some(until);
         }
-        if is_failure(&outcome) {
+        if retry::is_failure(&outcome) {
             self.failures += 1;
             if self.policy.max_failures.is_some_and(|most| self.failures >= most) {
                 self.stopping.get_or_insert_with(|| StopReason::Failed(run_id.clone()));
@@ -182,60 +171,9 @@ impl Queue {
         None
     }
 
-    /// When a run may start again after such an end; `None`: not in this session.
-    fn retry_time(&mut self, position: usize, outcome: &RunOutcome, now: Duration) -> Option<Duration> {
-        let entry = &mut self.entries[position];
-        match outcome {
-            RunOutcome::Crashed { .. } | RunOutcome::TimedOut { .. } if entry.crashes < self.policy.retries => {
-                let pause =
-                    self.policy.retry_pause.saturating_mul(2u32.saturating_pow(entry.crashes)).min(LONGEST_PAUSE);
-                entry.crashes += 1;
-                Some(now.saturating_add(pause))
-            }
-            RunOutcome::OutOfMemory { .. } => {
-                let micro_batches = entry.micro_batches * 2;
-                if micro_batches > MOST_MICRO_BATCHES.min(entry.run.batch_size) {
-                    return None;
-                }
-                entry.micro_batches = micro_batches;
-                self.decisions.push(Decision::MicroBatches { run_id: entry.run.run_id.clone(), micro_batches });
-                Some(now)
-            }
-            RunOutcome::DeviceLost { .. } | RunOutcome::DeviceDisagrees { .. } | RunOutcome::DiskFull { .. } => {
-                Some(now)
-            }
-            _ => None,
-        }
-    }
-
-    /// Nothing starts on a device any more; without any device left, nothing at all.
-    fn give_up_device(&mut self, device: usize, reason: &str) {
-        if std::mem::replace(&mut self.out[device], true) {
-            return;
-        }
-        let name = self.devices[device].name.clone();
-        self.decisions.push(Decision::DeviceOut { device: name, reason: reason.to_owned() });
-        if self.devices.iter().zip(&self.out).all(|(device, out)| *out || device.slots == 0) {
-            self.stopping.get_or_insert_with(|| StopReason::NoDevice { reason: reason.to_owned() });
-        }
-    }
-
-    /// Once more without fused kernels; a device that computed something else without them is not used.
-    fn distrust_device(&mut self, slot: Slot, position: usize, reason: &str) {
-        if !self.entries[position].fusion {
-            self.give_up_device(slot.device, reason);
-        } else if self.devices[slot.device].fusion {
-            let Device { name, fusion, .. } = &mut self.devices[slot.device];
-            *fusion = false;
-            self.decisions.push(Decision::FusionOff { device: name.clone(), reason: reason.to_owned() });
-        }
-    }
-
-    fn pause(&mut self, reason: &str) {
-        if self.paused.is_none() {
-            self.paused = Some(reason.to_owned());
-            self.decisions.push(Decision::Paused { reason: reason.to_owned() });
-        }
+    /// Takes note that a run has made a checkpoint: where it next fails is further on.
+    pub fn progressed(&mut self, run_id: &RunId) {
+        self.entries[self.position[run_id]].full_disks = 0;
     }
 
     /// Why nothing starts for now: no room on the disk.
@@ -275,91 +213,6 @@ impl Queue {
         self.pausing.first().map(|&(until, _)| until)
     }
 
-    /// Where a run stands and why it waits; `None` if it is not part of the sweep.
-    pub fn explain(&self, run_id: &RunId, now: Duration) -> Option<Standing> {
-        let position = *self.position.get(run_id)?;
-        Some(self.standing(&self.entries[position], self.ready.range(..position).count(), now))
-    }
-
-    /// Where every run stands, in the order they start.
-    pub fn standings(&self, now: Duration) -> impl Iterator<Item = (&RunId, Standing)> {
-        let mut ahead = 0;
-        self.entries.iter().map(move |entry| {
-            let standing = self.standing(entry, ahead, now);
-            ahead += usize::from(matches!(entry.state, State::Ready));
-            (&entry.run.run_id, standing)
-        })
-    }
-
-    fn standing(&self, entry: &Entry, ahead: usize, now: Duration) -> Standing {
-        match (&entry.state, &self.stopping, &self.paused) {
-            (State::Running { slot, since }, ..) => Standing::Running {
-                device: self.devices[slot.device].name.clone(),
-                slot: *slot,
-                since: *since,
-                start: entry.starts,
-            },
-            (State::Ended { outcome, .. }, ..) => Standing::Ended(outcome.clone()),
-            (_, Some(reason), _) => Standing::Waiting(Wait::Stopping(reason.clone())),
-            (_, None, Some(_)) => Standing::Waiting(Wait::Room),
-            (State::Pausing { until }, None, None) if entry.crashes > 0 && *until > now => {
-                Standing::Waiting(Wait::Retry {
-                    retry: entry.crashes,
-                    limit: self.policy.retries,
-                    left: until.saturating_sub(now),
-                })
-            }
-            (State::Ready | State::Pausing { .. }, None, None) => Standing::Waiting(Wait::Slot { ahead }),
-        }
-    }
-
-    /// Runs that have yet to start, in the order they will, those that pause before a retry last.
-    pub fn waiting(&self) -> impl Iterator<Item = &QueuedRun> {
-        let pausing = self.pausing.iter().map(|(_, position)| position);
-        self.ready.iter().chain(pausing).map(|&position| &self.entries[position].run)
-    }
-
-    pub fn devices(&self) -> &[Device] {
-        &self.devices
-    }
-
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for entry in &self.entries {
-            match &entry.state {
-                State::Ready | State::Pausing { .. } => counts.waiting += 1,
-                State::Running { .. } => counts.running += 1,
-                State::Ended { outcome, .. } => counts.add(outcome),
-            }
-        }
-        counts
-    }
-
-    /// How the session went, at its end.
-    pub fn summary(&self, elapsed: Duration) -> Summary {
-        let ended = |entry: &Entry| match &entry.state {
-            State::Ended { outcome, before } => Some((outcome.clone(), *before)),
-            _ => None,
-        };
-        let done_before = self.entries.iter().filter(|&entry| matches!(ended(entry), Some((_, true)))).count();
-        let mut troubles: Vec<_> = (self.entries.iter())
-            .filter_map(|entry| match ended(entry)? {
-                (RunOutcome::Completed | RunOutcome::ReachedTarget | RunOutcome::Interrupted { .. }, _) => None,
-                (_, true) => None,
-                (outcome, false) => Some((entry.plan_position, entry.run.run_id.clone(), outcome)),
-            })
-            .collect();
-        troubles.sort_by_key(|&(plan_position, ..)| plan_position);
-        Summary {
-            counts: self.counts(),
-            done_before,
-            retries: self.entries.iter().map(|entry| entry.starts.saturating_sub(1) as usize).sum(),
-            troubles: troubles.into_iter().map(|(_, run_id, outcome)| (run_id, outcome)).collect(),
-            stopped: self.stopping.clone(),
-            elapsed,
-        }
-    }
-
     /// On the device with the smallest share of its slots taken.
     fn free_slot(&self) -> Option<Slot> {
         (self.taken.iter().enumerate())
@@ -374,11 +227,6 @@ impl Queue {
     }
 }
 
-/// Whether a run that ended so is counted by `max_failures`: it has no result, and nothing more is tried.
-fn is_failure(outcome: &RunOutcome) -> bool {
-    matches!(outcome, RunOutcome::Crashed { .. } | RunOutcome::OutOfMemory { .. } | RunOutcome::TimedOut { .. })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,17 +237,12 @@ mod tests {
         RunId::parse(&format!("{number:012x}")).unwrap()
     }
 
+    fn run(number: usize) -> QueuedRun {
+        QueuedRun::new(run_id(number), 0, None, 64)
+    }
+
     fn queue(runs: usize, slots: usize, policy: Policy) -> Queue {
-        let run = |number| QueuedRun {
-            run_id: run_id(number),
-            seed: 0,
-            cost: None,
-            outcome: None,
-            batch_size: 64,
-            micro_batches: 1,
-        };
-        let device = Device::new("cpu", slots, 1);
-        Queue::new((0..runs).map(run).collect(), vec![device], policy)
+        Queue::new((0..runs).map(run).collect(), vec![Device::new("cpu", slots, 1)], policy)
     }
 
     fn crashed() -> RunOutcome {
@@ -407,7 +250,8 @@ mod tests {
     }
 
     fn says(queue: &Queue, number: usize) -> String {
-        queue.explain(&run_id(number), NOW).unwrap().to_string()
+        let (_, standing) = queue.standings(NOW).find(|(of, _)| **of == run_id(number)).unwrap();
+        standing.to_string()
     }
 
     #[test]
@@ -423,7 +267,6 @@ mod tests {
         assert_eq!(says(&queue, 0), "crashed: retry 1 of 2 in 1.0 s");
         queue.stop();
         assert_eq!(says(&queue, 3), "not started: the sweep was asked to stop");
-        assert_eq!(queue.explain(&run_id(99), NOW), None);
     }
 
     #[test]
@@ -452,17 +295,8 @@ mod tests {
             Some(RunOutcome::Interrupted { reason: "Ctrl-C".into() }),
             None,
         ];
-        let run = |(number, outcome)| QueuedRun {
-            run_id: run_id(number),
-            seed: 0,
-            cost: None,
-            outcome,
-            batch_size: 64,
-            micro_batches: 1,
-        };
-        let device = Device::new("cpu", 9, 1);
-        let mut queue =
-            Queue::new(outcomes.into_iter().enumerate().map(run).collect(), vec![device], Policy::default());
+        let runs = outcomes.into_iter().enumerate().map(|(number, outcome)| QueuedRun { outcome, ..run(number) });
+        let mut queue = Queue::new(runs.collect(), vec![Device::new("cpu", 9, 1)], Policy::default());
         let started: Vec<RunId> = std::iter::from_fn(|| queue.next(NOW)).map(|start| start.run_id).collect();
         assert_eq!(started, [run_id(2), run_id(3), run_id(4)]);
         assert_eq!((queue.summary(NOW).done_before, queue.counts().total()), (2, 5));
@@ -471,16 +305,7 @@ mod tests {
 
     #[test]
     fn devices_fill_evenly() {
-        let runs = (0..6)
-            .map(|n| QueuedRun {
-                run_id: run_id(n),
-                seed: 0,
-                cost: None,
-                outcome: None,
-                batch_size: 64,
-                micro_batches: 1,
-            })
-            .collect();
+        let runs = (0..6).map(run).collect();
         let device = |name, slots| Device::new(name, slots, 1);
         let mut queue =
             Queue::new(runs, vec![device("cuda:0", 2), device("cuda:1", 1), device("cpu", 0)], Policy::default());
@@ -491,11 +316,28 @@ mod tests {
 
     #[test]
     fn a_run_named_twice_runs_once() {
-        let run = QueuedRun { run_id: run_id(7), seed: 0, cost: None, outcome: None, batch_size: 64, micro_batches: 1 };
-        let device = Device::new("cpu", 2, 1);
-        let mut queue = Queue::new(vec![run.clone(), run], vec![device], Policy::default());
+        let mut queue = Queue::new(vec![run(7), run(7)], vec![Device::new("cpu", 2, 1)], Policy::default());
         assert!(queue.next(NOW).is_some());
         assert_eq!(queue.next(NOW), None);
         assert_eq!(queue.counts().total(), 1);
+    }
+
+    #[test]
+    fn a_disk_that_stays_full_is_given_up_and_one_that_fills_now_and_then_is_not() {
+        let full = || RunOutcome::DiskFull { reason: "no space left on device".into() };
+        for (progresses, ends) in [(true, 20), (false, 5)] {
+            let mut queue = queue(1, 1, Policy::default());
+            let mut starts = 0;
+            while starts < 20 && queue.next(NOW).is_some() {
+                starts += 1;
+                if progresses {
+                    queue.progressed(&run_id(0));
+                }
+                queue.ended(&run_id(0), full(), NOW);
+                queue.resume();
+            }
+            assert_eq!(starts, ends, "with progress: {progresses}");
+            assert_eq!(queue.counts().put_off, usize::from(!progresses));
+        }
     }
 }

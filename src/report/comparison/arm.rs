@@ -1,0 +1,86 @@
+//! The runs of one arm at one grid point, and what they come to.
+
+use super::{ArmRun, Contrast};
+use crate::report::cost::Cost;
+use crate::report::speedup::{SeedTime, Speedup};
+use crate::report::target::median;
+
+/// Targets in a speedup-against-target curve.
+const CURVE_TARGETS: usize = 64;
+
+/// One arm at one grid point.
+pub struct ArmComparison<'a> {
+    pub arm: &'a str,
+    pub is_baseline: bool,
+    /// By seed in the plan's order.
+    pub runs: Vec<ArmRun<'a>>,
+    /// The last value of completed runs.
+    pub final_values: Option<Spread>,
+    /// Runs that reached the target; `None` without a target.
+    pub reached: Option<usize>,
+    /// Against the baseline.
+    pub contrast: Contrast,
+    /// The speedup at every target between the baseline's worst and best value, in the order of [`Cost::ALL`].
+    pub target_curves: Vec<Vec<(f64, Speedup)>>,
+}
+
+/// Median and range over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    pub median: f64,
+    pub low: f64,
+    pub high: f64,
+    pub n: usize,
+}
+
+impl ArmComparison<'_> {
+    /// (run, time to target) of every run that has measured something.
+    pub fn seed_times(&self, target: f64, cost: Cost) -> Vec<SeedTime> {
+        let time = |run: &ArmRun| run.time(target, cost).map(|time| SeedTime { seed: run.record.planned.seed, time });
+        self.runs.iter().filter_map(time).collect()
+    }
+
+    pub fn count(&self, is: impl Fn(&ArmRun) -> bool) -> usize {
+        self.runs.iter().filter(|run| is(run)).count()
+    }
+}
+
+pub(super) fn final_values(runs: &[ArmRun]) -> Vec<f64> {
+    let completed = runs.iter().filter(|run| run.completed());
+    completed.filter_map(|run| run.curve.last()).map(|evaluation| evaluation.value).collect()
+}
+
+pub fn spread(values: &[f64]) -> Option<Spread> {
+    let fold = |pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick);
+    Some(Spread { median: median(values)?, low: fold(f64::min)?, high: fold(f64::max)?, n: values.len() })
+}
+
+/// How much the speed of runs of one arm varies, though they do the same work: the variance of its logarithm within
+/// arms, pooled over arms.
+pub(super) fn clock_variance(arms: &[ArmComparison]) -> f64 {
+    let (mut squares, mut freedom) = (0.0, 0.0);
+    for arm in arms {
+        let logs: Vec<f64> = arm.runs.iter().filter_map(ArmRun::seconds_per_thousand_images).map(f64::ln).collect();
+        if !logs.is_empty() {
+            let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+            squares += logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>();
+            freedom += logs.len() as f64 - 1.0;
+        }
+    }
+    if freedom > 0.0 { squares / freedom } else { 0.0 }
+}
+
+/// Log-spaced from where every baseline run still has to start down to the best that any of them reached.
+pub(super) fn curve_targets(baseline: &ArmComparison) -> Vec<f64> {
+    let positive = |value: &f64| *value > 0.0 && value.is_finite();
+    let curves =
+        || baseline.runs.iter().map(|run| run.curve.iter().map(|evaluation| evaluation.value).filter(positive));
+    let worst = curves().filter_map(|mut values| values.next()).reduce(f64::min);
+    let best = curves().flatten().reduce(f64::min);
+    let (Some(worst), Some(best)) = (worst, best) else { return vec![] };
+    if best >= worst {
+        return vec![];
+    }
+    let share = |index: usize| index as f64 / (CURVE_TARGETS - 1) as f64;
+    (0..CURVE_TARGETS).map(|index| worst * (best / worst).powf(share(index))).collect()
+}

@@ -1,0 +1,126 @@
+//! What of images is compared.
+
+use serde::{Deserialize, Serialize};
+
+/// `evaluate.fid.features`: what of the images is compared, most often the activations of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Features {
+    /// A small classifier of 8x8 digits, shipped with the program. The default.
+    #[default]
+    DigitsCnn,
+    /// A small classifier of MNIST, shipped with the program; of any grey 28x28 images, though strokes are what it
+    /// knows.
+    MnistCnn,
+    /// No network: images as 8x8 squares of mean colour. Of any images at least so large; sees colours and where things
+    /// are, and nothing finer.
+    #[serde(rename = "pixels-8x8")]
+    Pixels8,
+    /// The 2048 values that papers compare: InceptionV3 of 2015-12-05, of images of any size. Its weights are fetched.
+    #[serde(rename = "inception-v3")]
+    InceptionV3,
+    /// Its 768 values before the last blocks.
+    #[serde(rename = "inception-v3-768")]
+    InceptionV3At768,
+    /// Its 192 values after the second pooling.
+    #[serde(rename = "inception-v3-192")]
+    InceptionV3At192,
+    /// Its 64 values after the first pooling.
+    #[serde(rename = "inception-v3-64")]
+    InceptionV3At64,
+    /// The 1280 values of EfficientNet-Lite0, trained on ImageNet, of images of any size. Its weights are fetched, also where
+    /// only package registries can be reached.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientnetLite0,
+}
+
+impl Features {
+    /// Those made for few images first.
+    pub const ALL: [Self; 8] = [
+        Self::DigitsCnn,
+        Self::MnistCnn,
+        Self::Pixels8,
+        Self::EfficientnetLite0,
+        Self::InceptionV3,
+        Self::InceptionV3At768,
+        Self::InceptionV3At192,
+        Self::InceptionV3At64,
+    ];
+
+    /// As it is written in YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DigitsCnn => "digits-cnn",
+            Self::MnistCnn => "mnist-cnn",
+            Self::Pixels8 => "pixels-8x8",
+            Self::InceptionV3 => "inception-v3",
+            Self::InceptionV3At768 => "inception-v3-768",
+            Self::InceptionV3At192 => "inception-v3-192",
+            Self::InceptionV3At64 => "inception-v3-64",
+            Self::EfficientnetLite0 => "efficientnet-lite0",
+        }
+    }
+
+    /// Whether they are the network's that "FID" without more words means.
+    pub fn is_inception(self) -> bool {
+        self.weights() == Some("inception-v3")
+    }
+
+    /// The fetched weights that they need; `None` where they come with the program.
+    pub fn weights(self) -> Option<&'static str> {
+        match self {
+            Self::DigitsCnn | Self::MnistCnn | Self::Pixels8 => None,
+            Self::InceptionV3 | Self::InceptionV3At768 | Self::InceptionV3At192 | Self::InceptionV3At64 => {
+                Some("inception-v3")
+            }
+            Self::EfficientnetLite0 => Some("efficientnet-lite0"),
+        }
+    }
+
+    /// Pixels of each side of what its network is shown; `None` where that is an image's own size.
+    pub fn network_side(self) -> Option<usize> {
+        match self.weights() {
+            Some("inception-v3") => Some(299),
+            Some(_) => Some(224),
+            None => None,
+        }
+    }
+
+    /// Values in a feature vector of images with this number of channels.
+    pub fn dimension(self, channels: usize) -> usize {
+        match self {
+            Self::DigitsCnn | Self::MnistCnn => 64,
+            Self::Pixels8 => 64 * channels,
+            Self::InceptionV3 => 2048,
+            Self::InceptionV3At768 => 768,
+            Self::InceptionV3At192 => 192,
+            Self::InceptionV3At64 => 64,
+            Self::EfficientnetLite0 => 1280,
+        }
+    }
+
+    /// Whether it sees images of this shape: (channels, side in pixels).
+    pub fn fits(self, (channels, side): (usize, usize)) -> bool {
+        match self {
+            Self::DigitsCnn => (channels, side) == (1, 8),
+            Self::MnistCnn => (channels, side) == (1, 28),
+            Self::Pixels8 => side >= 8,
+            _ => true,
+        }
+    }
+
+    /// Whether an Inception score can be made of it: whether it is Inception, to the last layer.
+    pub fn has_inception_score(self) -> bool {
+        self == Self::InceptionV3
+    }
+
+    /// The images it sees, in words.
+    pub fn images(self) -> &'static str {
+        match self {
+            Self::DigitsCnn => "grey 8x8 images",
+            Self::MnistCnn => "grey 28x28 images",
+            Self::Pixels8 => "images at least 8 pixels wide",
+            _ => "any images",
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The Fréchet distance and its protocol.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Features, Resize};
+use crate::spec::OdeSampler;
+
+/// `evaluate.fid`: the protocol, which is part of every value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fid {
+    /// Generated images. Default 1000.
+    pub samples: usize,
+    /// What of the images is compared. Default `digits-cnn`.
+    pub features: Features,
+    /// The real images compared with. Default `train`.
+    pub reference: Reference,
+    /// With `reference: folder`, the folder of images compared with, cropped and resized as those of
+    /// `data: { kind: image_folder }`. Empty otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reference_folder: String,
+    /// How images get the size that the features' network sees. Default `customary`.
+    #[serde(skip_serializing_if = "Resize::is_customary")]
+    pub resize: Resize,
+    /// How images are generated.
+    pub ode: OdeSampler,
+    /// Scale w of classifier-free guidance: what is predicted without a class plus w times what the class changes in it.
+    /// Ho and Salimans 2022 (arXiv 2207.12598, equation 6) write it 1 + w; ADM's and DiT's code count as here, so that 1
+    /// is no guidance. Two network evaluations a step unless it is 1. Default 1.
+    #[serde(skip_serializing_if = "is_no_guidance")]
+    pub guidance: f64,
+}
+
+fn is_no_guidance(guidance: &f64) -> bool {
+    *guidance == 1.0
+}
+
+impl Fid {
+    /// Network evaluations for each generated image.
+    pub fn nfe(&self) -> usize {
+        self.ode.nfe() * if is_no_guidance(&self.guidance) { 1 } else { 2 }
+    }
+}
+
+impl Default for Fid {
+    fn default() -> Self {
+        Self {
+            samples: 1000,
+            features: Features::default(),
+            reference: Reference::default(),
+            reference_folder: String::new(),
+            resize: Resize::default(),
+            ode: OdeSampler::default(),
+            guidance: 1.0,
+        }
+    }
+}
+
+/// `evaluate.fid.reference`: the real images a sample is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// The training split. The default.
+    #[default]
+    Train,
+    /// The held-out split.
+    Test,
+    /// The images of `reference_folder`.
+    Folder,
+}

@@ -1,0 +1,57 @@
+//! What is measured beside the Fréchet distance.
+
+use serde::{Deserialize, Serialize};
+
+/// `evaluate.measures`: a measure beside the Fréchet distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FurtherMeasure {
+    /// The kernel distance `kid` (Bińkowski et al. 2018, arXiv 1801.01401), which has no bias from few images, and its
+    /// standard error `kid_se`: over 100 subsets of 1,000 images, or fewer and smaller ones of fewer images.
+    Kid,
+    /// `precision` and `recall` (Kynkäänniemi et al. 2019, arXiv 1904.06991), by the third nearest neighbour.
+    PrecisionRecall,
+    /// `density` and `coverage` (Naeem et al. 2020, arXiv 2002.09797), by the fifth nearest neighbour.
+    DensityCoverage,
+    /// `fid_infinity`, the Fréchet distance extrapolated to infinitely many generated images (Chong and Forsyth 2020, arXiv
+    /// 1911.07023), and its line's standard error `fid_infinity_se`: from 15 subsets, the smallest of them a tenth of the images or
+    /// twice as many as a feature vector has values, whichever is more. It needs three times as many images as values.
+    FidInfinity,
+    /// `inception_score` (Salimans et al. 2016, arXiv 1606.03498) and its deviation over ten splits `inception_score_sd`, where
+    /// the features are `inception-v3`.
+    InceptionScore,
+}
+
+impl FurtherMeasure {
+    /// As it is written in YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kid => "kid",
+            Self::PrecisionRecall => "precision_recall",
+            Self::DensityCoverage => "density_coverage",
+            Self::FidInfinity => "fid_infinity",
+            Self::InceptionScore => "inception_score",
+        }
+    }
+
+    /// Whether it needs the features of every reference image, and not their mean and covariance alone.
+    pub fn needs_reference(self) -> bool {
+        match self {
+            Self::Kid | Self::PrecisionRecall | Self::DensityCoverage => true,
+            Self::FidInfinity | Self::InceptionScore => false,
+        }
+    }
+
+    /// The least number of generated images that it can be made of, of feature vectors of `dimension` values.
+    pub fn least_samples(self, dimension: usize) -> usize {
+        match self {
+            Self::Kid => 2,
+            // A fifth neighbour, for both: they are measured together.
+            Self::PrecisionRecall | Self::DensityCoverage => 6,
+            // Its smallest subset has two for each value, and a line needs some way to go.
+            Self::FidInfinity => (3 * dimension).max(150),
+            // One for each split.
+            Self::InceptionScore => 10,
+        }
+    }
+}

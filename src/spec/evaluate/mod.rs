@@ -1,0 +1,63 @@
+//! What is measured, how often and by which protocol.
+
+mod features;
+mod fid;
+mod further_measure;
+mod resize;
+mod validation;
+mod weights;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+pub use features::*;
+pub use fid::*;
+pub use further_measure::*;
+pub use resize::*;
+pub use validation::*;
+pub use weights::*;
+
+use super::{Consistency, Difficulty};
+
+/// `evaluate`: measurements off the training clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluate {
+    /// Steps between evaluations; the last step is always evaluated. Default 200.
+    pub every: u64,
+    /// The Fréchet distance and its protocol.
+    pub fid: Fid,
+    /// The loss on held-out images.
+    pub validation: Validation,
+    /// Images in the sample grid that is drawn at each evaluation, from the same noise in every run. Default 64.
+    pub grid_images: usize,
+    /// What is measured beside the Fréchet distance, of the same images and features: `kid`, `precision_recall`,
+    /// `density_coverage`, `fid_infinity`, `inception_score`. Default: none.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub measures: BTreeSet<FurtherMeasure>,
+    /// Which of a run's weights are measured. Default `averaged`.
+    #[serde(skip_serializing_if = "EvaluatedWeights::is_default")]
+    pub weights: EvaluatedWeights,
+    /// Images from shared noise, kept to compare runs with each other. Off by default.
+    #[serde(skip_serializing_if = "Consistency::is_default")]
+    pub consistency: Consistency,
+    /// How hard each part of the noise is to learn. Off by default.
+    #[serde(skip_serializing_if = "Difficulty::is_default")]
+    pub difficulty: Difficulty,
+}
+
+impl Default for Evaluate {
+    fn default() -> Self {
+        Self {
+            every: 200,
+            fid: Fid::default(),
+            validation: Validation::default(),
+            grid_images: 64,
+            measures: BTreeSet::new(),
+            weights: EvaluatedWeights::default(),
+            consistency: Consistency::default(),
+            difficulty: Difficulty::default(),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! How images get the size that a network sees.
+
+use serde::{Deserialize, Serialize};
+
+use super::Features;
+
+/// `evaluate.fid.resize`: how images get the size that a network sees. Another way gives another distance (Parmar et al.
+/// 2022, arXiv 2104.11222).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// What is usual with the features: `pytorch-fid` for Inception, `clean` for EfficientNet, `none` for the others. The
+    /// default.
+    #[default]
+    Customary,
+    /// None: images have the size that the network sees.
+    None,
+    /// Bilinear between pixels' centres, as pytorch-fid does.
+    PytorchFid,
+    /// Antialiased bicubic, as clean-fid does.
+    Clean,
+    /// Bilinear between pixels' corners, as TensorFlow 1 and torch-fidelity do.
+    TorchFidelity,
+}
+
+impl Resize {
+    pub fn is_customary(&self) -> bool {
+        *self == Self::Customary
+    }
+
+    /// What it comes to with `features`.
+    pub fn with(self, features: Features) -> Self {
+        match self {
+            Self::Customary if features.is_inception() => Self::PytorchFid,
+            Self::Customary if features == Features::EfficientnetLite0 => Self::Clean,
+            Self::Customary => Self::None,
+            other => other,
+        }
+    }
+
+    /// As it is written in YAML and in protocols.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Customary => "customary",
+            Self::None => "none",
+            Self::PytorchFid => "pytorch-fid",
+            Self::Clean => "clean",
+            Self::TorchFidelity => "torch-fidelity",
+        }
+    }
+}
