@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::Exit;
 use crate::device::{self, DeviceName};
-use crate::kernels::{Kernels, NoBf16};
+use crate::kernels::{Kernels, NoPrecision};
 use crate::model::{self, Network};
 use crate::optim::Adam;
 use crate::random::{Draws, Stream};
@@ -140,7 +140,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(args: &BenchStepArgs, model: &Model, device: Device) -> Result<Self, NoBf16> {
+    fn new(args: &BenchStepArgs, model: &Model, device: Device) -> Result<Self, NoPrecision> {
         let ImageShape(channels, side) = args.image;
         let kernels = match args.bf16 {
             true => Kernels::bf16_for_device(&device)?,
@@ -255,6 +255,6 @@ mod tests {
         let mut product = Bench::new(&args(Work::Matmul, 33), &model, Device::flex()).unwrap();
         assert!(product.step().unwrap().is_finite());
         let mixed = BenchStepArgs { bf16: true, ..args(Work::Train, 4) };
-        assert_eq!(Bench::new(&mixed, &model, Device::flex()).err(), Some(NoBf16::Cpu));
+        assert_eq!(Bench::new(&mixed, &model, Device::flex()).err(), Some(NoPrecision::Cpu));
     }
 }

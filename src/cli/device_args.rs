@@ -56,10 +56,9 @@ impl DeviceArgs {
             Wanted::These(names) => (found(names)?, None),
             Wanted::Auto => auto(),
         };
-        let asks_bf16 = plan.runs.iter().any(|run| run.spec.train.precision == Precision::Bf16);
-        if let Some(without) = names.iter().find(|device| asks_bf16 && !device.bf16) {
-            return Err(DeviceError::NoBf16 { device: format!("{} ({})", without.name, without.model) }.into());
-        }
+        let asked: Vec<Precision> = plan.runs.iter().map(|run| run.spec.train.precision).collect();
+        let rounds = can_do(&asked, &names)?;
+        let note = note.or(rounds);
         if names.iter().all(|device| device.kind == DeviceKind::Cpu) {
             let device = CpuThreads::of_this_machine(jobs, planned_runs).device();
             return Ok(Chosen { devices: vec![device], words: "cpu".to_owned(), note });
@@ -68,6 +67,29 @@ impl DeviceArgs {
         let names: Vec<String> = names.into_iter().map(|device| device.name).collect();
         Ok(Chosen { devices: gpus(&names, cores(), jobs), words: words.join(", "), note })
     }
+}
+
+/// That every device computes in every precision asked for; a note where one rounds what was asked in f32.
+fn can_do(asked: &[Precision], devices: &[FoundDevice]) -> Result<Option<String>, DeviceError> {
+    let asks = |precision| asked.contains(&precision);
+    for device in devices {
+        let words = || format!("{} ({})", device.name, device.model);
+        for (precision, is_there) in [(Precision::Tf32, device.tf32), (Precision::Bf16, device.bf16)] {
+            if asks(precision) && !is_there {
+                return Err(DeviceError::NoPrecision { device: words(), precision: precision.name() });
+            }
+        }
+        if device.tf32 && asks(Precision::F32) && asks(Precision::Tf32) {
+            return Err(DeviceError::OnePrecision { device: words() });
+        }
+    }
+    let rounding = devices.iter().find(|device| device.tf32 && asks(Precision::F32));
+    Ok(rounding.map(|device| {
+        format!(
+            "{} may round the factors of f32 products to tf32 (10 bits); the records say so, and `train.precision: tf32` asks for it",
+            device.name
+        )
+    }))
 }
 
 /// The named devices, each seen to be there.
@@ -170,6 +192,32 @@ mod tests {
         assert_eq!(read("cuda:0,1"), Ok("cuda:0,cuda:1".into()));
         assert_eq!(read("cuda:1,wgpu"), Ok("cuda:1,wgpu:0".into()));
         assert_eq!(read("cpu"), Ok("cpu".into()));
+    }
+
+    #[test]
+    fn a_device_is_asked_for_no_precision_that_it_has_not_and_rounding_is_told() {
+        let device = |tf32, bf16| FoundDevice {
+            name: "cuda:0".into(),
+            kind: DeviceKind::Cuda,
+            model: "H100".into(),
+            bus: None,
+            compiled_for: None,
+            memory_bytes: None,
+            software: false,
+            bf16,
+            tf32,
+        };
+        use Precision::{Bf16, F32, Tf32};
+        assert_eq!(can_do(&[F32], &[device(false, false)]), Ok(None));
+        assert_eq!(can_do(&[Tf32, Bf16], &[device(true, true)]), Ok(None));
+        let note = can_do(&[F32, Bf16], &[device(true, true)]).unwrap().expect("f32 is rounded there");
+        assert!(note.starts_with("cuda:0 may round"), "{note}");
+        let words = "cuda:0 (H100)".to_owned();
+        let lacks = |precision| Err(DeviceError::NoPrecision { device: words.clone(), precision });
+        assert_eq!(can_do(&[Tf32], &[device(false, true)]), lacks("tf32"));
+        assert_eq!(can_do(&[F32, Bf16], &[device(true, false)]), lacks("bf16"));
+        let one = DeviceError::OnePrecision { device: words.clone() };
+        assert_eq!(can_do(&[F32, Tf32], &[device(true, true)]), Err(one));
     }
 
     #[test]

@@ -82,13 +82,14 @@ pub fn devices(args: &DevicesArgs) -> anyhow::Result<Exit> {
         );
         return Ok(exit);
     }
-    let mut table = new_table(["device", "model", "at", "memory", "bf16", "note"]);
+    let mut table = new_table(["device", "model", "at", "memory", "tf32", "bf16", "note"]);
     for device in &discovery.found {
         table.add_row([
             device.name.clone(),
             device.model.clone(),
             device.bus.clone().unwrap_or_default(),
             device.memory_bytes.map_or_else(String::new, |size| bytes(size as f64)),
+            if device.tf32 { "yes" } else { "no" }.to_owned(),
             if device.bf16 { "yes" } else { "no" }.to_owned(),
             if device.software { "software on the CPU: right, and slow" } else { "" }.to_owned(),
         ]);

@@ -28,6 +28,8 @@ pub struct FoundDevice {
     pub software: bool,
     /// Whether it computes in bf16.
     pub bf16: bool,
+    /// Whether the factors of products of f32 may be rounded to the 10 bits of TF32.
+    pub tf32: bool,
 }
 
 /// A kind of device that cannot be used.
@@ -84,6 +86,7 @@ fn cpu() -> FoundDevice {
         memory_bytes: cpu_memory_bytes(),
         software: false,
         bf16: false,
+        tf32: false,
     }
 }
 
@@ -101,6 +104,8 @@ fn not_compiled_in(kind: DeviceKind) -> Absent {
 pub(super) fn found(kind: DeviceKind, index: usize, device: &burn::tensor::Device) -> FoundDevice {
     use burn::tensor::FloatDType;
 
+    use crate::kernels::has_tf32;
+
     let identity = device.identity();
     let bus = identity.as_ref().and_then(|identity| identity.physical.as_ref()?.pci_address);
     FoundDevice {
@@ -112,6 +117,7 @@ pub(super) fn found(kind: DeviceKind, index: usize, device: &burn::tensor::Devic
         model: identity.map_or_else(|| "unknown device".to_owned(), |identity| identity.name),
         memory_bytes: None,
         bf16: device.supports_dtype(FloatDType::BF16),
+        tf32: has_tf32(device),
     }
 }
 

@@ -11,9 +11,13 @@ pub enum DeviceError {
     #[error("{name} is not there: {found} of its kind {}\nhint: `speedlab devices` lists them", if *found == 1 { "is" } else { "are" })]
     NoSuch { name: DeviceName, found: usize },
     #[error(
-        "the sweep asks for `train.precision: bf16`, which {device} does not compute in\nhint: name a GPU that has it with --device, or leave the key out"
+        "the sweep asks for `train.precision: {precision}`, which {device} does not compute in\nhint: name a GPU that has it with --device, or leave the key out"
     )]
-    NoBf16 { device: String },
+    NoPrecision { device: String, precision: &'static str },
+    #[error(
+        "the sweep compares `train.precision: f32` with tf32, which are one on {device}: burn lets tensor cores round products of f32, and cannot be told not to\nhint: leave one of them out"
+    )]
+    OnePrecision { device: String },
     #[error("{name} was asked twice")]
     Twice { name: DeviceName },
 }

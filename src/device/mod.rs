@@ -15,6 +15,8 @@ mod wgpu;
 
 use burn::tensor::Device;
 
+use crate::kernels::has_tf32;
+
 use cpu::threads_in_words;
 pub use cpu::{cpu_label, cpu_memory_bytes, cpu_model};
 pub use discovery::{Absent, Discovery, FoundDevice, discover};
@@ -47,6 +49,9 @@ pub fn label(name: DeviceName, device: &Device, threads: usize, runs_at_once: us
         return cpu_label(threads, runs_at_once);
     }
     let mut label = format!("{}: {}, {}", name.kind(), make(device), threads_in_words(threads));
+    if has_tf32(device) {
+        label.push_str(", products in tf32");
+    }
     if !fusion {
         label.push_str(", without fusion");
     }

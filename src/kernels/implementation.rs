@@ -19,18 +19,20 @@ pub enum Kernels {
     Fused,
 }
 
-/// Why a device is not to multiply in bf16.
+/// Why a device is not to multiply in a precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoBf16 {
+pub enum NoPrecision {
     /// Its own operations are f32, and burn's would be slower in bf16 than in f32.
     #[error("the CPU computes in f32")]
     Cpu,
     #[error("this device has no bf16")]
-    Device,
+    NoBf16,
+    #[error("this device has no tf32")]
+    NoTf32,
 }
 
 impl Kernels {
-    /// The best implementation for `device`, in f32. This and [`Kernels::bf16_for_device`] are the one place where a device
+    /// The best implementation for `device`, in f32. This and its siblings for bf16 and tf32 are the one place where a device
     /// chooses.
     pub fn for_device(device: &Device) -> Self {
         match device.clone().without_autodiff().as_dispatch() {
@@ -40,11 +42,21 @@ impl Kernels {
     }
 
     /// The best implementation for `device` whose products are of bf16.
-    pub fn bf16_for_device(device: &Device) -> Result<Self, NoBf16> {
+    pub fn bf16_for_device(device: &Device) -> Result<Self, NoPrecision> {
         match Self::for_device(device) {
-            Self::Fused => Err(NoBf16::Cpu),
+            Self::Fused => Err(NoPrecision::Cpu),
             _ if device.clone().without_autodiff().supports_dtype(FloatDType::BF16) => Ok(Self::PlainBf16),
-            _ => Err(NoBf16::Device),
+            _ => Err(NoPrecision::NoBf16),
+        }
+    }
+
+    /// The best implementation for `device` whose products are of tf32: where a device has it, burn's tuning takes it for the
+    /// products of f32.
+    pub fn tf32_for_device(device: &Device) -> Result<Self, NoPrecision> {
+        match Self::for_device(device) {
+            Self::Fused => Err(NoPrecision::Cpu),
+            plain if has_tf32(&device.clone().without_autodiff()) => Ok(plain),
+            _ => Err(NoPrecision::NoTf32),
         }
     }
 
@@ -81,6 +93,25 @@ impl Kernels {
 }
 
 /// The fused operations against their plain twins, on every kind of lanes.
+/// Whether a device, without automatic differentiation, has tensor cores that multiply in TF32.
+#[cfg(feature = "cuda")]
+pub fn has_tf32(device: &Device) -> bool {
+    device.identity().is_some_and(|identity| is_ampere_or_later(&identity.fingerprint))
+}
+
+/// Whether kernels are compiled for NVIDIA's compute capability 8.0 or later, such as `ptx_sm90`: cubecl-cuda 0.11.3 offers TF32
+/// from there on.
+#[cfg(any(test, feature = "cuda"))]
+fn is_ampere_or_later(compiled_for: &str) -> bool {
+    let capability = compiled_for.strip_prefix("ptx_sm").and_then(|number| number.parse::<u32>().ok());
+    capability.is_some_and(|capability| capability >= 80)
+}
+
+#[cfg(not(feature = "cuda"))]
+pub fn has_tf32(_: &Device) -> bool {
+    false
+}
+
 #[cfg(test)]
 pub mod tests {
     use burn::tensor::TensorData;
@@ -181,6 +212,12 @@ pub mod tests {
 
     /// On Flex, which multiplies bf16 in f32 and rounds the result.
     #[test]
+    fn tf32_comes_with_compute_capability_8() {
+        let rounding = ["ptx_sm70", "ptx_sm75", "ptx_sm80", "ptx_sm120", "wgsl", ""].map(super::is_ampere_or_later);
+        assert_eq!(rounding, [false, false, true, true, false, false]);
+    }
+
+    #[test]
     fn products_of_bf16_are_near_those_of_f32() {
         for resample in [Resample::Keep, Resample::Halve, Resample::Double] {
             let shape = Convolution { inputs: 12, outputs: 10, kernel: 3, resample };
@@ -200,8 +237,9 @@ pub mod tests {
 
     #[test]
     fn the_cpu_is_not_to_multiply_in_bf16() {
-        assert_eq!(Kernels::bf16_for_device(&Device::flex()), Err(NoBf16::Cpu));
-        assert_eq!(Kernels::bf16_for_device(&Device::flex().autodiff()), Err(NoBf16::Cpu));
+        assert_eq!(Kernels::bf16_for_device(&Device::flex()), Err(NoPrecision::Cpu));
+        assert_eq!(Kernels::bf16_for_device(&Device::flex().autodiff()), Err(NoPrecision::Cpu));
+        assert_eq!(Kernels::tf32_for_device(&Device::flex()), Err(NoPrecision::Cpu));
     }
 
     #[test]

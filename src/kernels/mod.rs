@@ -43,4 +43,4 @@ mod winograd;
 pub use convolution_shape::{Convolution, Resample};
 use frozen::Activation;
 pub use gelu::Gelu;
-pub use implementation::{Kernels, NoBf16};
+pub use implementation::{Kernels, NoPrecision, has_tf32};

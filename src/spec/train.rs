@@ -29,9 +29,14 @@ pub struct Train {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// f32. The default.
+    /// f32. The default. On NVIDIA's GPUs of compute capability 8.0 and later burn may let tensor cores round the factors of
+    /// products to `tf32`, and cannot be told not to; the device's name in the record says so.
     #[default]
     F32,
+    /// f32, but that the factors of matrix products and convolutions may be rounded to the 10 bits of TF32, the sums within a
+    /// product being f32: what `torch.backends.cuda.matmul.allow_tf32` and cuDNN's own `allow_tf32` let torch do. For GPUs that
+    /// have it.
+    Tf32,
     /// Mixed precision with f32 master weights (Micikevicius et al. 2018, arXiv 1710.03740, section 3), in bf16, whose
     /// range is that of f32, so that the loss needs no scaling: the inputs and weights of convolutions and linear maps, and
     /// those of attention's two products, are rounded to bf16, and so are the results, forwards and backwards; the sums
@@ -42,6 +47,15 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// As in the YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
     fn is_f32(&self) -> bool {
         *self == Self::F32
     }

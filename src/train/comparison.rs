@@ -43,7 +43,7 @@ pub fn compare_with_cpu(
         *rate = rate.min(COMPARED_LEARNING_RATE);
     }
     let tolerance = match spec.train.precision {
-        Precision::F32 => TOLERANCE,
+        Precision::F32 | Precision::Tf32 => TOLERANCE,
         Precision::Bf16 => TOLERANCE_BF16,
     };
     let here = first_steps(&spec, dataset, device)?;

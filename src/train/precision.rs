@@ -1,23 +1,26 @@
 use burn::tensor::Device;
 
-use crate::kernels::{Kernels, NoBf16};
+use crate::kernels::{Kernels, NoPrecision};
 use crate::spec::Precision;
 
 /// A device cannot train in the precision that a run asks for.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot train with `train.precision: bf16`: {reason}\nhint: name a GPU that has bf16 with `--device`, or set `train.precision: f32`"
+    "cannot train with `train.precision: {precision}`: {reason}\nhint: name a GPU that has {precision} with `--device`, or set `train.precision: f32`"
 )]
 pub struct PrecisionError {
-    reason: NoBf16,
+    precision: &'static str,
+    reason: NoPrecision,
 }
 
 /// The operations of training in `precision` on `device`.
 pub(super) fn training_kernels(precision: Precision, device: &Device) -> Result<Kernels, PrecisionError> {
-    match precision {
+    let kernels = match precision {
         Precision::F32 => Ok(Kernels::for_device(device)),
-        Precision::Bf16 => Kernels::bf16_for_device(device).map_err(|reason| PrecisionError { reason }),
-    }
+        Precision::Tf32 => Kernels::tf32_for_device(device),
+        Precision::Bf16 => Kernels::bf16_for_device(device),
+    };
+    kernels.map_err(|reason| PrecisionError { precision: precision.name(), reason })
 }
 
 #[cfg(test)]
@@ -27,11 +30,15 @@ mod tests {
     #[test]
     fn the_cpu_trains_in_f32_only_and_says_what_to_do() {
         assert!(training_kernels(Precision::F32, &Device::flex()).is_ok());
-        let error = training_kernels(Precision::Bf16, &Device::flex()).err().expect("the CPU has no bf16");
-        assert_eq!(
-            error.to_string(),
-            "cannot train with `train.precision: bf16`: the CPU computes in f32\n\
-             hint: name a GPU that has bf16 with `--device`, or set `train.precision: f32`"
-        );
+        for precision in [Precision::Tf32, Precision::Bf16] {
+            let name = precision.name();
+            assert_eq!(
+                training_kernels(precision, &Device::flex()).unwrap_err().to_string(),
+                format!(
+                    "cannot train with `train.precision: {name}`: the CPU computes in f32\n\
+                     hint: name a GPU that has {name} with `--device`, or set `train.precision: f32`"
+                )
+            );
+        }
     }
 }

@@ -15,7 +15,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &["spec", "random", "kernels"]),
     ("optim", &["spec", "kernels"]),
     ("data", &["spec", "random"]),
-    ("device", &[]),
+    ("device", &["kernels"]),
     ("train", &["spec", "event", "random", "diffusion", "model", "optim", "kernels", "data"]),
     ("evaluate", &["spec", "event", "random", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event"]),

@@ -186,9 +186,12 @@ fn a_batch_in_parts_that_diverges_says_so() {
 }
 
 #[test]
-fn the_cpu_is_refused_a_run_in_bf16() {
+fn the_cpu_is_refused_a_run_in_bf16_or_tf32() {
     let (_, mut spec) = parts_runs().remove(0);
-    spec.train.precision = Precision::Bf16;
-    let refused = Trainer::new(&spec, &data::load_digits().unwrap(), &Device::flex(), None, 1).err().unwrap();
-    assert!(refused.to_string().starts_with("cannot train with `train.precision: bf16`: the CPU"), "{refused}");
+    for precision in [Precision::Bf16, Precision::Tf32] {
+        spec.train.precision = precision;
+        let refused = Trainer::new(&spec, &data::load_digits().unwrap(), &Device::flex(), None, 1).err().unwrap();
+        let expected = format!("cannot train with `train.precision: {}`: the CPU", precision.name());
+        assert!(refused.to_string().starts_with(&expected), "{refused}");
+    }
 }
