@@ -93,7 +93,7 @@ pub fn execute(
     let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count();
     let journal = Journal::open(&folder.journal())?;
     let last_stamp = Stamp::default();
-    let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, tell_parent, life, last_stamp };
+    let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, life, last_stamp };
     host.event(started(&planned.run_id, attempts as u32 + 1, checkpoint.as_ref(), attempt))?;
     let (outcome, stamp) = train::train(spec, &dataset, attempt.device, checkpoint, attempt.micro_batches, &mut host)?;
 
@@ -199,7 +199,6 @@ struct RecordingHost<'a> {
     journal: Journal,
     evaluator: Evaluator,
     stop_asked: &'a dyn Fn() -> bool,
-    tell_parent: &'a dyn Fn(&RunEvent),
     life: SignsOfLife<'a>,
     /// Of the last event that had one.
     last_stamp: Stamp,
@@ -211,7 +210,7 @@ impl Host for RecordingHost<'_> {
             self.journal.append(&event).map_err(failed)?;
         }
         self.last_stamp = event.stamp().unwrap_or(self.last_stamp);
-        (self.tell_parent)(&event);
+        (self.life.tell_parent)(&event);
         Ok(())
     }
 
@@ -221,22 +220,12 @@ impl Host for RecordingHost<'_> {
             life.sign(stamp, Phase::Evaluating);
             !stop_asked()
         };
-        let evaluation = self.evaluator.evaluate(averaged, raw, &mut goes_on);
-        let mut evaluation = match evaluation {
-            Ok(evaluation) => evaluation,
-            Err(EvaluateError::Stopped) => return Err(HostError::Stopped),
-            Err(error @ EvaluateError::NotFinite { .. }) => return Err(HostError::NotFinite(error.to_string())),
-            Err(error) => return Err(failed(error)),
-        };
+        let mut evaluation = self.evaluator.evaluate(averaged, raw, &mut goes_on).map_err(not_measured)?;
         let samples = RunFolder::sample_grid(step);
         self.folder.write_samples(&samples, &evaluation.grid_png).map_err(failed)?;
         if self.spec.evaluate.difficulty.is_measured_at(step, self.spec.train.steps) {
-            match self.evaluator.difficulty(self.spec, averaged, raw, &mut goes_on) {
-                Ok(measures) => evaluation.measures.extend(measures),
-                Err(EvaluateError::Stopped) => return Err(HostError::Stopped),
-                Err(error @ EvaluateError::NotFinite { .. }) => return Err(HostError::NotFinite(error.to_string())),
-                Err(error) => return Err(failed(error)),
-            }
+            let difficulty = self.evaluator.difficulty(self.spec, averaged, raw, &mut goes_on);
+            evaluation.measures.extend(difficulty.map_err(not_measured)?);
         }
         let consistency = &self.spec.evaluate.consistency;
         if consistency.is_kept_at(step, self.spec.train.steps) {
@@ -262,6 +251,14 @@ impl Host for RecordingHost<'_> {
 
     fn stop_asked(&self) -> bool {
         (self.stop_asked)()
+    }
+}
+
+fn not_measured(error: EvaluateError) -> HostError {
+    match error {
+        EvaluateError::Stopped => HostError::Stopped,
+        EvaluateError::NotFinite { .. } => HostError::NotFinite(error.to_string()),
+        _ => failed(error),
     }
 }
 

@@ -73,24 +73,27 @@ pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
     let outcome = match done {
         Ok(outcome) => outcome,
         // Nothing more can be recorded, but the parent can be told.
-        Err(error) if no_room(&error) => {
-            let outcome = RunOutcome::DiskFull { reason: error.to_string() };
+        Err(error) => {
+            let Some(outcome) = unrecorded(&error, leash.says_stop()) else { return Err(error.into()) };
             leash.tell(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
             outcome
         }
-        // Asked to stop while it waited for its folder: it has done nothing.
-        Err(RunError::Record(error @ RecordError::Held { .. })) if leash.says_stop() => {
-            let outcome = RunOutcome::Interrupted { reason: format!("asked to stop before it began: {error}") };
-            leash.tell(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
-            outcome
-        }
-        Err(error) => return Err(error.into()),
     };
     Ok(match outcome {
         RunOutcome::Completed | RunOutcome::ReachedTarget => Exit::AllDone,
         RunOutcome::Interrupted { .. } | RunOutcome::DiskFull { .. } => Exit::Incomplete,
         _ => Exit::SomeFailed,
     })
+}
+
+/// How a run ended that could not record it, where that is no failure of its own.
+fn unrecorded(error: &RunError, asked_to_stop: bool) -> Option<RunOutcome> {
+    let reason = error.to_string();
+    match error {
+        // It waited for its folder, and has done nothing.
+        RunError::Record(RecordError::Held { .. }) if asked_to_stop => Some(RunOutcome::Interrupted { reason }),
+        _ => no_room(error).then_some(RunOutcome::DiskFull { reason }),
+    }
 }
 
 /// Whether the disk was full, anywhere in the chain of causes.

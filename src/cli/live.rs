@@ -120,11 +120,7 @@ mod tests {
         fn new() -> Self {
             let planned = |number: usize| PlannedRun {
                 run_id: RunId::parse(&format!("{number:012x}")).unwrap(),
-                arm: "baseline".to_owned(),
-                trial: "baseline".to_owned(),
-                point: Default::default(),
-                seed: 0,
-                spec: RunSpec::default(),
+                ..PlannedRun::of_baseline(RunSpec::default())
             };
             let runs: Vec<PlannedRun> = (0..3).map(planned).collect();
             let queued = |run: &PlannedRun| QueuedRun::new(run.run_id.clone(), 0, None, 64);

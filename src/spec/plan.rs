@@ -51,6 +51,15 @@ pub struct PlannedRun {
     pub spec: RunSpec,
 }
 
+#[cfg(test)]
+impl PlannedRun {
+    /// A run of a sweep without arms or axes.
+    pub fn of_baseline(spec: RunSpec) -> Self {
+        let (arm, trial) = ("baseline".to_owned(), "baseline".to_owned());
+        Self { run_id: RunId::of(&spec), arm, trial, point: BTreeMap::new(), seed: spec.seed, spec }
+    }
+}
+
 /// `compare`: which arm is the yardstick and what counts as equal quality. Fixed before anything runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Compare {

@@ -77,7 +77,7 @@ fn status_says_what_a_run_does_and_why_the_others_wait() {
 
 #[test]
 fn a_watched_sweep_is_shown_until_it_has_ended_and_then_as_a_table() {
-    let sandbox = Sandbox::new(&TINY.replace("steps: 60", "steps: 120"));
+    let sandbox = Sandbox::new(&TINY.replace("steps: 60", "steps: 400"));
     let mut program = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
     sandbox.wait_until("live.json", || sandbox.results().join("live.json").exists());
     let watched = sandbox.speedlab(&["status", "sweep.yaml", "--watch", "--every", "0.1"]);

@@ -104,14 +104,7 @@ mod tests {
         for (sweep, id) in runs {
             let run_id = RunId::parse(id).unwrap();
             let run = SweepFolder::new(results.path(), sweep).run(&run_id);
-            let planned = PlannedRun {
-                run_id,
-                arm: "baseline".to_owned(),
-                trial: "baseline".to_owned(),
-                point: Default::default(),
-                seed: 7,
-                spec: RunSpec::default(),
-            };
+            let planned = PlannedRun { run_id, ..PlannedRun::of_baseline(RunSpec::default()) };
             run.prepare(&planned).unwrap();
         }
         results

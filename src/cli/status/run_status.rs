@@ -130,15 +130,7 @@ mod tests {
     }
 
     fn status(state: RunState, last_outcome: Option<RunOutcome>, live: Option<LiveRun>) -> RunStatus {
-        let spec = RunSpec::default();
-        let planned = PlannedRun {
-            run_id: RunId::of(&spec),
-            arm: "baseline".to_owned(),
-            trial: "baseline".to_owned(),
-            point: Default::default(),
-            seed: 0,
-            spec,
-        };
+        let planned = PlannedRun::of_baseline(RunSpec::default());
         let record = RunRecord { state, last_outcome, ..RunRecord::new(planned) };
         RunStatus { record, live, is_held: false, log: "log.txt".into() }
     }

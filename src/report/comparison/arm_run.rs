@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::event::RunOutcome;
+use crate::event::{RunOutcome, Started};
 use crate::record::{RunRecord, RunState};
 use crate::report::cost::Cost;
 use crate::report::curve::{Evaluation, curve, protocols};
@@ -36,12 +36,17 @@ impl<'a> ArmRun<'a> {
         (!self.curve.is_empty() || self.diverged()).then(|| time_to_target(&self.curve, target, cost))
     }
 
-    /// The device of every attempt of which something recorded counts, each once. An attempt that recorded nothing, or
-    /// nothing that a later one did not make void, has timed nothing.
+    /// The device of every attempt whose time is on the run's clock, each once: of those that recorded something which counts, and
+    /// of those whose steps the next attempt goes on from. Any other has timed nothing.
     pub fn devices(&self) -> Vec<&str> {
         let counted: BTreeSet<u32> = self.record.rows.iter().map(|row| row.attempt).collect();
-        let attempts = self.record.attempts.iter().filter(|started| counted.contains(&started.attempt));
-        let mut devices: Vec<&str> = attempts.map(|started| started.device.as_str()).collect();
+        let attempts = &self.record.attempts;
+        let is_timed = |(index, started): &(usize, &Started)| {
+            let next = attempts.get(index + 1);
+            counted.contains(&started.attempt) || next.is_some_and(|next| next.from_step > started.from_step)
+        };
+        let timed = attempts.iter().enumerate().filter(is_timed);
+        let mut devices: Vec<&str> = timed.map(|(_, started)| started.device.as_str()).collect();
         devices.sort_unstable();
         devices.dedup();
         devices
@@ -65,17 +70,19 @@ fn other_protocols<'a>(run: &'a RunRecord, metric: &str, protocol: &str) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EVENT_VERSION, RunEvent, Stamp, Started};
+    use crate::event::{EVENT_VERSION, RunEvent, Stamp};
     use crate::record::{curve_rows, effective_events};
     use crate::spec::{PlannedRun, RunId, RunSpec};
 
     fn started(attempt: u32, from_checkpoint: u32, device: &str) -> RunEvent {
+        // One checkpoint in ten steps.
+        let from_step = u64::from(from_checkpoint) * 10;
         RunEvent::Started(Started {
             version: EVENT_VERSION,
             run_id: RunId::of(&RunSpec::default()),
             attempt,
             from_checkpoint,
-            from_step: 0,
+            from_step,
             program: String::new(),
             device: device.to_owned(),
             started_at: String::new(),
@@ -95,15 +102,7 @@ mod tests {
 
     #[track_caller]
     fn check(journal: Vec<RunEvent>, devices: &[&str]) {
-        let spec = RunSpec::default();
-        let planned = PlannedRun {
-            run_id: RunId::of(&spec),
-            arm: "baseline".to_owned(),
-            trial: "baseline".to_owned(),
-            point: Default::default(),
-            seed: 0,
-            spec,
-        };
+        let planned = PlannedRun::of_baseline(RunSpec::default());
         let effective = effective_events(journal);
         let mut record = RunRecord { rows: curve_rows(&planned, &effective), ..RunRecord::new(planned) };
         for (_, event) in effective {
@@ -127,5 +126,8 @@ mod tests {
         let half = [started(1, 0, "cuda:0"), trained(10), checkpointed(1, 10), trained(20)];
         check([&half[..], &[started(2, 1, "cpu"), trained(20)]].concat(), &["cpu", "cuda:0"]);
         check([&half[..], &[started(2, 1, "cpu")]].concat(), &["cuda:0"]);
+        // A checkpoint before the first row: its seconds are on the clock.
+        let early = [started(1, 0, "cuda:0"), checkpointed(1, 10), started(2, 1, "cpu"), trained(20)];
+        check(early.to_vec(), &["cpu", "cuda:0"]);
     }
 }

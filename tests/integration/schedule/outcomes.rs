@@ -101,7 +101,7 @@ fn a_run_that_says_nothing_for_too_long_is_killed_and_started_again() {
     let script = format!("{}; [ $start = 1 ] && sleep 60; {}", say(&progress(1)), ended(RunOutcome::Completed));
     let mut session = Session::of([script]);
     session.policy.retries = 1;
-    session.patience = Duration::from_millis(300);
+    session.patience = Duration::from_secs(2);
     let began = Instant::now();
     let (summary, heard) = session.execute(&Stop::default(), &mut |_| {});
     assert!(summary.all_done());
