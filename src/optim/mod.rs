@@ -18,7 +18,7 @@ mod orthogonal;
 mod rates;
 
 pub use adam::{Adam, AdamSettings};
-pub use clip::clip;
+pub use clip::{Norm, clip};
 pub use ema::Ema;
 pub use host_memory::is_host;
 pub use muon::Matrix;

@@ -1,16 +1,19 @@
 use std::ops::Range;
 
 use crate::data::{Batch, batch_classes};
-use crate::diffusion::{self, TimestepSampler};
+use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::random::{Draws, Stream};
 use crate::spec::RunSpec;
 
 /// What a step learns from, one of each for every image: functions of (seed, stream, step), drawn for the whole batch
 /// in however many parts it is computed.
 pub struct StepBatch {
-    /// `[batch, channels, side, side]`, as `noise`.
+    /// `[batch, channels, side, side]`, as the two that follow.
     pub images: Vec<f32>,
-    pub noise: Vec<f32>,
+    /// What the network is shown: the noised images, scaled as the parameterization wants them.
+    pub input: Vec<f32>,
+    /// What its prediction is compared with.
+    pub target: Vec<f32>,
     /// Where classes are told.
     pub classes: Option<Vec<u32>>,
     pub timesteps: Vec<u32>,
@@ -20,7 +23,13 @@ pub struct StepBatch {
 
 impl StepBatch {
     /// Of the step after `step` steps, on the images of `batch`.
-    pub fn draw(spec: &RunSpec, step: u64, batch: Batch, sampler: &dyn TimestepSampler) -> Self {
+    pub fn draw(
+        spec: &RunSpec,
+        step: u64,
+        batch: Batch,
+        process: &ForwardProcess,
+        sampler: &dyn TimestepSampler,
+    ) -> Self {
         let (batch_size, seed) = (spec.train.batch_size, spec.seed);
         let Batch { pixels: images, labels, .. } = batch;
         let classes =
@@ -31,9 +40,13 @@ impl StepBatch {
         let mut noise = vec![0f32; images.len()];
         Draws::new(seed, Stream::Noise, step).fill_normal(&mut noise);
         let noise = diffusion::assigned_noise(&spec.noise, &images, noise, batch_size);
-        let timesteps = drawn.iter().map(|drawn| drawn.t).collect();
+        let timesteps: Vec<u32> = drawn.iter().map(|drawn| drawn.t).collect();
         let importance = drawn.iter().map(|drawn| drawn.weight).collect();
-        Self { images, noise, classes, timesteps, importance }
+        let noisy = process.add_noise(&images, &noise, &timesteps);
+        let input = diffusion::network_input(spec.parameterization, process, noisy, &timesteps);
+        let target =
+            diffusion::training_target(spec.parameterization, process, &images, &noise, &timesteps).into_owned();
+        Self { images, input, target, classes, timesteps, importance }
     }
 }
 

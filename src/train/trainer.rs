@@ -13,7 +13,7 @@ use crate::data::{BatchSettings, BatchSource, Dataset};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::kernels::Kernels;
 use crate::model::{self, Dropout, Network};
-use crate::optim::{self, Ema, Matrix, Optimizer, OptimizerState, Rates};
+use crate::optim::{self, Ema, Matrix, Norm, Optimizer, OptimizerState, Rates};
 use crate::spec::RunSpec;
 
 /// The loss or the gradient is no longer finite; says which and when.
@@ -37,6 +37,8 @@ pub struct WindowMean {
 pub struct Trainer<'a> {
     spec: &'a RunSpec,
     batches: BatchSource,
+    /// The next step's, made while a device was busy with the last one.
+    ahead: Option<StepBatch>,
     /// Parts in which each batch is computed.
     micro_batches: usize,
     /// Without automatic differentiation.
@@ -111,6 +113,7 @@ impl<'a> Trainer<'a> {
         Ok(Self {
             spec,
             batches,
+            ahead: None,
             micro_batches,
             device: device.clone(),
             loss_weights: diffusion::loss_weights(
@@ -153,21 +156,19 @@ impl<'a> Trainer<'a> {
             self.loss_weights =
                 diffusion::loss_weights(&spec.loss_weighting, spec.parameterization, &self.process, step);
         }
-        let (images, wait_seconds) = timed(|| self.batches.next_batch());
-        self.wait_seconds += wait_seconds;
-        let batch = StepBatch::draw(spec, step, images, &*self.sampler);
+        let batch = match self.ahead.take() {
+            Some(batch) => batch,
+            None => self.draw(step),
+        };
 
         // Forward and backward, part by part: what a part kept for its backward pass is gone before the next one begins.
-        let mut loss_value = 0f64;
+        let mut losses = Vec::new();
         let mut gradient: Option<Tensor<1>> = None;
         let mut image_losses = Vec::new();
         for part in parts_of(spec.train.batch_size, self.micro_batches) {
             let (loss, of_images) = self.loss_share(&batch, part);
-            loss_value += f64::from(loss.clone().into_scalar::<f32>());
-            if !loss_value.is_finite() {
-                return Err(Diverged(format!("the loss is {loss_value} at step {}", step + 1)));
-            }
             image_losses.extend(of_images);
+            losses.push(loss.clone().inner());
             let of_part = self.network.gradients(loss);
             gradient = Some(match gradient {
                 Some(sum) => sum + of_part,
@@ -176,14 +177,22 @@ impl<'a> Trainer<'a> {
         }
         let gradient = gradient.expect("a batch has images");
         let (gradient, gradient_norm) = optim::clip(gradient, spec.train.clip_norm);
-        if !gradient_norm.is_finite() {
-            return Err(Diverged(format!("the gradient's norm is {gradient_norm} at step {}", step + 1)));
-        }
-
         let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
         self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
         self.network.set_weights(self.weights.clone());
         self.ema.update(&self.weights);
+
+        // All of the step is queued. A device works on it while the next one is drawn, and is waited for once.
+        if step + 1 < spec.train.steps && !self.sampler.observes_losses() {
+            self.ahead = Some(self.draw(step + 1));
+        }
+        let (loss_value, gradient_norm) = read(losses, gradient_norm);
+        if !loss_value.is_finite() {
+            return Err(Diverged(format!("the loss is {loss_value} at step {}", step + 1)));
+        }
+        if !gradient_norm.is_finite() {
+            return Err(Diverged(format!("the gradient's norm is {gradient_norm} at step {}", step + 1)));
+        }
         if self.sampler.observes_losses() {
             self.sampler.observe(&batch.timesteps, &image_losses);
         }
@@ -196,6 +205,13 @@ impl<'a> Trainer<'a> {
         Ok(loss_value)
     }
 
+    /// What the step after `step` steps learns from.
+    fn draw(&mut self, step: u64) -> StepBatch {
+        let (images, wait_seconds) = timed(|| self.batches.next_batch());
+        self.wait_seconds += wait_seconds;
+        StepBatch::draw(self.spec, step, images, &self.process, &*self.sampler)
+    }
+
     /// What the images of `part` add to the loss of their batch, which is the mean over the batch of weight * mean squared
     /// error of what is predicted. Where the timestep sampler observes losses also that of each of these images, with its
     /// loss weight and without its importance weight; else none.
@@ -204,20 +220,18 @@ impl<'a> Trainer<'a> {
         let (channels, side) = spec.data.image_shape();
         let (count, image_values) = (part.len(), channels * side * side);
         let pixels = part.start * image_values..part.end * image_values;
-        let (images, noise) = (&batch.images[pixels.clone()], &batch.noise[pixels]);
+        let [images, input, target] =
+            [&batch.images, &batch.input, &batch.target].map(|values| &values[pixels.clone()]);
         let (timesteps, importance) = (&batch.timesteps[part.clone()], &batch.importance[part.clone()]);
         let classes = batch.classes.as_deref().map(|classes| &classes[part.clone()]);
-        let noisy = self.process.add_noise(images, noise, timesteps);
-        let input = diffusion::network_input(spec.parameterization, &self.process, noisy, timesteps);
-        let target = diffusion::training_target(spec.parameterization, &self.process, images, noise, timesteps);
         let weights = importance.iter().zip(timesteps);
         let weights: Vec<f32> =
             weights.map(|(importance, &t)| importance * self.loss_weights[t as usize] as f32).collect();
 
         let tracked = self.device.clone().autodiff();
         let shape = [count, channels, side, side];
-        let input = Tensor::<4>::from_data(TensorData::new(input, shape), &tracked);
-        let target = Tensor::<4>::from_data(TensorData::new(target.into_owned(), shape), &tracked);
+        let input = Tensor::<4>::from_data(TensorData::new(input.to_vec(), shape), &tracked);
+        let target = Tensor::<4>::from_data(TensorData::new(target.to_vec(), shape), &tracked);
         let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
         let times = Tensor::<1>::from_data(TensorData::new(times, [count]), &tracked);
         let weights = Tensor::<4>::from_data(TensorData::new(weights, [count, 1, 1, 1]), &tracked);
@@ -299,6 +313,19 @@ impl<'a> Trainer<'a> {
             first_moment,
             second_moment,
             sampler_state: self.sampler.state(),
+        }
+    }
+}
+
+/// The sum of `losses` and the norm, read together: a device is waited for once.
+fn read(losses: Vec<Tensor<1>>, norm: Norm) -> (f64, f64) {
+    let sum = |values: &[f32]| values.iter().copied().map(f64::from).sum::<f64>();
+    match norm {
+        Norm::Known(norm) => (sum(&values(Tensor::cat(losses, 0))), norm),
+        Norm::OnDevice(norm) => {
+            let told = values(Tensor::cat([losses, vec![norm]].concat(), 0));
+            let (norm, losses) = told.split_last().expect("the norm is the last");
+            (sum(losses), f64::from(*norm))
         }
     }
 }
