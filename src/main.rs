@@ -6,6 +6,11 @@ use clap::Parser as _;
 use speedlab::cli::{self, Cli};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "cuda")]
+    // SAFETY: no other thread has been started.
+    unsafe {
+        speedlab::device::show_toolkit();
+    }
     let cli = Cli::parse();
     match cli::dispatch(cli) {
         Ok(exit) => exit.into(),

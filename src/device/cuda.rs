@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, DeviceType};
 
+use super::cuda_toolkit::{absent_header, has_compiler};
 use super::{Absent, DeviceKind, Discovery, discovery};
 
 /// GPUs that the driver shows this process: `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` are the driver's to read.
@@ -24,9 +25,8 @@ pub fn discover() -> Discovery {
 
 /// What keeps CUDA from being used, and what helps.
 fn trouble() -> Option<(String, String)> {
-    // SAFETY: both only try to open a library of the names that there are.
-    let (has_driver, has_compiler) =
-        unsafe { (cudarc::driver::sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present()) };
+    // SAFETY: it only tries to open a library of the names that there are.
+    let has_driver = unsafe { cudarc::driver::sys::is_culib_present() };
     let driver = "install NVIDIA's driver (libcuda.so.1)".to_owned();
     if !has_driver {
         return Some(("there is no NVIDIA driver (libcuda)".to_owned(), driver));
@@ -42,11 +42,19 @@ fn trouble() -> Option<(String, String)> {
             "unset it, or name GPUs that `nvidia-smi -L` lists".to_owned(),
         )),
         (Ok(0), None) => Some(("NVIDIA's driver finds no GPU".to_owned(), "`nvidia-smi -L` lists them".to_owned())),
-        (Ok(_), _) if !has_compiler => Some((
+        (Ok(_), _) if !has_compiler() => Some((
             "NVIDIA's kernel compiler (libnvrtc) is missing".to_owned(),
-            "install it: the package nvidia-cuda-nvrtc of pip, cuda-nvrtc of apt, or the CUDA toolkit".to_owned(),
+            "install it: the package nvidia-cuda-nvrtc of pip, which PyTorch brings along, or the CUDA toolkit".to_owned(),
         )),
-        (Ok(_), _) => None,
+        (Ok(_), _) => absent_header().map(|header| {
+            let reason = match std::env::var("CUDA_PATH") {
+                Ok(path) => format!("CUDA's headers are missing: CUDA_PATH=`{path}` has no {header}"),
+                Err(_) => format!("CUDA's headers are missing: {header} is nowhere"),
+            };
+            let cure = "install them: the packages nvidia-cuda-runtime, nvidia-cuda-crt and nvidia-cuda-cccl of pip, or the CUDA \
+                toolkit; elsewhere than in /usr/local/cuda, /opt/cuda and Python's packages, name their folder in CUDA_PATH";
+            (reason, cure.to_owned())
+        }),
     }
 }
 

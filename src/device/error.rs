@@ -25,3 +25,10 @@ pub enum DeviceError {
 fn hint(cure: &Option<String>) -> String {
     cure.as_ref().map_or_else(String::new, |cure| format!("\nhint: {cure}"))
 }
+
+/// What a device said when its results could not be read, without the text of the kernel that it says it of.
+pub fn failure(error: impl std::fmt::Display) -> anyhow::Error {
+    let told = error.to_string();
+    let short = told.split("\n[Source]").next().unwrap_or(&told);
+    anyhow::anyhow!("the device failed: {}", short.trim_end())
+}

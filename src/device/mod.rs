@@ -6,9 +6,13 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod cuda_toolkit;
 mod discovery;
 mod error;
 mod graphics;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod kernel_cache;
 mod name;
 #[cfg(feature = "wgpu")]
 mod wgpu;
@@ -19,8 +23,10 @@ use crate::kernels::has_tf32;
 
 use cpu::threads_in_words;
 pub use cpu::{cpu_label, cpu_memory_bytes, cpu_model};
+#[cfg(feature = "cuda")]
+pub use cuda_toolkit::show_toolkit;
 pub use discovery::{Absent, Discovery, FoundDevice, discover};
-pub use error::DeviceError;
+pub use error::{DeviceError, failure};
 pub use graphics::gpus_seen;
 pub use name::{DeviceKind, DeviceName};
 
@@ -32,6 +38,8 @@ pub const WITHOUT_FUSION: (&str, &str) = ("BURN_FUSION_MAX_EXPLORATIONS", "0");
 /// # Errors
 /// Where this program was built without it, or the machine has none of that name: never a panic of the driver's.
 pub fn open(name: DeviceName) -> Result<Device, DeviceError> {
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    kernel_cache::keep_kernels();
     match name {
         DeviceName::Cpu => Ok(Device::flex()),
         #[cfg(feature = "wgpu")]

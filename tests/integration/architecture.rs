@@ -39,6 +39,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("Instant::now", &["train/stopwatch.rs", "schedule/worker"]),
     ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "cli/", "device/"]),
     ("cudarc", &["device/"]),
+    ("cubecl", &["device/"]),
+    ("libloading", &["device/"]),
     ("rustix", &["run.rs", "schedule/room.rs"]),
 ];
 
