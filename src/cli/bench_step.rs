@@ -137,6 +137,8 @@ struct Bench {
     adam: Adam,
     matrices: Option<[Tensor<2>; 2]>,
     step: u64,
+    /// Noisy images and target of the next training step, drawn while a device was busy, as the trainer does.
+    ahead: Option<[Vec<f32>; 2]>,
 }
 
 impl Bench {
@@ -162,6 +164,7 @@ impl Bench {
             weights,
             matrices,
             step: 0,
+            ahead: None,
         })
     }
 
@@ -169,9 +172,10 @@ impl Bench {
     fn step(&mut self) -> anyhow::Result<f64> {
         self.step += 1;
         let result = match self.work {
-            Work::Train => self.train(),
+            Work::Train => self.train()?,
             Work::Sample => {
-                let (noisy, timesteps) = (self.noise(Stream::Noise), self.timesteps());
+                let noisy = self.images(self.noise(Stream::Noise, self.step));
+                let timesteps = self.timesteps();
                 let predicted = self.network.forward(noisy, timesteps, None, None).into_data();
                 f64::from(predicted.as_slice::<f32>().expect("networks compute in f32")[0])
             }
@@ -185,22 +189,32 @@ impl Bench {
         Ok(result)
     }
 
-    fn train(&mut self) -> f64 {
-        let (noisy, target) = (self.noise(Stream::Noise), self.noise(Stream::EvaluationNoise));
+    fn train(&mut self) -> anyhow::Result<f64> {
+        let drawn = self.ahead.take().unwrap_or_else(|| self.pair(self.step));
+        let [noisy, target] = drawn.map(|values| self.images(values));
         // A variance that is learned as well costs next to nothing.
         let predicted = self.network.forward(noisy, self.timesteps(), None, None).narrow(1, 0, self.shape[1]);
         let loss = (predicted - target).square().mean();
-        let loss_value = f64::from(loss.clone().into_scalar::<f32>());
-        let gradient = self.network.gradients(loss);
+        let gradient = self.network.gradients(loss.clone());
         self.weights = self.adam.step(self.weights.clone(), gradient, 1e-4, 0.9);
         self.network.set_weights(self.weights.clone());
-        loss_value
+        self.ahead = Some(self.pair(self.step + 1));
+        Ok(f64::from(loss.try_into_scalar::<f32>().map_err(device::failure)?))
     }
 
-    fn noise(&self, stream: Stream) -> Tensor<4> {
+    /// Two lots of noise of a step.
+    fn pair(&self, step: u64) -> [Vec<f32>; 2] {
+        [Stream::Noise, Stream::EvaluationNoise].map(|stream| self.noise(stream, step))
+    }
+
+    fn noise(&self, stream: Stream, step: u64) -> Vec<f32> {
         let mut noise = vec![0f32; self.shape.iter().product()];
-        Draws::new(0, stream, self.step).fill_normal(&mut noise);
-        Tensor::from_data(TensorData::new(noise, self.shape), &self.device)
+        Draws::new(0, stream, step).fill_normal(&mut noise);
+        noise
+    }
+
+    fn images(&self, values: Vec<f32>) -> Tensor<4> {
+        Tensor::from_data(TensorData::new(values, self.shape), &self.device)
     }
 
     fn timesteps(&self) -> Tensor<1> {
