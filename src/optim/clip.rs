@@ -9,7 +9,7 @@ use super::host_memory::{is_host, update_in_place};
 pub enum Norm {
     Known(f64),
     /// `[1]`, still to be read from the device.
-    OnDevice(Tensor<1>),
+    OnDevice(Box<Tensor<1>>),
 }
 
 /// The gradient scaled down to an L2 norm of at most `clip_norm`, and its norm before that. A `clip_norm` of 0 turns
@@ -19,7 +19,7 @@ pub enum Norm {
 pub fn clip(gradient: Tensor<1>, clip_norm: f64) -> (Tensor<1>, Norm) {
     if !is_host(&gradient.device()) {
         let (gradient, norm) = clip_on_device(gradient, clip_norm);
-        return (gradient, Norm::OnDevice(norm));
+        return (gradient, Norm::OnDevice(Box::new(norm)));
     }
     let mut norm = 0.0;
     let gradient = update_in_place(gradient, |gradient| {

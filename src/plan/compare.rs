@@ -24,7 +24,7 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
         });
     };
     known(&compare.baseline);
-    let target = match &compare.target {
+    let target = compare.target.as_ref().map(|target| match target {
         TargetSpec::Value(value) => Target::Value { value: value.value },
         TargetSpec::Final { from, at } => {
             if from.value != compare.baseline.value {
@@ -32,7 +32,7 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
             }
             Target::Final { from: from.value.clone(), at: *at }
         }
-    };
+    });
     for PairSpec { arm, against } in &compare.pairs {
         known(arm);
         known(against);
@@ -45,7 +45,14 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
     }
     let pair = |PairSpec { arm, against }: &PairSpec| Pair { arm: arm.value.clone(), against: against.value.clone() };
     let pairs = compare.pairs.iter().map(pair).collect();
-    Ok(Some(Compare { baseline: compare.baseline.value.clone(), metric: compare.metric.value, target, pairs }))
+    Ok(Some(Compare {
+        baseline: compare.baseline.value.clone(),
+        metric: compare.metric.value,
+        band: compare.band,
+        target,
+        practical: compare.practical,
+        pairs,
+    }))
 }
 
 /// Pairs of an arm with itself, of one that is compared anyway, and those that are there already.
@@ -83,7 +90,7 @@ pub fn check(
 ) -> Vec<Finding> {
     let index_of = |name: &Placed<String>| arms.iter().position(|arm| arm.name.value == name.value);
     let yardsticks = match &compare.target {
-        TargetSpec::Final { from, .. } if from.value != compare.baseline.value => vec![&compare.baseline, from],
+        Some(TargetSpec::Final { from, .. }) if from.value != compare.baseline.value => vec![&compare.baseline, from],
         _ => vec![&compare.baseline],
     };
     let mut findings = Vec::new();

@@ -50,10 +50,30 @@ impl LogMean {
 
     /// exp of mean plus and minus t(0.975) standard errors.
     pub fn interval(&self) -> Option<Interval> {
+        self.interval_of(0.975)
+    }
+
+    /// The ratios that neither of two one-sided tests at 5 % rules out (Schuirmann 1987): an equivalence within a factor is
+    /// shown where it holds all of them.
+    pub fn equivalence_interval(&self) -> Option<Interval> {
+        self.interval_of(0.95)
+    }
+
+    fn interval_of(&self, quantile: f64) -> Option<Interval> {
         self.error.map(|(standard_error, freedom)| {
-            let half_width = t_quantile(freedom) * standard_error;
+            let half_width = quantile_of_t(quantile, freedom) * standard_error;
             Interval { low: (self.mean - half_width).exp(), high: (self.mean + half_width).exp() }
         })
+    }
+
+    /// Of a mean of 0, two-sided; `None` of a single value.
+    pub fn p_value(&self) -> Option<f64> {
+        let (standard_error, freedom) = self.error?;
+        if standard_error == 0.0 {
+            return Some(if self.mean == 0.0 { 1.0 } else { 0.0 });
+        }
+        let student = StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom are positive and finite");
+        Some(2.0 * student.sf((self.mean / standard_error).abs()))
     }
 }
 
@@ -61,14 +81,28 @@ impl LogMean {
 pub fn mean_interval(values: &[f64]) -> Option<Interval> {
     let (mean, variance) = moments(values, 0.0);
     let n = values.len() as f64;
-    let half_width = (variance? / n).sqrt() * t_quantile(n - 1.0);
+    let half_width = (variance? / n).sqrt() * quantile_of_t(0.975, n - 1.0);
     Some(Interval { low: mean - half_width, high: mean + half_width })
 }
 
-/// The 0.975 quantile of Student's t.
-fn t_quantile(freedom: f64) -> f64 {
+/// A quantile of Student's t.
+fn quantile_of_t(quantile: f64, freedom: f64) -> f64 {
     let student = StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom are positive and finite");
-    student.inverse_cdf(0.975)
+    student.inverse_cdf(quantile)
+}
+
+/// P-values adjusted for how many they are (Holm 1979, "A simple sequentially rejective multiple test procedure"), in the
+/// order given: those below 0.05 are right all together 19 times in 20.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|first, second| p_values[*first].total_cmp(&p_values[*second]));
+    let mut adjusted = vec![0.0; p_values.len()];
+    let mut largest = 0f64;
+    for (rank, index) in order.into_iter().enumerate() {
+        largest = largest.max((p_values[index] * (p_values.len() - rank) as f64).min(1.0));
+        adjusted[index] = largest;
+    }
+    adjusted
 }
 
 /// Mean and unbiased variance, the latter at least `least`.
@@ -91,8 +125,24 @@ mod tests {
         assert_eq!(quantiles.len(), 14);
         for quantile in quantiles {
             let [freedom, expected] = ["freedom", "t"].map(|key| quantile[key].as_f64().expect("a number"));
-            let t = t_quantile(freedom);
+            let t = quantile_of_t(0.975, freedom);
             assert!((t / expected - 1.0).abs() < 1e-9, "{freedom} degrees of freedom: {t} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn holms_p_values_are_statsmodels() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/band.json"))
+            .expect("scripts/golden/band.py wrote it");
+        let numbers = |value: &serde_json::Value| -> Vec<f64> {
+            value.as_array().expect("a list").iter().map(|value| value.as_f64().expect("a number")).collect()
+        };
+        let cases = golden["holm"].as_array().expect("a list");
+        assert_eq!(cases.len(), 4);
+        for case in cases {
+            for (adjusted, expected) in holm(&numbers(&case["p"])).iter().zip(numbers(&case["adjusted"])) {
+                assert!((adjusted / expected - 1.0).abs() < 1e-12, "{adjusted} is not {expected}");
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! [`Comparison`] holds every number (pure); `tables`, `plots` and `page` only show it.
 
+mod band;
 mod comparison;
 mod consistency;
 mod cost;
@@ -24,6 +25,7 @@ mod time_to_target;
 mod wording;
 mod write;
 
+pub use band::{Band, Crossing, FittedCurve, NoBand, NoFit, Profile, Run, over_band, profile};
 pub use comparison::{ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison, Spread};
 pub use consistency::{Comparable, Consistency, Similarity};
 pub use cost::Cost;
@@ -33,7 +35,7 @@ pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measure
 pub use interval::Interval;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
 pub use preview::{DensityPreview, TrialPreview, write_preview};
-pub use speedup::{Estimate, Pairing, SeedTime, Speedup, Unknown, Verdict, speedup};
+pub use speedup::{Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, speedup};
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
 pub use write::{Report, write};

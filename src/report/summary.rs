@@ -2,7 +2,7 @@
 
 use super::comparison::Comparison;
 use super::tables::{Row, groups};
-use super::wording::{answer, interval_cell, metric_words, pair_answer, speedup_cell, target, verdict};
+use super::wording::{answer, band, interval_cell, metric_words, pair_answer, speedup_cell, target};
 use crate::event::RunOutcome;
 use crate::record::{RunState, StudyRecord};
 
@@ -19,8 +19,11 @@ pub fn summary(comparison: &Comparison) -> String {
         if !point.label.is_empty() {
             text.push_str(&format!("At {}:\n", point.label));
         }
+        if let Some(found) = &point.band {
+            text.push_str(&format!("Compared over {}.\n", band(comparison, found)));
+        }
         if let Some(resolved) = &point.target {
-            text.push_str(&format!("Target: {}.\n", target(comparison, resolved)));
+            text.push_str(&format!("Target of the first crossing: {}.\n", target(comparison, resolved)));
         }
         for arm in point.arms.iter().filter(|arm| !arm.is_baseline && comparison.baseline.is_some()) {
             text.push_str(&format!("- {}\n", answer(comparison, point, arm)));
@@ -80,9 +83,9 @@ fn lines(comparison: &Comparison, group: &[Row]) -> Vec<[String; 7]> {
             first(row.final_cell()),
             first(row.reached_cell()),
             row.measured_in(comparison),
-            speedup_cell(row.result),
-            interval_cell(row.result),
-            verdict(row.result),
+            speedup_cell(&row.result),
+            interval_cell(&row.result),
+            row.verdict_cell(),
         ]
     });
     lines.collect()

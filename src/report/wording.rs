@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::band::{Band, FEWEST, NoBand, NoFit, Profile};
 use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use super::cost::Cost;
-use super::number::{significant, times};
+use super::interval::Interval;
+use super::number::{percent, significant, times};
 use super::speedup::{Estimate, Pairing, Speedup, Unknown, Verdict};
 use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
 use crate::event::RunOutcome;
@@ -46,7 +48,9 @@ pub fn verdict(result: &Result<Speedup, NoSpeedup>) -> String {
     match (speedup.verdict, speedup.estimate) {
         (Verdict::Faster, _) => "faster".to_owned(),
         (Verdict::Slower, _) => "slower".to_owned(),
-        (Verdict::NotDistinguishable, _) => "not distinguishable".to_owned(),
+        (Verdict::Equivalent, _) => "equally fast".to_owned(),
+        (Verdict::Suggestive, _) => "undecided among so many arms".to_owned(),
+        (Verdict::NotDistinguishable, _) => "undecided".to_owned(),
         (Verdict::TooCoarse, _) => "below what evaluations resolve".to_owned(),
         (Verdict::OneSeed, _) => "one seed, no interval".to_owned(),
         (_, Estimate::AtLeast(_)) => "lower bound only".to_owned(),
@@ -58,34 +62,53 @@ pub fn verdict(result: &Result<Speedup, NoSpeedup>) -> String {
     }
 }
 
+/// An interval this wide says nothing but that it is wide, and is not printed as numbers.
+const TOO_WIDE: f64 = 10.0;
+
+fn is_too_wide(interval: Interval) -> bool {
+    interval.high > TOO_WIDE * interval.low
+}
+
 /// `1.42×`, `≥ 2.10×`, `–`.
 pub fn speedup_cell(result: &Result<Speedup, NoSpeedup>) -> String {
     match result {
         Err(NoSpeedup::IsBaseline) => "1".to_owned(),
         Err(_) => "–".to_owned(),
-        Ok(speedup) => match speedup.estimate {
-            Estimate::Measured { speedup, .. } => times(speedup),
-            Estimate::AtLeast(bound) => format!("≥ {}", times(bound)),
-            Estimate::AtMost(bound) => format!("≤ {}", times(bound)),
-            Estimate::Unknown(_) => "–".to_owned(),
-        },
+        Ok(speedup) => estimate_cell(&speedup.estimate),
+    }
+}
+
+fn estimate_cell(estimate: &Estimate) -> String {
+    match *estimate {
+        Estimate::Measured { interval: Some(interval), .. } if is_too_wide(interval) => "–".to_owned(),
+        Estimate::Measured { speedup, .. } => times(speedup),
+        Estimate::AtLeast(bound) => format!("≥ {}", times(bound)),
+        Estimate::AtMost(bound) => format!("≤ {}", times(bound)),
+        Estimate::Unknown(_) => "–".to_owned(),
     }
 }
 
 /// `1.20× to 1.68×`, or a dash.
 pub fn interval_cell(result: &Result<Speedup, NoSpeedup>) -> String {
     match result.as_ref().map(|speedup| speedup.estimate) {
-        Ok(Estimate::Measured { interval: Some(interval), .. }) => {
-            format!("{} to {}", times(interval.low), times(interval.high))
-        }
+        Ok(Estimate::Measured { interval: Some(interval), .. }) => interval_words(interval),
         _ => "–".to_owned(),
     }
 }
 
-/// What the evaluations' spacing leaves open.
+fn interval_words(interval: Interval) -> String {
+    match is_too_wide(interval) {
+        true => "wider than a factor of 10".to_owned(),
+        false => format!("{} to {}", times(interval.low), times(interval.high)),
+    }
+}
+
+/// What the evaluations' spacing leaves open; a dash where times are not read off single evaluations.
 pub fn resolution_cell(result: &Result<Speedup, NoSpeedup>) -> String {
     match result.as_ref().map(|speedup| speedup.estimate) {
-        Ok(Estimate::Measured { resolution, .. }) => format!("{} to {}", times(resolution.low), times(resolution.high)),
+        Ok(Estimate::Measured { resolution: Some(resolution), .. }) => {
+            format!("{} to {}", times(resolution.low), times(resolution.high))
+        }
         _ => "–".to_owned(),
     }
 }
@@ -124,6 +147,41 @@ pub fn target(comparison: &Comparison, target: &Result<ResolvedTarget, NoTarget>
     }
 }
 
+/// The qualities over which arms are compared: `FID 2.61 to 1.43, which baseline passes from 30 % to 75 % of its training`.
+pub fn band(comparison: &Comparison, band: &Result<Band, NoBand>) -> String {
+    let baseline = comparison.baseline.unwrap_or("the baseline");
+    match band {
+        Ok(band) => format!(
+            "{}, which {baseline} passes from {} to {} of its training",
+            band_values(comparison, band),
+            percent(band.shares.from),
+            percent(band.shares.to)
+        ),
+        Err(no_band) => no_band_words(*no_band, baseline),
+    }
+}
+
+/// `FID 2.61 to 1.43`.
+fn band_values(comparison: &Comparison, band: &Band) -> String {
+    let (easy, hard) = band.values();
+    format!("{} {} to {}", metric_words(comparison), significant(easy, 3), significant(hard, 3))
+}
+
+fn no_band_words(no_band: NoBand, baseline: &str) -> String {
+    match no_band {
+        NoBand::NotThereYet => format!("not known yet: no run of {baseline} is far enough"),
+        NoBand::NoFit(NoFit::TooFew) => format!(
+            "none: {baseline} has fewer than {FEWEST} evaluations to fit a curve through; set `evaluate.every` lower"
+        ),
+        NoBand::NoFit(NoFit::NotPositive) => {
+            format!(
+                "none: {baseline} has values of 0 or below, which have no logarithm; only a first crossing can be told"
+            )
+        }
+        NoBand::NoProgress => format!("none: {baseline} does not improve over it"),
+    }
+}
+
 /// An arm against another, in a table or a figure.
 pub fn pair_name(arm: &str, against: &str) -> String {
     format!("{arm} against {against}")
@@ -132,7 +190,7 @@ pub fn pair_name(arm: &str, against: &str) -> String {
 /// What the study answers about one arm, in a sentence or two.
 pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmComparison) -> String {
     let baseline = comparison.baseline.unwrap_or("the baseline");
-    let mut text = answer_against(comparison, point, arm, (arm.arm, baseline), &arm.contrast);
+    let mut text = answer_against(comparison, point, (arm.arm, baseline), arm.arm, &arm.contrast);
     let troubles = troubles(arm);
     if !troubles.is_empty() {
         text.push_str(&format!(" {troubles}"));
@@ -142,29 +200,28 @@ pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmCompari
 
 /// The same about one arm against another; how their runs ended stands with the arms' own answers.
 pub fn pair_answer(comparison: &Comparison, point: &PointComparison, pair: &PairComparison) -> String {
-    let arm = point.arms.iter().find(|arm| arm.arm == pair.arm).expect("a pair is made of the point's arms");
     let name = pair_name(pair.arm, pair.against);
-    answer_against(comparison, point, arm, (&name, pair.against), &pair.contrast)
+    answer_against(comparison, point, (pair.arm, pair.against), &name, &pair.contrast)
 }
 
-/// `names` are the comparison's and the reference's.
+/// `names` are the compared arm's and the reference's; `label` names both where the sentence does not.
 fn answer_against(
     comparison: &Comparison,
     point: &PointComparison,
-    arm: &ArmComparison,
     names: (&str, &str),
+    label: &str,
     contrast: &Contrast,
 ) -> String {
     let (images, seconds) = (&contrast.speedups[0], &contrast.speedups[1]);
     let mut text = match images {
-        Err(none) => format!("{}: {}.", names.0, no_speedup(none)),
-        Ok(speedup) => at_target(comparison, point, arm, names, speedup, seconds),
+        Err(none) => format!("{label}: {}.", no_speedup(none)),
+        Ok(speedup) => over_band(comparison, point, names, label, speedup, seconds),
     };
     if let (Ok(_), Err(none)) = (images, seconds) {
         text.push_str(&format!(" Training time is {}.", no_speedup(none)));
     }
-    if let Some(common) = at_common_target(comparison, contrast, names.1) {
-        text.push_str(&format!(" {common}"));
+    if let Some(profile) = &contrast.profiles[0] {
+        text.push_str(&ends(comparison, names, profile));
     }
     if let Ok(Speedup { left_out, .. }) = images
         && !left_out.is_empty()
@@ -180,57 +237,72 @@ fn seeds(seeds: &[u64]) -> String {
     format!("seed{} {}", if seeds.len() == 1 { "" } else { "s" }, numbers.join(", "))
 }
 
-fn at_target(
+fn over_band(
     comparison: &Comparison,
     point: &PointComparison,
-    arm: &ArmComparison,
-    (label, reference): (&str, &str),
+    (name, reference): (&str, &str),
+    label: &str,
     speedup: &Speedup,
     seconds: &Result<Speedup, NoSpeedup>,
 ) -> String {
-    let name = arm.arm;
-    let goal = match &point.target {
-        Some(Ok(target)) => format!("{} {}", metric_words(comparison), metric_value(target.value)),
-        _ => "the target".to_owned(),
-    };
+    let Some(Ok(band)) = &point.band else { unreachable!("a speedup over a band has one") };
     let measured = measured(speedup, seconds);
     let seeds = match speedup.pairing {
         Pairing::Paired { n: 1 } => "1 seed".to_owned(),
         Pairing::Paired { n } => format!("{n} seeds"),
         Pairing::Unpaired { baseline, candidate } => format!("{baseline} and {candidate} unpaired seeds"),
     };
-    let reached = || {
-        let count = |arm: &ArmComparison| {
-            let known = arm.count(|run| !run.curve.is_empty() || run.diverged());
-            format!("{} of {known}", arm.reached.unwrap_or(0))
-        };
-        let of_reference = point.arms.iter().find(|arm| arm.arm == reference).map_or("none".to_owned(), count);
-        format!("{} of its runs and {of_reference} of {reference}'s reached it", count(arm))
+    let reached = speedup.reached.unwrap_or(0);
+    let part = match reached {
+        reached if reached == band.targets.len() => String::new(),
+        reached => format!(", on the {reached} of {} qualities that every run reached", band.targets.len()),
     };
+    let where_and_when = format!("over {}{part}, {seeds}", band_values(comparison, band));
     match (speedup.verdict, speedup.estimate) {
-        (Verdict::Faster, _) => format!("{name} reached {goal} sooner than {reference} at {seeds}: {measured}."),
-        (Verdict::Slower, _) => format!("{name} reached {goal} later than {reference} at {seeds}: {measured}."),
-        (Verdict::NotDistinguishable, _) => {
-            format!("{name} is not distinguishable from {reference} at {seeds}: {measured}.")
+        (Verdict::Faster, _) => format!("{name} is faster than {reference}: {measured} ({where_and_when})."),
+        (Verdict::Slower, _) => format!("{name} is slower than {reference}: {measured} ({where_and_when})."),
+        (Verdict::Equivalent, _) => {
+            let within = comparison.study.plan.compare.as_ref().map_or(0.0, |compare| compare.practical - 1.0);
+            format!("{name} is as fast as {reference} within {}: {measured} ({where_and_when}).", percent(within))
         }
-        (Verdict::TooCoarse, _) => {
-            format!("{name} differs from {reference} by less than the evaluations resolve, at {seeds}: {measured}.")
+        (Verdict::Suggestive, Estimate::Measured { speedup: ratio, .. }) => {
+            let direction = if ratio > 1.0 { "faster" } else { "slower" };
+            format!(
+                "{name} may be {direction} than {reference}: {measured}; that is not enough where {} are compared ({where_and_when}).",
+                compared_count(comparison, label != name)
+            )
+        }
+        (Verdict::NotDistinguishable, _) => {
+            format!("{name} is not told apart from {reference}: {measured} ({where_and_when}).")
         }
         (Verdict::OneSeed, _) => {
-            format!("{name} and {reference} share a single seed, so there is no interval: {measured}.")
+            format!(
+                "{name} and {reference} share a single seed, so there is no interval: {measured} ({where_and_when})."
+            )
         }
         // A bound on these runs' mean; without an interval it says nothing about the methods.
-        (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => {
-            format!("{label}: {measured} to {goal}, a bound without an interval because {}.", reached())
+        (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => format!(
+            "{label}: {measured}, a bound without an interval: every run reached only {reached} of the {} qualities over {} ({seeds}).",
+            band.targets.len(),
+            band_values(comparison, band)
+        ),
+        (_, Estimate::Unknown(unknown)) => {
+            format!("{label}: no speedup over {}: {}.", band_values(comparison, band), unknown_words(unknown))
         }
-        (_, Estimate::Unknown(Unknown::NoneReached | Unknown::BothCensored | Unknown::NoBound)) => {
-            format!("{label}: no speedup to {goal}, because {}.", reached())
-        }
-        (_, Estimate::Unknown(unknown)) => format!("{label}: {}.", unknown_words(unknown)),
-        (Verdict::Bounded | Verdict::Unknown, Estimate::Measured { .. }) => {
-            unreachable!("a measured speedup has its own verdict")
-        }
+        (_, Estimate::Measured { .. }) => unreachable!("a measured speedup has its own verdict"),
     }
+}
+
+/// `4 arms`, `2 pairs`, over all grid points.
+fn compared_count(comparison: &Comparison, pairs: bool) -> String {
+    let (count, what): (usize, &str) = match pairs {
+        true => (comparison.points.iter().map(|point| point.pairs.len()).sum(), "pairs"),
+        false => {
+            let arms = |point: &PointComparison| point.arms.iter().filter(|arm| !arm.is_baseline).count();
+            (comparison.points.iter().map(arms).sum(), "arms")
+        }
+    };
+    format!("{count} {what}")
 }
 
 /// Both axes: the second follows with its own verdict where it is another one.
@@ -244,51 +316,69 @@ fn measured(images: &Speedup, seconds: &Result<Speedup, NoSpeedup>) -> String {
         }
         Ok(seconds) => {
             let verdict = match seconds.verdict {
-                Verdict::Faster => "sooner",
-                Verdict::Slower => "later",
-                Verdict::NotDistinguishable => "not distinguishable",
+                Verdict::Faster => "faster",
+                Verdict::Slower => "slower",
+                Verdict::Equivalent => "equally fast",
+                Verdict::NotDistinguishable => "not told apart",
                 Verdict::TooCoarse => "closer than the evaluations resolve",
-                Verdict::OneSeed | Verdict::Bounded | Verdict::Unknown => "not decided",
+                Verdict::Suggestive | Verdict::OneSeed | Verdict::Bounded | Verdict::Unknown => "not decided",
             };
             format!("{first}, but {verdict} with {}", clause(seconds, Cost::TrainSeconds))
         }
     }
 }
 
-/// Where the study's target gives no number: the answer at the strictest target that every run reached.
-fn at_common_target(comparison: &Comparison, contrast: &Contrast, reference: &str) -> Option<String> {
-    if matches!(contrast.speedups[0].as_ref().ok()?.estimate, Estimate::Measured { .. }) {
-        return None;
-    }
-    let (target, speedups) = contrast.common.as_ref()?;
-    let images = speedups.first()?.as_ref().ok()?;
-    let verdict = match images.verdict {
-        Verdict::Faster => "it was sooner".to_owned(),
-        Verdict::Slower => "it was later".to_owned(),
-        Verdict::NotDistinguishable => format!("it is not distinguishable from {reference}"),
-        Verdict::TooCoarse => format!("it differs from {reference} by less than the evaluations resolve"),
-        Verdict::OneSeed => "there is a single seed and no interval".to_owned(),
-        Verdict::Bounded | Verdict::Unknown => return None,
+/// What the one number sums up, where it hides something, and the speedup to the reference's last quality.
+fn ends(comparison: &Comparison, (_, reference): (&str, &str), profile: &Profile) -> String {
+    let name = metric_words(comparison);
+    let mut text = String::new();
+    let at = |estimate: &Estimate| match estimate {
+        Estimate::Measured { speedup, .. } => Some(*speedup),
+        _ => None,
     };
-    let goal = format!("{} {}", metric_words(comparison), metric_value(*target));
-    Some(format!(
-        "At {goal}, the best that every run of both reached, {verdict}: {}.",
-        measured(images, speedups.get(1)?)
-    ))
+    if profile.changes()
+        && let (Some(easy), Some(hard)) = (at(&profile.easy.1), at(&profile.end.1))
+    {
+        let grows = if (hard.ln()).abs() > (easy.ln()).abs() { "grows" } else { "shrinks" };
+        text.push_str(&format!(
+            " The difference {grows} over the band: {} at {name} {}, {} at {name} {}.",
+            times(easy),
+            significant(profile.easy.0, 3),
+            times(hard),
+            significant(profile.end.0, 3)
+        ));
+    }
+    if let Some((value, estimate)) = &profile.hard {
+        let told = match estimate {
+            Estimate::Measured { interval: Some(interval), .. } if is_too_wide(*interval) => None,
+            Estimate::Measured { interval: Some(interval), .. } => {
+                Some(format!("{} ({})", estimate_cell(estimate), interval_words(*interval)))
+            }
+            Estimate::Measured { interval: None, .. } => Some(estimate_cell(estimate)),
+            Estimate::AtLeast(bound) => Some(format!("at least {}", times(*bound))),
+            Estimate::AtMost(bound) => Some(format!("at most {}, as not every run reached it", times(*bound))),
+            Estimate::Unknown(_) => None,
+        };
+        if let Some(told) = told {
+            text.push_str(&format!(
+                " To the last {name} of {reference} ({}): {told} in training images.",
+                significant(*value, 3)
+            ));
+        }
+    }
+    text
 }
 
 /// `1.42× in training images (95 % interval 1.20× to 1.68×)`.
 fn clause(speedup: &Speedup, cost: Cost) -> String {
     let words = cost.words();
     match speedup.estimate {
-        Estimate::Measured { speedup: ratio, interval, resolution } => {
-            let interval = match (speedup.verdict, interval) {
-                (Verdict::TooCoarse, _) => {
-                    format!(" (the evaluations leave open {} to {})", times(resolution.low), times(resolution.high))
-                }
-                (_, Some(interval)) => format!(" (95 % interval {} to {})", times(interval.low), times(interval.high)),
-                (_, None) => String::new(),
-            };
+        Estimate::Measured { interval: Some(interval), .. } if is_too_wide(interval) => {
+            format!("the interval in {words} is wider than a factor of 10")
+        }
+        Estimate::Measured { speedup: ratio, interval, .. } => {
+            let interval =
+                interval.map_or(String::new(), |interval| format!(" (95 % interval {})", interval_words(interval)));
             format!("{} in {words}{interval}", times(ratio))
         }
         Estimate::AtLeast(bound) => format!("at least {} in {words}", times(bound)),
@@ -299,11 +389,14 @@ fn clause(speedup: &Speedup, cost: Cost) -> String {
 
 fn unknown_words(unknown: Unknown) -> &'static str {
     match unknown {
-        Unknown::NoneReached => "no run reached the target",
+        Unknown::NoneReached => "no run reached it",
         Unknown::BothCensored => "not all of either arm reached it",
         Unknown::NoBound => "not all reached it, and no bound follows",
         Unknown::NoTime => "an evaluation before any training was already at the target",
         Unknown::NoSeeds => "no seed to compare yet",
+        Unknown::TooFewEvaluations => "a run has too few evaluations to fit a curve through",
+        Unknown::NotThereYet => "runs are not far enough yet",
+        Unknown::NotPositive => "values of 0 or below have no logarithm",
     }
 }
 
@@ -312,6 +405,7 @@ fn no_speedup(none: &NoSpeedup) -> String {
         NoSpeedup::IsBaseline => "this is the baseline".to_owned(),
         NoSpeedup::NoCompare => "no comparison: the sweep has no `compare` section".to_owned(),
         NoSpeedup::NoTarget(NoTarget { from, .. }) => format!("no target yet: no run of {from} has completed"),
+        NoSpeedup::NoBand(no_band) => format!("band of qualities {}", no_band_words(*no_band, "the baseline")),
         NoSpeedup::NotMeasured { arm } => format!("{arm} has measured nothing yet"),
         NoSpeedup::ProtocolsDiffer { compared, other } => {
             format!("not compared: measured by different protocols (`{compared}` and `{other}`)")

@@ -66,10 +66,51 @@ pub struct Compare {
     /// The arm that speedups are relative to.
     pub baseline: String,
     pub metric: Metric,
-    pub target: Target,
+    /// The qualities over which speeds are compared.
+    #[serde(default, skip_serializing_if = "BandShares::is_default")]
+    pub band: BandShares,
+    /// A quality whose first crossing is told beside the speedup over the band.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Factors nearer to 1 than this are as good as none.
+    #[serde(default = "default_practical", skip_serializing_if = "is_default_practical")]
+    pub practical: f64,
     /// Arms that are compared with each other too. A plan from before there were any has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
+}
+
+/// The default of `compare.practical`.
+pub const PRACTICAL: f64 = 1.05;
+
+fn default_practical() -> f64 {
+    PRACTICAL
+}
+
+fn is_default_practical(practical: &f64) -> bool {
+    *practical == PRACTICAL
+}
+
+/// `compare.band`: the qualities that the baseline has after these shares of its training, and all between them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BandShares {
+    /// Of the baseline's training; above 0. Default: 0.3.
+    pub from: f64,
+    /// Above `from`, up to 1. Default: 0.75, since near the end of a run noise hides when a quality was reached.
+    pub to: f64,
+}
+
+impl Default for BandShares {
+    fn default() -> Self {
+        Self { from: 0.3, to: 0.75 }
+    }
+}
+
+impl BandShares {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Two arms that are compared with each other, as a method and its control.

@@ -1,6 +1,6 @@
 //! A sweep as written: patches and axes, before anything is merged.
 
-use super::{FinalAt, Location, Metric, Node};
+use super::{BandShares, FinalAt, Location, Metric, Node};
 
 /// A value and the place it was written at.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +89,12 @@ pub struct CompareSpec {
     pub baseline: Placed<String>,
     /// Default: `fid`.
     pub metric: Placed<Metric>,
-    /// Default: `{ from: <the baseline>, at: final_median }`.
-    pub target: TargetSpec,
+    /// `band`: see [`BandShares`].
+    pub band: BandShares,
+    /// `target`: a quality whose first crossing is told too. Default: none.
+    pub target: Option<TargetSpec>,
+    /// `practical`: factors nearer to 1 are as good as none. Default: 1.05.
+    pub practical: f64,
     /// `pairs`: arms that are compared with each other beside the baseline, each `[arm, the arm it is compared with]`.
     /// Default: none.
     pub pairs: Vec<PairSpec>,

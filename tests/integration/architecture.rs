@@ -19,7 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("train", &["spec", "event", "random", "diffusion", "model", "optim", "kernels", "data"]),
     ("evaluate", &["spec", "event", "random", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event"]),
-    ("report", &["spec", "event", "record"]),
+    ("report", &["spec", "event", "record", "random"]),
     ("run", &["spec", "event", "train", "evaluate", "record", "data", "model"]),
 ];
 

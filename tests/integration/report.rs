@@ -19,7 +19,7 @@ fn folder() -> tempfile::TempDir {
 /// A study whose runs are evaluated so often, and whose target is reached so early, that every run reaches it.
 fn reaching() -> StudyRecord {
     let mut study = Synthetic { every: 20, spread: 0.03, ..Synthetic::default() }.study(Path::new("results/synthetic"));
-    study.plan.compare.as_mut().expect("it compares").target = Target::Value { value: 25.0 };
+    study.plan.compare.as_mut().expect("it compares").target = Some(Target::Value { value: 25.0 });
     study
 }
 

@@ -1,15 +1,17 @@
-//! `compare`: which arms, by which metric, at which target.
+//! `compare`: which arms, by which metric, over which qualities.
 
 use super::DEFAULT_BASELINE;
 use super::reader::Reader;
 use crate::plan::finding::Finding;
-use crate::spec::{CompareSpec, Entry, FinalAt, Metric, Node, PairSpec, Placed, TargetSpec, Value};
+use crate::spec::{
+    BandShares, CompareSpec, Entry, FinalAt, Metric, Node, PRACTICAL, PairSpec, Placed, TargetSpec, Value,
+};
 
 impl Reader {
     pub(super) fn compare(&mut self, entry: &Entry) -> Option<CompareSpec> {
         let node = &entry.value;
         for entry in self.map("compare", node) {
-            self.refuse_unknown(entry, &["baseline", "metric", "target", "pairs"], "compare");
+            self.refuse_unknown(entry, &["baseline", "metric", "band", "target", "practical", "pairs"], "compare");
         }
         let baseline = match node.get("baseline") {
             Some(baseline) => Placed { at: baseline.at, value: self.decode("compare.baseline", baseline)? },
@@ -19,12 +21,41 @@ impl Reader {
             Some(metric) => Placed { at: metric.at, value: self.decode("compare.metric", metric)? },
             None => Placed { at: entry.key_at, value: Metric::default() },
         };
+        let band = match node.get("band") {
+            Some(band) => self.band(band)?,
+            None => BandShares::default(),
+        };
         let target = match node.entry("target") {
-            Some(target) => self.target(target, &baseline)?,
-            None => TargetSpec::Final { from: baseline.clone(), at: FinalAt::default() },
+            Some(target) => Some(self.target(target, &baseline)?),
+            None => None,
+        };
+        let practical = match node.get("practical") {
+            Some(practical) => self.practical(practical)?,
+            None => PRACTICAL,
         };
         let pairs = self.pairs(node.get("pairs"));
-        Some(CompareSpec { at: entry.key_at, baseline, metric, target, pairs })
+        Some(CompareSpec { at: entry.key_at, baseline, metric, band, target, practical, pairs })
+    }
+
+    fn band(&mut self, node: &Node) -> Option<BandShares> {
+        let band: BandShares = self.decode("compare.band", node)?;
+        if band.from > 0.0 && band.from < band.to && band.to <= 1.0 {
+            return Some(band);
+        }
+        let message = format!("`compare.band` goes from {} to {} of the baseline's training", band.from, band.to);
+        self.findings.push(Finding::new(node.at, message).hint("write shares, such as `{ from: 0.3, to: 0.75 }`"));
+        None
+    }
+
+    fn practical(&mut self, node: &Node) -> Option<f64> {
+        let practical: f64 = self.decode("compare.practical", node)?;
+        if practical > 1.0 && practical.is_finite() {
+            return Some(practical);
+        }
+        let message = format!("`compare.practical` must be above 1, not {}", node.describe());
+        self.findings
+            .push(Finding::new(node.at, message).hint("1.05 takes arms within 5 % of each other for equally fast"));
+        None
     }
 
     fn pairs(&mut self, node: Option<&Node>) -> Vec<PairSpec> {

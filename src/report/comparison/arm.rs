@@ -1,12 +1,10 @@
 //! The runs of one arm at one grid point, and what they come to.
 
 use super::{ArmRun, Contrast};
+use crate::report::band::{FittedCurve, Run};
 use crate::report::cost::Cost;
-use crate::report::speedup::{SeedTime, Speedup};
+use crate::report::speedup::SeedTime;
 use crate::report::target::median;
-
-/// Targets in a speedup-against-target curve.
-const CURVE_TARGETS: usize = 64;
 
 /// One arm at one grid point.
 pub struct ArmComparison<'a> {
@@ -16,12 +14,10 @@ pub struct ArmComparison<'a> {
     pub runs: Vec<ArmRun<'a>>,
     /// The last value of completed runs.
     pub final_values: Option<Spread>,
-    /// Runs that reached the target; `None` without a target.
+    /// Runs that reached the target, or where there is none the hardest quality of the band; `None` where there is neither.
     pub reached: Option<usize>,
     /// Against the baseline.
     pub contrast: Contrast,
-    /// The speedup at every target between the baseline's worst and best value, in the order of [`Cost::ALL`].
-    pub target_curves: Vec<Vec<(f64, Speedup)>>,
 }
 
 /// Median and range over seeds.
@@ -38,6 +34,19 @@ impl ArmComparison<'_> {
     pub fn seed_times(&self, target: f64, cost: Cost) -> Vec<SeedTime> {
         let time = |run: &ArmRun| run.time(target, cost).map(|time| SeedTime { seed: run.record.planned.seed, time });
         self.runs.iter().filter_map(time).collect()
+    }
+
+    /// The runs' fitted curves, of those that have measured something or are known never to.
+    pub fn fitted(&self) -> Vec<Run> {
+        let known = self.runs.iter().filter(|run| !run.curve.is_empty() || run.diverged());
+        known
+            .map(|run| Run {
+                seed: run.record.planned.seed,
+                curve: FittedCurve::of(&run.curve),
+                diverged: run.diverged(),
+                ended: run.ended(),
+            })
+            .collect()
     }
 
     pub fn count(&self, is: impl Fn(&ArmRun) -> bool) -> usize {
@@ -68,19 +77,4 @@ pub(super) fn clock_variance(arms: &[ArmComparison]) -> f64 {
         }
     }
     if freedom > 0.0 { squares / freedom } else { 0.0 }
-}
-
-/// Log-spaced from where every baseline run still has to start down to the best that any of them reached.
-pub(super) fn curve_targets(baseline: &ArmComparison) -> Vec<f64> {
-    let positive = |value: &f64| *value > 0.0 && value.is_finite();
-    let curves =
-        || baseline.runs.iter().map(|run| run.curve.iter().map(|evaluation| evaluation.value).filter(positive));
-    let worst = curves().filter_map(|mut values| values.next()).reduce(f64::min);
-    let best = curves().flatten().reduce(f64::min);
-    let (Some(worst), Some(best)) = (worst, best) else { return vec![] };
-    if best >= worst {
-        return vec![];
-    }
-    let share = |index: usize| index as f64 / (CURVE_TARGETS - 1) as f64;
-    (0..CURVE_TARGETS).map(|index| worst * (best / worst).powf(share(index))).collect()
 }

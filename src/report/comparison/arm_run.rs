@@ -27,6 +27,11 @@ impl<'a> ArmRun<'a> {
         self.record.state == RunState::Ended(RunOutcome::Completed)
     }
 
+    /// Whether it will measure nothing more.
+    pub fn ended(&self) -> bool {
+        matches!(&self.record.state, RunState::Ended(outcome) if outcome.is_final())
+    }
+
     pub fn diverged(&self) -> bool {
         matches!(self.record.state, RunState::Ended(RunOutcome::Diverged { .. }))
     }

@@ -1,17 +1,19 @@
 //! One arm against another.
 
 use super::{ArmComparison, ArmRun};
+use crate::report::band::{Band, NoBand, Profile, over_band, profile};
 use crate::report::cost::Cost;
 use crate::report::speedup::{Speedup, speedup_timed};
 use crate::report::target::{NoTarget, ResolvedTarget};
 
 /// How much sooner an arm is than another, in the order of [`Cost::ALL`].
 pub struct Contrast {
-    /// To the study's target.
+    /// Over the band: the headline.
     pub speedups: Vec<Result<Speedup, NoSpeedup>>,
-    /// The strictest target that every run of both arms reached, and the speedups there: where the study's target gives only
-    /// a bound, this still gives an interval, by a rule that leaves nothing to choose.
-    pub common: Option<(f64, Vec<Result<Speedup, NoSpeedup>>)>,
+    /// What the headline sums up; `None` where there is none.
+    pub profiles: Vec<Option<Profile>>,
+    /// The first evaluations at or below `compare.target`; empty where the sweep names none.
+    pub first_crossings: Vec<Result<Speedup, NoSpeedup>>,
 }
 
 /// Why an arm has no speedup at all.
@@ -20,6 +22,7 @@ pub enum NoSpeedup {
     IsBaseline,
     NoCompare,
     NoTarget(NoTarget),
+    NoBand(NoBand),
     /// The arm has measured nothing yet.
     NotMeasured {
         arm: String,
@@ -38,21 +41,9 @@ pub enum NoSpeedup {
 /// What all comparisons at a grid point share.
 pub(super) struct Yardstick<'t> {
     pub(super) protocol: &'t str,
+    pub(super) band: Option<&'t Result<Band, NoBand>>,
     pub(super) target: Option<&'t Result<ResolvedTarget, NoTarget>>,
     pub(super) clock_variance: f64,
-}
-
-impl Yardstick<'_> {
-    pub(super) fn speedup(
-        &self,
-        reference: &ArmComparison,
-        candidate: &ArmComparison,
-        target: f64,
-        cost: Cost,
-    ) -> Speedup {
-        let clock_variance = if cost == Cost::TrainSeconds { self.clock_variance } else { 0.0 };
-        speedup_timed(&reference.seed_times(target, cost), &candidate.seed_times(target, cost), clock_variance)
-    }
 }
 
 /// `candidate` against `reference`, whose name is `None` without a `compare` section.
@@ -63,19 +54,41 @@ pub(super) fn contrast(
     yardstick: &Yardstick,
 ) -> Contrast {
     let compared = |cost| comparable(reference, reference_name, candidate, yardstick.protocol, cost);
+    let variance = |cost| if cost == Cost::TrainSeconds { yardstick.clock_variance } else { 0.0 };
+    let candidate_runs = candidate.fitted();
+    let reference_runs = reference.map_or(vec![], ArmComparison::fitted);
+    let banded = |cost| {
+        compared(cost)?;
+        match yardstick.band {
+            Some(Ok(band)) => Ok(band),
+            Some(Err(no_band)) => Err(NoSpeedup::NoBand(*no_band)),
+            None => Err(NoSpeedup::NoCompare),
+        }
+    };
+    let over_band =
+        |cost| banded(cost).map(|band| over_band(band, &reference_runs, &candidate_runs, cost, variance(cost)));
+    let of_profile =
+        |cost| banded(cost).ok().map(|band| profile(band, &reference_runs, &candidate_runs, cost, variance(cost)));
     let to_target = |cost| {
         let reference = compared(cost)?;
         match yardstick.target {
-            Some(Ok(target)) => Ok(yardstick.speedup(reference, candidate, target.value, cost)),
+            Some(Ok(target)) => Ok(speedup_timed(
+                &reference.seed_times(target.value, cost),
+                &candidate.seed_times(target.value, cost),
+                variance(cost),
+            )),
             Some(Err(no_target)) => Err(NoSpeedup::NoTarget(no_target.clone())),
             None => Err(NoSpeedup::NoCompare),
         }
     };
-    let common = reference.and_then(|reference| common_target(reference, candidate)).map(|target| {
-        let at = |cost| compared(cost).map(|reference| yardstick.speedup(reference, candidate, target, cost));
-        (target, Cost::ALL.into_iter().map(at).collect())
-    });
-    Contrast { speedups: Cost::ALL.into_iter().map(to_target).collect(), common }
+    Contrast {
+        speedups: Cost::ALL.into_iter().map(over_band).collect(),
+        profiles: Cost::ALL.into_iter().map(of_profile).collect(),
+        first_crossings: match yardstick.target {
+            Some(_) => Cost::ALL.into_iter().map(to_target).collect(),
+            None => vec![],
+        },
+    }
 }
 
 /// The reference, if `candidate` may be compared with it.
@@ -129,22 +142,4 @@ fn devices_match(baseline: &ArmComparison, candidate: &ArmComparison) -> bool {
         true => alike(&baseline.runs.iter().chain(&candidate.runs).collect::<Vec<_>>()),
         false => pairs.iter().all(|pair| alike(pair)),
     }
-}
-
-/// The worst of all runs' best values; `None` where a run has none or diverged, or where every run was there at its first
-/// evaluation, which tells nothing.
-fn common_target(baseline: &ArmComparison, candidate: &ArmComparison) -> Option<f64> {
-    let runs = || baseline.runs.iter().chain(&candidate.runs);
-    if runs().any(ArmRun::diverged) {
-        return None;
-    }
-    let known = |run: &&ArmRun| !run.curve.is_empty();
-    let best = |run: &ArmRun| {
-        let values = run.curve.iter().map(|evaluation| evaluation.value).filter(|value| value.is_finite());
-        values.reduce(f64::min)
-    };
-    let bests = runs().filter(known).map(best);
-    let target = bests.reduce(|worst, best| worst.zip(best).map(|(worst, best)| worst.max(best)))??;
-    let at_once = |run: &ArmRun| run.curve.first().is_some_and(|evaluation| evaluation.value <= target);
-    (!runs().filter(known).all(at_once)).then_some(target)
 }

@@ -8,9 +8,12 @@ mod point;
 use std::collections::BTreeMap;
 
 use self::point::point_comparison;
+use super::cost::Cost;
 use super::curve::protocols;
+use super::interval::holm;
+use super::speedup::Speedup;
 use crate::record::{RunRecord, StudyRecord};
-use crate::spec::Metric;
+use crate::spec::{Metric, PRACTICAL};
 
 pub(super) use self::arm::spread;
 pub use self::arm::{ArmComparison, Spread};
@@ -42,7 +45,20 @@ impl<'a> Comparison<'a> {
             }
         }
         let points = points.into_iter().map(|(label, runs)| point_comparison(study, metric, label, &runs)).collect();
-        Self { study, metric, baseline, points }
+        let mut comparison = Self { study, metric, baseline, points };
+        comparison.decide(compare.map_or(PRACTICAL, |compare| compare.practical));
+        comparison
+    }
+
+    /// Gives every comparison its verdict: on each axis among those of all arms with the baseline, at all grid points, and
+    /// among those of `compare.pairs`.
+    fn decide(&mut self, practical: f64) {
+        for index in 0..Cost::ALL.len() {
+            let arms = self.points.iter_mut().flat_map(|point| &mut point.arms).map(|arm| &mut arm.contrast);
+            decide_together(arms.filter_map(|contrast| contrast.speedups.get_mut(index)?.as_mut().ok()), practical);
+            let pairs = self.points.iter_mut().flat_map(|point| &mut point.pairs).map(|pair| &mut pair.contrast);
+            decide_together(pairs.filter_map(|contrast| contrast.speedups.get_mut(index)?.as_mut().ok()), practical);
+        }
     }
 
     /// How runs measured the compared metric, each way once; first those by which arms are compared.
@@ -60,6 +76,17 @@ impl<'a> Comparison<'a> {
     /// Whether there is more than one grid point.
     pub fn has_grid(&self) -> bool {
         self.points.len() > 1
+    }
+}
+
+fn decide_together<'s>(speedups: impl Iterator<Item = &'s mut Speedup>, practical: f64) {
+    let mut speedups: Vec<&mut Speedup> = speedups.collect();
+    let p_value = |speedup: &&mut Speedup| speedup.mean.and_then(|mean| mean.p_value());
+    let known: Vec<f64> = speedups.iter().filter_map(p_value).collect();
+    let mut adjusted = holm(&known).into_iter();
+    for speedup in &mut speedups {
+        let adjusted = p_value(speedup).and_then(|_| adjusted.next());
+        speedup.decide(adjusted, practical);
     }
 }
 

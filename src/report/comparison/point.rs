@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::arm::{clock_variance, curve_targets, final_values, spread};
-use super::contrast::{Yardstick, comparable, contrast};
+use super::arm::{clock_variance, final_values, spread};
+use super::contrast::{Yardstick, contrast};
 use super::{ArmComparison, ArmRun, Contrast};
 use crate::record::{RunRecord, StudyRecord};
+use crate::report::band::{Band, NoBand};
 use crate::report::cost::Cost;
 use crate::report::curve::protocols;
 use crate::report::target::{NoTarget, ResolvedTarget, resolve};
@@ -18,7 +19,9 @@ pub struct PointComparison<'a> {
     pub point: &'a BTreeMap<String, serde_json::Value>,
     /// How the metric was measured, in the baseline's words (the first arm's without one).
     pub protocol: String,
-    /// `None` without a `compare` section.
+    /// The qualities of the headline; `None` without a `compare` section.
+    pub band: Option<Result<Band, NoBand>>,
+    /// `None` where the sweep names no target.
     pub target: Option<Result<ResolvedTarget, NoTarget>>,
     /// In the order of the sweep; arms without a run here are missing.
     pub arms: Vec<ArmComparison<'a>>,
@@ -62,8 +65,7 @@ pub(super) fn point_comparison<'a>(
                 final_values: spread(&final_values(&runs)),
                 runs,
                 reached: None,
-                contrast: Contrast { speedups: vec![], common: None },
-                target_curves: vec![],
+                contrast: Contrast { speedups: vec![], profiles: vec![], first_crossings: vec![] },
             });
         }
     }
@@ -71,28 +73,27 @@ pub(super) fn point_comparison<'a>(
         let arm = arms.iter().find(|arm| arm.arm == from);
         arm.map_or((vec![], 0), |arm| (final_values(&arm.runs), arm.runs.len()))
     };
-    let target = compare.map(|compare| resolve(&compare.target, finals));
-    if let Some(Ok(target)) = &target {
-        for arm in &mut arms {
-            let times = arm.seed_times(target.value, Cost::ImagesSeen);
-            arm.reached = Some(times.iter().filter(|seed_time| seed_time.time.reached()).count());
-        }
-    }
+    let target = compare.and_then(|compare| compare.target.as_ref()).map(|target| resolve(target, finals));
     let baseline_arm = arms.iter().position(|arm| arm.is_baseline);
-    let targets = baseline_arm.map_or(vec![], |index| curve_targets(&arms[index]));
-    let yardstick = Yardstick { protocol, target: target.as_ref(), clock_variance: clock_variance(&arms) };
+    let band = compare.map(|compare| match baseline_arm.map(|index| &arms[index]) {
+        Some(baseline) => Band::of(&baseline.fitted(), planned_images(baseline), compare.band),
+        None => Err(NoBand::NotThereYet),
+    });
+    for arm in &mut arms {
+        arm.reached = match (&target, &band) {
+            (Some(Ok(target)), _) => {
+                let times = arm.seed_times(target.value, Cost::ImagesSeen);
+                Some(times.iter().filter(|seed_time| seed_time.time.reached()).count())
+            }
+            (None, Some(Ok(band))) => Some(arm.fitted().iter().filter(|run| band.is_passed_by(run)).count()),
+            _ => None,
+        };
+    }
+    let clock_variance = clock_variance(&arms);
+    let yardstick = Yardstick { protocol, band: band.as_ref(), target: target.as_ref(), clock_variance };
     for index in 0..arms.len() {
         let reference = baseline_arm.map(|baseline| &arms[baseline]);
-        let contrast = contrast(reference, baseline, &arms[index], &yardstick);
-        let curve = |cost| match comparable(reference, baseline, &arms[index], protocol, cost) {
-            Ok(baseline) => {
-                let at = |&target| (target, yardstick.speedup(baseline, &arms[index], target, cost));
-                targets.iter().map(at).collect()
-            }
-            Err(_) => vec![],
-        };
-        let target_curves = Cost::ALL.into_iter().map(curve).collect();
-        (arms[index].contrast, arms[index].target_curves) = (contrast, target_curves);
+        arms[index].contrast = contrast(reference, baseline, &arms[index], &yardstick);
     }
     let find = |name: &str| arms.iter().find(|arm| arm.arm == name);
     let pairs = compare.map_or(&[][..], |compare| &compare.pairs).iter().filter_map(|pair| {
@@ -101,5 +102,14 @@ pub(super) fn point_comparison<'a>(
         Some(PairComparison { arm: arm.arm, against: against.arm, contrast })
     });
     let pairs = pairs.collect();
-    PointComparison { label, point: &runs[0].planned.point, protocol: protocol.to_owned(), target, arms, pairs }
+    let point = &runs[0].planned.point;
+    PointComparison { label, point, protocol: protocol.to_owned(), band, target, arms, pairs }
+}
+
+/// The images that each of an arm's runs is planned to see.
+fn planned_images(arm: &ArmComparison) -> f64 {
+    arm.runs.first().map_or(0.0, |run| {
+        let train = &run.record.planned.spec.train;
+        train.steps as f64 * train.batch_size as f64
+    })
 }

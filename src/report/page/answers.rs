@@ -3,13 +3,11 @@
 use maud::{Markup, html};
 
 use crate::report::comparison::{Comparison, NoSpeedup, PointComparison};
-use crate::report::cost::Cost;
 use crate::report::number::times;
 use crate::report::plots::Palette;
-use crate::report::tables::{COMMON_NOTE, Row, groups, has_common_targets};
+use crate::report::tables::{Estimator, Row, groups};
 use crate::report::wording::{
-    answer, interval_cell, metric_value, metric_words, pair_answer, resolution_cell, seeds_cell, speedup_cell, target,
-    troubles, verdict,
+    answer, band, interval_cell, metric_words, pair_answer, resolution_cell, seeds_cell, speedup_cell, target, troubles,
 };
 
 /// A sentence for each arm.
@@ -54,19 +52,19 @@ pub fn table(comparison: &Comparison) -> Markup {
     html! {
         @for point in &comparison.points {
             @if comparison.has_grid() { h3 { (point.label) } }
-            @if let Some(resolved) = &point.target { p { "Target: " (target(comparison, resolved)) "." } }
+            @if let Some(found) = &point.band { p { "Compared over " (band(comparison, found)) "." } }
+            @if let Some(resolved) = &point.target { p { "Target of the first crossing: " (target(comparison, resolved)) "." } }
             div.wide {
                 table {
                     thead {
                         tr {
                             th { "Arm" }
                             th { "Final " (metric) br; "median (range)" }
-                            th { "Runs at" br; "target" }
+                            th { "Runs that" br; "reached it" }
                             @if comparison.baseline.is_some() {
                                 th { "Measured in" }
                                 th.number { "Speedup" }
                                 th { "95 %" br; "interval" }
-                                th { "Evaluations" br; "leave open" }
                                 th { "Seeds" }
                                 th { "Verdict" }
                             }
@@ -88,18 +86,14 @@ pub fn notes(comparison: &Comparison) -> Markup {
     }
     html! {
         @for point in &comparison.points { (secondary(point)) }
-        @if has_common_targets(comparison) {
-            p.note { (COMMON_NOTE) }
-        }
         p.note {
-            "Every interval stands for itself: of twenty that should hold 1, one will not, by chance. "
-            "Speedup = baseline ÷ arm, so above 1 is faster; on the line of an arm against another, that other ÷ arm. It is the geometric mean over seeds of what each run had spent at its first \
-             evaluation at or below the target; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms \
-             share seeds and by Welch otherwise; seeds are taken to vary at least as much as reading times off the evaluations makes them, so that \
-             ties do not look like precision. “Evaluations leave open”: each run reached the target somewhere between two \
-             evaluations, and these are the ratios that allows. A run that never reached the target gives a bound, never a number. An \
-             arm counts as faster or slower only if its interval excludes 1 and the evaluations can resolve the difference. A target that \
-             is taken from the baseline's own runs shares their chance."
+            "Speedup = baseline ÷ arm, so above 1 is faster; on the line of an arm against another, that other ÷ arm. Each run's metric is \
+             fitted by a smooth curve that never rises, over the logarithm of images; where the curve comes down to each of 12 \
+             qualities of the band is when the run was that good. A seed's speedup is the geometric mean over these qualities, the arm's \
+             that over seeds; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms share seeds and by \
+             Welch otherwise. A run that reached less than half of the band gives a bound, never a number. Verdicts hold together for all \
+             arms of the study (Holm); the intervals stand each for itself. “Last”: to the quality that the baseline's own run of \
+             the seed ends with. “First at or below”: by the first single evaluation, as AlgoPerf counts, which noise makes early."
         }
     }
 }
@@ -120,17 +114,16 @@ fn lines(comparison: &Comparison, rows: &[Row], palette: &Palette) -> Markup {
                     td rowspan=(rows.len()) { (row.reached_cell()) }
                 }
                 @if matches!(row.result, Err(NoSpeedup::IsBaseline)) {
-                    td {} td.number { "1" } td {} td {} td {} td.verdict { "baseline" }
+                    td {} td.number { "1" } td {} td {} td.verdict { "baseline" }
                 } @else if comparison.baseline.is_some() {
-                    td.nowrap {
-                        @match row.cost { Cost::ImagesSeen => "images", Cost::TrainSeconds => "time" }
-                        @if let Some(target) = row.common_target { br; span.note { "at " (metric_value(target)) } }
+                    @match row.estimator {
+                        Estimator::Band => td.nowrap { (row.measured_in(comparison)) },
+                        _ => td { span.note { (row.measured_in(comparison)) } },
                     }
-                    td.number { (speedup_cell(row.result)) }
-                    td.nowrap { (interval_cell(row.result)) }
-                    td.nowrap { (resolution_cell(row.result)) }
-                    td.nowrap { (seeds_cell(row.result)) }
-                    td.verdict { (verdict(row.result)) }
+                    td.number { (speedup_cell(&row.result)) }
+                    td.nowrap { (interval_cell(&row.result)) }
+                    td.nowrap { (seeds_cell(&row.result)) }
+                    td.verdict { (row.verdict_cell()) }
                 }
             }
         }
@@ -140,21 +133,23 @@ fn lines(comparison: &Comparison, rows: &[Row], palette: &Palette) -> Markup {
 /// The named secondary estimators, where there are any.
 fn secondary(point: &PointComparison) -> Markup {
     let lines = point.arms.iter().filter_map(|arm| {
-        let speedup = arm.contrast.speedups.first()?.as_ref().ok()?;
+        let speedup = arm.contrast.first_crossings.first()?.as_ref().ok()?;
         let interpolated = speedup.interpolated.map(|(ratio, interval)| {
             let interval = interval
                 .map_or(String::new(), |interval| format!(" ({} to {})", times(interval.low), times(interval.high)));
             format!("{}{interval} interpolated", times(ratio))
         });
         let median = speedup.median_ratio.map(|ratio| format!("{} between the median runs", times(ratio)));
-        let parts: Vec<String> = interpolated.into_iter().chain(median).collect();
+        let resolution = resolution_cell(arm.contrast.first_crossings.first()?);
+        let resolution = (resolution != "–").then(|| format!("{resolution} left open by the evaluations' spacing"));
+        let parts: Vec<String> = interpolated.into_iter().chain(median).chain(resolution).collect();
         (!parts.is_empty()).then(|| format!("{}: {}", arm.arm, parts.join(", ")))
     });
     let lines: Vec<String> = lines.collect();
     html! {
         @if !lines.is_empty() {
             p.note {
-                "Secondary estimators, in images" @if !point.label.is_empty() { " at " (point.label) } ": " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
+                "The first crossing in images, read otherwise" @if !point.label.is_empty() { " at " (point.label) } ": " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
                  evaluations around the target, on a logarithmic axis. Median runs: runs that never reached the target count as slower than those that did."
             }
         }

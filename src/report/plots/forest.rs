@@ -7,9 +7,10 @@ use super::font;
 use super::style::*;
 use crate::report::comparison::{Comparison, NoSpeedup};
 use crate::report::cost::Cost;
+use crate::report::number::significant;
 use crate::report::speedup::Estimate;
-use crate::report::tables::{Row, groups};
-use crate::report::wording::{interval_cell, metric_value, speedup_cell, verdict};
+use crate::report::tables::{Estimator, Row, groups};
+use crate::report::wording::{interval_cell, speedup_cell, verdict};
 
 /// Intervals are cut here, with an arrow.
 const WIDEST: (f64, f64) = (0.125, 8.0);
@@ -29,7 +30,9 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
     for point in &comparison.points {
         let mut heading = comparison.has_grid().then(|| point.label.clone());
         for row in groups(point).into_iter().flatten() {
-            if !matches!(row.result, Err(NoSpeedup::IsBaseline)) {
+            if !matches!(row.result, Err(NoSpeedup::IsBaseline))
+                && !matches!(row.estimator, Estimator::WholeCurve | Estimator::FirstCrossing(_))
+            {
                 lines.push(Line { heading: heading.take(), row });
             }
         }
@@ -86,32 +89,29 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
     for ((line, what), y) in lines.iter().zip(whats).zip(places) {
         drawing.text((left - 14.0, y + 0.36 * TICK_SIZE), what, TICK_SIZE, FAINT_INK, Anchor::End);
         estimate(&mut drawing, &chart, &line.row, &palette.arm(line.row.arm.arm), y);
-        let interval = interval_cell(line.row.result);
-        let has_number = matches!(line.row.result, Ok(speedup) if !matches!(speedup.estimate, Estimate::Unknown(_)));
+        let interval = interval_cell(&line.row.result);
+        let has_number = matches!(&line.row.result, Ok(speedup) if !matches!(speedup.estimate, Estimate::Unknown(_)));
         let text = match has_number {
-            true if interval != "–" => format!("{}  ({interval})", speedup_cell(line.row.result)),
-            true => speedup_cell(line.row.result),
-            false => short(&verdict(line.row.result)),
+            true if interval != "–" => format!("{}  ({interval})", speedup_cell(&line.row.result)),
+            true => speedup_cell(&line.row.result),
+            false => short(&verdict(&line.row.result)),
         };
         drawing.text((right + 16.0, y + 0.36 * TICK_SIZE), text, TICK_SIZE, INK, Anchor::Start);
     }
     Some(drawing)
 }
 
-/// `images`, `time at 17.3`.
+/// `images`, `time`, `to the last 1.21`.
 fn what(row: &Row) -> String {
-    let cost = match row.cost {
-        Cost::ImagesSeen => "images",
-        Cost::TrainSeconds => "time",
-    };
-    match row.common_target {
-        Some(target) => format!("{cost} at {}", metric_value(target)),
-        None => cost.to_owned(),
+    match (row.estimator, row.cost) {
+        (Estimator::LastQuality(value), _) => format!("to the last {}", significant(value, 3)),
+        (_, Cost::ImagesSeen) => "images".to_owned(),
+        (_, Cost::TrainSeconds) => "time".to_owned(),
     }
 }
 
 fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y: f64) {
-    let Ok(speedup) = row.result else { return };
+    let Ok(speedup) = &row.result else { return };
     let clamped = |value: f64| chart.x.at(value.clamp(chart.x.low, chart.x.high));
     let mut arrow = |from: f64, to: f64| {
         drawing.line(vec![(from, y), (to, y)], LINE, style.color, &[]);
@@ -119,7 +119,8 @@ fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y
         drawing.area(vec![(to, y), (to + back, y - 4.0), (to + back, y + 4.0)], style.color, 1.0);
     };
     match speedup.estimate {
-        Estimate::Measured { speedup, interval, resolution } => {
+        Estimate::Measured { interval: Some(interval), .. } if interval.high > 10.0 * interval.low => {}
+        Estimate::Measured { speedup, interval, .. } => {
             if let Some(interval) = interval {
                 drawing.line(vec![(clamped(interval.low), y), (clamped(interval.high), y)], LINE, style.color, &[]);
                 for (value, direction) in [(interval.low, -1.0), (interval.high, 1.0)] {
@@ -135,11 +136,9 @@ fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y
                     }
                 }
             }
-            let (low, high) = (clamped(resolution.low), clamped(resolution.high));
-            drawing.area(vec![(low, y - 6.0), (high, y - 6.0), (high, y + 6.0), (low, y + 6.0)], style.color, 0.2);
             let marker = if row.cost == Cost::ImagesSeen { Marker::Circle } else { Marker::Square };
             drawing.marker(marker, (clamped(speedup), y), 4.2, style.color);
-            if row.common_target.is_some() {
+            if row.estimator != Estimator::Band {
                 drawing.marker(marker, (clamped(speedup), y), 1.6, WHITE);
             }
         }

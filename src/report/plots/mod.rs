@@ -99,10 +99,10 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     if let Some(drawing) = forest::forest(comparison, &palette) {
         figures.push(Figure {
             name: "speedups".to_owned(),
-            title: "Speedup of every arm over the baseline with its 95 % interval".to_owned(),
-            caption: "Speedup of each arm, with 95 % intervals over seeds (bars) and what the spacing of the evaluations \
-                leaves open (shaded). An arrow is a bound: some runs never reached the target. Hollow: at the best value that every run of both arms reached, because \
-                not all reached the target. An interval that holds 1 does not tell an arm from the baseline."
+            title: "Speedup of every arm with its 95 % interval".to_owned(),
+            caption: "Speedup of each arm over the band of qualities, with 95 % intervals over seeds. Hollow: to the quality that the \
+                baseline ends with. An arrow is a bound: not every run reached it. An interval that holds 1 does not tell an arm from the \
+                baseline."
                 .to_owned(),
             drawing,
             place: Place::Study,
@@ -148,10 +148,10 @@ fn point_figures(
     for cost in Cost::ALL {
         figures.push((
             format!("speedup_by_target_{}", cost.name()),
-            format!("Speedup in {} of each arm at every target", cost.words()),
+            format!("Speedup in {} of each arm at every quality", cost.words()),
             format!(
-                "Speedup in {} at every target between the baseline's worst and best {metric}, with its 95 % interval; the dashed \
-                 line is the study's target. Triangles are bounds: up for at least, down for at most.",
+                "Speedup in {} at every {metric} that the baseline passes, with a band that holds at all of them at once with 95 %; between \
+                 the dashed lines is the band of the headline. Triangles are bounds: up for at least, down for at most.",
                 cost.words()
             ),
             speedup_by_target::speedup_by_target(comparison, point, palette, cost),

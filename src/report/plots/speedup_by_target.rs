@@ -1,9 +1,10 @@
-//! The speedup at every target, so that no one can choose the flattering one afterwards.
+//! The speedup at every quality, so that no one can choose the flattering one afterwards.
 
 use super::Palette;
 use super::chart::{Chart, MARGINS, Scale};
 use super::drawing::{Anchor, Drawing, Marker};
 use super::style::*;
+use crate::report::band::{Band, Profile};
 use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::speedup::Estimate;
@@ -20,8 +21,9 @@ pub fn speedup_by_target(
     cost: Cost,
 ) -> Option<Drawing> {
     let index = Cost::ALL.iter().position(|other| *other == cost).expect("ALL has every cost");
-    let arms: Vec<&ArmComparison> = point.arms.iter().filter(|arm| !arm.target_curves[index].is_empty()).collect();
-    let curves = || arms.iter().flat_map(|arm| &arm.target_curves[index]);
+    let arms: Vec<&ArmComparison> = point.arms.iter().filter(|arm| arm.contrast.profiles[index].is_some()).collect();
+    let curves =
+        || arms.iter().filter_map(|arm| arm.contrast.profiles[index].as_ref()).flat_map(|profile| &profile.curve);
     let shown = |estimate: &Estimate| match *estimate {
         Estimate::Measured { speedup, .. } => Some(speedup),
         Estimate::AtLeast(bound) | Estimate::AtMost(bound) => Some(bound),
@@ -30,9 +32,9 @@ pub fn speedup_by_target(
     let targets = Scale::covering(curves().map(|(target, _)| *target), true)?;
     // Better is to the right.
     let x = Scale { low: targets.low, high: targets.high, ..targets };
-    let y = Scale::covering(curves().filter_map(|(_, speedup)| shown(&speedup.estimate)).chain([1.0]), true)?;
+    let y = Scale::covering(curves().filter_map(|(_, estimate)| shown(estimate)).chain([1.0]), true)?;
     let y = Scale { low: y.low / WIDEST, high: y.high * WIDEST, ..y };
-    let chosen = point.target.as_ref().and_then(|target| target.as_ref().ok()).map(|target| target.value);
+    let band = point.band.as_ref().and_then(|band| band.as_ref().ok()).map(Band::values);
 
     let columns = arms.len().min(2);
     let panel_height = 220.0;
@@ -51,8 +53,8 @@ pub fn speedup_by_target(
         let words = format!("speedup in {}", cost.words());
         drawing.text((right, top - 14.0), words, TICK_SIZE, FAINT_INK, Anchor::End);
         drawing.line(vec![(left, chart.y.at(1.0)), (right, chart.y.at(1.0))], 1.2, AXIS, &[]);
-        if let Some(chosen) = chosen.filter(|chosen| chart.x.shows(*chosen)) {
-            let at = chart.x.at(chosen);
+        for end in band.into_iter().flat_map(|(easy, hard)| [easy, hard]).filter(|end| chart.x.shows(*end)) {
+            let at = chart.x.at(end);
             drawing.line(vec![(at, top), (at, bottom)], 1.2, FAINT_INK, TARGET_DASH);
         }
         one_arm(&mut drawing, &chart, arm, index, &style);
@@ -68,12 +70,12 @@ fn panel(drawing: &mut Drawing, x: Scale, y: Scale, [right, top, left, bottom]: 
 }
 
 fn one_arm(drawing: &mut Drawing, chart: &Chart, arm: &ArmComparison, index: usize, style: &ArmStyle) {
-    let curve = &arm.target_curves[index];
+    let Some(Profile { curve, .. }) = &arm.contrast.profiles[index] else { return };
     let mut stretch: Vec<(f64, f64, f64, f64)> = Vec::new();
     let mut stretches = Vec::new();
     let mut bounds = 0;
-    for (target, speedup) in curve {
-        match speedup.estimate {
+    for (target, estimate) in curve {
+        match *estimate {
             Estimate::Measured { speedup, interval, .. } => {
                 let (low, high) = interval.map_or((speedup, speedup), |interval| (interval.low, interval.high));
                 stretch.push((*target, speedup, low, high));
@@ -82,7 +84,7 @@ fn one_arm(drawing: &mut Drawing, chart: &Chart, arm: &ArmComparison, index: usi
             // Bounds are single triangles that point to where the truth is.
             Estimate::AtLeast(bound) | Estimate::AtMost(bound) => {
                 if bounds % 3 == 0 && chart.y.shows(bound) {
-                    let upward = matches!(speedup.estimate, Estimate::AtLeast(_));
+                    let upward = matches!(estimate, Estimate::AtLeast(_));
                     let marker = if upward { Marker::TriangleUp } else { Marker::TriangleDown };
                     drawing.marker(marker, chart.point(*target, bound), 2.6, style.color);
                 }

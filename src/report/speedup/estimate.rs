@@ -3,7 +3,7 @@
 use crate::report::interval::{Interval, LogMean, paired, welch};
 use crate::report::time_to_target::{Bracket, TimeToTarget};
 
-/// The primary estimator, from the first evaluations at or below the target.
+/// A speedup, or what is known of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Estimate {
     Measured {
@@ -13,8 +13,9 @@ pub enum Estimate {
         /// times off the evaluations, and the clock, cause by themselves.
         interval: Option<Interval>,
         /// What the evaluations' spacing leaves open for the geometric mean: every run reached the target somewhere in
-        /// its bracket. `high` is infinite where a candidate's first evaluation was already at the target.
-        resolution: Interval,
+        /// its bracket. `high` is infinite where a candidate's first evaluation was already at the target. `None` where times
+        /// are read off fitted curves.
+        resolution: Option<Interval>,
     },
     /// Some baseline runs never reached the target: the geometric mean is no less than this.
     AtLeast(f64),
@@ -36,6 +37,12 @@ pub enum Unknown {
     NoTime,
     /// There is no seed to compare.
     NoSeeds,
+    /// A curve cannot be fitted through so few evaluations.
+    TooFewEvaluations,
+    /// Runs have still to measure what the comparison needs.
+    NotThereYet,
+    /// A value of 0 or below has no logarithm.
+    NotPositive,
 }
 
 pub(super) fn estimate(
@@ -70,7 +77,7 @@ pub(super) fn estimate(
             let mean = log_mean(is_paired, &at(&first), &at(&second), least);
             let resolution =
                 Interval { low: earliest(baseline) / latest(&second), high: latest(&first) / earliest(candidate) };
-            Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(), resolution }
+            Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(), resolution: Some(resolution) }
         }
         (false, true) => match earliest(baseline) / latest(&second) {
             bound if bound > 0.0 => Estimate::AtLeast(bound),

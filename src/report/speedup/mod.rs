@@ -6,8 +6,8 @@ mod verdict;
 
 use self::estimate::{estimate, interpolated};
 use self::median_time::median_time;
-use self::verdict::verdict;
-use super::interval::Interval;
+use self::verdict::{decided, verdict};
+use super::interval::{Interval, LogMean};
 use super::time_to_target::TimeToTarget;
 
 pub use self::estimate::{Estimate, Unknown};
@@ -27,9 +27,15 @@ pub struct Speedup {
     /// Seeds of one arm that the other lacks, where the comparison is paired: they are left out.
     pub left_out: Vec<u64>,
     pub estimate: Estimate,
-    /// The secondary estimator: the same with each time read off between two evaluations.
+    /// Over a band: how many of its qualities every run reached. The estimate is of these.
+    pub reached: Option<usize>,
+    /// Over a band: the mean of the log ratios and its error.
+    pub mean: Option<LogMean>,
+    /// Over a band: the p-value of "no difference", two-sided, adjusted for the number of comparisons.
+    pub adjusted_p: Option<f64>,
+    /// To one target: the same with each time read off between two evaluations.
     pub interpolated: Option<(f64, Option<Interval>)>,
-    /// Ratio of the two arms' median times: defined while more than half of the seeds reached the target.
+    /// To one target: ratio of the two arms' median times, defined while more than half of the seeds reached the target.
     pub median_ratio: Option<f64>,
     pub verdict: Verdict,
 }
@@ -51,32 +57,88 @@ pub fn speedup(baseline: &[SeedTime], candidate: &[SeedTime]) -> Speedup {
 /// The same for times that a clock measured: identical work takes a machine now longer, now shorter, and the variance of a
 /// log time is taken to be at least `clock_variance` because of that.
 pub fn speedup_timed(baseline: &[SeedTime], candidate: &[SeedTime], clock_variance: f64) -> Speedup {
-    let shared: Vec<(TimeToTarget, TimeToTarget)> = baseline
-        .iter()
-        .filter_map(|first| {
-            candidate.iter().find(|second| second.seed == first.seed).map(|second| (first.time, second.time))
-        })
-        .collect();
-    let is_paired = shared.len() > 1 || (shared.len() == 1 && (baseline.len() == 1 || candidate.len() == 1));
-    let (pairing, left_out, baseline_times, candidate_times): (_, _, Vec<_>, Vec<_>) = if is_paired {
-        let lacks = |seed: u64, others: &[SeedTime]| others.iter().all(|other| other.seed != seed);
-        let only_baseline = baseline.iter().filter(|first| lacks(first.seed, candidate));
-        let only_candidate = candidate.iter().filter(|second| lacks(second.seed, baseline));
-        let mut left_out: Vec<u64> = only_baseline.chain(only_candidate).map(|time| time.seed).collect();
+    let by_seed =
+        |times: &[SeedTime]| -> Vec<(u64, TimeToTarget)> { times.iter().map(|time| (time.seed, time.time)).collect() };
+    let matched = Matched::of(&by_seed(baseline), &by_seed(candidate));
+    let is_paired = matched.is_paired();
+    let Matched { pairing, left_out, baseline, candidate } = matched;
+    let estimate = estimate(is_paired, &baseline, &candidate, clock_variance);
+    let interpolated =
+        interpolated(is_paired, &baseline, &candidate).filter(|_| matches!(estimate, Estimate::Measured { .. }));
+    let median_ratio = median_time(&baseline).zip(median_time(&candidate)).map(|(first, second)| first / second);
+    Speedup { interpolated, median_ratio, verdict: verdict(&estimate), ..Speedup::of(pairing, left_out, estimate) }
+}
+
+impl Speedup {
+    fn of(pairing: Pairing, left_out: Vec<u64>, estimate: Estimate) -> Self {
+        Self {
+            pairing,
+            left_out,
+            estimate,
+            reached: None,
+            mean: None,
+            adjusted_p: None,
+            interpolated: None,
+            median_ratio: None,
+            verdict: verdict(&estimate),
+        }
+    }
+
+    /// Over a band, of whose qualities every run reached `reached`.
+    pub fn of_band(
+        pairing: Pairing,
+        left_out: Vec<u64>,
+        estimate: Estimate,
+        mean: Option<LogMean>,
+        reached: usize,
+    ) -> Self {
+        Self { reached: Some(reached), mean, ..Self::of(pairing, left_out, estimate) }
+    }
+
+    /// Decides among several comparisons: `adjusted_p` is the p-value for how many they are, and factors below `practical` are
+    /// as good as none.
+    pub fn decide(&mut self, adjusted_p: Option<f64>, practical: f64) {
+        self.adjusted_p = adjusted_p;
+        self.verdict = decided(&self.estimate, self.mean.as_ref(), adjusted_p, practical);
+    }
+}
+
+/// What there is of two arms by seed, each of the shared ones beside its partner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matched<T> {
+    pub pairing: Pairing,
+    /// Seeds of one arm that the other lacks, where the comparison is paired.
+    pub left_out: Vec<u64>,
+    pub baseline: Vec<T>,
+    pub candidate: Vec<T>,
+}
+
+impl<T: Copy> Matched<T> {
+    pub fn of(baseline: &[(u64, T)], candidate: &[(u64, T)]) -> Self {
+        let partner = |seed: u64| candidate.iter().find(|other| other.0 == seed).map(|other| other.1);
+        let shared: Vec<(T, T)> = baseline.iter().filter_map(|&(seed, first)| Some((first, partner(seed)?))).collect();
+        let is_paired = shared.len() > 1 || (shared.len() == 1 && (baseline.len() == 1 || candidate.len() == 1));
+        if !is_paired {
+            let pairing = Pairing::Unpaired { baseline: baseline.len(), candidate: candidate.len() };
+            let values = |arm: &[(u64, T)]| arm.iter().map(|(_, value)| *value).collect();
+            return Self { pairing, left_out: vec![], baseline: values(baseline), candidate: values(candidate) };
+        }
+        let lacks = |seed: u64, others: &[(u64, T)]| others.iter().all(|other| other.0 != seed);
+        let seeds = |arm: &[(u64, T)], others: &[(u64, T)]| -> Vec<u64> {
+            arm.iter().map(|(seed, _)| *seed).filter(|seed| lacks(*seed, others)).collect()
+        };
+        let mut left_out = [seeds(baseline, candidate), seeds(candidate, baseline)].concat();
         left_out.sort_unstable();
-        let (first, second) = shared.iter().copied().unzip();
-        (Pairing::Paired { n: shared.len() }, left_out, first, second)
-    } else {
-        let pairing = Pairing::Unpaired { baseline: baseline.len(), candidate: candidate.len() };
-        let times = |arm: &[SeedTime]| arm.iter().map(|time| time.time).collect();
-        (pairing, vec![], times(baseline), times(candidate))
-    };
-    let estimate = estimate(is_paired, &baseline_times, &candidate_times, clock_variance);
-    let interpolated = interpolated(is_paired, &baseline_times, &candidate_times)
-        .filter(|_| matches!(estimate, Estimate::Measured { .. }));
-    let median_ratio =
-        median_time(&baseline_times).zip(median_time(&candidate_times)).map(|(first, second)| first / second);
-    Speedup { pairing, left_out, verdict: verdict(&estimate), estimate, interpolated, median_ratio }
+        let pairing = Pairing::Paired { n: shared.len() };
+        let (baseline, candidate) = shared.into_iter().unzip();
+        Self { pairing, left_out, baseline, candidate }
+    }
+}
+
+impl<T> Matched<T> {
+    pub fn is_paired(&self) -> bool {
+        matches!(self.pairing, Pairing::Paired { .. })
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +159,7 @@ mod tests {
 
     pub(super) fn measured(speedup: &Speedup) -> (f64, Option<Interval>, Interval) {
         match speedup.estimate {
-            Estimate::Measured { speedup, interval, resolution } => (speedup, interval, resolution),
+            Estimate::Measured { speedup, interval, resolution: Some(resolution) } => (speedup, interval, resolution),
             other => panic!("not measured: {other:?}"),
         }
     }

@@ -1,6 +1,7 @@
 //! What an estimate comes to.
 
 use super::Estimate;
+use crate::report::interval::LogMean;
 
 /// The estimate in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,10 @@ pub enum Verdict {
     Slower,
     /// The interval contains 1.
     NotDistinguishable,
+    /// Two one-sided tests at 5 % place the ratio within the factor that matters in practice.
+    Equivalent,
+    /// The interval excludes 1, but among so many comparisons one such is to be expected by chance.
+    Suggestive,
     /// The seeds agree, but the difference is smaller than the spacing of the evaluations.
     TooCoarse,
     /// One seed: no interval.
@@ -24,13 +29,31 @@ pub(super) fn verdict(estimate: &Estimate) -> Verdict {
     match estimate {
         Estimate::Measured { interval: None, .. } => Verdict::OneSeed,
         Estimate::Measured { interval: Some(interval), resolution, .. } => match interval {
-            interval if interval.low > 1.0 && resolution.low >= 1.0 => Verdict::Faster,
-            interval if interval.high < 1.0 && resolution.high <= 1.0 => Verdict::Slower,
+            interval if interval.low > 1.0 && resolution.is_none_or(|resolution| resolution.low >= 1.0) => {
+                Verdict::Faster
+            }
+            interval if interval.high < 1.0 && resolution.is_none_or(|resolution| resolution.high <= 1.0) => {
+                Verdict::Slower
+            }
             interval if interval.low > 1.0 || interval.high < 1.0 => Verdict::TooCoarse,
             _ => Verdict::NotDistinguishable,
         },
         Estimate::AtLeast(_) | Estimate::AtMost(_) => Verdict::Bounded,
         Estimate::Unknown(_) => Verdict::Unknown,
+    }
+}
+
+/// The verdict among several comparisons.
+pub(super) fn decided(estimate: &Estimate, mean: Option<&LogMean>, adjusted_p: Option<f64>, practical: f64) -> Verdict {
+    let is_equivalent = || {
+        let interval = mean.and_then(LogMean::equivalence_interval);
+        interval.is_some_and(|interval| interval.low > 1.0 / practical && interval.high < practical)
+    };
+    match verdict(estimate) {
+        verdict @ (Verdict::Faster | Verdict::Slower) if adjusted_p.is_some_and(|p| p < 0.05) => verdict,
+        Verdict::Faster | Verdict::Slower | Verdict::NotDistinguishable if is_equivalent() => Verdict::Equivalent,
+        Verdict::Faster | Verdict::Slower => Verdict::Suggestive,
+        verdict => verdict,
     }
 }
 

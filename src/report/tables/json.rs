@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::measures::measures_json;
+use crate::report::band::Profile;
 use crate::report::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::interval::Interval;
@@ -11,7 +12,7 @@ use crate::report::target::TargetOrigin;
 use crate::report::wording::{answer, pair_answer, revisions, state, verdict};
 
 /// The version of `speedups.json`.
-pub const SPEEDUPS_VERSION: u32 = 1;
+pub const SPEEDUPS_VERSION: u32 = 2;
 
 /// One JSON value; a number that is not finite is null.
 pub fn json(comparison: &Comparison) -> Value {
@@ -40,9 +41,18 @@ fn point_json(comparison: &Comparison, point: &PointComparison) -> Value {
         }
         Some(Err(_)) | None => Value::Null,
     };
+    let band = match &point.band {
+        Some(Ok(band)) => {
+            let (easy, hard) = band.values();
+            let targets: Vec<f64> = band.targets.iter().map(|target| target.exp()).collect();
+            json!({ "from": easy, "to": hard, "shares": band.shares, "targets": targets, "last": band.last.map(f64::exp) })
+        }
+        Some(Err(_)) | None => Value::Null,
+    };
     let mut value = json!({
         "point": point.point,
         "protocol": point.protocol,
+        "band": band,
         "target": target,
         "arms": point.arms.iter().map(|arm| arm_json(comparison, point, arm)).collect::<Vec<_>>(),
         "pairs": point.pairs.iter().map(|pair| pair_json(comparison, point, pair)).collect::<Vec<_>>(),
@@ -58,15 +68,6 @@ fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmCompariso
         json!({ "run_id": run.record.planned.run_id, "seed": run.record.planned.seed, "state": state(run.record),
                 "last_value": run.curve.last().map(|evaluation| evaluation.value) })
     });
-    let mut speedups = contrast_json(&arm.contrast);
-    for (cost, curve) in Cost::ALL.iter().zip(&arm.target_curves) {
-        let curve = curve.iter().map(|(target, speedup)| {
-            let mut value = estimate_json(&speedup.estimate);
-            value["target"] = json!(target);
-            value
-        });
-        speedups[cost.name()]["by_target"] = curve.collect();
-    }
     json!({
         "arm": arm.arm,
         "is_baseline": arm.is_baseline,
@@ -74,7 +75,7 @@ fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmCompariso
         "runs": { "planned": arm.runs.len(), "completed": arm.count(|run| run.completed()), "diverged": arm.count(|run| run.diverged()),
                   "reached": arm.reached, "each": runs.collect::<Vec<_>>() },
         "final": arm.final_values.map(|spread| json!({ "median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n })),
-        "speedups": speedups,
+        "speedups": contrast_json(&arm.contrast),
     })
 }
 
@@ -93,14 +94,12 @@ fn contrast_json(contrast: &Contrast) -> Value {
     let by_cost: serde_json::Map<String, Value> = costs
         .map(|(index, (cost, result))| {
             let mut value = speedup_json(result);
-            value["at_common_target"] = match &contrast.common {
-                Some((target, speedups)) if !matches!(result, Err(NoSpeedup::IsBaseline)) => {
-                    let mut common = speedup_json(&speedups[index]);
-                    common["target"] = json!(target);
-                    common
-                }
-                _ => Value::Null,
-            };
+            if let Some(profile) = &contrast.profiles[index] {
+                value["profile"] = profile_json(profile);
+            }
+            if let Some(first) = contrast.first_crossings.get(index) {
+                value["first_crossing"] = first_crossing_json(first);
+            }
             (cost.name().to_owned(), value)
         })
         .collect();
@@ -118,19 +117,51 @@ fn speedup_json(result: &Result<Speedup, NoSpeedup>) -> Value {
         }
     };
     value["seeds_left_out"] = json!(speedup.left_out);
-    value["interpolated"] = match speedup.interpolated {
-        Some((ratio, interval)) => json!({ "speedup": ratio, "interval": interval.map(interval_json) }),
-        None => Value::Null,
-    };
-    value["median_ratio"] = json!(speedup.median_ratio);
+    if let Some(reached) = speedup.reached {
+        value["targets_reached"] = json!(reached);
+        value["p"] = json!(speedup.mean.and_then(|mean| mean.p_value()));
+        value["adjusted_p"] = json!(speedup.adjusted_p);
+    }
     value
+}
+
+fn first_crossing_json(result: &Result<Speedup, NoSpeedup>) -> Value {
+    let mut value = speedup_json(result);
+    if let Ok(speedup) = result {
+        value["interpolated"] = match speedup.interpolated {
+            Some((ratio, interval)) => json!({ "speedup": ratio, "interval": interval.map(interval_json) }),
+            None => Value::Null,
+        };
+        value["median_ratio"] = json!(speedup.median_ratio);
+    }
+    value
+}
+
+fn profile_json(profile: &Profile) -> Value {
+    let at = |(target, estimate): &(f64, Estimate)| {
+        let mut value = estimate_json(estimate);
+        value["target"] = json!(target);
+        value
+    };
+    json!({
+        "easy": at(&profile.easy),
+        "hard": at(&profile.end),
+        "last_quality": profile.hard.as_ref().map(at),
+        "trend_p": profile.trend,
+        "whole_curve": profile.whole_curve.map(|measured| estimate_json(&measured.estimate)),
+        "by_target": profile.curve.iter().map(at).collect::<Vec<_>>(),
+    })
 }
 
 fn estimate_json(estimate: &Estimate) -> Value {
     match estimate {
-        Estimate::Measured { speedup, interval, resolution } => json!({
-            "kind": "measured", "speedup": speedup, "interval": interval.map(interval_json), "resolution": interval_json(*resolution)
-        }),
+        Estimate::Measured { speedup, interval, resolution } => {
+            let mut value = json!({ "kind": "measured", "speedup": speedup, "interval": interval.map(interval_json) });
+            if let Some(resolution) = resolution {
+                value["resolution"] = interval_json(*resolution);
+            }
+            value
+        }
         Estimate::AtLeast(bound) => json!({ "kind": "at_least", "bound": bound }),
         Estimate::AtMost(bound) => json!({ "kind": "at_most", "bound": bound }),
         Estimate::Unknown(_) => json!({ "kind": "unknown" }),

@@ -2,31 +2,28 @@
 
 use super::groups;
 use crate::report::comparison::Comparison;
-use crate::report::cost::Cost;
-use crate::report::wording::{
-    interval_cell, metric_value, metric_words, resolution_cell, speedup_cell, target, verdict,
-};
+use crate::report::wording::{band, interval_cell, metric_words, speedup_cell, target};
 
 pub fn latex(comparison: &Comparison) -> String {
     let metric = escape(&metric_words(comparison));
     let mut text = String::from("% Needs \\usepackage{booktabs}.\n");
     text.push_str(
-        "% Speedup = baseline / candidate, above 1 is faster: geometric mean over seeds, Student's t on logarithms.\n",
+        "% Speedup = baseline / candidate, above 1 is faster: geometric mean over the band and over seeds, Student's t on logarithms;\n% verdicts after Holm's correction for the number of arms.\n",
     );
     for point in &comparison.points {
         if !point.label.is_empty() {
             text.push_str(&format!("% {}\n", escape(&point.label)));
         }
-        if let Some(resolved) = &point.target {
-            text.push_str(&format!("% Target: {}.\n", escape(&target(comparison, resolved))));
+        if let Some(found) = &point.band {
+            text.push_str(&format!("% Compared over {}.\n", escape(&band(comparison, found))));
         }
-        text.push_str("\\begin{tabular}{llclrlll}\n\\toprule\n");
+        if let Some(resolved) = &point.target {
+            text.push_str(&format!("% Target of the first crossing: {}.\n", escape(&target(comparison, resolved))));
+        }
+        text.push_str("\\begin{tabular}{llclrll}\n\\toprule\n");
         text.push_str(&format!(
-            "Arm & Final {metric} & Reached & Measured in & Speedup & 95\\,\\% interval & Resolved to & Verdict \\\\\n\\midrule\n"
+            "Arm & Final {metric} & Reached & Measured in & Speedup & 95\\,\\% interval & Verdict \\\\\n\\midrule\n"
         ));
-        let at = |common_target: Option<f64>| {
-            common_target.map_or(String::new(), |target| format!(" at {}", metric_value(target)))
-        };
         for group in groups(point) {
             for (index, row) in group.iter().enumerate() {
                 let first = |cell: String| if index == 0 { cell } else { String::new() };
@@ -34,15 +31,10 @@ pub fn latex(comparison: &Comparison) -> String {
                     first(row.name()),
                     first(row.final_cell()),
                     first(row.reached_cell()),
-                    match row.cost {
-                        _ if row.measured_in(comparison).is_empty() => String::new(),
-                        Cost::ImagesSeen => format!("images{}", at(row.common_target)),
-                        Cost::TrainSeconds => format!("time{}", at(row.common_target)),
-                    },
-                    speedup_cell(row.result),
-                    interval_cell(row.result),
-                    resolution_cell(row.result),
-                    verdict(row.result),
+                    row.measured_in(comparison),
+                    speedup_cell(&row.result),
+                    interval_cell(&row.result),
+                    row.verdict_cell(),
                 ];
                 text.push_str(&format!("{} \\\\\n", cells.map(|cell| escape(&cell)).join(" & ")));
             }

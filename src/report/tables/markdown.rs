@@ -1,8 +1,8 @@
 //! The table for a README or an issue.
 
-use super::{COMMON_NOTE, groups, has_common_targets, measures};
+use super::{groups, measures};
 use crate::report::comparison::Comparison;
-use crate::report::wording::{interval_cell, metric_words, resolution_cell, seeds_cell, speedup_cell, target, verdict};
+use crate::report::wording::{band, interval_cell, metric_words, seeds_cell, speedup_cell, target};
 
 pub fn markdown(comparison: &Comparison) -> String {
     let mut text = String::new();
@@ -10,25 +10,27 @@ pub fn markdown(comparison: &Comparison) -> String {
         if !point.label.is_empty() {
             text.push_str(&format!("### {}\n\n", escape(&point.label)));
         }
+        if let Some(found) = &point.band {
+            text.push_str(&format!("Compared over {}.\n\n", escape(&band(comparison, found))));
+        }
         if let Some(resolved) = &point.target {
-            text.push_str(&format!("Target: {}.\n\n", escape(&target(comparison, resolved))));
+            text.push_str(&format!("Target of the first crossing: {}.\n\n", escape(&target(comparison, resolved))));
         }
         let metric = metric_words(comparison);
         text.push_str(&format!(
-            "| arm | final {metric}: median (range) | reached | measured in | speedup | 95 % interval | evaluations leave open | seeds | verdict |\n"
+            "| arm | final {metric}: median (range) | reached | measured in | speedup | 95 % interval | seeds | verdict |\n"
         ));
-        text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+        text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
         for row in groups(point).into_iter().flatten() {
             let cells = [
                 row.name(),
                 row.final_cell(),
                 row.reached_cell(),
                 row.measured_in(comparison),
-                speedup_cell(row.result),
-                interval_cell(row.result),
-                resolution_cell(row.result),
-                seeds_cell(row.result),
-                verdict(row.result),
+                speedup_cell(&row.result),
+                interval_cell(&row.result),
+                seeds_cell(&row.result),
+                row.verdict_cell(),
             ];
             text.push_str(&format!("| {} |\n", cells.map(|cell| escape(&cell)).join(" | ")));
         }
@@ -39,11 +41,9 @@ pub fn markdown(comparison: &Comparison) -> String {
         text.push_str("The plan has no runs.\n");
     }
     text.push_str(
-        "Speedup = baseline / candidate, above 1 is faster; geometric mean over seeds, interval by Student's t on logarithms.\n",
+        "Speedup = baseline / candidate, above 1 is faster: geometric mean over a band of qualities and over seeds, interval by \
+         Student's t on logarithms; verdicts after Holm's correction for the number of arms.\n",
     );
-    if has_common_targets(comparison) {
-        text.push_str(&format!("{COMMON_NOTE}\n"));
-    }
     text
 }
 

@@ -12,10 +12,12 @@ pub use latex::latex;
 pub use markdown::markdown;
 pub use measures::{MEASURES_NOTE, cell, column_name, measures_csv, planned};
 
+use super::band::Profile;
 use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PointComparison, Spread};
 use super::cost::Cost;
+use super::number::significant;
 use super::speedup::{Estimate, Speedup};
-use super::wording::{metric_value, metric_words, pair_name};
+use super::wording::{metric_value, metric_words, pair_name, verdict};
 
 /// One line of a table: an arm on one axis.
 pub struct Row<'a> {
@@ -23,34 +25,64 @@ pub struct Row<'a> {
     /// What the arm is compared with, where it is not the baseline.
     pub against: Option<&'a str>,
     pub cost: Cost,
-    /// Where it is not the study's target: the strictest target that every run of both arms reached.
-    pub common_target: Option<f64>,
-    pub result: &'a Result<Speedup, NoSpeedup>,
+    pub estimator: Estimator,
+    pub result: Result<Speedup, NoSpeedup>,
+}
+
+/// What a line's speedup is measured between.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Estimator {
+    /// The headline: over the band.
+    Band,
+    /// The baseline's last quality, which is this value.
+    LastQuality(f64),
+    /// One factor for the whole curve.
+    WholeCurve,
+    /// The first evaluation at or below the study's target.
+    FirstCrossing(f64),
 }
 
 /// The lines of a grid point's table: those of each arm, then those of each pair of `compare.pairs`.
 pub fn groups<'a>(point: &'a PointComparison<'a>) -> Vec<Vec<Row<'a>>> {
     let pairs = point.pairs.iter().map(|pair| {
         let arm = point.arms.iter().find(|arm| arm.arm == pair.arm).expect("a pair is made of the point's arms");
-        rows(arm, Some(pair.against), &pair.contrast)
+        rows(point, arm, Some(pair.against), &pair.contrast)
     });
-    point.arms.iter().map(|arm| rows(arm, None, &arm.contrast)).chain(pairs).collect()
+    point.arms.iter().map(|arm| rows(point, arm, None, &arm.contrast)).chain(pairs).collect()
 }
 
-/// One line for the baseline or without a comparison, else one for each axis; and where the study's target gives no number,
-/// one more for each axis at the target that every run reached.
-fn rows<'a>(arm: &'a ArmComparison<'a>, against: Option<&'a str>, contrast: &'a Contrast) -> Vec<Row<'a>> {
-    let Contrast { speedups, common } = contrast;
-    let is_alone = matches!(speedups[0], Err(NoSpeedup::IsBaseline | NoSpeedup::NoCompare));
+/// One line for the baseline or without a comparison; else the headline on both axes, and the other estimators in images.
+fn rows<'a>(
+    point: &PointComparison,
+    arm: &'a ArmComparison<'a>,
+    against: Option<&'a str>,
+    contrast: &'a Contrast,
+) -> Vec<Row<'a>> {
+    let is_alone = matches!(contrast.speedups[0], Err(NoSpeedup::IsBaseline | NoSpeedup::NoCompare));
     let costs = if is_alone { &Cost::ALL[..1] } else { &Cost::ALL };
-    let row = |common_target| move |(&cost, result)| Row { arm, against, cost, common_target, result };
-    let mut rows: Vec<Row> = costs.iter().zip(speedups).map(row(None)).collect();
-    let lacks_number = |result: &Result<Speedup, NoSpeedup>| matches!(result, Ok(speedup) if !matches!(speedup.estimate, Estimate::Measured { .. }));
-    if let Some((target, common)) = common
-        && speedups.iter().any(lacks_number)
-        && common.iter().flatten().any(|speedup| matches!(speedup.estimate, Estimate::Measured { .. }))
-    {
-        rows.extend(costs.iter().zip(common).map(row(Some(*target))));
+    let row = |estimator, cost, result| Row { arm, against, cost, estimator, result };
+    let mut rows: Vec<Row> = costs
+        .iter()
+        .zip(&contrast.speedups)
+        .map(|(cost, result)| row(Estimator::Band, *cost, result.clone()))
+        .collect();
+    if is_alone {
+        return rows;
+    }
+    if let (Some(profile), Ok(headline)) = (&contrast.profiles[0], &contrast.speedups[0]) {
+        let like = |estimate| {
+            let left_out = headline.left_out.clone();
+            Ok(Speedup::of_band(headline.pairing, left_out, estimate, None, 0))
+        };
+        if let Some((value, estimate)) = profile.hard {
+            rows.push(row(Estimator::LastQuality(value), Cost::ImagesSeen, like(estimate)));
+        }
+        if let Some(measured) = profile.whole_curve {
+            rows.push(row(Estimator::WholeCurve, Cost::ImagesSeen, like(measured.estimate)));
+        }
+    }
+    if let (Some(Ok(target)), Some(result)) = (&point.target, contrast.first_crossings.first()) {
+        rows.push(row(Estimator::FirstCrossing(target.value), Cost::ImagesSeen, result.clone()));
     }
     rows
 }
@@ -64,15 +96,35 @@ impl Row<'_> {
         }
     }
 
-    /// `images_seen`, `images_seen at FID 17.3`.
+    /// `images`, `time`, `images to last FID 1.21`; empty for a line without a comparison.
     pub fn measured_in(&self, comparison: &Comparison) -> String {
-        match self.common_target {
-            _ if matches!(self.result, Err(NoSpeedup::IsBaseline)) || comparison.baseline.is_none() => String::new(),
-            None => self.cost.name().to_owned(),
-            Some(target) => {
-                format!("{} at {} {}", self.cost.name(), metric_words(comparison), metric_value(target))
-            }
+        if matches!(self.result, Err(NoSpeedup::IsBaseline)) || comparison.baseline.is_none() {
+            return String::new();
         }
+        let name = metric_words(comparison);
+        match (self.estimator, self.cost) {
+            (Estimator::Band, Cost::ImagesSeen) => "images".to_owned(),
+            (Estimator::Band, Cost::TrainSeconds) => "time".to_owned(),
+            (Estimator::LastQuality(value), _) => format!("images, to last {name} {}", significant(value, 3)),
+            (Estimator::WholeCurve, _) => "images, one factor for all of the curve".to_owned(),
+            (Estimator::FirstCrossing(value), _) => format!("images, first at or below {name} {}", metric_value(value)),
+        }
+    }
+
+    /// The verdict; only the headline decides.
+    pub fn verdict_cell(&self) -> String {
+        match self.estimator {
+            Estimator::Band => verdict(&self.result),
+            Estimator::WholeCurve if self.changes() => "the curves differ by more than a factor".to_owned(),
+            _ if matches!(self.result, Ok(Speedup { estimate: Estimate::Measured { .. }, .. })) => String::new(),
+            _ => verdict(&self.result),
+        }
+    }
+
+    /// Whether the arm's speedup changes over the band.
+    fn changes(&self) -> bool {
+        let profile = self.arm.contrast.profiles.first().and_then(Option::as_ref);
+        self.against.is_none() && profile.is_some_and(Profile::changes)
     }
 
     /// `12.3 (11.9 to 13.0)`: median and range over completed runs, and how many they are where not all have completed.
@@ -90,7 +142,7 @@ impl Row<'_> {
         if range.is_empty() { median } else { format!("{median} {range}") }
     }
 
-    /// `2/3`: runs that reached the target, of those planned. Empty for a pair.
+    /// `2/3`: runs that reached the target, or the band's hardest quality, of those planned. Empty for a pair.
     pub fn reached_cell(&self) -> String {
         match self.against {
             Some(_) => String::new(),
@@ -110,11 +162,3 @@ fn spread_cell(spread: Spread, planned: usize) -> (String, String) {
     };
     (metric_value(spread.median), range)
 }
-
-/// Whether a line of the tables is at another target than the study's.
-pub fn has_common_targets(comparison: &Comparison) -> bool {
-    comparison.points.iter().flat_map(groups).flatten().any(|row| row.common_target.is_some())
-}
-
-/// What the lines at another target are.
-pub const COMMON_NOTE: &str = "A line “at” another value is measured at the best value that every run of both arms reached, because not all reached the target.";

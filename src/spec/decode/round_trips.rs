@@ -335,14 +335,16 @@ fn a_plan_survives_json() {
         compare: Some(Compare {
             baseline: "baseline".to_owned(),
             metric: Metric::ValidationLoss,
-            target: Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalWorst },
+            band: BandShares { from: 0.25, to: 0.9 },
+            target: Some(Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalWorst }),
+            practical: 1.02,
             pairs: Vec::new(),
         }),
         exclusive: true,
         runs,
     };
     round_trips(Plan { compare: None, ..plan.clone() });
-    let target = Target::Value { value: 12.0 };
+    let target = Some(Target::Value { value: 12.0 });
     let pairs = vec![Pair { arm: "clts".to_owned(), against: "control".to_owned() }];
     round_trips(Plan { compare: Some(Compare { target, pairs, ..plan.compare.clone().unwrap() }), ..plan.clone() });
     round_trips(plan);

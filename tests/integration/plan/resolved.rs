@@ -1,7 +1,7 @@
 //! What a sweep stands for: patches, axes, overrides and defaults.
 
 use serde_json::json;
-use speedlab::spec::{Plan, RunId, RunSpec, Target, TimestepSampler};
+use speedlab::spec::{BandShares, Plan, RunId, RunSpec, Target, TimestepSampler};
 
 use super::{arms_of, error_of, golden, plan, plan_with};
 
@@ -84,6 +84,7 @@ compare: { target: { from: baseline, at: final_median } }
             "exclude=[{ arm: v1.5, train.clip_norm: 2 }]",
             "compare.metric=validation_loss",
             "compare.target={ value: 3 }",
+            "compare.band.to=0.9",
         ],
     );
     assert_eq!(
@@ -104,7 +105,8 @@ compare: { target: { from: baseline, at: final_median } }
     assert_eq!(serde_json::to_value(&spec.optimizer).unwrap()["beta1"], 0.5);
     assert!(matches!(&spec.timestep_sampler, TimestepSampler::Curriculum(clts) if clts.width == 0.25));
     let compare = changed.compare.as_ref().unwrap();
-    assert_eq!((compare.metric.name(), &compare.target), ("validation_loss", &Target::Value { value: 3.0 }));
+    assert_eq!((compare.metric.name(), &compare.target), ("validation_loss", &Some(Target::Value { value: 3.0 })));
+    assert_eq!(compare.band, BandShares { from: 0.3, to: 0.9 });
     // An override of a key that no file writes, in a sweep without a base.
     assert_eq!(plan_with("name: x\n", &["train.steps=7"]).runs[0].spec.train.steps, 7);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use speedlab::plan::load_sweep;
-use speedlab::spec::{FinalAt, Plan, Target, TimestepSampler};
+use speedlab::spec::{BandShares, Plan, TimestepSampler};
 
 use super::arms_of;
 
@@ -32,18 +32,18 @@ fn every_shipped_sweep_is_valid_and_its_header_says_what_it_asks_costs_and_expec
 }
 
 #[test]
-fn the_quickstart_asks_for_five_arms_and_three_seeds() {
+fn the_quickstart_asks_for_five_arms_and_five_seeds() {
     let plan = load_sweep(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps/quickstart.yaml"), &[]).unwrap();
     assert_eq!(plan.name, "quickstart");
     assert_eq!(plan.arms, ["baseline", "clts", "mdlrc", "same-lr", "clts+mdlrc"]);
-    assert_eq!((plan.seeds.as_slice(), plan.axes.len(), plan.runs.len()), ([0, 1, 2].as_slice(), 0, 15));
+    assert_eq!((plan.seeds.as_slice(), plan.axes.len(), plan.runs.len()), ([0, 1, 2, 3, 4].as_slice(), 0, 25));
     // Seeds outermost, arms in order: after five runs every arm can be compared.
     let order: Vec<(u64, &str)> = plan.runs.iter().map(|run| (run.seed, run.trial.as_str())).collect();
     assert_eq!(order[..6].iter().map(|(seed, _)| *seed).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 1]);
     assert!(order.chunks(5).all(|seed| seed.iter().map(|(_, arm)| *arm).eq(plan.arms.iter().map(String::as_str))));
     let compare = plan.compare.as_ref().unwrap();
     assert_eq!(compare.baseline, "baseline");
-    assert_eq!(compare.target, Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalWorst });
+    assert_eq!((compare.target.as_ref(), compare.band), (None, BandShares { from: 0.3, to: 0.75 }));
 
     let both = arms_of(&plan, "clts+mdlrc");
     assert!(matches!(&both.timestep_sampler, TimestepSampler::Curriculum(clts) if clts.center == 0.3));

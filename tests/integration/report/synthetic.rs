@@ -91,7 +91,9 @@ impl Synthetic {
             compare: Some(Compare {
                 baseline: "baseline".into(),
                 metric: Metric::Fid,
-                target: Target::Final { from: "baseline".into(), at: FinalAt::FinalMedian },
+                band: BandShares::default(),
+                target: Some(Target::Final { from: "baseline".into(), at: FinalAt::FinalMedian }),
+                practical: PRACTICAL,
                 pairs: vec![Pair { arm: "mdlrc".into(), against: "same-lr".into() }],
             }),
             exclusive: false,

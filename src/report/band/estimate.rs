@@ -1,0 +1,138 @@
+//! The speedup over the band, or the bound that is known of it.
+
+use super::Band;
+use super::fit::{Crossing, FittedCurve, NoFit};
+use crate::report::cost::Cost;
+use crate::report::interval::{LogMean, paired, welch};
+use crate::report::speedup::{Estimate, Matched, Speedup, Unknown};
+
+/// One run of an arm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub seed: u64,
+    pub curve: Result<FittedCurve, NoFit>,
+    pub diverged: bool,
+    /// It will measure nothing more.
+    pub ended: bool,
+}
+
+/// A crossing in ln(cost), by what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Between {
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+/// A value for each run of two arms, and what the difference of the arms' means is.
+pub(super) struct Contrasted<'r> {
+    pub(super) matched: Matched<&'r Run>,
+    /// The least variance of a value.
+    pub(super) least: f64,
+    pub(super) cost: Cost,
+}
+
+/// An estimate with the two-sided p-value of "no difference".
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    pub estimate: Estimate,
+    pub mean: Option<LogMean>,
+    /// Of the qualities asked for, those that every run reached.
+    pub reached: usize,
+}
+
+/// The speedup of `candidate` over `baseline`; paired on the seeds they share, by Welch's t where they share none.
+pub fn over_band(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost, clock_variance: f64) -> Speedup {
+    let contrasted = Contrasted::of(baseline, candidate, cost, clock_variance);
+    let Measured { estimate, mean, reached } = contrasted.at(&band.targets);
+    let Matched { pairing, left_out, .. } = contrasted.matched;
+    Speedup::of_band(pairing, left_out, estimate, mean, reached)
+}
+
+impl<'r> Contrasted<'r> {
+    pub(super) fn of(baseline: &'r [Run], candidate: &'r [Run], cost: Cost, clock_variance: f64) -> Self {
+        let by_seed = |runs: &'r [Run]| -> Vec<(u64, &'r Run)> { runs.iter().map(|run| (run.seed, run)).collect() };
+        Self { matched: Matched::of(&by_seed(baseline), &by_seed(candidate)), least: clock_variance, cost }
+    }
+
+    /// Of the qualities that every run reached, if they are half of `targets` or more; else a bound.
+    pub(super) fn at(&self, targets: &[f64]) -> Measured {
+        let unknown = |unknown| Measured { estimate: Estimate::Unknown(unknown), mean: None, reached: 0 };
+        let Matched { baseline, candidate, .. } = &self.matched;
+        if baseline.is_empty() || candidate.is_empty() {
+            return unknown(Unknown::NoSeeds);
+        }
+        // A run that diverged is known never to have reached what it had not; any other without a curve is not known.
+        let runs = || baseline.iter().chain(candidate);
+        if let Some(reason) = runs().filter(|run| !run.diverged).find_map(|run| run.curve.as_ref().err()) {
+            return unknown(match reason {
+                NoFit::TooFew if runs().all(|run| run.ended) => Unknown::TooFewEvaluations,
+                NoFit::TooFew => Unknown::NotThereYet,
+                NoFit::NotPositive => Unknown::NotPositive,
+            });
+        }
+        let times = |runs: &[&Run]| -> Vec<Vec<Between>> {
+            runs.iter().map(|run| targets.iter().map(|&target| self.time(run, target)).collect()).collect()
+        };
+        let (first, second) = (times(baseline), times(candidate));
+        let is_known = |index: &usize| {
+            first
+                .iter()
+                .chain(&second)
+                .all(|times| times[*index].low == times[*index].high && times[*index].low.is_finite())
+        };
+        let known: Vec<usize> = (0..targets.len()).filter(is_known).collect();
+        if known.len() * 2 >= targets.len() && !known.is_empty() {
+            let mean =
+                |times: &Vec<Between>| known.iter().map(|&index| times[index].low).sum::<f64>() / known.len() as f64;
+            let of_runs = |arm: &[Vec<Between>]| arm.iter().map(mean).collect::<Vec<f64>>();
+            let mean = self.difference(&of_runs(&first), &of_runs(&second));
+            let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(), resolution: None };
+            return Measured { estimate, mean: Some(mean), reached: known.len() };
+        }
+        let mean = |arm: &[Vec<Between>], end: fn(&Between) -> f64| {
+            arm.iter().flatten().map(end).sum::<f64>() / (arm.len() * targets.len()) as f64
+        };
+        let (low, high) = (|between: &Between| between.low, |between: &Between| between.high);
+        let at_least = mean(&first, low) - mean(&second, high);
+        let at_most = mean(&first, high) - mean(&second, low);
+        let none = first.iter().chain(&second).flatten().all(|between| between.high.is_infinite());
+        let estimate = match () {
+            () if none => Estimate::Unknown(Unknown::NoneReached),
+            () if at_least.is_finite() => Estimate::AtLeast(at_least.exp()),
+            () if at_most.is_finite() => Estimate::AtMost(at_most.exp()),
+            () if at_least.is_nan() || at_most.is_nan() => Estimate::Unknown(Unknown::NoBound),
+            () => Estimate::Unknown(Unknown::BothCensored),
+        };
+        Measured { estimate, mean: None, reached: known.len() }
+    }
+
+    /// ln(cost) when `run` came down to `target`.
+    pub(super) fn time(&self, run: &Run, target: f64) -> Between {
+        let Ok(curve) = &run.curve else { return Between { low: f64::NEG_INFINITY, high: f64::INFINITY } };
+        let cost = |x: f64| self.cost_at(curve, x);
+        match curve.crossing(target) {
+            Crossing::Before(x) => Between { low: f64::NEG_INFINITY, high: cost(x) },
+            Crossing::At(x) => Between { low: cost(x), high: cost(x) },
+            Crossing::After(x) => Between { low: cost(x), high: f64::INFINITY },
+        }
+    }
+
+    /// ln(cost) at ln(images) `x`.
+    pub(super) fn cost_at(&self, curve: &FittedCurve, x: f64) -> f64 {
+        match self.cost {
+            Cost::ImagesSeen => x,
+            Cost::TrainSeconds => curve.ln_seconds(x),
+        }
+    }
+
+    /// Of a value for each run of the two arms.
+    pub(super) fn difference(&self, baseline: &[f64], candidate: &[f64]) -> LogMean {
+        match self.matched.is_paired() {
+            true => {
+                let differences = baseline.iter().zip(candidate).map(|(first, second)| first - second);
+                paired(&differences.collect::<Vec<f64>>(), 2.0 * self.least)
+            }
+            false => welch(baseline, candidate, [self.least; 2]),
+        }
+    }
+}

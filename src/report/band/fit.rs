@@ -1,0 +1,201 @@
+//! A run's metric as a smooth, non-increasing function of training images: what its noisy evaluations say of it.
+//!
+//! The first evaluation at or below a value is early by chance: noise is more often taken for progress than the other way
+//! round, and the more so the slower a run is. A fitted curve crosses the value where the run did.
+
+use crate::report::curve::Evaluation;
+
+/// Standard deviation of the Gaussian kernel, in ln(images).
+const BANDWIDTH: f64 = 0.35;
+/// Where evaluations are sparse the kernel reaches this share of the way to the second nearest.
+const REACH: f64 = 0.6;
+/// A curve has at least this many evaluations after training began.
+pub const FEWEST: usize = 4;
+
+/// Local linear regression of ln(metric) on ln(images) with a Gaussian kernel, made non-increasing by pooling adjacent
+/// violators: its values at the evaluations, with straight lines between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FittedCurve {
+    /// ln(images), increasing.
+    x: Vec<f64>,
+    /// ln(metric), never increasing.
+    y: Vec<f64>,
+    /// ln(metric) as measured.
+    measured: Vec<f64>,
+    /// (images, training seconds), from (0, 0).
+    clock: Vec<(f64, f64)>,
+}
+
+/// Why a run has no fitted curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFit {
+    /// Fewer evaluations than `FEWEST` that are finite numbers.
+    TooFew,
+    /// A value of 0 or below has no logarithm.
+    NotPositive,
+}
+
+/// When a fitted curve came down to a value, in ln(images).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Crossing {
+    /// Its first evaluation, here, was there already.
+    Before(f64),
+    At(f64),
+    /// Its last evaluation, here, was not there yet.
+    After(f64),
+}
+
+impl FittedCurve {
+    /// Of evaluations by step; those before any training and those that are not finite are left out.
+    pub fn of(curve: &[Evaluation]) -> Result<Self, NoFit> {
+        let kept = |evaluation: &&Evaluation| evaluation.images_seen > 0 && evaluation.value.is_finite();
+        let kept: Vec<&Evaluation> = curve.iter().filter(kept).collect();
+        if kept.iter().any(|evaluation| evaluation.value <= 0.0) {
+            return Err(NoFit::NotPositive);
+        }
+        if kept.len() < FEWEST {
+            return Err(NoFit::TooFew);
+        }
+        let x: Vec<f64> = kept.iter().map(|evaluation| (evaluation.images_seen as f64).ln()).collect();
+        let measured: Vec<f64> = kept.iter().map(|evaluation| evaluation.value.ln()).collect();
+        let smooth: Vec<f64> = (0..x.len()).map(|index| local_line(&x, &measured, index)).collect();
+        let clock = kept.iter().map(|evaluation| (evaluation.images_seen as f64, evaluation.train_seconds));
+        let clock = std::iter::once((0.0, 0.0)).chain(clock).collect();
+        Ok(Self { y: non_increasing(&smooth), x, measured, clock })
+    }
+
+    /// ln(images) of the last evaluation.
+    pub fn end(&self) -> f64 {
+        self.x[self.x.len() - 1]
+    }
+
+    /// ln(metric) at the last evaluation.
+    pub fn final_value(&self) -> f64 {
+        self.y[self.y.len() - 1]
+    }
+
+    /// ln(metric) at ln(images) `x`; the first or last value outside of the evaluations.
+    pub fn at(&self, x: f64) -> f64 {
+        interpolate(&self.x, &self.y, x)
+    }
+
+    /// Where it first came down to ln(metric) `y`.
+    pub fn crossing(&self, y: f64) -> Crossing {
+        let Some(index) = self.y.iter().position(|&value| value <= y) else { return Crossing::After(self.end()) };
+        let Some(previous) = index.checked_sub(1) else { return Crossing::Before(self.x[0]) };
+        let share = (self.y[previous] - y) / (self.y[previous] - self.y[index]);
+        Crossing::At(self.x[previous] + share * (self.x[index] - self.x[previous]))
+    }
+
+    /// ln(training seconds) at ln(images) `x`, on straight lines between the evaluations.
+    pub fn ln_seconds(&self, x: f64) -> f64 {
+        let (images, seconds): (Vec<f64>, Vec<f64>) = self.clock.iter().copied().unzip();
+        interpolate(&images, &seconds, x.exp()).ln()
+    }
+
+    /// (ln(images), ln(metric) as measured) from ln(images) `from` on.
+    pub fn measured_from(&self, from: f64) -> impl Iterator<Item = (f64, f64)> {
+        self.x.iter().copied().zip(self.measured.iter().copied()).filter(move |(x, _)| *x >= from)
+    }
+
+    /// ln(images) of the first evaluation.
+    pub fn start(&self) -> f64 {
+        self.x[0]
+    }
+}
+
+/// The value at `x[index]` of the line through all points, weighted by their nearness.
+fn local_line(x: &[f64], y: &[f64], index: usize) -> f64 {
+    let center = x[index];
+    let mut distances: Vec<f64> = x.iter().map(|x| (x - center).abs()).collect();
+    distances.sort_unstable_by(f64::total_cmp);
+    let bandwidth = BANDWIDTH.max(REACH * distances[2]);
+    let (mut sum, mut sum_x, mut sum_xx, mut sum_y, mut sum_xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (&x, &y) in x.iter().zip(y) {
+        let x = x - center;
+        let weight = (-0.5 * (x / bandwidth).powi(2)).exp();
+        sum += weight;
+        sum_x += weight * x;
+        sum_xx += weight * x * x;
+        sum_y += weight * y;
+        sum_xy += weight * x * y;
+    }
+    let determinant = sum * sum_xx - sum_x * sum_x;
+    match determinant > 1e-12 * sum * sum_xx {
+        true => (sum_xx * sum_y - sum_x * sum_xy) / determinant,
+        false => sum_y / sum,
+    }
+}
+
+/// The closest sequence in squares that never increases (pool adjacent violators).
+fn non_increasing(values: &[f64]) -> Vec<f64> {
+    let mut blocks: Vec<(f64, usize)> = Vec::new();
+    for &value in values {
+        let mut block = (value, 1);
+        while let Some(&(mean, count)) = blocks.last().filter(|(mean, _)| *mean < block.0) {
+            let total = count + block.1;
+            block = ((mean * count as f64 + block.0 * block.1 as f64) / total as f64, total);
+            blocks.pop();
+        }
+        blocks.push(block);
+    }
+    blocks.into_iter().flat_map(|(mean, count)| std::iter::repeat_n(mean, count)).collect()
+}
+
+/// On straight lines through (`xs`, `ys`), whose `xs` increase; the first or last value outside.
+fn interpolate(xs: &[f64], ys: &[f64], x: f64) -> f64 {
+    let after = xs.partition_point(|&other| other < x);
+    if after == 0 {
+        return ys[0];
+    }
+    let Some((&right, &value)) = xs.get(after).zip(ys.get(after)) else { return ys[ys.len() - 1] };
+    let (left, before) = (xs[after - 1], ys[after - 1]);
+    before + (value - before) * (x - left) / (right - left)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// Evaluations at equal distances, half a second for each of them.
+    pub fn curve(values: &[f64]) -> Vec<Evaluation> {
+        let evaluation = |(index, &value): (usize, &f64)| Evaluation {
+            step: index as u64 + 1,
+            images_seen: 1000 * (index as u64 + 1),
+            train_seconds: 0.5 * (index as f64 + 1.0),
+            value,
+        };
+        values.iter().enumerate().map(evaluation).collect()
+    }
+
+    #[test]
+    fn a_power_law_is_fitted_by_itself() {
+        let values: Vec<f64> = (1..=20).map(|index| 8.0 / f64::from(index)).collect();
+        let fitted = FittedCurve::of(&curve(&values)).unwrap();
+        for (x, y) in fitted.measured_from(0.0).collect::<Vec<_>>() {
+            assert!((fitted.at(x) - y).abs() < 1e-12);
+        }
+        // 8 / index is 1 at the eighth evaluation.
+        let Crossing::At(x) = fitted.crossing(0.0) else { panic!("it crosses") };
+        assert!((x.exp() / 8000.0 - 1.0).abs() < 1e-9 && (fitted.ln_seconds(x).exp() / 4.0 - 1.0).abs() < 1e-9);
+        assert_eq!(fitted.crossing(9f64.ln()), Crossing::Before(1000f64.ln()));
+        assert_eq!(fitted.crossing(0.3f64.ln()), Crossing::After(20_000f64.ln()));
+    }
+
+    #[test]
+    fn a_rise_is_pooled_with_what_came_before() {
+        assert_eq!(non_increasing(&[3.0, 1.0, 2.0, 0.5]), [3.0, 1.5, 1.5, 0.5]);
+        assert_eq!(non_increasing(&[1.0, 2.0, 3.0]), [2.0, 2.0, 2.0]);
+        assert_eq!(non_increasing(&[3.0, 2.0, 1.0]), [3.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn what_has_no_curve_says_why() {
+        assert_eq!(FittedCurve::of(&curve(&[4.0, 3.0, 2.0])), Err(NoFit::TooFew));
+        assert_eq!(FittedCurve::of(&curve(&[4.0, 3.0, 2.0, f64::NAN])), Err(NoFit::TooFew));
+        assert_eq!(FittedCurve::of(&curve(&[4.0, 3.0, 2.0, -0.1])), Err(NoFit::NotPositive));
+        let before_training = Evaluation { step: 0, images_seen: 0, train_seconds: 0.0, value: 300.0 };
+        let with_start = [&[before_training][..], &curve(&[4.0, 3.0, 2.0, 1.0])].concat();
+        assert_eq!(FittedCurve::of(&with_start), FittedCurve::of(&curve(&[4.0, 3.0, 2.0, 1.0])));
+    }
+}

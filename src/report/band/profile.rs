@@ -1,0 +1,204 @@
+//! What one number leaves out: the speedup at every quality, at both ends, and whether they differ.
+
+use super::estimate::{Contrasted, Measured, Run};
+use super::time_scale::time_scale;
+use super::{Band, Crossing};
+use crate::random::{Draws, Stream};
+use crate::report::cost::Cost;
+use crate::report::interval::{Interval, LogMean, paired};
+use crate::report::speedup::{Estimate, Matched, Unknown};
+
+/// Qualities in a profile.
+const PROFILE_TARGETS: usize = 33;
+/// Draws for the critical value of the simultaneous band.
+const DRAWS: u64 = 2000;
+
+/// The speedup against the quality.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// (metric, speedup) from easy to hard. The intervals hold at all qualities at once with 95 %.
+    pub curve: Vec<(f64, Estimate)>,
+    /// At the band's easiest quality.
+    pub easy: (f64, Estimate),
+    /// At the hardest of the band's qualities that every run reached.
+    pub end: (f64, Estimate),
+    /// To the quality that the baseline ends with: of each seed's own baseline run where seeds are paired, else the worst of
+    /// them. The value is the median of the baseline's fitted last values. `None` until a run of the baseline has completed.
+    pub hard: Option<(f64, Estimate)>,
+    /// Two-sided p-value of "the speedup is the same from one end of the band to the other".
+    pub trend: Option<f64>,
+    /// One factor for the whole curve; where seeds are paired.
+    pub whole_curve: Option<Measured>,
+}
+
+impl Profile {
+    /// Whether one number hides that the speedup changes over the band.
+    pub fn changes(&self) -> bool {
+        self.trend.is_some_and(|p| p < 0.05)
+    }
+}
+
+/// Of `candidate` over `baseline`.
+pub fn profile(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost, clock_variance: f64) -> Profile {
+    let contrasted = Contrasted::of(baseline, candidate, cost, clock_variance);
+    Profile {
+        curve: curve(&contrasted, band),
+        easy: (band.targets[0].exp(), contrasted.at(&band.targets[..1]).estimate),
+        end: end(&contrasted, band),
+        hard: band.last.map(|last| (last.exp(), hard_end(&contrasted))),
+        trend: trend(&contrasted, band),
+        whole_curve: whole_curve(&contrasted),
+    }
+}
+
+fn end(contrasted: &Contrasted, band: &Band) -> (f64, Estimate) {
+    let at = |target: &f64| (target.exp(), contrasted.at(&[*target]).estimate);
+    let is_measured = |(_, estimate): &(f64, Estimate)| matches!(estimate, Estimate::Measured { .. });
+    let mut from_the_end = band.targets.iter().rev().map(at);
+    from_the_end.find(is_measured).unwrap_or((band.targets[0].exp(), Estimate::Unknown(Unknown::NoneReached)))
+}
+
+fn curve(contrasted: &Contrasted, band: &Band) -> Vec<(f64, Estimate)> {
+    let hardest = band.last.map_or(band.targets[band.targets.len() - 1], |last| last.min(band.targets[0]));
+    let share = |index: usize| index as f64 / (PROFILE_TARGETS - 1) as f64;
+    let targets: Vec<f64> =
+        (0..PROFILE_TARGETS).map(|index| band.early + (hardest - band.early) * share(index)).collect();
+    let measured: Vec<Measured> = targets.iter().map(|target| contrasted.at(&[*target])).collect();
+    let known: Vec<f64> = targets
+        .iter()
+        .zip(&measured)
+        .filter(|(_, measured)| measured.mean.is_some())
+        .map(|(target, _)| *target)
+        .collect();
+    let critical = critical_value(contrasted, &known);
+    let widened = |measured: &Measured| match (measured.estimate, measured.mean) {
+        (Estimate::Measured { speedup, resolution, .. }, Some(LogMean { mean, error: Some((error, _)) })) => {
+            let interval = critical.map(|critical| Interval {
+                low: (mean - critical * error).exp(),
+                high: (mean + critical * error).exp(),
+            });
+            Estimate::Measured { speedup, interval, resolution }
+        }
+        (estimate, _) => estimate,
+    };
+    targets.iter().map(|target| target.exp()).zip(measured.iter().map(widened)).collect()
+}
+
+/// The 95 % quantile of the largest |t| over `targets`: of a multivariate t with the correlations that the seeds show. `None`
+/// for a single seed.
+fn critical_value(contrasted: &Contrasted, targets: &[f64]) -> Option<f64> {
+    let Matched { baseline, candidate, .. } = &contrasted.matched;
+    let times =
+        |runs: &[&Run], target: f64| -> Vec<f64> { runs.iter().map(|run| contrasted.time(run, target).low).collect() };
+    // What each run, or pair of runs, adds to the error of the mean at each target.
+    let parts = |values: &[f64]| -> Vec<f64> {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        values.iter().map(|value| (value - mean) / (n * (n - 1.0)).sqrt()).collect()
+    };
+    let columns: Vec<Vec<f64>> = targets
+        .iter()
+        .map(|&target| {
+            let (first, second) = (times(baseline, target), times(candidate, target));
+            let column = match contrasted.matched.is_paired() {
+                true => parts(&first.iter().zip(&second).map(|(first, second)| first - second).collect::<Vec<_>>()),
+                false => [parts(&first), parts(&second)].concat(),
+            };
+            let size = column.iter().map(|part| part * part).sum::<f64>().sqrt();
+            column.into_iter().map(|part| if size > 0.0 { part / size } else { 0.0 }).collect()
+        })
+        .collect();
+    let count = columns.first()?.len();
+    let freedom = match contrasted.matched.is_paired() {
+        true => baseline.len().checked_sub(1)?,
+        false => baseline.len().min(candidate.len()).checked_sub(1)?,
+    };
+    if freedom == 0 {
+        return None;
+    }
+    let mut normals = vec![0f32; count + freedom];
+    let mut largest: Vec<f64> = (0..DRAWS)
+        .map(|draw| {
+            Draws::new(0, Stream::Noise, draw).fill_normal(&mut normals);
+            let (of_runs, of_scale) = normals.split_at(count);
+            let scale = of_scale.iter().map(|normal| f64::from(*normal).powi(2)).sum::<f64>() / freedom as f64;
+            let t = |column: &Vec<f64>| {
+                column.iter().zip(of_runs).map(|(part, normal)| part * f64::from(*normal)).sum::<f64>().abs()
+            };
+            columns.iter().map(t).fold(0.0, f64::max) / scale.sqrt()
+        })
+        .collect();
+    largest.sort_unstable_by(f64::total_cmp);
+    Some(largest[(DRAWS as usize * 95) / 100])
+}
+
+/// To the last quality of the baseline.
+fn hard_end(contrasted: &Contrasted) -> Estimate {
+    let Matched { baseline, candidate, .. } = &contrasted.matched;
+    if baseline.iter().any(|run| run.diverged || !run.ended) || candidate.is_empty() {
+        return Estimate::Unknown(Unknown::NotThereYet);
+    }
+    let lasts: Option<Vec<f64>> = baseline.iter().map(|run| Some(run.curve.as_ref().ok()?.final_value())).collect();
+    let Some(lasts) = lasts.filter(|lasts| !lasts.is_empty()) else {
+        return Estimate::Unknown(Unknown::TooFewEvaluations);
+    };
+    let worst = lasts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let own = |index: usize| if contrasted.matched.is_paired() { lasts[index] } else { worst };
+    // Every baseline run is there by its end: where its curve is flat at last, at the beginning of that stretch.
+    let of_baseline: Vec<f64> =
+        baseline.iter().enumerate().map(|(index, run)| contrasted.time(run, own(index)).high).collect();
+    let of_candidate: Vec<(f64, f64)> = candidate
+        .iter()
+        .enumerate()
+        .map(|(index, run)| {
+            let between = contrasted.time(run, own(index));
+            (between.low, between.high)
+        })
+        .collect();
+    let mean = |values: &mut dyn Iterator<Item = f64>, n: usize| values.sum::<f64>() / n as f64;
+    let first_mean = mean(&mut of_baseline.iter().copied(), of_baseline.len());
+    if of_candidate.iter().all(|(low, high)| low == high) {
+        let times: Vec<f64> = of_candidate.iter().map(|(low, _)| *low).collect();
+        let mean = contrasted.difference(&of_baseline, &times);
+        return Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(), resolution: None };
+    }
+    let at_most = first_mean - mean(&mut of_candidate.iter().map(|(low, _)| *low), of_candidate.len());
+    let at_least = first_mean - mean(&mut of_candidate.iter().map(|(_, high)| *high), of_candidate.len());
+    match () {
+        () if at_most.is_finite() => Estimate::AtMost(at_most.exp()),
+        () if at_least.is_finite() => Estimate::AtLeast(at_least.exp()),
+        () => Estimate::Unknown(Unknown::BothCensored),
+    }
+}
+
+/// Of the slope of each run's times over the part of the band that every run reached.
+fn trend(contrasted: &Contrasted, band: &Band) -> Option<f64> {
+    let Matched { baseline, candidate, .. } = &contrasted.matched;
+    let is_known = |target: &f64| {
+        let mut runs = baseline.iter().chain(candidate);
+        runs.all(|run| matches!(run.curve.as_ref().map(|curve| curve.crossing(*target)), Ok(Crossing::At(_))))
+    };
+    let targets: Vec<f64> = band.targets.iter().copied().filter(is_known).collect();
+    if targets.len() * 2 < band.targets.len() || targets.len() < 2 {
+        return None;
+    }
+    let middle = (targets.len() - 1) as f64 / 2.0;
+    let slope = |run: &&Run| {
+        let part = |(index, &target): (usize, &f64)| (index as f64 - middle) * contrasted.time(run, target).low;
+        targets.iter().enumerate().map(part).sum::<f64>()
+    };
+    let slopes = |runs: &[&Run]| runs.iter().map(slope).collect::<Vec<f64>>();
+    contrasted.difference(&slopes(baseline), &slopes(candidate)).p_value()
+}
+
+fn whole_curve(contrasted: &Contrasted) -> Option<Measured> {
+    let Matched { baseline, candidate, .. } = &contrasted.matched;
+    if !contrasted.matched.is_paired() || contrasted.cost != Cost::ImagesSeen {
+        return None;
+    }
+    let scale = |(first, second): (&&Run, &&Run)| time_scale(first.curve.as_ref().ok()?, second.curve.as_ref().ok()?);
+    let scales: Option<Vec<f64>> = baseline.iter().zip(candidate).map(scale).collect();
+    let mean = paired(&scales.filter(|scales| !scales.is_empty())?, 0.0);
+    let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(), resolution: None };
+    Some(Measured { estimate, mean: Some(mean), reached: 0 })
+}
