@@ -323,7 +323,7 @@ fn read(losses: Vec<Tensor<1>>, norm: Norm) -> (f64, f64) {
     match norm {
         Norm::Known(norm) => (sum(&values(Tensor::cat(losses, 0))), norm),
         Norm::OnDevice(norm) => {
-            let told = values(Tensor::cat([losses, vec![norm]].concat(), 0));
+            let told = values(Tensor::cat([losses, vec![*norm]].concat(), 0));
             let (norm, losses) = told.split_last().expect("the norm is the last");
             (sum(losses), f64::from(*norm))
         }
