@@ -9,6 +9,15 @@ pub struct Interval {
     pub high: f64,
 }
 
+/// An interval this wide says nothing but that it is wide, and is not shown as numbers.
+const TOO_WIDE: f64 = 10.0;
+
+impl Interval {
+    pub fn is_too_wide(&self) -> bool {
+        self.high > TOO_WIDE * self.low
+    }
+}
+
 /// A mean logarithm with its standard error and degrees of freedom.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogMean {

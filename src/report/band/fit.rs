@@ -22,8 +22,8 @@ pub struct FittedCurve {
     y: Vec<f64>,
     /// ln(metric) as measured.
     measured: Vec<f64>,
-    /// (images, training seconds), from (0, 0).
-    clock: Vec<(f64, f64)>,
+    /// Images, and the training seconds they took, both from 0.
+    clock: (Vec<f64>, Vec<f64>),
 }
 
 /// Why a run has no fitted curve.
@@ -60,7 +60,7 @@ impl FittedCurve {
         let measured: Vec<f64> = kept.iter().map(|evaluation| evaluation.value.ln()).collect();
         let smooth: Vec<f64> = (0..x.len()).map(|index| local_line(&x, &measured, index)).collect();
         let clock = kept.iter().map(|evaluation| (evaluation.images_seen as f64, evaluation.train_seconds));
-        let clock = std::iter::once((0.0, 0.0)).chain(clock).collect();
+        let clock = std::iter::once((0.0, 0.0)).chain(clock).unzip();
         Ok(Self { y: non_increasing(&smooth), x, measured, clock })
     }
 
@@ -89,8 +89,8 @@ impl FittedCurve {
 
     /// ln(training seconds) at ln(images) `x`, on straight lines between the evaluations.
     pub fn ln_seconds(&self, x: f64) -> f64 {
-        let (images, seconds): (Vec<f64>, Vec<f64>) = self.clock.iter().copied().unzip();
-        interpolate(&images, &seconds, x.exp()).ln()
+        let (images, seconds) = &self.clock;
+        interpolate(images, seconds, x.exp()).ln()
     }
 
     /// (ln(images), ln(metric) as measured) from ln(images) `from` on.

@@ -7,6 +7,7 @@ use crate::random::{Draws, Stream};
 use crate::report::cost::Cost;
 use crate::report::interval::{Interval, LogMean, paired};
 use crate::report::speedup::{Estimate, Matched, Unknown};
+use crate::report::target::median;
 
 /// Qualities in a profile.
 const PROFILE_TARGETS: usize = 33;
@@ -22,8 +23,8 @@ pub struct Profile {
     pub easy: (f64, Estimate),
     /// At the hardest of the band's qualities that every run reached.
     pub end: (f64, Estimate),
-    /// To the quality that the baseline ends with: of each seed's own baseline run where seeds are paired, else the worst of
-    /// them. The value is the median of the baseline's fitted last values. `None` until a run of the baseline has completed.
+    /// To the quality that the reference ends with: of each seed's own run of it where seeds are paired, else the worst of
+    /// them. The value is the median of the reference's fitted last values. `None` until all of its runs have ended with one.
     pub hard: Option<(f64, Estimate)>,
     /// Two-sided p-value of "the speedup is the same from one end of the band to the other".
     pub trend: Option<f64>,
@@ -45,7 +46,7 @@ pub fn profile(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost, clo
         curve: curve(&contrasted, band),
         easy: (band.targets[0].exp(), contrasted.at(&band.targets[..1]).estimate),
         end: end(&contrasted, band),
-        hard: band.last.map(|last| (last.exp(), hard_end(&contrasted))),
+        hard: hard_end(&contrasted),
         trend: trend(&contrasted, band),
         whole_curve: whole_curve(&contrasted),
     }
@@ -132,16 +133,23 @@ fn critical_value(contrasted: &Contrasted, targets: &[f64]) -> Option<f64> {
     Some(largest[(DRAWS as usize * 95) / 100])
 }
 
-/// To the last quality of the baseline.
-fn hard_end(contrasted: &Contrasted) -> Estimate {
+/// To the last quality of the reference, and that quality.
+fn hard_end(contrasted: &Contrasted) -> Option<(f64, Estimate)> {
+    let lasts: Vec<f64> = contrasted.matched.baseline.iter().map(|run| last(run)).collect::<Option<_>>()?;
+    Some((median(&lasts)?.exp(), to_last(contrasted, &lasts)))
+}
+
+/// ln(metric) at the end of a run that has nothing more to measure; one that diverged ended with none.
+fn last(run: &Run) -> Option<f64> {
+    (run.ended && !run.diverged).then(|| Some(run.curve.as_ref().ok()?.final_value()))?
+}
+
+/// `lasts` are those of the reference's runs.
+fn to_last(contrasted: &Contrasted, lasts: &[f64]) -> Estimate {
     let Matched { baseline, candidate, .. } = &contrasted.matched;
-    if baseline.iter().any(|run| run.diverged || !run.ended) || candidate.is_empty() {
-        return Estimate::Unknown(Unknown::NotThereYet);
+    if candidate.is_empty() {
+        return Estimate::Unknown(Unknown::NoSeeds);
     }
-    let lasts: Option<Vec<f64>> = baseline.iter().map(|run| Some(run.curve.as_ref().ok()?.final_value())).collect();
-    let Some(lasts) = lasts.filter(|lasts| !lasts.is_empty()) else {
-        return Estimate::Unknown(Unknown::TooFewEvaluations);
-    };
     let worst = lasts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let own = |index: usize| if contrasted.matched.is_paired() { lasts[index] } else { worst };
     // Every baseline run is there by its end: where its curve is flat at last, at the beginning of that stretch.

@@ -12,6 +12,8 @@ pub struct ArmComparison<'a> {
     pub is_baseline: bool,
     /// By seed in the plan's order.
     pub runs: Vec<ArmRun<'a>>,
+    /// The fitted curves of those runs that have measured something or are known never to.
+    pub fitted: Vec<Run>,
     /// The last value of completed runs.
     pub final_values: Option<Spread>,
     /// Runs that reached the target, or where there is none the hardest quality of the band; `None` where there is neither.
@@ -34,19 +36,6 @@ impl ArmComparison<'_> {
     pub fn seed_times(&self, target: f64, cost: Cost) -> Vec<SeedTime> {
         let time = |run: &ArmRun| run.time(target, cost).map(|time| SeedTime { seed: run.record.planned.seed, time });
         self.runs.iter().filter_map(time).collect()
-    }
-
-    /// The runs' fitted curves, of those that have measured something or are known never to.
-    pub fn fitted(&self) -> Vec<Run> {
-        let known = self.runs.iter().filter(|run| !run.curve.is_empty() || run.diverged());
-        known
-            .map(|run| Run {
-                seed: run.record.planned.seed,
-                curve: FittedCurve::of(&run.curve),
-                diverged: run.diverged(),
-                ended: run.ended(),
-            })
-            .collect()
     }
 
     pub fn count(&self, is: impl Fn(&ArmRun) -> bool) -> usize {
@@ -77,4 +66,16 @@ pub(super) fn clock_variance(arms: &[ArmComparison]) -> f64 {
         }
     }
     if freedom > 0.0 { squares / freedom } else { 0.0 }
+}
+
+pub(super) fn fitted(runs: &[ArmRun]) -> Vec<Run> {
+    let known = runs.iter().filter(|run| !run.curve.is_empty() || run.diverged());
+    known
+        .map(|run| Run {
+            seed: run.record.planned.seed,
+            curve: FittedCurve::of(&run.curve),
+            diverged: run.diverged(),
+            ended: run.ended(),
+        })
+        .collect()
 }

@@ -55,8 +55,7 @@ pub(super) fn contrast(
 ) -> Contrast {
     let compared = |cost| comparable(reference, reference_name, candidate, yardstick.protocol, cost);
     let variance = |cost| if cost == Cost::TrainSeconds { yardstick.clock_variance } else { 0.0 };
-    let candidate_runs = candidate.fitted();
-    let reference_runs = reference.map_or(vec![], ArmComparison::fitted);
+    let reference_runs = reference.map_or(&[][..], |reference| &reference.fitted);
     let banded = |cost| {
         compared(cost)?;
         match yardstick.band {
@@ -66,9 +65,9 @@ pub(super) fn contrast(
         }
     };
     let over_band =
-        |cost| banded(cost).map(|band| over_band(band, &reference_runs, &candidate_runs, cost, variance(cost)));
+        |cost| banded(cost).map(|band| over_band(band, reference_runs, &candidate.fitted, cost, variance(cost)));
     let of_profile =
-        |cost| banded(cost).ok().map(|band| profile(band, &reference_runs, &candidate_runs, cost, variance(cost)));
+        |cost| banded(cost).ok().map(|band| profile(band, reference_runs, &candidate.fitted, cost, variance(cost)));
     let to_target = |cost| {
         let reference = compared(cost)?;
         match yardstick.target {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arm::{clock_variance, final_values, spread};
+use super::arm::{clock_variance, final_values, fitted, spread};
 use super::contrast::{Yardstick, contrast};
 use super::{ArmComparison, ArmRun, Contrast};
 use crate::record::{RunRecord, StudyRecord};
@@ -63,6 +63,7 @@ pub(super) fn point_comparison<'a>(
                 arm,
                 is_baseline: baseline == Some(arm.as_str()),
                 final_values: spread(&final_values(&runs)),
+                fitted: fitted(&runs),
                 runs,
                 reached: None,
                 contrast: Contrast { speedups: vec![], profiles: vec![], first_crossings: vec![] },
@@ -76,7 +77,7 @@ pub(super) fn point_comparison<'a>(
     let target = compare.and_then(|compare| compare.target.as_ref()).map(|target| resolve(target, finals));
     let baseline_arm = arms.iter().position(|arm| arm.is_baseline);
     let band = compare.map(|compare| match baseline_arm.map(|index| &arms[index]) {
-        Some(baseline) => Band::of(&baseline.fitted(), planned_images(baseline), compare.band),
+        Some(baseline) => Band::of(&baseline.fitted, planned_images(baseline), compare.band),
         None => Err(NoBand::NotThereYet),
     });
     for arm in &mut arms {
@@ -85,7 +86,7 @@ pub(super) fn point_comparison<'a>(
                 let times = arm.seed_times(target.value, Cost::ImagesSeen);
                 Some(times.iter().filter(|seed_time| seed_time.time.reached()).count())
             }
-            (None, Some(Ok(band))) => Some(arm.fitted().iter().filter(|run| band.is_passed_by(run)).count()),
+            (None, Some(Ok(band))) => Some(arm.fitted.iter().filter(|run| band.is_passed_by(run)).count()),
             _ => None,
         };
     }

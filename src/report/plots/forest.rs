@@ -31,7 +31,7 @@ pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
         let mut heading = comparison.has_grid().then(|| point.label.clone());
         for row in groups(point).into_iter().flatten() {
             if !matches!(row.result, Err(NoSpeedup::IsBaseline))
-                && !matches!(row.estimator, Estimator::WholeCurve | Estimator::FirstCrossing(_))
+                && !matches!(row.estimator, Estimator::WholeCurve { .. } | Estimator::FirstCrossing(_))
             {
                 lines.push(Line { heading: heading.take(), row });
             }
@@ -119,7 +119,7 @@ fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y
         drawing.area(vec![(to, y), (to + back, y - 4.0), (to + back, y + 4.0)], style.color, 1.0);
     };
     match speedup.estimate {
-        Estimate::Measured { interval: Some(interval), .. } if interval.high > 10.0 * interval.low => {}
+        Estimate::Measured { interval: Some(interval), .. } if interval.is_too_wide() => {}
         Estimate::Measured { speedup, interval, .. } => {
             if let Some(interval) = interval {
                 drawing.line(vec![(clamped(interval.low), y), (clamped(interval.high), y)], LINE, style.color, &[]);

@@ -12,7 +12,6 @@ pub use latex::latex;
 pub use markdown::markdown;
 pub use measures::{MEASURES_NOTE, cell, column_name, measures_csv, planned};
 
-use super::band::Profile;
 use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PointComparison, Spread};
 use super::cost::Cost;
 use super::number::significant;
@@ -36,8 +35,8 @@ pub enum Estimator {
     Band,
     /// The baseline's last quality, which is this value.
     LastQuality(f64),
-    /// One factor for the whole curve.
-    WholeCurve,
+    /// One factor for the whole curve, which is a poor summary where the speedup changes over the band.
+    WholeCurve { changes: bool },
     /// The first evaluation at or below the study's target.
     FirstCrossing(f64),
 }
@@ -78,7 +77,11 @@ fn rows<'a>(
             rows.push(row(Estimator::LastQuality(value), Cost::ImagesSeen, like(estimate)));
         }
         if let Some(measured) = profile.whole_curve {
-            rows.push(row(Estimator::WholeCurve, Cost::ImagesSeen, like(measured.estimate)));
+            rows.push(row(
+                Estimator::WholeCurve { changes: profile.changes() },
+                Cost::ImagesSeen,
+                like(measured.estimate),
+            ));
         }
     }
     if let (Some(Ok(target)), Some(result)) = (&point.target, contrast.first_crossings.first()) {
@@ -106,7 +109,7 @@ impl Row<'_> {
             (Estimator::Band, Cost::ImagesSeen) => "images".to_owned(),
             (Estimator::Band, Cost::TrainSeconds) => "time".to_owned(),
             (Estimator::LastQuality(value), _) => format!("images, to last {name} {}", significant(value, 3)),
-            (Estimator::WholeCurve, _) => "images, one factor for all of the curve".to_owned(),
+            (Estimator::WholeCurve { .. }, _) => "images, one factor for all of the curve".to_owned(),
             (Estimator::FirstCrossing(value), _) => format!("images, first at or below {name} {}", metric_value(value)),
         }
     }
@@ -115,16 +118,10 @@ impl Row<'_> {
     pub fn verdict_cell(&self) -> String {
         match self.estimator {
             Estimator::Band => verdict(&self.result),
-            Estimator::WholeCurve if self.changes() => "the curves differ by more than a factor".to_owned(),
+            Estimator::WholeCurve { changes: true } => "the curves differ by more than a factor".to_owned(),
             _ if matches!(self.result, Ok(Speedup { estimate: Estimate::Measured { .. }, .. })) => String::new(),
             _ => verdict(&self.result),
         }
-    }
-
-    /// Whether the arm's speedup changes over the band.
-    fn changes(&self) -> bool {
-        let profile = self.arm.contrast.profiles.first().and_then(Option::as_ref);
-        self.against.is_none() && profile.is_some_and(Profile::changes)
     }
 
     /// `12.3 (11.9 to 13.0)`: median and range over completed runs, and how many they are where not all have completed.
