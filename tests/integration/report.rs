@@ -3,6 +3,7 @@
 mod comparison;
 mod files;
 mod measures;
+mod simulation;
 mod synthetic;
 
 use std::path::Path;

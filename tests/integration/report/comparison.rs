@@ -275,6 +275,13 @@ fn a_pair_is_compared_as_an_arm_with_the_baseline_and_stands_in_every_table() {
     let paired: Vec<_> = pair.contrast.speedups.to_vec();
     let estimate = paired[0].as_ref().expect("it is compared").estimate;
     assert!(matches!(estimate, Estimate::Measured { interval: Some(_), .. }), "{estimate:?}");
+    // Its last quality is that of the arm it is compared with, not the baseline's.
+    let reference = comparison.points[0].arms.iter().find(|arm| arm.arm == "same-lr").expect("planned");
+    let mut lasts: Vec<f64> =
+        reference.fitted.iter().map(|run| run.curve.as_ref().expect("a curve").final_value().exp()).collect();
+    lasts.sort_unstable_by(f64::total_cmp);
+    let hard = pair.contrast.profiles[0].as_ref().expect("it is compared").hard.expect("all runs have ended");
+    assert!((hard.0 / lasts[1] - 1.0).abs() < 1e-12, "{hard:?} {lasts:?}");
 
     let folder = folder();
     let report = write(&study, folder.path()).expect("a report");

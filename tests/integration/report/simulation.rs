@@ -1,0 +1,153 @@
+//! How often the headline is right: studies with a known speedup, drawn again and again.
+
+use rayon::prelude::*;
+use speedlab::random::{Draws, Stream};
+use speedlab::report::{Band, Cost, Estimate, Evaluation, FittedCurve, Interval, Run, over_band, profile};
+use speedlab::spec::BandShares;
+
+const STUDIES: u64 = 2000;
+/// The profile, with its simultaneous band, is dearer.
+const PROFILES: u64 = 500;
+const IMAGES: f64 = 64_000.0;
+
+/// FID = floor + amplitude * x^-power at a share x of the training, times what scatters.
+struct World {
+    name: &'static str,
+    floor: f64,
+    amplitude: f64,
+    power: f64,
+    /// Standard deviation of ln FID by sampling, at FID 1.3 and its power of FID.
+    noise: (f64, f64),
+    evaluations: u32,
+    /// The share of training at which an evaluation `index / evaluations` stands is that to this power.
+    uneven: f64,
+}
+
+const FLAT: World =
+    World { name: "flat", floor: 1.0, amplitude: 0.3, power: 1.0, noise: (0.03, 0.0), evaluations: 20, uneven: 1.0 };
+
+const WORLDS: [World; 7] = [
+    FLAT,
+    World { name: "steep", floor: 0.3, amplitude: 1.0, power: 1.2, ..FLAT },
+    World { name: "flat, noise grows as FID falls", noise: (0.03, -2.0), ..FLAT },
+    World {
+        name: "steep, noise grows as FID falls",
+        floor: 0.3,
+        amplitude: 1.0,
+        power: 1.2,
+        noise: (0.03, -0.7),
+        ..FLAT
+    },
+    World { name: "flat, 8 % noise", noise: (0.08, 0.0), ..FLAT },
+    World { name: "flat, 8 evaluations", evaluations: 8, ..FLAT },
+    World { name: "flat, most evaluations early", uneven: 2.5, ..FLAT },
+];
+
+impl World {
+    fn run(&self, seed: u64, shift: f64, speed: f64, normals: &mut impl FnMut() -> f64) -> Run {
+        let own = 0.04 * normals();
+        let mut wander = 0.02 * normals();
+        let evaluations: Vec<Evaluation> = (1..=self.evaluations)
+            .map(|index| {
+                let share = (f64::from(index) / f64::from(self.evaluations)).powf(self.uneven);
+                let fid = self.floor + self.amplitude * (share * speed * (shift + own).exp()).powf(-self.power);
+                // An autoregressive wander with a standard deviation of 2 %.
+                wander = 0.8 * wander + 0.6 * 0.02 * normals();
+                let noise = self.noise.0 * (fid / 1.3).powf(self.noise.1) * normals();
+                Evaluation {
+                    step: u64::from(index),
+                    images_seen: (share * IMAGES) as u64,
+                    train_seconds: share,
+                    value: fid * (wander + noise).exp(),
+                }
+            })
+            .collect();
+        Run { seed, curve: FittedCurve::of(&evaluations), diverged: false, ended: true }
+    }
+
+    /// The baseline's runs and the candidate's.
+    fn study(&self, number: u64, seeds: u64, speed: f64) -> (Vec<Run>, Vec<Run>) {
+        let mut values = vec![0f32; 8192];
+        Draws::new(number, Stream::Noise, seeds).fill_normal(&mut values);
+        let mut values = values.into_iter().map(f64::from);
+        let mut normals = || values.next().expect("there are enough");
+        (0..seeds)
+            .map(|seed| {
+                let shift = 0.08 * normals();
+                (self.run(seed, shift, 1.0, &mut normals), self.run(seed, shift, speed, &mut normals))
+            })
+            .unzip()
+    }
+}
+
+/// What became of many studies, in shares of those asked.
+#[derive(Default)]
+struct Tally {
+    asked: f64,
+    measured: f64,
+    covers: f64,
+    decided: f64,
+    ln_bias: f64,
+}
+
+impl Tally {
+    fn of(estimates: &[Estimate], truth: f64) -> Self {
+        let mut tally = Self { asked: estimates.len() as f64, ..Self::default() };
+        for estimate in estimates {
+            let Estimate::Measured { speedup, interval: Some(Interval { low, high }), .. } = *estimate else {
+                continue;
+            };
+            tally.measured += 1.0;
+            tally.covers += f64::from(low <= truth && truth <= high);
+            tally.decided += f64::from(low > 1.0 || high < 1.0);
+            tally.ln_bias += (speedup / truth).ln();
+        }
+        tally
+    }
+
+    fn cells(&self) -> String {
+        let share =
+            |count: f64, of: f64| if of > 0.0 { format!("{:.1} %", 100.0 * count / of) } else { "–".to_owned() };
+        format!(
+            "{} | {} | {} | {:.3}",
+            share(self.measured, self.asked),
+            share(self.covers, self.measured),
+            share(self.decided, self.measured),
+            (self.ln_bias / self.measured).exp()
+        )
+    }
+}
+
+/// Prints the table that `scripts/simulate-band.sh` keeps.
+#[test]
+#[ignore = "minutes; scripts/simulate-band.sh runs it"]
+fn coverage_of_the_band() {
+    println!(
+        "| world | seeds | true speedup | answered | covers | excludes 1 | bias | to the last FID: answered | covers | excludes 1 | bias |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for world in &WORLDS {
+        for seeds in [3, 5, 10] {
+            for speed in [1.0, 1.3, 2.0] {
+                let one = |number: u64| {
+                    let (baseline, candidate) = world.study(number, seeds, speed);
+                    let band = Band::of(&baseline, IMAGES, BandShares::default()).expect("a baseline that improves");
+                    let cost = Cost::ImagesSeen;
+                    let headline = over_band(&band, &baseline, &candidate, cost, 0.0).estimate;
+                    let hard = (number < PROFILES)
+                        .then(|| profile(&band, &baseline, &candidate, cost, 0.0).hard.expect("all runs have ended").1);
+                    (headline, hard)
+                };
+                let (headlines, hard): (Vec<Estimate>, Vec<Option<Estimate>>) =
+                    (0..STUDIES).into_par_iter().map(one).unzip();
+                let hard: Vec<Estimate> = hard.into_iter().flatten().collect();
+                println!(
+                    "| {} | {seeds} | {speed:.1}x | {} | {} |",
+                    world.name,
+                    Tally::of(&headlines, speed).cells(),
+                    Tally::of(&hard, speed).cells()
+                );
+            }
+        }
+    }
+}
