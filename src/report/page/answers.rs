@@ -93,7 +93,7 @@ pub fn notes(comparison: &Comparison) -> Markup {
              that over seeds; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms share seeds and by \
              Welch otherwise. A run that reached less than half of the band gives a bound, never a number. Verdicts hold together for all \
              arms of the study (Holm); the intervals stand each for itself. “Last”: to the quality that the baseline's own run of \
-             the seed ends with. “First at or below”: by the first single evaluation, as AlgoPerf counts, which noise makes early."
+             the seed ends with; an arm that is by chance sooner gets there more often, so that no interval would be honest there. “First at or below”: by the first single evaluation, as AlgoPerf counts, which noise makes early."
         }
     }
 }

@@ -166,11 +166,7 @@ fn ends(comparison: &Comparison, (_, reference): (&str, &str), profile: &Profile
     }
     if let Some((value, estimate)) = &profile.hard {
         let told = match estimate {
-            Estimate::Measured { interval: Some(interval), .. } if interval.is_too_wide() => None,
-            Estimate::Measured { interval: Some(interval), .. } => {
-                Some(format!("{} ({})", estimate_cell(estimate), interval_words(*interval)))
-            }
-            Estimate::Measured { interval: None, .. } => Some(estimate_cell(estimate)),
+            Estimate::Measured { .. } => Some(format!("about {}", estimate_cell(estimate))),
             Estimate::AtLeast(bound) => Some(format!("at least {}", times(*bound))),
             Estimate::AtMost(bound) => Some(format!("at most {}, as not every run reached it", times(*bound))),
             Estimate::Unknown(_) => None,
