@@ -7,7 +7,8 @@ use crate::spec::RunId;
 /// The version of `events.jsonl`. A newer one is refused, an older one is read.
 ///
 /// 2: lost and disagreeing devices, full disks and silence are outcomes; stamps tell set-up and checkpoints apart.
-pub const EVENT_VERSION: u32 = 2;
+/// 3: every line carries its number and a checksum.
+pub const EVENT_VERSION: u32 = 3;
 
 /// Where in a run something happened. Clocks continue across a resume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

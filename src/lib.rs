@@ -28,4 +28,6 @@ pub mod model;
 pub mod optim;
 pub mod random;
 
+pub mod checksum;
+
 pub mod cli;

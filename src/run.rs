@@ -90,6 +90,9 @@ pub fn execute(
     let evaluator = Evaluator::new(spec, &dataset, data_folder, &mut prepared)?;
 
     let earlier = read_journal(&folder.journal())?;
+    if let Some(damage) = earlier.damage.first() {
+        return Err(RecordError::Damaged { path: folder.journal(), reason: damage.clone() }.into());
+    }
     let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count();
     let journal = Journal::open(&folder.journal())?;
     let last_stamp = Stamp::default();
@@ -153,6 +156,11 @@ fn started(run_id: &RunId, number: u32, checkpoint: Option<&Checkpoint>, attempt
     })
 }
 
+/// Said of a checkpoint without a checksum.
+pub fn unverified(path: &Path) -> String {
+    format!("{} was written by an older speedlab without a checksum; whether it is whole is not known", path.display())
+}
+
 fn read_checkpoint(folder: &RunFolder, parameter_count: usize) -> Result<Option<Checkpoint>, RunError> {
     let path = folder.checkpoint();
     let bytes = match fs::read(&path) {
@@ -161,7 +169,13 @@ fn read_checkpoint(folder: &RunFolder, parameter_count: usize) -> Result<Option<
         Err(source) => return Err(RecordError::Io { action: "read", path, source }.into()),
     };
     match Checkpoint::from_bytes(&bytes, parameter_count) {
-        Ok(checkpoint) => Ok(Some(checkpoint)),
+        Ok(read) => {
+            if !read.is_verified {
+                // Goes to the run's log.
+                eprintln!("note: {}", unverified(&path));
+            }
+            Ok(Some(read.checkpoint))
+        }
         Err(source) => Err(RunError::Checkpoint { path, source }),
     }
 }

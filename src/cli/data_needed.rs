@@ -6,9 +6,21 @@ use crate::evaluate::prepare_reference;
 use crate::record::SweepFolder;
 use crate::spec::{Plan, RunSpec};
 
-/// Whether every run that is not done could start now; the error says what to fetch.
-pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> anyhow::Result<()> {
-    each_kind(plan, folder, &mut |spec| Ok(data::check_present(spec, data_folder)?))
+/// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
+pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> anyhow::Result<Vec<String>> {
+    let mut notes = Vec::new();
+    each_kind(plan, folder, &mut |spec| {
+        notes.extend(data::check_present(spec, data_folder)?);
+        Ok(())
+    })?;
+    notes.dedup();
+    Ok(notes)
+}
+
+/// Of a plan, which needs no images: what would keep its runs from starting is a note.
+pub(super) fn notes(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> Vec<String> {
+    check(plan, folder, data_folder)
+        .unwrap_or_else(|error| vec![format!("no run can start yet: {error:#}").replace("\nhint: ", "; ")])
 }
 
 /// Decodes images and computes features of a large network that were not kept from before, so that runs that start

@@ -1,14 +1,13 @@
 //! One of the two sets of images that are compared, and its statistics.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use rayon::prelude::*;
 
 use super::run_network::RunNetwork;
-use crate::data::{self, DataFolder, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb, is_image_file};
+use crate::data::{self, DataFolder, FolderListing, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb};
 use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, Statistics, generate_images};
 use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
 
@@ -34,6 +33,8 @@ pub(super) struct Found {
     pub corrupt: Vec<(PathBuf, String)>,
     /// Files of other kinds.
     pub others: Vec<PathBuf>,
+    /// How many entries of a folder were passed over: hidden, or left by an operating system.
+    pub passed_over: usize,
     /// In words.
     pub what: String,
 }
@@ -43,8 +44,6 @@ const BATCH_IMAGES: usize = 64;
 /// Of a run, without `--samples`.
 const RUN_SAMPLES: usize = 10_000;
 const SET_NAMES: &str = "digits, mnist, fashion_mnist, cifar10";
-/// Endings of other kinds of images, which are named rather than passed over.
-const OTHER_ENDINGS: [&str; 9] = ["avif", "gif", "heic", "heif", "jp2", "jxl", "pbm", "pnm", "tga"];
 
 impl Side {
     /// A path that exists is what it is, also where a set has that name.
@@ -74,6 +73,14 @@ impl Side {
         }
     }
 
+    /// The file, if it is one of statistics.
+    pub fn statistics(&self) -> Option<&Path> {
+        match self {
+            Self::Statistics(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// (channels, side) of its images, where all of them are known to have one shape.
     pub fn image_shape(&self, features: Features) -> anyhow::Result<(usize, usize)> {
         Ok(match (self, features) {
@@ -82,7 +89,7 @@ impl Side {
             (Self::Set { name, .. }, _) => set(name).expect("the name was looked up").image_shape(),
             (Self::Run(path), _) => RunNetwork::read(path)?.spec.data.image_shape(),
             (Self::Folder(path), Features::Pixels8) => {
-                let files = Files::of(path)?;
+                let files = files_of(path)?;
                 let first = files.images.first().with_context(|| format!("no images in {}", path.display()))?;
                 (3, decode_rgb(first)?.width)
             }
@@ -102,25 +109,7 @@ impl Side {
     ) -> anyhow::Result<Found> {
         match self {
             Self::Folder(path) => of_folder(path, network, samples, progress),
-            Self::Statistics(path) => {
-                if samples.is_some() {
-                    eprintln!(
-                        "note: {} is of as many images as it was made of, whatever --samples says",
-                        path.display()
-                    );
-                }
-                let Statistics { gaussian, protocol: stored, .. } = Statistics::read(path)?;
-                match stored {
-                    Some(stored) if stored != protocol => bail!(
-                        "{} is of {stored}, not of {protocol}\nhint: --features and --resize must be those it was made with",
-                        path.display()
-                    ),
-                    Some(_) => {}
-                    None => eprintln!("note: {} does not say how its images were resized", path.display()),
-                }
-                let what = format!("statistics {}", path.display());
-                Ok(Found { gaussian, images: None, corrupt: vec![], others: vec![], what })
-            }
+            Self::Statistics(path) => Found::of_statistics(Statistics::read(path)?, path, protocol, samples.is_some()),
             Self::Set { name, held_out } => {
                 let data = set(name).expect("the name was looked up");
                 let dataset = data::load(&data, folder, progress)?;
@@ -140,6 +129,33 @@ impl Side {
                 })
             }
         }
+    }
+}
+
+impl Found {
+    /// Of stored statistics, which must be of `protocol` where they say what they are of.
+    pub fn of_statistics(
+        statistics: Statistics,
+        path: &Path,
+        protocol: &str,
+        samples_asked: bool,
+    ) -> anyhow::Result<Self> {
+        if samples_asked {
+            eprintln!("note: {} is of as many images as it was made of, whatever --samples says", path.display());
+        }
+        let Statistics { gaussian, protocol: stored, .. } = statistics;
+        match stored {
+            Some(stored) if stored != protocol => bail!(
+                "{} is of {stored}, not of {protocol}\nhint: --features and --resize must be those it was made with",
+                path.display()
+            ),
+            Some(_) => {}
+            None => {
+                eprintln!("note: {} does not say which features it is of, or how images were resized", path.display())
+            }
+        }
+        let what = format!("statistics {}", path.display());
+        Ok(Self { gaussian, images: None, corrupt: vec![], others: vec![], passed_over: 0, what })
     }
 }
 
@@ -182,42 +198,15 @@ fn of_pixels(
         progress(&Progress { doing: format!("features of {what}"), done, total, unit: Unit::Images });
     }
     let gaussian = fit.finish().with_context(|| what.to_owned())?;
-    Ok(Found { gaussian, images: Some(count), corrupt: vec![], others: vec![], what: what.to_owned() })
+    Ok(Found { gaussian, images: Some(count), corrupt: vec![], others: vec![], passed_over: 0, what: what.to_owned() })
 }
 
-/// The files below a folder, in the order of their paths.
-struct Files {
-    images: Vec<PathBuf>,
-    others: Vec<PathBuf>,
-}
-
-impl Files {
-    fn of(folder: &Path) -> anyhow::Result<Self> {
-        let mut files = Self { images: vec![], others: vec![] };
-        let mut folders = vec![folder.to_owned()];
-        while let Some(folder) = folders.pop() {
-            let reading = || format!("cannot read the folder {}", folder.display());
-            for entry in fs::read_dir(&folder).with_context(reading)? {
-                let entry = entry.with_context(reading)?;
-                let path = entry.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if is_image_file(&path) {
-                    files.images.push(path);
-                } else if is_other_image(&path) {
-                    files.others.push(path);
-                }
-            }
-        }
-        files.images.sort();
-        files.others.sort();
-        Ok(files)
-    }
-}
-
-/// Whether its ending, in capitals or not, says that a file is an image of a kind that is not read.
-fn is_other_image(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| OTHER_ENDINGS.iter().any(|other| ending.eq_ignore_ascii_case(other)))
+/// All that is below a folder, in the order of paths.
+fn files_of(folder: &Path) -> anyhow::Result<FolderListing> {
+    let mut listing = FolderListing::below(folder)?;
+    listing.images.sort();
+    listing.others.sort();
+    Ok(listing)
 }
 
 fn of_folder(
@@ -226,7 +215,7 @@ fn of_folder(
     samples: Option<usize>,
     progress: OnProgress<'_>,
 ) -> anyhow::Result<Found> {
-    let Files { mut images, others } = Files::of(path)?;
+    let FolderListing { mut images, others, irregular, passed_over, .. } = files_of(path)?;
     let what = format!("folder {}", path.display());
     if let Some(samples) = samples {
         if images.len() < samples {
@@ -235,7 +224,11 @@ fn of_folder(
         images.truncate(samples);
     }
     let total = Some(images.len() as u64);
-    let (mut corrupt, mut fit, mut done) = (vec![], GaussianFit::new(network.dimension()), 0);
+    let irregular = irregular.into_iter().map(|(path, what)| {
+        let problem = data::DataError::Image { path: path.clone(), problem: what.to_owned() }.to_string();
+        (path, problem)
+    });
+    let (mut corrupt, mut fit, mut done) = (irregular.collect::<Vec<_>>(), GaussianFit::new(network.dimension()), 0);
     for paths in images.chunks(BATCH_IMAGES) {
         let decoded: Vec<_> = paths.par_iter().map(|path| decode_rgb(path)).collect();
         let (mut kept, mut whole) = (Vec::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
@@ -256,7 +249,7 @@ fn of_folder(
     }
     let rows = fit.rows();
     let gaussian = fit.finish().with_context(|| what.clone())?;
-    Ok(Found { gaussian, images: Some(rows), corrupt, others, what })
+    Ok(Found { gaussian, images: Some(rows), corrupt, others, passed_over, what })
 }
 
 fn features(network: &FeatureNetwork, images: &[RgbImage], paths: &[&PathBuf]) -> anyhow::Result<Vec<f32>> {
@@ -270,6 +263,8 @@ fn features(network: &FeatureNetwork, images: &[RgbImage], paths: &[&PathBuf]) -
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

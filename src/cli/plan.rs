@@ -6,7 +6,7 @@ use serde_json::json;
 use super::cost::Estimator;
 use super::device_args::DeviceArgs;
 use super::table::{bytes, new_table};
-use super::{DataArgs, Exit, SweepArgs};
+use super::{DataArgs, Exit, SweepArgs, data_needed};
 use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
@@ -60,13 +60,16 @@ struct Row<'p> {
 pub fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
     let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
     let folder = SweepFolder::new(&args.sweep.results, &plan.name);
-    show(&plan, &folder, &args.devices, args.json)?;
-    // The plan is shown all the same; what would keep it from starting comes last.
-    super::data_needed::check(&plan, &folder, &args.data.folder()?)?;
-    Ok(Exit::AllDone)
+    show(&plan, &folder, &args.devices, &args.data, args.json)
 }
 
-pub(super) fn show(plan: &Plan, folder: &SweepFolder, devices: &DeviceArgs, json: bool) -> anyhow::Result<Exit> {
+pub(super) fn show(
+    plan: &Plan,
+    folder: &SweepFolder,
+    devices: &DeviceArgs,
+    data: &DataArgs,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let study = PlanFile::read(folder)?.map(|_| StudyRecord::read(folder)).transpose()?;
     let chosen = devices.choose(plan)?;
     let device = chosen.devices.first().expect("there is at least the CPU");
@@ -81,6 +84,8 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, devices: &DeviceArgs, json
     let seconds: f64 =
         rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
     let seconds_left = seconds / slots as f64;
+    let mut notes: Vec<String> = chosen.note.iter().cloned().collect();
+    notes.extend(data_needed::notes(plan, folder, &data.folder()?));
     if json {
         let value = json!({
             "version": PLAN_JSON_VERSION,
@@ -92,6 +97,7 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, devices: &DeviceArgs, json
             "compare": plan.compare,
             "device": { "name": chosen.words, "runs_at_once": slots, "threads_per_run": device.threads },
             "estimate": { "seconds_left": seconds_left, "basis": estimator.basis },
+            "notes": notes,
             "runs": rows.iter().map(to_json).collect::<Vec<_>>(),
         });
         out!("{value}");
@@ -113,7 +119,7 @@ pub(super) fn show(plan: &Plan, folder: &SweepFolder, devices: &DeviceArgs, json
     );
     out!("disk      about {} under {}", bytes(disk), folder.path.display());
     out!("estimate  from {}", estimator.basis);
-    if let Some(note) = &chosen.note {
+    for note in notes {
         out!("note      {note}");
     }
     Ok(Exit::AllDone)

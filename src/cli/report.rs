@@ -6,6 +6,7 @@ use super::{Exit, SweepArgs};
 use crate::plan;
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report;
+use crate::spec::PlannedRun;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -36,6 +37,15 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
 /// Reads the records, writes the sweep's table and its report, and prints the answer on stdout.
 pub(super) fn write_report(folder: &SweepFolder, json: bool) -> anyhow::Result<()> {
     let study = StudyRecord::read(folder)?;
+    for (run, damage) in study.damaged() {
+        let PlannedRun { run_id, trial, seed, .. } = &run.planned;
+        eprintln!("warning: run {run_id} ({trial}, seed {seed}) is left out, because its record is damaged:");
+        damage.iter().for_each(|words| eprintln!("  {words}"));
+        eprintln!(
+            "hint: put back a copy of {}, or move it away and `speedlab run` trains the run again",
+            folder.run(run_id).path.display()
+        );
+    }
     let rows: Vec<_> = study.rows().cloned().collect();
     folder.write_curves(&rows)?;
     let report = report::write(&study, &folder.report())?;

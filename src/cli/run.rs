@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use rayon::prelude::*;
 
 use super::cost::Estimator;
 use super::device_args::{Chosen, DeviceArgs};
@@ -16,11 +17,9 @@ use super::report::write_report;
 use super::{Color, DataArgs, Exit, SweepArgs, data_needed};
 use crate::data::DataFolder;
 use crate::device::WITHOUT_FUSION;
-use crate::event::RunEvent;
+use crate::event::RunOutcome;
 use crate::plan;
-use crate::record::{
-    PlanFile, RecordError, RunFolder, Session, SweepFolder, host_name, read_journal, record_silent_end,
-};
+use crate::record::{PlanFile, RecordError, RunRecord, RunState, Session, SweepFolder, host_name, record_silent_end};
 use crate::run::{PROGRAM, build_of_this_program};
 use crate::schedule::{
     self, Device, News, Policy, ProcessExecutor, Queue, QueuedRun, Room, RunCommand, Start, Stop, Summary, Update,
@@ -72,9 +71,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
     let folder = SweepFolder::new(&args.sweep.results, &plan.name);
     if args.dry_run {
-        super::plan::show(&plan, &folder, &args.devices, args.json)?;
-        data_needed::check(&plan, &folder, &args.data.folder()?)?;
-        return Ok(Exit::AllDone);
+        return super::plan::show(&plan, &folder, &args.devices, &args.data, args.json);
     }
     let chosen = args.devices.choose(&plan)?;
     if !args.quiet {
@@ -84,7 +81,9 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         eprintln!("note: {note}");
     }
     let data_folder = args.data.folder()?;
-    data_needed::check(&plan, &folder, &data_folder)?;
+    for note in data_needed::check(&plan, &folder, &data_folder)? {
+        eprintln!("note: {note}");
+    }
     // Before anything is frozen or started; a signal ends it as usual.
     data_needed::prepare(&plan, &folder, &data_folder, args.quiet)?;
     let _lock = folder.lock()?;
@@ -131,35 +130,33 @@ impl Queued {
         let threads = chosen.devices.first().map_or(1, |device| device.threads);
         let estimator = Estimator::new(None, threads);
         let (mut runs, mut labels, mut disk_bytes) = (Vec::new(), Vec::new(), 0f64);
-        for run in &plan.runs {
+        let records = plan.runs.par_iter().map(|run| RunRecord::read(folder, run));
+        for record in records.collect::<Result<Vec<_>, _>>()? {
+            let run = &record.planned;
             let run_folder = folder.run(&run.run_id);
-            let outcome = run_folder.read_done()?;
-            if outcome.is_none() {
-                run_folder.prepare(run)?;
-            }
+            let outcome = match record.state {
+                RunState::Ended(outcome) => Some(outcome),
+                RunState::Damaged(damage) => {
+                    Some(RunOutcome::Crashed { reason: format!("its record is damaged: {}", damage.join("; ")) })
+                }
+                RunState::Waiting | RunState::Unfinished => {
+                    run_folder.prepare(run)?;
+                    None
+                }
+            };
             let cost = estimator.cost(&run.spec);
             disk_bytes = disk_bytes.max(cost.disk_bytes);
             let cost = Some(cost.train_seconds + cost.eval_seconds);
-            let micro_batches = match outcome {
-                None => last_micro_batches(&run_folder)?,
-                Some(_) => 1,
-            };
+            // As its last attempt took them: what did not fit in memory then would not fit now.
+            let micro_batches =
+                record.attempts.last().filter(|_| outcome.is_none()).map_or(1, |last| last.micro_batches);
             labels.push(RunLabel::new(run, cost, run_folder.log()));
             let queued = QueuedRun::new(run.run_id.clone(), run.seed, cost, run.spec.train.batch_size);
-            runs.push(QueuedRun { outcome, micro_batches, ..queued });
+            let is_kept_out = outcome.as_ref().is_some_and(|outcome| !outcome.is_final());
+            runs.push(QueuedRun { outcome, is_kept_out, micro_batches, ..queued });
         }
         Ok(Self { runs, labels, room_bytes: 2 * disk_bytes as u64 })
     }
-}
-
-/// As its last attempt took them: what did not fit in memory then would not fit now.
-fn last_micro_batches(folder: &RunFolder) -> Result<usize, RecordError> {
-    let events = read_journal(&folder.journal())?.events;
-    let last = events.into_iter().rev().find_map(|event| match event {
-        RunEvent::Started(started) => Some(started.micro_batches),
-        _ => None,
-    });
-    Ok(last.unwrap_or(1))
 }
 
 /// What every run of a session is started with.

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::model::{self, Network};
 use crate::record::RunFolder;
+use crate::run::unverified;
 use crate::spec::{PlannedRun, RunSpec};
 use crate::train::Checkpoint;
 
@@ -47,7 +48,10 @@ pub(super) fn read_run(run: &Path) -> anyhow::Result<(PlannedRun, Checkpoint)> {
             path.display()
         )
     })?;
-    let checkpoint = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, spec.data.shape()))
+    let read = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, spec.data.shape()))
         .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok((planned, checkpoint))
+    if !read.is_verified {
+        eprintln!("note: {}", unverified(&path));
+    }
+    Ok((planned, read.checkpoint))
 }

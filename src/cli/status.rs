@@ -70,8 +70,11 @@ pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
             }
         }
     }
-    let ended = |status: &RunStatus| matches!(status.record.state, RunState::Ended(_));
-    let failed = |status: &RunStatus| matches!(&status.record.state, RunState::Ended(outcome) if is_failure(outcome));
+    let ended = |status: &RunStatus| matches!(status.record.state, RunState::Ended(_) | RunState::Damaged(_));
+    let failed = |status: &RunStatus| match &status.record.state {
+        RunState::Ended(outcome) => is_failure(outcome),
+        state => matches!(state, RunState::Damaged(_)),
+    };
     Ok(match statuses.iter().all(ended) {
         true if statuses.iter().any(failed) => Exit::SomeFailed,
         true => Exit::AllDone,

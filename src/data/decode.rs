@@ -1,7 +1,7 @@
 //! A file of an image to a square of bytes.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
 use fast_image_resize::images::{Image, ImageRef};
@@ -103,9 +103,21 @@ fn rgb_bytes(image: DynamicImage, format: Option<ImageFormat>) -> Vec<u8> {
 
 /// The first image of a file, upright, and what kind of file its first bytes say it is.
 fn decoded(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), DataError> {
-    let reader = ImageReader::open(path).map_err(DataError::io("read", path))?;
+    let bytes = fs::read(path).map_err(DataError::io("read", path))?;
+    let mut reader = ImageReader::new(Cursor::new(bytes.as_slice()));
+    if let Ok(by_name) = ImageFormat::from_path(path) {
+        reader.set_format(by_name);
+    }
     let reader = reader.with_guessed_format().map_err(DataError::io("read", path))?;
     let format = reader.format();
+    let missing = match format {
+        Some(ImageFormat::Jpeg) if !jpeg_has_an_end(&bytes) => Some("the marker that ends a JPEG image is missing"),
+        Some(ImageFormat::WebP) if !webp_is_whole(&bytes) => Some("it is shorter than its first bytes say"),
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        return Err(problem_of(path)(format!("it is truncated: {missing}")));
+    }
     let image = match format {
         Some(ImageFormat::Tiff) => upright(reader),
         _ => reader.decode(),
@@ -117,8 +129,36 @@ fn decoded(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), DataError
     Ok((image, format))
 }
 
+/// Whether a RIFF file is as long as it says. The decoder of lossy WebP makes pixels of what is there.
+fn webp_is_whole(bytes: &[u8]) -> bool {
+    let size = bytes.get(4..8).map(|size| u32::from_le_bytes(size.try_into().expect("4 bytes")));
+    size.is_some_and(|size| bytes.len() as u64 >= 8 + u64::from(size))
+}
+
+/// Whether the image's end marker is there. The decoder fills what is missing with grey and says nothing; Pillow refuses it.
+///
+/// Segments are walked by their lengths, since a preview inside one has an end of its own (ITU-T T.81, B.1.1).
+fn jpeg_has_an_end(bytes: &[u8]) -> bool {
+    let mut place = 2;
+    while let Some(&[0xff, marker]) = bytes.get(place..place + 2) {
+        place += match marker {
+            0xd9 => return true,
+            // Fill bytes, data that look like a marker, and markers without a segment.
+            0xff => 1,
+            0x00 | 0x01 | 0xd0..=0xd8 => 2,
+            _ => match bytes.get(place + 2..place + 4) {
+                Some(&[high, low]) => 2 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+        };
+        // Behind a scan's header come its data, up to the next marker.
+        place += bytes.get(place..).unwrap_or_default().iter().take_while(|&&byte| byte != 0xff).count();
+    }
+    false
+}
+
 /// Turned as the file says: Pillow does so with TIFF, and leaves other kinds as they lie.
-fn upright(reader: ImageReader<BufReader<File>>) -> ImageResult<DynamicImage> {
+fn upright(reader: ImageReader<Cursor<&[u8]>>) -> ImageResult<DynamicImage> {
     let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
@@ -203,8 +243,6 @@ fn planar(interleaved: &[u8], channels: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
 
     use super::*;

@@ -7,14 +7,13 @@ use std::time::UNIX_EPOCH;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::decode::{decode_image, is_image_file};
+use super::decode::decode_image;
 use super::decoded::{DecodedWriter, Recipe};
+use super::folder_listing::FolderListing;
 use super::images::hexadecimal;
 use super::{DataError, DataFolder, Dataset, OnProgress, Progress, Unit};
 use crate::spec::ImageFolderData;
 
-/// Folders inside folders are followed this far: a link that leads back up ends here.
-const DEEPEST: usize = 16;
 /// How images are decoded: part of what names the decoded file.
 const DECODING: &str = "centre crop, lanczos3, alpha on white, bt601, 1";
 /// Decoded at a time, by all threads.
@@ -28,9 +27,18 @@ struct ListedFile {
     class: u16,
 }
 
-/// Whether the folder can be read and holds what the settings say.
-pub(super) fn check(data: &ImageFolderData) -> Result<(), DataError> {
-    list(data).map(drop)
+/// Whether the folder can be read and holds what the settings say; a note where something in it was passed over.
+pub(super) fn check(data: &ImageFolderData) -> Result<Option<String>, DataError> {
+    let Listed { passed_over, .. } = list(data)?;
+    Ok((passed_over > 0).then(|| passed_over_note(&data.path, passed_over)))
+}
+
+/// That entries of a folder were not looked at, for who expects them to be images.
+pub fn passed_over_note(folder: &str, count: usize) -> String {
+    let entries = if count == 1 { "entry was" } else { "entries were" };
+    format!(
+        "{folder}: {count} {entries} passed over as hidden or left by the operating system (.*, __MACOSX, Thumbs.db)"
+    )
 }
 
 /// The images, decoded once for each state of the folder.
@@ -39,7 +47,7 @@ pub(super) fn load(
     folder: &DataFolder,
     progress: OnProgress<'_>,
 ) -> Result<Dataset, DataError> {
-    let files = list(data)?;
+    let Listed { files, .. } = list(data)?;
     let recipe = Recipe { name: "folder".to_owned(), source: source(&files, data), shape: (data.channels, data.side) };
     recipe.open_or_make(&folder.decoded(), |writer| decode(&files, data, writer, progress))
 }
@@ -89,17 +97,23 @@ fn decode(
 }
 
 /// Every image file, in the order of names.
-fn list(data: &ImageFolderData) -> Result<Vec<ListedFile>, DataError> {
+struct Listed {
+    files: Vec<ListedFile>,
+    passed_over: usize,
+}
+
+fn list(data: &ImageFolderData) -> Result<Listed, DataError> {
     let root = Path::new(&data.path);
     if !root.is_dir() {
         let hint = Some("relative folders are taken as seen from where the program is started");
         return Err(DataError::Folder { problem: format!("there is no folder {}", root.display()), hint });
     }
-    let mut files = Vec::new();
+    let mut listed = Listed { files: Vec::new(), passed_over: 0 };
     if data.classes == 0 {
-        visit(root, 0, 0, &mut files)?;
+        listed.add(FolderListing::below(root)?, 0)?;
     } else {
-        let (folders, images) = entries(root)?;
+        let FolderListing { folders, images, passed_over, .. } = FolderListing::of(root)?;
+        listed.passed_over = passed_over;
         if folders.len() != data.classes {
             let found = folders.len();
             let problem =
@@ -112,55 +126,38 @@ fn list(data: &ImageFolderData) -> Result<Vec<ListedFile>, DataError> {
             return Err(DataError::Folder { problem, hint: Some("move it into one, or set `data.classes` to 0") });
         }
         for (class, folder) in folders.iter().enumerate() {
-            let before = files.len();
-            visit(folder, class as u16, 1, &mut files)?;
-            if files.len() == before {
+            let before = listed.files.len();
+            listed.add(FolderListing::below(folder)?, class as u16)?;
+            if listed.files.len() == before {
                 let problem = format!("the class folder {} has no image file", folder.display());
                 return Err(DataError::Folder { problem, hint: Some("remove it, or put its images there") });
             }
         }
     }
-    if files.len() <= data.held_out {
-        let (found, held_out) = (files.len(), data.held_out);
+    let found = listed.files.len();
+    if found <= data.held_out {
+        let held_out = data.held_out;
         let problem = format!("{} has {found} image files, of which {held_out} would be held out", root.display());
         return Err(DataError::Folder { problem, hint: Some("set `data.held_out` below the number of files") });
     }
-    Ok(files)
+    Ok(listed)
 }
 
-fn visit(folder: &Path, class: u16, depth: usize, files: &mut Vec<ListedFile>) -> Result<(), DataError> {
-    if depth > DEEPEST {
-        let problem = format!("{} is more than {DEEPEST} folders deep", folder.display());
-        return Err(DataError::Folder { problem, hint: Some("does a link lead back to a folder above it?") });
-    }
-    let (folders, images) = entries(folder)?;
-    for path in images {
-        let metadata = fs::metadata(&path).map_err(DataError::io("read", &path))?;
-        let modified = metadata.modified().map_err(DataError::io("read the time of", &path))?;
-        let modified_nanoseconds = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-        files.push(ListedFile { path, bytes: metadata.len(), modified_nanoseconds, class });
-    }
-    folders.iter().try_for_each(|folder| visit(folder, class, depth + 1, files))
-}
-
-/// (folders, images) in a folder, each in the order of names. What is hidden or no image is passed over.
-fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
-    let (mut folders, mut images) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(folder).map_err(DataError::io("read the folder", folder))? {
-        let path = entry.map_err(DataError::io("read the folder", folder))?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if hidden {
-            continue;
+impl Listed {
+    /// A file that has an image's name and cannot be one is refused, as one that cannot be decoded is.
+    fn add(&mut self, listing: FolderListing, class: u16) -> Result<(), DataError> {
+        if let Some((path, problem)) = listing.irregular.into_iter().next() {
+            return Err(DataError::Image { path, problem: problem.to_owned() });
         }
-        if path.is_dir() {
-            folders.push(path);
-        } else if is_image_file(&path) {
-            images.push(path);
+        for path in listing.images {
+            let metadata = fs::metadata(&path).map_err(DataError::io("read", &path))?;
+            let modified = metadata.modified().map_err(DataError::io("read the time of", &path))?;
+            let modified_nanoseconds = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+            self.files.push(ListedFile { path, bytes: metadata.len(), modified_nanoseconds, class });
         }
+        self.passed_over += listing.passed_over;
+        Ok(())
     }
-    folders.sort();
-    images.sort();
-    Ok((folders, images))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod decoded;
 mod digits;
 mod error;
 mod fetch;
+mod folder_listing;
 mod idx;
 mod image_folder;
 mod images;
@@ -25,9 +26,11 @@ use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 pub use batch_source::{Batch, BatchSettings, BatchSource};
 pub use batches::{BatchOrder, batch_classes, batch_indices, batch_pixels};
 pub use data_folder::DataFolder;
-pub use decode::{IMAGE_KINDS, RgbImage, decode_image, decode_rgb, is_image_file};
+pub use decode::{IMAGE_KINDS, RgbImage, decode_image, decode_rgb};
 pub use error::DataError;
 pub use fetch::{FetchError, Fetched, fetch};
+pub use folder_listing::FolderListing;
+pub use image_folder::passed_over_note;
 pub use images::{Dataset, Images};
 pub use public_set::{Contents, ImageFiles, Layout, Origin, PublicSet, SetFile, SetState};
 pub use published::{SET_NAMES, public_set, public_sets};
@@ -75,17 +78,21 @@ pub fn load_for(spec: &RunSpec, folder: &DataFolder, progress: OnProgress<'_>) -
     Ok(dataset)
 }
 
-/// Whether a run's images can be had as things are, without decoding any; the error says what to do.
-pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<(), DataError> {
+/// Whether a run's images can be had as things are, without decoding any, and notes on what was found; the error says what to do.
+pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>, DataError> {
+    let mut notes = Vec::new();
     match &spec.data {
         Data::Digits(_) => {}
-        Data::ImageFolder(settings) => image_folder::check(settings)?,
+        Data::ImageFolder(settings) => notes.extend(image_folder::check(settings)?),
         data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
     }
     if let Some(weights) = spec.evaluate.fid.features.weights() {
         public_set(weights).expect("all weights are published").check_present(folder)?;
     }
-    reference_folder(spec).map_or(Ok(()), |settings| image_folder::check(&settings))
+    if let Some(settings) = reference_folder(spec) {
+        notes.extend(image_folder::check(&settings)?);
+    }
+    Ok(notes)
 }
 
 fn fetched(data: &Data) -> PublicSet {

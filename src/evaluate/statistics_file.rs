@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use faer::Mat;
+use faer::{Mat, Side};
 use npyz::{NpyFile, WriterBuilder, npz};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -48,8 +48,8 @@ impl Statistics {
         if let Some(value) = mean.iter().chain(&covariance).find(|value| !value.is_finite()) {
             return Err(format(format!("it holds {value}")));
         }
-        // Symmetric, so that the order of rows and columns does not matter.
         let covariance = Mat::from_fn(size, size, |row, column| covariance[row * size + column]);
+        require_covariance(&covariance).map_err(format)?;
         let has =
             |archive: &ZipArchive<_>, name| archive.index_for_name(&npz::file_name_from_array_name(name)).is_some();
         let features = match has(&archive, "features") {
@@ -105,6 +105,38 @@ impl Statistics {
     }
 }
 
+/// Of the largest entry: what rounding to f32, and sums in another order, may make of a covariance.
+const ROUNDING: f64 = 1e-5;
+
+/// Refuses a matrix that is not symmetric, or has an eigenvalue further below zero than rounding can bring one.
+fn require_covariance(matrix: &Mat<f64>) -> Result<(), String> {
+    let size = matrix.nrows();
+    let entries = || (0..size).flat_map(move |column| (0..size).map(move |row| (row, column)));
+    let largest = entries().map(|place| matrix[place].abs()).fold(0.0, f64::max);
+    let tolerance = ROUNDING * largest;
+    let asymmetry = |&(row, column): &(usize, usize)| (matrix[(row, column)] - matrix[(column, row)]).abs();
+    let worst = entries().max_by(|one, other| asymmetry(one).total_cmp(&asymmetry(other))).expect("it is not empty");
+    if asymmetry(&worst) > tolerance {
+        let (row, column) = worst;
+        let (one, other) = (matrix[(row, column)], matrix[(column, row)]);
+        return Err(format!(
+            "sigma is no covariance: it has {one} at [{row}, {column}] and {other} at [{column}, {row}]"
+        ));
+    }
+    // The Cholesky factorization of sigma + tolerance exists where no eigenvalue is below -tolerance, and takes a tenth of the
+    // time of the eigenvalues.
+    let shifted = Mat::from_fn(size, size, |row, column| {
+        0.5 * (matrix[(row, column)] + matrix[(column, row)]) + if row == column { tolerance } else { 0.0 }
+    });
+    if largest > 0.0 && shifted.llt(Side::Lower).is_err() {
+        let eigenvalues =
+            matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| "sigma has no eigenvalues".to_owned())?;
+        let smallest = eigenvalues.into_iter().fold(f64::INFINITY, f64::min);
+        return Err(format!("sigma is no covariance: its smallest eigenvalue is {smallest:.6e}"));
+    }
+    Ok(())
+}
+
 /// (shape, values) of an array of an archive, in f32 or f64.
 fn floats<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str) -> Result<(Vec<usize>, Vec<f64>), String> {
     match array::<f64, _>(archive, name) {
@@ -120,8 +152,11 @@ fn array<T: npyz::Deserialize, R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     name: &str,
 ) -> Result<(Vec<usize>, Vec<T>), String> {
-    let file = archive.by_name(&npz::file_name_from_array_name(name)).map_err(|_| format!("it has no `{name}`"))?;
-    let array = NpyFile::new(file).map_err(|error| format!("`{name}`: {error}"))?;
+    let mut file = archive.by_name(&npz::file_name_from_array_name(name)).map_err(|_| format!("it has no `{name}`"))?;
+    // Read to its end, where the archive's checksum is compared.
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| format!("`{name}`: {error}"))?;
+    let array = NpyFile::new(bytes.as_slice()).map_err(|error| format!("`{name}`: {error}"))?;
     let shape = array.shape().iter().map(|&side| side as usize).collect();
     let description = array.dtype().descr();
     let values = array.try_data::<T>().map_err(|_| format!("`{name}` is of type {description}"))?;
@@ -185,6 +220,33 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert!(refused().contains("is no file of statistics"), "{}", refused());
+    }
+
+    #[test]
+    fn a_matrix_that_is_no_covariance_is_refused_with_the_number() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("x.npz");
+        let read = |rows: [[f64; 2]; 2]| {
+            let covariance = Mat::from_fn(2, 2, |row, column| rows[row][column]);
+            let gaussian = Gaussian { mean: vec![0.0; 2], covariance };
+            Statistics { gaussian, features: None, protocol: None }.write(&path).unwrap();
+            Statistics::read(&path).map(drop).map_err(|error| error.to_string())
+        };
+        let error = read([[1.0, 0.5], [0.25, 1.0]]).unwrap_err();
+        assert!(
+            error.contains("sigma is no covariance: it has 0.25 at [1, 0] and 0.5 at [0, 1]")
+                || error.contains("sigma is no covariance: it has 0.5 at [0, 1] and 0.25 at [1, 0]"),
+            "{error}"
+        );
+        let error = read([[-2.5, 0.0], [0.0, 1.0]]).unwrap_err();
+        assert!(error.ends_with("its smallest eigenvalue is -2.500000e0"), "{error}");
+        // Eigenvalues 3 and -1.
+        let error = read([[1.0, 2.0], [2.0, 1.0]]).unwrap_err();
+        assert!(error.ends_with("its smallest eigenvalue is -1.000000e0"), "{error}");
+        // Without full rank, with what rounding does, and of images that are all alike.
+        for rows in [[[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0], [1.0 + 1e-7, 1.0 - 1e-7]], [[0.0; 2]; 2]] {
+            assert_eq!(read(rows), Ok(()));
+        }
     }
 
     #[test]

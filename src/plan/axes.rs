@@ -176,11 +176,38 @@ pub fn canonical(path: &Placed<String>, value: &Node, arms: &[ResolvedArm<'_>]) 
     Ok((shown, exact))
 }
 
+/// How many values an axis will have, before any is computed; what is wrong with an axis is said when they are.
+pub fn length(values: &AxisValues) -> f64 {
+    match *values {
+        AxisValues::List(_, ref nodes) => nodes.len() as f64,
+        AxisValues::Linspace { count, .. } | AxisValues::Logspace { count, .. } => count as f64,
+        AxisValues::Range { start, stop, step, .. } => range_length(start, stop, step).max(0.0),
+    }
+}
+
+/// Refuses an axis of more than [`MOST_VALUES`] values.
+pub fn require_length(axis: &AxisSpec) -> Result<(), Finding> {
+    let count = length(&axis.values);
+    match axis.values {
+        _ if count.is_nan() || count <= MOST_VALUES as f64 => Ok(()),
+        AxisValues::List(at, _)
+        | AxisValues::Linspace { at, .. }
+        | AxisValues::Logspace { at, .. }
+        | AxisValues::Range { at, .. } => Err(too_many(at, &axis.path.value, count)),
+    }
+}
+
+fn too_many(at: Location, path: &str, count: f64) -> Finding {
+    Finding::new(at, format!("the axis `{path}` would have {count} values, and {MOST_VALUES} is the limit"))
+}
+
+/// A stop that only rounding keeps from being met is met.
+fn range_length(start: f64, stop: f64, step: f64) -> f64 {
+    ((stop - start) / step + 1e-9).floor() + 1.0
+}
+
 /// The values of an axis, and where they are written.
 fn values_of(values: &AxisValues, path: &str) -> Result<(Location, Vec<Node>), Finding> {
-    let too_many = |at, count: f64| {
-        Finding::new(at, format!("the axis `{path}` would have {count} values, and {MOST_VALUES} is the limit"))
-    };
     match *values {
         AxisValues::List(at, ref nodes) => Ok((at, nodes.clone())),
         AxisValues::Linspace { at, start, stop, count } | AxisValues::Logspace { at, start, stop, count } => {
@@ -190,7 +217,7 @@ fn values_of(values: &AxisValues, path: &str) -> Result<(Location, Vec<Node>), F
                     .hint("a single value is a list: `[0.5]`"));
             }
             if count > MOST_VALUES {
-                return Err(too_many(at, count as f64));
+                return Err(too_many(at, path, count as f64));
             }
             if start == stop {
                 return Err(Finding::new(at, "`start` and `stop` are equal").hint("a single value is a list: `[0.5]`"));
@@ -214,10 +241,9 @@ fn values_of(values: &AxisValues, path: &str) -> Result<(Location, Vec<Node>), F
                 return Err(Finding::new(at, "a `step` that leads from `start` away from `stop`")
                     .hint("`step` must be above 0 where `stop` is above `start`, and below 0 otherwise"));
             }
-            // A stop that only rounding keeps from being met is met.
-            let count = ((stop - start) / step + 1e-9).floor() + 1.0;
+            let count = range_length(start, stop, step);
             if count > MOST_VALUES as f64 {
-                return Err(too_many(at, count));
+                return Err(too_many(at, path, count));
             }
             Ok((at, (0..count as usize).map(|index| number(at, rounded(start + step * index as f64))).collect()))
         }

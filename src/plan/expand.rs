@@ -27,6 +27,7 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
             return Err(both.into_iter().flatten().flatten().collect());
         }
     };
+    points::require_size(sweep).map_err(|finding| vec![finding])?;
     let mut axes = axes::resolve(sweep, &arms)?;
     let layout = points::lay_out(sweep, &arms, &mut axes)?;
     let grid = Grid { arms: &arms, axes: &axes, cells: &layout.cells };

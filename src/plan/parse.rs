@@ -23,8 +23,9 @@ const MOST_VALUES: usize = 250_000;
 /// Reads the whole file, unless it is too large or not text.
 pub fn read_text(path: &Path) -> Result<String, Finding> {
     let nowhere = Location::default();
+    let place = |line, column| Location { line, column, ..nowhere };
     let too_large = |size: String| {
-        Finding::new(nowhere, format!("the file is too large for a sweep: {size}, and 4 MiB is the limit")).hint(
+        Finding::new(place(1, 1), format!("the file is too large for a sweep: {size}, and 4 MiB is the limit")).hint(
             "is this the right file? values at equal distances can be written as `linspace`, `logspace` or `range`",
         )
     };
@@ -56,11 +57,8 @@ pub fn read_text(path: &Path) -> Result<String, Finding> {
         let byte = error.as_bytes()[error.utf8_error().valid_up_to()];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        Finding::new(
-            nowhere,
-            format!("not a text file: byte 0x{byte:02x} at line {line}, column {column} is not UTF-8"),
-        )
-        .hint("save it as UTF-8, or check that it is the right file")
+        Finding::new(place(line, column), format!("not a text file: byte 0x{byte:02x} is not UTF-8"))
+            .hint("save it as UTF-8, or check that it is the right file")
     })
 }
 

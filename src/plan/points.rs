@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::arms::{ResolvedArm, unknown_arm};
-use super::axes::{AxisValue, ResolvedAxes, canonical};
+use super::axes::{self, AxisValue, ResolvedAxes, canonical};
 use super::finding::Finding;
 use crate::spec::{Node, Placed, PointSpec, SweepSpec, Value, nearest, quoted_list};
 
@@ -27,25 +27,27 @@ pub struct Layout {
     pub runs: Vec<(u64, usize)>,
 }
 
+/// Refuses more runs than [`MOST_RUNS`] before any axis is expanded: `grid` and `zip` say how many there would be.
+pub fn require_size(sweep: &SweepSpec) -> Result<(), Finding> {
+    sweep.grid.iter().chain(sweep.zip.iter().flatten()).try_for_each(axes::require_length)?;
+    let of_zip = sweep.zip.iter().filter_map(|group| group.first());
+    let lengths: Vec<f64> = sweep.grid.iter().chain(of_zip).map(|axis| axes::length(&axis.values)).collect();
+    let count = lengths.iter().product::<f64>() * (sweep.arms.len() * sweep.seeds.len()) as f64;
+    // What is no number or empty is wrong in another way, which is said where values are computed.
+    if count.is_nan() || count <= MOST_RUNS as f64 {
+        return Ok(());
+    }
+    let first_axis = sweep.grid.first().or(sweep.zip.iter().flatten().next());
+    let at = first_axis.map_or(sweep.arms[0].name.at, |axis| axis.path.at);
+    let sizes: Vec<String> = lengths.iter().map(f64::to_string).collect();
+    let points = if sizes.is_empty() { String::new() } else { format!(" x {} (points)", sizes.join(" x ")) };
+    let message =
+        format!("the sweep asks for {count} runs: {} (arms){points} x {} (seeds)", sweep.arms.len(), sweep.seeds.len());
+    Err(Finding::new(at, message).hint(format!("{MOST_RUNS} runs are the limit")))
+}
+
 pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes) -> Result<Layout, Vec<Finding>> {
     let lengths: Vec<usize> = axes.dimensions.iter().map(|axes_of| axes.axes[axes_of[0]].values.len()).collect();
-    let count = lengths
-        .iter()
-        .chain([&arms.len(), &sweep.seeds.len()])
-        .try_fold(1usize, |count, length| count.checked_mul(*length).filter(|count| *count <= MOST_RUNS));
-    let Some(_) = count else {
-        let at =
-            sweep.grid.first().or(sweep.zip.iter().flatten().next()).map_or(sweep.arms[0].name.at, |axis| axis.path.at);
-        let sizes: Vec<String> = lengths.iter().map(usize::to_string).collect();
-        let message = format!(
-            "the sweep asks for more than {MOST_RUNS} runs: {} (arms) x {} (points) x {} (seeds)",
-            arms.len(),
-            sizes.join(" x "),
-            sweep.seeds.len()
-        );
-        return Err(vec![Finding::new(at, message)]);
-    };
-
     let mut findings = Vec::new();
     let mut filters: Vec<Filter> = Vec::new();
     for point in &sweep.exclude {

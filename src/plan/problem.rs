@@ -71,10 +71,11 @@ impl fmt::Display for Problem {
         let of_file = |file: &str| file != "--set";
         let gutter = 1 + self.line.max(related_line).to_string().len();
         write!(formatter, "\n{:gutter$}--> {}", "", self.file)?;
-        if self.line > 0 {
-            if of_file(&self.file) {
-                write!(formatter, ":{}:{}", self.line, self.column)?;
-            }
+        if self.line > 0 && of_file(&self.file) {
+            write!(formatter, ":{}:{}", self.line, self.column)?;
+        }
+        // An empty line, or one of a file that could not be read as text, has nothing to show.
+        if !self.text.is_empty() || self.related.is_some() {
             write!(formatter, "\n{:gutter$} |", "")?;
             let mut excerpts = vec![Excerpt::of(self)];
             if let Some(related) = &self.related {

@@ -9,9 +9,12 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
+use crate::checksum::sha256_of_parts;
 
 /// The version of the file.
-const CONSISTENCY_VERSION: u32 = 1;
+///
+/// 2: it carries a checksum of all it holds.
+const CONSISTENCY_VERSION: u32 = 2;
 /// The one entry of the file's metadata.
 const HEADER: &str = "speedlab";
 
@@ -36,6 +39,9 @@ struct Header {
     version: u32,
     step: u64,
     protocol: String,
+    /// Of the other values and of both tensors. Version 1 has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 /// Read first: a newer header may hold what this program does not know.
@@ -52,10 +58,15 @@ impl ConsistencyImages {
 
     /// The file. Equal images give equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let header = Header { version: CONSISTENCY_VERSION, step: self.step, protocol: self.protocol.clone() };
-        let header = serde_json::to_string(&header).expect("a header is plain data, which JSON can hold");
         let images = self.images();
         let features: Vec<u8> = self.features.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let header = Header {
+            version: CONSISTENCY_VERSION,
+            step: self.step,
+            protocol: self.protocol.clone(),
+            sha256: Some(sum(self.step, &self.protocol, &self.pixels, &features)),
+        };
+        let header = serde_json::to_string(&header).expect("a header is plain data, which JSON can hold");
         let shape = vec![images, self.channels, self.side, self.side];
         let pixels = TensorView::new(Dtype::U8, shape, &self.pixels).expect("whole images, a byte a pixel");
         let shape = vec![images, self.features.len() / images];
@@ -82,7 +93,7 @@ impl ConsistencyImages {
         if found > CONSISTENCY_VERSION {
             return Err(RecordError::Newer { path: path.to_owned(), found, known: CONSISTENCY_VERSION });
         }
-        let Header { step, protocol, .. } = serde_json::from_str(header).map_err(|error| damaged(&error))?;
+        let Header { step, protocol, sha256, .. } = serde_json::from_str(header).map_err(|error| damaged(&error))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
         let tensor = |name: &str| tensors.tensor(name).map_err(|error| damaged(&error));
         let (pixels, features) = (tensor("pixels")?, tensor("features")?);
@@ -95,10 +106,23 @@ impl ConsistencyImages {
         if features.dtype() != Dtype::F32 || features.shape().first() != Some(&images) || features.data().is_empty() {
             return Err(damaged(&format!("`features` is {:?} {:?}", features.dtype(), features.shape())));
         }
+        match sha256 {
+            Some(expected) if expected != sum(step, &protocol, pixels.data(), features.data()) => {
+                return Err(damaged(&"what it holds is not what its checksum was made of"));
+            }
+            None if found > 1 => return Err(damaged(&"its checksum is missing")),
+            _ => {}
+        }
         let (values, _) = features.data().as_chunks();
         let features: Vec<f32> = values.iter().map(|&value| f32::from_le_bytes(value)).collect();
         Ok(Self { step, protocol, channels, side, pixels: pixels.data().to_vec(), features })
     }
+}
+
+/// Of everything that a file holds.
+fn sum(step: u64, protocol: &str, pixels: &[u8], features: &[u8]) -> String {
+    let parts = [("step", &step.to_le_bytes()[..]), (protocol, b""), ("pixels", pixels), ("features", features)];
+    sha256_of_parts(parts)
 }
 
 #[cfg(test)]
@@ -131,11 +155,11 @@ mod tests {
 
     #[test]
     fn a_file_of_a_newer_program_is_refused() {
-        let metadata = HashMap::from([(HEADER.to_owned(), r#"{"version":2,"more":1}"#.to_owned())]);
+        let metadata = HashMap::from([(HEADER.to_owned(), r#"{"version":3,"more":1}"#.to_owned())]);
         let data = [0u8; 4];
         let pixels = TensorView::new(Dtype::U8, vec![1, 1, 2, 2], &data).unwrap();
         let bytes = safetensors::serialize([("pixels", pixels)], Some(metadata)).unwrap();
         let error = ConsistencyImages::from_bytes(Path::new("a"), &bytes).unwrap_err();
-        assert!(matches!(error, RecordError::Newer { found: 2, known: 1, .. }), "{error}");
+        assert!(matches!(error, RecordError::Newer { found: 3, known: 2, .. }), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::RecordError;
+use crate::checksum::sha256;
 use crate::spec::decode_json;
 
 /// Writes a file beside `path`, brings it to the disk, and renames it into place: readers see the old or the new one.
@@ -49,27 +50,97 @@ pub(super) fn is_half_written(path: &Path) -> bool {
     parts.is_some_and(|(name, process)| !name.is_empty() && process.parse::<u32>().is_ok())
 }
 
+/// Writes a JSON record whose last key, `sha256`, is the sum of the text before it.
 pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RecordError> {
-    let mut text = serde_json::to_string_pretty(value).expect("records are plain data, which JSON can hold");
-    text.push('\n');
-    write_beside(path, text.as_bytes())
+    let text = serde_json::to_string_pretty(value).expect("records are plain data, which JSON can hold");
+    write_beside(path, with_sum(&text).as_bytes())
 }
 
-/// Reads a JSON record that carries its version in `version`.
-pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path, known: u32) -> Result<T, RecordError> {
-    let text = fs::read_to_string(path).map_err(RecordError::io("read", path))?;
+fn with_sum(text: &str) -> String {
+    let before = text.strip_suffix("\n}").expect("a record is a map with keys");
+    format!("{before}{SUM_BEGINS}{}{SUM_ENDS}\n", sha256(before.as_bytes()))
+}
+
+const SUM_BEGINS: &str = ",\n  \"sha256\": \"";
+const SUM_ENDS: &str = "\"\n}";
+const SUM_DIGITS: usize = 64;
+
+/// Whether the sum at the end of a text is that of the text before it; `None` if there is none.
+fn has_right_sum(text: &str) -> Option<bool> {
+    let (before, sum) = text.trim_end().strip_suffix(SUM_ENDS)?.rsplit_once(SUM_BEGINS)?;
+    (sum.len() == SUM_DIGITS).then(|| sum == sha256(before.as_bytes()))
+}
+
+/// Reads a JSON record that carries its version in `version`; files of versions from `summed_since` must have the right sum.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    known: u32,
+    summed_since: u32,
+) -> Result<T, RecordError> {
     let damaged = |reason: String| RecordError::Damaged { path: path.to_owned(), reason };
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    let found = json["version"].as_u64().ok_or_else(|| damaged("it has no version".to_owned()))? as u32;
-    if found > known {
-        return Err(RecordError::Newer { path: path.to_owned(), found, known });
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => damaged("it is not text in UTF-8".to_owned()),
+        _ => RecordError::io("read", path)(error),
+    })?;
+    let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+    let found = json["version"].as_u64().ok_or_else(|| damaged("it has no version".to_owned()))?;
+    // First, since a newer file may be summed in another way.
+    if found > u64::from(known) {
+        return Err(RecordError::Newer { path: path.to_owned(), found: found as u32, known });
+    }
+    match has_right_sum(&text) {
+        Some(false) => return Err(damaged("it was changed after it was written: its checksum is another".to_owned())),
+        None if found >= u64::from(summed_since) => return Err(damaged("its checksum is missing".to_owned())),
+        _ => {}
+    }
+    if let Some(map) = json.as_object_mut() {
+        map.shift_remove("sha256");
     }
     decode_json(&json).map_err(|error| damaged(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Record {
+        version: u32,
+        words: String,
+    }
+
+    fn record(version: u32) -> Record {
+        Record { version, words: "a \"quoted\" word".to_owned() }
+    }
+
+    #[test]
+    fn a_record_that_was_changed_is_refused_and_one_of_an_older_program_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        let read = || read_json::<Record>(&path, 2, 2);
+        write_json(&path, &record(2)).unwrap();
+        assert_eq!(read().unwrap(), record(2));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["sha256"].is_string());
+        let refused = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read().unwrap_err().to_string()
+        };
+        assert!(refused(&text.replace("quoted", "quoten")).ends_with("its checksum is another"));
+        assert!(refused(&text.replace("\"version\": 2", "\"version\": 1")).ends_with("its checksum is another"));
+        assert!(refused(&text.replace("sha256", "sha255")).ends_with("its checksum is missing"));
+        fs::write(&path, b"{\"version\": 2, \"words\": \"\xff\"}").unwrap();
+        assert!(matches!(read(), Err(RecordError::Damaged { .. })));
+        // White space at the end is no change.
+        fs::write(&path, text + "\n").unwrap();
+        assert_eq!(read().unwrap(), record(2));
+        fs::write(&path, serde_json::to_string(&record(1)).unwrap()).unwrap();
+        assert_eq!(read().unwrap(), record(1));
+        write_json(&path, &record(3)).unwrap();
+        assert!(matches!(read(), Err(RecordError::Newer { found: 3, .. })));
+    }
 
     #[test]
     fn what_a_killed_process_left_is_told_from_every_other_file() {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{is_half_written, read_json, write_beside, write_json};
 use super::{RecordError, write_curves};
+use crate::checksum::sha256;
 use crate::event::RunOutcome;
 use crate::record::CurveRow;
 use crate::spec::{Plan, PlannedRun, RunId};
@@ -34,7 +35,9 @@ pub struct Lock {
 }
 
 /// The version of `spec.json` and `DONE`.
-const FOLDER_VERSION: u32 = 1;
+///
+/// 2: they carry a checksum, and `DONE` that of the run's table.
+const FOLDER_VERSION: u32 = 2;
 
 const LOCK_FILE: &str = "lock";
 
@@ -52,6 +55,9 @@ struct SpecFile {
 struct DoneFile {
     version: u32,
     outcome: RunOutcome,
+    /// The SHA-256 of the run's `curves.parquet`. Files of version 1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    curves_sha256: Option<String>,
 }
 
 impl SweepFolder {
@@ -167,31 +173,56 @@ impl RunFolder {
             fs::create_dir_all(&path).map_err(RecordError::io("make the folder", &path))?;
         }
         let path = self.path.join("spec.json");
-        if path.exists() && self.read_spec()? == *run {
-            return Ok(());
+        match path.exists().then(|| self.read_spec()) {
+            Some(Ok(known)) if known == *run => return Ok(()),
+            // The plan says the same, and is whole.
+            None | Some(Ok(_) | Err(RecordError::Damaged { .. })) => {}
+            Some(Err(error)) => return Err(error),
         }
         write_json(&path, &SpecFile { version: FOLDER_VERSION, run: run.clone() })
     }
 
     /// The run as it was planned.
     pub fn read_spec(&self) -> Result<PlannedRun, RecordError> {
-        let spec: SpecFile = read_json(&self.path.join("spec.json"), FOLDER_VERSION)?;
+        let spec: SpecFile = read_json(&self.path.join("spec.json"), FOLDER_VERSION, FOLDER_VERSION)?;
         Ok(spec.run)
     }
 
     /// How the run ended for good, if it did.
     pub fn read_done(&self) -> Result<Option<RunOutcome>, RecordError> {
+        Ok(self.done_file()?.map(|done| done.outcome))
+    }
+
+    fn done_file(&self) -> Result<Option<DoneFile>, RecordError> {
         let path = self.path.join("DONE");
         if !path.exists() {
             return Ok(None);
         }
-        let done: DoneFile = read_json(&path, FOLDER_VERSION)?;
-        Ok(Some(done.outcome))
+        read_json(&path, FOLDER_VERSION, FOLDER_VERSION).map(Some)
     }
 
-    /// The last thing written to a run's folder.
+    /// What is wrong with the table of a run that has ended, if it is there: it is not the one that was written.
+    pub(super) fn damage_of_curves(&self) -> Result<Option<String>, RecordError> {
+        let Some(expected) = self.done_file()?.and_then(|done| done.curves_sha256) else { return Ok(None) };
+        let path = self.curves();
+        match fs::read(&path) {
+            Ok(bytes) if sha256(&bytes) == expected => Ok(None),
+            Ok(_) => Ok(Some(format!("{} is not the table that was written", path.display()))),
+            // It is made from the journal, and nothing in it can disagree.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(RecordError::io("read", &path)(error)),
+        }
+    }
+
+    /// The last thing written to a run's folder, after its table.
     pub fn write_done(&self, outcome: &RunOutcome) -> Result<(), RecordError> {
-        write_json(&self.path.join("DONE"), &DoneFile { version: FOLDER_VERSION, outcome: outcome.clone() })
+        let path = self.curves();
+        let curves = fs::read(&path).map_err(RecordError::io("read", &path))?;
+        let curves_sha256 = Some(sha256(&curves));
+        write_json(
+            &self.path.join("DONE"),
+            &DoneFile { version: FOLDER_VERSION, outcome: outcome.clone(), curves_sha256 },
+        )
     }
 
     pub fn write_samples(&self, relative: &str, png: &[u8]) -> Result<(), RecordError> {

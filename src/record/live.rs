@@ -128,7 +128,7 @@ impl LiveFile {
     /// What the process that has the sweep says; `None` if no process has it, or the one that has it has not said anything.
     pub fn read(folder: &SweepFolder) -> Result<Option<Self>, RecordError> {
         let Some(holder) = folder.holder()? else { return Ok(None) };
-        match read_json::<Self>(&folder.live_file(), LIVE_VERSION) {
+        match read_json::<Self>(&folder.live_file(), LIVE_VERSION, u32::MAX) {
             Ok(live) if holder_name(live.process, &live.host) == holder => Ok(Some(live)),
             // Left by an earlier process, perhaps while the power went.
             Ok(_) | Err(RecordError::Damaged { .. }) => Ok(None),

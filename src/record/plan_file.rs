@@ -4,12 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{read_json, write_json};
 use super::{RecordError, SweepFolder};
-use crate::spec::{PLAN_VERSION, Plan, PlannedRun};
+use crate::spec::{Plan, PlannedRun};
+
+/// The version of `plan.json`. A newer one is refused, an older one is read.
+///
+/// 2: it carries a checksum.
+const PLAN_FILE_VERSION: u32 = 2;
 
 /// What `plan.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanFile {
-    /// [`PLAN_VERSION`] when it was written.
+    /// [`PLAN_FILE_VERSION`] when it was written.
     pub version: u32,
     /// The program that wrote it, with its version.
     pub program: String,
@@ -59,7 +64,7 @@ impl PlanFile {
         if !path.exists() {
             return Ok(None);
         }
-        read_json(&path, PLAN_VERSION).map(Some)
+        read_json(&path, PLAN_FILE_VERSION, PLAN_FILE_VERSION).map(Some)
     }
 
     /// Freezes `plan`. If another plan is frozen already, it is replaced and what changed is added to `revisions`.
@@ -74,7 +79,7 @@ impl PlanFile {
             Some(earlier) if earlier.plan == *plan => return Ok(earlier),
             Some(earlier) => earlier.revised(folder, plan, now)?,
             None => Self {
-                version: PLAN_VERSION,
+                version: PLAN_FILE_VERSION,
                 program: program.to_owned(),
                 planned_at: now.to_owned(),
                 sweep_arguments: sweep_arguments.to_owned(),
@@ -94,6 +99,7 @@ impl PlanFile {
             return Ok(());
         }
         self.sessions.push(session);
+        self.version = PLAN_FILE_VERSION;
         write_json(&folder.plan_file(), self)
     }
 
@@ -107,6 +113,7 @@ impl PlanFile {
         let changes_the_answer = self.plan.compare != plan.compare || !self.plan.runs.iter().all(is_kept);
         self.revisions.push(Revision { changed_at: now.to_owned(), changes, runs_ended_before, changes_the_answer });
         self.plan = plan.clone();
+        self.version = PLAN_FILE_VERSION;
         Ok(self)
     }
 }

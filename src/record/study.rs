@@ -60,6 +60,8 @@ pub enum RunState {
     /// Has recorded something and has not ended for good.
     Unfinished,
     Ended(RunOutcome),
+    /// Its record was damaged after it was written: nothing of it counts. What is wrong, a sentence each.
+    Damaged(Vec<String>),
 }
 
 /// How likely each of equally wide bins of t was at a step.
@@ -80,6 +82,14 @@ impl StudyRecord {
             sweep_arguments: file.sweep_arguments,
             revisions: file.revisions,
             runs,
+        })
+    }
+
+    /// Runs whose records are damaged, and what is wrong with each.
+    pub fn damaged(&self) -> impl Iterator<Item = (&RunRecord, &[String])> {
+        self.runs.iter().filter_map(|run| match &run.state {
+            RunState::Damaged(damage) => Some((run, damage.as_slice())),
+            _ => None,
         })
     }
 
@@ -109,7 +119,30 @@ impl RunRecord {
 
     pub fn read(folder: &SweepFolder, planned: &PlannedRun) -> Result<Self, RecordError> {
         let run_folder = folder.run(&planned.run_id);
-        let journal = read_journal(&run_folder.journal())?;
+        let mut journal = read_journal(&run_folder.journal())?;
+        let mut damage = std::mem::take(&mut journal.damage);
+        damage.iter_mut().for_each(|words| *words = format!("events.jsonl: {words}"));
+        let done = match run_folder.read_done().and_then(|done| Ok((done, run_folder.damage_of_curves()?))) {
+            Ok((done, of_curves)) => {
+                damage.extend(of_curves);
+                done
+            }
+            Err(error @ RecordError::Damaged { .. }) => {
+                damage.push(error.to_string());
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let last_end = journal.events.iter().rev().find_map(|event| match event {
+            RunEvent::Ended { outcome, .. } => Some(outcome),
+            _ => None,
+        });
+        if let Some(outcome) = done.as_ref().filter(|done| last_end != Some(done)) {
+            damage.push(format!("events.jsonl: the run's end is missing, which DONE calls {}", outcome.word()));
+        }
+        if !damage.is_empty() {
+            return Ok(Self { state: RunState::Damaged(damage), ..Self::new(planned.clone()) });
+        }
         let started = !journal.events.is_empty();
         let effective = effective_events(journal.events);
         let mut record = Self {
@@ -135,7 +168,7 @@ impl RunRecord {
                 _ => {}
             }
         }
-        record.state = match run_folder.read_done()? {
+        record.state = match done {
             Some(outcome) => RunState::Ended(outcome),
             None if started => RunState::Unfinished,
             None => RunState::Waiting,

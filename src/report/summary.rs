@@ -66,6 +66,13 @@ pub fn progress(study: &StudyRecord) -> String {
     if diverged > 0 {
         text.push_str(&format!("; {diverged} diverged"));
     }
+    let damaged = study.damaged().count();
+    if damaged > 0 {
+        text.push_str(&format!(
+            "; {damaged} left out, {} damaged",
+            if damaged == 1 { "its record" } else { "their records" }
+        ));
+    }
     text.push('.');
     let late =
         study.revisions.iter().filter(|revision| revision.runs_ended_before > 0 && revision.changes_the_answer).count();

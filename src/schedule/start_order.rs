@@ -16,7 +16,7 @@ pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
             continue;
         }
         let state = match run.outcome.take() {
-            Some(outcome) if outcome.is_final() => State::Ended { outcome, before: true },
+            Some(outcome) if outcome.is_final() || run.is_kept_out => State::Ended { outcome, before: true },
             _ => State::Ready,
         };
         let entries = by_seed.entry(run.seed).or_insert_with(|| {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FurtherMeasure, RunId, RunSpec};
 
-/// The version of `plan.json`. A newer one is refused, an older one is read.
+/// The version of a [`Plan`].
 pub const PLAN_VERSION: u32 = 1;
 
 /// What a sweep asks for, fully resolved. It is frozen in `results/<sweep>/plan.json` before the first run starts.

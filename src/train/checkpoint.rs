@@ -7,10 +7,13 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use super::precision::PrecisionError;
+use crate::checksum::sha256_of_parts;
 use crate::event::Stamp;
 
 /// The version of the checkpoint file.
-const CHECKPOINT_VERSION: u32 = 1;
+///
+/// 2: it carries a checksum of all it holds.
+const CHECKPOINT_VERSION: u32 = 2;
 
 /// Everything a run cannot draw or compute anew. All vectors have one value a parameter, in the network's order.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +72,17 @@ pub enum CheckpointError {
 struct Header {
     version: u32,
     progress: Progress,
+    /// Of the progress and of every vector, by name. Version 1 has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
+/// A checkpoint as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadCheckpoint {
+    pub checkpoint: Checkpoint,
+    /// Whether its checksum was there to compare: an older program wrote none.
+    pub is_verified: bool,
 }
 
 /// Read first: a newer header may hold what this program does not know.
@@ -84,24 +98,26 @@ const SAMPLER_STATE: &str = "timestep_sampler";
 impl Checkpoint {
     /// A safetensors file: four vectors, a fifth where a timestep sampler has state, and its progress as JSON in the metadata.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let header = Header { version: CHECKPOINT_VERSION, progress: self.progress };
+        let vectors = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment, &self.sampler_state];
+        let bytes = vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        let named = VECTORS.into_iter().chain([SAMPLER_STATE]).zip(&bytes);
+        // A sampler without state leaves no trace.
+        let written: Vec<(&str, &Vec<u8>)> =
+            named.filter(|(name, bytes)| *name != SAMPLER_STATE || !bytes.is_empty()).collect();
+        let sum = sum(&self.progress, written.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
+        let header = Header { version: CHECKPOINT_VERSION, progress: self.progress, sha256: Some(sum) };
         let header = serde_json::to_string(&header).expect("progress is plain data, which JSON can hold");
         // One entry alone: a map's entries would be written in any order.
         let metadata = HashMap::from([(HEADER.to_owned(), header)]);
-        let vectors = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment, &self.sampler_state];
-        let bytes = vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-        let named = VECTORS.iter().chain([&SAMPLER_STATE]).zip(&bytes);
-        // A sampler without state leaves no trace.
-        let written = named.filter(|(name, bytes)| **name != SAMPLER_STATE || !bytes.is_empty());
-        let views = written.map(|(name, bytes)| {
+        let views = written.into_iter().map(|(name, bytes)| {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a value");
-            (*name, view)
+            (name, view)
         });
         safetensors::serialize(views, Some(metadata)).expect("vectors of plain floats can be written")
     }
 
     /// Reads a checkpoint of a network with `parameter_count` parameters.
-    pub fn from_bytes(bytes: &[u8], parameter_count: usize) -> Result<Self, CheckpointError> {
+    pub fn from_bytes(bytes: &[u8], parameter_count: usize) -> Result<ReadCheckpoint, CheckpointError> {
         let damaged = |error: &dyn std::fmt::Display| CheckpointError::Damaged(error.to_string());
         let (_, file) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
         let metadata = file.metadata().as_ref().ok_or_else(|| damaged(&"it has no metadata"))?;
@@ -110,8 +126,20 @@ impl Checkpoint {
         if found > CHECKPOINT_VERSION {
             return Err(CheckpointError::Newer { found });
         }
-        let Header { progress, .. } = serde_json::from_str(header).map_err(|error| damaged(&error))?;
+        let Header { progress, sha256, .. } = serde_json::from_str(header).map_err(|error| damaged(&error))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
+        let is_verified = sha256.is_some();
+        match sha256 {
+            Some(expected) => {
+                let names = VECTORS.into_iter().chain([SAMPLER_STATE]);
+                let parts = names.filter_map(|name| Some((name, tensors.tensor(name).ok()?.data())));
+                if sum(&progress, parts) != expected {
+                    return Err(damaged(&"what it holds is not what its checksum was made of"));
+                }
+            }
+            None if found > 1 => return Err(damaged(&"its checksum is missing")),
+            None => {}
+        }
         let vector = |name: &str| {
             let view = tensors.tensor(name).map_err(|error| damaged(&error))?;
             if view.dtype() != Dtype::F32 || view.shape() != [parameter_count] {
@@ -126,15 +154,24 @@ impl Checkpoint {
             Err(SafeTensorError::TensorNotFound(_)) => Vec::new(),
             Err(error) => return Err(damaged(&error)),
         };
-        Ok(Self {
+        let checkpoint = Self {
             progress,
             weights: vector(VECTORS[0])?,
             ema_weights: vector(VECTORS[1])?,
             first_moment: vector(VECTORS[2])?,
             second_moment: vector(VECTORS[3])?,
             sampler_state,
-        })
+        };
+        Ok(ReadCheckpoint { checkpoint, is_verified })
     }
+}
+
+/// Of everything that a checkpoint holds.
+fn sum<'v>(progress: &Progress, vectors: impl Iterator<Item = (&'v str, &'v [u8])>) -> String {
+    let progress = serde_json::to_string(progress).expect("progress is plain data, which JSON can hold");
+    let mut parts: Vec<(&str, &[u8])> = vectors.collect();
+    parts.push((HEADER, progress.as_bytes()));
+    sha256_of_parts(parts)
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
@@ -168,8 +205,9 @@ mod tests {
     #[test]
     fn a_checkpoint_comes_back_bit_for_bit() {
         let bytes = checkpoint().to_bytes();
-        let back = Checkpoint::from_bytes(&bytes, 3).expect("it was written whole");
-        assert_eq!(back, checkpoint());
+        let ReadCheckpoint { checkpoint: back, is_verified } =
+            Checkpoint::from_bytes(&bytes, 3).expect("it was written whole");
+        assert!(is_verified && back == checkpoint());
         assert_eq!(back.weights[1].to_bits(), (-0.0f32).to_bits());
         assert_eq!(back.to_bytes(), bytes);
     }
@@ -178,9 +216,29 @@ mod tests {
     fn the_state_of_a_timestep_sampler_comes_back_and_leaves_no_trace_where_there_is_none() {
         let with_state = Checkpoint { sampler_state: vec![0.5, -0.0, 10.0], ..checkpoint() };
         let bytes = with_state.to_bytes();
-        assert_eq!(Checkpoint::from_bytes(&bytes, 3).expect("it was written whole"), with_state);
+        assert_eq!(Checkpoint::from_bytes(&bytes, 3).expect("it was written whole").checkpoint, with_state);
         let names = |bytes: &[u8]| SafeTensors::deserialize(bytes).unwrap().names().len();
         assert_eq!((names(&bytes), names(&checkpoint().to_bytes())), (5, 4));
+    }
+
+    #[test]
+    fn a_single_changed_bit_is_noticed_and_a_checkpoint_of_an_older_program_is_read_as_unverified() {
+        let bytes = checkpoint().to_bytes();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            match Checkpoint::from_bytes(&changed, 3) {
+                Err(CheckpointError::Damaged(_) | CheckpointError::Newer { .. }) => {}
+                Ok(read) => assert!(read.is_verified && read.checkpoint == checkpoint(), "bit {bit}"),
+                Err(error) => panic!("bit {bit}: {error}"),
+            }
+        }
+        let header =
+            serde_json::to_string(&serde_json::json!({ "version": 1, "progress": checkpoint().progress })).unwrap();
+        let data = [0u8; 12];
+        let views = VECTORS.map(|name| (name, TensorView::new(Dtype::F32, vec![3], &data).unwrap()));
+        let old = safetensors::serialize(views, Some(HashMap::from([(HEADER.to_owned(), header)]))).unwrap();
+        assert!(!Checkpoint::from_bytes(&old, 3).unwrap().is_verified);
     }
 
     #[test]

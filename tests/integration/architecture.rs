@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// (module, modules of ours that it may import).
 const IMPORTS: &[(&str, &[&str])] = &[
     ("spec", &[]),
+    ("checksum", &[]),
     ("random", &[]),
     ("event", &["spec"]),
     ("plan", &["spec"]),
@@ -16,9 +17,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("optim", &["spec", "kernels"]),
     ("data", &["spec", "random"]),
     ("device", &["kernels"]),
-    ("train", &["spec", "event", "random", "diffusion", "model", "optim", "kernels", "data"]),
+    ("train", &["spec", "event", "random", "checksum", "diffusion", "model", "optim", "kernels", "data"]),
     ("evaluate", &["spec", "event", "random", "diffusion", "model", "data", "kernels"]),
-    ("record", &["spec", "event"]),
+    ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
     ("run", &["spec", "event", "train", "evaluate", "record", "data", "model"]),
 ];

@@ -11,7 +11,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
-use speedlab::data::decode_image;
+use speedlab::data::{decode_image, decode_rgb};
 
 fn compressed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -34,6 +34,32 @@ fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         archive.append_data(&mut header, name, &bytes[..]).unwrap();
     }
     archive.into_inner().unwrap()
+}
+
+/// Cut after every byte: a beginning is refused, or it is the whole image. Pillow refuses those too: see
+/// scripts/golden/truncated_images.py.
+#[test]
+fn a_truncated_image_of_any_kind_is_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/truncated");
+    let golden: Value = serde_json::from_slice(&fs::read(folder.join("truncated.json")).unwrap()).unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let needed = golden["needed"].as_object().unwrap();
+    assert_eq!(needed.len(), 10);
+    for (name, needed) in needed {
+        let whole = fs::read(folder.join(name)).unwrap();
+        let expected = decode_rgb(&folder.join(name)).unwrap();
+        let cut = temporary.path().join(name);
+        for length in 0..whole.len() {
+            fs::write(&cut, &whole[..length]).unwrap();
+            match decode_rgb(&cut) {
+                Err(error) => assert!(error.to_string().contains(name), "{error}"),
+                Ok(found) => {
+                    let enough = length >= needed.as_u64().unwrap() as usize;
+                    assert!(enough && found == expected, "{name} cut to {length} of {} bytes", whole.len());
+                }
+            }
+        }
+    }
 }
 
 /// Every kind of PNG and JPEG, against pypng and Pillow: see scripts/golden/images.py.

@@ -47,7 +47,7 @@ fn folders_and_statistics_are_compared_by_any_features() {
         "{text}"
     );
     // Fewer images than values of a feature vector.
-    assert!(stderr(&same).contains("40 images for the 192 values of `pixels-8x8`"), "{}", stderr(&same));
+    assert!(stderr(&same).contains("40 images for features of 192 values"), "{}", stderr(&same));
 
     // Its file says what it is of.
     let other = fid(folder, &["a.npz", "b", "--features", "efficientnet-lite0", "--weights", "nowhere.pth"]);
@@ -104,7 +104,10 @@ fn what_cannot_be_decoded_is_named_counted_and_no_success() {
     let output = fid(folder, &["a", "a", "--features", "pixels-8x8", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
-    assert!(said.contains("1 files cannot be decoded and were left out") && said.contains("broken.png"), "{said}");
+    assert!(
+        said.contains("1 files cannot be read as images and were left out") && said.contains("broken.png"),
+        "{said}"
+    );
     assert!(said.contains("such as a/photo.gif"), "{said}");
     let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(json["sides"][0]["images"], 30);
@@ -132,4 +135,76 @@ fn wrong_inputs_are_refused_in_a_sentence() {
     refused(&["a", "a", "--features", "pixels-8x8", "--resize", "clean"], "leave --resize out");
     refused(&["a"], "required arguments were not provided");
     refused(&["a", "digits", "--features", "pixels-8x8"], "feature vectors of");
+}
+
+#[test]
+fn what_systems_leave_in_folders_changes_no_value_and_a_note_counts_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("clean"), 40, 0);
+    pictures(&folder.join("hidden"), 40, 0);
+    pictures(&folder.join("other"), 40, 50);
+    for name in [".DS_Store", "._0.png", "Thumbs.db", "desktop.ini"] {
+        fs::write(folder.join("hidden").join(name), b"\0\x05\x16\x07").unwrap();
+    }
+    fs::create_dir(folder.join("hidden/__MACOSX")).unwrap();
+    fs::write(folder.join("hidden/__MACOSX/._1.png"), b"\0\x05\x16\x07").unwrap();
+    let of = |name: &str| fid(folder, &[name, "other", "--features", "pixels-8x8", "--json"]);
+    let (clean, hidden) = (of("clean"), of("hidden"));
+    let value = |output: &Output| serde_json::from_slice::<Value>(&output.stdout).unwrap();
+    assert!(hidden.status.success(), "{}", stderr(&hidden));
+    assert_eq!(value(&hidden)["value"], value(&clean)["value"]);
+    assert_eq!(value(&hidden)["sides"][0]["passed_over"], 5);
+    assert!(
+        stderr(&hidden).contains("note: folder hidden: 5 entries were passed over as hidden"),
+        "{}",
+        stderr(&hidden)
+    );
+    assert!(!stderr(&clean).contains("passed over"), "{}", stderr(&clean));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_truncated_picture_and_a_pipe_are_left_out_by_name() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("a"), 40, 0);
+    pictures(&folder.join("b"), 40, 50);
+    let half = folder.join("a/half.jpg");
+    RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, 9])).save(&half).unwrap();
+    let whole = fs::read(&half).unwrap();
+    fs::write(&half, &whole[..whole.len() / 2]).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.join("a/pipe.png")).status().unwrap().success());
+    let output = fid(folder, &["a", "b", "--features", "pixels-8x8", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let corrupt = value["sides"][0]["corrupt"].as_array().unwrap();
+    let named = |name: &str, problem: &str| {
+        corrupt.iter().any(|file| {
+            file["file"].as_str().unwrap().ends_with(name) && file["problem"].as_str().unwrap().contains(problem)
+        })
+    };
+    assert!(corrupt.len() == 2 && value["sides"][0]["images"] == 40);
+    assert!(named("half.jpg", "it is truncated") && named("pipe.png", "not a regular file"), "{corrupt:?}");
+}
+
+#[test]
+fn two_files_of_statistics_need_no_network_and_say_what_they_are_of() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("a"), 40, 0);
+    pictures(&folder.join("b"), 40, 50);
+    for (side, file) in [("a", "a.npz"), ("b", "b.npz")] {
+        let saved = fid(folder, &[side, "--features", "pixels-8x8", "--save", file]);
+        assert!(saved.status.success(), "{}", stderr(&saved));
+    }
+    let direct = stdout(&fid(folder, &["a", "b", "--features", "pixels-8x8"]));
+    let stored = fid(folder, &["a.npz", "b.npz"]);
+    assert!(stored.status.success(), "{}", stderr(&stored));
+    assert_eq!(stdout(&stored).lines().next(), direct.lines().next());
+    assert!(stdout(&stored).contains("protocol  pixels-8x8 resize=none n=unknown,unknown"), "{}", stdout(&stored));
+    // Those of a network whose feature vectors have another length were asked for.
+    let refused = fid(folder, &["a.npz", "b.npz", "--features", "efficientnet-lite0"]);
+    assert!(!refused.status.success());
+    assert!(stderr(&refused).contains("a.npz has means of 192 values"), "{}", stderr(&refused));
 }

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod consistency;
+mod damage;
 mod data;
 mod diffusion;
 mod evaluate;

@@ -44,6 +44,7 @@ impl RunStatus {
         let live_state = live.map(|live| live.state);
         let live_words = |words: fn(&LiveRun) -> String| live.map(words).unwrap_or_default();
         match (&self.record.state, live_state, &self.record.last_outcome) {
+            (RunState::Damaged(damage), ..) => ("damaged", damage.join("; ")),
             (RunState::Ended(outcome), ..) if is_failure(outcome) => ("failed", outcome_in_words(outcome)),
             (RunState::Ended(outcome), ..) => ("done", outcome_in_words(outcome)),
             (_, Some(LiveState::Running), _) => ("running", live_words(doing_in_words)),
@@ -58,7 +59,7 @@ impl RunStatus {
     /// How the run failed, unless it is running again.
     pub fn failure(&self) -> Option<&RunOutcome> {
         let outcome = match &self.record.state {
-            RunState::Waiting => None,
+            RunState::Waiting | RunState::Damaged(_) => None,
             RunState::Unfinished => self.record.last_outcome.as_ref(),
             RunState::Ended(outcome) => Some(outcome),
         };

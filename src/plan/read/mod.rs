@@ -21,10 +21,10 @@ const DEFAULT_BASELINE: &str = "baseline";
 
 /// Refuses what is no sweep at all.
 pub fn require_map(tree: &Node) -> Result<(), Finding> {
-    let nowhere = Location::default();
+    let beginning = Location { line: 1, column: 1, ..Location::default() };
     match &tree.value {
         Value::Map(entries) if !entries.is_empty() => Ok(()),
-        Value::Null | Value::Map(_) => Err(Finding::new(nowhere, "the sweep is empty")
+        Value::Null | Value::Map(_) => Err(Finding::new(beginning, "the sweep is empty")
             .hint("a sweep begins with `base:`; sweeps/quickstart.yaml is an example")),
         _ => Err(Finding::new(
             tree.at,

@@ -7,7 +7,7 @@ use crate::report::comparison::ArmComparison;
 /// Runs that did not end as planned, or not yet; empty where all did.
 pub fn troubles(arm: &ArmComparison) -> String {
     type Is = fn(&RunRecord) -> bool;
-    let kinds: [(&str, Is); 10] = [
+    let kinds: [(&str, Is); 11] = [
         ("diverged", |run| matches!(ending(run), Some(RunOutcome::Diverged { .. }))),
         ("ran out of memory", |run| matches!(ending(run), Some(RunOutcome::OutOfMemory { .. }))),
         ("crashed", |run| matches!(ending(run), Some(RunOutcome::Crashed { .. }))),
@@ -20,6 +20,7 @@ pub fn troubles(arm: &ArmComparison) -> String {
         ("interrupted", |run| matches!(ending(run), Some(RunOutcome::Interrupted { .. }))),
         ("unfinished", |run| run.state == RunState::Unfinished && ending(run).is_none()),
         ("not started", |run| run.state == RunState::Waiting),
+        ("left out, their records damaged", |run| matches!(run.state, RunState::Damaged(_))),
     ];
     let total = arm.runs.len();
     let counted = kinds.iter().filter_map(|(words, is)| {
@@ -35,7 +36,7 @@ fn ending(run: &RunRecord) -> Option<&RunOutcome> {
     match &run.state {
         RunState::Ended(outcome) => Some(outcome),
         RunState::Unfinished => run.last_outcome.as_ref(),
-        RunState::Waiting => None,
+        RunState::Waiting | RunState::Damaged(_) => None,
     }
 }
 
@@ -43,6 +44,7 @@ fn ending(run: &RunRecord) -> Option<&RunOutcome> {
 pub fn state(run: &RunRecord) -> String {
     match (&run.state, ending(run)) {
         (RunState::Waiting, _) => "not started".to_owned(),
+        (RunState::Damaged(damage), _) => format!("record damaged, left out: {}", damage.join("; ")),
         (RunState::Unfinished, None) => "unfinished".to_owned(),
         (_, Some(RunOutcome::ReachedTarget)) => "stopped at the target".to_owned(),
         (_, Some(outcome)) => match outcome.reason() {

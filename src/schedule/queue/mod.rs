@@ -20,8 +20,10 @@ pub struct QueuedRun {
     pub seed: u64,
     /// What the whole run is expected to take, in any unit that is the same for all. `None`: unknown.
     pub cost: Option<f64>,
-    /// How it ended in an earlier session. Only a final outcome keeps it from running.
+    /// How it ended in an earlier session. Only a final outcome keeps it from running, or that it is kept out.
     pub outcome: Option<RunOutcome>,
+    /// Whether it must not run with that outcome: its record is damaged, say.
+    pub is_kept_out: bool,
     /// Images in a batch: it can be taken in as many pieces, no more.
     pub batch_size: usize,
     /// The pieces that its batches were taken in when it last ran; 1 at first.
@@ -31,7 +33,7 @@ pub struct QueuedRun {
 impl QueuedRun {
     /// A run that never ran.
     pub fn new(run_id: RunId, seed: u64, cost: Option<f64>, batch_size: usize) -> Self {
-        Self { run_id, seed, cost, outcome: None, batch_size, micro_batches: 1 }
+        Self { run_id, seed, cost, outcome: None, is_kept_out: false, batch_size, micro_batches: 1 }
     }
 }
 

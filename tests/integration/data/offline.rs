@@ -69,11 +69,13 @@ fn a_run_that_lacks_its_images_says_how_to_fetch_them_before_anything_starts() {
     let sandbox = Sandbox::new(&sweep);
     let programs = sandbox.path().join("programs");
     fs::create_dir(&programs).unwrap();
-    for command in ["plan", "run"] {
-        let output = offline(&sandbox, &programs, &[command, "sweep.yaml"]);
-        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        assert!(stderr(&output).contains("there is no folder pictures"), "{}", stderr(&output));
-    }
+    let output = offline(&sandbox, &programs, &["run", "sweep.yaml"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("there is no folder pictures"), "{}", stderr(&output));
+    // A plan needs no images: what is missing is a note.
+    let output = offline(&sandbox, &programs, &["plan", "sweep.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("note      no run can start yet: `data.path`: there is no folder pictures"));
     assert!(!sandbox.results().join("runs").exists());
     let fetched =
         TINY.replace("base:\n", "base:\n  data: { kind: mnist }\n").replace("fid: {", "fid: { features: mnist-cnn,");
@@ -91,8 +93,10 @@ fn a_run_that_lacks_its_images_says_how_to_fetch_them_before_anything_starts() {
     assert!(!sandbox.results().exists(), "nothing has started");
     // A plan is shown all the same.
     let output = offline(&sandbox, &programs, &["plan", "sweep.yaml", "--json"]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(plan["runs"].as_array().unwrap().len(), 4);
+    assert!(plan["notes"][0].as_str().unwrap().contains("speedlab data fetch mnist"), "{}", plan["notes"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use speedlab::plan::load_sweep;
+use speedlab::plan::{load_sweep, plan_text};
 
 /// The message when a file holds `bytes`, with the folder's name left out.
 fn file_error(name: &str, bytes: &[u8]) -> String {
@@ -20,14 +20,14 @@ fn without_folder(message: String, folder: &Path) -> String {
 fn what_is_not_a_text_file_is_named() {
     assert_eq!(
         file_error("my.yaml", b"name: x\nquestion: \xff\n"),
-        "error: not a text file: byte 0xff at line 2, column 11 is not UTF-8
-  --> my.yaml
+        "error: not a text file: byte 0xff is not UTF-8
+  --> my.yaml:2:11
    = hint: save it as UTF-8, or check that it is the right file"
     );
     assert_eq!(
         file_error("my.yaml", b"\x89PNG\r\n\x1a\n"),
-        "error: not a text file: byte 0x89 at line 1, column 1 is not UTF-8
-  --> my.yaml
+        "error: not a text file: byte 0x89 is not UTF-8
+  --> my.yaml:1:1
    = hint: save it as UTF-8, or check that it is the right file"
     );
     assert_eq!(
@@ -64,9 +64,22 @@ fn a_hundred_megabytes_are_refused_without_being_read() {
     assert_eq!(
         without_folder(load_sweep(&path, &[]).unwrap_err().to_string(), folder.path()),
         "error: the file is too large for a sweep: 100.0 MiB, and 4 MiB is the limit
-  --> big.yaml
+  --> big.yaml:1:1
    = hint: is this the right file? values at equal distances can be written as `linspace`, `logspace` or `range`"
     );
+}
+
+#[test]
+fn a_grid_of_a_million_million_million_points_is_refused_before_it_is_expanded() {
+    let axis = |path: &str| format!("  {path}: {{ linspace: {{ start: 0.1, stop: 0.9, count: 1000000 }} }}\n");
+    let grid: String = ["train.ema_decay", "optimizer.learning_rate", "model.dropout"].map(axis).concat();
+    let text = format!("base: {{ model: {{ kind: unet }} }}\narms: {{ baseline: {{}} }}\nseeds: 1\ngrid:\n{grid}");
+    let before = std::time::Instant::now();
+    let message = plan_text(Path::new("my.yaml"), &text, &[]).unwrap_err().to_string();
+    // Expanded, it would take ten seconds; the bound is far from both.
+    assert!(before.elapsed().as_secs() < 2, "it took {:?}", before.elapsed());
+    let expected = "asks for 1000000000000000000 runs: 1 (arms) x 1000000 x 1000000 x 1000000 (points) x 1 (seeds)";
+    assert!(message.contains(expected) && message.contains("my.yaml:5:3"), "{message}");
 }
 
 #[cfg(unix)]

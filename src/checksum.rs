@@ -1,0 +1,54 @@
+//! Sums over what is on disk, which tell a damaged file from a whole one. They do not protect from who means to deceive.
+
+use sha2::{Digest as _, Sha256};
+
+/// The SHA-256 of named parts, as hexadecimal digits. A part that moves, grows or is renamed changes it.
+pub fn sha256_of_parts<'p>(parts: impl IntoIterator<Item = (&'p str, &'p [u8])>) -> String {
+    let mut hash = Sha256::new();
+    for (name, bytes) in parts {
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    }
+    hexadecimal(&hash.finalize())
+}
+
+/// The SHA-256 of a text, as hexadecimal digits: what `sha256sum` prints.
+pub fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The CRC-32 of a line (ISO 3309, as in gzip and PNG), as 8 hexadecimal digits.
+pub fn crc32(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32fast::hash(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sums_are_the_published_ones() {
+        // FIPS 180-2, appendix B.1; the check value of CRC-32/ISO-HDLC.
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(crc32(b"123456789"), "cbf43926");
+    }
+
+    #[test]
+    fn parts_cannot_trade_bytes_or_names() {
+        let sums = [
+            sha256_of_parts([("a", &b"xy"[..]), ("b", b"z")]),
+            sha256_of_parts([("a", &b"x"[..]), ("b", b"yz")]),
+            sha256_of_parts([("b", &b"xy"[..]), ("a", b"z")]),
+            sha256_of_parts([("ab", &b"xy"[..]), ("", b"z")]),
+        ];
+        for (index, sum) in sums.iter().enumerate() {
+            assert!(!sums[..index].contains(sum));
+        }
+    }
+}
