@@ -14,7 +14,7 @@ const PLAN_FILE_VERSION: u32 = 2;
 /// What `plan.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanFile {
-    /// [`PLAN_FILE_VERSION`] when it was written.
+    /// The format's version when it was written.
     pub version: u32,
     /// The program that wrote it, with its version.
     pub program: String,

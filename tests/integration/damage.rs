@@ -55,8 +55,11 @@ fn damaged(bytes: &[u8], draw: &mut Draws) -> Vec<u8> {
     bytes
 }
 
-/// Damages a file again and again; `read` gives `Ok` for what it holds, as text, or `Err` where it says that something is wrong.
-fn damage_often(path: &Path, kind: u64, read: &dyn Fn() -> Result<String, String>) -> (u64, u64) {
+/// `Ok` is what a file holds, as text, `Err` what is said to be wrong.
+type Reader<'r> = &'r dyn Fn() -> Result<String, String>;
+
+/// Damages a file again and again: (how often its reader noticed, how often nothing changed).
+fn damage_often(path: &Path, kind: u64, read: Reader) -> (u64, u64) {
     let whole = fs::read(path).unwrap();
     let expected = read().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (mut noticed, mut harmless) = (0, 0);
@@ -124,7 +127,7 @@ fn ten_thousand_damages_are_noticed_or_change_nothing() {
         let protocol = read.protocol.ok_or("it does not say what it is of")?;
         Ok(format!("{:?} {:?} {protocol}", read.gaussian.mean, read.gaussian.covariance))
     };
-    let files: [(PathBuf, &dyn Fn() -> Result<String, String>); 8] = [
+    let files: [(PathBuf, Reader); 8] = [
         (run.journal(), &of_run),
         (run.path.join("DONE"), &of_run),
         (run.curves(), &of_run),
