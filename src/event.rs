@@ -210,6 +210,14 @@ impl RunOutcome {
         matches!(self, Self::Completed | Self::ReachedTarget | Self::Diverged { .. })
     }
 
+    /// With the reason, where there is one.
+    pub fn in_words(&self) -> String {
+        match self.reason() {
+            Some(reason) => format!("{}: {reason}", self.word()),
+            None => self.word().to_owned(),
+        }
+    }
+
     /// In a few words, without the reason.
     pub fn word(&self) -> &'static str {
         match self {

@@ -50,11 +50,19 @@ impl DataProgress {
     }
 }
 
-impl Drop for DataProgress {
-    fn drop(&mut self) {
+impl DataProgress {
+    /// Takes the line away.
+    pub fn clear(&mut self) {
         if self.on_terminal && self.shown.is_some() && !self.quiet {
             let _ = std::io::stderr().write_all(self.area.clear(COLUMNS).as_bytes());
+            self.shown = None;
         }
+    }
+}
+
+impl Drop for DataProgress {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

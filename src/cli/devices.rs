@@ -2,9 +2,6 @@
 //!
 //! GPUs are asked in processes of their own: a driver that dies takes one answer along, not the program.
 
-use std::io::Read as _;
-use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use clap::Args;
@@ -20,6 +17,7 @@ use crate::device::{
 use crate::event::DeviceComparison;
 use crate::report::number::significant;
 use crate::spec::RunSpec;
+use crate::study::{ask_child, found_in_children};
 use crate::train::{Speed, compare_with_cpu, measure_speed};
 
 #[derive(Debug, Args)]
@@ -43,8 +41,6 @@ pub struct DevicesArgs {
 
 /// The version of `devices --json`.
 const DEVICES_VERSION: u32 = 1;
-/// To list a kind's devices.
-const LIST_PATIENCE: Duration = Duration::from_secs(120);
 /// To train a few steps: the first time, kernels are compiled and tuned.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1200);
 
@@ -112,18 +108,6 @@ pub fn devices(args: &DevicesArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// A kind's devices, asked in a child process; one that dies or takes too long is absent, with its last word.
-pub(super) fn found_in_children(kind: DeviceKind) -> Discovery {
-    if kind == DeviceKind::Cpu || !kind.is_compiled_in() {
-        return discover(kind);
-    }
-    let answer = ask_child(&["list-devices", &kind.to_string()], &[], LIST_PATIENCE);
-    answer.unwrap_or_else(|reason| Discovery {
-        found: vec![],
-        absent: vec![Absent { kind, reason: format!("asking its driver failed: {reason}"), cure: None }],
-    })
-}
-
 fn probe(device: &FoundDevice, args: &DevicesArgs) -> Probed {
     eprintln!("probing {} ({}): kernels may have to be compiled first", device.name, device.model);
     let mut words = vec!["probe-device".to_owned(), device.name.clone()];
@@ -171,56 +155,6 @@ fn to_json(device: &FoundDevice, probed: &Option<Probed>) -> serde_json::Value {
         };
     }
     value
-}
-
-/// Starts this program again and reads the one JSON value that it prints; else the last thing it said.
-fn ask_child<T: serde::de::DeserializeOwned>(
-    words: &[&str],
-    environment: &[(&str, &str)],
-    patience: Duration,
-) -> Result<T, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut child = Command::new(program)
-        .args(words)
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let (mut stdout, mut stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-    let said = thread::spawn(move || {
-        let mut text = String::new();
-        stdout.read_to_string(&mut text).map(|_| text)
-    });
-    let complained = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What cannot be read is not there to be told.
-        let _ = stderr.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    let pause = Duration::from_millis(10);
-    let mut waited = Duration::ZERO;
-    let status = loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => break status,
-            None if waited > patience => {
-                // It fails only for a process that is gone, which is what is wanted.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("no answer in {} s", patience.as_secs()));
-            }
-            None => thread::sleep(pause),
-        }
-        waited += pause;
-    };
-    let said = said.join().expect("the reader does not panic").map_err(|error| error.to_string())?;
-    let complained = complained.join().expect("the reader does not panic");
-    if !status.success() {
-        let last = complained.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        return Err(format!("{status}: {last}"));
-    }
-    serde_json::from_str(said.trim()).map_err(|error| format!("its answer cannot be read: {error}"))
 }
 
 /// What [`found_in_children`] starts.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::plan::PlanError;
+use crate::study::StudyError;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,13 @@ impl Exit {
     pub fn of_error(error: &anyhow::Error) -> Self {
         let invalid = error.downcast_ref::<PlanError>().is_some();
         // Data that is not there is like a sweep that cannot be run: nothing has started.
-        let no_data = error.downcast_ref::<DataError>().is_some_and(DataError::is_absence);
-        let no_device = error.downcast_ref::<DeviceError>().is_some();
+        let (of_data, of_device) = match error.downcast_ref::<StudyError>() {
+            Some(StudyError::Data(error)) => (Some(error), None),
+            Some(StudyError::Device(error)) => (None, Some(error)),
+            _ => (error.downcast_ref::<DataError>(), error.downcast_ref::<DeviceError>()),
+        };
+        let no_data = of_data.is_some_and(DataError::is_absence);
+        let no_device = of_device.is_some();
         if invalid || no_data || no_device { Self::Invalid } else { Self::SomeFailed }
     }
 }

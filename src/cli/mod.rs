@@ -8,9 +8,7 @@ macro_rules! out {
 mod bench_data;
 mod bench_schedule;
 mod bench_step;
-mod cost;
 mod data;
-mod data_needed;
 mod data_progress;
 mod device_args;
 mod devices;
@@ -20,7 +18,6 @@ mod fault;
 mod fid;
 mod fid_side;
 mod landscape;
-mod live;
 mod logs;
 mod plan;
 mod preview;

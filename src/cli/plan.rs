@@ -3,14 +3,14 @@
 use clap::Args;
 use serde_json::json;
 
-use super::cost::Estimator;
 use super::device_args::DeviceArgs;
 use super::table::{bytes, new_table};
-use super::{DataArgs, Exit, SweepArgs, data_needed};
+use super::{DataArgs, Exit, SweepArgs};
 use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
 use crate::spec::{Plan, PlannedRun};
+use crate::study::{Estimator, image_notes};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = examples_and_presets())]
@@ -85,7 +85,7 @@ pub(super) fn show(
         rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
     let seconds_left = seconds / slots as f64;
     let mut notes: Vec<String> = chosen.note.iter().cloned().collect();
-    notes.extend(data_needed::notes(plan, folder, &data.folder()?));
+    notes.extend(image_notes(plan, folder, &data.folder()?));
     if json {
         let value = json!({
             "version": PLAN_JSON_VERSION,

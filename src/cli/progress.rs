@@ -5,12 +5,10 @@ pub(super) mod line;
 mod lines;
 pub(super) mod live_area;
 pub(super) mod paint;
-pub(super) mod tracker;
 pub(super) mod words;
 
 use std::env;
 use std::io::{IsTerminal, Write, stderr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use comfy_table::Table;
@@ -18,12 +16,12 @@ use comfy_table::Table;
 use self::lines::{counts_words, display};
 use self::live_area::LiveArea;
 use self::paint::{Ink, Paint};
-use self::tracker::Tracker;
 use self::words::{exactly, measured, roughly, shortened};
 use crate::event::{RunEvent, RunOutcome};
 use crate::report::number::grouped;
 use crate::schedule::{Decision, News, StopReason, Summary, Update};
-use crate::spec::{PlannedRun, RunId};
+use crate::spec::RunId;
+use crate::study::{RunLabel, Tracker};
 
 /// Between two redraws of the bars.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -34,41 +32,16 @@ const INDENT: &str = "             ";
 /// Lines of a crash's reason that are shown; the log has all.
 const REASON_LINES: usize = 6;
 
-/// What is shown of a run.
-#[derive(Clone, Debug)]
-pub struct RunLabel {
-    pub run_id: RunId,
-    pub trial: String,
-    pub seed: u64,
-    /// Planned optimizer steps.
-    pub steps: u64,
-    /// As in [`crate::schedule::QueuedRun`]: known for every run or for none.
-    pub cost: Option<f64>,
-    pub log: PathBuf,
-}
-
-impl RunLabel {
-    pub fn new(run: &PlannedRun, cost: Option<f64>, log: PathBuf) -> Self {
-        let PlannedRun { run_id, trial, seed, spec, .. } = run;
-        Self { run_id: run_id.clone(), trial: trial.clone(), seed: *seed, steps: spec.train.steps, cost, log }
-    }
-
-    pub(super) fn title(&self) -> String {
-        format!("{} seed {}", self.trial, self.seed)
-    }
-
-    /// The trial's name gives way to the seed.
-    pub(super) fn short_title(&self, columns: usize) -> String {
-        let seed = format!(" seed {}", self.seed);
-        let trial = shortened(&self.trial, columns.saturating_sub(seed.chars().count()));
-        shortened(&(trial + &seed), columns)
-    }
+/// The trial's name gives way to the seed.
+pub(super) fn short_title(label: &RunLabel, columns: usize) -> String {
+    let seed = format!(" seed {}", label.seed);
+    let trial = shortened(&label.trial, columns.saturating_sub(seed.chars().count()));
+    shortened(&(trial + &seed), columns)
 }
 
 /// Shows a session of [`crate::schedule::execute`] as it goes.
 pub struct Progress {
     sweep: String,
-    tracker: Tracker,
     screen: Screen,
     paint: Paint,
 }
@@ -88,9 +61,9 @@ enum Screen {
 }
 
 impl Progress {
-    /// `runs`: all of the sweep; `color`: whether standard error is to be coloured. Bars need a terminal that can move
+    /// `color`: whether standard error is to be coloured. Bars need a terminal that can move
     /// its cursor.
-    pub fn new(sweep: &str, runs: Vec<RunLabel>, quiet: bool, color: bool) -> Self {
+    pub fn new(sweep: &str, quiet: bool, color: bool) -> Self {
         let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
         let screen = if quiet {
             Screen::Quiet
@@ -99,52 +72,50 @@ impl Progress {
         } else {
             Screen::Lines { summary_at: Duration::ZERO }
         };
-        Self { sweep: sweep.to_owned(), tracker: Tracker::new(runs), screen, paint: Paint { color } }
+        Self { sweep: sweep.to_owned(), screen, paint: Paint { color } }
     }
 
     /// The observer of [`crate::schedule::execute`].
-    pub fn show(&mut self, update: &Update) {
-        let ended_after = self.ended_after(update);
-        self.tracker.take(update);
+    pub fn show(&mut self, update: &Update, tracker: &Tracker) {
         match update.news {
             News::Started(start) if !self.has_bars() => {
                 let note = if start.number > 1 { format!(" again (start {})", start.number) } else { String::new() };
-                self.say(update.at, Ink::Plain, "started", &format!("{}{note}", self.tracker.title(&start.run_id)));
+                self.say(update.at, Ink::Plain, "started", &format!("{}{note}", tracker.title(&start.run_id)));
             }
             News::Said { run_id, event: RunEvent::Evaluated { stamp, .. } } if !self.has_bars() => {
-                let steps = format!("{}/{}", grouped(stamp.step), grouped(self.tracker.steps(run_id)));
-                let text = format!("{} at step {steps}{}", self.tracker.title(run_id), self.quality_words(run_id));
+                let steps = format!("{}/{}", grouped(stamp.step), grouped(tracker.steps(run_id)));
+                let text = format!("{} at step {steps}{}", tracker.title(run_id), quality_words(tracker, run_id));
                 self.say(update.at, Ink::Plain, "evaluated", &text);
             }
             News::Ended { run_id, outcome, retry_at } => {
-                self.ended(update.at, run_id, outcome, retry_at, ended_after.unwrap_or_default());
+                self.ended(tracker, update.at, run_id, outcome, retry_at);
             }
             News::LogLost { run_id, reason } => {
-                let text = format!("{}: its log can no longer be written: {reason}", self.tracker.title(run_id));
+                let text = format!("{}: its log can no longer be written: {reason}", tracker.title(run_id));
                 self.say_always(update.at, Ink::Yellow, "warning", &text);
             }
-            News::Decided(decision) => self.decided(update.at, decision),
+            News::Decided(decision) => self.decided(tracker, update.at, decision),
             News::Stopping(reason @ StopReason::NoDevice { .. }) => {
                 self.say_always(update.at, Ink::Red, "stopping", &reason.to_string());
             }
-            News::Stopping(StopReason::Asked) if !self.tracker.running.is_empty() => {
+            News::Stopping(StopReason::Asked) if !tracker.running.is_empty() => {
                 let text = "running runs write a checkpoint; Ctrl-C again stops them at once";
                 self.say(update.at, Ink::Yellow, "stopping", text);
             }
             News::Stopping(StopReason::Failed(run_id)) => {
-                let text = format!("{} failed; running runs write a checkpoint", self.tracker.title(run_id));
+                let text = format!("{} failed; running runs write a checkpoint", tracker.title(run_id));
                 self.say(update.at, Ink::Yellow, "stopping", &text);
             }
-            News::Killing if !self.tracker.running.is_empty() => {
+            News::Killing if !tracker.running.is_empty() => {
                 self.say(update.at, Ink::Yellow, "killing", "running runs end at once");
             }
             News::Finished(summary) => self.finished(summary),
             _ => {}
         }
-        self.refresh(update);
+        self.refresh(update, tracker);
     }
 
-    fn decided(&mut self, at: Duration, decision: &Decision) {
+    fn decided(&mut self, tracker: &Tracker, at: Duration, decision: &Decision) {
         match decision {
             Decision::DeviceOut { device, reason } => {
                 let reason = reason.lines().next().unwrap_or_default();
@@ -155,7 +126,7 @@ impl Progress {
                 self.say_always(at, Ink::Yellow, "fusion off", &text);
             }
             Decision::MicroBatches { run_id, micro_batches } => {
-                let text = format!("{} takes each batch in {micro_batches} pieces", self.tracker.title(run_id));
+                let text = format!("{} takes each batch in {micro_batches} pieces", tracker.title(run_id));
                 self.say(at, Ink::Yellow, "smaller", &text);
             }
             Decision::Paused { reason } => {
@@ -169,10 +140,6 @@ impl Progress {
     }
 
     /// What is known of the runs after the last update.
-    pub(super) fn tracker(&self) -> &Tracker {
-        &self.tracker
-    }
-
     /// Says that something is amiss with the session itself.
     pub(super) fn warn(&mut self, at: Duration, text: &str) {
         self.say_always(at, Ink::Yellow, "warning", text);
@@ -182,22 +149,17 @@ impl Progress {
         matches!(self.screen, Screen::Bars { .. })
     }
 
-    /// How long the process that ends with this update has run.
-    fn ended_after(&self, update: &Update) -> Option<Duration> {
-        let News::Ended { run_id, .. } = update.news else { return None };
-        Some(update.at.saturating_sub(self.tracker.run(run_id)?.started_at))
-    }
-
     fn ended(
         &mut self,
+        tracker: &Tracker,
         at: Duration,
         run_id: &RunId,
         outcome: &RunOutcome,
         retry_at: Option<Duration>,
-        took: Duration,
     ) {
-        let title = self.tracker.title(run_id);
-        let result = format!("{title}{}, {}", self.quality_words(run_id), exactly(took.as_secs_f64()));
+        let took = tracker.ended_after();
+        let title = tracker.title(run_id);
+        let result = format!("{title}{}, {}", quality_words(tracker, run_id), exactly(took.as_secs_f64()));
         let (ink, word, reason) = match outcome {
             RunOutcome::Completed => return self.say(at, Ink::Green, "completed", &result),
             RunOutcome::ReachedTarget => return self.say(at, Ink::Green, "reached", &result),
@@ -232,7 +194,7 @@ impl Progress {
             return self.say(at, Ink::Yellow, word, &text);
         }
         rest[rest.len().saturating_sub(REASON_LINES)..].iter().for_each(|line| add(line));
-        if let Some(label) = self.tracker.labels.get(run_id) {
+        if let Some(label) = tracker.labels.get(run_id) {
             add(&format!("log: {}", label.log.display()));
         }
         self.say_always(at, ink, word, &text);
@@ -260,14 +222,8 @@ impl Progress {
         self.say(*elapsed, ink, "done", &text);
     }
 
-    /// `, fid 12.31` once there was an evaluation.
-    fn quality_words(&self, run_id: &RunId) -> String {
-        let quality = self.tracker.quality.get(run_id);
-        quality.map(|(name, value)| format!(", {name} {}", measured(*value))).unwrap_or_default()
-    }
-
     /// Redraws the bars, or sums up the sweep, when it is time.
-    fn refresh(&mut self, update: &Update) {
+    fn refresh(&mut self, update: &Update, tracker: &Tracker) {
         let Update { at, queue, news } = *update;
         match &mut self.screen {
             Screen::Bars { area, lines, .. } if matches!(news, News::Finished(_)) => {
@@ -279,7 +235,7 @@ impl Progress {
                 if changed || at.saturating_sub(*drawn_at) >= REDRAW {
                     *drawn_at = at;
                     let width = terminal_width();
-                    *lines = display(&self.tracker, &self.sweep, queue, at, width - 1, self.paint);
+                    *lines = display(tracker, &self.sweep, queue, at, width - 1, self.paint);
                     write(&area.draw(lines, width));
                 }
             }
@@ -288,12 +244,12 @@ impl Progress {
                     *summary_at = at;
                     let mut words: Vec<String> =
                         counts_words(&queue.counts()).into_iter().map(|(_, word)| word).collect();
-                    words.extend(
-                        self.tracker.sweep_seconds_left(queue, at).map(|left| format!("{} left", roughly(left))),
-                    );
-                    let running = self.tracker.running.values().take(4).map(|run| {
-                        format!("{} {:.0}%", self.tracker.title(&run.run_id), 100.0 * self.tracker.fraction(run))
-                    });
+                    words.extend(tracker.sweep_seconds_left(queue, at).map(|left| format!("{} left", roughly(left))));
+                    let running = tracker
+                        .running
+                        .values()
+                        .take(4)
+                        .map(|run| format!("{} {:.0}%", tracker.title(&run.run_id), 100.0 * tracker.fraction(run)));
                     let running = running.collect::<Vec<_>>().join(", ");
                     let text =
                         if running.is_empty() { words.join(", ") } else { format!("{}; {running}", words.join(", ")) };
@@ -322,6 +278,12 @@ impl Progress {
             Screen::Lines { .. } | Screen::Quiet => write(&format!("{age} {word}  {text}\n")),
         }
     }
+}
+
+/// `, fid 12.31` once there was an evaluation.
+fn quality_words(tracker: &Tracker, run_id: &RunId) -> String {
+    let quality = tracker.quality.get(run_id);
+    quality.map(|(name, value)| format!(", {name} {}", measured(*value))).unwrap_or_default()
 }
 
 fn write(text: &str) {

@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::{Exit, SweepArgs};
 use crate::plan;
-use crate::record::{PlanFile, StudyRecord, SweepFolder};
-use crate::report;
+use crate::record::{PlanFile, SweepFolder};
 use crate::spec::PlannedRun;
+use crate::study::write_report;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -30,13 +30,13 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         );
         eprintln!("hint: `speedlab run` takes the changes in, and keeps what was recorded");
     }
-    write_report(&folder, args.json)?;
+    write_and_print(&folder, args.json)?;
     Ok(Exit::AllDone)
 }
 
-/// Reads the records, writes the sweep's table and its report, and prints the answer on stdout.
-pub(super) fn write_report(folder: &SweepFolder, json: bool) -> anyhow::Result<()> {
-    let study = StudyRecord::read(folder)?;
+/// Writes the sweep's table and its report, and prints the answer on stdout.
+pub(super) fn write_and_print(folder: &SweepFolder, json: bool) -> anyhow::Result<()> {
+    let (study, report) = write_report(folder)?;
     for (run, damage) in study.damaged() {
         let PlannedRun { run_id, trial, seed, .. } = &run.planned;
         eprintln!("warning: run {run_id} ({trial}, seed {seed}) is left out, because its record is damaged:");
@@ -46,9 +46,6 @@ pub(super) fn write_report(folder: &SweepFolder, json: bool) -> anyhow::Result<(
             folder.run(run_id).path.display()
         );
     }
-    let rows: Vec<_> = study.rows().cloned().collect();
-    folder.write_curves(&rows)?;
-    let report = report::write(&study, &folder.report())?;
     if json {
         out!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
     } else {

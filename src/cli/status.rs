@@ -12,7 +12,6 @@ use serde_json::json;
 
 use self::run_status::{RunStatus, is_failure};
 use super::{Color, Exit, SweepArgs};
-use crate::event::RunOutcome;
 use crate::plan;
 use crate::record::{RunState, SweepFolder};
 
@@ -80,13 +79,6 @@ pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
         true => Exit::AllDone,
         false => Exit::Incomplete,
     })
-}
-
-pub(super) fn outcome_in_words(outcome: &RunOutcome) -> String {
-    match outcome.reason() {
-        Some(reason) => format!("{}: {reason}", outcome.word()),
-        None => outcome.word().to_owned(),
-    }
 }
 
 /// Between a tenth of a second and an hour.

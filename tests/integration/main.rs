@@ -24,6 +24,7 @@ mod report;
 mod run;
 mod sandbox;
 mod schedule;
+mod study;
 mod timestep_density;
 mod torture;
 mod train;

@@ -1,7 +1,6 @@
 //! A recorded event as a short line.
 
 use super::super::progress::words::measured;
-use super::super::status::outcome_in_words;
 use crate::event::RunEvent;
 use crate::report::number::grouped;
 
@@ -28,7 +27,7 @@ pub(super) fn event_line(event: &RunEvent, steps: u64) -> Option<String> {
         RunEvent::Checkpointed { stamp, checkpoint } => (stamp.step, format!("checkpoint {checkpoint}")),
         RunEvent::Ended { stamp, outcome } => {
             // The further lines of a crash's reason stand in the log already.
-            let words = outcome_in_words(outcome);
+            let words = outcome.in_words();
             (stamp.step, format!("ended: {}", words.lines().next().unwrap_or_default()))
         }
         _ => return None,

@@ -1,8 +1,8 @@
 //! How wide the columns of the live display are. Pure.
 
 use super::line::GAP;
-use super::tracker::Tracker;
 use crate::report::number::grouped;
+use crate::study::Tracker;
 
 /// `loss 0.0312`, `fid 143.25`, `2m 10s left`
 const LOSS: usize = 11;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::columns::Columns;
 use super::line::{GAP, Line};
 use super::paint::{Ink, Paint};
-use super::tracker::{Doing, Tracked, Tracker};
+use super::short_title;
 use super::words::{measured, roughly, shortened};
 use crate::report::number::grouped;
 use crate::schedule::{Counts, Queue};
+use crate::study::{Doing, Tracked, Tracker};
 
 /// More running runs than this are only counted.
 const SHOWN_RUNS: usize = 12;
@@ -44,7 +45,7 @@ pub fn counts_words(counts: &Counts) -> Vec<(Ink, String)> {
 
 fn run_line(tracker: &Tracker, run: &Tracked, at: Duration, columns: &Columns, paint: Paint) -> String {
     let label = tracker.labels.get(&run.run_id);
-    let title = label.map_or_else(|| run.run_id.to_string(), |label| label.short_title(columns.title));
+    let title = label.map_or_else(|| run.run_id.to_string(), |label| short_title(label, columns.title));
     let doing = match (run.doing, run.loss) {
         (Doing::Starting, _) => (Ink::Dim, "starting".to_owned()),
         (Doing::Evaluating, _) => (Ink::Yellow, "evaluating".to_owned()),
@@ -90,11 +91,11 @@ fn left_words(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RunLabel;
     use super::*;
     use crate::event::{Measure, Phase, RunEvent, RunOutcome, Stamp};
     use crate::schedule::{Device, News, Policy, QueuedRun, Start, StopReason, Update};
     use crate::spec::RunId;
+    use crate::study::RunLabel;
 
     const SECOND: Duration = Duration::from_secs(1);
 

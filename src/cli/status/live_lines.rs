@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::super::progress::RunLabel;
+use super::super::progress;
 use super::super::progress::line::{GAP, Line};
 use super::super::progress::paint::{Ink, Paint};
 use super::super::progress::words::{measured, roughly, shortened};
 use crate::record::{LiveFile, LiveRun, LiveState};
 use crate::report::number::grouped;
 use crate::spec::RunId;
+use crate::study::RunLabel;
 
 /// More than these are only counted, so that all fits a terminal of 24 rows.
 const SHOWN_RUNNING: usize = 10;
@@ -176,7 +177,7 @@ fn title(run: &LiveRun, labels: &Labels) -> String {
 }
 
 fn short_title(run: &LiveRun, labels: &Labels, columns: usize) -> String {
-    labels.get(&run.run_id).map_or_else(|| run.run_id.to_string(), |label| label.short_title(columns))
+    labels.get(&run.run_id).map_or_else(|| run.run_id.to_string(), |label| progress::short_title(label, columns))
 }
 
 /// Share of a run's steps that are done, 0 to 1.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::super::progress::words::{measured, roughly};
-use super::outcome_in_words;
 use crate::event::RunOutcome;
 use crate::record::{LiveFile, LiveRun, LiveState, RecordError, RunRecord, RunState, SweepFolder};
 use crate::spec::{Plan, PlannedRun, RunId};
@@ -45,13 +44,13 @@ impl RunStatus {
         let live_words = |words: fn(&LiveRun) -> String| live.map(words).unwrap_or_default();
         match (&self.record.state, live_state, &self.record.last_outcome) {
             (RunState::Damaged(damage), ..) => ("damaged", damage.join("; ")),
-            (RunState::Ended(outcome), ..) if is_failure(outcome) => ("failed", outcome_in_words(outcome)),
-            (RunState::Ended(outcome), ..) => ("done", outcome_in_words(outcome)),
+            (RunState::Ended(outcome), ..) if is_failure(outcome) => ("failed", outcome.in_words()),
+            (RunState::Ended(outcome), ..) => ("done", outcome.in_words()),
             (_, Some(LiveState::Running), _) => ("running", live_words(doing_in_words)),
             (_, Some(LiveState::Waiting), _) => ("waiting", live_words(|live| live.detail.clone())),
             (RunState::Waiting, ..) => ("waiting", "not started".to_owned()),
             (RunState::Unfinished, ..) if self.is_held => ("running", String::new()),
-            (RunState::Unfinished, _, Some(outcome)) => ("unfinished", outcome_in_words(outcome)),
+            (RunState::Unfinished, _, Some(outcome)) => ("unfinished", outcome.in_words()),
             (RunState::Unfinished, _, None) => ("unfinished", "killed; goes on from its last checkpoint".to_owned()),
         }
     }

@@ -3,7 +3,6 @@
 use comfy_table::Table;
 
 use super::super::table::new_table;
-use super::outcome_in_words;
 use super::run_status::RunStatus;
 use crate::report::number::{duration, percent};
 
@@ -29,7 +28,7 @@ pub(super) fn to_table(statuses: &[RunStatus]) -> Table {
 
 /// Which run it is, the whole reason, and where its log is; `None` for a run that did not fail.
 pub(super) fn failure_text(status: &RunStatus) -> Option<String> {
-    let words = outcome_in_words(status.failure()?);
+    let words = status.failure()?.in_words();
     let planned = &status.record.planned;
     let mut text = format!("run {}, {} seed {}", planned.run_id, planned.trial, planned.seed);
     for (index, line) in words.lines().enumerate() {

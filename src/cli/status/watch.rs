@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::super::progress::RunLabel;
 use super::super::progress::live_area::LiveArea;
 use super::super::progress::paint::Paint;
 use super::super::progress::words::shortened;
@@ -17,6 +16,7 @@ use super::live_lines::{Labels, live_lines, live_words};
 use crate::record::{LiveFile, SweepFolder};
 use crate::schedule::Stop;
 use crate::spec::{Plan, PlannedRun};
+use crate::study::RunLabel;
 
 /// Between two looks whether a signal came and whether some process still has the sweep.
 const LOOK: Duration = Duration::from_millis(100);

@@ -47,10 +47,7 @@ pub fn state(run: &RunRecord) -> String {
         (RunState::Damaged(damage), _) => format!("record damaged, left out: {}", damage.join("; ")),
         (RunState::Unfinished, None) => "unfinished".to_owned(),
         (_, Some(RunOutcome::ReachedTarget)) => "stopped at the target".to_owned(),
-        (_, Some(outcome)) => match outcome.reason() {
-            Some(reason) => format!("{}: {reason}", outcome.word()),
-            None => outcome.word().to_owned(),
-        },
+        (_, Some(outcome)) => outcome.in_words(),
         (RunState::Ended(_), None) => unreachable!("a run that has ended has an outcome"),
     }
 }

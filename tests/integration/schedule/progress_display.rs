@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use speedlab::cli::progress::{Progress, RunLabel};
+use speedlab::cli::progress::Progress;
 use speedlab::event::{Measure, Phase, RunEvent, RunOutcome, Stamp};
-use speedlab::schedule::{Device, Policy, ProcessExecutor, Queue, QueuedRun, RunCommand, Start, Stop, execute};
+use speedlab::schedule::{Device, Policy, ProcessExecutor, Queue, QueuedRun, RunCommand, Start, Stop, Update, execute};
+use speedlab::study::{RunLabel, Tracker};
 
 use super::{ended, run_id, this_binary};
 
@@ -65,9 +66,14 @@ pub fn parent_that_shows_progress() {
     let device = Device::new("cpu", 2, 1);
     let queue = Queue::new((0..6).map(run).collect(), vec![device], Policy { retries: 1, ..Policy::default() });
     let quiet = std::env::var_os("SPEEDLAB_TEST_QUIET").is_some();
-    let mut progress = Progress::new("quickstart", (0..6).map(label).collect(), quiet, false);
+    let mut progress = Progress::new("quickstart", quiet, false);
+    let mut tracker = Tracker::new((0..6).map(label).collect());
+    let mut show = |update: Update| {
+        tracker.take(&update);
+        progress.show(&update, &tracker);
+    };
     let stop = Stop::on_signals().unwrap();
-    let summary = execute(queue, &mut ProcessExecutor::new(command), &mut |update| progress.show(&update), &stop);
+    let summary = execute(queue, &mut ProcessExecutor::new(command), &mut show, &stop);
     std::process::exit(if summary.all_done() { 0 } else { stop.exit_code().map_or(1, i32::from) });
 }
 

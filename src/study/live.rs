@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::progress::tracker::Tracker;
-use super::status::outcome_in_words;
+use super::Tracker;
 use crate::event::RunOutcome;
 use crate::record::{LiveFile, LiveQuality, LiveRun, LiveState, RecordError, SweepFolder};
 use crate::schedule::{News, Standing, Update};
@@ -72,7 +71,7 @@ fn live_run(planned: &PlannedRun, standing: &Standing, update: &Update, tracker:
         Standing::Waiting(_) => (LiveState::Waiting, standing.to_string()),
         Standing::Running { .. } => (LiveState::Running, standing.to_string()),
         Standing::Ended(outcome) => {
-            let words = outcome_in_words(outcome);
+            let words = outcome.in_words();
             (state_of(outcome), words.lines().next().unwrap_or_default().to_owned())
         }
     };
@@ -101,7 +100,7 @@ fn state_of(outcome: &RunOutcome) -> LiveState {
 
 #[cfg(test)]
 mod tests {
-    use super::super::progress::RunLabel;
+    use super::super::RunLabel;
     use super::*;
     use crate::event::{Measure, Phase, RunEvent, Stamp};
     use crate::schedule::{Device, Policy, Queue, QueuedRun, Start, StopReason};

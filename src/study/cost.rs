@@ -14,7 +14,7 @@ use crate::spec::{DataShape, Features, Model, RunSpec};
 const TYPICAL_FLOPS_PER_CORE: f64 = 80e9;
 
 /// Estimates runs of `threads` threads.
-pub(super) struct Estimator {
+pub struct Estimator {
     flops_per_second: f64,
     threads: usize,
     /// A grid of a hundred thousand runs has few architectures.

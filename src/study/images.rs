@@ -1,13 +1,13 @@
 //! What a plan's runs need before the first starts: images, decoded, and what they are compared with.
 
-use super::data_progress::DataProgress;
-use crate::data::{self, DataFolder};
+use super::StudyError;
+use crate::data::{self, DataFolder, OnProgress};
 use crate::evaluate::prepare_reference;
 use crate::record::SweepFolder;
 use crate::spec::{Plan, RunSpec};
 
 /// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
-pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> anyhow::Result<Vec<String>> {
+pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> Result<Vec<String>, StudyError> {
     let mut notes = Vec::new();
     each_kind(plan, folder, &mut |spec| {
         notes.extend(data::check_present(spec, data_folder)?);
@@ -18,18 +18,22 @@ pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder)
 }
 
 /// Of a plan, which needs no images: what would keep its runs from starting is a note.
-pub(super) fn notes(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> Vec<String> {
+pub fn image_notes(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> Vec<String> {
     check(plan, folder, data_folder)
-        .unwrap_or_else(|error| vec![format!("no run can start yet: {error:#}").replace("\nhint: ", "; ")])
+        .unwrap_or_else(|error| vec![format!("no run can start yet: {error}").replace("\nhint: ", "; ")])
 }
 
 /// Decodes images and computes features of a large network that were not kept from before, so that runs that start
 /// together need not wait for each other.
-pub(super) fn prepare(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder, quiet: bool) -> anyhow::Result<()> {
-    let mut progress = DataProgress::new(quiet);
+pub(super) fn prepare(
+    plan: &Plan,
+    folder: &SweepFolder,
+    data_folder: &DataFolder,
+    progress: OnProgress<'_>,
+) -> Result<(), StudyError> {
     each_kind(plan, folder, &mut |spec| {
-        let dataset = data::load_for(spec, data_folder, &mut |step| progress.show(step))?;
-        Ok(prepare_reference(spec, &dataset, data_folder, &mut |step| progress.show(step))?)
+        let dataset = data::load_for(spec, data_folder, progress)?;
+        Ok(prepare_reference(spec, &dataset, data_folder, progress)?)
     })
 }
 
@@ -37,8 +41,8 @@ pub(super) fn prepare(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolde
 fn each_kind(
     plan: &Plan,
     folder: &SweepFolder,
-    visit: &mut dyn FnMut(&RunSpec) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    visit: &mut dyn FnMut(&RunSpec) -> Result<(), StudyError>,
+) -> Result<(), StudyError> {
     let mut seen: Vec<&RunSpec> = Vec::new();
     for run in &plan.runs {
         let same = |other: &&RunSpec| {

@@ -1,12 +1,36 @@
 //! What is known of every run of the session, from the updates. Pure.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::RunLabel;
 use crate::event::{Phase, RunEvent};
 use crate::schedule::{News, Queue, Slot, Start, Update, makespan};
-use crate::spec::RunId;
+use crate::spec::{PlannedRun, RunId};
+
+/// A run as it is told of.
+#[derive(Clone, Debug)]
+pub struct RunLabel {
+    pub run_id: RunId,
+    pub trial: String,
+    pub seed: u64,
+    /// Planned optimizer steps.
+    pub steps: u64,
+    /// As in [`crate::schedule::QueuedRun`]: known for every run or for none.
+    pub cost: Option<f64>,
+    pub log: PathBuf,
+}
+
+impl RunLabel {
+    pub fn new(run: &PlannedRun, cost: Option<f64>, log: PathBuf) -> Self {
+        let PlannedRun { run_id, trial, seed, spec, .. } = run;
+        Self { run_id: run_id.clone(), trial: trial.clone(), seed: *seed, steps: spec.train.steps, cost, log }
+    }
+
+    pub fn title(&self) -> String {
+        format!("{} seed {}", self.trial, self.seed)
+    }
+}
 
 /// Follows a session.
 pub struct Tracker {
@@ -20,6 +44,8 @@ pub struct Tracker {
     spent_cost: f64,
     costs_known: bool,
     stopping: bool,
+    /// How long the process ran that ended last.
+    ended_after: Duration,
 }
 
 /// A running run.
@@ -65,6 +91,7 @@ impl Tracker {
             spent_seconds: 0.0,
             spent_cost: 0.0,
             stopping: false,
+            ended_after: Duration::ZERO,
         }
     }
 
@@ -76,6 +103,7 @@ impl Tracker {
                 let slot = self.running.iter().find(|(_, run)| run.run_id == *run_id).map(|(&slot, _)| slot);
                 if let Some(run) = slot.and_then(|slot| self.running.remove(&slot)) {
                     let (seconds, cost) = self.spent(&run, update.at);
+                    self.ended_after = update.at.saturating_sub(run.started_at);
                     self.spent_seconds += seconds;
                     self.spent_cost += cost;
                 }
@@ -91,6 +119,11 @@ impl Tracker {
     /// The run of a running process; `None` once it has ended.
     pub fn run(&self, run_id: &RunId) -> Option<&Tracked> {
         self.running.values().find(|run| run.run_id == *run_id)
+    }
+
+    /// How long the process ran that ended last: that of a [`News::Ended`] that was just taken.
+    pub fn ended_after(&self) -> Duration {
+        self.ended_after
     }
 
     pub fn title(&self, run_id: &RunId) -> String {

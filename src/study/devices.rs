@@ -1,0 +1,287 @@
+//! Where the runs of a study go: the devices that are asked for, or the best that there are.
+//!
+//! GPUs are asked in processes of their own: a driver that dies takes one answer along, not the program.
+
+use std::fmt;
+use std::io::Read as _;
+use std::num::NonZeroUsize;
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
+
+use super::StudyError;
+use crate::device::{Absent, DeviceError, DeviceKind, DeviceName, Discovery, FoundDevice, discover, gpus_seen};
+use crate::schedule::{CpuThreads, Device, cores, gpus};
+use crate::spec::{Plan, Precision};
+
+/// To list a kind's devices.
+const LIST_PATIENCE: Duration = Duration::from_secs(120);
+
+/// What `--device` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedDevices {
+    Auto,
+    /// At least one, each once, and the CPU not beside GPUs.
+    These(Vec<DeviceName>),
+}
+
+/// The devices that a sweep's runs go to.
+#[derive(Clone, Debug)]
+pub struct ChosenDevices {
+    /// For the queue.
+    pub devices: Vec<Device>,
+    /// In words, each as on the command line with its model where it is a GPU.
+    pub words: String,
+    /// What a person should know of the choice.
+    pub note: Option<String>,
+}
+
+impl ChosenDevices {
+    /// The devices for a plan's runs, each seen to be there and able to do what the plan asks; `jobs` runs at once on each.
+    pub fn choose(wanted: &WantedDevices, jobs: Option<NonZeroUsize>, plan: &Plan) -> Result<Self, StudyError> {
+        let planned_runs = plan.runs.len();
+        let jobs = match (jobs, plan.exclusive) {
+            (Some(jobs), true) if jobs.get() > 1 => return Err(StudyError::Exclusive { jobs: jobs.get() }),
+            (_, true) => Some(NonZeroUsize::MIN),
+            (jobs, false) => jobs,
+        };
+        let (names, note) = match wanted {
+            WantedDevices::These(names) => (found(names)?, None),
+            WantedDevices::Auto => auto(),
+        };
+        let asked: Vec<Precision> = plan.runs.iter().map(|run| run.spec.train.precision).collect();
+        let rounds = can_do(&asked, &names)?;
+        let note = note.or(rounds);
+        if names.iter().all(|device| device.kind == DeviceKind::Cpu) {
+            let device = CpuThreads::of_this_machine(jobs, planned_runs).device();
+            return Ok(Self { devices: vec![device], words: "cpu".to_owned(), note });
+        }
+        let words = names.iter().map(|device| format!("{} ({})", device.name, device.model)).collect::<Vec<_>>();
+        let names: Vec<String> = names.into_iter().map(|device| device.name).collect();
+        Ok(Self { devices: gpus(&names, cores(), jobs), words: words.join(", "), note })
+    }
+}
+
+/// That every device computes in every precision asked for; a note where one rounds what was asked in f32.
+fn can_do(asked: &[Precision], devices: &[FoundDevice]) -> Result<Option<String>, DeviceError> {
+    let asks = |precision| asked.contains(&precision);
+    for device in devices {
+        let words = || format!("{} ({})", device.name, device.model);
+        for (precision, is_there) in [(Precision::Tf32, device.tf32), (Precision::Bf16, device.bf16)] {
+            if asks(precision) && !is_there {
+                return Err(DeviceError::NoPrecision { device: words(), precision: precision.name() });
+            }
+        }
+        if device.tf32 && asks(Precision::F32) && asks(Precision::Tf32) {
+            return Err(DeviceError::OnePrecision { device: words() });
+        }
+    }
+    let rounding = devices.iter().find(|device| device.tf32 && asks(Precision::F32));
+    Ok(rounding.map(|device| {
+        format!(
+            "{} may round the factors of f32 products to tf32 (10 bits); the records say so, and `train.precision: tf32` asks for it",
+            device.name
+        )
+    }))
+}
+
+/// The named devices, each seen to be there.
+fn found(names: &[DeviceName]) -> Result<Vec<FoundDevice>, DeviceError> {
+    let mut discovery = Discovery::default();
+    for kind in DeviceKind::ALL.into_iter().filter(|kind| names.iter().any(|name| name.kind() == *kind)) {
+        discovery.add(found_in_children(kind));
+    }
+    let of = |name: &DeviceName| {
+        if !name.kind().is_compiled_in() {
+            return Err(DeviceError::NotCompiledIn { name: *name });
+        }
+        let text = name.to_string();
+        if let Some(device) = discovery.found.iter().find(|device| device.name == text) {
+            return Ok(device.clone());
+        }
+        match discovery.absent.iter().find(|absent| absent.kind == name.kind()) {
+            Some(Absent { reason, cure, .. }) => {
+                Err(DeviceError::Absent { name: *name, reason: reason.clone(), cure: cure.clone() })
+            }
+            None => {
+                let found = discovery.found.iter().filter(|device| device.kind == name.kind()).count();
+                Err(DeviceError::NoSuch { name: *name, found })
+            }
+        }
+    };
+    names.iter().map(of).collect()
+}
+
+/// The best there is, and why not a better one.
+fn auto() -> (Vec<FoundDevice>, Option<String>) {
+    let mut discovery = Discovery::default();
+    for kind in DeviceKind::ALL.into_iter().filter(|kind| kind.is_compiled_in()) {
+        discovery.add(found_in_children(kind));
+    }
+    let best: Vec<FoundDevice> = discovery.best().into_iter().cloned().collect();
+    if best.iter().any(|device| device.kind != DeviceKind::Cpu) {
+        return (best, None);
+    }
+    let seen = gpus_seen();
+    let note = seen.first().map(|gpu| match discovery.absent.first() {
+        Some(Absent { kind, reason, .. }) => {
+            format!("there is a GPU ({gpu}) that {kind} cannot use: {reason}; `speedlab devices` says more")
+        }
+        None if !DeviceKind::Wgpu.is_compiled_in() || !DeviceKind::Cuda.is_compiled_in() => format!(
+            "there is a GPU ({gpu}), and this speedlab was built for the CPU alone: cargo build --release --features {}",
+            if gpu.starts_with("NVIDIA") { DeviceKind::Cuda } else { DeviceKind::Wgpu }
+        ),
+        None => format!("there is a GPU ({gpu}) that no driver offers; `speedlab devices` says more"),
+    });
+    (best, note)
+}
+
+impl fmt::Display for WantedDevices {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => formatter.write_str("auto"),
+            Self::These(names) => {
+                formatter.write_str(&names.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+}
+
+impl FromStr for WantedDevices {
+    type Err = String;
+
+    /// `cuda:0,1` is short for `cuda:0,cuda:1`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let mut names: Vec<DeviceName> = Vec::new();
+        for part in text.split(',') {
+            let name = match (part.parse::<usize>(), names.last()) {
+                (Ok(index), Some(last)) if last.kind() != DeviceKind::Cpu => last.kind().nth(index),
+                _ => part.parse()?,
+            };
+            if names.contains(&name) {
+                return Err(DeviceError::Twice { name }.to_string());
+            }
+            names.push(name);
+        }
+        let on_cpu = names.contains(&DeviceName::Cpu);
+        if on_cpu && names.len() > 1 {
+            return Err("a sweep runs on the CPU or on GPUs: times of both say nothing about methods".to_owned());
+        }
+        Ok(Self::These(names))
+    }
+}
+
+/// A kind's devices, asked in a child process; one that dies or takes too long is absent, with its last word.
+pub fn found_in_children(kind: DeviceKind) -> Discovery {
+    if kind == DeviceKind::Cpu || !kind.is_compiled_in() {
+        return discover(kind);
+    }
+    let answer = ask_child(&["list-devices", &kind.to_string()], &[], LIST_PATIENCE);
+    answer.unwrap_or_else(|reason| Discovery {
+        found: vec![],
+        absent: vec![Absent { kind, reason: format!("asking its driver failed: {reason}"), cure: None }],
+    })
+}
+
+/// Starts this program again and reads the one JSON value that it prints; else the last thing it said.
+pub fn ask_child<T: serde::de::DeserializeOwned>(
+    words: &[&str],
+    environment: &[(&str, &str)],
+    patience: Duration,
+) -> Result<T, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut child = Command::new(program)
+        .args(words)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let (mut stdout, mut stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let said = thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).map(|_| text)
+    });
+    let complained = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What cannot be read is not there to be told.
+        let _ = stderr.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let pause = Duration::from_millis(10);
+    let mut waited = Duration::ZERO;
+    let status = loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) => break status,
+            None if waited > patience => {
+                // It fails only for a process that is gone, which is what is wanted.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("no answer in {} s", patience.as_secs()));
+            }
+            None => thread::sleep(pause),
+        }
+        waited += pause;
+    };
+    let said = said.join().expect("the reader does not panic").map_err(|error| error.to_string())?;
+    let complained = complained.join().expect("the reader does not panic");
+    if !status.success() {
+        let last = complained.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        return Err(format!("{status}: {last}"));
+    }
+    serde_json::from_str(said.trim()).map_err(|error| format!("its answer cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_lists_with_short_forms() {
+        let read = |text: &str| text.parse::<WantedDevices>().map(|wanted| wanted.to_string());
+        assert_eq!(read("auto"), Ok("auto".into()));
+        assert_eq!(read("cuda:0,1"), Ok("cuda:0,cuda:1".into()));
+        assert_eq!(read("cuda:1,wgpu"), Ok("cuda:1,wgpu:0".into()));
+        assert_eq!(read("cpu"), Ok("cpu".into()));
+    }
+
+    #[test]
+    fn a_device_is_asked_for_no_precision_that_it_has_not_and_rounding_is_told() {
+        let device = |tf32, bf16| FoundDevice {
+            name: "cuda:0".into(),
+            kind: DeviceKind::Cuda,
+            model: "H100".into(),
+            bus: None,
+            compiled_for: None,
+            memory_bytes: None,
+            software: false,
+            bf16,
+            tf32,
+        };
+        use Precision::{Bf16, F32, Tf32};
+        assert_eq!(can_do(&[F32], &[device(false, false)]), Ok(None));
+        assert_eq!(can_do(&[Tf32, Bf16], &[device(true, true)]), Ok(None));
+        let note = can_do(&[F32, Bf16], &[device(true, true)]).unwrap().expect("f32 is rounded there");
+        assert!(note.starts_with("cuda:0 may round"), "{note}");
+        let words = "cuda:0 (H100)".to_owned();
+        let lacks = |precision| Err(DeviceError::NoPrecision { device: words.clone(), precision });
+        assert_eq!(can_do(&[Tf32], &[device(false, true)]), lacks("tf32"));
+        assert_eq!(can_do(&[F32, Bf16], &[device(true, false)]), lacks("bf16"));
+        let one = DeviceError::OnePrecision { device: words.clone() };
+        assert_eq!(can_do(&[F32, Tf32], &[device(true, true)]), Err(one));
+    }
+
+    #[test]
+    fn lists_that_make_no_sense_are_refused() {
+        let error = |text: &str| text.parse::<WantedDevices>().unwrap_err();
+        assert_eq!(error("cuda:0,0"), "cuda:0 was asked twice");
+        assert_eq!(error("1"), "`1` is no kind of device: cpu, wgpu or cuda");
+        assert!(error("cpu,cuda:0").starts_with("a sweep runs on the CPU or on GPUs"));
+        assert!(error("").contains("no kind of device"));
+    }
+}

@@ -1,0 +1,31 @@
+//! A study from its plan to its report, without a terminal: plan -> images -> queue -> records -> report.
+//!
+//! ```text
+//! Study::open    images looked for and decoded, the folder locked, the plan frozen        -> OpenStudy
+//! OpenStudy::begin   what is recorded of every run: which are done, which go on, which must not run  -> StudyQueue
+//! OpenStudy::train   the queue to its end, by any executor; silent ends recorded, the live view written  -> Summary
+//! write_report   the tables and the page, from the records alone
+//! ```
+//!
+//! Whoever watches is told through [`Observer`]. The command line draws what it hears; a test counts it.
+
+mod cost;
+mod devices;
+mod error;
+mod images;
+mod live;
+mod observer;
+mod open;
+mod queue;
+mod report;
+mod tracker;
+
+pub use cost::Estimator;
+pub use devices::{ChosenDevices, WantedDevices, ask_child, found_in_children};
+pub use error::StudyError;
+pub use images::image_notes;
+pub use observer::Observer;
+pub use open::{OpenStudy, Study};
+pub use queue::StudyQueue;
+pub use report::write_report;
+pub use tracker::{Doing, RunLabel, Tracked, Tracker};

@@ -1,0 +1,56 @@
+//! The runs of a plan as the queue sees them, from what is recorded of each.
+
+use rayon::prelude::*;
+
+use super::{Estimator, RunLabel, StudyError};
+use crate::event::RunOutcome;
+use crate::record::{RunRecord, RunState, SweepFolder};
+use crate::schedule::QueuedRun;
+use crate::spec::Plan;
+
+/// The plan's runs, the folders made of those that have not ended.
+pub struct StudyQueue {
+    pub runs: Vec<QueuedRun>,
+    pub labels: Vec<RunLabel>,
+    /// What must fit on the disk for a run to go on: two checkpoints of the largest network, and what else a run leaves.
+    pub room_bytes: u64,
+}
+
+impl StudyQueue {
+    /// `threads`: what a run has on its device, for the estimate of what it takes.
+    pub(super) fn read(plan: &Plan, folder: &SweepFolder, threads: usize) -> Result<Self, StudyError> {
+        let estimator = Estimator::new(None, threads);
+        let (mut runs, mut labels, mut disk_bytes) = (Vec::new(), Vec::new(), 0f64);
+        let records = plan.runs.par_iter().map(|run| RunRecord::read(folder, run));
+        for record in records.collect::<Result<Vec<_>, _>>()? {
+            let run = &record.planned;
+            let run_folder = folder.run(&run.run_id);
+            let outcome = match record.state {
+                RunState::Ended(outcome) => Some(outcome),
+                RunState::Damaged(damage) => {
+                    Some(RunOutcome::Crashed { reason: format!("its record is damaged: {}", damage.join("; ")) })
+                }
+                RunState::Waiting | RunState::Unfinished => {
+                    run_folder.prepare(run)?;
+                    None
+                }
+            };
+            let cost = estimator.cost(&run.spec);
+            disk_bytes = disk_bytes.max(cost.disk_bytes);
+            let cost = Some(cost.train_seconds + cost.eval_seconds);
+            // As its last attempt took them: what did not fit in memory then would not fit now.
+            let last = record.attempts.last().filter(|_| outcome.is_none());
+            let micro_batches = last.map_or(1, |last| last.micro_batches);
+            labels.push(RunLabel::new(run, cost, run_folder.log()));
+            let is_kept_out = outcome.as_ref().is_some_and(|outcome| !outcome.is_final());
+            let queued = QueuedRun::new(run.run_id.clone(), run.seed, cost, run.spec.train.batch_size);
+            runs.push(QueuedRun { outcome, is_kept_out, micro_batches, ..queued });
+        }
+        Ok(Self { runs, labels, room_bytes: 2 * disk_bytes as u64 })
+    }
+
+    /// Whether some run has not ended.
+    pub fn has_work(&self) -> bool {
+        self.runs.iter().any(|run| run.outcome.is_none())
+    }
+}
