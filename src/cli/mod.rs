@@ -17,6 +17,7 @@ mod exit;
 mod fault;
 mod fid;
 mod fid_side;
+mod keys;
 mod landscape;
 mod logs;
 mod plan;
@@ -55,6 +56,7 @@ const EXAMPLES: &str = "\
 Examples:
   speedlab run sweeps/quickstart.yaml          train what is missing, then report; goes on where it was stopped
   speedlab plan sweeps/quickstart.yaml         what would run, how long, how much memory and disk
+  speedlab keys optimizer                      the keys of a sweep: type, range, default, meaning and source
   speedlab preview sweeps/quickstart.yaml      the densities over t, loss weights, beta1 and learning rates of the arms
   speedlab status sweeps/quickstart.yaml       each run: waiting and why, running, or how it ended; --watch redraws it
   speedlab logs 0123 -f                        the log of the run whose id begins so, and what it records, as they grow
@@ -71,6 +73,10 @@ enum Command {
     Run(run::RunArgs),
     /// Show what would run, how long, how much memory and disk, and what is done; changes nothing
     Plan(plan::PlanArgs),
+    /// Print the keys of a sweep: type, range, default, meaning and source of each
+    Keys(keys::KeysArgs),
+    /// Print the JSON Schema of a sweep, for editors that complete keys and underline mistakes
+    Schema(keys::SchemaArgs),
     /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
     Preview(preview::PreviewArgs),
     /// Show each run: waiting and why, running, unfinished, or how it ended
@@ -198,6 +204,8 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(args) => run::run(&args, cli.color),
         Command::Plan(args) => plan::plan(&args),
+        Command::Keys(args) => keys::keys(&args),
+        Command::Schema(args) => keys::schema(&args),
         Command::Preview(args) => preview::preview(&args),
         Command::Status(args) => status::status(&args, cli.color),
         Command::Logs(args) => logs::logs(&args),

@@ -16,6 +16,7 @@ mod cost;
 mod excerpt;
 mod expand;
 mod finding;
+mod keys;
 mod merge;
 mod overrides;
 mod parse;
@@ -28,6 +29,7 @@ mod read;
 use std::path::Path;
 
 pub use cost::{CostModel, RunCost, run_cost};
+pub use keys::{KeyError, reference, reference_page, sweep_schema};
 pub use presets::{PRESETS, Preset};
 pub use problem::{PlanError, Problem, Related};
 

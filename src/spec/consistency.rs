@@ -1,12 +1,13 @@
 //! What runs generate from shared noise, kept so that runs can be compared with each other.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{NoiseSchedule, OdeSampler, Resize, RunSpec, Weights};
 
 /// `evaluate.consistency`: images kept to see how alike the outputs of different runs are that start from one noise, the
 /// consistency phenomenon of arXiv 2404.07946. How likeness is measured there is open; `report` states its own ways.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Consistency {
     /// Images kept of each run, the first of those that evaluations generate anyway; 0 keeps none. Default 0.

@@ -1,5 +1,6 @@
 //! The images a run learns from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DataShape, empty_settings, kinds};
@@ -20,7 +21,7 @@ kinds! {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DigitsData {
     /// Mirror each training image with probability one half. Digits do not allow it: default false.
@@ -32,14 +33,14 @@ empty_settings! {
     MnistData;
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FashionMnistData {
     /// Mirror each training image with probability one half. Default false.
     pub horizontal_flips: bool,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cifar10Data {
     /// Mirror each training image with probability one half, as is usual for this set. Default false.
@@ -48,7 +49,7 @@ pub struct Cifar10Data {
 
 /// Every image is cropped to its central square and resized with antialiasing (see `data::decode`). What transparent
 /// pixels let through is white.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageFolderData {
     /// The folder, as seen from where the program is started; folders in it are looked into. No default.

@@ -1,10 +1,11 @@
 //! How hard each part of the noise is to learn.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `evaluate.difficulty`: the gradient of the validation loss in each bin of t, beside the loss itself, which every
 /// evaluation records. Learning difficulty is an observation of arXiv 2404.07946; how it is measured there is open.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Difficulty {
     /// Held-out images in each bin whose loss is differentiated, the first of `evaluate.validation.images`; 0 measures

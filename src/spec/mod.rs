@@ -18,6 +18,7 @@ mod plan;
 mod protocol;
 mod run_id;
 mod run_spec;
+pub(crate) mod schema;
 mod sweep;
 mod train;
 mod transformers;
@@ -48,11 +49,13 @@ pub use tree::{Entry, Location, Node, Source, Value};
 /// It is serialised as `{kind: tag, ..settings}` and read through [`decode()`], which keeps the position of every
 /// key (serde's own internally tagged enums buffer their content and lose it).
 macro_rules! kinds {
-    ($(#[$meta:meta])* pub enum $Name:ident { $($(#[$variant_meta:meta])* $Variant:ident($Settings:ty) = $tag:literal,)+ }) => {
-        $(#[$meta])*
+    ($(#[doc = $doc:literal])* pub enum $Name:ident {
+        $($(#[doc = $variant_doc:literal])* $Variant:ident($Settings:ty) = $tag:literal,)+
+    }) => {
+        $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize)]
         #[serde(tag = "kind")]
-        pub enum $Name { $($(#[$variant_meta])* #[serde(rename = $tag)] $Variant($Settings),)+ }
+        pub enum $Name { $($(#[doc = $variant_doc])* #[serde(rename = $tag)] $Variant($Settings),)+ }
 
         impl $Name {
             /// The `kind` as it is written in YAML.
@@ -68,6 +71,19 @@ macro_rules! kinds {
                 Ok(match Written::deserialize(deserializer)? { $(Written::$Variant(settings) => Self::$Variant(settings),)+ })
             }
         }
+
+        impl schemars::JsonSchema for $Name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($Name).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let kinds = vec![$($crate::spec::schema::kind::<$Settings>(
+                    generator, $tag, concat!($($variant_doc, "\n"),*),
+                ),)+];
+                $crate::spec::schema::one_of_kinds(concat!($($doc, "\n"),*), kinds)
+            }
+        }
     };
 }
 pub(crate) use kinds;
@@ -76,7 +92,7 @@ pub(crate) use kinds;
 macro_rules! empty_settings {
     ($($(#[$meta:meta])* $Name:ident;)+) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(default, deny_unknown_fields)]
         pub struct $Name {}
     )+};

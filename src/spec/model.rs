@@ -1,5 +1,6 @@
 //! Architectures.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DitModel, UvitModel, kinds};
@@ -19,7 +20,7 @@ kinds! {
 }
 
 /// Ho et al. 2020, appendix B: residual blocks of GroupNorm, SiLU and 3x3 convolution with a time embedding between.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnetModel {
     /// Channels at full resolution. Default 32.
@@ -85,7 +86,7 @@ impl Model {
 ///
 /// Where the two papers are silent, their code is followed: initial weights are PyTorch's own, the last convolution of every
 /// block starts at zero, and sinusoids come cosines first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdmModel {
     /// Channels that the levels multiply; the time's embedding is four times as long. Default 32.

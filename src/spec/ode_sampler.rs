@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kinds;
@@ -21,7 +22,7 @@ kinds! {
 }
 
 /// At which timesteps the network is asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
     /// Evenly from T down to 1, minus one (Lin et al. 2024, arXiv 2305.08891, table 2). The default of most kinds.
@@ -38,7 +39,7 @@ pub enum Spacing {
     Karras,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ddim {
     /// Network evaluations per image (nfe). Default 20.
@@ -55,7 +56,7 @@ pub struct Ddim {
 }
 
 /// The variance of what each step of `ddpm` adds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AncestralVariance {
     /// That of the posterior q(x_s | x_t, x_0), right for data of one image (Ho et al. 2020, section 3.2). The default.
@@ -68,7 +69,7 @@ pub enum AncestralVariance {
     Learned,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ddpm {
     /// Network evaluations per image (nfe). Default 250 (as in Nichol and Dhariwal 2021, arXiv 2102.09672; Ho et al. take
@@ -82,7 +83,7 @@ pub struct Ddpm {
     pub clip: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Heun {
     /// n; nfe is 2 n - 1. Default 18 (the paper's for 32 x 32 images).
@@ -93,7 +94,7 @@ pub struct Heun {
     pub clip: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DpmSolverPp {
     /// Network evaluations per image (nfe). Default 20.

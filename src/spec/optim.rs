@@ -1,5 +1,6 @@
 //! Optimizer, momentum over time, learning rate over time.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{empty_settings, kinds};
@@ -16,14 +17,14 @@ kinds! {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamOptimizer {
     /// The initial learning rate, after warm-up. Default 0.001.
     pub learning_rate: f64,
     /// The initial beta1; `momentum` may change it over time. Default 0.9.
     pub beta1: f64,
-    /// beta2. Default 0.999.
+    /// The decay of the second moment. Default 0.999.
     pub beta2: f64,
     /// Added to the root of the second moment. Default 1e-8.
     pub epsilon: f64,
@@ -32,14 +33,14 @@ pub struct AdamOptimizer {
 /// Before Adam's update of a step, every weight is multiplied by 1 - lr weight_decay, lr being the step's own: with warm-up
 /// and schedule, and without the paper's separate schedule multiplier eta. As in torch, all parameters decay, biases and
 /// norms too.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamwOptimizer {
     /// The initial learning rate, after warm-up. Default 0.001.
     pub learning_rate: f64,
     /// The initial beta1; `momentum` may change it over time. Default 0.9.
     pub beta1: f64,
-    /// beta2. Default 0.999.
+    /// The decay of the second moment. Default 0.999.
     pub beta2: f64,
     /// Added to the root of the second moment. Default 1e-8.
     pub epsilon: f64,
@@ -50,7 +51,7 @@ pub struct AdamwOptimizer {
 /// The weights of hidden layers, each as a matrix of its outputs by everything that goes into one of them (the weights of a
 /// convolution are laid flat), move by the momentum with its singular values brought near 1. Vectors, embeddings, the first
 /// layer and the last are left to AdamW.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MuonOptimizer {
     /// The initial learning rate of the matrices. Default 0.02 (the reference's).
@@ -71,7 +72,7 @@ pub struct MuonOptimizer {
 }
 
 /// The factor of Muon's learning rate, for a matrix of `rows` outputs and `columns` inputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MuonScale {
     /// sqrt(max(1, rows / columns)) (Jordan's, and torch's default). The default.
@@ -155,14 +156,14 @@ empty_settings! {
     DemonMomentum;
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearMomentum {
     /// beta1 at the planned end. Default 0.
     pub end: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExponentialMomentum {
     /// Factor per step. Default 0.9995.
@@ -204,14 +205,14 @@ empty_settings! {
     MomentumCompensatedLr;
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearLr {
     /// The learning rate at the planned end, as a share of lr0. Default 0.
     pub end: f64,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CosineLr {
     /// The learning rate at the planned end, as a share of lr0. Default 0.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FurtherMeasure, RunId, RunSpec};
@@ -92,7 +93,7 @@ fn is_default_practical(practical: &f64) -> bool {
 }
 
 /// `compare.band`: the qualities that the baseline has after these shares of its training, and all between them.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BandShares {
     /// Of the baseline's training; above 0. Default: 0.3.
@@ -123,7 +124,7 @@ pub struct Pair {
 
 /// What quality is measured by. Lower is better: of what is better when higher (precision, recall, density, coverage, an
 /// Inception score) there is no time to a target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// The Fréchet distance of `evaluate.fid`. The default.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Data, Features, OdeSampler, Reference, Resize, RunSpec, Weights};
@@ -10,7 +11,7 @@ use super::{Data, Features, OdeSampler, Reference, Resize, RunSpec, Weights};
 const HASH_DIGITS: usize = 12;
 
 /// How a Fréchet distance was measured. Two values are comparable only when their protocols are equal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FidProtocol {
     pub features: Features,
     /// What it comes to with the features.

@@ -1,5 +1,6 @@
 //! One run with nothing left open.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -9,7 +10,7 @@ use super::*;
 pub const RUN_SPEC_VERSION: u32 = 1;
 
 /// Everything that decides a run's result; the keys of `base:` in a sweep, and the seed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunSpec {
     pub data: Data,

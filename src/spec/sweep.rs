@@ -1,5 +1,10 @@
 //! A sweep as written: patches and axes, before anything is merged.
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde_json::Value as Json;
+
 use super::{BandShares, FinalAt, Location, Metric, Node};
 
 /// A value and the place it was written at.
@@ -10,29 +15,39 @@ pub struct Placed<T> {
 }
 
 /// The YAML of a study, key by key. Every key may be left out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
 pub struct SweepSpec {
     /// `name`: the folder of its results. Default: the file's name without its ending.
+    #[schemars(with = "String")]
     pub name: Placed<String>,
     /// `question`: what the study asks, for the report. Default: empty.
     pub question: String,
-    /// `base`: the keys of [`RunSpec`](super::RunSpec), shared by all arms. Default: every key's own default.
+    /// `base`: the keys of a run, shared by all arms. Default: every key's own default.
+    #[schemars(with = "Json")]
     pub base: Node,
-    /// `arms`: named patches on the base, in the order written. Default: one arm `baseline` without a patch.
+    /// `arms`: named patches on the base, in the order written: a map that is merged into it. A map with another `kind` replaces
+    /// the whole map, a list the whole list. Default: one arm `baseline` without a patch.
+    #[schemars(with = "BTreeMap<String, Json>")]
     pub arms: Vec<ArmSpec>,
-    /// `grid`: axes whose values are all combined, the first axis changing slowest. Default: none.
+    /// `grid`: axes whose values are all combined, the first axis changing slowest. An axis is a key of a run with dots, such as
+    /// `model.channels`. Default: none.
+    #[schemars(with = "BTreeMap<String, Json>")]
     pub grid: Vec<AxisSpec>,
     /// `zip`: groups of axes that move together, one map or a list of maps. Default: none.
+    #[schemars(with = "Json")]
     pub zip: Vec<Vec<AxisSpec>>,
     /// `include`: points beyond the combinations; each gives a value to every axis. Default: none.
+    #[schemars(with = "Vec<Json>")]
     pub include: Vec<PointSpec>,
     /// `exclude`: combinations that are left out. Default: none.
+    #[schemars(with = "Vec<Json>")]
     pub exclude: Vec<PointSpec>,
     /// `seeds`: a count n, which stands for 0, 1, .. n - 1, or a list. Default: 3.
     pub seeds: Vec<u64>,
     /// `compare`: the yardstick. Default: nothing is compared.
     pub compare: Option<CompareSpec>,
     /// `exclusive`: whether every run has its device to itself, for times that nothing shares. Default: `false`.
+    #[schemars(default)]
     pub exclusive: bool,
 }
 
@@ -82,21 +97,26 @@ pub struct PointSpec {
 }
 
 /// `compare` as written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
 pub struct CompareSpec {
+    #[schemars(skip)]
     pub at: Location,
     /// The arm that speedups are relative to. Default: `baseline`.
+    #[schemars(with = "String")]
     pub baseline: Placed<String>,
     /// Default: `fid`.
+    #[schemars(with = "Metric")]
     pub metric: Placed<Metric>,
-    /// `band`: see [`BandShares`].
+    /// `band`: the qualities over which the speedup is averaged, as shares of the baseline's training.
     pub band: BandShares,
     /// `target`: a quality whose first crossing is told too. Default: none.
+    #[schemars(with = "Json")]
     pub target: Option<TargetSpec>,
     /// `practical`: factors nearer to 1 are as good as none. Default: 1.05.
     pub practical: f64,
     /// `pairs`: arms that are compared with each other beside the baseline, each `[arm, the arm it is compared with]`.
     /// Default: none.
+    #[schemars(with = "Json")]
     pub pairs: Vec<PairSpec>,
 }
 

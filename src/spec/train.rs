@@ -1,9 +1,10 @@
 //! Length, batch and averaging of a training run.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `train`: the loop.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
     /// Planned optimizer steps. Schedules over the whole run depend on it. Default 2000.
@@ -26,7 +27,7 @@ pub struct Train {
 }
 
 /// `train.precision`: in which numbers a training step multiplies. Quality is measured in f32 always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// f32. The default. On NVIDIA's GPUs of compute capability 8.0 and later burn may let tensor cores round the factors of

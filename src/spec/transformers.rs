@@ -1,12 +1,13 @@
 //! Transformers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{CLASS_DROPOUT, is_default_class_dropout, is_false};
 
 /// Peebles and Xie 2023, section 3.2. The defaults are those of a small network for small images; DiT-S, B, L and XL have
 /// dim 384, 768, 1024, 1152, depth 12, 12, 24, 28 and heads 6, 12, 16, 16 (table 1).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DitModel {
     /// Side of a patch in pixels; must divide the images' side. Each patch is a token. Default 2.
@@ -35,7 +36,7 @@ pub struct DitModel {
 
 /// Bao et al. 2023, section 3. The defaults are those of a small network for small images; U-ViT-S has dim 512, depth 12
 /// and heads 8 (table 1).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UvitModel {
     /// Side of a patch in pixels; must divide the images' side. Each patch is a token. Default 2.

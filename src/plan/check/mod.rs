@@ -12,6 +12,7 @@ mod train;
 mod transformers;
 
 use crate::spec::RunSpec;
+pub use rules::Range;
 use rules::Rules;
 
 /// A rule that a run breaks.
@@ -25,7 +26,15 @@ pub struct Violation {
 
 /// Every rule that the run breaks.
 pub fn check(spec: &RunSpec) -> Vec<Violation> {
-    let mut rules = Rules { broken: Vec::new() };
+    apply(spec, Rules::default()).broken
+}
+
+/// The range of every number that the rules ask about in a run, by its path: those of the kinds that the run is of.
+pub fn ranges(spec: &RunSpec) -> Vec<(&'static str, Range)> {
+    apply(spec, Rules { ranges: Some(Vec::new()), ..Rules::default() }).ranges.unwrap_or_default()
+}
+
+fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.data(spec);
     rules.noise_schedule(spec);
     rules.parameterization(spec);
@@ -39,7 +48,7 @@ pub fn check(spec: &RunSpec) -> Vec<Violation> {
     rules.evaluate(spec);
     rules.consistency(spec);
     rules.difficulty(spec);
-    rules.broken
+    rules
 }
 
 /// Checks the default run with one part changed; the messages, a line each.

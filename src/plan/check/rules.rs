@@ -45,9 +45,36 @@ pub fn show(value: f64) -> String {
     if is_long { format!("{value:e}") } else { format!("{value}") }
 }
 
+/// What a number may be, in the words of JSON Schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Range {
+    pub minimum: Option<f64>,
+    pub exclusive_minimum: Option<f64>,
+    pub maximum: Option<f64>,
+    pub exclusive_maximum: Option<f64>,
+}
+
+impl Range {
+    fn of(bounds: &[Bound]) -> Self {
+        let mut range = Self::default();
+        for bound in bounds {
+            match *bound {
+                AtLeast(bound) => range.minimum = Some(bound),
+                Above(bound) => range.exclusive_minimum = Some(bound),
+                AtMost(bound) => range.maximum = Some(bound),
+                Below(bound) => range.exclusive_maximum = Some(bound),
+            }
+        }
+        range
+    }
+}
+
 /// The rules that a run breaks, as they are found.
+#[derive(Default)]
 pub struct Rules {
     pub broken: Vec<Violation>,
+    /// The ranges that were asked about, where somebody wants to know.
+    pub ranges: Option<Vec<(&'static str, Range)>>,
 }
 
 impl Rules {
@@ -56,6 +83,7 @@ impl Rules {
     }
 
     pub fn size(&mut self, path: &'static str, value: u64, least: u64, most: u64) {
+        self.note_range(path, &[AtLeast(least as f64), AtMost(most as f64)]);
         if value < least {
             self.breaks(&[path], format!("`{path}` must be at least {least}, not {value}"), None);
         } else if value > most {
@@ -63,7 +91,14 @@ impl Rules {
         }
     }
 
+    fn note_range(&mut self, path: &'static str, bounds: &[Bound]) {
+        if let Some(ranges) = &mut self.ranges {
+            ranges.push((path, Range::of(bounds)));
+        }
+    }
+
     pub fn fraction(&mut self, path: &'static str, value: f64, bounds: &[Bound]) {
+        self.note_range(path, bounds);
         // Stated so that NaN breaks it.
         if !(value.is_finite() && bounds.iter().all(|bound| bound.holds(value))) {
             let words: Vec<String> = bounds.iter().map(|bound| bound.words()).collect();

@@ -1,5 +1,6 @@
 //! How timesteps are weighted.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{empty_settings, kinds};
@@ -29,14 +30,14 @@ empty_settings! {
     UniformWeighting;
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MinSnrWeighting {
     /// The SNR above which a timestep gains no more weight. Default 5 (the paper's).
     pub gamma: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct P2Weighting {
     /// k, which bounds the weight where there is only noise. Default 1 (the paper's).
@@ -45,7 +46,7 @@ pub struct P2Weighting {
     pub gamma: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdmWeighting {
     /// The standard deviation of pixels. Default 0.5 (the paper's).
@@ -53,7 +54,7 @@ pub struct EdmWeighting {
 }
 
 /// EDM's weight, but at step i < warm_up no more than cap_start (cap_end / cap_start)^(i / warm_up) on the error of x_0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FdmWeighting {
     /// The standard deviation of pixels. Default 0.5 (the paper's).
@@ -68,7 +69,7 @@ pub struct FdmWeighting {
 }
 
 /// (1 - lambda) + (2 lambda - 1) m(t) below tau T, and 1 from there on; m is the change of 1 - abar_t over t, scaled to 0..1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpeedWeighting {
     /// lambda, the weight where the process changes most; where it changes least it is 1 - lambda. Default 0.6 (the paper's).

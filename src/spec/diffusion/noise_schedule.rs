@@ -1,5 +1,6 @@
 //! The forward process.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::kinds;
@@ -18,7 +19,7 @@ kinds! {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearNoise {
     /// T, the number of timesteps. Default 1000.
@@ -29,7 +30,7 @@ pub struct LinearNoise {
     pub beta_end: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CosineNoise {
     /// T, the number of timesteps. Default 1000.
@@ -40,7 +41,7 @@ pub struct CosineNoise {
     pub beta_max: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScaledLinearNoise {
     /// T, the number of timesteps. Default 1000.
@@ -52,7 +53,7 @@ pub struct ScaledLinearNoise {
 }
 
 /// abar(u) falls from 1 to 0 as sigmoid((start + u (end - start)) / tau) rises over u = 0..1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SigmoidNoise {
     /// T, the number of timesteps. Default 1000.

@@ -1,6 +1,11 @@
 //! What the network predicts.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+
+use crate::spec::schema::{kind, one_of_kinds};
 
 /// `parameterization`: what the network predicts, a word or a map with a `kind`. Default `epsilon`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -23,7 +28,7 @@ pub enum Parameterization {
 }
 
 /// `parameterization: { kind: edm }`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdmParameterization {
     /// The standard deviation of pixels. Default 0.5 (the paper's).
@@ -32,7 +37,7 @@ pub struct EdmParameterization {
 
 /// `parameterization: { kind: fdm }`. B = multiplier (0.1 u + 9.95 u^2), where u goes from 0 at the process's least sigma to 1
 /// at its largest, evenly in sigma: as the paper's code does.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FdmParameterization {
     /// The standard deviation of pixels. Default 0.5 (the paper's).
@@ -88,6 +93,30 @@ impl<'de> Deserialize<'de> for Parameterization {
             WordOrKind::Edm(edm) => Self::Edm(edm),
             WordOrKind::Fdm(fdm) => Self::Fdm(fdm),
         })
+    }
+}
+
+impl JsonSchema for Parameterization {
+    fn schema_name() -> Cow<'static, str> {
+        "Parameterization".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let word = |word: &str, doc: &str| serde_json::json!({ "const": word, "description": doc });
+        let kinds = vec![
+            word("epsilon", "The noise (Ho et al. 2020, equation 14). The default."),
+            word("v", "The velocity (Salimans and Ho 2022, arXiv 2202.00512, appendix D)."),
+            word("x0", "The image (Ho et al. 2020, section 3.2)."),
+            kind::<EdmParameterization>(generator, "edm", "EDM's preconditioning (Karras et al. 2022, table 1)."),
+            kind::<FdmParameterization>(
+                generator,
+                "fdm",
+                "FDM on EDM's preconditioning (Wu et al. 2023, arXiv 2306.06991).",
+            ),
+            serde_json::json!({ "const": "edm", "description": "`{ kind: edm }` with its defaults." }),
+            serde_json::json!({ "const": "fdm", "description": "`{ kind: fdm }` with its defaults." }),
+        ];
+        one_of_kinds("`parameterization`: what the network predicts, a word or a map with a `kind`.", kinds)
     }
 }
 

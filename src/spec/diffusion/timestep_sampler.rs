@@ -1,5 +1,6 @@
 //! Which timesteps are trained on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{empty_settings, kinds};
@@ -33,7 +34,7 @@ kinds! {
 }
 
 /// How a, the share of the favoured density, grows with x = min(step / N, 1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pacing {
     /// a = x. The default.
@@ -51,7 +52,7 @@ empty_settings! {
 }
 
 /// p_i(t) = (1 - a)/T + a g(t), a = min(i / N, 1), g ~ exp(-(t - center T)^2 / (2 (width T)^2)).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CurriculumTimesteps {
     /// mu, the favoured timestep as a share of T. Default 0.3 (stated by the paper as best).
@@ -64,7 +65,7 @@ pub struct CurriculumTimesteps {
 }
 
 /// As `curriculum`, with its `pacing`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PacedCurriculumTimesteps {
     /// As for `curriculum`. Default 0.3.
@@ -78,7 +79,7 @@ pub struct PacedCurriculumTimesteps {
 }
 
 /// g(t) ~ exp(-(ln SNR_t - center)^2 / (2 width^2)).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSnrCurriculumTimesteps {
     /// The favoured ln(SNR). Default -0.43, which is t = 0.3 T of the linear schedule, where the paper's mu is.
@@ -92,7 +93,7 @@ pub struct LogSnrCurriculumTimesteps {
 }
 
 /// Before `switch`, p(t) ~ exp(-(t - center T)^2 / (2 (width T)^2)); then 1/T.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CurriculumSamplingTimesteps {
     /// The middle, as a share of T. Default 0.5 (stated: the middle comes first).
@@ -103,7 +104,7 @@ pub struct CurriculumSamplingTimesteps {
     pub switch: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogitNormalTimesteps {
     /// m: above 0 favours noise. Default 0 (the paper's).
@@ -112,7 +113,7 @@ pub struct LogitNormalTimesteps {
     pub deviation: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaplaceTimesteps {
     /// The most frequent ln(SNR). Default 0 (the paper's).
@@ -121,7 +122,7 @@ pub struct LaplaceTimesteps {
     pub scale: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdmTimesteps {
     /// Of ln(sigma). Default -1.2 (the paper's).
@@ -131,7 +132,7 @@ pub struct EdmTimesteps {
 }
 
 /// p(t) proportional to k below tau T and to 1 from there on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpeedTimesteps {
     /// How many times as often as the convergence area. Default 5 (the paper's).
@@ -141,7 +142,7 @@ pub struct SpeedTimesteps {
 }
 
 /// p(t) proportional to sqrt(E[L_t^2]) over the last losses; each loss is divided by T p(t).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossSecondMomentTimesteps {
     /// Losses kept for each timestep; until every timestep has as many, sampling is uniform. Default 10 (the paper's).
@@ -152,7 +153,7 @@ pub struct LossSecondMomentTimesteps {
 
 /// N clusters of timesteps; stage n trains on the n noisiest, and ends when the smoothed loss has not improved for more than
 /// `patience` steps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskDifficultyTimesteps {
     /// N. Default 20 (reported).
@@ -168,7 +169,7 @@ pub struct TaskDifficultyTimesteps {
 }
 
 /// What clusters of timesteps are equally wide in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Clustering {
     /// t. The default.

@@ -1,9 +1,10 @@
 //! What of images is compared.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `evaluate.fid.features`: what of the images is compared, most often the activations of a network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Features {
     /// A small classifier of 8x8 digits, shipped with the program. The default.

@@ -1,12 +1,13 @@
 //! The Fréchet distance and its protocol.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Features, Resize};
 use crate::spec::OdeSampler;
 
 /// `evaluate.fid`: the protocol, which is part of every value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fid {
     /// Generated images. Default 1000.
@@ -57,7 +58,7 @@ impl Default for Fid {
 }
 
 /// `evaluate.fid.reference`: the real images a sample is compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reference {
     /// The training split. The default.

@@ -1,9 +1,10 @@
 //! What is measured beside the Fréchet distance.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `evaluate.measures`: a measure beside the Fréchet distance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FurtherMeasure {
     /// The kernel distance `kid` (Bińkowski et al. 2018, arXiv 1801.01401), which has no bias from few images, and its

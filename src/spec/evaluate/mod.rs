@@ -9,6 +9,7 @@ mod weights;
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use features::*;
@@ -21,7 +22,7 @@ pub use weights::*;
 use super::{Consistency, Difficulty};
 
 /// `evaluate`: measurements off the training clock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluate {
     /// Steps between evaluations; the last step is always evaluated. Default 200.

@@ -1,12 +1,13 @@
 //! How images get the size that a network sees.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Features;
 
 /// `evaluate.fid.resize`: how images get the size that a network sees. Another way gives another distance (Parmar et al.
 /// 2022, arXiv 2104.11222).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
     /// What is usual with the features: `pytorch-fid` for Inception, `clean` for EfficientNet, `none` for the others. The

@@ -1,9 +1,10 @@
 //! The loss on held-out images.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `evaluate.validation`: mean squared error on held-out images, overall and by bins of t.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Validation {
     /// Bins of equal width over t. Default 10.

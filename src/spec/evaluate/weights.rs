@@ -1,10 +1,11 @@
 //! Which weights are measured.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `evaluate.weights`: which of a run's weights are measured. What is measured of averaged and of raw weights has its own
 /// protocol: neither is compared with the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EvaluatedWeights {
     /// The moving average of `train.ema_decay`. The default.
@@ -37,7 +38,7 @@ impl EvaluatedWeights {
 }
 
 /// Weights of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Weights {
     #[default]

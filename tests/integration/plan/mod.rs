@@ -2,6 +2,7 @@
 
 mod files;
 mod identity;
+mod keys;
 mod mistakes;
 mod resolved;
 mod shipped;

@@ -13,7 +13,10 @@ fn every_shipped_sweep_is_valid_and_its_header_says_what_it_asks_costs_and_expec
     let mut files = Vec::new();
     for folder in [sweeps.clone(), sweeps.join("small")] {
         files.extend(
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()),
+            std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|ending| ending == "yaml")),
         );
     }
     assert!(files.len() >= 5, "{files:?}");

@@ -1,0 +1,33 @@
+//! How what is written with a `kind` is told to editors: JSON Schema (draft 2020-12) from the types and their comments.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+/// A map with this `kind` and the keys of `Settings`.
+pub fn kind<Settings: JsonSchema>(generator: &mut SchemaGenerator, tag: &str, doc: &str) -> Value {
+    let mut schema = Settings::json_schema(generator).to_value();
+    let settings = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut properties = Map::from_iter([("kind".to_owned(), json!({ "const": tag }))]);
+    properties.extend(settings);
+    schema["type"] = json!("object");
+    schema["properties"] = Value::Object(properties);
+    schema["required"] = json!(["kind"]);
+    schema["additionalProperties"] = json!(false);
+    let more =
+        schema.get("description").and_then(Value::as_str).filter(|more| *more != "No settings.").unwrap_or_default();
+    schema["description"] = json!(text(&format!("{doc}\n\n{more}")));
+    schema
+}
+
+/// One of several maps, told apart by their `kind`.
+pub fn one_of_kinds(doc: &str, kinds: Vec<Value>) -> Schema {
+    json_schema!({ "description": text(doc), "oneOf": kinds })
+}
+
+/// A comment as text: lines of a paragraph joined, paragraphs apart.
+pub fn text(doc: &str) -> String {
+    let paragraphs = doc.split("\n\n").map(|paragraph| {
+        paragraph.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    });
+    paragraphs.filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("\n\n")
+}
