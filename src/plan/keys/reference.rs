@@ -55,14 +55,20 @@ pub fn reference(path: Option<&str>) -> Result<String, KeyError> {
 /// All keys as a page of Markdown.
 pub fn reference_page() -> String {
     let mut page = include_str!("page.md").to_owned();
-    let mut section = String::new();
+    let (mut section, mut is_bullet) = (String::new(), false);
     for line in lines(&sweep_schema()) {
         let top = line.path.split('.').next().unwrap_or_default();
         if top != section {
             section = top.to_owned();
             page.push_str(&format!("\n## `{section}`\n"));
         }
-        page.push_str(&line.as_markdown());
+        let text = line.as_markdown();
+        // Bullets follow each other; all else is set apart.
+        if !(text.starts_with("- ") && is_bullet) {
+            page.push('\n');
+        }
+        is_bullet = text.starts_with("- ");
+        page.push_str(&text);
     }
     page
 }
@@ -102,8 +108,8 @@ impl Line {
         let is_section = self.kind.is_some() || !self.path.contains('.');
         let meaning = self.meaning.replace("\n\n", " ");
         match is_section {
-            true if self.kind.is_none() => format!("\n{}\n\n", capitalized(&format!("{facts}{meaning}"))),
-            true => format!("\n**`{}`** {meaning}\n\n", self.head()),
+            true if self.kind.is_none() => format!("{}\n", capitalized(&format!("{facts}{meaning}"))),
+            true => format!("**`{}`** {meaning}\n", self.head()),
             false => format!("- `{}`: {facts}{meaning}\n", self.head()),
         }
     }
