@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 
 use crate::data::{self, DataError, DataFolder};
@@ -113,7 +112,9 @@ pub fn execute(
 }
 
 /// Lets a process go on that was stopped: a child whose parent died while it was stopped holds its run until it can see that.
+#[cfg(unix)]
 fn wake(holder: &str) {
+    use rustix::process::{Pid, Signal, kill_process};
     let words: Vec<&str> = holder.split_whitespace().collect();
     if let ["process", process, "on", host] = words[..]
         && host == host_name()
@@ -123,6 +124,10 @@ fn wake(holder: &str) {
         let _ = kill_process(process, Signal::CONT);
     }
 }
+
+/// Processes are not stopped there.
+#[cfg(not(unix))]
+fn wake(_: &str) {}
 
 /// Takes the run. A child whose parent was just killed may still hold it while it writes its last checkpoint.
 fn take(folder: &RunFolder, stop_asked: &dyn Fn() -> bool) -> Result<Lock, RecordError> {

@@ -17,7 +17,7 @@ use crate::device::{
 use crate::event::DeviceComparison;
 use crate::report::number::significant;
 use crate::spec::RunSpec;
-use crate::study::{ask_child, found_in_children};
+use crate::study::{self, ask_child, found_in_children};
 use crate::train::{Speed, compare_with_cpu, measure_speed};
 
 #[derive(Debug, Args)]
@@ -184,5 +184,10 @@ pub fn probe_device(args: &ProbeDeviceArgs) -> anyhow::Result<Exit> {
     let comparison = compare_with_cpu(&spec, &dataset, &device)?;
     let speed = measure_speed(&spec, &dataset, &device)?;
     out!("{}", json!(Probe { comparison, speed }));
+    Ok(Exit::AllDone)
+}
+
+pub fn probe_cpu() -> anyhow::Result<Exit> {
+    out!("{}", json!(study::probe_cpu()?));
     Ok(Exit::AllDone)
 }

@@ -111,6 +111,9 @@ enum Command {
     /// Train a few steps on a device and on the CPU: what `devices --probe` starts
     #[command(hide = true)]
     ProbeDevice(devices::ProbeDeviceArgs),
+    /// Time steps of small networks on the CPU: what `plan` starts where it knows no speed
+    #[command(hide = true)]
+    ProbeCpu,
     /// Time how fast batches are made: what `scripts/bench-data.sh` runs
     #[command(hide = true)]
     BenchData(bench_data::BenchDataArgs),
@@ -216,6 +219,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Devices(args) => devices::devices(&args),
         Command::ListDevices(args) => devices::list_devices(&args),
         Command::ProbeDevice(args) => devices::probe_device(&args),
+        Command::ProbeCpu => devices::probe_cpu(),
         Command::Data(args) => data::data(&args),
         Command::TrainFeatures(args) => train_features::train_features(&args),
         Command::Completions { shell } => {

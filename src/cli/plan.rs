@@ -10,7 +10,7 @@ use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
 use crate::spec::{Plan, PlannedRun};
-use crate::study::{Estimator, image_notes};
+use crate::study::{Calibration, Estimator, image_notes, target_note};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = examples_and_presets())]
@@ -74,7 +74,10 @@ pub(super) fn show(
     let chosen = devices.choose(plan)?;
     let device = chosen.devices.first().expect("there is at least the CPU");
     let slots: usize = chosen.devices.iter().map(|device| device.slots).sum();
-    let estimator = Estimator::new(study.as_ref(), device.threads);
+    let data_folder = data.folder()?;
+    let has_run = study.iter().flat_map(|study| &study.runs).any(|run| !run.rows.is_empty());
+    let calibration = (!has_run && device.name == "cpu").then(|| Calibration::of_cpu(device, &data_folder)).flatten();
+    let estimator = Estimator::new(study.as_ref(), calibration, device.threads);
     let mut rows = Vec::with_capacity(plan.runs.len());
     let anything_ran = folder.path.join("runs").is_dir();
     for run in &plan.runs {
@@ -85,7 +88,8 @@ pub(super) fn show(
         rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
     let seconds_left = seconds / slots as f64;
     let mut notes: Vec<String> = chosen.note.iter().cloned().collect();
-    notes.extend(image_notes(plan, folder, &data.folder()?));
+    notes.extend(image_notes(plan, folder, &data_folder));
+    notes.extend(target_note(plan));
     if json {
         let value = json!({
             "version": PLAN_JSON_VERSION,
@@ -96,7 +100,12 @@ pub(super) fn show(
             "seeds": plan.seeds,
             "compare": plan.compare,
             "device": { "name": chosen.words, "runs_at_once": slots, "threads_per_run": device.threads },
-            "estimate": { "seconds_left": seconds_left, "basis": estimator.basis },
+            "estimate": {
+                "seconds_left": seconds_left,
+                "least_seconds_left": estimator.spread.map(|(least, _)| least * seconds_left),
+                "most_seconds_left": estimator.spread.map(|(_, most)| most * seconds_left),
+                "basis": estimator.basis,
+            },
             "notes": notes,
             "runs": rows.iter().map(to_json).collect::<Vec<_>>(),
         });
@@ -108,7 +117,10 @@ pub(super) fn show(
     let most_memory = rows.iter().map(|row| row.cost.memory_bytes).fold(0.0, f64::max);
     let disk: f64 = rows.iter().map(|row| row.cost.disk_bytes).sum();
     out!("");
-    out!("{} runs, {done} done; about {} to go", rows.len(), duration(seconds_left));
+    let spread = estimator.spread.map_or_else(String::new, |(least, most)| {
+        format!(" ({} to {})", duration(least * seconds_left), duration(most * seconds_left))
+    });
+    out!("{} runs, {done} done; about {}{spread} to go", rows.len(), duration(seconds_left));
     out!(
         "device    {}: {} at once, {} thread{} each; about {} of memory",
         chosen.words,

@@ -22,7 +22,7 @@ use crate::study::{Observer, RunLabel, Study, Tracker};
   speedlab run sweeps/quickstart.yaml
   speedlab run sweeps/quickstart.yaml --set train.steps=100 --set seeds=1 --set name=try   a quick try, kept apart
   speedlab run sweeps/quickstart.yaml --jobs 1                                           one run at a time, on all cores
-  speedlab run sweeps/cifar10.yaml --device cuda:0,1                                     on two GPUs, one run on each
+  speedlab run sweeps/small/cifar10.yaml --device cuda:0,1                               on two GPUs, one run on each
 
 Ctrl-C once writes checkpoints and stops; the same command goes on from there. Ctrl-C twice stops at once and still
 loses nothing that was recorded.")]

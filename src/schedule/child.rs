@@ -1,7 +1,6 @@
 //! One run's process, with its three pipes.
 
 use std::io::{BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -16,6 +15,8 @@ use crate::spec::RunId;
 
 /// Longest line that is read as an event; longer ones are passed on to the log in pieces.
 const LINE_LIMIT: u64 = 1 << 20;
+#[cfg(windows)]
+const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
 /// How long the pipes of a process that is gone are waited for: something it started may still hold them open.
 const PIPE_GRACE: Duration = Duration::from_secs(2);
 
@@ -62,15 +63,21 @@ impl RunProcess {
         log.append(header.as_bytes()).map_err(log_error)?;
 
         let memory_kills_before = memory_kills::count();
-        let mut process = Command::new(&command.program)
-            .arg0("speedlab")
+        let mut run = Command::new(&command.program);
+        // The terminal's Ctrl-C reaches the parent alone.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut run, 0);
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::arg0(&mut run, "speedlab");
+        #[cfg(windows)]
+        std::os::windows::process::CommandExt::creation_flags(&mut run, CREATE_NEW_PROCESS_GROUP);
+        let mut process = run
             .args(&command.args)
             .env("RAYON_NUM_THREADS", start.threads.to_string())
             .envs(command.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0) // the terminal's Ctrl-C reaches the parent alone
             .spawn()
             .map_err(|source| StartError::Program { program: command.program.clone(), source })?;
         let stdin = process.stdin.take();

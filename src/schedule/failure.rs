@@ -2,12 +2,10 @@
 
 use std::process::ExitStatus;
 
-use std::os::unix::process::ExitStatusExt;
-
-use signal_hook::consts::{SIGABRT, SIGKILL};
-use signal_hook::low_level::signal_name;
-
 use crate::event::RunOutcome;
+
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
 
 /// Said by Rust's allocator before it aborts, by the C library, by CUDA, by Vulkan, and by the allocators above them; in lower case.
 const NO_MEMORY: [&str; 10] = [
@@ -39,6 +37,21 @@ const NO_DEVICE: [&str; 10] = [
 
 /// Lines of a log that are told as the reason.
 const TOLD_LINES: usize = 20;
+
+/// The signal that ended a process, where there are signals.
+fn signal_of(status: &ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(status);
+    #[cfg(not(unix))]
+    return status.code().filter(|_| false);
+}
+
+fn name_of(signal: i32) -> &'static str {
+    #[cfg(unix)]
+    return signal_hook::low_level::signal_name(signal).unwrap_or("no name");
+    #[cfg(not(unix))]
+    return if signal == SIGABRT { "SIGABRT" } else { "no name" };
+}
 
 /// How a process went.
 pub(super) struct Death<'a> {
@@ -72,7 +85,7 @@ impl Death<'_> {
             }
             None => {}
         }
-        let signal = self.exit.as_ref().ok().and_then(|status| status.signal());
+        let signal = self.exit.as_ref().ok().and_then(signal_of);
         let killed_for_memory = signal == Some(SIGKILL) && self.system_lacked_memory;
         let how = match (&self.exit, signal) {
             (Err(error), _) => format!("its process could not be waited for: {error}"),
@@ -81,7 +94,7 @@ impl Death<'_> {
             }
             (Ok(_), Some(SIGKILL)) => format!("killed by signal {SIGKILL}: by somebody, or for memory"),
             (Ok(_), Some(signal)) => {
-                format!("killed by signal {signal} ({})", signal_name(signal).unwrap_or("no name"))
+                format!("killed by signal {signal} ({})", name_of(signal))
             }
             (Ok(status), None) => match status.code() {
                 Some(0) => "exited without saying how it ended".to_owned(),

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGKILL, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use signal_hook::low_level::raise;
 
 use crate::event::RunEvent;
 
@@ -45,7 +44,10 @@ impl Leash {
                 let _ = io::copy(&mut input, &mut io::sink());
             }
             thread::sleep(grace);
-            raise(SIGKILL).expect("a process may kill itself");
+            #[cfg(unix)]
+            signal_hook::low_level::raise(signal_hook::consts::SIGKILL).expect("a process may kill itself");
+            #[cfg(not(unix))]
+            std::process::abort();
         })?;
         Ok(leash)
     }

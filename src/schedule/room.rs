@@ -16,6 +16,7 @@ impl Room {
     /// file without a name.
     pub fn is_there(&self) -> bool {
         // A file system that does not say is tried.
+        #[cfg(unix)]
         if rustix::fs::statvfs(&self.folder).is_ok_and(|free| free.f_bavail.saturating_mul(free.f_frsize) < self.bytes)
         {
             return false;

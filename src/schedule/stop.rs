@@ -3,11 +3,8 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
-use std::thread;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
 
 /// Counts requests to stop: the first asks for a checkpoint, the second for an end at once.
 #[derive(Debug, Default)]
@@ -29,18 +26,7 @@ impl Stop {
     /// Make one per process, early: a signal that comes before it ends the process.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::default();
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        let state = stop.state.clone();
-        // Lives as long as the process, so that signals keep their usual meaning after the release.
-        thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for signal in signals.forever() {
-                if state.released.load(Ordering::SeqCst) {
-                    emulate_default_handler(signal).expect("the default of SIGINT and SIGTERM is to end the process");
-                }
-                let _ = state.signal.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst); // the first stays
-                state.requests.fetch_add(1, Ordering::SeqCst);
-            }
-        })?;
+        listen(stop.state.clone())?;
         Ok(stop)
     }
 
@@ -58,6 +44,44 @@ impl Stop {
         let signal = self.state.signal.load(Ordering::SeqCst);
         u8::try_from(signal).ok().filter(|&signal| signal > 0).map(|signal| 128 + signal)
     }
+}
+
+impl State {
+    fn note(&self, signal: i32) {
+        let _ = self.signal.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst); // the first stays
+        self.requests.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Lives as long as the process, so that signals keep their usual meaning after the release.
+#[cfg(unix)]
+fn listen(state: Arc<State>) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            if state.released.load(Ordering::SeqCst) {
+                signal_hook::low_level::emulate_default_handler(signal)
+                    .expect("the default of SIGINT and SIGTERM is to end the process");
+            }
+            state.note(signal);
+        }
+    })?;
+    Ok(())
+}
+
+/// Without a thread, since there a handler is one.
+#[cfg(not(unix))]
+fn listen(state: Arc<State>) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        let state = state.clone();
+        let handler = move || match state.released.load(Ordering::SeqCst) {
+            true => std::process::exit(128 + signal),
+            false => state.note(signal),
+        };
+        // SAFETY: the handler touches nothing but atomics, and ends the process.
+        unsafe { signal_hook::low_level::register(signal, handler)? };
+    }
+    Ok(())
 }
 
 impl Drop for Stop {

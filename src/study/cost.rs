@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use super::Calibration;
 use crate::evaluate::feature_cost;
 use crate::model;
 use crate::plan::{CostModel, RunCost, run_cost};
@@ -21,17 +22,33 @@ pub struct Estimator {
     figures: RefCell<HashMap<String, Figures>>,
     /// How that speed is known.
     pub basis: String,
+    /// Factors of the time that the slowest and the fastest of what was measured stand for: (least, most).
+    pub spread: Option<(f64, f64)>,
 }
 
 impl Estimator {
-    /// From what this sweep's own runs have recorded, else from a typical core.
-    pub fn new(study: Option<&StudyRecord>, threads: usize) -> Self {
+    /// From what this sweep's own runs have recorded, else from what was measured here, else from a typical core.
+    pub fn new(study: Option<&StudyRecord>, calibration: Option<Calibration>, threads: usize) -> Self {
         let speeds = study.iter().flat_map(|study| &study.runs).filter_map(|run| {
             let last = run.rows.last().filter(|row| row.train_seconds > 0.0)?;
             Some(train_flops(&run.planned.spec, last.images_seen) / last.train_seconds)
         });
         let mut speeds: Vec<f64> = speeds.collect();
         speeds.sort_by(f64::total_cmp);
+        let figures = RefCell::default();
+        if speeds.is_empty()
+            && let Some(Calibration { flops_per_second, slowest, fastest }) = calibration
+        {
+            let gigaflops = |speed: f64| speed / 1e9;
+            let basis = format!(
+                "{:.1} GFLOP/s a run, measured here with two small networks ({:.1} to {:.1})",
+                gigaflops(flops_per_second),
+                gigaflops(slowest),
+                gigaflops(fastest)
+            );
+            let spread = (flops_per_second / fastest, flops_per_second / slowest);
+            return Self { flops_per_second, threads, figures, basis, spread: Some(spread) };
+        }
         if speeds.is_empty() {
             let basis = format!(
                 "a typical speed of {:.0} GFLOP/s a core; a first run measures it",
@@ -40,13 +57,15 @@ impl Estimator {
             return Self {
                 flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64,
                 threads,
-                figures: RefCell::default(),
+                figures,
                 basis,
+                spread: None,
             };
         }
         let median = speeds[speeds.len() / 2];
         let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
-        Self { flops_per_second: median, threads, figures: RefCell::default(), basis }
+        let spread = Some((median / speeds[speeds.len() - 1], median / speeds[0]));
+        Self { flops_per_second: median, threads, figures, basis, spread }
     }
 
     pub fn cost(&self, spec: &RunSpec) -> RunCost {
@@ -84,6 +103,6 @@ struct Figures {
 }
 
 /// A forward and a backward pass of every image.
-fn train_flops(spec: &RunSpec, images_seen: u64) -> f64 {
+pub(super) fn train_flops(spec: &RunSpec, images_seen: u64) -> f64 {
     3.0 * model::forward_flops(&spec.model, spec.data.shape()) * images_seen as f64
 }

@@ -7,6 +7,7 @@ use crate::device::DeviceError;
 use crate::evaluate::EvaluateError;
 use crate::record::RecordError;
 use crate::report::ReportError;
+use crate::train::CheckpointError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
@@ -20,6 +21,8 @@ pub enum StudyError {
     Device(#[from] DeviceError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error(transparent)]
+    Training(#[from] CheckpointError),
     #[error(
         "--jobs {jobs} is against the sweep's `exclusive: true`, which lets no two runs share a device\nhint: leave one of them out"
     )]

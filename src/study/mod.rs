@@ -9,6 +9,7 @@
 //!
 //! Whoever watches is told through [`Observer`]. The command line draws what it hears; a test counts it.
 
+mod calibration;
 mod cost;
 mod devices;
 mod error;
@@ -20,10 +21,11 @@ mod queue;
 mod report;
 mod tracker;
 
+pub use calibration::{Calibration, probe_cpu};
 pub use cost::Estimator;
 pub use devices::{ChosenDevices, WantedDevices, ask_child, found_in_children};
 pub use error::StudyError;
-pub use images::image_notes;
+pub use images::{image_notes, target_note};
 pub use observer::Observer;
 pub use open::{OpenStudy, Study};
 pub use queue::StudyQueue;

@@ -50,6 +50,9 @@ impl Study {
         for note in images::check(&self.plan, &folder, &self.data_folder)? {
             observer.note(&note);
         }
+        if let Some(note) = images::target_note(&self.plan) {
+            observer.note(&note);
+        }
         images::prepare(&self.plan, &folder, &self.data_folder, &mut |progress| observer.preparing(progress))?;
         let lock = folder.lock()?;
         let now = jiff::Timestamp::now().to_string();

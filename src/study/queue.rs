@@ -19,7 +19,7 @@ pub struct StudyQueue {
 impl StudyQueue {
     /// `threads`: what a run has on its device, for the estimate of what it takes.
     pub(super) fn read(plan: &Plan, folder: &SweepFolder, threads: usize) -> Result<Self, StudyError> {
-        let estimator = Estimator::new(None, threads);
+        let estimator = Estimator::new(None, None, threads);
         let (mut runs, mut labels, mut disk_bytes) = (Vec::new(), Vec::new(), 0f64);
         let records = plan.runs.par_iter().map(|run| RunRecord::read(folder, run));
         for record in records.collect::<Result<Vec<_>, _>>()? {

@@ -21,7 +21,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("evaluate", &["spec", "event", "random", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
-    ("study", &["spec", "event", "plan", "schedule", "device", "model", "evaluate", "record", "report", "data", "run"]),
+    (
+        "study",
+        &[
+            "spec", "event", "plan", "schedule", "device", "model", "evaluate", "record", "report", "data", "run",
+            "train", "checksum",
+        ],
+    ),
     ("run", &["spec", "event", "train", "evaluate", "record", "data", "model"]),
 ];
 

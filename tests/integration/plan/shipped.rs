@@ -59,3 +59,13 @@ fn the_quickstart_asks_for_five_arms_and_five_seeds() {
     let record = serde_json::to_value(&plan).unwrap();
     assert_eq!(speedlab::spec::decode_json::<Plan>(&record).unwrap(), plan);
 }
+
+#[test]
+fn the_sweep_in_the_readme_is_planned() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let sweep = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let plan =
+        speedlab::plan::plan_text(Path::new("readme.yaml"), sweep, &[]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((plan.arms.len(), plan.axes.len(), plan.runs.len()), (4, 1, 40));
+    assert!(readme.lines().count() < 220, "the README's first use is to be read");
+}
