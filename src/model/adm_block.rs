@@ -1,6 +1,7 @@
 use burn::tensor::Tensor;
 
 use super::architecture::{Architecture, ConvolutionLayer, Initial, InitialWeights, NormLayer, Pass};
+use super::levels::TimedBlock;
 use super::residual_block::BlockDropout;
 use crate::kernels::{Convolution, Resample};
 
@@ -81,15 +82,11 @@ impl AdmBlocks {
     }
 }
 
-impl AdmBlock {
+impl TimedBlock for AdmBlock {
+    const COUNTS_RESAMPLING: bool = true;
+
     /// `embedding` is SiLU of the embedding, as planes of one pixel.
-    pub fn forward(
-        &self,
-        pass: Pass,
-        input: Tensor<4>,
-        embedding: Tensor<4>,
-        dropout: Option<BlockDropout>,
-    ) -> Tensor<4> {
+    fn forward(&self, pass: Pass, input: Tensor<4>, embedding: Tensor<4>, dropout: Option<BlockDropout>) -> Tensor<4> {
         let hidden = self.first_norm.forward(pass, input.clone(), true);
         let (hidden, input) = match self.resample {
             Resample::Keep => (hidden, input),

@@ -11,6 +11,7 @@ mod class_embedding;
 mod dit;
 mod dropout;
 mod feed_forward;
+mod levels;
 mod network;
 mod parameters;
 mod patches;

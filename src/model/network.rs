@@ -1,10 +1,10 @@
 use burn::tensor::{Device, Tensor};
 
-use super::adm::Adm;
+use super::adm::{self, Adm};
 use super::architecture::{Architecture, Pass};
 use super::dit::Dit;
 use super::parameters::Parameters;
-use super::unet::Unet;
+use super::unet::{self, Unet};
 use super::uvit::Uvit;
 use super::{Dropout, ParameterLayout};
 use crate::kernels::Kernels;
@@ -40,8 +40,8 @@ impl Body {
         }
         let outputs = model.outputs(data_shape.channels);
         match model {
-            spec::Model::Unet(unet) => Self::Unet(Unet::describe(unet, data_shape, architecture)),
-            spec::Model::Adm(adm) => Self::Adm(Adm::describe(adm, data_shape, outputs, architecture)),
+            spec::Model::Unet(unet) => Self::Unet(unet::describe(unet, data_shape, architecture)),
+            spec::Model::Adm(adm) => Self::Adm(adm::describe(adm, data_shape, outputs, architecture)),
             spec::Model::Dit(dit) => Self::Dit(Dit::describe(dit, data_shape, outputs, architecture)),
             spec::Model::Uvit(uvit) => Self::Uvit(Uvit::describe(uvit, data_shape, outputs, architecture)),
         }

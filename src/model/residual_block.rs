@@ -2,6 +2,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::Dropout;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, NormLayer, Pass, variance_scaling};
+use super::levels::TimedBlock;
 use crate::kernels::{Convolution, Resample};
 
 /// DDPM's residual block: shortcut(x) + conv(dropout(silu(norm(conv(silu(norm(x))) + linear(silu(time)))))).
@@ -55,9 +56,13 @@ impl ResidualBlock {
             side,
         }
     }
+}
+
+impl TimedBlock for ResidualBlock {
+    const COUNTS_RESAMPLING: bool = false;
 
     /// `time` is SiLU of the time embedding, as planes of one pixel.
-    pub fn forward(&self, pass: Pass, input: Tensor<4>, time: Tensor<4>, dropout: Option<BlockDropout>) -> Tensor<4> {
+    fn forward(&self, pass: Pass, input: Tensor<4>, time: Tensor<4>, dropout: Option<BlockDropout>) -> Tensor<4> {
         let hidden = self.first_norm.forward(pass, input.clone(), true);
         let hidden = self.first.forward_added(pass, hidden, self.time.forward(pass, time));
         let mut hidden = self.second_norm.forward(pass, hidden, true);

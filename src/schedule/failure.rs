@@ -139,8 +139,10 @@ impl Death<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
     use super::*;
 
     fn outcome(exit: ExitStatus, killed: Option<Killed>, system_lacked_memory: bool, lines: &[&str]) -> RunOutcome {
