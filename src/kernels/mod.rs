@@ -22,7 +22,6 @@ mod image_sum;
 mod implementation;
 mod lanes;
 mod layer_norm;
-mod memory;
 mod panel;
 mod parallel;
 mod plain;
