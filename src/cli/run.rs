@@ -20,12 +20,12 @@ use crate::study::{Observer, RunLabel, Study, Tracker};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab run sweeps/quickstart.yaml
-  speedlab run sweeps/quickstart.yaml --set train.steps=100 --set seeds=1 --set name=try   a quick try, kept apart
-  speedlab run sweeps/quickstart.yaml --jobs 1                                           one run at a time, on all cores
-  speedlab run sweeps/small/cifar10.yaml --device cuda:0,1                               on two GPUs, one run on each
+  speedlab run sweeps/quickstart.yaml --jobs 1          one run at a time, on all cores
+  speedlab run sweeps/small/cifar10.yaml --device cuda:0,1
+  speedlab run sweeps/quickstart.yaml --set seeds=1 --set name=try
 
-Ctrl-C once writes checkpoints and stops; the same command goes on from there. Ctrl-C twice stops at once and still
-loses nothing that was recorded.")]
+Ctrl-C once: running runs write a checkpoint and stop; the same command goes on.
+Ctrl-C twice: they stop at once; nothing that was recorded is lost.")]
 pub struct RunArgs {
     #[command(flatten)]
     sweep: SweepArgs,
@@ -36,14 +36,14 @@ pub struct RunArgs {
     /// Stop the sweep when a run has failed for good, instead of going on with the others
     #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
-    /// Stop the sweep when so many runs have failed for good
+    /// Stop the sweep when N runs have failed for good
     #[arg(long, value_name = "N")]
     max_failures: Option<NonZeroU32>,
-    /// How often a run that crashed or fell silent is started again from its checkpoint
+    /// Start a run that crashed or fell silent again from its checkpoint, up to N times
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
-    /// Seconds that a run may say nothing before it is killed as stuck and started again; also what a run whose parent died has for
-    /// its last checkpoint, up to 120
+    /// Kill a run that says nothing for so long, and start it again. A run whose parent died has as long for its last checkpoint,
+    /// up to 120 seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
     /// Show what would run and change nothing, as `speedlab plan` does

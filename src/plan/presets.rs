@@ -14,85 +14,34 @@ pub struct Preset {
 /// Every preset, by family. A parameter count that a test compares with the published one stands in
 /// `tests/integration/presets.rs`.
 pub const PRESETS: &[Preset] = &[
-    Preset { name: "ddpm-cifar10", source: "Ho et al. 2020, appendix B: 32x32, 35.7 million", model: ddpm_cifar10 },
-    Preset {
-        name: "iddpm-cifar10",
-        source: "Nichol and Dhariwal 2021: 32x32, learned sigma, 52.5 million",
-        model: iddpm_cifar10,
-    },
-    Preset { name: "adm-imagenet64", source: "Dhariwal and Nichol 2021: 64x64, 296 million", model: adm_imagenet64 },
-    Preset {
-        name: "adm-imagenet128",
-        source: "Dhariwal and Nichol 2021: 128x128, 422 million",
-        model: adm_imagenet128,
-    },
-    Preset {
-        name: "adm-imagenet256",
-        source: "Dhariwal and Nichol 2021: 256x256, 554 million",
-        model: adm_imagenet256,
-    },
-    Preset {
-        name: "dit-s/2",
-        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
-        model: || dit(2, 384, 12, 6),
-    },
-    Preset {
-        name: "dit-s/4",
-        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
-        model: || dit(4, 384, 12, 6),
-    },
-    Preset {
-        name: "dit-s/8",
-        source: "Peebles and Xie 2023, table 1: 33 million on latents of 32x32",
-        model: || dit(8, 384, 12, 6),
-    },
-    Preset {
-        name: "dit-b/2",
-        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
-        model: || dit(2, 768, 12, 12),
-    },
-    Preset {
-        name: "dit-b/4",
-        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
-        model: || dit(4, 768, 12, 12),
-    },
-    Preset {
-        name: "dit-b/8",
-        source: "Peebles and Xie 2023, table 1: 130 million on latents of 32x32",
-        model: || dit(8, 768, 12, 12),
-    },
-    Preset {
-        name: "dit-l/2",
-        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
-        model: || dit(2, 1024, 24, 16),
-    },
-    Preset {
-        name: "dit-l/4",
-        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
-        model: || dit(4, 1024, 24, 16),
-    },
-    Preset {
-        name: "dit-l/8",
-        source: "Peebles and Xie 2023, table 1: 458 million on latents of 32x32",
-        model: || dit(8, 1024, 24, 16),
-    },
-    Preset {
-        name: "dit-xl/2",
-        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
-        model: || dit(2, 1152, 28, 16),
-    },
-    Preset {
-        name: "dit-xl/4",
-        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
-        model: || dit(4, 1152, 28, 16),
-    },
-    Preset {
-        name: "dit-xl/8",
-        source: "Peebles and Xie 2023, table 1: 675 million on latents of 32x32",
-        model: || dit(8, 1152, 28, 16),
-    },
-    Preset { name: "uvit-s/2", source: "Bao et al. 2023, table 1: CIFAR-10, 44 million", model: uvit_s_2 },
+    preset("ddpm-cifar10", "Ho et al. 2020, appendix B: 32x32, 35.7 million", ddpm_cifar10),
+    preset("iddpm-cifar10", "Nichol and Dhariwal 2021: 32x32, learned sigma, 52.5 million", iddpm_cifar10),
+    preset("adm-imagenet64", "Dhariwal and Nichol 2021: 64x64, 296 million", adm_imagenet64),
+    preset("adm-imagenet128", "Dhariwal and Nichol 2021: 128x128, 422 million", adm_imagenet128),
+    preset("adm-imagenet256", "Dhariwal and Nichol 2021: 256x256, 554 million", adm_imagenet256),
+    preset("dit-s/2", DIT_S, || dit(2, 384, 12, 6)),
+    preset("dit-s/4", DIT_S, || dit(4, 384, 12, 6)),
+    preset("dit-s/8", DIT_S, || dit(8, 384, 12, 6)),
+    preset("dit-b/2", DIT_B, || dit(2, 768, 12, 12)),
+    preset("dit-b/4", DIT_B, || dit(4, 768, 12, 12)),
+    preset("dit-b/8", DIT_B, || dit(8, 768, 12, 12)),
+    preset("dit-l/2", DIT_L, || dit(2, 1024, 24, 16)),
+    preset("dit-l/4", DIT_L, || dit(4, 1024, 24, 16)),
+    preset("dit-l/8", DIT_L, || dit(8, 1024, 24, 16)),
+    preset("dit-xl/2", DIT_XL, || dit(2, 1152, 28, 16)),
+    preset("dit-xl/4", DIT_XL, || dit(4, 1152, 28, 16)),
+    preset("dit-xl/8", DIT_XL, || dit(8, 1152, 28, 16)),
+    preset("uvit-s/2", "Bao et al. 2023, table 1: CIFAR-10, 44 million", uvit_s_2),
 ];
+
+const DIT_S: &str = "Peebles and Xie 2023, table 1: 33 million on latents of 32x32";
+const DIT_B: &str = "Peebles and Xie 2023, table 1: 130 million on latents of 32x32";
+const DIT_L: &str = "Peebles and Xie 2023, table 1: 458 million on latents of 32x32";
+const DIT_XL: &str = "Peebles and Xie 2023, table 1: 675 million on latents of 32x32";
+
+const fn preset(name: &'static str, source: &'static str, model: fn() -> Model) -> Preset {
+    Preset { name, source, model }
+}
 
 fn dit(patch: usize, dim: usize, depth: usize, heads: usize) -> Model {
     Model::Dit(DitModel {
@@ -142,59 +91,44 @@ fn iddpm_cifar10() -> Model {
     })
 }
 
-/// Dhariwal and Nichol 2021, and the flags in the README of openai/guided-diffusion.
-fn adm_imagenet64() -> Model {
+/// What the three have in common. Dhariwal and Nichol 2021, and the flags in the README of openai/guided-diffusion.
+fn adm_imagenet(sizes: AdmModel) -> Model {
     Model::Adm(AdmModel {
+        attention_resolutions: vec![32, 16, 8],
+        learned_sigma: true,
+        class_conditional: true,
+        class_dropout: 0.0,
+        ..sizes
+    })
+}
+
+fn adm_imagenet64() -> Model {
+    adm_imagenet(AdmModel {
         channels: 192,
         channel_multipliers: vec![1, 2, 3, 4],
         blocks_per_level: 3,
-        attention_resolutions: vec![32, 16, 8],
-        attention_heads: 1,
         head_channels: Some(64),
-        scale_shift_norm: true,
-        resblock_updown: true,
-        learned_sigma: true,
         dropout: 0.1,
-        norm_groups: 32,
-        class_conditional: true,
-        class_dropout: 0.0,
+        ..AdmModel::default()
     })
 }
 
-/// Dhariwal and Nichol 2021, and the flags in the README of openai/guided-diffusion.
 fn adm_imagenet128() -> Model {
-    Model::Adm(AdmModel {
+    adm_imagenet(AdmModel {
         channels: 256,
         channel_multipliers: vec![1, 1, 2, 3, 4],
         blocks_per_level: 2,
-        attention_resolutions: vec![32, 16, 8],
         attention_heads: 4,
-        head_channels: None,
-        scale_shift_norm: true,
-        resblock_updown: true,
-        learned_sigma: true,
-        dropout: 0.0,
-        norm_groups: 32,
-        class_conditional: true,
-        class_dropout: 0.0,
+        ..AdmModel::default()
     })
 }
 
-/// Dhariwal and Nichol 2021, and the flags in the README of openai/guided-diffusion.
 fn adm_imagenet256() -> Model {
-    Model::Adm(AdmModel {
+    adm_imagenet(AdmModel {
         channels: 256,
         channel_multipliers: vec![1, 1, 2, 2, 4, 4],
         blocks_per_level: 2,
-        attention_resolutions: vec![32, 16, 8],
-        attention_heads: 1,
         head_channels: Some(64),
-        scale_shift_norm: true,
-        resblock_updown: true,
-        learned_sigma: true,
-        dropout: 0.0,
-        norm_groups: 32,
-        class_conditional: true,
-        class_dropout: 0.0,
+        ..AdmModel::default()
     })
 }

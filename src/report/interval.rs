@@ -95,7 +95,7 @@ pub fn mean_interval(values: &[f64]) -> Option<Interval> {
 }
 
 /// A quantile of Student's t.
-fn quantile_of_t(quantile: f64, freedom: f64) -> f64 {
+pub fn quantile_of_t(quantile: f64, freedom: f64) -> f64 {
     let student = StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom are positive and finite");
     student.inverse_cdf(quantile)
 }

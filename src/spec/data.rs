@@ -24,7 +24,7 @@ kinds! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DigitsData {
-    /// Mirror each training image with probability one half. Digits do not allow it: default false.
+    /// Always false: a mirrored digit is no digit. Default false.
     pub horizontal_flips: bool,
 }
 

@@ -25,8 +25,8 @@ pub struct SweepSpec {
     /// `base`: the keys of a run, shared by all arms. Default: every key's own default.
     #[schemars(with = "Json")]
     pub base: Node,
-    /// `arms`: named patches on the base, in the order written: a map that is merged into it. A map with another `kind` replaces
-    /// the whole map, a list the whole list. Default: one arm `baseline` without a patch.
+    /// `arms`: by name what each arm changes, in the order written. Its maps are merged into those of the base; a map with another
+    /// `kind` replaces the whole map, a list the whole list. Default: one arm `baseline` without a patch.
     #[schemars(with = "BTreeMap<String, Json>")]
     pub arms: Vec<ArmSpec>,
     /// `grid`: axes whose values are all combined, the first axis changing slowest. An axis is a key of a run with dots, such as

@@ -15,7 +15,8 @@ pub struct Train {
     pub warmup_steps: u64,
     /// The gradient's global L2 norm is scaled down to this; 0 turns clipping off. Default 1.
     pub clip_norm: f64,
-    /// Decay per step of the averaged weights; evaluation uses them. Default 0.999.
+    /// Decay per step of the averaged weights, which evaluation uses: they are an average of about the last 1 / (1 - decay)
+    /// steps. Default 0.999.
     pub ema_decay: f64,
     /// Steps over which the recorded training loss is a mean. Default 10.
     pub log_every: u64,

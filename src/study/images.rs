@@ -4,7 +4,7 @@ use super::StudyError;
 use crate::data::{self, DataFolder, OnProgress};
 use crate::evaluate::prepare_reference;
 use crate::record::SweepFolder;
-use crate::spec::{FinalAt, Plan, RunSpec, Target};
+use crate::spec::{Plan, RunSpec};
 
 /// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
 pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> Result<Vec<String>, StudyError> {
@@ -21,16 +21,6 @@ pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder)
 pub fn image_notes(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> Vec<String> {
     check(plan, folder, data_folder)
         .unwrap_or_else(|error| vec![format!("no run can start yet: {error}").replace("\nhint: ", "; ")])
-}
-
-/// Where the target is one that the baseline's own runs may miss.
-pub fn target_note(plan: &Plan) -> Option<String> {
-    let Some(Target::Final { from, at: FinalAt::FinalMedian }) = &plan.compare.as_ref()?.target else { return None };
-    Some(format!(
-        "about half of the {} runs of `{from}` will never reach the median of their own last values, and have no time to it; \
-         `at: final_worst` is reached by all of them",
-        plan.seeds.len()
-    ))
 }
 
 /// Decodes images and computes features of a large network that were not kept from before, so that runs that start

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::live::LiveWriter;
-use super::{ChosenDevices, Observer, StudyError, StudyQueue, Tracker, images};
+use super::{ChosenDevices, Observer, StudyError, StudyQueue, Tracker, images, plan_notes};
 use crate::data::DataFolder;
 use crate::device::WITHOUT_FUSION;
 use crate::record::{Lock, PlanFile, RecordError, Session, SweepFolder, host_name, record_silent_end};
@@ -50,9 +50,7 @@ impl Study {
         for note in images::check(&self.plan, &folder, &self.data_folder)? {
             observer.note(&note);
         }
-        if let Some(note) = images::target_note(&self.plan) {
-            observer.note(&note);
-        }
+        plan_notes(&self.plan).iter().for_each(|note| observer.note(note));
         images::prepare(&self.plan, &folder, &self.data_folder, &mut |progress| observer.preparing(progress))?;
         let lock = folder.lock()?;
         let now = jiff::Timestamp::now().to_string();

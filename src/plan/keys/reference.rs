@@ -42,7 +42,9 @@ pub fn reference(path: Option<&str>) -> Result<String, KeyError> {
     };
     if chosen.is_empty() {
         let path = path.unwrap_or_default();
-        let hint = match nearest(path, lines.iter().map(|line| line.path.as_str())) {
+        let last_key = |line: &&Line| line.path.rsplit('.').next() == Some(path);
+        let meant = lines.iter().find(last_key).map(|line| line.path.as_str());
+        let hint = match meant.or_else(|| nearest(path, lines.iter().map(|line| line.path.as_str()))) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => "`speedlab keys` prints all of them".to_owned(),
         };
@@ -159,10 +161,14 @@ fn line(path: String, schema: &Value) -> Line {
         let says = word["description"].as_str().unwrap_or_default().replace("\n\n", " ");
         meaning.push_str(&format!("\n\n`{}`: {says}", shown(&word["const"])));
     }
-    let default = schema.get("default").filter(|_| !is_section(schema)).map(shown);
+    // Text without a default is one that has to be given.
+    let default = schema.get("default").filter(|default| !is_section(schema) && **default != "").map(shown);
     // It stands beside the type already.
     if let Some(default) = &default {
-        for said in [format!("Default {default}."), format!("Default `{default}`."), format!("Default: `{default}`.")] {
+        for said in ["Default ", "Default: "]
+            .into_iter()
+            .flat_map(|word| [format!("{word}{default}."), format!("{word}`{default}`.")])
+        {
             meaning = meaning.replace(&said, "").trim().to_owned();
         }
     }
@@ -175,7 +181,6 @@ fn is_section(schema: &Value) -> bool {
 
 fn shown(value: &Value) -> String {
     match value {
-        Value::String(text) if text.is_empty() => "empty".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string().trim_end_matches(".0").to_owned(),
         other => other.to_string(),
@@ -223,11 +228,14 @@ fn values(schema: &Value) -> String {
     if bounds.is_empty() { name.to_owned() } else { format!("{name} {}", bounds.join(" and ")) }
 }
 
+/// Symbols such as `k`, `b0` and `ln(SNR)` stay as they are.
 pub(super) fn capitalized(text: &str) -> String {
+    let first = text.split([' ', ',', '.', ':']).next().unwrap_or_default();
+    let is_word = first == "a" || (first.len() > 1 && first.chars().all(|letter| letter.is_ascii_lowercase()));
     let mut letters = text.chars();
-    match letters.next() {
+    match letters.next().filter(|_| is_word) {
         Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
+        None => text.to_owned(),
     }
 }
 

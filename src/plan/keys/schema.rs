@@ -156,7 +156,9 @@ fn axis_values() -> Value {
         })
     };
     json!({
-        "description": "The values of an axis: a list, or numbers at equal distances.",
+        "description": "The values of an axis. A list: `optimizer.learning_rate: [1.0e-3, 2.0e-3]`. Numbers equally far apart: \
+            `{ linspace: { start: 0, stop: 1, count: 5 } }`. With equal factors between: `{ logspace: { start: 1.0e-4, stop: 1.0e-2, count: 3 } }`. \
+            In steps: `{ range: { start: 8, stop: 32, step: 8 } }`.",
         "oneOf": [
             { "type": "array", "minItems": 1 },
             computed("linspace", ["start", "stop", "count"], "`count` numbers from `start` to `stop`, equally far apart."),

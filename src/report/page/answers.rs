@@ -92,7 +92,7 @@ pub fn notes(comparison: &Comparison) -> Markup {
              qualities of the band is when the run was that good. A seed's speedup is the geometric mean over these qualities, the arm's \
              that over seeds; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms share seeds and by \
              Welch otherwise. A run that reached less than half of the band gives a bound, never a number. Verdicts hold together for all \
-             arms of the study (Holm); the intervals stand each for itself. “Last”: to the quality that the baseline's own run of \
+             arms and grid points of the study (Holm); missing seeds are those at which four of five studies would decide, by the spread seen here; the intervals stand each for itself. “Last”: to the quality that the baseline's own run of \
              the seed ends with; an arm that is by chance sooner gets there more often, so that no interval would be honest there. “First at or below”: by the first single evaluation, as AlgoPerf counts, which noise makes early."
         }
     }

@@ -2,6 +2,7 @@
 
 mod estimate;
 mod median_time;
+mod power;
 mod verdict;
 
 use self::estimate::{estimate, interpolated};

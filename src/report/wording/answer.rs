@@ -83,13 +83,16 @@ fn over_band(
         }
         (Verdict::Suggestive, Estimate::Measured { speedup: ratio, .. }) => {
             let direction = if ratio > 1.0 { "faster" } else { "slower" };
+            let count = compared(comparison, label != name);
             format!(
-                "{name} may be {direction} than {reference}: {measured}; that is not enough where {} are compared ({where_and_when}).",
-                compared_count(comparison, label != name)
+                "{name} may be {direction} than {reference}, which the correction for {count} comparisons leaves open: {measured} \
+                 ({where_and_when}).{}",
+                seeds_missing(speedup, count)
             )
         }
         (Verdict::NotDistinguishable, _) => {
-            format!("{name} is not told apart from {reference}: {measured} ({where_and_when}).")
+            let missing = seeds_missing(speedup, compared(comparison, label != name));
+            format!("{name} is not told apart from {reference}: {measured} ({where_and_when}).{missing}")
         }
         (Verdict::OneSeed, _) => {
             format!(
@@ -109,16 +112,25 @@ fn over_band(
     }
 }
 
-/// `4 arms`, `2 pairs`, over all grid points.
-fn compared_count(comparison: &Comparison, pairs: bool) -> String {
-    let (count, what): (usize, &str) = match pairs {
-        true => (comparison.points.iter().map(|point| point.pairs.len()).sum(), "pairs"),
-        false => {
-            let arms = |point: &PointComparison| point.arms.iter().filter(|arm| !arm.is_baseline).count();
-            (comparison.points.iter().map(arms).sum(), "arms")
-        }
+/// The comparisons that share a correction: of arms with the baseline, or of pairs, at all grid points.
+fn compared(comparison: &Comparison, pairs: bool) -> usize {
+    let of_point = |point: &PointComparison| match pairs {
+        true => point.pairs.len(),
+        false => point.arms.iter().filter(|arm| !arm.is_baseline).count(),
     };
-    format!("{count} {what}")
+    comparison.points.iter().map(of_point).sum()
+}
+
+/// The seeds that are missing for a decision, by the spread that was seen.
+fn seeds_missing(speedup: &Speedup, comparisons: usize) -> String {
+    let (Some(power), Pairing::Paired { n }) = (speedup.power(comparisons), speedup.pairing) else {
+        return String::new();
+    };
+    let needed = match power.seeds_needed {
+        Some(needed) => format!("About {} seeds", needed.max(n + 1)),
+        None => "More than 200 seeds".to_owned(),
+    };
+    format!(" {needed} would decide a difference of this size; {n} show one of {} or more.", times(power.detectable))
 }
 
 /// Both axes: the second follows with its own verdict where it is another one.

@@ -52,7 +52,7 @@ pub fn verdict(result: &Result<Speedup, NoSpeedup>) -> String {
         (Verdict::Faster, _) => "faster".to_owned(),
         (Verdict::Slower, _) => "slower".to_owned(),
         (Verdict::Equivalent, _) => "equally fast".to_owned(),
-        (Verdict::Suggestive, _) => "undecided among so many arms".to_owned(),
+        (Verdict::Suggestive, _) => "undecided after the correction".to_owned(),
         (Verdict::NotDistinguishable, _) => "undecided".to_owned(),
         (Verdict::TooCoarse, _) => "below what evaluations resolve".to_owned(),
         (Verdict::OneSeed, _) => "one seed, no interval".to_owned(),

@@ -1,0 +1,70 @@
+//! What a person should know of a plan that is valid and may yet disappoint.
+
+use crate::spec::{FinalAt, Plan, RunSpec, Target};
+
+/// Fewer evaluations than this make no curve over the band.
+const FEW_EVALUATIONS: u64 = 8;
+
+/// A sentence each.
+pub fn plan_notes(plan: &Plan) -> Vec<String> {
+    [target(plan), evaluations(plan), average(plan)].into_iter().flatten().collect()
+}
+
+/// The target is one that the baseline's own runs may miss.
+fn target(plan: &Plan) -> Option<String> {
+    let Some(Target::Final { from, at: FinalAt::FinalMedian }) = &plan.compare.as_ref()?.target else { return None };
+    Some(format!(
+        "about half of the {} runs of `{from}` will never reach the median of their own last values, and have no time to it; \
+         `at: final_worst` is reached by all of them",
+        plan.seeds.len()
+    ))
+}
+
+/// Too few evaluations for a curve, where arms are compared.
+fn evaluations(plan: &Plan) -> Option<String> {
+    plan.compare.as_ref()?;
+    let of = |spec: &RunSpec| spec.train.steps / spec.evaluate.every;
+    let least = plan.runs.iter().map(|run| of(&run.spec)).min().filter(|&count| count < FEW_EVALUATIONS)?;
+    Some(format!(
+        "a run is evaluated only {least} times: curves need {FEW_EVALUATIONS} or more to be compared; lower `evaluate.every`"
+    ))
+}
+
+/// The averaged weights still hold the beginning of the run when it ends.
+fn average(plan: &Plan) -> Option<String> {
+    let span = |spec: &RunSpec| 1.0 / (1.0 - spec.train.ema_decay);
+    let slow = plan.runs.iter().map(|run| &run.spec).find(|spec| 4.0 * span(spec) > spec.train.steps as f64)?;
+    Some(format!(
+        "`train.ema_decay` {} averages over about {:.0} steps of {}: the averaged weights, which are measured, lag behind",
+        slow.train.ema_decay,
+        span(slow),
+        slow.train.steps
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::plan::plan_text;
+
+    fn notes(text: &str) -> Vec<String> {
+        plan_notes(&plan_text(Path::new("sweep.yaml"), text, &[]).unwrap())
+    }
+
+    #[test]
+    fn a_plan_that_may_disappoint_says_so_and_another_is_silent() {
+        let sweep = |train: &str, every: u64, compare: &str| {
+            format!(
+                "base:\n  train: {train}\n  evaluate: {{ every: {every} }}\ncompare: {compare}\narms: {{ baseline: {{}}, other: {{ noise: {{ kind: immiscible }} }} }}\n"
+            )
+        };
+        assert_eq!(notes(&sweep("{ steps: 1000, ema_decay: 0.99 }", 50, "{ baseline: baseline }")), [""; 0]);
+        let found = notes(&sweep("{ steps: 100 }", 50, "{ target: { at: final_median } }"));
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].starts_with("about half of the 3 runs of `baseline` will never reach"), "{}", found[0]);
+        assert!(found[1].starts_with("a run is evaluated only 2 times"), "{}", found[1]);
+        assert!(found[2].starts_with("`train.ema_decay` 0.999 averages over about 1000 steps of 100"), "{}", found[2]);
+    }
+}
