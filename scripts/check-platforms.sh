@@ -14,7 +14,6 @@ fi
 wrappers="$environment/wrappers"
 mkdir -p "$wrappers"
 
-# Two more lines would be needed for it to be a linker, which `cargo check` has no use for.
 wrapper() { # NAME COMMAND..
     local name="$1"
     shift

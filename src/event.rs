@@ -130,6 +130,25 @@ pub struct Started {
     pub micro_batches: usize,
 }
 
+#[cfg(test)]
+impl Started {
+    /// Of an attempt of the default run, recorded by this program.
+    pub fn of_test(attempt: u32, from_checkpoint: u32) -> Self {
+        Self {
+            version: EVENT_VERSION,
+            run_id: RunId::of(&crate::spec::RunSpec::default()),
+            attempt,
+            from_checkpoint,
+            from_step: 0,
+            program: String::new(),
+            device: String::new(),
+            started_at: String::new(),
+            build: String::new(),
+            micro_batches: 1,
+        }
+    }
+}
+
 fn one_part() -> usize {
     1
 }
@@ -253,22 +272,10 @@ impl RunOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::RunSpec;
 
     #[test]
     fn parts_of_a_batch_are_written_where_there_are_several_and_are_one_where_none_are_written() {
-        let started = |micro_batches| Started {
-            version: EVENT_VERSION,
-            run_id: RunId::of(&RunSpec::default()),
-            attempt: 1,
-            from_checkpoint: 0,
-            from_step: 0,
-            program: String::new(),
-            device: String::new(),
-            started_at: String::new(),
-            build: String::new(),
-            micro_batches,
-        };
+        let started = |micro_batches| Started { micro_batches, ..Started::of_test(1, 0) };
         for (micro_batches, is_written) in [(1, false), (4, true)] {
             let event = RunEvent::Started(started(micro_batches));
             let line = serde_json::to_string(&event).unwrap();

@@ -48,9 +48,7 @@ impl DataProgress {
         // Whoever closed stderr wants no progress.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
-}
 
-impl DataProgress {
     /// Takes the line away.
     pub fn clear(&mut self) {
         if self.on_terminal && self.shown.is_some() && !self.quiet {

@@ -170,10 +170,10 @@ struct Compared {
 /// Of means and covariances that were stored, by nothing but themselves.
 fn of_statistics(args: &FidArgs, paths: &[&Path], asked: Option<Features>) -> anyhow::Result<Exit> {
     let read: Vec<Statistics> = paths.iter().map(|path| Statistics::read(path)).collect::<Result<_, _>>()?;
-    let said = read.iter().zip(paths).find_map(|(statistics, path)| Some((statistics.protocol.clone()?, *path)));
+    let said = read.iter().find_map(|statistics| statistics.protocol.clone());
     let sizes: Vec<usize> = read.iter().map(|statistics| statistics.gaussian.mean.len()).collect();
     let compared = match (asked, said) {
-        (None, Some((protocol, _))) => {
+        (None, Some(protocol)) => {
             let named = |features: &&Features| protocol.split_whitespace().next() == Some(features.name());
             Compared { features: Features::ALL.iter().find(named).copied(), resize: None, protocol }
         }

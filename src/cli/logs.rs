@@ -102,7 +102,7 @@ fn follow(run: &RunFolder, most_lines: Option<usize>) -> anyhow::Result<Exit> {
 
 /// Whether nothing will come any more: the run is done, or no process has it and none will take it in this session.
 fn has_ended(run: &RunFolder) -> Result<bool, RecordError> {
-    if run.read_done()?.is_some() {
+    if run.has_ended() {
         return Ok(true);
     }
     if run.is_held()? {
@@ -135,21 +135,9 @@ fn cannot_read(tail: &Tail) -> String {
 mod tests {
     use super::*;
     use crate::event::{Stamp, Started};
-    use crate::spec::{RunId, RunSpec};
 
     fn started(attempt: u32) -> RunEvent {
-        RunEvent::Started(Started {
-            version: 1,
-            run_id: RunId::of(&RunSpec::default()),
-            attempt,
-            from_checkpoint: 0,
-            from_step: 0,
-            program: String::new(),
-            device: String::new(),
-            started_at: String::new(),
-            build: String::new(),
-            micro_batches: 1,
-        })
+        RunEvent::Started(Started::of_test(attempt, 0))
     }
 
     #[test]

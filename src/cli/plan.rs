@@ -81,7 +81,7 @@ pub(super) fn show(
     let mut rows = Vec::with_capacity(plan.runs.len());
     let anything_ran = folder.path.join("runs").is_dir();
     for run in &plan.runs {
-        let done = anything_ran && folder.run(&run.run_id).read_done()?.is_some();
+        let done = anything_ran && folder.run(&run.run_id).has_ended();
         rows.push(Row { run, cost: estimator.cost(&run.spec), done });
     }
     let seconds: f64 =

@@ -9,6 +9,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, ImageResult};
 
 use super::DataError;
+use super::truncated::missing_end;
 
 /// Endings of the files that are read as images, in lower case: those that pytorch-fid takes.
 const ENDINGS: [&str; 9] = ["bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"];
@@ -110,12 +111,7 @@ fn decoded(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), DataError
     }
     let reader = reader.with_guessed_format().map_err(DataError::io("read", path))?;
     let format = reader.format();
-    let missing = match format {
-        Some(ImageFormat::Jpeg) if !jpeg_has_an_end(&bytes) => Some("the marker that ends a JPEG image is missing"),
-        Some(ImageFormat::WebP) if !webp_is_whole(&bytes) => Some("it is shorter than its first bytes say"),
-        _ => None,
-    };
-    if let Some(missing) = missing {
+    if let Some(missing) = format.and_then(|format| missing_end(format, &bytes)) {
         return Err(problem_of(path)(format!("it is truncated: {missing}")));
     }
     let image = match format {
@@ -127,34 +123,6 @@ fn decoded(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), DataError
         return Err(problem_of(path)("its values are fractions, and nothing says which of them is white".to_owned()));
     }
     Ok((image, format))
-}
-
-/// Whether a RIFF file is as long as it says. The decoder of lossy WebP makes pixels of what is there.
-fn webp_is_whole(bytes: &[u8]) -> bool {
-    let size = bytes.get(4..8).map(|size| u32::from_le_bytes(size.try_into().expect("4 bytes")));
-    size.is_some_and(|size| bytes.len() as u64 >= 8 + u64::from(size))
-}
-
-/// Whether the image's end marker is there. The decoder fills what is missing with grey and says nothing; Pillow refuses it.
-///
-/// Segments are walked by their lengths, since a preview inside one has an end of its own (ITU-T T.81, B.1.1).
-fn jpeg_has_an_end(bytes: &[u8]) -> bool {
-    let mut place = 2;
-    while let Some(&[0xff, marker]) = bytes.get(place..place + 2) {
-        place += match marker {
-            0xd9 => return true,
-            // Fill bytes, data that look like a marker, and markers without a segment.
-            0xff => 1,
-            0x00 | 0x01 | 0xd0..=0xd8 => 2,
-            _ => match bytes.get(place + 2..place + 4) {
-                Some(&[high, low]) => 2 + usize::from(u16::from_be_bytes([high, low])),
-                _ => return false,
-            },
-        };
-        // Behind a scan's header come its data, up to the next marker.
-        place += bytes.get(place..).unwrap_or_default().iter().take_while(|&&byte| byte != 0xff).count();
-    }
-    false
 }
 
 /// Turned as the file says: Pillow does so with TIFF, and leaves other kinds as they lie.

@@ -17,8 +17,9 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::images::{MappedFile, hexadecimal};
+use super::images::MappedFile;
 use super::{DataError, Dataset, Images};
+use crate::checksum::{hexadecimal, sha256};
 
 /// The version of the file. It is part of the name, so that other versions are neither read nor touched.
 const DECODED_VERSION: u32 = 1;
@@ -59,8 +60,8 @@ impl Recipe {
     /// Where the images are kept under `folder`.
     pub fn path(&self, folder: &Path) -> PathBuf {
         let (channels, side) = self.shape;
-        let key = Sha256::digest(format!("{DECODED_VERSION} {} {channels} {side}", self.source));
-        folder.join(format!("{}-{channels}x{side}x{side}-{}.images", self.name, &hexadecimal(&key)[..16]))
+        let key = sha256(format!("{DECODED_VERSION} {} {channels} {side}", self.source).as_bytes());
+        folder.join(format!("{}-{channels}x{side}x{side}-{}.images", self.name, &key[..16]))
     }
 
     /// The images, decoded by `decode` if no whole file of them is in `folder`.
@@ -123,7 +124,7 @@ impl Recipe {
         if bytes.len() != labels_start + 2 * (train.images + test.images) {
             return None;
         }
-        let is = |bytes: &[u8], sha256: &str| hexadecimal(&Sha256::digest(bytes)) == sha256;
+        let is = |bytes: &[u8], expected: &str| sha256(bytes) == expected;
         let pixels = || {
             is(&bytes[HEADER_BYTES..test_start], &train.sha256) && is(&bytes[test_start..labels_start], &test.sha256)
         };
@@ -192,10 +193,11 @@ impl DecodedWriter {
 
     fn finish(mut self, path: &Path) -> Result<(), DataError> {
         assert!(!self.header.train.sha256.is_empty(), "every source says where its held-out images begin");
-        let sha256 = hexadecimal(&self.split.finalize());
-        self.header.test = SplitHeader { images: self.labels.len() - self.header.train.images, sha256 };
+        let of_test = hexadecimal(&self.split.finalize());
+        let images = self.labels.len() - self.header.train.images;
+        self.header.test = SplitHeader { images, sha256: of_test };
         let labels: Vec<u8> = self.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
-        self.header.labels_sha256 = hexadecimal(&Sha256::digest(&labels));
+        self.header.labels_sha256 = sha256(&labels);
         let header = serde_json::to_vec(&self.header).expect("a header is plain data, which JSON can hold");
         assert!(MAGIC.len() + header.len() <= HEADER_BYTES, "a header is short");
         let mut write = || {
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!((train.bytes(0..2), test.bytes(0..1)), (&[0, 1, 2, 3, 4, 5, 6, 7][..], &[255; 4][..]));
         assert_eq!((&*train.labels, &*test.labels), (&[1, 2][..], &[300][..]));
         assert_eq!((test.image(0), sha256.as_str()), (vec![1.0; 4], "abc"));
-        assert_eq!(train.sha256, hexadecimal(&Sha256::digest([0, 1, 2, 3, 4, 5, 6, 7])));
+        assert_eq!(train.sha256, crate::checksum::sha256(&[0, 1, 2, 3, 4, 5, 6, 7]));
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! The digits of the UCI repository (Alpaydin and Kaynak 1998), shipped with the program; see digits.LICENSE.md.
 
-use sha2::{Digest, Sha256};
-
-use super::images::hexadecimal;
 use super::{DataError, Dataset, Images};
+use crate::checksum::sha256;
 
 /// Records of 64 pixels (0 = paper .. 16 = ink) and a label; made by scripts/data/digits.py.
 const RECORDS: &[u8] = include_bytes!("digits.bin");
@@ -22,7 +20,7 @@ pub(super) fn load() -> Result<Dataset, DataError> {
 }
 
 fn parse(records: &[u8]) -> Result<Dataset, DataError> {
-    let sha256 = hexadecimal(&Sha256::digest(records));
+    let sha256 = sha256(records);
     if sha256 != SHA256 {
         return Err(DataError::Checksum { name: "digits", expected: SHA256, found: sha256 });
     }

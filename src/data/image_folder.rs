@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::decode::decode_image;
 use super::decoded::{DecodedWriter, Recipe};
 use super::folder_listing::FolderListing;
-use super::images::hexadecimal;
 use super::{DataError, DataFolder, Dataset, OnProgress, Progress, Unit};
+use crate::checksum::hexadecimal;
 use crate::spec::ImageFolderData;
 
 /// How images are decoded: part of what names the decoded file.
@@ -112,8 +112,9 @@ fn list(data: &ImageFolderData) -> Result<Listed, DataError> {
     if data.classes == 0 {
         listed.add(FolderListing::below(root)?, 0)?;
     } else {
-        let FolderListing { folders, images, passed_over, .. } = FolderListing::of(root)?;
-        listed.passed_over = passed_over;
+        let FolderListing { folders, images, irregular, passed_over, .. } = FolderListing::of(root)?;
+        // What belongs to no class can be left out only where it is no image.
+        listed.add(FolderListing { irregular, passed_over, ..FolderListing::default() }, 0)?;
         if folders.len() != data.classes {
             let found = folders.len();
             let problem =

@@ -1,8 +1,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::checksum::sha256;
 use memmap2::Mmap;
-use sha2::{Digest, Sha256};
 
 /// Square images of one size, a byte for each value, in memory or mapped from a file. Clones share the bytes.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Images {
     /// If there are not as many bytes as the labels and the shape ask for.
     pub fn in_memory(channels: usize, side: usize, bytes: Vec<u8>, labels: Vec<u16>, largest: u8) -> Self {
         assert_eq!(bytes.len(), labels.len() * channels * side * side, "a label for each whole image");
-        let sha256 = hexadecimal(&Sha256::digest(&bytes));
+        let sha256 = sha256(&bytes);
         let half = f32::from(largest) / 2.0;
         let bytes = Arc::new(Bytes::Memory(bytes));
         Self { channels, side, labels: labels.into(), sha256, bytes, start: 0, half }
@@ -140,11 +140,6 @@ impl MappedFile {
     }
 }
 
-/// Lower-case hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +150,7 @@ mod tests {
         assert_eq!((images.len(), images.image_values()), (2, 4));
         assert_eq!(images.image(0), [-1.0, 51.0 / 127.5 - 1.0, 204.0 / 127.5 - 1.0, 1.0]);
         assert_eq!(images.pixels(0..2)[4..], images.image(1));
-        assert_eq!(images.sha256, hexadecimal(&Sha256::digest([0, 51, 204, 255, 1, 2, 3, 4])));
+        assert_eq!(images.sha256, sha256(&[0, 51, 204, 255, 1, 2, 3, 4]));
         let digits = Images::in_memory(1, 1, vec![0, 4, 16], vec![0; 3], 16);
         assert_eq!(digits.pixels(0..3), [-1.0, -0.5, 1.0]);
     }

@@ -20,6 +20,7 @@ mod images;
 mod public_set;
 mod published;
 mod sums;
+mod truncated;
 
 use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use super::cifar::parse_cifar;
 use super::decoded::{DecodedWriter, Recipe};
 use super::idx::parse_idx;
-use super::images::hexadecimal;
 use super::sums::Sums;
 use super::{DataError, DataFolder, Dataset, OnProgress, Progress, Unit};
+use crate::checksum::hexadecimal;
 
 /// Files that someone publishes: a set of images, or the weights of a network that features are taken from.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::SetFile;
-use super::images::hexadecimal;
+use crate::checksum::hexadecimal;
 
 /// The size and both checksums of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

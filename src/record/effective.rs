@@ -36,21 +36,9 @@ fn is_checkpoint(event: &RunEvent, number: u32) -> bool {
 mod tests {
     use super::*;
     use crate::event::{Stamp, Started};
-    use crate::spec::{RunId, RunSpec};
 
     fn started(attempt: u32, from_checkpoint: u32) -> RunEvent {
-        RunEvent::Started(Started {
-            version: 1,
-            run_id: RunId::of(&RunSpec::default()),
-            attempt,
-            from_checkpoint,
-            from_step: 0,
-            program: String::new(),
-            device: String::new(),
-            started_at: String::new(),
-            build: String::new(),
-            micro_batches: 1,
-        })
+        RunEvent::Started(Started::of_test(attempt, from_checkpoint))
     }
 
     fn trained(step: u64) -> RunEvent {

@@ -188,29 +188,40 @@ impl RunFolder {
         Ok(spec.run)
     }
 
+    /// Whether the run has ended for good, also where what says how is damaged.
+    pub fn has_ended(&self) -> bool {
+        self.done().exists()
+    }
+
     /// How the run ended for good, if it did.
     pub fn read_done(&self) -> Result<Option<RunOutcome>, RecordError> {
         Ok(self.done_file()?.map(|done| done.outcome))
     }
 
-    fn done_file(&self) -> Result<Option<DoneFile>, RecordError> {
-        let path = self.path.join("DONE");
-        if !path.exists() {
-            return Ok(None);
-        }
-        read_json(&path, FOLDER_VERSION, FOLDER_VERSION).map(Some)
+    /// The same, and what is wrong with the run's table, if it is there and is not the one that was written.
+    pub(super) fn read_end(&self) -> Result<Option<(RunOutcome, Option<String>)>, RecordError> {
+        let Some(DoneFile { outcome, curves_sha256, .. }) = self.done_file()? else { return Ok(None) };
+        let path = self.curves();
+        let damage = match (curves_sha256, fs::read(&path)) {
+            (Some(expected), Ok(bytes)) if sha256(&bytes) != expected => {
+                Some(format!("{} is not the table that was written", path.display()))
+            }
+            // An older program kept no sum. A table that is gone is made from the journal again, and cannot disagree.
+            (None, _) | (_, Ok(_)) => None,
+            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
+            (_, Err(error)) => return Err(RecordError::io("read", &path)(error)),
+        };
+        Ok(Some((outcome, damage)))
     }
 
-    /// What is wrong with the table of a run that has ended, if it is there: it is not the one that was written.
-    pub(super) fn damage_of_curves(&self) -> Result<Option<String>, RecordError> {
-        let Some(expected) = self.done_file()?.and_then(|done| done.curves_sha256) else { return Ok(None) };
-        let path = self.curves();
-        match fs::read(&path) {
-            Ok(bytes) if sha256(&bytes) == expected => Ok(None),
-            Ok(_) => Ok(Some(format!("{} is not the table that was written", path.display()))),
-            // It is made from the journal, and nothing in it can disagree.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(RecordError::io("read", &path)(error)),
+    fn done(&self) -> PathBuf {
+        self.path.join("DONE")
+    }
+
+    fn done_file(&self) -> Result<Option<DoneFile>, RecordError> {
+        match self.has_ended() {
+            true => read_json(&self.done(), FOLDER_VERSION, FOLDER_VERSION).map(Some),
+            false => Ok(None),
         }
     }
 
@@ -219,10 +230,7 @@ impl RunFolder {
         let path = self.curves();
         let curves = fs::read(&path).map_err(RecordError::io("read", &path))?;
         let curves_sha256 = Some(sha256(&curves));
-        write_json(
-            &self.path.join("DONE"),
-            &DoneFile { version: FOLDER_VERSION, outcome: outcome.clone(), curves_sha256 },
-        )
+        write_json(&self.done(), &DoneFile { version: FOLDER_VERSION, outcome: outcome.clone(), curves_sha256 })
     }
 
     pub fn write_samples(&self, relative: &str, png: &[u8]) -> Result<(), RecordError> {

@@ -227,7 +227,6 @@ fn refuse_newer(path: &Path, line: &[u8]) -> Result<(), RecordError> {
 mod tests {
     use super::*;
     use crate::event::{Stamp, Started};
-    use crate::spec::{RunId, RunSpec};
 
     fn interrupted() -> RunOutcome {
         RunOutcome::Interrupted { reason: "killed".to_owned() }
@@ -257,18 +256,7 @@ mod tests {
     }
 
     fn started(version: u32, attempt: u32, from_checkpoint: u32) -> RunEvent {
-        RunEvent::Started(Started {
-            version,
-            run_id: RunId::of(&RunSpec::default()),
-            attempt,
-            from_checkpoint,
-            from_step: 0,
-            program: String::new(),
-            device: String::new(),
-            started_at: String::new(),
-            build: String::new(),
-            micro_batches: 1,
-        })
+        RunEvent::Started(Started { version, ..Started::of_test(attempt, from_checkpoint) })
     }
 
     /// A journal of one attempt with six lines.

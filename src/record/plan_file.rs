@@ -77,7 +77,7 @@ impl PlanFile {
     ) -> Result<Self, RecordError> {
         let file = match Self::read(folder)? {
             Some(earlier) if earlier.plan == *plan => return Ok(earlier),
-            Some(earlier) => earlier.revised(folder, plan, now)?,
+            Some(earlier) => earlier.revised(folder, plan, now),
             None => Self {
                 version: PLAN_FILE_VERSION,
                 program: program.to_owned(),
@@ -103,18 +103,15 @@ impl PlanFile {
         write_json(&folder.plan_file(), self)
     }
 
-    fn revised(mut self, folder: &SweepFolder, plan: &Plan, now: &str) -> Result<Self, RecordError> {
-        let mut runs_ended_before = 0;
-        for run in &self.plan.runs {
-            runs_ended_before += usize::from(folder.run(&run.run_id).read_done()?.is_some());
-        }
+    fn revised(mut self, folder: &SweepFolder, plan: &Plan, now: &str) -> Self {
+        let runs_ended_before = self.plan.runs.iter().filter(|run| folder.run(&run.run_id).has_ended()).count();
         let changes = changes(&self.plan, plan);
         let is_kept = |run: &PlannedRun| plan.runs.iter().any(|other| other.run_id == run.run_id);
         let changes_the_answer = self.plan.compare != plan.compare || !self.plan.runs.iter().all(is_kept);
         self.revisions.push(Revision { changed_at: now.to_owned(), changes, runs_ended_before, changes_the_answer });
         self.plan = plan.clone();
         self.version = PLAN_FILE_VERSION;
-        Ok(self)
+        self
     }
 }
 

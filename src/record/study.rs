@@ -122,11 +122,11 @@ impl RunRecord {
         let mut journal = read_journal(&run_folder.journal())?;
         let mut damage = std::mem::take(&mut journal.damage);
         damage.iter_mut().for_each(|words| *words = format!("events.jsonl: {words}"));
-        let done = match run_folder.read_done().and_then(|done| Ok((done, run_folder.damage_of_curves()?))) {
-            Ok((done, of_curves)) => {
-                damage.extend(of_curves);
-                done
-            }
+        let done = match run_folder.read_end() {
+            Ok(end) => end.map(|(outcome, of_table)| {
+                damage.extend(of_table);
+                outcome
+            }),
             Err(error @ RecordError::Damaged { .. }) => {
                 damage.push(error.to_string());
                 None

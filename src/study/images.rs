@@ -54,7 +54,7 @@ fn each_kind(
             };
             one.data == other.data && compared(one) == compared(other)
         };
-        if !seen.iter().any(same) && folder.run(&run.run_id).read_done()?.is_none() {
+        if !seen.iter().any(same) && !folder.run(&run.run_id).has_ended() {
             visit(&run.spec)?;
             seen.push(&run.spec);
         }

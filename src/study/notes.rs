@@ -2,7 +2,7 @@
 
 use crate::spec::{FinalAt, Plan, RunSpec, Target};
 
-/// Fewer evaluations than this make no curve over the band.
+/// What the coverage of intervals over the band was measured with (results/reference/band-simulation.md).
 const FEW_EVALUATIONS: u64 = 8;
 
 /// A sentence each.
@@ -26,7 +26,7 @@ fn evaluations(plan: &Plan) -> Option<String> {
     let of = |spec: &RunSpec| spec.train.steps / spec.evaluate.every;
     let least = plan.runs.iter().map(|run| of(&run.spec)).min().filter(|&count| count < FEW_EVALUATIONS)?;
     Some(format!(
-        "a run is evaluated only {least} times: curves need {FEW_EVALUATIONS} or more to be compared; lower `evaluate.every`"
+        "a run is evaluated only {least} times, and intervals were tried out with {FEW_EVALUATIONS} or more; lower `evaluate.every`"
     ))
 }
 

@@ -15,10 +15,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("diffusion", &["spec", "random"]),
     ("model", &["spec", "random", "kernels"]),
     ("optim", &["spec", "kernels"]),
-    ("data", &["spec", "random"]),
+    ("data", &["spec", "random", "checksum"]),
     ("device", &["kernels"]),
     ("train", &["spec", "event", "random", "checksum", "diffusion", "model", "optim", "kernels", "data"]),
-    ("evaluate", &["spec", "event", "random", "diffusion", "model", "data", "kernels"]),
+    ("evaluate", &["spec", "event", "random", "checksum", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
     (

@@ -197,6 +197,18 @@ fn a_damaged_record_is_left_out_and_named_everywhere() {
         assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
         assert_eq!(fs::read(run.journal()).unwrap(), damaged, "a damaged journal is left as it is");
     }
+    // What says that the run has ended is damaged: nothing starts, and the others are reported.
+    fs::write(run.journal(), &whole).unwrap();
+    let done = run.path.join("DONE");
+    let text = fs::read_to_string(&done).unwrap();
+    fs::write(&done, text.replace("completed", "complexed")).unwrap();
+    for command in ["plan", "run", "report", "status"] {
+        let output = sandbox.speedlab(&[command, "sweep.yaml"]);
+        let code = if matches!(command, "run" | "status") { 1 } else { 0 };
+        assert_eq!(output.status.code(), Some(code), "{command}: {}", stderr(&output));
+        let said = stdout(&output) + &stderr(&output);
+        assert!(command == "plan" || said.contains("DONE is damaged"), "{command}: {said}");
+    }
     // The cure works.
     fs::rename(&run.path, sandbox.path().join("aside")).unwrap();
     let again = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);

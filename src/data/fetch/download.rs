@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 
-use super::super::images::hexadecimal;
 use super::super::{OnProgress, Progress, Unit};
 use super::FetchError;
+use crate::checksum::hexadecimal;
 
 /// A server that says nothing for so long is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);

@@ -182,9 +182,9 @@ pub fn small_cnn(design: &'static CnnDesign, safetensors: &[u8]) -> Result<Small
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::checksum::sha256;
     use crate::data::{Dataset, Images, load_digits};
     use crate::evaluate::frechet_distance;
     use crate::random::{Draws, Stream};
@@ -200,7 +200,7 @@ mod tests {
             (DIGITS_CNN_WEIGHTS, "9a820cb5c288f3793c099da13d36cf68fdb449698a12528f03348e7f25ff165d"),
             (MNIST_CNN_WEIGHTS, "78b2254030285edbc938ff4af0ced550e957496aaab1fe7fc3a517e0481bb9bc"),
         ] {
-            let sha256: String = Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256: String = sha256(weights);
             assert_eq!(sha256, expected);
         }
     }

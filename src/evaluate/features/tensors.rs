@@ -3,8 +3,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::checksum::sha256;
 use pytorch_reader::{DType, PytorchReader};
-use sha2::{Digest, Sha256};
 
 /// Why a network has no weights.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ impl TensorFile {
             let values = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
             tensors.insert(tensor.name.clone(), (tensor.shape().to_vec(), values));
         }
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256(&bytes);
         Ok(Self { path: path.to_owned(), sha256, network, tensors })
     }
 

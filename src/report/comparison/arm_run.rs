@@ -75,24 +75,17 @@ fn other_protocols<'a>(run: &'a RunRecord, metric: &str, protocol: &str) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EVENT_VERSION, RunEvent, Stamp};
+    use crate::event::{RunEvent, Stamp};
     use crate::record::{curve_rows, effective_events};
-    use crate::spec::{PlannedRun, RunId, RunSpec};
+    use crate::spec::{PlannedRun, RunSpec};
 
     fn started(attempt: u32, from_checkpoint: u32, device: &str) -> RunEvent {
         // One checkpoint in ten steps.
         let from_step = u64::from(from_checkpoint) * 10;
         RunEvent::Started(Started {
-            version: EVENT_VERSION,
-            run_id: RunId::of(&RunSpec::default()),
-            attempt,
-            from_checkpoint,
             from_step,
-            program: String::new(),
             device: device.to_owned(),
-            started_at: String::new(),
-            build: String::new(),
-            micro_batches: 1,
+            ..Started::of_test(attempt, from_checkpoint)
         })
     }
 
