@@ -33,6 +33,8 @@ pub enum Stream {
     KidSubsets = 40,
     /// Which generated images make a point of an FID-infinity; `step` is the point's index.
     FidSubsets = 41,
+    /// Made-up studies without any effect; `step` is the number of the study.
+    Looks = 48,
 }
 
 /// The draws of one (seed, stream, step), in order.

@@ -34,7 +34,8 @@ impl Exit {
         };
         let no_data = of_data.is_some_and(DataError::is_absence);
         let no_device = of_device.is_some();
-        if invalid || no_data || no_device { Self::Invalid } else { Self::SomeFailed }
+        let no_rule = error.downcast_ref::<StudyError>().is_some_and(StudyError::is_about_seeds);
+        if invalid || no_data || no_device || no_rule { Self::Invalid } else { Self::SomeFailed }
     }
 }
 

@@ -27,6 +27,7 @@ mod report;
 mod run;
 mod run_network;
 mod sample;
+mod seed_args;
 mod status;
 mod table;
 mod train_features;

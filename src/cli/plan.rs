@@ -4,13 +4,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::device_args::DeviceArgs;
+use super::seed_args::SeedArgs;
 use super::table::{bytes, new_table};
 use super::{DataArgs, Exit, SweepArgs};
 use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
 use crate::spec::{Plan, PlannedRun};
-use crate::study::{Calibration, Estimator, image_notes, plan_notes};
+use crate::study::{Calibration, Estimator, image_notes, plan_notes, sensitivity};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = examples_and_presets())]
@@ -21,6 +22,8 @@ pub struct PlanArgs {
     data: DataArgs,
     #[command(flatten)]
     devices: DeviceArgs,
+    #[command(flatten)]
+    seeds: SeedArgs,
     /// Print one JSON value
     #[arg(long)]
     json: bool,
@@ -58,8 +61,7 @@ struct Row<'p> {
 }
 
 pub fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
-    let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
-    let folder = SweepFolder::new(&args.sweep.results, &plan.name);
+    let (plan, folder) = args.seeds.plan(&args.sweep)?;
     show(&plan, &folder, &args.devices, &args.data, args.json)
 }
 
@@ -90,6 +92,7 @@ pub(super) fn show(
     let mut notes: Vec<String> = chosen.note.iter().cloned().collect();
     notes.extend(image_notes(plan, folder, &data_folder));
     notes.extend(plan_notes(plan));
+    let effect = sensitivity(plan, study.as_ref(), folder.path.parent().unwrap_or(&folder.path));
     if json {
         let value = json!({
             "version": PLAN_JSON_VERSION,
@@ -98,6 +101,7 @@ pub(super) fn show(
             "arms": plan.arms,
             "axes": plan.axes,
             "seeds": plan.seeds,
+            "until_decided": plan.until_decided,
             "compare": plan.compare,
             "device": { "name": chosen.words, "runs_at_once": slots, "threads_per_run": device.threads },
             "estimate": {
@@ -106,6 +110,7 @@ pub(super) fn show(
                 "most_seconds_left": estimator.spread.map(|(_, most)| most * seconds_left),
                 "basis": estimator.basis,
             },
+            "effect": effect,
             "notes": notes,
             "runs": rows.iter().map(to_json).collect::<Vec<_>>(),
         });
@@ -129,12 +134,32 @@ pub(super) fn show(
         if device.threads == 1 { "" } else { "s" },
         bytes(most_memory * slots as f64),
     );
+    if let Some(most) = most_runs(plan) {
+        let rule = plan.until_decided.as_ref().expect("there are more runs by a rule");
+        let per_run =
+            rows.iter().map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum::<f64>() / rows.len() as f64;
+        out!(
+            "seeds     added until it is decided, {} at most: that would be {most} runs and {} in all",
+            rule.seeds.len(),
+            duration(per_run * most as f64 / slots as f64)
+        );
+    }
     out!("disk      about {} under {}", bytes(disk), folder.path.display());
     out!("estimate  from {}", estimator.basis);
+    if let Some(effect) = effect {
+        out!("effect    {effect}");
+    }
     for note in notes {
         out!("note      {note}");
     }
     Ok(Exit::AllDone)
+}
+
+/// The runs if no comparison is decided before the last look; `None` for fixed seeds.
+fn most_runs(plan: &Plan) -> Option<usize> {
+    let rule = plan.until_decided.as_ref()?;
+    let first = plan.runs.iter().filter(|run| run.seed == rule.seeds[0]).count();
+    Some(first * rule.seeds.len())
 }
 
 /// A line for each trial.

@@ -10,12 +10,12 @@ use super::data_progress::DataProgress;
 use super::device_args::DeviceArgs;
 use super::progress::Progress;
 use super::report::write_and_print;
+use super::seed_args::SeedArgs;
 use super::{Color, DataArgs, Exit, SweepArgs};
 use crate::data;
-use crate::plan;
-use crate::record::SweepFolder;
-use crate::schedule::{Policy, Stop, Summary, Update};
-use crate::study::{Observer, RunLabel, Study, Tracker};
+use crate::report::number::duration;
+use crate::schedule::{Policy, RunExecutor as _, Stop, Summary, Update};
+use crate::study::{NoRound, Observer, RunLabel, Study, Tracker};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -23,6 +23,7 @@ use crate::study::{Observer, RunLabel, Study, Tracker};
   speedlab run sweeps/quickstart.yaml --jobs 1          one run at a time, on all cores
   speedlab run sweeps/small/cifar10.yaml --device cuda:0,1
   speedlab run sweeps/quickstart.yaml --set seeds=1 --set name=try
+  speedlab run sweeps/quickstart.yaml --set name=decided --until-decided --budget 1h
 
 Ctrl-C once: running runs write a checkpoint and stop; the same command goes on.
 Ctrl-C twice: they stop at once; nothing that was recorded is lost.")]
@@ -33,6 +34,11 @@ pub struct RunArgs {
     data: DataArgs,
     #[command(flatten)]
     devices: DeviceArgs,
+    #[command(flatten)]
+    seeds: SeedArgs,
+    /// Add no seeds that would not end within this time of the start, such as 90m or 2h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    budget: Option<Duration>,
     /// Stop the sweep when a run has failed for good, instead of going on with the others
     #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
@@ -58,8 +64,7 @@ pub struct RunArgs {
 }
 
 pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
-    let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
-    let folder = SweepFolder::new(&args.sweep.results, &plan.name);
+    let (plan, folder) = args.seeds.plan(&args.sweep)?;
     if args.dry_run {
         return super::plan::show(&plan, &folder, &args.devices, &args.data, args.json);
     }
@@ -77,25 +82,73 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         results: args.sweep.results.clone(),
         data_folder: args.data.folder()?,
         devices: chosen,
-        sweep_arguments: args.sweep.as_written(),
+        sweep_arguments: args.seeds.as_written(&args.sweep),
     };
     // Before anything is frozen or started a signal ends the program as usual.
     let mut study = study.open(&mut shown)?;
+    let mut spent = Spent::default();
     let stop = Stop::on_signals().context("cannot listen to signals")?;
-    let queue = study.begin()?;
     let max_failures = if args.fail_fast { Some(1) } else { args.max_failures.map(NonZeroU32::get) };
     let policy = Policy { max_failures, retries: args.retries, ..Policy::default() };
-    let mut executor = study.executor(&queue, Duration::from_secs(args.patience))?;
-    let summary = study.train(queue, policy, &mut executor, &mut shown, &stop)?;
-    drop(executor);
+    let (summary, no_round) = loop {
+        let queue = study.begin()?;
+        let mut executor = study.executor(&queue, Duration::from_secs(args.patience))?;
+        let summary = study.train(queue, policy, &mut executor, &mut shown, &stop)?;
+        spent.add(executor.now(), &summary);
+        drop(executor);
+        if summary.stopped.is_some() {
+            break (summary, None);
+        }
+        let is_affordable = |runs| args.budget.is_none_or(|budget| spent.with(runs) <= budget);
+        match study.next_round(&mut shown, is_affordable)? {
+            Ok(()) => {}
+            Err(no_round) => break (summary, Some(no_round)),
+        }
+    };
     let exit = exit_of(&summary, &stop);
     // From here on a signal ends the program as usual again.
     drop(stop);
     write_and_print(study.folder(), args.json)?;
     if summary.stopped.is_some() && !args.quiet {
-        eprintln!("stopped; to go on: speedlab run {}", args.sweep.as_written());
+        eprintln!("stopped; to go on: speedlab run {}", args.seeds.as_written(&args.sweep));
     }
-    Ok(exit)
+    match no_round {
+        Some(NoRound::TooLong { runs }) => {
+            let time = duration(spent.with(runs).as_secs_f64());
+            eprintln!(
+                "the next seed is {runs} runs more and would end after {time}, beyond --budget; to go on: speedlab run {}",
+                args.seeds.as_written(&args.sweep)
+            );
+            Ok(if exit == Exit::AllDone { Exit::Incomplete } else { exit })
+        }
+        _ => Ok(exit),
+    }
+}
+
+/// What this session's runs took.
+#[derive(Default)]
+struct Spent {
+    time: Duration,
+    runs: usize,
+}
+
+impl Spent {
+    fn add(&mut self, time: Duration, summary: &Summary) {
+        self.time += time;
+        self.runs += summary.counts.total() - summary.done_before;
+    }
+
+    /// After so many runs more.
+    fn with(&self, runs: usize) -> Duration {
+        self.time + self.time.mul_f64(runs as f64 / self.runs.max(1) as f64)
+    }
+}
+
+/// `90m`, `2h`, `1h30m`, `45s`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| "give a time such as 45s, 90m, 2h or 1h30m".to_owned())?;
+    Duration::try_from(span).map_err(|_| "a time is positive".to_owned())
 }
 
 /// What a person sees of it on stderr.

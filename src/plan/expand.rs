@@ -57,6 +57,7 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
             .collect(),
         seeds: sweep.seeds.clone(),
         compare: compared.expect("checked above"),
+        until_decided: None,
         exclusive: sweep.exclusive,
         runs,
     })

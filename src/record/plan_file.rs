@@ -67,7 +67,21 @@ impl PlanFile {
         read_json(&path, PLAN_FILE_VERSION, PLAN_FILE_VERSION).map(Some)
     }
 
-    /// Freezes `plan`. If another plan is frozen already, it is replaced and what changed is added to `revisions`.
+    /// Of a plan that is in no file.
+    pub fn unfrozen(plan: Plan) -> Self {
+        Self {
+            version: PLAN_FILE_VERSION,
+            program: String::new(),
+            planned_at: String::new(),
+            sweep_arguments: String::new(),
+            plan,
+            revisions: vec![],
+            sessions: vec![],
+        }
+    }
+
+    /// Freezes `plan`. If another plan is frozen already, it is replaced and what changed is added to `revisions`: nothing, if only
+    /// the runs came that the frozen plan's own rule announces.
     pub fn freeze(
         folder: &SweepFolder,
         plan: &Plan,
@@ -77,15 +91,15 @@ impl PlanFile {
     ) -> Result<Self, RecordError> {
         let file = match Self::read(folder)? {
             Some(earlier) if earlier.plan == *plan => return Ok(earlier),
-            Some(earlier) => earlier.revised(folder, plan, now),
+            Some(earlier) if announces(&earlier.plan, plan) => {
+                Self { version: PLAN_FILE_VERSION, plan: plan.clone(), ..earlier }
+            }
+            Some(earlier) => Self { sweep_arguments: sweep_arguments.to_owned(), ..earlier.revised(folder, plan, now) },
             None => Self {
-                version: PLAN_FILE_VERSION,
                 program: program.to_owned(),
                 planned_at: now.to_owned(),
                 sweep_arguments: sweep_arguments.to_owned(),
-                plan: plan.clone(),
-                revisions: vec![],
-                sessions: vec![],
+                ..Self::unfrozen(plan.clone())
             },
         };
         write_json(&folder.plan_file(), &file)?;
@@ -107,12 +121,22 @@ impl PlanFile {
         let runs_ended_before = self.plan.runs.iter().filter(|run| folder.run(&run.run_id).has_ended()).count();
         let changes = changes(&self.plan, plan);
         let is_kept = |run: &PlannedRun| plan.runs.iter().any(|other| other.run_id == run.run_id);
-        let changes_the_answer = self.plan.compare != plan.compare || !self.plan.runs.iter().all(is_kept);
+        let changes_the_answer = self.plan.compare != plan.compare
+            || self.plan.until_decided != plan.until_decided
+            || !self.plan.runs.iter().all(is_kept);
         self.revisions.push(Revision { changed_at: now.to_owned(), changes, runs_ended_before, changes_the_answer });
         self.plan = plan.clone();
         self.version = PLAN_FILE_VERSION;
         self
     }
+}
+
+/// Whether `after` is `before` with runs that its rule for seeds announces.
+fn announces(before: &Plan, after: &Plan) -> bool {
+    let known = (&before.seeds, &before.runs);
+    let is_longer = after.seeds.starts_with(known.0) && after.runs.starts_with(known.1);
+    let cut = |plan: &Plan| Plan { seeds: vec![], runs: vec![], ..plan.clone() };
+    before.until_decided.is_some() && is_longer && cut(before) == cut(after)
 }
 
 /// What differs between two plans, in sentences.
@@ -131,6 +155,13 @@ fn changes(before: &Plan, after: &Plan) -> Vec<String> {
     if before.compare != after.compare {
         let json = |plan: &Plan| serde_json::to_string(&plan.compare).expect("plain data");
         changes.push(format!("`compare` was {} and is {}", json(before), json(after)));
+    }
+    if before.until_decided != after.until_decided {
+        let words = |plan: &Plan| match &plan.until_decided {
+            None => "fixed".to_owned(),
+            Some(rule) => format!("added until the study is decided, up to {}", rule.seeds.len()),
+        };
+        changes.push(format!("seeds were {} and are {}", words(before), words(after)));
     }
     if before.exclusive != after.exclusive {
         changes.push(format!("`exclusive` was {} and is {}", before.exclusive, after.exclusive));

@@ -75,6 +75,11 @@ impl StudyRecord {
     /// Reads the frozen plan and the journal of every run in it.
     pub fn read(folder: &SweepFolder) -> Result<Self, RecordError> {
         let file = PlanFile::read(folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+        Self::of(folder, file)
+    }
+
+    /// The same of a plan that is not frozen yet.
+    pub fn of(folder: &SweepFolder, file: PlanFile) -> Result<Self, RecordError> {
         let runs = file.plan.runs.par_iter().map(|run| RunRecord::read(folder, run)).collect::<Result<_, _>>()?;
         Ok(Self {
             folder: folder.path.clone(),

@@ -2,6 +2,9 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+/// Of two-sided tests, and of what 95 % intervals leave out.
+pub const LEVEL: f64 = 0.05;
+
 /// A ratio's 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -57,20 +60,10 @@ impl LogMean {
         self.mean.exp()
     }
 
-    /// exp of mean plus and minus t(0.975) standard errors.
-    pub fn interval(&self) -> Option<Interval> {
-        self.interval_of(0.975)
-    }
-
-    /// The ratios that neither of two one-sided tests at 5 % rules out (Schuirmann 1987): an equivalence within a factor is
-    /// shown where it holds all of them.
-    pub fn equivalence_interval(&self) -> Option<Interval> {
-        self.interval_of(0.95)
-    }
-
-    fn interval_of(&self, quantile: f64) -> Option<Interval> {
+    /// exp of mean plus and minus t(1 - level/2) standard errors: the ratios that a two-sided test of `level` does not rule out.
+    pub fn interval(&self, level: f64) -> Option<Interval> {
         self.error.map(|(standard_error, freedom)| {
-            let half_width = quantile_of_t(quantile, freedom) * standard_error;
+            let half_width = quantile_of_t(1.0 - level / 2.0, freedom) * standard_error;
             Interval { low: (self.mean - half_width).exp(), high: (self.mean + half_width).exp() }
         })
     }
@@ -112,6 +105,22 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
         adjusted[index] = largest;
     }
     adjusted
+}
+
+/// Which of several tests reject, where each is at `level(undecided)`, with as many undecided as have not rejected yet: Holm's
+/// procedure for levels that are not 5 % shared out.
+pub fn holm_rejects(p_values: &[Option<f64>], undecided: usize, level: impl Fn(usize) -> f64) -> Vec<bool> {
+    let mut order: Vec<(f64, usize)> =
+        p_values.iter().enumerate().filter_map(|(index, p)| p.map(|p| (p, index))).collect();
+    order.sort_by(|first, second| first.0.total_cmp(&second.0));
+    let mut rejected = vec![false; p_values.len()];
+    for (rank, (p, index)) in order.into_iter().enumerate() {
+        if p >= level(undecided.saturating_sub(rank)) {
+            break;
+        }
+        rejected[index] = true;
+    }
+    rejected
 }
 
 /// Mean and unbiased variance, the latter at least `least`.
@@ -163,7 +172,7 @@ mod tests {
 
     #[test]
     fn groups_without_any_spread_have_an_interval_of_width_zero() {
-        let interval = welch(&[1.0, 1.0], &[0.5, 0.5, 0.5], [0.0; 2]).interval().expect("two values suffice");
+        let interval = welch(&[1.0, 1.0], &[0.5, 0.5, 0.5], [0.0; 2]).interval(LEVEL).expect("two values suffice");
         assert_eq!((interval.low, interval.high), (0.5f64.exp(), 0.5f64.exp()));
     }
 }

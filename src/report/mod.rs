@@ -26,7 +26,9 @@ mod wording;
 mod write;
 
 pub use band::{Band, Crossing, FittedCurve, NoBand, NoFit, Profile, Run, over_band, profile};
-pub use comparison::{ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison, Spread};
+pub use comparison::{
+    ArmComparison, ArmRun, Comparison, Contrast, Look, NoSpeedup, PairComparison, PointComparison, Settled, Spread,
+};
 pub use consistency::{Comparable, Consistency, Similarity};
 pub use cost::Cost;
 pub use curve::Evaluation;
@@ -35,7 +37,10 @@ pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measure
 pub use interval::Interval;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
 pub use preview::{DensityPreview, TrialPreview, write_preview};
-pub use speedup::{Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, speedup};
+pub use speedup::{
+    Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, detectable, speedup, until_decided,
+};
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
+pub use wording::look_words;
 pub use write::{Report, write};

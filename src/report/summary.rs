@@ -2,7 +2,7 @@
 
 use super::comparison::Comparison;
 use super::tables::{Row, groups};
-use super::wording::{answer, band, interval_cell, metric_words, pair_answer, speedup_cell, target};
+use super::wording::{answer, band, interval_cell, look_words, metric_words, pair_answer, speedup_cell, target};
 use crate::event::RunOutcome;
 use crate::record::{RunState, StudyRecord};
 
@@ -14,6 +14,7 @@ pub fn summary(comparison: &Comparison) -> String {
         text.push_str(&format!("{}\n\n", plan.question.trim()));
     }
     text.push_str(&format!("{}\n", progress(comparison.study)));
+    look_words(comparison).iter().for_each(|look| text.push_str(&format!("{look}\n")));
     for point in &comparison.points {
         text.push('\n');
         if !point.label.is_empty() {

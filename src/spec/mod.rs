@@ -23,6 +23,7 @@ mod sweep;
 mod train;
 mod transformers;
 mod tree;
+mod until_decided;
 
 pub use canonical::canonical_json;
 pub use consistency::Consistency;
@@ -43,6 +44,7 @@ pub use sweep::*;
 pub use train::*;
 pub use transformers::*;
 pub use tree::{Entry, Location, Node, Source, Value};
+pub use until_decided::UntilDecided;
 
 /// Declares an enum that is written in YAML as a map with a `kind` key, one struct of settings per kind.
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FurtherMeasure, RunId, RunSpec};
+use super::{FurtherMeasure, RunId, RunSpec, UntilDecided};
 
 /// The version of a [`Plan`].
 pub const PLAN_VERSION: u32 = 1;
@@ -24,6 +24,9 @@ pub struct Plan {
     pub axes: Vec<Axis>,
     pub seeds: Vec<u64>,
     pub compare: Option<Compare>,
+    /// How seeds are added, where they are; `seeds` and `runs` are then those so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_decided: Option<UntilDecided>,
     /// Whether every run has its device to itself. A plan from before there was a choice has none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclusive: bool,

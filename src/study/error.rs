@@ -27,6 +27,23 @@ pub enum StudyError {
         "--jobs {jobs} is against the sweep's `exclusive: true`, which lets no two runs share a device\nhint: leave one of them out"
     )]
     Exclusive { jobs: usize },
+    #[error("there is nothing to decide: --until-decided needs a `compare` section and an arm beside its baseline")]
+    NothingToDecide,
+    #[error(
+        "--until-decided adds seeds to every arm alike, and `include` or `exclude` give arms different seeds\nhint: leave seeds out of them"
+    )]
+    SeedsDiffer,
+    #[error(
+        "--max-seeds {most} is less than the {first} seeds of the first look\nhint: `--set seeds=..` lowers those, down to 3"
+    )]
+    TooFewSeeds { most: usize, first: usize },
     #[error("cannot {action}: {source}")]
     Io { action: &'static str, source: io::Error },
+}
+
+impl StudyError {
+    /// Whether the sweep and what was asked of its seeds do not fit.
+    pub fn is_about_seeds(&self) -> bool {
+        matches!(self, Self::NothingToDecide | Self::SeedsDiffer | Self::TooFewSeeds { .. })
+    }
 }

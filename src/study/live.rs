@@ -137,6 +137,7 @@ mod tests {
                     axes: vec![],
                     seeds: vec![0],
                     compare: None,
+                    until_decided: None,
                     exclusive: false,
                     runs,
                 },

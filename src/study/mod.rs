@@ -4,6 +4,7 @@
 //! Study::open    images looked for and decoded, the folder locked, the plan frozen        -> OpenStudy
 //! OpenStudy::begin   what is recorded of every run: which are done, which go on, which must not run  -> StudyQueue
 //! OpenStudy::train   the queue to its end, by any executor; silent ends recorded, the live view written  -> Summary
+//! OpenStudy::next_round   the seeds that the study's rule adds, until it is decided: begin again
 //! write_report   the tables and the page, from the records alone
 //! ```
 //!
@@ -20,7 +21,9 @@ mod observer;
 mod open;
 mod queue;
 mod report;
+mod sensitivity;
 mod tracker;
+mod until_decided;
 
 pub use calibration::{Calibration, probe_cpu};
 pub use cost::Estimator;
@@ -32,4 +35,6 @@ pub use observer::Observer;
 pub use open::{OpenStudy, Study};
 pub use queue::StudyQueue;
 pub use report::write_report;
+pub use sensitivity::sensitivity;
 pub use tracker::{Doing, RunLabel, Tracked, Tracker};
+pub use until_decided::{FEWEST_SEEDS, NoRound, with_rule};

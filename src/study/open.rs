@@ -32,8 +32,8 @@ pub struct Study {
 
 /// A study that this process holds: no other process conducts it meanwhile.
 pub struct OpenStudy {
-    study: Study,
-    folder: SweepFolder,
+    pub(super) study: Study,
+    pub(super) folder: SweepFolder,
     frozen: PlanFile,
     session: Session,
     _lock: Lock,
@@ -70,6 +70,14 @@ impl Study {
 impl OpenStudy {
     pub fn folder(&self) -> &SweepFolder {
         &self.folder
+    }
+
+    /// Replaces the frozen plan.
+    pub(super) fn freeze(&mut self, plan: Plan) -> Result<(), StudyError> {
+        let now = jiff::Timestamp::now().to_string();
+        self.frozen = PlanFile::freeze(&self.folder, &plan, PROGRAM, &now, &self.study.sweep_arguments)?;
+        self.study.plan = plan;
+        Ok(())
     }
 
     /// How every run stands. If there is something to do, folders are made for it and the session is noted in the plan's file.

@@ -12,7 +12,7 @@ use speedlab::record::{
 };
 use speedlab::schedule::{Device, News, Policy, Report, RunExecutor, Start, StartError, Stop, Update};
 use speedlab::spec::{Plan, PlannedRun, RunId};
-use speedlab::study::{ChosenDevices, Observer, RunLabel, Study, Tracker, write_report};
+use speedlab::study::{ChosenDevices, NoRound, Observer, RunLabel, Study, Tracker, with_rule, write_report};
 
 use crate::sandbox::TINY;
 
@@ -74,7 +74,13 @@ impl<'a> AtOnce<'a> {
         assert_eq!(run.read_spec().unwrap(), *planned, "the folder was made");
         let mut journal = Journal::open(&run.journal()).unwrap();
         journal.append(&started(planned)).unwrap();
-        let faster = if planned.arm == "clts" { 1.25 } else { 1.0 };
+        let faster = match planned.arm.as_str() {
+            "clts" => 1.25,
+            // Now sooner, now later.
+            "unsteady" if planned.seed.is_multiple_of(2) => 1.2,
+            "unsteady" => 1.0 / 1.1,
+            _ => 1.0,
+        };
         let mut stamp = Stamp::default();
         for step in (0..=60).step_by(5) {
             stamp = Stamp { step, images_seen: step * 16, train_seconds: step as f64, ..stamp };
@@ -212,4 +218,73 @@ fn a_study_that_is_asked_to_stop_starts_nothing_and_goes_on_later() {
     let summary = open.train(queue, Policy::default(), &mut executor, &mut Heard::default(), &Stop::default());
     assert!(summary.unwrap().all_done());
     assert!(matches!(RunRecord::read(&sweep, &plan.runs[0]).unwrap().state, RunState::Ended(_)));
+}
+
+const UNSTEADY: &str = "  unsteady: { noise: { kind: immiscible } }\nseeds: 3\n";
+
+/// The plan of a sweep of three arms with the rule for seeds, by what is recorded.
+fn until_decided(results: &Path, most_seeds: Option<usize>) -> Study {
+    let plain = study(results, &TINY.replace("seeds: 2\n", UNSTEADY));
+    let folder = SweepFolder::new(results, &plain.plan.name);
+    Study { plan: with_rule(plain.plan, &folder, most_seeds).unwrap(), ..plain }
+}
+
+#[test]
+fn seeds_are_added_to_what_is_open_until_the_rule_has_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut heard = Heard::default();
+    let first = until_decided(folder.path(), Some(5));
+    assert_eq!((first.plan.runs.len(), first.plan.seeds.len()), (9, 3));
+    let mut open = first.open(&mut heard).unwrap();
+    let sweep = open.folder().clone();
+    let frozen = || PlanFile::read(&sweep).unwrap().unwrap();
+    assert_eq!(frozen().plan.until_decided.unwrap().looks, [3, 4, 5], "announced before anything runs");
+    // Nothing has run: there is nothing to look at.
+    assert_eq!(open.next_round(&mut heard, |_| true).unwrap(), Err(NoRound::NotThereYet));
+    let mut starts = Vec::new();
+    let mut train = |open: &mut speedlab::study::OpenStudy| {
+        let mut heard = Heard::default();
+        let queue = open.begin().unwrap();
+        let mut executor = AtOnce::new(&sweep, &frozen().plan);
+        open.train(queue, Policy::default(), &mut executor, &mut heard, &Stop::default()).unwrap();
+        starts.push(executor.starts.len());
+    };
+    train(&mut open);
+    assert_eq!(open.next_round(&mut heard, |runs| runs < 2).unwrap(), Err(NoRound::TooLong { runs: 2 }));
+    assert_eq!(open.next_round(&mut heard, |_| true).unwrap(), Ok(()));
+    let said = heard.notes.last().unwrap();
+    assert_eq!(said, "After 3 seeds: clts: faster; 1 comparison is open.");
+    let added: Vec<(String, u64)> = frozen().plan.runs[9..].iter().map(|run| (run.arm.clone(), run.seed)).collect();
+    assert_eq!(added, [("baseline".to_owned(), 3), ("unsteady".to_owned(), 3)], "clts is decided");
+
+    // Interrupted here, the same command goes on, and so does one that does not say the rule again.
+    drop(open);
+    for most in [Some(5), None] {
+        assert_eq!(until_decided(folder.path(), most).plan, frozen().plan);
+    }
+    let mut open = until_decided(folder.path(), None).open(&mut heard).unwrap();
+    train(&mut open);
+    assert_eq!(open.next_round(&mut heard, |_| true).unwrap(), Ok(()));
+    train(&mut open);
+    assert_eq!(open.next_round(&mut heard, |_| true).unwrap(), Err(NoRound::NoMoreSeeds));
+    assert_eq!(starts, [9, 2, 2]);
+    assert!(frozen().revisions.is_empty(), "what was announced is no revision: {:?}", frozen().revisions);
+    let (_, report) = write_report(&sweep).unwrap();
+    let last = "After 5 seeds: 1 comparison is open, and the rule has no more seeds.";
+    assert!(report.summary.contains(last), "{}", report.summary);
+    drop(open);
+
+    // Another rule after seeing results: every seed so far counts for its looks, and the change is on record.
+    let more = until_decided(folder.path(), Some(6));
+    assert_eq!(more.plan.runs.len(), 15);
+    drop(more.open(&mut heard).unwrap());
+    let revision = &frozen().revisions[0];
+    assert!(revision.changes_the_answer && revision.runs_ended_before == 13, "{revision:?}");
+    assert_eq!(
+        revision.changes,
+        [
+            "2 runs were added",
+            "seeds were added until the study is decided, up to 5 and are added until the study is decided, up to 6"
+        ]
+    );
 }

@@ -3,7 +3,7 @@
 use super::Band;
 use super::fit::{Crossing, FittedCurve, NoFit};
 use crate::report::cost::Cost;
-use crate::report::interval::{LogMean, paired, welch};
+use crate::report::interval::{LEVEL, LogMean, paired, welch};
 use crate::report::speedup::{Estimate, Matched, Speedup, Unknown};
 
 /// One run of an arm.
@@ -86,7 +86,8 @@ impl<'r> Contrasted<'r> {
                 |times: &Vec<Between>| known.iter().map(|&index| times[index].low).sum::<f64>() / known.len() as f64;
             let of_runs = |arm: &[Vec<Between>]| arm.iter().map(mean).collect::<Vec<f64>>();
             let mean = self.difference(&of_runs(&first), &of_runs(&second));
-            let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(), resolution: None };
+            let estimate =
+                Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None };
             return Measured { estimate, mean: Some(mean), reached: known.len() };
         }
         let mean = |arm: &[Vec<Between>], end: fn(&Between) -> f64| {

@@ -5,7 +5,7 @@ use super::time_scale::time_scale;
 use super::{Band, Crossing};
 use crate::random::{Draws, Stream};
 use crate::report::cost::Cost;
-use crate::report::interval::{Interval, LogMean, paired};
+use crate::report::interval::{Interval, LEVEL, LogMean, paired};
 use crate::report::speedup::{Estimate, Matched, Unknown};
 use crate::report::target::median;
 
@@ -209,6 +209,6 @@ fn whole_curve(contrasted: &Contrasted) -> Option<Measured> {
     let scale = |(first, second): (&&Run, &&Run)| time_scale(first.curve.as_ref().ok()?, second.curve.as_ref().ok()?);
     let scales: Option<Vec<f64>> = baseline.iter().zip(candidate).map(scale).collect();
     let mean = paired(&scales.filter(|scales| !scales.is_empty())?, 0.0);
-    let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(), resolution: None };
+    let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None };
     Some(Measured { estimate, mean: Some(mean), reached: 0 })
 }

@@ -16,6 +16,13 @@ pub struct Contrast {
     pub first_crossings: Vec<Result<Speedup, NoSpeedup>>,
 }
 
+impl Contrast {
+    /// Before anything is compared.
+    pub(super) fn none() -> Self {
+        Self { speedups: vec![], profiles: vec![], first_crossings: vec![] }
+    }
+}
+
 /// Why an arm has no speedup at all.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoSpeedup {

@@ -3,15 +3,17 @@
 mod arm;
 mod arm_run;
 mod contrast;
+mod looks;
 mod point;
 
 use std::collections::BTreeMap;
 
 use self::point::point_comparison;
+use super::band::Band;
 use super::cost::Cost;
 use super::curve::protocols;
-use super::interval::holm;
-use super::speedup::Speedup;
+use super::interval::{LEVEL, holm};
+use super::speedup::{Decision, Pairing, Speedup};
 use crate::record::{RunRecord, StudyRecord};
 use crate::spec::{Metric, PRACTICAL};
 
@@ -19,6 +21,7 @@ pub(super) use self::arm::spread;
 pub use self::arm::{ArmComparison, Spread};
 pub use self::arm_run::ArmRun;
 pub use self::contrast::{Contrast, NoSpeedup};
+pub use self::looks::{Look, Settled};
 pub use self::point::{PairComparison, PointComparison};
 
 /// Everything a report says in numbers.
@@ -29,36 +32,89 @@ pub struct Comparison<'a> {
     pub baseline: Option<&'a str>,
     /// Grid points in the plan's order.
     pub points: Vec<PointComparison<'a>>,
+    /// Of a study whose seeds are added until it is decided.
+    pub looks: Option<Vec<Look>>,
 }
 
 impl<'a> Comparison<'a> {
     pub fn of(study: &'a StudyRecord) -> Self {
+        let runs: Vec<&RunRecord> = study.runs.iter().collect();
+        if let Some(rule) = &study.plan.until_decided {
+            return looks::taken(study, &runs, rule);
+        }
+        let mut comparison = Self::undecided(study, &runs, None);
+        let practical = comparison.practical();
+        for axis in 0..Cost::ALL.len() {
+            for family in Family::ALL {
+                decide_together(comparison.speedups(axis, family), practical);
+            }
+        }
+        comparison
+    }
+
+    /// Of some of the study's runs, without verdicts. `bands`: those of the grid points, if they were fixed earlier.
+    fn undecided(study: &'a StudyRecord, runs: &[&'a RunRecord], bands: Option<&[Option<Band>]>) -> Self {
         let compare = study.plan.compare.as_ref();
         let metric = compare.map_or(Metric::default(), |compare| compare.metric);
-        let baseline = compare.map(|compare| compare.baseline.as_str());
         let mut points: Vec<(String, Vec<&RunRecord>)> = Vec::new();
-        for run in &study.runs {
+        for &run in runs {
             let label = point_label(&run.planned.point);
             match points.iter_mut().find(|(other, _)| *other == label) {
                 Some((_, runs)) => runs.push(run),
                 None => points.push((label, vec![run])),
             }
         }
-        let points = points.into_iter().map(|(label, runs)| point_comparison(study, metric, label, &runs)).collect();
-        let mut comparison = Self { study, metric, baseline, points };
-        comparison.decide(compare.map_or(PRACTICAL, |compare| compare.practical));
-        comparison
+        let points = points.into_iter().enumerate().map(|(index, (label, runs))| {
+            let band = bands.and_then(|bands| bands.get(index)?.as_ref());
+            point_comparison(study, metric, label, &runs, band)
+        });
+        let baseline = compare.map(|compare| compare.baseline.as_str());
+        Self { study, metric, baseline, points: points.collect(), looks: None }
     }
 
-    /// Gives every comparison its verdict: on each axis among those of all arms with the baseline, at all grid points, and
-    /// among those of `compare.pairs`.
-    fn decide(&mut self, practical: f64) {
-        for index in 0..Cost::ALL.len() {
-            let arms = self.points.iter_mut().flat_map(|point| &mut point.arms).map(|arm| &mut arm.contrast);
-            decide_together(arms.filter_map(|contrast| contrast.speedups.get_mut(index)?.as_mut().ok()), practical);
-            let pairs = self.points.iter_mut().flat_map(|point| &mut point.pairs).map(|pair| &mut pair.contrast);
-            decide_together(pairs.filter_map(|contrast| contrast.speedups.get_mut(index)?.as_mut().ok()), practical);
+    /// `compare.practical`.
+    fn practical(&self) -> f64 {
+        self.study.plan.compare.as_ref().map_or(PRACTICAL, |compare| compare.practical)
+    }
+
+    /// What shares a correction, at all grid points, in one order.
+    fn contrasts(&mut self, family: Family) -> Vec<&mut Contrast> {
+        let points = self.points.iter_mut();
+        match family {
+            Family::Arms => {
+                let arms = points.flat_map(|point| &mut point.arms).filter(|arm| !arm.is_baseline);
+                arms.map(|arm| &mut arm.contrast).collect()
+            }
+            Family::Pairs => points.flat_map(|point| &mut point.pairs).map(|pair| &mut pair.contrast).collect(),
         }
+    }
+
+    /// Those of them that are known, on an axis of [`Cost::ALL`].
+    fn speedups(&mut self, axis: usize, family: Family) -> impl Iterator<Item = &mut Speedup> {
+        self.contrasts(family).into_iter().filter_map(move |contrast| contrast.speedups.get_mut(axis)?.as_mut().ok())
+    }
+
+    /// The level of a two-sided test of one of so many comparisons.
+    pub fn level(&self, comparisons: usize) -> f64 {
+        match &self.study.plan.until_decided {
+            Some(rule) => rule.level(comparisons),
+            None => LEVEL / comparisons.max(1) as f64,
+        }
+    }
+
+    /// The standard deviation of a seed's ln speedup in images, pooled over arms; `None` where no arm has two paired seeds.
+    pub fn deviation(&self) -> Option<f64> {
+        let arms = self.points.iter().flat_map(|point| &point.arms);
+        let (mut squares, mut freedom) = (0.0, 0.0);
+        for speedup in arms.filter_map(|arm| arm.contrast.speedups.first()?.as_ref().ok()) {
+            if let (Pairing::Paired { n }, Some((error, of))) =
+                (speedup.pairing, speedup.mean.and_then(|mean| mean.error))
+            {
+                squares += of * error.powi(2) * n as f64;
+                freedom += of;
+            }
+        }
+        (freedom > 0.0 && squares > 0.0).then(|| (squares / freedom).sqrt())
     }
 
     /// How runs measured the compared metric, each way once; first those by which arms are compared.
@@ -79,14 +135,32 @@ impl<'a> Comparison<'a> {
     }
 }
 
+/// Comparisons that share a correction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    /// Of every arm with the baseline.
+    Arms,
+    /// Of `compare.pairs`.
+    Pairs,
+}
+
+impl Family {
+    const ALL: [Self; 2] = [Self::Arms, Self::Pairs];
+}
+
+fn p_value(speedup: &Speedup) -> Option<f64> {
+    speedup.mean.and_then(|mean| mean.p_value())
+}
+
 fn decide_together<'s>(speedups: impl Iterator<Item = &'s mut Speedup>, practical: f64) {
     let mut speedups: Vec<&mut Speedup> = speedups.collect();
-    let p_value = |speedup: &&mut Speedup| speedup.mean.and_then(|mean| mean.p_value());
-    let known: Vec<f64> = speedups.iter().filter_map(p_value).collect();
+    let known: Vec<f64> = speedups.iter().filter_map(|speedup| p_value(speedup)).collect();
     let mut adjusted = holm(&known).into_iter();
     for speedup in &mut speedups {
-        let adjusted = p_value(speedup).and_then(|_| adjusted.next());
-        speedup.decide(adjusted, practical);
+        let adjusted_p = p_value(speedup).and_then(|_| adjusted.next());
+        let is_rejected = adjusted_p.is_some_and(|p| p < LEVEL);
+        let decision = Decision { is_rejected, adjusted_p, interval_level: LEVEL, equivalence_level: LEVEL };
+        speedup.decide(&decision, practical);
     }
 }
 

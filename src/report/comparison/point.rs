@@ -37,11 +37,13 @@ pub struct PairComparison<'a> {
     pub contrast: Contrast,
 }
 
+/// `band`: if it was fixed earlier.
 pub(super) fn point_comparison<'a>(
     study: &'a StudyRecord,
     metric: Metric,
     label: String,
     runs: &[&'a RunRecord],
+    band: Option<&Band>,
 ) -> PointComparison<'a> {
     let compare = study.plan.compare.as_ref();
     let baseline = compare.map(|compare| compare.baseline.as_str());
@@ -66,7 +68,7 @@ pub(super) fn point_comparison<'a>(
                 fitted: fitted(&runs),
                 runs,
                 reached: None,
-                contrast: Contrast { speedups: vec![], profiles: vec![], first_crossings: vec![] },
+                contrast: Contrast::none(),
             });
         }
     }
@@ -76,9 +78,10 @@ pub(super) fn point_comparison<'a>(
     };
     let target = compare.and_then(|compare| compare.target.as_ref()).map(|target| resolve(target, finals));
     let baseline_arm = arms.iter().position(|arm| arm.is_baseline);
-    let band = compare.map(|compare| match baseline_arm.map(|index| &arms[index]) {
-        Some(baseline) => Band::of(&baseline.fitted, planned_images(baseline), compare.band),
-        None => Err(NoBand::NotThereYet),
+    let band = compare.map(|compare| match (band, baseline_arm.map(|index| &arms[index])) {
+        (Some(band), _) => Ok(band.clone()),
+        (None, Some(baseline)) => Band::of(&baseline.fitted, planned_images(baseline), compare.band),
+        (None, None) => Err(NoBand::NotThereYet),
     });
     for arm in &mut arms {
         arm.reached = match (&target, &band) {

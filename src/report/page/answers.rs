@@ -7,7 +7,8 @@ use crate::report::number::times;
 use crate::report::plots::Palette;
 use crate::report::tables::{Estimator, Row, groups};
 use crate::report::wording::{
-    answer, band, interval_cell, metric_words, pair_answer, resolution_cell, seeds_cell, speedup_cell, target, troubles,
+    answer, band, interval_cell, look_words, metric_words, pair_answer, resolution_cell, rule_words, seeds_cell,
+    speedup_cell, target, troubles,
 };
 
 /// A sentence for each arm.
@@ -85,6 +86,10 @@ pub fn notes(comparison: &Comparison) -> Markup {
         return html! {};
     }
     html! {
+        @if let Some(rule) = rule_words(comparison) {
+            p.note { (rule) }
+            ul.note { @for look in look_words(comparison) { li { (look) } } }
+        }
         @for point in &comparison.points { (secondary(point)) }
         p.note {
             "Speedup = baseline ÷ arm, so above 1 is faster; on the line of an arm against another, that other ÷ arm. Each run's metric is \

@@ -1,6 +1,6 @@
 //! The estimate of a speedup, or the bound that is known of it.
 
-use crate::report::interval::{Interval, LogMean, paired, welch};
+use crate::report::interval::{Interval, LEVEL, LogMean, paired, welch};
 use crate::report::time_to_target::{Bracket, TimeToTarget};
 
 /// A speedup, or what is known of it.
@@ -77,7 +77,7 @@ pub(super) fn estimate(
             let mean = log_mean(is_paired, &at(&first), &at(&second), least);
             let resolution =
                 Interval { low: earliest(baseline) / latest(&second), high: latest(&first) / earliest(candidate) };
-            Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(), resolution: Some(resolution) }
+            Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: Some(resolution) }
         }
         (false, true) => match earliest(baseline) / latest(&second) {
             bound if bound > 0.0 => Estimate::AtLeast(bound),
@@ -104,7 +104,7 @@ pub(super) fn interpolated(
         arm.iter().map(time).collect()
     };
     let mean = log_mean(is_paired, &times(baseline)?, &times(candidate)?, [0.0; 2]);
-    mean.mean.is_finite().then(|| (mean.ratio(), mean.interval()))
+    mean.mean.is_finite().then(|| (mean.ratio(), mean.interval(LEVEL)))
 }
 
 /// Mean variance of a log time that lies anywhere in its bracket: w^2 / 12 for a bracket of width w on the logarithmic

@@ -1,6 +1,7 @@
 //! How many times sooner a candidate reached the target than the baseline: baseline / candidate, above 1 is faster.
 
 mod estimate;
+mod looks;
 mod median_time;
 mod power;
 mod verdict;
@@ -12,7 +13,9 @@ use super::interval::{Interval, LogMean};
 use super::time_to_target::TimeToTarget;
 
 pub use self::estimate::{Estimate, Unknown};
-pub use self::verdict::Verdict;
+pub use self::looks::until_decided;
+pub use self::power::detectable;
+pub use self::verdict::{Decision, Verdict};
 
 /// One seed's time to the target.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,11 +99,13 @@ impl Speedup {
         Self { reached: Some(reached), mean, ..Self::of(pairing, left_out, estimate) }
     }
 
-    /// Decides among several comparisons: `adjusted_p` is the p-value for how many they are, and factors below `practical` are
-    /// as good as none.
-    pub fn decide(&mut self, adjusted_p: Option<f64>, practical: f64) {
-        self.adjusted_p = adjusted_p;
-        self.verdict = decided(&self.estimate, self.mean.as_ref(), adjusted_p, practical);
+    /// Decides among several comparisons; factors below `practical` are as good as none.
+    pub fn decide(&mut self, decision: &Decision, practical: f64) {
+        self.adjusted_p = decision.adjusted_p;
+        if let (Estimate::Measured { interval, .. }, Some(mean)) = (&mut self.estimate, &self.mean) {
+            *interval = mean.interval(decision.interval_level);
+        }
+        self.verdict = decided(&self.estimate, self.mean.as_ref(), decision, practical);
     }
 }
 

@@ -3,8 +3,6 @@
 use super::{Pairing, Speedup};
 use crate::report::interval::quantile_of_t;
 
-/// Of two-sided tests at 5 %, shared by all comparisons of a study.
-const LEVEL: f64 = 0.05;
 /// The share of studies that decide.
 const POWER: f64 = 0.8;
 /// Nobody trains more.
@@ -20,19 +18,25 @@ pub struct Power {
 }
 
 impl Speedup {
-    /// `comparisons`: how many share the level; each gets its share (Bonferroni), of which Holm's correction takes no more.
-    pub fn power(&self, comparisons: usize) -> Option<Power> {
+    /// `level`: of this comparison's two-sided test. Of several, each has its share (Bonferroni), of which Holm's correction takes
+    /// no more.
+    pub fn power(&self, level: f64) -> Option<Power> {
         let Pairing::Paired { n } = self.pairing else { return None };
         let mean = self.mean?;
         let (standard_error, _) = mean.error?;
         let deviation = standard_error * (n as f64).sqrt();
-        let level = LEVEL / comparisons.max(1) as f64;
         if !(deviation > 0.0 && mean.mean != 0.0) {
             return None;
         }
         let seeds_needed = seeds_needed(mean.mean.abs() / deviation, level);
-        Some(Power { seeds_needed, detectable: (errors_needed(n, level) * standard_error).exp() })
+        Some(Power { seeds_needed, detectable: detectable(n, deviation, level) })
     }
+}
+
+/// The least factor, above 1, that four of five studies of `n` paired seeds decide at a two-sided `level`, where a seed's log ratio
+/// has the standard deviation `deviation`.
+pub fn detectable(n: usize, deviation: f64, level: f64) -> f64 {
+    (errors_needed(n, level) * deviation / (n as f64).sqrt()).exp()
 }
 
 /// The standard errors that an effect must have: t(1 - level/2) + t(power), the usual approximation to the noncentral t.

@@ -43,14 +43,29 @@ pub(super) fn verdict(estimate: &Estimate) -> Verdict {
     }
 }
 
+/// How a comparison among several, or at one of several looks, is decided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// Whether "no difference" is rejected among all comparisons.
+    pub is_rejected: bool,
+    /// The p-value for how many comparisons there are; `None` where the study is looked at more than once.
+    pub adjusted_p: Option<f64>,
+    /// Two-sided, of the interval that is shown.
+    pub interval_level: f64,
+    /// Of each of the two one-sided tests of equivalence.
+    pub equivalence_level: f64,
+}
+
 /// The verdict among several comparisons.
-pub(super) fn decided(estimate: &Estimate, mean: Option<&LogMean>, adjusted_p: Option<f64>, practical: f64) -> Verdict {
+pub(super) fn decided(estimate: &Estimate, mean: Option<&LogMean>, decision: &Decision, practical: f64) -> Verdict {
+    // What neither of two one-sided tests rules out (Schuirmann 1987): an equivalence within a factor is shown where it holds
+    // all of that.
     let is_equivalent = || {
-        let interval = mean.and_then(LogMean::equivalence_interval);
+        let interval = mean.and_then(|mean| mean.interval(2.0 * decision.equivalence_level));
         interval.is_some_and(|interval| interval.low > 1.0 / practical && interval.high < practical)
     };
     match verdict(estimate) {
-        verdict @ (Verdict::Faster | Verdict::Slower) if adjusted_p.is_some_and(|p| p < 0.05) => verdict,
+        verdict @ (Verdict::Faster | Verdict::Slower) if decision.is_rejected => verdict,
         Verdict::Faster | Verdict::Slower | Verdict::NotDistinguishable if is_equivalent() => Verdict::Equivalent,
         Verdict::Faster | Verdict::Slower => Verdict::Suggestive,
         verdict => verdict,

@@ -9,7 +9,7 @@ use crate::report::cost::Cost;
 use crate::report::interval::Interval;
 use crate::report::speedup::{Estimate, Pairing, Speedup};
 use crate::report::target::TargetOrigin;
-use crate::report::wording::{answer, pair_answer, revisions, state, verdict};
+use crate::report::wording::{answer, look_words, pair_answer, revisions, state, verdict};
 
 /// The version of `speedups.json`.
 pub const SPEEDUPS_VERSION: u32 = 2;
@@ -24,8 +24,21 @@ pub fn json(comparison: &Comparison) -> Value {
         "baseline": comparison.baseline,
         "metric": comparison.metric.name(),
         "plan_revisions": revisions(comparison.study),
+        "until_decided": until_decided_json(comparison),
         "points": comparison.points.iter().map(|point| point_json(comparison, point)).collect::<Vec<_>>(),
     })
+}
+
+/// The rule and what the looks decided; null for a study of fixed seeds.
+fn until_decided_json(comparison: &Comparison) -> Value {
+    let (Some(rule), Some(looks)) = (&comparison.study.plan.until_decided, &comparison.looks) else {
+        return Value::Null;
+    };
+    let words = look_words(comparison);
+    let looks = looks.iter().zip(words).map(|(look, words)| {
+        json!({ "seeds": look.seeds, "settled": look.settled.len(), "open": look.open, "words": words })
+    });
+    json!({ "rule": rule, "looks": looks.collect::<Vec<_>>() })
 }
 
 fn point_json(comparison: &Comparison, point: &PointComparison) -> Value {

@@ -87,11 +87,11 @@ fn over_band(
             format!(
                 "{name} may be {direction} than {reference}, which the correction for {count} comparisons leaves open: {measured} \
                  ({where_and_when}).{}",
-                seeds_missing(speedup, count)
+                seeds_missing(speedup, comparison.level(count))
             )
         }
         (Verdict::NotDistinguishable, _) => {
-            let missing = seeds_missing(speedup, compared(comparison, label != name));
+            let missing = seeds_missing(speedup, comparison.level(compared(comparison, label != name)));
             format!("{name} is not told apart from {reference}: {measured} ({where_and_when}).{missing}")
         }
         (Verdict::OneSeed, _) => {
@@ -122,8 +122,8 @@ fn compared(comparison: &Comparison, pairs: bool) -> usize {
 }
 
 /// The seeds that are missing for a decision, by the spread that was seen.
-fn seeds_missing(speedup: &Speedup, comparisons: usize) -> String {
-    let (Some(power), Pairing::Paired { n }) = (speedup.power(comparisons), speedup.pairing) else {
+fn seeds_missing(speedup: &Speedup, level: f64) -> String {
+    let (Some(power), Pairing::Paired { n }) = (speedup.power(level), speedup.pairing) else {
         return String::new();
     };
     let needed = match power.seeds_needed {

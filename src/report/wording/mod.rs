@@ -1,6 +1,7 @@
 //! What the numbers say, in plain words.
 
 mod answer;
+mod looks;
 mod runs;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
 use crate::spec::{Features, Metric};
 
 pub use self::answer::{answer, pair_answer};
+pub use self::looks::{look_words, rule_words};
 pub use self::runs::{revisions, state, troubles};
 
 /// The metric's name in a sentence.

@@ -340,6 +340,7 @@ fn a_plan_survives_json() {
             practical: 1.02,
             pairs: Vec::new(),
         }),
+        until_decided: None,
         exclusive: true,
         runs,
     };

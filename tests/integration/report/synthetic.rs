@@ -96,6 +96,7 @@ impl Synthetic {
                 practical: PRACTICAL,
                 pairs: vec![Pair { arm: "mdlrc".into(), against: "same-lr".into() }],
             }),
+            until_decided: None,
             exclusive: false,
             runs: planned.clone(),
         };

@@ -1,0 +1,59 @@
+//! `--until-decided`: seeds that are added.
+
+use std::num::NonZeroUsize;
+
+use clap::Args;
+
+use super::SweepArgs;
+use crate::plan;
+use crate::record::SweepFolder;
+use crate::spec::Plan;
+use crate::study::with_rule;
+
+const MOST_SEEDS: usize = 20;
+
+/// Whether seeds are added until a study is decided.
+#[derive(Debug, Args)]
+pub(super) struct SeedArgs {
+    /// Add seeds to the arms that are still open until each is faster, slower or equally fast. The first look is after the sweep's
+    /// seeds (3 at least), then there is one after each seed; the plan announces them before the first run, and all looks together
+    /// err in at most 5 % of studies. A study that was begun so goes on so
+    #[arg(long)]
+    until_decided: bool,
+    /// Seeds after which --until-decided gives up [default: 20]
+    #[arg(long, value_name = "N", requires = "until_decided")]
+    max_seeds: Option<NonZeroUsize>,
+    /// Factors nearer to 1 are as good as none: short for `--set compare.practical=FACTOR`
+    #[arg(long, value_name = "FACTOR", requires = "until_decided")]
+    practical: Option<f64>,
+}
+
+impl SeedArgs {
+    /// The sweep's plan, with the runs that its rule for seeds has asked for so far; and where it is kept.
+    pub fn plan(&self, sweep: &SweepArgs) -> anyhow::Result<(Plan, SweepFolder)> {
+        let mut overrides = sweep.overrides.clone();
+        overrides.extend(self.practical.map(|factor| format!("compare.practical={factor}")));
+        let plan = plan::load_sweep(&sweep.sweep, &overrides)?;
+        let folder = SweepFolder::new(&sweep.results, &plan.name);
+        Ok((with_rule(plan, &folder, self.most_seeds())?, folder))
+    }
+
+    /// As on a command line, to give again.
+    pub fn as_written(&self, sweep: &SweepArgs) -> String {
+        let mut written = sweep.as_written();
+        if self.until_decided {
+            written.push_str(" --until-decided");
+        }
+        if let Some(most) = self.max_seeds {
+            written.push_str(&format!(" --max-seeds {most}"));
+        }
+        if let Some(factor) = self.practical {
+            written.push_str(&format!(" --practical {factor}"));
+        }
+        written
+    }
+
+    fn most_seeds(&self) -> Option<usize> {
+        self.until_decided.then(|| self.max_seeds.map_or(MOST_SEEDS, NonZeroUsize::get))
+    }
+}

@@ -1,0 +1,32 @@
+//! Seeds that are added to a study until it is decided.
+
+use serde::{Deserialize, Serialize};
+
+/// The rule by which seeds are added until every comparison is decided. It is frozen in `plan.json` before the first run starts:
+/// whoever looks at a study whenever they like, and stops when they like what they see, errs in 23 % of studies at a nominal 5 %.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UntilDecided {
+    /// Every seed that may be used, in the order they are.
+    pub seeds: Vec<u64>,
+    /// After how many seeds the study is looked at, rising. The last is the length of `seeds`.
+    pub looks: Vec<usize>,
+    /// The level of a two-sided test at every look, by how many comparisons are undecided, from 1 on: all looks at so many
+    /// comparisons together err in at most 5 % of studies.
+    pub levels: Vec<f64>,
+    /// The level of each of the two one-sided tests of equivalence, at every look.
+    pub equivalence_level: f64,
+}
+
+impl UntilDecided {
+    /// Of a two-sided test while `undecided` comparisons are.
+    pub fn level(&self, undecided: usize) -> f64 {
+        let index = undecided.clamp(1, self.levels.len()) - 1;
+        self.levels[index]
+    }
+
+    /// The seeds that are new at a look.
+    pub fn new_seeds(&self, look: usize) -> &[u64] {
+        let before = if look == 0 { 0 } else { self.looks[look - 1] };
+        &self.seeds[before..self.looks[look]]
+    }
+}

@@ -1,0 +1,111 @@
+//! Studies whose seeds are added until they are decided.
+
+use std::path::Path;
+
+use speedlab::record::{RunState, StudyRecord};
+use speedlab::report::{ArmComparison, Comparison, Estimate, Pairing, Verdict, until_decided};
+
+use super::synthetic::Synthetic;
+
+/// With the rule, looked at after 3 to `most` seeds; runs of more seeds than there are records stay out.
+fn study(synthetic: Synthetic, most: u64) -> StudyRecord {
+    let seeds = synthetic.seeds;
+    let mut study = Synthetic { seeds: most, ..synthetic }.study(Path::new("results/synthetic"));
+    study.plan.until_decided = Some(until_decided((0..most).collect(), (3..=most as usize).collect(), 4));
+    study.runs.retain(|run| run.planned.seed < seeds);
+    study
+}
+
+fn arm<'c>(comparison: &'c Comparison, name: &str) -> &'c ArmComparison<'c> {
+    comparison.points[0].arms.iter().find(|arm| arm.arm == name).expect("the arm is there")
+}
+
+fn images(arm: &ArmComparison) -> (Estimate, Verdict, Pairing) {
+    let speedup = arm.contrast.speedups[0].as_ref().expect("it was measured");
+    (speedup.estimate, speedup.verdict, speedup.pairing)
+}
+
+#[test]
+fn what_was_decided_stays_as_it_was_and_what_is_open_goes_on() {
+    let wide = || Synthetic { spread: 0.08, ..Synthetic::default() };
+    let three = study(Synthetic { seeds: 3, ..wide() }, 12);
+    let all = study(Synthetic { seeds: 12, ..wide() }, 12);
+    let (first, last) = (Comparison::of(&three), Comparison::of(&all));
+    let looks = last.looks.as_ref().expect("there is a rule");
+    assert_eq!(looks.iter().map(|look| look.seeds).collect::<Vec<_>>(), (3..=12).collect::<Vec<_>>());
+    assert_eq!(first.looks.as_ref().unwrap()[..], looks[..1], "a look is the same, whatever comes after it");
+    // The true speedup of clts+mdlrc is 1.9x, that of same-lr 1.0x.
+    let (_, verdict, pairing) = images(arm(&last, "clts+mdlrc"));
+    assert_eq!(verdict, Verdict::Faster);
+    let Pairing::Paired { n } = pairing else { panic!("{pairing:?}") };
+    let look = looks.iter().find(|look| look.settled.iter().any(|settled| settled.arm == "clts+mdlrc")).unwrap();
+    assert_eq!(n, look.seeds);
+    assert!(n < 12 && arm(&last, "clts+mdlrc").runs.len() == 12, "later seeds are shown and do not count");
+    let (_, verdict, pairing) = images(arm(&last, "same-lr"));
+    assert_eq!((verdict, pairing), (Verdict::NotDistinguishable, Pairing::Paired { n: 12 }));
+    // The band stays where the first look found it.
+    assert_eq!(first.points[0].band, last.points[0].band);
+}
+
+#[test]
+fn a_look_asks_more_of_a_difference_than_a_study_of_fixed_seeds() {
+    let mut differs = 0;
+    for spread in [0.02, 0.03, 0.05, 0.08, 0.12] {
+        let sequential = study(Synthetic { seeds: 3, spread, ..Synthetic::default() }, 20);
+        let mut fixed = sequential.clone();
+        fixed.plan.until_decided = None;
+        let (looked, at_once) = (Comparison::of(&sequential), Comparison::of(&fixed));
+        for name in ["clts", "mdlrc", "same-lr", "clts+mdlrc"] {
+            let (wide, verdict, _) = images(arm(&looked, name));
+            let (narrow, of_fixed, _) = images(arm(&at_once, name));
+            let (Estimate::Measured { interval: Some(wide), .. }, Estimate::Measured { interval: Some(narrow), .. }) =
+                (wide, narrow)
+            else {
+                panic!("{name} at {spread}")
+            };
+            assert!(wide.low < narrow.low && narrow.high < wide.high, "{name} at {spread}");
+            if verdict == Verdict::Faster {
+                assert_eq!(of_fixed, Verdict::Faster, "{name} at {spread}");
+            } else if of_fixed == Verdict::Faster {
+                differs += 1;
+            }
+        }
+    }
+    assert!(differs > 0, "in none of these studies the looks cost anything");
+}
+
+#[test]
+fn nothing_is_decided_before_the_first_look_or_between_looks() {
+    let mut record = study(Synthetic { seeds: 4, spread: 0.01, ..Synthetic::default() }, 6);
+    for run in record.runs.iter_mut().filter(|run| run.planned.seed == 2) {
+        run.state = RunState::Unfinished;
+        run.last_outcome = None;
+    }
+    let comparison = Comparison::of(&record);
+    assert_eq!(comparison.looks.as_deref(), Some(&[][..]));
+    let (_, verdict, _) = images(arm(&comparison, "clts+mdlrc"));
+    assert!(!matches!(verdict, Verdict::Faster | Verdict::Slower | Verdict::Equivalent), "{verdict:?}");
+    // The third seed has ended, the fourth has not: the first look counts.
+    for run in &mut record.runs {
+        run.state = match run.planned.seed {
+            3 => RunState::Waiting,
+            _ => RunState::Ended(speedlab::event::RunOutcome::Completed),
+        };
+    }
+    let comparison = Comparison::of(&record);
+    assert_eq!(comparison.looks.as_ref().unwrap().len(), 1);
+    assert_eq!(images(arm(&comparison, "clts+mdlrc")).1, Verdict::Faster);
+}
+
+#[test]
+fn an_arm_that_diverges_needs_no_more_seeds() {
+    let mut record = study(Synthetic { seeds: 3, spread: 0.01, ..Synthetic::default() }, 6);
+    for run in record.runs.iter_mut().filter(|run| run.planned.arm == "mdlrc") {
+        let diverged = speedlab::event::RunOutcome::Diverged { reason: "loss is NaN".into() };
+        super::synthetic::cut(run, 200, RunState::Ended(diverged));
+    }
+    let comparison = Comparison::of(&record);
+    let look = &comparison.looks.as_ref().unwrap()[0];
+    assert!(look.settled.iter().any(|settled| settled.arm == "mdlrc" && settled.against.is_none()), "{look:?}");
+    assert!(!look.open_arms.iter().any(|(_, arm)| arm == "mdlrc"), "{look:?}");
+}
