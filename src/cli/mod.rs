@@ -41,6 +41,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use exit::Exit;
 
 use crate::data::{DataError, DataFolder};
+use crate::plan::load_sweep;
+use crate::record::SweepFolder;
+use crate::spec::Plan;
+use crate::study::with_rule;
 
 /// How many times sooner does a diffusion model reach the same quality?
 #[derive(Debug, Parser)]
@@ -146,6 +150,13 @@ struct SweepArgs {
 }
 
 impl SweepArgs {
+    /// The sweep's plan, with the runs that the frozen plan's rule for seeds has asked for so far; and where it is kept.
+    fn begun(&self) -> anyhow::Result<(Plan, SweepFolder)> {
+        let plan = load_sweep(&self.sweep, &self.overrides)?;
+        let folder = SweepFolder::new(&self.results, &plan.name);
+        Ok((with_rule(plan, &folder, None)?, folder))
+    }
+
     /// As on a command line, to give again.
     fn as_written(&self) -> String {
         let mut words = vec![self.sweep.display().to_string()];

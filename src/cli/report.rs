@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::{Exit, SweepArgs};
-use crate::plan;
 use crate::record::{PlanFile, SweepFolder};
 use crate::spec::PlannedRun;
 use crate::study::write_report;
@@ -21,9 +20,8 @@ pub struct ReportArgs {
 }
 
 pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
-    let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
-    let folder = SweepFolder::new(&args.sweep.results, &plan.name);
-    if PlanFile::read(&folder)?.is_some_and(|file| file.plan != plan) {
+    let (plan, folder) = args.sweep.begun()?;
+    if PlanFile::read(&folder)?.is_some_and(|file| !file.is_of(&plan)) {
         eprintln!(
             "note: the sweep is no longer the one that was frozen in {}; the report shows the frozen one.",
             folder.plan_file().display()

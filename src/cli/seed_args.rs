@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 
 use super::SweepArgs;
-use crate::plan;
+use crate::plan::load_sweep;
 use crate::record::SweepFolder;
 use crate::spec::Plan;
 use crate::study::with_rule;
@@ -33,7 +33,7 @@ impl SeedArgs {
     pub fn plan(&self, sweep: &SweepArgs) -> anyhow::Result<(Plan, SweepFolder)> {
         let mut overrides = sweep.overrides.clone();
         overrides.extend(self.practical.map(|factor| format!("compare.practical={factor}")));
-        let plan = plan::load_sweep(&sweep.sweep, &overrides)?;
+        let plan = load_sweep(&sweep.sweep, &overrides)?;
         let folder = SweepFolder::new(&sweep.results, &plan.name);
         Ok((with_rule(plan, &folder, self.most_seeds())?, folder))
     }

@@ -12,8 +12,7 @@ use serde_json::json;
 
 use self::run_status::{RunStatus, is_failure};
 use super::{Color, Exit, SweepArgs};
-use crate::plan;
-use crate::record::{RunState, SweepFolder};
+use crate::record::RunState;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -41,12 +40,15 @@ pub struct StatusArgs {
 const STATUS_VERSION: u32 = 1;
 
 pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
-    let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
-    let folder = SweepFolder::new(&args.sweep.results, &plan.name);
+    let (mut plan, folder) = args.sweep.begun()?;
     if args.watch
         && let Some(exit) = watch::watch(&plan, &folder, args.every, color)?
     {
         return Ok(exit);
+    }
+    if args.watch && plan.until_decided.is_some() {
+        // Seeds may have come while it was watched.
+        plan = args.sweep.begun()?.0;
     }
     let statuses = RunStatus::read_all(&folder, &plan)?;
     let unplanned = folder.unplanned(&plan)?;

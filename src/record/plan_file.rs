@@ -80,6 +80,11 @@ impl PlanFile {
         }
     }
 
+    /// Whether `plan` is the frozen one, or that with runs that its rule for seeds announces.
+    pub fn is_of(&self, plan: &Plan) -> bool {
+        self.plan == *plan || announces(&self.plan, plan)
+    }
+
     /// Freezes `plan`. If another plan is frozen already, it is replaced and what changed is added to `revisions`: nothing, if only
     /// the runs came that the frozen plan's own rule announces.
     pub fn freeze(

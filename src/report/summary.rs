@@ -2,7 +2,7 @@
 
 use super::comparison::Comparison;
 use super::tables::{Row, groups};
-use super::wording::{answer, band, interval_cell, look_words, metric_words, pair_answer, speedup_cell, target};
+use super::wording::{answer, interval_cell, look_words, metric_words, pair_answer, speedup_cell, target, yardstick};
 use crate::event::RunOutcome;
 use crate::record::{RunState, StudyRecord};
 
@@ -21,7 +21,7 @@ pub fn summary(comparison: &Comparison) -> String {
             text.push_str(&format!("At {}:\n", point.label));
         }
         if let Some(found) = &point.band {
-            text.push_str(&format!("Compared over {}.\n", band(comparison, found)));
+            text.push_str(&format!("{} In brackets: 95 % intervals.\n", yardstick(comparison, found)));
         }
         if let Some(resolved) = &point.target {
             text.push_str(&format!("Target of the first crossing: {}.\n", target(comparison, resolved)));

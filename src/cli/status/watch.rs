@@ -13,7 +13,7 @@ use super::super::progress::words::shortened;
 use super::super::table::stdout_columns;
 use super::super::{Color, Exit, print_text};
 use super::live_lines::{Labels, live_lines, live_words};
-use crate::record::{LiveFile, SweepFolder};
+use crate::record::{LiveFile, PlanFile, SweepFolder};
 use crate::schedule::Stop;
 use crate::spec::{Plan, PlannedRun};
 use crate::study::RunLabel;
@@ -35,10 +35,8 @@ pub(super) fn watch(
     let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
     let mut screen = (stdout().is_terminal() && !dumb).then(LiveArea::default);
     let every = every.unwrap_or(if screen.is_some() { REDRAW } else { SUMMARY });
-    let label = |run: &PlannedRun| RunLabel::new(run, None, folder.run(&run.run_id).log());
-    let labels: Labels = plan.runs.iter().map(|run| (run.run_id.clone(), label(run))).collect();
     let paint = Paint { color: color.on_stdout() };
-    let ended = follow(plan, folder, &labels, every, paint, &mut screen, &stop);
+    let ended = follow(plan, folder, every, paint, &mut screen, &stop);
     if let Some(area) = &mut screen {
         print_text(&area.clear(stdout_columns()))?;
     }
@@ -48,12 +46,12 @@ pub(super) fn watch(
 fn follow(
     plan: &Plan,
     folder: &SweepFolder,
-    labels: &Labels,
     every: Duration,
     paint: Paint,
     screen: &mut Option<LiveArea>,
     stop: &Stop,
 ) -> anyhow::Result<Option<Exit>> {
+    let mut labels = labels_of(plan, folder);
     // The first look shows.
     let mut since_shown = every;
     loop {
@@ -64,18 +62,24 @@ fn follow(
         if since_shown >= every {
             since_shown = Duration::ZERO;
             let live = LiveFile::read(folder)?;
+            let is_new = |live: &LiveFile| live.runs.iter().any(|run| !labels.contains_key(&run.run_id));
+            if live.as_ref().is_some_and(is_new)
+                && let Some(grown) = PlanFile::read(folder)?
+            {
+                labels = labels_of(&grown.plan, folder);
+            }
             let unknown = || format!("{}: {holder} has not said yet how its runs stand", plan.name);
             match screen {
                 Some(area) => {
                     let width = stdout_columns();
                     let lines = match &live {
-                        Some(live) => live_lines(live, labels, &plan.name, width - 1, paint),
+                        Some(live) => live_lines(live, &labels, &plan.name, width - 1, paint),
                         None => vec![shortened(&unknown(), width - 1)],
                     };
                     print_text(&area.draw(&lines, width))?;
                 }
                 None => {
-                    let known = |live: LiveFile| format!("{}: {}", plan.name, live_words(&live, labels));
+                    let known = |live: LiveFile| format!("{}: {}", plan.name, live_words(&live, &labels));
                     let words = live.map_or_else(unknown, known);
                     print_text(&format!("{words}\n"))?;
                 }
@@ -84,4 +88,9 @@ fn follow(
         thread::sleep(LOOK);
         since_shown += LOOK;
     }
+}
+
+fn labels_of(plan: &Plan, folder: &SweepFolder) -> Labels {
+    let label = |run: &PlannedRun| RunLabel::new(run, None, folder.run(&run.run_id).log());
+    plan.runs.iter().map(|run| (run.run_id.clone(), label(run))).collect()
 }

@@ -72,8 +72,8 @@ impl<'a> Comparison<'a> {
         Self { study, metric, baseline, points: points.collect(), looks: None }
     }
 
-    /// `compare.practical`.
-    fn practical(&self) -> f64 {
+    /// `compare.practical`: factors nearer to 1 are as good as none.
+    pub fn practical(&self) -> f64 {
         self.study.plan.compare.as_ref().map_or(PRACTICAL, |compare| compare.practical)
     }
 

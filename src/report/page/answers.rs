@@ -7,8 +7,8 @@ use crate::report::number::times;
 use crate::report::plots::Palette;
 use crate::report::tables::{Estimator, Row, groups};
 use crate::report::wording::{
-    answer, band, interval_cell, look_words, metric_words, pair_answer, resolution_cell, rule_words, seeds_cell,
-    speedup_cell, target, troubles,
+    answer, interval_cell, look_words, metric_words, pair_answer, resolution_cell, rule_words, seeds_cell,
+    speedup_cell, target, troubles, yardstick,
 };
 
 /// A sentence for each arm.
@@ -26,6 +26,7 @@ pub fn answers(comparison: &Comparison) -> Markup {
             @if comparison.has_grid() && comparison.baseline.is_some() { p.point { "At " (point.label) } }
             @if let Some(troubles) = baseline_troubles(point) { p.note { (troubles) } }
             @if comparison.baseline.is_some() {
+                @if let Some(found) = &point.band { p.note { (yardstick(comparison, found)) " In brackets: 95 % intervals." } }
                 ul.answers {
                     @for arm in point.arms.iter().filter(|arm| !arm.is_baseline) {
                         li style=(format!("--arm:{}", palette.css(arm.arm))) { (with_bold_name(&answer(comparison, point, arm), arm.arm)) }
@@ -53,7 +54,6 @@ pub fn table(comparison: &Comparison) -> Markup {
     html! {
         @for point in &comparison.points {
             @if comparison.has_grid() { h3 { (point.label) } }
-            @if let Some(found) = &point.band { p { "Compared over " (band(comparison, found)) "." } }
             @if let Some(resolved) = &point.target { p { "Target of the first crossing: " (target(comparison, resolved)) "." } }
             div.wide {
                 table {

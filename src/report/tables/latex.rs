@@ -2,7 +2,7 @@
 
 use super::groups;
 use crate::report::comparison::Comparison;
-use crate::report::wording::{band, interval_cell, metric_words, speedup_cell, target};
+use crate::report::wording::{interval_cell, metric_words, speedup_cell, target, yardstick};
 
 pub fn latex(comparison: &Comparison) -> String {
     let metric = escape(&metric_words(comparison));
@@ -15,7 +15,7 @@ pub fn latex(comparison: &Comparison) -> String {
             text.push_str(&format!("% {}\n", escape(&point.label)));
         }
         if let Some(found) = &point.band {
-            text.push_str(&format!("% Compared over {}.\n", escape(&band(comparison, found))));
+            text.push_str(&format!("% {}\n", escape(&yardstick(comparison, found))));
         }
         if let Some(resolved) = &point.target {
             text.push_str(&format!("% Target of the first crossing: {}.\n", escape(&target(comparison, resolved))));

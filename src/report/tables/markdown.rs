@@ -2,7 +2,7 @@
 
 use super::{groups, measures};
 use crate::report::comparison::Comparison;
-use crate::report::wording::{band, interval_cell, metric_words, seeds_cell, speedup_cell, target};
+use crate::report::wording::{interval_cell, metric_words, seeds_cell, speedup_cell, target, yardstick};
 
 pub fn markdown(comparison: &Comparison) -> String {
     let mut text = String::new();
@@ -11,7 +11,7 @@ pub fn markdown(comparison: &Comparison) -> String {
             text.push_str(&format!("### {}\n\n", escape(&point.label)));
         }
         if let Some(found) = &point.band {
-            text.push_str(&format!("Compared over {}.\n\n", escape(&band(comparison, found))));
+            text.push_str(&format!("{}\n\n", escape(&yardstick(comparison, found))));
         }
         if let Some(resolved) = &point.target {
             text.push_str(&format!("Target of the first crossing: {}.\n\n", escape(&target(comparison, resolved))));

@@ -1,8 +1,6 @@
 //! What the study answers about an arm, in sentences.
 
-use super::{
-    band_values, estimate_cell, interval_words, metric_words, no_speedup, pair_name, seeds, troubles, unknown_words,
-};
+use super::{band_values, estimate_cell, interval_words, no_speedup, pair_name, seeds, troubles, unknown_words};
 use crate::report::band::Profile;
 use crate::report::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use crate::report::cost::Cost;
@@ -43,7 +41,7 @@ fn answer_against(
         text.push_str(&format!(" Training time is {}.", no_speedup(none)));
     }
     if let Some(profile) = &contrast.profiles[0] {
-        text.push_str(&ends(comparison, names, profile));
+        text.push_str(&ends(names, profile));
     }
     if let Ok(Speedup { left_out, .. }) = images
         && !left_out.is_empty()
@@ -69,42 +67,39 @@ fn over_band(
         Pairing::Unpaired { baseline, candidate } => format!("{baseline} and {candidate} unpaired seeds"),
     };
     let reached = speedup.reached.unwrap_or(0);
-    let part = match reached {
-        reached if reached == band.targets.len() => String::new(),
-        reached => format!(", on the {reached} of {} qualities that every run reached", band.targets.len()),
+    let seeds = match reached {
+        reached if reached == band.targets.len() => seeds,
+        reached => format!("{seeds}, on the {reached} of {} qualities that every run reached", band.targets.len()),
     };
-    let where_and_when = format!("over {}{part}, {seeds}", band_values(comparison, band));
+    let missing = |count| seeds_missing(speedup, comparison.level(count));
     match (speedup.verdict, speedup.estimate) {
-        (Verdict::Faster, _) => format!("{name} is faster than {reference}: {measured} ({where_and_when})."),
-        (Verdict::Slower, _) => format!("{name} is slower than {reference}: {measured} ({where_and_when})."),
+        (Verdict::Faster, _) => format!("{name} is faster than {reference}: {measured} ({seeds})."),
+        (Verdict::Slower, _) => format!("{name} is slower than {reference}: {measured} ({seeds})."),
         (Verdict::Equivalent, _) => {
-            let within = comparison.study.plan.compare.as_ref().map_or(0.0, |compare| compare.practical - 1.0);
-            format!("{name} is as fast as {reference} within {}: {measured} ({where_and_when}).", percent(within))
+            let within = percent(comparison.practical() - 1.0);
+            format!("{name} is as fast as {reference} within {within}: {measured} ({seeds}).")
         }
         (Verdict::Suggestive, Estimate::Measured { speedup: ratio, .. }) => {
             let direction = if ratio > 1.0 { "faster" } else { "slower" };
             let count = compared(comparison, label != name);
-            format!(
-                "{name} may be {direction} than {reference}, which the correction for {count} comparisons leaves open: {measured} \
-                 ({where_and_when}).{}",
-                seeds_missing(speedup, comparison.level(count))
-            )
+            let open = match (count, comparison.looks.is_some()) {
+                (_, true) => "undecided at this look".to_owned(),
+                (count, false) => format!("undecided among {count} comparisons"),
+            };
+            format!("{name} may be {direction} than {reference}, {open}: {measured} ({seeds}).{}", missing(count))
         }
         (Verdict::NotDistinguishable, _) => {
-            let missing = seeds_missing(speedup, comparison.level(compared(comparison, label != name)));
-            format!("{name} is not told apart from {reference}: {measured} ({where_and_when}).{missing}")
+            let missing = missing(compared(comparison, label != name));
+            format!("{name} is not told apart from {reference}: {measured} ({seeds}).{missing}")
         }
-        (Verdict::OneSeed, _) => {
+        (Verdict::OneSeed, _) => format!("{name} against {reference}, a single seed without an interval: {measured}."),
+        // A bound on these runs' mean; without an interval it says nothing about the methods.
+        (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => {
+            let (all, values) = (band.targets.len(), band_values(comparison, band));
             format!(
-                "{name} and {reference} share a single seed, so there is no interval: {measured} ({where_and_when})."
+                "{label}: {measured}, a bound alone: every run reached only {reached} of {all} qualities over {values}."
             )
         }
-        // A bound on these runs' mean; without an interval it says nothing about the methods.
-        (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => format!(
-            "{label}: {measured}, a bound without an interval: every run reached only {reached} of the {} qualities over {} ({seeds}).",
-            band.targets.len(),
-            band_values(comparison, band)
-        ),
         (_, Estimate::Unknown(unknown)) => {
             format!("{label}: no speedup over {}: {}.", band_values(comparison, band), unknown_words(unknown))
         }
@@ -130,7 +125,7 @@ fn seeds_missing(speedup: &Speedup, level: f64) -> String {
         Some(needed) => format!("About {} seeds", needed.max(n + 1)),
         None => "More than 200 seeds".to_owned(),
     };
-    format!(" {needed} would decide a difference of this size; {n} show one of {} or more.", times(power.detectable))
+    format!(" {needed} would decide it; {n} show {} or more.", times(power.detectable))
 }
 
 /// Both axes: the second follows with its own verdict where it is another one.
@@ -147,53 +142,46 @@ fn measured(images: &Speedup, seconds: &Result<Speedup, NoSpeedup>) -> String {
                 Verdict::Faster => "faster",
                 Verdict::Slower => "slower",
                 Verdict::Equivalent => "equally fast",
-                Verdict::NotDistinguishable => "not told apart",
-                Verdict::TooCoarse => "closer than the evaluations resolve",
-                Verdict::Suggestive | Verdict::OneSeed | Verdict::Bounded | Verdict::Unknown => "not decided",
+                Verdict::TooCoarse => "less than the evaluations resolve",
+                Verdict::NotDistinguishable
+                | Verdict::Suggestive
+                | Verdict::OneSeed
+                | Verdict::Bounded
+                | Verdict::Unknown => "undecided",
             };
-            format!("{first}, but {verdict} with {}", clause(seconds, Cost::TrainSeconds))
+            format!("{first}; {} is {verdict}", clause(seconds, Cost::TrainSeconds))
         }
     }
 }
 
 /// What the one number sums up, where it hides something, and the speedup to the reference's last quality.
-fn ends(comparison: &Comparison, (_, reference): (&str, &str), profile: &Profile) -> String {
-    let name = metric_words(comparison);
-    let mut text = String::new();
-    let at = |estimate: &Estimate| match estimate {
-        Estimate::Measured { speedup, .. } => Some(*speedup),
+fn ends((_, reference): (&str, &str), profile: &Profile) -> String {
+    let at = |(value, estimate): &(f64, Estimate)| match estimate {
+        Estimate::Measured { speedup, .. } => Some(format!("{} at {}", times(*speedup), significant(*value, 3))),
         _ => None,
     };
-    if profile.changes()
-        && let (Some(easy), Some(hard)) = (at(&profile.easy.1), at(&profile.end.1))
-    {
-        let grows = if (hard.ln()).abs() > (easy.ln()).abs() { "grows" } else { "shrinks" };
-        text.push_str(&format!(
-            " The difference {grows} over the band: {} at {name} {}, {} at {name} {}.",
-            times(easy),
-            significant(profile.easy.0, 3),
-            times(hard),
-            significant(profile.end.0, 3)
-        ));
-    }
+    let changes = (profile.changes()).then(|| at(&profile.easy).zip(at(&profile.end))).flatten();
+    let mut parts: Vec<String> = changes.map(|(easy, hard)| format!("from {easy} to {hard}")).into_iter().collect();
     if let Some((value, estimate)) = &profile.hard {
-        let told = match estimate {
-            Estimate::Measured { .. } => Some(format!("about {}", estimate_cell(estimate))),
-            Estimate::AtLeast(bound) => Some(format!("at least {}", times(*bound))),
-            Estimate::AtMost(bound) => Some(format!("at most {}, as not every run reached it", times(*bound))),
+        let to = format!("to the last value of {reference}, {}", significant(*value, 3));
+        parts.extend(match estimate {
+            Estimate::Measured { .. } => Some(format!("about {} {to}", estimate_cell(estimate))),
+            Estimate::AtLeast(bound) => Some(format!("at least {} {to}", times(*bound))),
+            Estimate::AtMost(bound) => Some(format!("at most {} {to}, which not every run reached", times(*bound))),
             Estimate::Unknown(_) => None,
-        };
-        if let Some(told) = told {
-            text.push_str(&format!(
-                " To the last {name} of {reference} ({}): {told} in training images.",
-                significant(*value, 3)
-            ));
+        });
+    }
+    let mut text = parts.join("; ");
+    match text.get(..1).map(str::to_uppercase) {
+        None => text,
+        Some(first) => {
+            text.replace_range(..1, &first);
+            format!(" {text}.")
         }
     }
-    text
 }
 
-/// `1.42× in training images (95 % interval 1.20× to 1.68×)`.
+/// `1.42× (1.20× to 1.68×) in training images`.
 fn clause(speedup: &Speedup, cost: Cost) -> String {
     let words = cost.words();
     match speedup.estimate {
@@ -201,9 +189,8 @@ fn clause(speedup: &Speedup, cost: Cost) -> String {
             format!("the interval in {words} is wider than a factor of 10")
         }
         Estimate::Measured { speedup: ratio, interval, .. } => {
-            let interval =
-                interval.map_or(String::new(), |interval| format!(" (95 % interval {})", interval_words(interval)));
-            format!("{} in {words}{interval}", times(ratio))
+            let interval = interval.map_or(String::new(), |interval| format!(" ({})", interval_words(interval)));
+            format!("{}{interval} in {words}", times(ratio))
         }
         Estimate::AtLeast(bound) => format!("at least {} in {words}", times(bound)),
         Estimate::AtMost(bound) => format!("at most {} in {words}", times(bound)),

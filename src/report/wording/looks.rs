@@ -43,7 +43,7 @@ fn looks_words(looks: &[usize]) -> String {
 /// A sentence for each look that was taken.
 pub fn look_words(comparison: &Comparison) -> Vec<String> {
     let Some(looks) = &comparison.looks else { return vec![] };
-    let practical = comparison.study.plan.compare.as_ref().map_or(0.0, |compare| compare.practical - 1.0);
+    let practical = comparison.practical() - 1.0;
     let most = comparison.study.plan.until_decided.as_ref().and_then(|rule| rule.looks.last().copied());
     looks.iter().map(|look| sentence(look, practical, most)).collect()
 }

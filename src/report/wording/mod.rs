@@ -151,8 +151,17 @@ pub fn target(comparison: &Comparison, target: &Result<ResolvedTarget, NoTarget>
     }
 }
 
+/// Over which qualities a grid point's arms are compared: what the sentences about them leave out.
+pub fn yardstick(comparison: &Comparison, band: &Result<Band, NoBand>) -> String {
+    let words = band_words(comparison, band);
+    match band {
+        Ok(_) => format!("Speedups over {words}."),
+        Err(_) => format!("Band of qualities {words}."),
+    }
+}
+
 /// The qualities over which arms are compared: `FID 2.61 to 1.43, which baseline passes from 30 % to 75 % of its training`.
-pub fn band(comparison: &Comparison, band: &Result<Band, NoBand>) -> String {
+pub fn band_words(comparison: &Comparison, band: &Result<Band, NoBand>) -> String {
     let baseline = comparison.baseline.unwrap_or("the baseline");
     match band {
         Ok(band) => format!(
