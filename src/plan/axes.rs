@@ -6,7 +6,7 @@ use super::arms::ResolvedArm;
 use super::finding::Finding;
 use super::merge::{merge, patch_of};
 use super::preset;
-use crate::spec::{AxisSpec, AxisValues, Location, Node, Placed, RunSpec, SweepSpec, Value, decode, nearest};
+use crate::spec::{Axis, AxisSpec, AxisValues, Location, Node, Placed, RunSpec, SweepSpec, Value, decode, nearest};
 
 /// More values on one axis than this are a slip.
 const MOST_VALUES: usize = 1_000_000;
@@ -15,6 +15,12 @@ const MOST_VALUES: usize = 1_000_000;
 pub struct ResolvedAxis<'s> {
     pub path: &'s Placed<String>,
     pub values: Vec<AxisValue>,
+}
+
+impl ResolvedAxis<'_> {
+    pub fn planned(&self) -> Axis {
+        Axis { path: self.path.value.clone(), values: self.values.iter().map(|value| value.json.clone()).collect() }
+    }
 }
 
 pub struct AxisValue {

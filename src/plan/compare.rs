@@ -4,7 +4,7 @@ use super::arms::{ResolvedArm, unknown_arm};
 use super::finding::Finding;
 use super::points::Layout;
 use crate::spec::{
-    Compare, CompareSpec, Metric, Pair, PairSpec, Placed, RunSpec, SweepSpec, Target, TargetSpec, Weights,
+    Compare, CompareSpec, Metric, Pair, PairSpec, Placed, RunSpec, SweepSpec, Target, TargetSpec, Weights, nearest,
 };
 
 /// Names every arm that `compare` needs, before anything is laid out.
@@ -37,6 +37,7 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
         known(arm);
         known(against);
     }
+    findings.extend(tuned_axes(sweep, compare));
     if findings.is_empty() {
         findings = needless_pairs(compare);
     }
@@ -51,8 +52,30 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
         band: compare.band,
         target,
         practical: compare.practical,
+        tune: compare.tune.iter().map(|path| path.value.clone()).collect(),
         pairs,
     }))
+}
+
+/// What `compare.tune` names must be an axis, and there must be seeds to choose on and seeds to measure on.
+fn tuned_axes(sweep: &SweepSpec, compare: &CompareSpec) -> Vec<Finding> {
+    let axes: Vec<&str> =
+        sweep.grid.iter().chain(sweep.zip.iter().flatten()).map(|axis| axis.path.value.as_str()).collect();
+    let mut findings = Vec::new();
+    for path in &compare.tune {
+        if !axes.contains(&path.value.as_str()) {
+            let finding = Finding::new(path.at, format!("`compare.tune` names `{}`, which is no axis", path.value));
+            findings.push(match nearest(&path.value, axes.iter().copied()) {
+                Some(axis) => finding.hint(format!("did you mean `{axis}`?")),
+                None => finding.hint("give its values under `grid`"),
+            });
+        }
+    }
+    if let (Some(path), true) = (compare.tune.first(), sweep.seeds.len() < 2) {
+        let message = "`compare.tune` needs two seeds or more: one to choose on and one to measure on";
+        findings.push(Finding::new(path.at, message).hint("set `seeds`"));
+    }
+    findings
 }
 
 /// Pairs of an arm with itself, of one that is compared anyway, and those that are there already.

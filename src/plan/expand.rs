@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde_json::Value as Json;
 
 use super::arms::{self, ResolvedArm};
-use super::axes::{self, ResolvedAxes};
+use super::axes::{self, ResolvedAxes, ResolvedAxis};
 use super::check::{Violation, check};
 use super::compare;
 use super::finding::{Finding, MOST_PROBLEMS};
@@ -30,7 +30,8 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
     points::require_size(sweep).map_err(|finding| vec![finding])?;
     let mut axes = axes::resolve(sweep, &arms)?;
     let layout = points::lay_out(sweep, &arms, &mut axes)?;
-    let grid = Grid { arms: &arms, axes: &axes, cells: &layout.cells };
+    let planned: Vec<Axis> = axes.axes.iter().map(ResolvedAxis::planned).collect();
+    let grid = Grid { arms: &arms, axes: &axes, planned: &planned, cells: &layout.cells };
 
     let specs = resolve_cells(sweep, &grid)?;
     let mut findings = unused_overrides(override_count, sweep, &grid);
@@ -47,14 +48,7 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
         name: sweep.name.value.clone(),
         question: sweep.question.clone(),
         arms: arms.iter().map(|arm| arm.name.value.clone()).collect(),
-        axes: axes
-            .axes
-            .iter()
-            .map(|axis| Axis {
-                path: axis.path.value.clone(),
-                values: axis.values.iter().map(|value| value.json.clone()).collect(),
-            })
-            .collect(),
+        axes: planned.clone(),
         seeds: sweep.seeds.clone(),
         compare: compared.expect("checked above"),
         until_decided: None,
@@ -67,6 +61,8 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
 struct Grid<'g> {
     arms: &'g [ResolvedArm<'g>],
     axes: &'g ResolvedAxes<'g>,
+    /// As the plan has them.
+    planned: &'g [Axis],
     cells: &'g [Cell],
 }
 
@@ -85,8 +81,8 @@ impl Grid<'_> {
     fn trial(&self, cell: usize) -> String {
         let cell = &self.cells[cell];
         let mut name = self.arms[cell.arm].name.value.clone();
-        for (axis, &value) in self.axes.axes.iter().zip(&cell.point) {
-            name.push_str(&format!(" {}={}", axis.path.value, label(&axis.values[value].json)));
+        for (axis, &value) in self.planned.iter().zip(&cell.point) {
+            name.push_str(&format!(" {}={}", axis.path, axis.label(&axis.values[value])));
         }
         name
     }
@@ -94,16 +90,6 @@ impl Grid<'_> {
     fn point(&self, cell: &Cell) -> BTreeMap<String, Json> {
         let values = self.axes.axes.iter().zip(&cell.point);
         values.map(|(axis, &value)| (axis.path.value.clone(), axis.values[value].json.clone())).collect()
-    }
-}
-
-/// A value in a trial's name: text without quotes, everything else as JSON.
-fn label(value: &Json) -> String {
-    match value {
-        Json::String(text) => text.clone(),
-        // 1.0 is written 1.
-        Json::Number(number) => number.to_string().trim_end_matches(".0").to_owned(),
-        other => other.to_string(),
     }
 }
 

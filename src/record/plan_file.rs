@@ -8,8 +8,10 @@ use crate::spec::{Plan, PlannedRun};
 
 /// The version of `plan.json`. A newer one is refused, an older one is read.
 ///
-/// 2: it carries a checksum.
-const PLAN_FILE_VERSION: u32 = 2;
+/// 2: it carries a checksum. 3: it may hold a rule by which seeds are added.
+const PLAN_FILE_VERSION: u32 = 3;
+/// The first version with a checksum.
+const SUMMED_SINCE: u32 = 2;
 
 /// What `plan.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,7 +66,7 @@ impl PlanFile {
         if !path.exists() {
             return Ok(None);
         }
-        read_json(&path, PLAN_FILE_VERSION, PLAN_FILE_VERSION).map(Some)
+        read_json(&path, PLAN_FILE_VERSION, SUMMED_SINCE).map(Some)
     }
 
     /// Of a plan that is in no file.

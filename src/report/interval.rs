@@ -1,6 +1,6 @@
 //! The mean of logarithms and its 95 % interval by Student's t.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 /// Of two-sided tests, and of what 95 % intervals leave out.
 pub const LEVEL: f64 = 0.05;
@@ -93,6 +93,16 @@ pub fn quantile_of_t(quantile: f64, freedom: f64) -> f64 {
     student.inverse_cdf(quantile)
 }
 
+/// The 95 % interval of a share by Wilson's score (1927, "Probable inference, the law of succession, and statistical inference").
+pub fn wilson(successes: usize, n: usize) -> Interval {
+    let z = Normal::standard().inverse_cdf(1.0 - LEVEL / 2.0);
+    let (share, n) = (successes as f64 / n as f64, n as f64);
+    let scale = 1.0 + z * z / n;
+    let middle = (share + z * z / (2.0 * n)) / scale;
+    let half_width = z / scale * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+    Interval { low: (middle - half_width).max(0.0), high: (middle + half_width).min(1.0) }
+}
+
 /// P-values adjusted for how many they are (Holm 1979, "A simple sequentially rejective multiple test procedure"), in the
 /// order given: those below 0.05 are right all together 19 times in 20.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
@@ -160,6 +170,21 @@ mod tests {
         for case in cases {
             for (adjusted, expected) in holm(&numbers(&case["p"])).iter().zip(numbers(&case["adjusted"])) {
                 assert!((adjusted / expected - 1.0).abs() < 1e-12, "{adjusted} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn intervals_of_shares_are_statsmodels() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/kaplan_meier.json"))
+            .expect("scripts/golden/kaplan_meier.py wrote it");
+        let cases = golden["rates"].as_array().expect("a list");
+        assert_eq!(cases.len(), 7);
+        for case in cases {
+            let count = |key: &str| case[key].as_u64().expect("a count") as usize;
+            let interval = wilson(count("successes"), count("n"));
+            for (end, key) in [(interval.low, "low"), (interval.high, "high")] {
+                assert!((end - case[key].as_f64().expect("a number")).abs() < 1e-9, "{interval:?} instead of {case}");
             }
         }
     }

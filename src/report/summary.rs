@@ -1,6 +1,7 @@
 //! The answer for a terminal.
 
 use super::comparison::Comparison;
+use super::grid::Grid;
 use super::tables::{Row, groups};
 use super::wording::{answer, interval_cell, look_words, metric_words, pair_answer, speedup_cell, target, yardstick};
 use crate::event::RunOutcome;
@@ -15,13 +16,20 @@ pub fn summary(comparison: &Comparison) -> String {
     }
     text.push_str(&format!("{}\n", progress(comparison.study)));
     look_words(comparison).iter().for_each(|look| text.push_str(&format!("{look}\n")));
+    let grid = Grid::of(comparison);
+    for (_, sentence) in grid.answers(comparison) {
+        text.push_str(&format!("- {sentence}\n"));
+    }
+    for remark in grid.remarks(comparison) {
+        text.push_str(&format!("- {remark}\n"));
+    }
     for point in &comparison.points {
         text.push('\n');
         if !point.label.is_empty() {
             text.push_str(&format!("At {}:\n", point.label));
         }
         if let Some(found) = &point.band {
-            text.push_str(&format!("{} In brackets: 95 % intervals.\n", yardstick(comparison, found)));
+            text.push_str(&format!("{}\n", yardstick(comparison, found)));
         }
         if let Some(resolved) = &point.target {
             text.push_str(&format!("Target of the first crossing: {}.\n", target(comparison, resolved)));

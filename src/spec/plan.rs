@@ -42,6 +42,24 @@ pub struct Axis {
     pub values: Vec<serde_json::Value>,
 }
 
+impl Axis {
+    /// A value in a name: text without quotes, a map by its `kind` where no other value has that, everything else as JSON.
+    pub fn label(&self, value: &serde_json::Value) -> String {
+        let kind = |value: &serde_json::Value| value.get("kind").and_then(|kind| kind.as_str().map(str::to_owned));
+        match value {
+            serde_json::Value::String(text) => text.clone(),
+            // 1.0 is written 1.
+            serde_json::Value::Number(number) => number.to_string().trim_end_matches(".0").to_owned(),
+            serde_json::Value::Object(_) => {
+                let own = kind(value);
+                let is_alone = self.values.iter().filter(|other| kind(other) == own).count() == 1;
+                own.filter(|_| is_alone).unwrap_or_else(|| value.to_string())
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 /// A run and where in the study it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedRun {
@@ -79,6 +97,9 @@ pub struct Compare {
     /// Factors nearer to 1 than this are as good as none.
     #[serde(default = "default_practical", skip_serializing_if = "is_default_practical")]
     pub practical: f64,
+    /// Axes along which every arm is compared at its own best value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tune: Vec<String>,
     /// Arms that are compared with each other too. A plan from before there were any has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,

@@ -114,6 +114,10 @@ pub struct CompareSpec {
     pub target: Option<TargetSpec>,
     /// `practical`: factors nearer to 1 are as good as none. Default: 1.05.
     pub practical: f64,
+    /// `tune`: axes of the grid, such as `[optimizer.learning_rate]`. Every arm is then also compared at its own best value, chosen
+    /// by the last values on all seeds but the one that is measured. Default: none.
+    #[schemars(with = "Vec<String>")]
+    pub tune: Vec<Placed<String>>,
     /// `pairs`: arms that are compared with each other beside the baseline, each `[arm, the arm it is compared with]`.
     /// Default: none.
     #[schemars(with = "Json")]

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod files;
+mod grid;
 mod looks;
 mod measures;
 mod simulation;

@@ -198,9 +198,12 @@ fn compare(derived: &Value) -> Value {
     let pairs = json!({ "type": "array", "items": pair, "description": says("pairs") });
     let practical =
         json!({ "type": "number", "exclusiveMinimum": 1, "default": 1.05, "description": says("practical") });
+    let path = json!({ "type": "string" });
+    let tune = json!({ "oneOf": [path, { "type": "array", "items": path }], "description": says("tune") });
     map["properties"]["target"] = target;
     map["properties"]["pairs"] = pairs;
     map["properties"]["practical"] = practical;
+    map["properties"]["tune"] = tune;
     for (key, bound) in [("from", "exclusiveMinimum"), ("to", "exclusiveMinimum")] {
         map["properties"]["band"]["properties"][key][bound] = json!(0);
         map["properties"]["band"]["properties"][key]["maximum"] = json!(1);

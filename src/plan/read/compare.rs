@@ -11,7 +11,11 @@ impl Reader {
     pub(super) fn compare(&mut self, entry: &Entry) -> Option<CompareSpec> {
         let node = &entry.value;
         for entry in self.map("compare", node) {
-            self.refuse_unknown(entry, &["baseline", "metric", "band", "target", "practical", "pairs"], "compare");
+            self.refuse_unknown(
+                entry,
+                &["baseline", "metric", "band", "target", "practical", "tune", "pairs"],
+                "compare",
+            );
         }
         let baseline = match node.get("baseline") {
             Some(baseline) => Placed { at: baseline.at, value: self.decode("compare.baseline", baseline)? },
@@ -33,8 +37,9 @@ impl Reader {
             Some(practical) => self.practical(practical)?,
             None => PRACTICAL,
         };
+        let tune = self.tune(node.get("tune"));
         let pairs = self.pairs(node.get("pairs"));
-        Some(CompareSpec { at: entry.key_at, baseline, metric, band, target, practical, pairs })
+        Some(CompareSpec { at: entry.key_at, baseline, metric, band, target, practical, tune, pairs })
     }
 
     fn band(&mut self, node: &Node) -> Option<BandShares> {
@@ -56,6 +61,17 @@ impl Reader {
         self.findings
             .push(Finding::new(node.at, message).hint("1.05 takes arms within 5 % of each other for equally fast"));
         None
+    }
+
+    fn tune(&mut self, node: Option<&Node>) -> Vec<Placed<String>> {
+        let Some(node) = node else { return Vec::new() };
+        let items = match &node.value {
+            Value::List(items) => items.as_slice(),
+            // One axis needs no list.
+            _ => std::slice::from_ref(node),
+        };
+        let path = |item: &Node| Some(Placed { at: item.at, value: self.decode("compare.tune", item)? });
+        items.iter().filter_map(path).collect()
     }
 
     fn pairs(&mut self, node: Option<&Node>) -> Vec<PairSpec> {

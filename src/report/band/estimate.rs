@@ -44,8 +44,9 @@ pub struct Measured {
 pub fn over_band(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost, clock_variance: f64) -> Speedup {
     let contrasted = Contrasted::of(baseline, candidate, cost, clock_variance);
     let Measured { estimate, mean, reached } = contrasted.at(&band.targets);
+    let by_seed = if mean.is_some() { contrasted.by_seed(&band.targets) } else { vec![] };
     let Matched { pairing, left_out, .. } = contrasted.matched;
-    Speedup::of_band(pairing, left_out, estimate, mean, reached)
+    Speedup { by_seed, ..Speedup::of_band(pairing, left_out, estimate, mean, reached) }
 }
 
 impl<'r> Contrasted<'r> {
@@ -70,26 +71,18 @@ impl<'r> Contrasted<'r> {
                 NoFit::NotPositive => Unknown::NotPositive,
             });
         }
-        let times = |runs: &[&Run]| -> Vec<Vec<Between>> {
-            runs.iter().map(|run| targets.iter().map(|&target| self.time(run, target)).collect()).collect()
-        };
-        let (first, second) = (times(baseline), times(candidate));
-        let is_known = |index: &usize| {
-            first
-                .iter()
-                .chain(&second)
-                .all(|times| times[*index].low == times[*index].high && times[*index].low.is_finite())
-        };
-        let known: Vec<usize> = (0..targets.len()).filter(is_known).collect();
+        let known = self.known(targets);
         if known.len() * 2 >= targets.len() && !known.is_empty() {
-            let mean =
-                |times: &Vec<Between>| known.iter().map(|&index| times[index].low).sum::<f64>() / known.len() as f64;
-            let of_runs = |arm: &[Vec<Between>]| arm.iter().map(mean).collect::<Vec<f64>>();
-            let mean = self.difference(&of_runs(&first), &of_runs(&second));
+            let of_runs = |arm: &[&Run]| arm.iter().map(|run| self.mean_time(run, &known)).collect::<Vec<f64>>();
+            let mean = self.difference(&of_runs(baseline), &of_runs(candidate));
             let estimate =
                 Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None };
             return Measured { estimate, mean: Some(mean), reached: known.len() };
         }
+        let times = |runs: &[&Run]| -> Vec<Vec<Between>> {
+            runs.iter().map(|run| targets.iter().map(|&target| self.time(run, target)).collect()).collect()
+        };
+        let (first, second) = (times(baseline), times(candidate));
         let mean = |arm: &[Vec<Between>], end: fn(&Between) -> f64| {
             arm.iter().flatten().map(end).sum::<f64>() / (arm.len() * targets.len()) as f64
         };
@@ -105,6 +98,32 @@ impl<'r> Contrasted<'r> {
             () => Estimate::Unknown(Unknown::BothCensored),
         };
         Measured { estimate, mean: None, reached: known.len() }
+    }
+
+    /// Those of `targets` whose crossing is known of every run.
+    fn known(&self, targets: &[f64]) -> Vec<f64> {
+        let is_known = |run: &&Run, target: f64| {
+            let time = self.time(run, target);
+            time.low == time.high && time.low.is_finite()
+        };
+        let Matched { baseline, candidate, .. } = &self.matched;
+        let runs = || baseline.iter().chain(candidate);
+        targets.iter().copied().filter(|&target| runs().all(|run| is_known(run, target))).collect()
+    }
+
+    /// Mean ln(cost) at qualities that it is known to have reached.
+    fn mean_time(&self, run: &Run, known: &[f64]) -> f64 {
+        known.iter().map(|&target| self.time(run, target).low).sum::<f64>() / known.len() as f64
+    }
+
+    /// The ln speedup of each pair of runs with one seed; empty where seeds are not paired.
+    fn by_seed(&self, targets: &[f64]) -> Vec<(u64, f64)> {
+        let known = self.known(targets);
+        let Matched { baseline, candidate, .. } = &self.matched;
+        let pairs = baseline.iter().zip(candidate).filter(|_| self.matched.is_paired() && !known.is_empty());
+        pairs
+            .map(|(first, second)| (first.seed, self.mean_time(first, &known) - self.mean_time(second, &known)))
+            .collect()
     }
 
     /// ln(cost) when `run` came down to `target`.

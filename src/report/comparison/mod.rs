@@ -15,13 +15,14 @@ use super::curve::protocols;
 use super::interval::{LEVEL, holm};
 use super::speedup::{Decision, Pairing, Speedup};
 use crate::record::{RunRecord, StudyRecord};
-use crate::spec::{Metric, PRACTICAL};
+use crate::spec::{Axis, Metric, PRACTICAL};
 
 pub(super) use self::arm::spread;
 pub use self::arm::{ArmComparison, Spread};
 pub use self::arm_run::ArmRun;
 pub use self::contrast::{Contrast, NoSpeedup};
 pub use self::looks::{Look, Settled};
+pub(super) use self::point::planned_images;
 pub use self::point::{PairComparison, PointComparison};
 
 /// Everything a report says in numbers.
@@ -58,7 +59,7 @@ impl<'a> Comparison<'a> {
         let metric = compare.map_or(Metric::default(), |compare| compare.metric);
         let mut points: Vec<(String, Vec<&RunRecord>)> = Vec::new();
         for &run in runs {
-            let label = point_label(&run.planned.point);
+            let label = point_label(&study.plan.axes, &run.planned.point);
             match points.iter_mut().find(|(other, _)| *other == label) {
                 Some((_, runs)) => runs.push(run),
                 None => points.push((label, vec![run])),
@@ -100,6 +101,11 @@ impl<'a> Comparison<'a> {
             Some(rule) => rule.level(comparisons),
             None => LEVEL / comparisons.max(1) as f64,
         }
+    }
+
+    /// The level of each of two one-sided tests of equivalence.
+    pub fn equivalence_level(&self) -> f64 {
+        self.study.plan.until_decided.as_ref().map_or(LEVEL, |rule| rule.equivalence_level)
     }
 
     /// The standard deviation of a seed's ln speedup in images, pooled over arms; `None` where no arm has two paired seeds.
@@ -164,6 +170,10 @@ fn decide_together<'s>(speedups: impl Iterator<Item = &'s mut Speedup>, practica
     }
 }
 
-fn point_label(point: &BTreeMap<String, serde_json::Value>) -> String {
-    point.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+fn point_label(axes: &[Axis], point: &BTreeMap<String, serde_json::Value>) -> String {
+    let part = |(key, value): (&String, &serde_json::Value)| {
+        let axis = axes.iter().find(|axis| axis.path == *key);
+        format!("{key} = {}", axis.map_or_else(|| value.to_string(), |axis| axis.label(value)))
+    };
+    point.iter().map(part).collect::<Vec<_>>().join(", ")
 }

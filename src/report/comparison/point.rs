@@ -111,7 +111,7 @@ pub(super) fn point_comparison<'a>(
 }
 
 /// The images that each of an arm's runs is planned to see.
-fn planned_images(arm: &ArmComparison) -> f64 {
+pub(crate) fn planned_images(arm: &ArmComparison) -> f64 {
     arm.runs.first().map_or(0.0, |run| {
         let train = &run.record.planned.spec.train;
         train.steps as f64 * train.batch_size as f64

@@ -1,9 +1,6 @@
 //! In what two runs differ.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-
+use crate::report::settings::flattened;
 use crate::spec::RunSpec;
 
 /// Settings of a network that change how wide it is and nothing else; one of the first two differs wherever the width does.
@@ -64,26 +61,6 @@ pub fn difference(first: &RunSpec, second: &RunSpec) -> Difference {
         parameterization: others.iter().any(|key| is_parameterization(&key)),
         training: others.iter().any(|key| !is_parameterization(&key) && !ignored(&key)),
     }
-}
-
-/// Every setting by its dotted key.
-fn flattened(spec: &RunSpec) -> BTreeMap<String, Value> {
-    fn descend(path: &str, value: Value, found: &mut BTreeMap<String, Value>) {
-        match value {
-            Value::Object(map) => {
-                for (key, value) in map {
-                    let path = if path.is_empty() { key } else { format!("{path}.{key}") };
-                    descend(&path, value, found);
-                }
-            }
-            other => {
-                found.insert(path.to_owned(), other);
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    descend("", serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold"), &mut found);
-    found
 }
 
 #[cfg(test)]

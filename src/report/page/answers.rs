@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use crate::report::comparison::{Comparison, NoSpeedup, PointComparison};
-use crate::report::number::times;
+use crate::report::grid::Grid;
+use crate::report::number::{percent, significant, times};
 use crate::report::plots::Palette;
 use crate::report::tables::{Estimator, Row, groups};
 use crate::report::wording::{
@@ -11,22 +12,52 @@ use crate::report::wording::{
     speedup_cell, target, troubles, yardstick,
 };
 
-/// A sentence for each arm.
+/// Beyond so many grid points, what holds at each is folded away: the whole grid's answer comes first.
+const OPEN_POINTS: usize = 2;
+
+/// What the whole grid says, then a sentence for each arm at each grid point.
 pub fn answers(comparison: &Comparison) -> Markup {
     let palette = Palette::of(comparison);
-    let baseline_troubles = |point: &PointComparison| {
-        point.arms.iter().filter(|arm| arm.is_baseline).map(troubles).find(|troubles| !troubles.is_empty())
-    };
     html! {
         @if comparison.baseline.is_none() {
             p { "This sweep has no " code { "compare" } " section, so it asks for no speedup: below are its curves." }
         }
         @if comparison.points.is_empty() { p { "The plan has no runs." } }
+        @let grid = Grid::of(comparison);
+        @let answers = grid.answers(comparison);
+        @let remarks = grid.remarks(comparison);
+        @if !answers.is_empty() {
+            ul.answers {
+                @for (arm, sentence) in &answers {
+                    li style=(format!("--arm:{}", palette.css(arm))) { (with_bold_name(sentence, arm)) }
+                }
+            }
+        }
+        @if comparison.has_grid() { (remarks_of(&remarks)) }
+        @if comparison.points.len() > OPEN_POINTS {
+            details { summary { "Each of the " (comparison.points.len()) " grid points" } (of_points(comparison)) }
+        } @else {
+            (of_points(comparison))
+        }
+        @if !comparison.has_grid() { (remarks_of(&remarks)) }
+    }
+}
+
+fn remarks_of(remarks: &[String]) -> Markup {
+    html! { @if !remarks.is_empty() { ul.answers { @for remark in remarks { li { (remark) } } } } }
+}
+
+fn of_points(comparison: &Comparison) -> Markup {
+    let palette = Palette::of(comparison);
+    let baseline_troubles = |point: &PointComparison| {
+        point.arms.iter().filter(|arm| arm.is_baseline).map(troubles).find(|troubles| !troubles.is_empty())
+    };
+    html! {
         @for point in &comparison.points {
             @if comparison.has_grid() && comparison.baseline.is_some() { p.point { "At " (point.label) } }
             @if let Some(troubles) = baseline_troubles(point) { p.note { (troubles) } }
             @if comparison.baseline.is_some() {
-                @if let Some(found) = &point.band { p.note { (yardstick(comparison, found)) " In brackets: 95 % intervals." } }
+                @if let Some(found) = &point.band { p.note { (yardstick(comparison, found)) } }
                 ul.answers {
                     @for arm in point.arms.iter().filter(|arm| !arm.is_baseline) {
                         li style=(format!("--arm:{}", palette.css(arm.arm))) { (with_bold_name(&answer(comparison, point, arm), arm.arm)) }
@@ -80,6 +111,35 @@ pub fn table(comparison: &Comparison) -> Markup {
     }
 }
 
+/// Which arm is the fastest, how often.
+pub fn ranking(comparison: &Comparison) -> Markup {
+    let palette = Palette::of(comparison);
+    let ranking = Grid::of(comparison).ranking;
+    let has_score = ranking.iter().any(|ranked| ranked.score.is_some());
+    html! {
+        @if !ranking.is_empty() {
+            h3 { "Which arm is the fastest" }
+            table.ranking {
+                thead { tr { th { "Arm" } th.number { "Fastest in" } th.number { "of seeds" br; "and grid points" } @if has_score { th.number { "AlgoPerf's" br; "score" } } } }
+                tbody {
+                    @for ranked in &ranking {
+                        tr.first {
+                            th.nowrap style=(format!("--arm:{}", palette.css(ranked.arm))) { span.swatch {} (ranked.arm) }
+                            td.number { (percent(ranked.wins / ranked.contests as f64)) }
+                            td.number { (ranked.contests) }
+                            @if has_score { td.number { (ranked.score.map_or("–".to_owned(), |score| significant(score, 3))) } }
+                        }
+                    }
+                }
+            }
+            p.note {
+                "Over the band, in training images: one seed at one grid point is one contest, and the baseline takes part."
+                @if has_score { " AlgoPerf's score (arXiv 2306.07179) is the share of grid points at which an arm takes at most r times as long as the fastest there, averaged over r from 1 to 4." }
+            }
+        }
+    }
+}
+
 /// How to read the table.
 pub fn notes(comparison: &Comparison) -> Markup {
     if comparison.baseline.is_none() {
@@ -116,7 +176,7 @@ fn lines(comparison: &Comparison, rows: &[Row], palette: &Palette) -> Markup {
                             None => (row.final_cell()),
                         }
                     }
-                    td rowspan=(rows.len()) { (row.reached_cell()) }
+                    td rowspan=(rows.len()) { (row.reached_cell()) br; span.note.nowrap { (row.reached_interval()) } }
                 }
                 @if matches!(row.result, Err(NoSpeedup::IsBaseline)) {
                     td {} td.number { "1" } td {} td {} td.verdict { "baseline" }
@@ -155,7 +215,7 @@ fn secondary(point: &PointComparison) -> Markup {
         @if !lines.is_empty() {
             p.note {
                 "The first crossing in images, read otherwise" @if !point.label.is_empty() { " at " (point.label) } ": " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
-                 evaluations around the target, on a logarithmic axis. Median runs: runs that never reached the target count as slower than those that did."
+                 evaluations around the target, on a logarithmic axis. Median runs: the time at which half of an arm's runs have reached it, by Kaplan and Meier."
             }
         }
     }

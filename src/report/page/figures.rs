@@ -3,10 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use crate::report::comparison::Comparison;
-use crate::report::plots::{Figure, Place};
-
-/// Up to so many grid points, each shows all its figures; beyond, the two that answer the question.
-const FULL_POINTS: usize = 6;
+use crate::report::plots::{Figure, MOST_POINTS, Place};
 
 /// Those of the whole study.
 pub fn of_study(figures: &[Figure], svgs: &[String]) -> Markup {
@@ -24,23 +21,17 @@ pub fn in_place(figures: &[Figure], svgs: &[String], place: Place) -> Markup {
 
 /// Those of each grid point.
 pub fn of_points(comparison: &Comparison, figures: &[Figure], svgs: &[String]) -> Markup {
-    let short = comparison.points.len() > FULL_POINTS;
-    let metric = comparison.metric.name();
-    let shown = |figure: &Figure| {
-        !short
-            || figure.name.starts_with(&format!("{metric}_images_seen"))
-            || figure.name.starts_with("speedup_by_target_images_seen")
-    };
-    let of_point = |point: usize| {
-        figures.iter().zip(svgs).filter(move |(figure, _)| figure.place == Place::Point(point) && shown(figure))
-    };
+    let of_point =
+        |point: usize| figures.iter().zip(svgs).filter(move |(figure, _)| figure.place == Place::Point(point));
     html! {
         @if !figures.iter().any(|figure| matches!(figure.place, Place::Point(_) | Place::Study)) { p { "Nothing is recorded yet that could be drawn." } }
         @for (index, point) in comparison.points.iter().enumerate() {
-            @if comparison.has_grid() { h3 { (point.label) } }
+            @if comparison.has_grid() && comparison.points.len() <= MOST_POINTS { h3 { (point.label) } }
             @for (figure, svg) in of_point(index) { (one(figure, svg)) }
         }
-        @if short { p.note { "The other figures of each grid point lie beside this page as SVG and PNG." } }
+        @if comparison.points.len() > MOST_POINTS {
+            p.note { "With more than " (MOST_POINTS) " grid points, none has figures of its own: the figures above show what the axes do." }
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub fn page(
         (
             "speedups",
             if comparison.baseline.is_some() { "Speedups" } else { "Final values" },
-            html! { (answers::table(comparison)) (figures::of_study(figures, svgs)) (answers::notes(comparison)) },
+            html! { (answers::table(comparison)) (figures::of_study(figures, svgs)) (answers::ranking(comparison)) (answers::notes(comparison)) },
         ),
         ("figures", "Curves", figures::of_points(comparison, figures, svgs)),
         ("samples", "Samples", samples::samples(comparison)),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::report::comparison::Comparison;
 use crate::report::number::grouped;
+use crate::report::settings::flattened;
 use crate::spec::{EvaluatedWeights, RunSpec};
 
 /// How fast the runs were: where equal work takes unequal time, times say less.
@@ -87,7 +88,7 @@ fn settings(comparison: &Comparison) -> (Vec<(String, String)>, Differing) {
     let mut arms: Vec<BTreeMap<String, Vec<String>>> = vec![BTreeMap::new(); plan.arms.len()];
     for run in &plan.runs {
         let Some(index) = plan.arms.iter().position(|arm| *arm == run.arm) else { continue };
-        for (key, value) in flattened(&run.spec) {
+        for (key, value) in settings_of(&run.spec) {
             let values = arms[index].entry(key).or_default();
             if !values.contains(&value) {
                 values.push(value);
@@ -115,21 +116,10 @@ fn settings(comparison: &Comparison) -> (Vec<(String, String)>, Differing) {
 }
 
 /// (dotted key, value) of every setting but the seed, which differs by design.
-fn flattened(spec: &RunSpec) -> Vec<(String, String)> {
-    fn descend(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
-        match value {
-            Value::Object(map) => {
-                for (key, value) in map {
-                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                    descend(&path, value, found);
-                }
-            }
-            Value::String(text) => found.push((path.to_owned(), text.clone())),
-            other => found.push((path.to_owned(), other.to_string())),
-        }
-    }
-    let mut found = Vec::new();
-    descend("", &serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold"), &mut found);
-    found.retain(|(key, _)| key != "seed");
-    found
+fn settings_of(spec: &RunSpec) -> impl Iterator<Item = (String, String)> {
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    flattened(spec).into_iter().filter(|(key, _)| key != "seed").map(move |(key, value)| (key, text(value)))
 }

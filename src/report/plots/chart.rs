@@ -90,14 +90,25 @@ impl Chart {
 
     /// The same between the pixels that the scales already have; the horizontal one may fall from left to right.
     pub fn frame_between(drawing: &mut Drawing, x: Scale, y: Scale, x_label: &str, y_label: &str) -> Self {
-        let chart = Self { x, y };
+        Self::frame_with(drawing, Self { x, y }, None, x_label, y_label)
+    }
+
+    /// The same with `x_ticks` in place of round numbers.
+    pub fn frame_with(
+        drawing: &mut Drawing,
+        chart: Self,
+        x_ticks: Option<Vec<Tick>>,
+        x_label: &str,
+        y_label: &str,
+    ) -> Self {
+        let Self { x, y } = chart;
         let (left, right, top, bottom) = (x.from.min(x.to), x.from.max(x.to), y.to, y.from);
         for tick in chart.y.ticks((((bottom - top) / 26.0) as usize).clamp(3, 9)) {
             let at = chart.y.at(tick.value);
             drawing.line(vec![(left, at), (right, at)], 1.0, GRID, &[]);
             drawing.text((left - 7.0, at + 0.36 * TICK_SIZE), tick.text, TICK_SIZE, FAINT_INK, Anchor::End);
         }
-        chart.x_axis(drawing, x_label);
+        chart.x_axis(drawing, x_ticks.unwrap_or_else(|| chart.x_ticks()), x_label);
         if !y_label.is_empty() {
             drawing.text((left - 50.0, top - 14.0), y_label, LABEL_SIZE, INK, Anchor::Start);
         }
@@ -111,7 +122,7 @@ impl Chart {
             let at = chart.x.at(tick.value);
             drawing.line(vec![(at, top), (at, bottom)], 1.0, GRID, &[]);
         }
-        chart.x_axis(drawing, x_label);
+        chart.x_axis(drawing, chart.x_ticks(), x_label);
         chart
     }
 
@@ -123,10 +134,9 @@ impl Chart {
         ticks
     }
 
-    fn x_axis(&self, drawing: &mut Drawing, x_label: &str) {
+    fn x_axis(&self, drawing: &mut Drawing, ticks: Vec<Tick>, x_label: &str) {
         let (left, right, bottom) = (self.x.from.min(self.x.to), self.x.from.max(self.x.to), self.y.from);
         let mut last_end = f64::NEG_INFINITY;
-        let ticks = self.x_ticks();
         drawing.line(vec![(left, bottom), (right, bottom)], 1.0, AXIS, &[]);
         for tick in ticks {
             let at = self.x.at(tick.value);

@@ -1,5 +1,7 @@
 //! The figures: what is drawn (pure), then how it becomes SVG and PNG (plotters).
 
+mod axis;
+mod axis_map;
 mod chart;
 mod color_scale;
 mod consistency;
@@ -92,6 +94,11 @@ impl<'a> Palette<'a> {
     }
 }
 
+/// Up to so many grid points, each has all its figures; beyond, the two that answer the question.
+const FULL_POINTS: usize = 6;
+/// Beyond so many nobody looks at them one by one: the axes have figures of their own.
+pub const MOST_POINTS: usize = 24;
+
 /// All figures that have something to show, those of the whole study first.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     let palette = Palette::of(comparison);
@@ -108,8 +115,37 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
             place: Place::Study,
         });
     }
-    for (index, point) in comparison.points.iter().enumerate() {
-        for (name, title, caption, drawing) in point_figures(comparison, point, &palette) {
+    for (index, axis) in comparison.study.plan.axes.iter().enumerate() {
+        let Some(drawing) = axis::axis_curves(comparison, axis, &palette) else { continue };
+        figures.push(Figure {
+            name: format!("axis{}", index + 1),
+            title: format!("Speedup and final {} of each arm against {}", metric_words(comparison), axis.path),
+            caption: format!(
+                "Against {}: the speedup over the baseline at the same value with its 95 % interval over seeds, and the median of the \
+                 final {} with its range over seeds. One row for each combination of the other axes, up to {}.",
+                axis.path,
+                metric_words(comparison),
+                axis::MOST_ROWS
+            ),
+            drawing,
+            place: Place::Study,
+        });
+    }
+    if let Some(drawing) = axis_map::axis_map(comparison) {
+        figures.push(Figure {
+            name: "axes".to_owned(),
+            title: "Speedup of each arm over both axes of the grid".to_owned(),
+            caption: "The speedup in training images over the baseline at the same grid point, darker where it is larger; a grey cell has no \
+                number. The intervals stand in the figures of each axis."
+                .to_owned(),
+            drawing,
+            place: Place::Study,
+        });
+    }
+    let has_all = comparison.points.len() <= FULL_POINTS;
+    let points = comparison.points.iter().take(if comparison.points.len() > MOST_POINTS { 0 } else { MOST_POINTS });
+    for (index, point) in points.enumerate() {
+        for (name, title, caption, drawing) in point_figures(comparison, point, &palette, has_all) {
             let Some(drawing) = drawing else { continue };
             let (suffix, at) = match comparison.has_grid() {
                 true => (format!("-point{}", index + 1), format!(" at {}", point.label)),
@@ -127,17 +163,20 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     figures
 }
 
+/// `has_all`: whether those are drawn that do not answer the question.
 fn point_figures(
     comparison: &Comparison,
     point: &PointComparison,
     palette: &Palette,
+    has_all: bool,
 ) -> Vec<(String, String, String, Option<Drawing>)> {
     let metric = metric_words(comparison);
     let metric_name = comparison.metric.name();
     let run = point.arms.iter().flat_map(|arm| &arm.runs).next();
     let weights = run.map_or(Weights::Averaged, |run| run.record.planned.spec.evaluate.weights.compared()).name();
+    let costs = if has_all { &Cost::ALL[..] } else { &Cost::ALL[..1] };
     let mut figures = Vec::new();
-    for cost in Cost::ALL {
+    for cost in costs.iter().copied() {
         figures.push((
             format!("{metric_name}_{}", cost.name()),
             format!("{metric} of each arm against {}", cost.label()),
@@ -145,7 +184,7 @@ fn point_figures(
             metric_curves::metric(comparison, point, palette, cost),
         ));
     }
-    for cost in Cost::ALL {
+    for cost in costs.iter().copied() {
         figures.push((
             format!("speedup_by_target_{}", cost.name()),
             format!("Speedup in {} of each arm at every quality", cost.words()),
@@ -156,6 +195,9 @@ fn point_figures(
             ),
             speedup_by_target::speedup_by_target(comparison, point, palette, cost),
         ));
+    }
+    if !has_all {
+        return figures;
     }
     figures.push((
         "train_loss".to_owned(),

@@ -9,7 +9,7 @@ mod verdict;
 use self::estimate::{estimate, interpolated};
 use self::median_time::median_time;
 use self::verdict::{decided, verdict};
-use super::interval::{Interval, LogMean};
+use super::interval::{Interval, LEVEL, LogMean, paired};
 use super::time_to_target::TimeToTarget;
 
 pub use self::estimate::{Estimate, Unknown};
@@ -35,6 +35,8 @@ pub struct Speedup {
     pub reached: Option<usize>,
     /// Over a band: the mean of the log ratios and its error.
     pub mean: Option<LogMean>,
+    /// Over a band: the log ratio of each pair of runs with one seed. Empty where there is no mean, or no pairs.
+    pub by_seed: Vec<(u64, f64)>,
     /// Over a band: the p-value of "no difference", two-sided, adjusted for the number of comparisons.
     pub adjusted_p: Option<f64>,
     /// To one target: the same with each time read off between two evaluations.
@@ -81,6 +83,7 @@ impl Speedup {
             estimate,
             reached: None,
             mean: None,
+            by_seed: vec![],
             adjusted_p: None,
             interpolated: None,
             median_ratio: None,
@@ -97,6 +100,18 @@ impl Speedup {
         reached: usize,
     ) -> Self {
         Self { reached: Some(reached), mean, ..Self::of(pairing, left_out, estimate) }
+    }
+
+    /// Of a log ratio for each seed.
+    pub fn of_seeds(by_seed: Vec<(u64, f64)>) -> Self {
+        let mean = paired(&by_seed.iter().map(|(_, ratio)| *ratio).collect::<Vec<f64>>(), 0.0);
+        let estimate = match by_seed.len() {
+            0 => Estimate::Unknown(Unknown::NoSeeds),
+            _ => Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None },
+        };
+        let pairing = Pairing::Paired { n: by_seed.len() };
+        let mean = (!by_seed.is_empty()).then_some(mean);
+        Self { mean, by_seed, ..Self::of(pairing, vec![], estimate) }
     }
 
     /// Decides among several comparisons; factors below `practical` are as good as none.

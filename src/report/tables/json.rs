@@ -6,10 +6,13 @@ use super::measures::measures_json;
 use crate::report::band::Profile;
 use crate::report::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use crate::report::cost::Cost;
-use crate::report::interval::Interval;
+use crate::report::grid::{Chosen, Grid, Of};
+use crate::report::interval::{Interval, wilson};
 use crate::report::speedup::{Estimate, Pairing, Speedup};
 use crate::report::target::TargetOrigin;
-use crate::report::wording::{answer, look_words, pair_answer, revisions, state, verdict};
+use crate::report::wording::{
+    answer, effect_words, interaction_words, look_words, pair_answer, revisions, state, tuned_words, verdict,
+};
 
 /// The version of `speedups.json`.
 pub const SPEEDUPS_VERSION: u32 = 2;
@@ -25,8 +28,49 @@ pub fn json(comparison: &Comparison) -> Value {
         "metric": comparison.metric.name(),
         "plan_revisions": revisions(comparison.study),
         "until_decided": until_decided_json(comparison),
+        "grid": grid_json(comparison),
         "points": comparison.points.iter().map(|point| point_json(comparison, point)).collect::<Vec<_>>(),
     })
+}
+
+/// What the whole grid, or arms that are made of others, say at once.
+fn grid_json(comparison: &Comparison) -> Value {
+    let grid = Grid::of(comparison);
+    let tuned = grid.tuned.iter().map(|tuned| {
+        let chosen = |chosen: &Chosen| {
+            let settings = chosen.settings.iter().map(|(setting, seeds)| json!({ "setting": setting, "seeds": seeds }));
+            json!({ "arm": chosen.arm, "settings": settings.collect::<Vec<_>>(), "at_edge": chosen.is_at_edge })
+        };
+        let arms = tuned.arms.iter().map(|arm| {
+            let mut value = chosen(&arm.chosen);
+            value["images_seen"] = speedup_json(&arm.speedup.clone().map_err(NoSpeedup::NoBand));
+            value["words"] = tuned_words(comparison, tuned, arm).into();
+            value
+        });
+        json!({ "point": tuned.label, "settings_each": tuned.settings, "baseline": chosen(&tuned.baseline),
+                "arms": arms.collect::<Vec<_>>() })
+    });
+    let tuned: Vec<Value> = tuned.collect();
+    let effects = grid.effects.iter().map(|effect| {
+        json!({ "arm": effect.arm, "points": effect.measured, "points_tried": effect.tried,
+                "images_seen": speedup_json(&Ok(effect.speedup.clone())), "words": effect_words(comparison, effect) })
+    });
+    let interactions = grid.interactions.iter().map(|interaction| {
+        let mut value = match &interaction.of {
+            Of::Axis { arm, axis, value, reference } => {
+                json!({ "arm": arm, "axis": axis, "value": value, "reference": reference })
+            }
+            Of::Arms { first, second, both } => json!({ "arms": [first, second], "both": both }),
+        };
+        value["images_seen"] = speedup_json(&Ok(interaction.ratio.clone()));
+        value["words"] = interaction_words(comparison, interaction).into();
+        value
+    });
+    let ranking = grid.ranking.iter().map(|ranked| {
+        json!({ "arm": ranked.arm, "wins": ranked.wins, "contests": ranked.contests, "algoperf_score": ranked.score })
+    });
+    let ranking: Vec<Value> = ranking.collect();
+    json!({ "ranking": ranking, "tuned": tuned, "effects": effects.collect::<Vec<_>>(), "interactions": interactions.collect::<Vec<_>>() })
 }
 
 /// The rule and what the looks decided; null for a study of fixed seeds.
@@ -86,10 +130,21 @@ fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmCompariso
         "is_baseline": arm.is_baseline,
         "answer": if arm.is_baseline { Value::Null } else { answer(comparison, point, arm).into() },
         "runs": { "planned": arm.runs.len(), "completed": arm.count(|run| run.completed()), "diverged": arm.count(|run| run.diverged()),
-                  "reached": arm.reached, "each": runs.collect::<Vec<_>>() },
+                  "reached": arm.reached, "reached_share": reached_share(arm), "each": runs.collect::<Vec<_>>() },
         "final": arm.final_values.map(|spread| json!({ "median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n })),
         "speedups": contrast_json(&arm.contrast),
     })
+}
+
+/// The share of runs that reached it, with a 95 % interval.
+fn reached_share(arm: &ArmComparison) -> Value {
+    match (arm.reached, arm.runs.len()) {
+        (Some(reached), runs) if runs > 0 => {
+            let interval = wilson(reached, runs);
+            json!({ "share": reached as f64 / runs as f64, "low": interval.low, "high": interval.high })
+        }
+        _ => Value::Null,
+    }
 }
 
 fn pair_json(comparison: &Comparison, point: &PointComparison, pair: &PairComparison) -> Value {

@@ -14,7 +14,8 @@ pub use measures::{MEASURES_NOTE, cell, column_name, measures_csv, planned};
 
 use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PointComparison, Spread};
 use super::cost::Cost;
-use super::number::significant;
+use super::interval::wilson;
+use super::number::{percent, significant};
 use super::speedup::{Estimate, Speedup};
 use super::wording::{metric_value, metric_words, pair_name, verdict};
 
@@ -137,6 +138,17 @@ impl Row<'_> {
         };
         let (median, range) = spread_cell(spread, arm.runs.len());
         if range.is_empty() { median } else { format!("{median} {range}") }
+    }
+
+    /// `40 % to 100 %`: the share of all such runs that do, by a 95 % interval. Empty for a pair or where it is not known.
+    pub fn reached_interval(&self) -> String {
+        match (self.against, self.arm.reached, self.arm.runs.len()) {
+            (None, Some(reached), runs) if runs > 0 => {
+                let interval = wilson(reached, runs);
+                format!("{} to {}", percent(interval.low), percent(interval.high))
+            }
+            _ => String::new(),
+        }
     }
 
     /// `2/3`: runs that reached the target, or the band's hardest quality, of those planned. Empty for a pair.

@@ -1,6 +1,8 @@
 //! What the study answers about an arm, in sentences.
 
-use super::{band_values, estimate_cell, interval_words, no_speedup, pair_name, seeds, troubles, unknown_words};
+use super::{
+    band_values, estimate_cell, interval_words, no_speedup, pair_name, seeds, seeds_words, troubles, unknown_words,
+};
 use crate::report::band::Profile;
 use crate::report::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use crate::report::cost::Cost;
@@ -61,11 +63,7 @@ fn over_band(
 ) -> String {
     let Some(Ok(band)) = &point.band else { unreachable!("a speedup over a band has one") };
     let measured = measured(speedup, seconds);
-    let seeds = match speedup.pairing {
-        Pairing::Paired { n: 1 } => "1 seed".to_owned(),
-        Pairing::Paired { n } => format!("{n} seeds"),
-        Pairing::Unpaired { baseline, candidate } => format!("{baseline} and {candidate} unpaired seeds"),
-    };
+    let seeds = seeds_words(speedup.pairing);
     let reached = speedup.reached.unwrap_or(0);
     let seeds = match reached {
         reached if reached == band.targets.len() => seeds,
@@ -149,7 +147,12 @@ fn measured(images: &Speedup, seconds: &Result<Speedup, NoSpeedup>) -> String {
                 | Verdict::Bounded
                 | Verdict::Unknown => "undecided",
             };
-            format!("{first}; {} is {verdict}", clause(seconds, Cost::TrainSeconds))
+            match seconds.estimate {
+                Estimate::Measured { interval: Some(interval), .. } if interval.is_too_wide() => {
+                    format!("{first}; training time is {verdict}, its interval wider than a factor of 10")
+                }
+                _ => format!("{first}; {} is {verdict}", clause(seconds, Cost::TrainSeconds)),
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the numbers say, in plain words.
 
 mod answer;
+mod grid;
 mod looks;
 mod runs;
 
@@ -15,6 +16,7 @@ use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
 use crate::spec::{Features, Metric};
 
 pub use self::answer::{answer, pair_answer};
+pub use self::grid::{edge_words, effect_words, interaction_words, tuned_words};
 pub use self::looks::{look_words, rule_words};
 pub use self::runs::{revisions, state, troubles};
 
@@ -121,6 +123,15 @@ pub fn seeds_cell(result: &Result<Speedup, NoSpeedup>) -> String {
     if speedup.left_out.is_empty() { counted } else { format!("{counted}, without {}", seeds(&speedup.left_out)) }
 }
 
+/// `1 seed`, `3 seeds`, `3 and 4 unpaired seeds`.
+fn seeds_words(pairing: Pairing) -> String {
+    match pairing {
+        Pairing::Paired { n: 1 } => "1 seed".to_owned(),
+        Pairing::Paired { n } => format!("{n} seeds"),
+        Pairing::Unpaired { baseline, candidate } => format!("{baseline} and {candidate} unpaired seeds"),
+    }
+}
+
 /// `seed 4`, `seeds 1, 4`.
 fn seeds(seeds: &[u64]) -> String {
     let numbers: Vec<String> = seeds.iter().map(u64::to_string).collect();
@@ -155,8 +166,8 @@ pub fn target(comparison: &Comparison, target: &Result<ResolvedTarget, NoTarget>
 pub fn yardstick(comparison: &Comparison, band: &Result<Band, NoBand>) -> String {
     let words = band_words(comparison, band);
     match band {
-        Ok(_) => format!("Speedups over {words}."),
-        Err(_) => format!("Band of qualities {words}."),
+        Ok(_) => format!("Speedups over {words}, with 95 % intervals."),
+        Err(_) => format!("The band of qualities is {words}."),
     }
 }
 
@@ -184,14 +195,14 @@ fn no_band_words(no_band: NoBand, baseline: &str) -> String {
     match no_band {
         NoBand::NotThereYet => format!("not known yet: no run of {baseline} is far enough"),
         NoBand::NoFit(NoFit::TooFew) => format!(
-            "none: {baseline} has fewer than {FEWEST} evaluations to fit a curve through; set `evaluate.every` lower"
+            "empty: {baseline} has fewer than {FEWEST} evaluations to fit a curve through; set `evaluate.every` lower"
         ),
         NoBand::NoFit(NoFit::NotPositive) => {
             format!(
-                "none: {baseline} has values of 0 or below, which have no logarithm; only a first crossing can be told"
+                "empty: {baseline} has values of 0 or below, which have no logarithm; only a first crossing can be told"
             )
         }
-        NoBand::NoProgress => format!("none: {baseline} does not improve over it"),
+        NoBand::NoProgress => format!("empty: {baseline} does not improve over it"),
     }
 }
 
@@ -218,7 +229,7 @@ fn no_speedup(none: &NoSpeedup) -> String {
         NoSpeedup::IsBaseline => "this is the baseline".to_owned(),
         NoSpeedup::NoCompare => "no comparison: the sweep has no `compare` section".to_owned(),
         NoSpeedup::NoTarget(NoTarget { from, .. }) => format!("no target yet: no run of {from} has completed"),
-        NoSpeedup::NoBand(no_band) => format!("band of qualities {}", no_band_words(*no_band, "the baseline")),
+        NoSpeedup::NoBand(no_band) => format!("the band of qualities is {}", no_band_words(*no_band, "the baseline")),
         NoSpeedup::NotMeasured { arm } => format!("{arm} has measured nothing yet"),
         NoSpeedup::ProtocolsDiffer { compared, other } => {
             format!("not compared: measured by different protocols (`{compared}` and `{other}`)")

@@ -338,6 +338,7 @@ fn a_plan_survives_json() {
             band: BandShares { from: 0.25, to: 0.9 },
             target: Some(Target::Final { from: "baseline".to_owned(), at: FinalAt::FinalWorst }),
             practical: 1.02,
+            tune: vec!["optimizer.learning_rate".into()],
             pairs: Vec::new(),
         }),
         until_decided: None,

@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 use speedlab::random::{Draws, Stream};
-use speedlab::report::{Band, Cost, Estimate, Evaluation, FittedCurve, Interval, Run, over_band, profile};
+use speedlab::report::{
+    Band, Cost, Estimate, Evaluation, FittedCurve, Interval, Run, over_band, profile, until_decided,
+};
 use speedlab::spec::BandShares;
 
 const STUDIES: u64 = 2000;
@@ -67,7 +69,7 @@ impl World {
 
     /// The baseline's runs and the candidate's.
     fn study(&self, number: u64, seeds: u64, speed: f64) -> (Vec<Run>, Vec<Run>) {
-        let mut values = vec![0f32; 8192];
+        let mut values = vec![0f32; 65_536];
         Draws::new(number, Stream::Noise, seeds).fill_normal(&mut values);
         let mut values = values.into_iter().map(f64::from);
         let mut normals = || values.next().expect("there are enough");
@@ -158,6 +160,55 @@ fn coverage_of_the_band() {
                     hard.bias()
                 );
             }
+        }
+    }
+}
+
+/// Seeds of a study that is looked at after 3, 4, .. 20 of them.
+const MOST_SEEDS: u64 = 20;
+
+/// Prints what `--until-decided` comes to, for a single comparison: another table that `scripts/simulate-band.sh` keeps.
+#[test]
+#[ignore = "minutes; scripts/simulate-band.sh runs it"]
+fn seeds_until_decided() {
+    let rule = until_decided((0..MOST_SEEDS).collect(), (3..=MOST_SEEDS as usize).collect(), 1);
+    println!("| world | true speedup | faster | slower | equally fast within 5 % | undecided | seeds: mean | covers |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    for world in [&WORLDS[0], &WORLDS[1], &WORLDS[4], &WORLDS[5]] {
+        for speed in [1.0, 1.05, 1.1, 1.3] {
+            let one = |number: u64| {
+                let (baseline, candidate) = world.study(number, MOST_SEEDS, speed);
+                let band = Band::of(&baseline[..3], IMAGES, BandShares::default()).expect("a baseline that improves");
+                let look = |seeds: usize| {
+                    let speedup = over_band(&band, &baseline[..seeds], &candidate[..seeds], Cost::ImagesSeen, 0.0);
+                    speedup.mean.expect("every run passes the band")
+                };
+                for &seeds in &rule.looks {
+                    let mean = look(seeds);
+                    let is_equal = mean
+                        .interval(2.0 * rule.equivalence_level)
+                        .is_some_and(|interval| interval.low > 1.0 / 1.05 && interval.high < 1.05);
+                    let verdict = match mean.p_value() {
+                        Some(p) if p < rule.level(1) => usize::from(mean.mean < 0.0),
+                        _ if is_equal => 2,
+                        _ if seeds as u64 == MOST_SEEDS => 3,
+                        _ => continue,
+                    };
+                    let covers = mean.interval(rule.level(1)).is_some_and(|it| it.low <= speed && speed <= it.high);
+                    return (verdict, seeds, covers);
+                }
+                unreachable!("the last look ends it")
+            };
+            let studies: Vec<(usize, usize, bool)> = (0..PROFILES).into_par_iter().map(one).collect();
+            let share = |count: usize| format!("{:.1} %", 100.0 * count as f64 / PROFILES as f64);
+            let verdict = |wanted: usize| share(studies.iter().filter(|(verdict, ..)| *verdict == wanted).count());
+            let seeds = studies.iter().map(|(_, seeds, _)| *seeds).sum::<usize>() as f64 / PROFILES as f64;
+            let covers = share(studies.iter().filter(|(.., covers)| *covers).count());
+            let [faster, slower, equal, undecided] = [0, 1, 2, 3].map(verdict);
+            println!(
+                "| {} | {speed:.2}x | {faster} | {slower} | {equal} | {undecided} | {seeds:.1} | {covers} |",
+                world.name
+            );
         }
     }
 }

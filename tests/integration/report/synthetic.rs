@@ -94,6 +94,7 @@ impl Synthetic {
                 band: BandShares::default(),
                 target: Some(Target::Final { from: "baseline".into(), at: FinalAt::FinalMedian }),
                 practical: PRACTICAL,
+                tune: vec![],
                 pairs: vec![Pair { arm: "mdlrc".into(), against: "same-lr".into() }],
             }),
             until_decided: None,

@@ -22,12 +22,12 @@ fn two_programs_do_not_run_one_sweep_at_once() {
 fn records_of_a_newer_program_are_refused_and_left_alone() {
     let sandbox = undisturbed();
     let path = sandbox.results().join("plan.json");
-    let newer = fs::read_to_string(&path).unwrap().replacen("\"version\": 2", "\"version\": 99", 1);
+    let newer = fs::read_to_string(&path).unwrap().replacen("\"version\": 3", "\"version\": 99", 1);
     fs::write(&path, &newer).unwrap();
     let output = sandbox.speedlab(&["run", "sweep.yaml"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains("was written by a newer speedlab (format 99, this one reads up to 2)"),
+        stderr(&output).contains("was written by a newer speedlab (format 99, this one reads up to 3)"),
         "{}",
         stderr(&output)
     );

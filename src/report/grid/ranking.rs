@@ -1,0 +1,90 @@
+//! Which arm is the fastest, how often, and how far the others are from it.
+
+use crate::report::comparison::{Comparison, PointComparison};
+
+/// Beyond this factor an arm is as good as hopeless: AlgoPerf's r_max (Dahl et al. 2023, arXiv 2306.07179, section 4.4).
+const HOPELESS: f64 = 4.0;
+/// Grid points from which on a profile over them says something.
+const FEWEST_POINTS: usize = 3;
+
+/// An arm among all arms, the baseline too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranked<'a> {
+    pub arm: &'a str,
+    /// The contests of one seed at one grid point in which it is the fastest over the band; equals share a contest.
+    pub wins: f64,
+    /// Contests in which it could be.
+    pub contests: usize,
+    /// AlgoPerf's score: the share of grid points at which it takes at most a factor r as long as the fastest arm there, averaged over r
+    /// from 1 to 4. 1 is the fastest everywhere. `None` with fewer than three grid points.
+    pub score: Option<f64>,
+}
+
+/// The arms with most wins first; empty with fewer than three arms, or where nothing is measured.
+pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
+    let arms: Vec<&str> = comparison.study.plan.arms.iter().map(String::as_str).collect();
+    let Some(baseline) = comparison.baseline.filter(|_| arms.len() > 2) else { return vec![] };
+    let mut ranked: Vec<Ranked> = arms.iter().map(|arm| Ranked { arm, wins: 0.0, contests: 0, score: None }).collect();
+    let mut ratios: Vec<Vec<f64>> = vec![vec![]; arms.len()];
+    for point in &comparison.points {
+        let by_seed: Vec<Option<&[(u64, f64)]>> = arms.iter().map(|arm| by_seed(point, arm)).collect();
+        let known: Vec<&[(u64, f64)]> = by_seed.iter().flatten().copied().collect();
+        let Some(first) = known.first() else { continue };
+        for (seed, _) in first.iter() {
+            let of = |index: usize| match arms[index] == baseline {
+                true => Some(0.0),
+                false => by_seed[index]?.iter().find(|(other, _)| other == seed).map(|(_, ratio)| *ratio),
+            };
+            let speeds: Vec<Option<f64>> = (0..arms.len()).map(of).collect();
+            let best = speeds.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+            let equals = speeds.iter().flatten().filter(|speed| **speed == best).count();
+            for (ranked, speed) in ranked.iter_mut().zip(speeds) {
+                ranked.contests += usize::from(speed.is_some());
+                if speed == Some(best) {
+                    ranked.wins += 1.0 / equals as f64;
+                }
+            }
+        }
+        let mean = |by_seed: &[(u64, f64)]| by_seed.iter().map(|(_, ratio)| ratio).sum::<f64>() / by_seed.len() as f64;
+        let means: Vec<Option<f64>> = arms
+            .iter()
+            .zip(&by_seed)
+            .map(|(arm, by_seed)| if *arm == baseline { Some(0.0) } else { by_seed.map(mean) })
+            .collect();
+        let best = means.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+        for (ratios, mean) in ratios.iter_mut().zip(means) {
+            ratios.push(mean.map_or(f64::INFINITY, |mean| (best - mean).exp()));
+        }
+    }
+    for (ranked, ratios) in ranked.iter_mut().zip(&ratios) {
+        ranked.score = (ratios.len() >= FEWEST_POINTS).then(|| score(ratios));
+    }
+    ranked.retain(|ranked| ranked.contests > 0);
+    ranked.sort_by(|first, second| second.wins.total_cmp(&first.wins));
+    ranked
+}
+
+/// The integral over r from 1 to [`HOPELESS`] of the share of ratios at or below r, over its length.
+fn score(ratios: &[f64]) -> f64 {
+    let shares = ratios.iter().map(|ratio| (HOPELESS - ratio.max(1.0)).max(0.0));
+    shares.sum::<f64>() / (HOPELESS - 1.0) / ratios.len() as f64
+}
+
+fn by_seed<'c>(point: &'c PointComparison, arm: &str) -> Option<&'c [(u64, f64)]> {
+    let arm = point.arms.iter().find(|other| other.arm == arm)?;
+    let speedup = arm.contrast.speedups.first()?.as_ref().ok()?;
+    (!speedup.by_seed.is_empty()).then_some(&speedup.by_seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_score_is_algoperfs() {
+        // rho(r) of ratios 1 and 2 is 1/2 up to 2 and 1 from there: (1/2 + 2) / 3.
+        assert!((score(&[1.0, 2.0]) - 2.5 / 3.0).abs() < 1e-12);
+        assert_eq!(score(&[1.0, 1.0, 1.0]), 1.0);
+        assert_eq!(score(&[f64::INFINITY, 5.0]), 0.0);
+    }
+}

@@ -1,0 +1,144 @@
+//! `compare.tune`: every arm at its own best setting, so that nobody can call the baseline weak.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::decide;
+use crate::report::band::{Band, NoBand, Run, over_band};
+use crate::report::comparison::{ArmComparison, Comparison, PointComparison, planned_images};
+use crate::report::cost::Cost;
+use crate::report::speedup::Speedup;
+
+/// The arms at one combination of the axes that are not tuned.
+pub struct Tuned<'a> {
+    /// Empty where all axes are tuned.
+    pub label: String,
+    /// Settings that every arm could choose from.
+    pub settings: usize,
+    pub baseline: Chosen<'a>,
+    pub arms: Vec<TunedArm<'a>>,
+}
+
+/// An arm against the baseline, both at their own best.
+pub struct TunedArm<'a> {
+    pub chosen: Chosen<'a>,
+    /// In training images.
+    pub speedup: Result<Speedup, NoBand>,
+}
+
+/// What an arm chose.
+pub struct Chosen<'a> {
+    pub arm: &'a str,
+    /// (setting, how many seeds are measured at it), the most chosen first. The setting for a seed is the one with the best last
+    /// values on all other seeds: a best that is chosen and measured on the same seeds flatters.
+    pub settings: Vec<(String, usize)>,
+    /// The most chosen one is the smallest or the largest number tried: a better one may lie beyond.
+    pub is_at_edge: bool,
+}
+
+/// A run of an arm at one of its settings.
+type BySeed = BTreeMap<u64, Run>;
+
+/// Nothing where the sweep tunes nothing, or fewer than two seeds are there to choose on and to measure on.
+pub fn tuned<'a>(comparison: &Comparison<'a>) -> Vec<Tuned<'a>> {
+    let tune = comparison.study.plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
+    let (Some(baseline), false) = (comparison.baseline, tune.is_empty()) else { return vec![] };
+    let is_tuned = |key: &String| tune.contains(key);
+    let rest = |point: &PointComparison| -> String {
+        let axes = comparison.study.plan.axes.iter().filter(|axis| !is_tuned(&axis.path));
+        let part =
+            |axis: &crate::spec::Axis| Some(format!("{} = {}", axis.path, axis.label(point.point.get(&axis.path)?)));
+        axes.filter_map(part).collect::<Vec<_>>().join(", ")
+    };
+    let mut groups: Vec<(String, Vec<&PointComparison<'a>>)> = Vec::new();
+    for point in &comparison.points {
+        match groups.iter_mut().find(|(label, _)| *label == rest(point)) {
+            Some((_, points)) => points.push(point),
+            None => groups.push((rest(point), vec![point])),
+        }
+    }
+    let mut tuned: Vec<Tuned> =
+        groups.into_iter().filter_map(|(label, points)| group(comparison, tune, baseline, label, &points)).collect();
+    let arms = tuned.iter_mut().flat_map(|group| &mut group.arms);
+    decide(comparison, &mut arms.filter_map(|arm| arm.speedup.as_mut().ok()).collect::<Vec<_>>());
+    tuned
+}
+
+fn group<'a>(
+    comparison: &Comparison<'a>,
+    tune: &[String],
+    baseline: &'a str,
+    label: String,
+    points: &[&PointComparison<'a>],
+) -> Option<Tuned<'a>> {
+    let shares = comparison.study.plan.compare.as_ref()?.band;
+    let (chosen, runs) = at_best(comparison, tune, baseline, points)?;
+    let of_baseline = points.iter().flat_map(|point| &point.arms).find(|arm| arm.arm == baseline)?;
+    let band = Band::of(&runs, planned_images(of_baseline), shares);
+    let arms = comparison.study.plan.arms.iter().map(String::as_str).filter(|arm| *arm != baseline);
+    let arms = arms.filter_map(|arm| {
+        let (chosen, of_arm) = at_best(comparison, tune, arm, points)?;
+        let speedup = band.as_ref().map(|band| over_band(band, &runs, &of_arm, Cost::ImagesSeen, 0.0));
+        Some(TunedArm { chosen, speedup: speedup.map_err(|no_band| *no_band) })
+    });
+    Some(Tuned { label, settings: points.len(), arms: arms.collect(), baseline: chosen })
+}
+
+/// The arm's run of every seed at the setting that is best on the other seeds.
+fn at_best<'a>(
+    comparison: &Comparison<'a>,
+    tune: &[String],
+    arm: &'a str,
+    points: &[&PointComparison<'a>],
+) -> Option<(Chosen<'a>, Vec<Run>)> {
+    let at = |point: &&&PointComparison<'a>| -> Option<BySeed> {
+        let arm: &ArmComparison = point.arms.iter().find(|other| other.arm == arm)?;
+        Some(arm.fitted.iter().map(|run| (run.seed, run.clone())).collect())
+    };
+    let settings: Vec<(&PointComparison<'a>, BySeed)> =
+        points.iter().filter_map(|point| Some((*point, at(&point)?))).collect();
+    let mut seeds: Vec<u64> = settings.iter().flat_map(|(_, runs)| runs.keys().copied()).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    if seeds.len() < 2 {
+        return None;
+    }
+    // The last value of a run that diverged or has no curve is as bad as can be.
+    let last = |run: &Run| match (&run.curve, run.diverged) {
+        (Ok(curve), false) => curve.final_value(),
+        _ => f64::INFINITY,
+    };
+    let mut counts = vec![0; settings.len()];
+    let mut runs = Vec::new();
+    for &seed in &seeds {
+        let score = |(_, of_setting): &(&PointComparison, BySeed)| -> f64 {
+            let others = seeds.iter().filter(|other| **other != seed);
+            others.map(|other| of_setting.get(other).map_or(f64::INFINITY, last)).sum()
+        };
+        let scores: Vec<f64> = settings.iter().map(score).collect();
+        let best = (0..scores.len()).min_by(|first, second| scores[*first].total_cmp(&scores[*second]))?;
+        if !scores[best].is_finite() {
+            continue;
+        }
+        counts[best] += 1;
+        runs.extend(settings[best].1.get(&seed).cloned());
+    }
+    let mut chosen: Vec<usize> = (0..settings.len()).filter(|&index| counts[index] > 0).collect();
+    chosen.sort_by_key(|&index| std::cmp::Reverse(counts[index]));
+    let most = settings[*chosen.first()?].0;
+    let axes = || comparison.study.plan.axes.iter().filter(|axis| tune.contains(&axis.path));
+    let is_at_edge = axes().any(|axis| {
+        let numbers: Option<Vec<f64>> = axis.values.iter().map(Value::as_f64).collect();
+        let own = most.point.get(&axis.path).and_then(Value::as_f64);
+        numbers.filter(|numbers| numbers.len() > 2).zip(own).is_some_and(|(numbers, own)| {
+            numbers.iter().all(|number| own <= *number) || numbers.iter().all(|number| own >= *number)
+        })
+    });
+    let name = |index: usize| {
+        let value = |axis: &crate::spec::Axis| settings[index].0.point.get(&axis.path).map(|value| axis.label(value));
+        axes().filter_map(value).collect::<Vec<_>>().join(", ")
+    };
+    let settings = chosen.iter().map(|&index| (name(index), counts[index])).collect();
+    Some((Chosen { arm, settings, is_at_edge }, runs))
+}

@@ -1,0 +1,214 @@
+//! What a grid's axis does: speedup and final quality against it, a line for each arm.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Palette;
+use super::chart::{Chart, EndLabel, Scale, end_labels, label_room};
+use super::drawing::{Anchor, Drawing};
+use super::style::*;
+use super::ticks::Tick;
+use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
+use crate::report::speedup::Estimate;
+use crate::report::wording::metric_words;
+use crate::spec::Axis;
+
+/// Rows of small multiples: what else the grid has.
+pub const MOST_ROWS: usize = 8;
+const ROW_HEIGHT: f64 = 238.0;
+const TOP: f64 = 44.0;
+const BOTTOM: f64 = 46.0;
+/// Between neighbouring arms at one value, so that their intervals do not lie on each other.
+const DODGE: f64 = 5.0;
+/// Beyond the extreme values by this factor, intervals are cut.
+const WIDEST: f64 = 1.5;
+
+/// One arm at one value of the axis.
+struct Mark {
+    x: f64,
+    y: f64,
+    range: Option<(f64, f64)>,
+}
+
+/// Left the speedups with their 95 % intervals, right the final values with their range over seeds; a row for each combination of
+/// the other axes, up to [`MOST_ROWS`]. `None` where the axis has one value or nothing is measured.
+pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> Option<Drawing> {
+    if axis.values.len() < 2 {
+        return None;
+    }
+    let rest = |point: &PointComparison| -> BTreeMap<String, Value> {
+        point
+            .point
+            .iter()
+            .filter(|(key, _)| **key != axis.path)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    let mut rows: Vec<BTreeMap<String, Value>> = Vec::new();
+    for point in &comparison.points {
+        if !rows.contains(&rest(point)) {
+            rows.push(rest(point));
+        }
+    }
+    rows.truncate(MOST_ROWS);
+    let places = places(axis);
+    let x = places.scale;
+    let names = || comparison.study.plan.arms.iter().map(String::as_str);
+    let marks = |row: &BTreeMap<String, Value>, arm: &str, of: &Measure| {
+        let mut marks: Vec<Mark> = comparison
+            .points
+            .iter()
+            .filter(|point| rest(point) == *row)
+            .filter_map(|point| {
+                let x = places.at(axis, point.point.get(&axis.path)?)?;
+                let (y, range) = of(point.arms.iter().find(|other| other.arm == arm)?)?;
+                Some(Mark { x, y, range })
+            })
+            .collect();
+        marks.sort_by(|first, second| first.x.total_cmp(&second.x));
+        marks
+    };
+    let panels: [(String, Measure, Option<f64>); 2] = [
+        ("speedup in training images".to_owned(), speedup, Some(1.0)),
+        (format!("final {}", metric_words(comparison)), final_value, None),
+    ];
+    let has_speedups = comparison.baseline.is_some();
+    let shown: Vec<_> = panels.into_iter().skip(usize::from(!has_speedups)).collect();
+    let room = label_room(names());
+    let (gap, left) = (62.0, 54.0);
+    let width = (WIDTH - left - room - gap * (shown.len() - 1) as f64) / shown.len() as f64;
+    let mut drawing = Drawing::new(WIDTH, ROW_HEIGHT * rows.len() as f64);
+    let mut is_empty = true;
+    for (column, (title, of, line)) in shown.iter().enumerate() {
+        let all: Vec<Mark> = rows.iter().flat_map(|row| names().flat_map(|arm| marks(row, arm, of))).collect();
+        let values = || all.iter().map(|mark| mark.y).chain(*line);
+        let Some(extent) = Scale::covering(values(), true) else { continue };
+        let ends = all.iter().filter_map(|mark| mark.range).flat_map(|(low, high)| [low, high]);
+        let ends = ends.map(|end| end.clamp(extent.low / WIDEST, extent.high * WIDEST));
+        let y = Scale::covering(values().chain(ends), true)?.padded(0.06);
+        is_empty = false;
+        for (row_index, row) in rows.iter().enumerate() {
+            let panel_left = left + (width + gap) * column as f64;
+            let offset = ROW_HEIGHT * row_index as f64;
+            let (top, bottom) = (offset + TOP, offset + ROW_HEIGHT - BOTTOM);
+            let chart = Chart { x: x.onto(panel_left + 8.0, panel_left + width - 8.0), y: y.onto(bottom, top) };
+            let chart = Chart::frame_with(&mut drawing, chart, Some(places.ticks.clone()), &axis.path, title);
+            if let Some(line) = line {
+                let at = chart.y.at(*line);
+                drawing.line(vec![(panel_left, at), (panel_left + width, at)], 1.2, AXIS, &[]);
+            }
+            if column == 0 && !row.is_empty() {
+                drawing.text((4.0, offset + 14.0), row_label(comparison, row), TICK_SIZE, FAINT_INK, Anchor::Start);
+            }
+            let drawn: Vec<(&str, Vec<Mark>)> =
+                names().map(|arm| (arm, marks(row, arm, of))).filter(|(_, marks)| !marks.is_empty()).collect();
+            let mut labels = Vec::new();
+            for (index, (arm, marks)) in drawn.iter().enumerate() {
+                let style = palette.arm(arm);
+                let dodge = (index as f64 - (drawn.len() - 1) as f64 / 2.0)
+                    * if places.is_number { DODGE } else { 4.0 * DODGE };
+                if let Some(end) = one_arm(&mut drawing, &chart, marks, dodge, &style, places.is_number) {
+                    labels.push(EndLabel { text: (*arm).to_owned(), end, style, has_marker: true });
+                }
+            }
+            if column + 1 == shown.len() {
+                end_labels(&mut drawing, labels, panel_left + width, top, bottom);
+            }
+        }
+    }
+    (!is_empty).then_some(drawing)
+}
+
+/// A value, and what it may range over.
+type Measure = fn(&ArmComparison) -> Option<(f64, Option<(f64, f64)>)>;
+
+fn speedup(arm: &ArmComparison) -> Option<(f64, Option<(f64, f64)>)> {
+    match arm.contrast.speedups.first()?.as_ref().ok()?.estimate {
+        Estimate::Measured { speedup, interval, .. } => {
+            Some((speedup, interval.map(|interval| (interval.low, interval.high))))
+        }
+        _ => None,
+    }
+}
+
+fn final_value(arm: &ArmComparison) -> Option<(f64, Option<(f64, f64)>)> {
+    arm.final_values.map(|spread| (spread.median, Some((spread.low, spread.high))))
+}
+
+/// Where the axis' values stand.
+struct Places {
+    scale: Scale,
+    ticks: Vec<Tick>,
+    is_number: bool,
+}
+
+impl Places {
+    fn at(&self, axis: &Axis, value: &Value) -> Option<f64> {
+        match self.is_number {
+            true => value.as_f64(),
+            false => axis.values.iter().position(|other| other == value).map(|index| index as f64),
+        }
+    }
+}
+
+/// Numbers at their place, logarithmically where they span a factor above 4 and none is 0 or below; anything else one beside the
+/// other.
+fn places(axis: &Axis) -> Places {
+    let numbers: Option<Vec<f64>> = axis.values.iter().map(Value::as_f64).collect();
+    let is_number = numbers.is_some();
+    let values = numbers.unwrap_or_else(|| (0..axis.values.len()).map(|index| index as f64).collect());
+    let (low, high) =
+        (values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(0.0, f64::max));
+    let is_log = is_number && low > 0.0 && high > 4.0 * low;
+    let mut ticks: Vec<Tick> = axis
+        .values
+        .iter()
+        .zip(&values)
+        .map(|(value, &number)| Tick { value: number, text: axis.label(value) })
+        .collect();
+    ticks.sort_by(|first, second| first.value.total_cmp(&second.value));
+    let scale = Scale::covering(values.into_iter(), is_log).expect("an axis has values").padded(0.05);
+    Places { scale, ticks, is_number }
+}
+
+fn row_label(comparison: &Comparison, row: &BTreeMap<String, Value>) -> String {
+    let axes = &comparison.study.plan.axes;
+    let part = |(key, value): (&String, &Value)| {
+        let label =
+            axes.iter().find(|axis| axis.path == *key).map_or_else(|| value.to_string(), |axis| axis.label(value));
+        format!("{key} = {label}")
+    };
+    row.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// The line, its intervals and markers; gives where it ends.
+/// `has_line`: what has no order has no line either.
+fn one_arm(
+    drawing: &mut Drawing,
+    chart: &Chart,
+    marks: &[Mark],
+    dodge: f64,
+    style: &ArmStyle,
+    has_line: bool,
+) -> Option<(f64, f64)> {
+    let at = |mark: &Mark| {
+        let (x, y) = chart.point(mark.x, mark.y);
+        (x + dodge, y)
+    };
+    let light = style.color.mixed(WHITE, 0.45);
+    for mark in marks {
+        if let Some((low, high)) = mark.range {
+            let clamped = |value: f64| chart.y.at(value.clamp(chart.y.low, chart.y.high));
+            let (x, _) = at(mark);
+            drawing.line(vec![(x, clamped(low)), (x, clamped(high))], LINE, light, &[]);
+        }
+    }
+    if has_line {
+        drawing.line(marks.iter().map(at).collect(), LINE, style.color, style.dash);
+    }
+    for mark in marks {
+        drawing.marker(style.marker, at(mark), 3.6, style.color);
+    }
+    marks.last().map(at)
+}

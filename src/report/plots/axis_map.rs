@@ -1,0 +1,104 @@
+//! Two axes of a grid at once: the speedup of each arm as the colour and the number of a cell.
+
+use serde_json::Value;
+
+use super::chart::Scale;
+use super::color_scale::ColorScale;
+use super::drawing::{Anchor, Drawing};
+use super::font;
+use super::style::*;
+use crate::report::comparison::{Comparison, PointComparison};
+use crate::report::number::times;
+use crate::report::speedup::Estimate;
+use crate::spec::Axis;
+
+const COLUMNS: usize = 2;
+const ROW: f64 = 26.0;
+const ABOVE: f64 = 26.0;
+const BELOW: f64 = 48.0;
+const GAP: f64 = 22.0;
+/// A cell is at least this wide; more cells are not drawn but left to the table.
+const LEAST_CELL: f64 = 34.0;
+
+/// A panel for each arm; cells without a number stay empty. `None` unless the grid has exactly two axes, every arm is compared
+/// somewhere, and the cells fit.
+pub fn axis_map(comparison: &Comparison) -> Option<Drawing> {
+    let [down, across] = comparison.study.plan.axes.as_slice() else { return None };
+    let baseline = comparison.baseline?;
+    let arms: Vec<&str> =
+        comparison.study.plan.arms.iter().map(String::as_str).filter(|arm| *arm != baseline).collect();
+    let at = |arm: &str, first: &Value, second: &Value| -> Option<f64> {
+        let is_here = |point: &&PointComparison| {
+            point.point.get(&down.path) == Some(first) && point.point.get(&across.path) == Some(second)
+        };
+        let point = comparison.points.iter().find(is_here)?;
+        let arm = point.arms.iter().find(|other| other.arm == arm)?;
+        match arm.contrast.speedups.first()?.as_ref().ok()?.estimate {
+            Estimate::Measured { speedup, .. } => Some(speedup),
+            _ => None,
+        }
+    };
+    let cells = || {
+        arms.iter().flat_map(|arm| {
+            down.values
+                .iter()
+                .flat_map(move |first| across.values.iter().filter_map(move |second| at(arm, first, second)))
+        })
+    };
+    let colors = ColorScale::blues(Scale::covering(cells(), true)?.padded(0.02));
+    let labels = |axis: &Axis| axis.values.iter().map(|value| axis.label(value)).collect::<Vec<String>>();
+    let (rows, columns) = (labels(down), labels(across));
+    let left = rows.iter().map(|label| font::width(label) * TICK_SIZE).fold(0.0, f64::max) + 14.0;
+    let panels_across = arms.len().min(COLUMNS);
+    let room = WIDTH - ColorScale::bar_room() - 14.0 - GAP * (panels_across - 1) as f64;
+    let panel_width = room / panels_across as f64;
+    let cell = (panel_width - left) / columns.len() as f64;
+    if cell < LEAST_CELL {
+        return None;
+    }
+    let panel_height = ABOVE + ROW * rows.len() as f64 + BELOW;
+    let mut drawing = Drawing::new(WIDTH, 22.0 + panel_height * arms.len().div_ceil(COLUMNS) as f64);
+    drawing.text(
+        (2.0, 14.0),
+        format!("speedup in training images; down: {}", down.path),
+        LABEL_SIZE,
+        INK,
+        Anchor::Start,
+    );
+    for (index, arm) in arms.iter().enumerate() {
+        let x = left + (panel_width + GAP) * (index % COLUMNS) as f64;
+        let y = 22.0 + panel_height * (index / COLUMNS) as f64 + ABOVE;
+        drawing.text((x, y - 8.0), *arm, LABEL_SIZE, INK, Anchor::Start);
+        for (row, (label, first)) in rows.iter().zip(&down.values).enumerate() {
+            let top = y + ROW * row as f64;
+            drawing.text((x - 7.0, top + ROW / 2.0 + 4.0), label.clone(), TICK_SIZE, FAINT_INK, Anchor::End);
+            for (column, second) in across.values.iter().enumerate() {
+                let from = x + cell * column as f64;
+                let bounds = [from, top, from + cell - 1.5, top + ROW - 1.5];
+                let Some(speedup) = at(arm, first, second) else {
+                    drawing.rectangle(bounds, GRID);
+                    continue;
+                };
+                let color = colors.color(speedup);
+                drawing.rectangle(bounds, color);
+                let ink = if is_dark(color) { WHITE } else { INK };
+                let middle = (from + (cell - 1.5) / 2.0, top + ROW / 2.0 + 3.5);
+                drawing.text(middle, times(speedup), TICK_SIZE, ink, Anchor::Middle);
+            }
+        }
+        let bottom = y + ROW * rows.len() as f64;
+        for (column, label) in columns.iter().enumerate() {
+            let middle = x + cell * (column as f64 + 0.5);
+            drawing.text((middle, bottom + 14.0), label.clone(), TICK_SIZE, FAINT_INK, Anchor::Middle);
+        }
+        let right = x + cell * columns.len() as f64;
+        drawing.text((right, bottom + 32.0), across.path.clone(), LABEL_SIZE, INK, Anchor::End);
+    }
+    let bar_left = WIDTH - ColorScale::bar_room();
+    colors.bar(&mut drawing, bar_left, 22.0 + ABOVE, 22.0 + ABOVE + (ROW * rows.len() as f64).max(60.0));
+    Some(drawing)
+}
+
+fn is_dark(super::drawing::Color(red, green, blue): super::drawing::Color) -> bool {
+    0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue) < 140.0
+}

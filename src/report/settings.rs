@@ -1,0 +1,27 @@
+//! A run's settings, key by key.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::spec::RunSpec;
+
+/// Every setting by its dotted key.
+pub fn flattened(spec: &RunSpec) -> BTreeMap<String, Value> {
+    fn descend(path: &str, value: Value, found: &mut BTreeMap<String, Value>) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let path = if path.is_empty() { key } else { format!("{path}.{key}") };
+                    descend(&path, value, found);
+                }
+            }
+            other => {
+                found.insert(path.to_owned(), other);
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    descend("", serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold"), &mut found);
+    found
+}

@@ -1,0 +1,91 @@
+//! What a grid says at once, of studies whose truth is known.
+
+use std::path::Path;
+
+use speedlab::record::StudyRecord;
+use speedlab::report::{Comparison, Grid, Interaction, Interval, Of, Speedup, Verdict};
+
+use super::synthetic::Synthetic;
+
+fn study() -> StudyRecord {
+    let synthetic = Synthetic { channels: vec![16, 32], seeds: 6, spread: 0.02, ..Synthetic::default() };
+    synthetic.study(Path::new("results/synthetic"))
+}
+
+fn holds(speedup: &Speedup, truth: f64) -> bool {
+    let interval = speedup.mean.and_then(|mean| mean.interval(0.01)).expect("it was measured");
+    let Interval { low, high } = interval;
+    low <= truth && truth <= high
+}
+
+#[test]
+fn an_arm_over_all_grid_points_has_its_true_speedup() {
+    let study = study();
+    let comparison = Comparison::of(&study);
+    let grid = Grid::of(&comparison);
+    assert_eq!(grid.effects.len(), 4);
+    for (arm, truth) in [("clts", 1.55), ("mdlrc", 1.06), ("same-lr", 1.0), ("clts+mdlrc", 1.9)] {
+        let effect = grid.effects.iter().find(|effect| effect.arm == arm).expect("every arm has one");
+        assert_eq!((effect.measured, effect.tried), (2, 2));
+        assert!(holds(&effect.speedup, truth), "{arm}: {:?}", effect.speedup.estimate);
+    }
+    let words = grid.answers(&comparison);
+    assert!(words[0].1.starts_with("clts is faster than baseline: 1.5"), "{}", words[0].1);
+    // Without a grid there is nothing to sum up.
+    let single = Synthetic::default().study(Path::new("results/synthetic"));
+    assert!(Grid::of(&Comparison::of(&single)).effects.is_empty());
+}
+
+#[test]
+fn arms_that_are_made_of_others_are_found_by_their_settings_and_their_interaction_is_true() {
+    let study = study();
+    let comparison = Comparison::of(&study);
+    let grid = Grid::of(&comparison);
+    let of_arms: Vec<&Interaction> =
+        grid.interactions.iter().filter(|interaction| matches!(interaction.of, Of::Arms { .. })).collect();
+    // Its name says nothing: `clts+mdlrc` changes what `clts` and `mdlrc` change and nothing else.
+    let [found] = of_arms.as_slice() else { panic!("{:?}", grid.interactions) };
+    assert_eq!(found.of, Of::Arms { first: "clts", second: "mdlrc", both: "clts+mdlrc" });
+    assert!(holds(&found.ratio, 1.9 / (1.55 * 1.06)), "{:?}", found.ratio.estimate);
+    assert_eq!(found.ratio.verdict, Verdict::Faster);
+    // The width changes no arm's speed here.
+    let of_axis = grid.interactions.iter().filter(|interaction| matches!(interaction.of, Of::Axis { .. }));
+    let of_axis: Vec<&Interaction> = of_axis.collect();
+    assert_eq!(of_axis.len(), 4);
+    for interaction in of_axis {
+        assert!(holds(&interaction.ratio, 1.0), "{:?}: {:?}", interaction.of, interaction.ratio.estimate);
+    }
+}
+
+#[test]
+fn every_arm_is_compared_at_its_own_best_value_of_a_tuned_axis() {
+    let mut study = study();
+    study.plan.compare.as_mut().unwrap().tune = vec!["model.channels".into()];
+    // The wider network is better for the baseline and worse for clts: at one width the ratio of the two flatters clts.
+    for run in &mut study.runs {
+        let factor = match (run.planned.arm.as_str(), run.planned.trial.ends_with("=32")) {
+            ("baseline", true) => 0.6,
+            ("clts", true) => 1.5,
+            _ => 1.0,
+        };
+        run.rows.iter_mut().filter(|row| row.metric == "fid").for_each(|row| row.value *= factor);
+    }
+    let comparison = Comparison::of(&study);
+    let grid = Grid::of(&comparison);
+    let [tuned] = grid.tuned.as_slice() else { panic!("one group: nothing else is on the grid") };
+    assert_eq!((tuned.settings, tuned.label.as_str()), (2, ""));
+    assert_eq!(tuned.baseline.settings, [("32".to_owned(), 6)]);
+    let clts = tuned.arms.iter().find(|arm| arm.chosen.arm == "clts").unwrap();
+    assert_eq!(clts.chosen.settings, [("16".to_owned(), 6)]);
+    let own_best = clts.speedup.as_ref().unwrap().mean.unwrap().mean.exp();
+    let at_16 = comparison.points[0].arms.iter().find(|arm| arm.arm == "clts").unwrap();
+    let at_16 = at_16.contrast.speedups[0].as_ref().unwrap().mean.unwrap().mean.exp();
+    assert!(own_best < 0.8 * at_16, "{own_best} against a strong baseline, {at_16} against the weak one");
+    let (arm, words) = &grid.answers(&comparison)[0];
+    assert_eq!(*arm, "clts");
+    assert!(words.contains("each at its own best of 2 values of model.channels"), "{words}");
+    assert!(words.contains("clts at 16 against baseline at 32"), "{words}");
+    // With one seed there is nothing to choose on.
+    study.runs.retain(|run| run.planned.seed == 0);
+    assert!(Grid::of(&Comparison::of(&study)).tuned.is_empty());
+}
