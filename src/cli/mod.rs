@@ -24,6 +24,7 @@ mod plan;
 mod preview;
 pub mod progress;
 mod report;
+mod reproduce;
 mod run;
 mod run_network;
 mod sample;
@@ -66,6 +67,7 @@ Examples:
   speedlab status sweeps/quickstart.yaml       each run: waiting and why, running, or how it ended; --watch redraws it
   speedlab logs 0123 -f                        the log of the run whose id begins so, and what it records, as they grow
   speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
+  speedlab reproduce                           the paper's claims, the sweeps that ask them, and our answers so far
   speedlab fid samples/ cifar10                the Fréchet distance of a folder of images from a data set
   speedlab devices                             what there is to compute on, and why other things are not
 
@@ -90,6 +92,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Draw the report again from the records alone
     Report(report::ReportArgs),
+    /// List the paper's claims beside our sweeps, what each costs here and our answers so far; run one by name
+    Reproduce(reproduce::ReproduceArgs),
     /// Generate images from a run's averaged weights
     Sample(sample::SampleArgs),
     /// Measure the Fréchet distance of two sets of images: folders, stored statistics, data sets or runs
@@ -225,6 +229,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Status(args) => status::status(&args, cli.color),
         Command::Logs(args) => logs::logs(&args),
         Command::Report(args) => report::report(&args),
+        Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Fid(args) => fid::fid(&args),
         Command::Landscape(args) => landscape::landscape(&args),

@@ -1,11 +1,13 @@
 //! What the study answers about an arm, in sentences.
 
 use super::{
-    band_values, estimate_cell, interval_words, no_speedup, pair_name, seeds, seeds_words, troubles, unknown_words,
+    band_values, estimate_cell, interval_cell, interval_words, no_speedup, pair_name, seeds, seeds_words, speedup_cell,
+    troubles, unknown_words, verdict,
 };
 use crate::report::band::Profile;
 use crate::report::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use crate::report::cost::Cost;
+use crate::report::grid::Grid;
 use crate::report::number::{percent, significant, times};
 use crate::report::speedup::{Estimate, Pairing, Speedup, Verdict};
 
@@ -18,6 +20,34 @@ pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmCompari
         text.push_str(&format!(" {troubles}"));
     }
     text
+}
+
+/// An arm's speedup in training images in a table of several studies: `1.07× (1.04× to 1.10×), faster`. Over the grid where there is
+/// one; against the baseline where `against` is `None`.
+pub fn answer_cell(comparison: &Comparison, arm: &str, against: Option<&str>) -> String {
+    if let (true, None) = (comparison.has_grid(), against) {
+        let effects = Grid::of(comparison).effects;
+        let effect = effects.iter().find(|effect| effect.arm == arm);
+        return effect.map_or_else(|| "nothing measured yet".to_owned(), |effect| cell(&Ok(effect.speedup.clone())));
+    }
+    let contrasts = comparison.points.iter().filter_map(|point| match against {
+        None => point.arms.iter().find(|other| other.arm == arm).map(|arm| &arm.contrast),
+        Some(against) => {
+            let pair = point.pairs.iter().find(|pair| pair.arm == arm && pair.against == against);
+            pair.map(|pair| &pair.contrast)
+        }
+    });
+    let cells: Vec<String> = contrasts.filter_map(|contrast| contrast.speedups.first()).map(cell).collect();
+    if cells.is_empty() { "nothing measured yet".to_owned() } else { cells.join("; ") }
+}
+
+fn cell(speedup: &Result<Speedup, NoSpeedup>) -> String {
+    let parts = [speedup_cell(speedup), interval_cell(speedup)];
+    match parts.each_ref().map(String::as_str) {
+        ["–", _] => verdict(speedup),
+        [number, "–"] => format!("{number}, {}", verdict(speedup)),
+        [number, interval] => format!("{number} ({interval}), {}", verdict(speedup)),
+    }
 }
 
 /// The same about one arm against another; how their runs ended stands with the arms' own answers.

@@ -15,7 +15,7 @@ use super::speedup::{Estimate, Pairing, Speedup, Unknown, Verdict};
 use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
 use crate::spec::{Features, Metric};
 
-pub use self::answer::{answer, pair_answer};
+pub use self::answer::{answer, answer_cell, pair_answer};
 pub use self::grid::{edge_words, effect_words, interaction_words, tuned_words};
 pub use self::looks::{look_words, rule_words};
 pub use self::runs::{revisions, state, troubles};

@@ -3,6 +3,7 @@
 mod commands;
 mod disturbed;
 mod refused;
+mod shipped;
 mod trained;
 
 use crate::sandbox::{Sandbox, TINY, stderr};
