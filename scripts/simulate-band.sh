@@ -22,6 +22,14 @@ TEXT
 cargo test --release --test integration report::simulation::coverage_of_the_band -- --ignored --nocapture | grep '^|'
 cat <<'TEXT'
 
+## Few and many seeds, no common seeds, and runs that diverge
+
+2,000 studies a row (+-1 %). A diverged run reaches nothing, so that a study with one gives a bound and no interval.
+
+TEXT
+cargo test --release --test integration report::simulation::coverage_in_trouble -- --ignored --nocapture | grep '^|'
+cat <<'TEXT'
+
 ## Seeds that are added until it is decided
 
 `--until-decided` with one comparison: looks after 3, 4, .. 20 paired seeds, 500 studies a row (+-2 %), 2,000 at a true 1.00x (+-1 %). At a true 1.00x, "faster" and

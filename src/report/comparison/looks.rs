@@ -180,8 +180,7 @@ fn decide(comparison: &mut Comparison, axis: usize, family: Family, rule: &Until
 }
 
 fn decision(rule: &UntilDecided, is_rejected: bool) -> Decision {
-    let equivalence_level = if is_rejected { 0.0 } else { rule.equivalence_level };
-    Decision { is_rejected, adjusted_p: None, interval_level: rule.level(1), equivalence_level }
+    Decision { is_rejected, adjusted_p: None, interval_level: rule.level(1), equivalence_level: rule.equivalence_level }
 }
 
 /// What is there before the first look is shown and decides nothing.

@@ -36,7 +36,14 @@ pub fn page(
         (
             "speedups",
             if comparison.baseline.is_some() { "Speedups" } else { "Final values" },
-            html! { (answers::table(comparison)) (figures::of_study(figures, svgs)) (answers::ranking(comparison)) (answers::notes(comparison)) },
+            html! {
+                // Of a grid people look at the figures of its axes first.
+                @if comparison.has_grid() { (figures::of_study(figures, svgs)) }
+                (answers::table(comparison))
+                @if !comparison.has_grid() { (figures::of_study(figures, svgs)) }
+                (answers::ranking(comparison))
+                (answers::notes(comparison))
+            },
         ),
         ("figures", "Curves", figures::of_points(comparison, figures, svgs)),
         ("samples", "Samples", samples::samples(comparison)),

@@ -103,18 +103,6 @@ pub const MOST_POINTS: usize = 24;
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     let palette = Palette::of(comparison);
     let mut figures = Vec::new();
-    if let Some(drawing) = forest::forest(comparison, &palette) {
-        figures.push(Figure {
-            name: "speedups".to_owned(),
-            title: "Speedup of every arm with its 95 % interval".to_owned(),
-            caption: "Speedup of each arm over the band of qualities, with 95 % intervals over seeds. Hollow: to the quality that the \
-                baseline ends with. An arrow is a bound: not every run reached it. An interval that holds 1 does not tell an arm from the \
-                baseline."
-                .to_owned(),
-            drawing,
-            place: Place::Study,
-        });
-    }
     for (index, axis) in comparison.study.plan.axes.iter().enumerate() {
         let Some(drawing) = axis::axis_curves(comparison, axis, &palette) else { continue };
         figures.push(Figure {
@@ -137,6 +125,18 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
             title: "Speedup of each arm over both axes of the grid".to_owned(),
             caption: "The speedup in training images over the baseline at the same grid point, darker where it is larger; a grey cell has no \
                 number. The intervals stand in the figures of each axis."
+                .to_owned(),
+            drawing,
+            place: Place::Study,
+        });
+    }
+    if let Some(drawing) = forest::forest(comparison, &palette) {
+        figures.push(Figure {
+            name: "speedups".to_owned(),
+            title: "Speedup of every arm with its 95 % interval".to_owned(),
+            caption: "Speedup of each arm over the band of qualities, with 95 % intervals over seeds. Hollow: to the quality that the \
+                baseline ends with. An arrow is a bound: not every run reached it. An interval that holds 1 does not tell an arm from the \
+                baseline."
                 .to_owned(),
             drawing,
             place: Place::Study,

@@ -12,7 +12,7 @@ pub fn rule_words(comparison: &Comparison) -> Option<String> {
     Some(format!(
         "Seeds were added until every comparison was decided: arms still open were looked at after {} seeds. At every look a \
          difference counts below p = {}{}, so that all looks at all comparisons together err in at most 5 % of studies; \
-         the intervals are of {} and hold over all looks. Fixed before the first look: the rule, and the band of qualities.",
+         “equally fast” errs in 5 % for each comparison alone; the intervals are of {} and hold over all looks. Fixed before the first look: the rule, and the band of qualities.",
         looks_words(&rule.looks),
         significant(rule.level(1), 2),
         smallest_level(rule),

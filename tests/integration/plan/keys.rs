@@ -46,7 +46,9 @@ fn assert_seen(verdicts: &Value, path: &Path) {
 fn every_shipped_sweep_is_valid_by_the_schema() {
     let verdicts = verdicts();
     assert_seen(&verdicts, &sweeps().join("schema.json"));
-    let files = [sweeps(), sweeps().join("small"), sweeps().join("paper")].into_iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let files = [sweeps(), sweeps().join("small"), sweeps().join("paper")]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap());
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     assert!(files.len() >= 6);

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use speedlab::record::StudyRecord;
-use speedlab::report::{Comparison, Grid, Interaction, Interval, Of, Speedup, Verdict};
+use speedlab::report::{Comparison, Grid, Interaction, Interval, Of, Speedup, Verdict, write};
+use speedlab::spec::Axis;
 
 use super::synthetic::Synthetic;
 
@@ -88,4 +89,45 @@ fn every_arm_is_compared_at_its_own_best_value_of_a_tuned_axis() {
     // With one seed there is nothing to choose on.
     study.runs.retain(|run| run.planned.seed == 0);
     assert!(Grid::of(&Comparison::of(&study)).tuned.is_empty());
+}
+
+#[test]
+fn two_axes_have_a_figure_each_and_a_map_of_both() {
+    let synthetic = Synthetic { channels: vec![16, 24, 32, 48], spread: 0.02, ..Synthetic::default() };
+    let mut study = synthetic.study(Path::new("results/synthetic"));
+    let axis = |path: &str, values: [serde_json::Value; 2]| Axis { path: path.into(), values: values.into() };
+    study.plan.axes = vec![
+        axis("train.batch_size", [32.into(), 64.into()]),
+        axis("parameterization", ["epsilon".into(), "v".into()]),
+    ];
+    let point = |channels: &serde_json::Value| {
+        let index = [16, 24, 32, 48].iter().position(|value| channels == value).unwrap();
+        let [first, second] = [&study.plan.axes[0], &study.plan.axes[1]];
+        [(first.path.clone(), first.values[index / 2].clone()), (second.path.clone(), second.values[index % 2].clone())]
+            .into()
+    };
+    let points: Vec<_> = study.runs.iter().map(|run| point(&run.planned.point["model.channels"])).collect();
+    for (run, point) in study.runs.iter_mut().zip(points) {
+        run.planned.point = point;
+    }
+    let comparison = Comparison::of(&study);
+    assert_eq!(comparison.points.len(), 4);
+    let folder = super::folder();
+    let report = write(&study, folder.path()).unwrap();
+    for name in ["axis1", "axis2", "axes"] {
+        assert!(report.files.iter().any(|file| file.ends_with(format!("{name}.svg"))), "{name}");
+    }
+    let map = std::fs::read_to_string(folder.path().join("axes.svg")).unwrap();
+    // A cell for each arm and grid point: those of clts all begin with 1.5.
+    assert_eq!(map.matches('×').count(), 16, "{map}");
+    assert!(map.matches("1.5").count() >= 4 && map.contains("parameterization") && map.contains("epsilon"));
+    // Beyond 24 grid points none has figures of its own.
+    let wide = Synthetic { channels: (1..=26).map(|width| 8 * width).collect(), ..Synthetic::default() };
+    let wide = wide.study(Path::new("results/synthetic"));
+    let folder = super::folder();
+    let report = write(&wide, folder.path()).unwrap();
+    assert!(report.files.len() < 30, "{}", report.files.len());
+    let page = std::fs::read_to_string(report.page).unwrap();
+    assert!(page.contains("With more than 24 grid points, none has figures of its own"));
+    assert!(page.contains("<summary>Each of the 26 grid points</summary>"));
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use speedlab::random::{Draws, Stream};
 use speedlab::report::{
-    Band, Cost, Estimate, Evaluation, FittedCurve, Interval, Run, over_band, profile, until_decided,
+    Band, Cost, Estimate, Evaluation, FittedCurve, Interval, NoFit, Run, Unknown, over_band, profile, until_decided,
 };
 use speedlab::spec::BandShares;
 
@@ -159,6 +159,78 @@ fn coverage_of_the_band() {
                     hard.answered(),
                     hard.bias()
                 );
+            }
+        }
+    }
+}
+
+/// What makes a study harder than `WORLDS` do.
+#[derive(Clone, Copy, PartialEq)]
+enum Trouble {
+    None,
+    /// The arms share no seeds.
+    Unpaired,
+    /// One run in ten diverges somewhere on its way.
+    Diverging,
+}
+
+impl World {
+    fn troubled(&self, number: u64, seeds: u64, speed: f64, trouble: Trouble) -> (Vec<Run>, Vec<Run>) {
+        let (baseline, mut candidate) = self.study(number, seeds, speed);
+        match trouble {
+            Trouble::None => (baseline, candidate),
+            Trouble::Unpaired => {
+                // The candidate's runs of another study, with that study's shifts.
+                (_, candidate) = self.study(number + (1 << 32), seeds, speed);
+                candidate.iter_mut().for_each(|run| run.seed += seeds);
+                (baseline, candidate)
+            }
+            Trouble::Diverging => {
+                let mut draws = Draws::new(number, Stream::Timesteps, seeds);
+                let mut diverge = |run: Run| match draws.uniform() < 0.1 {
+                    true => Run { diverged: true, curve: Err(NoFit::TooFew), ..run },
+                    false => run,
+                };
+                let mut arm = |runs: Vec<Run>| -> Vec<Run> { runs.into_iter().map(&mut diverge).collect() };
+                (arm(baseline), arm(candidate))
+            }
+        }
+    }
+}
+
+/// Prints what becomes of few and many seeds, of arms without common seeds, and of runs that diverge: a further table.
+#[test]
+#[ignore = "minutes; scripts/simulate-band.sh runs it"]
+fn coverage_in_trouble() {
+    println!("| world | trouble | seeds | true speedup | answered | covers | excludes 1 | bias |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    let troubles = [
+        (Trouble::None, "few or many seeds", [2, 20].as_slice()),
+        (Trouble::Unpaired, "no common seeds", &[3, 5, 10]),
+        (Trouble::Diverging, "one run in ten diverges", &[3, 5, 10]),
+    ];
+    for world in &WORLDS[..2] {
+        for (trouble, name, counts) in troubles {
+            for &seeds in counts {
+                for speed in [1.0, 1.3] {
+                    let one = |number: u64| {
+                        let (baseline, candidate) = world.troubled(number, seeds, speed, trouble);
+                        let band = Band::of(&baseline, IMAGES, BandShares::default()).ok()?;
+                        Some(over_band(&band, &baseline, &candidate, Cost::ImagesSeen, 0.0).estimate)
+                    };
+                    let estimates: Vec<Option<Estimate>> = (0..STUDIES).into_par_iter().map(one).collect();
+                    // Without a run of the baseline that got through there is no band, and no answer.
+                    let none = Estimate::Unknown(Unknown::NoneReached);
+                    let estimates: Vec<Estimate> = estimates.into_iter().map(|found| found.unwrap_or(none)).collect();
+                    let tally = Tally::of(&estimates, speed);
+                    println!(
+                        "| {} | {name} | {seeds} | {speed:.1}x | {} | {} | {} |",
+                        world.name,
+                        tally.answered(),
+                        tally.intervals(),
+                        tally.bias()
+                    );
+                }
             }
         }
     }
