@@ -43,7 +43,7 @@ pub use exit::Exit;
 
 use crate::data::{DataError, DataFolder};
 use crate::plan::load_sweep;
-use crate::record::SweepFolder;
+use crate::record::{PlanFile, SweepFolder};
 use crate::spec::Plan;
 use crate::study::with_rule;
 
@@ -158,7 +158,15 @@ impl SweepArgs {
     fn begun(&self) -> anyhow::Result<(Plan, SweepFolder)> {
         let plan = load_sweep(&self.sweep, &self.overrides)?;
         let folder = SweepFolder::new(&self.results, &plan.name);
-        Ok((with_rule(plan, &folder, None)?, folder))
+        match with_rule(plan, &folder, None) {
+            Ok(plan) => Ok((plan, folder)),
+            // What is recorded is shown whatever has become of the sweep.
+            Err(error) if error.is_about_seeds() => match PlanFile::read(&folder)? {
+                Some(frozen) => Ok((frozen.plan, folder)),
+                None => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// As on a command line, to give again.

@@ -88,7 +88,8 @@ pub(super) fn show(
     }
     let seconds: f64 =
         rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
-    let seconds_left = seconds / slots as f64;
+    // A sum of nothing is -0.
+    let seconds_left = (seconds / slots as f64).max(0.0);
     let mut notes: Vec<String> = chosen.note.iter().cloned().collect();
     notes.extend(image_notes(plan, folder, &data_folder));
     notes.extend(plan_notes(plan));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Parser as _};
 use serde_json::json;
 
@@ -156,7 +156,8 @@ fn run(args: &ReproduceArgs, name: &str) -> anyhow::Result<Exit> {
             || format!("they are {}", names.collect::<Vec<_>>().join(", ")),
             |nearest| format!("did you mean `{nearest}`?"),
         );
-        bail!("no shipped sweep is called `{name}`\nhint: {hint}");
+        eprintln!("error: no shipped sweep is called `{name}`\nhint: {hint}");
+        return Ok(Exit::Invalid);
     };
     let file = format!("{}.yaml", shipped.path.rsplit('/').next().expect("a path has a last part"));
     let path = match Path::new("sweeps").join(format!("{}.yaml", shipped.path)) {

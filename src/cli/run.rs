@@ -77,6 +77,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     if let Some(note) = &chosen.note {
         shown.note(note);
     }
+    let slots = chosen.devices.iter().map(|device| device.slots).sum::<usize>() as f64;
     let study = Study {
         plan,
         results: args.sweep.results.clone(),
@@ -86,7 +87,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     };
     // Before anything is frozen or started a signal ends the program as usual.
     let mut study = study.open(&mut shown)?;
-    let mut spent = Spent::default();
+    let (mut spent, mut end) = (Duration::ZERO, Duration::ZERO);
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let max_failures = if args.fail_fast { Some(1) } else { args.max_failures.map(NonZeroU32::get) };
     let policy = Policy { max_failures, retries: args.retries, ..Policy::default() };
@@ -94,12 +95,15 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         let queue = study.begin()?;
         let mut executor = study.executor(&queue, Duration::from_secs(args.patience))?;
         let summary = study.train(queue, policy, &mut executor, &mut shown, &stop)?;
-        spent.add(executor.now(), &summary);
+        spent += executor.now();
         drop(executor);
         if summary.stopped.is_some() {
             break (summary, None);
         }
-        let is_affordable = |runs| args.budget.is_none_or(|budget| spent.with(runs) <= budget);
+        let is_affordable = |runs: usize, seconds_each: f64| {
+            end = spent + Duration::from_secs_f64(runs as f64 * seconds_each / slots);
+            args.budget.is_none_or(|budget| end <= budget)
+        };
         match study.next_round(&mut shown, is_affordable)? {
             Ok(()) => {}
             Err(no_round) => break (summary, Some(no_round)),
@@ -114,33 +118,14 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     }
     match no_round {
         Some(NoRound::TooLong { runs }) => {
-            let time = duration(spent.with(runs).as_secs_f64());
+            let time = duration(end.as_secs_f64());
             eprintln!(
-                "the next seed is {runs} runs more and would end after {time}, beyond --budget; to go on: speedlab run {}",
+                "the next seed is {runs} runs more and would end about {time} after the start, beyond --budget; to go on: speedlab run {}",
                 args.seeds.as_written(&args.sweep)
             );
             Ok(if exit == Exit::AllDone { Exit::Incomplete } else { exit })
         }
         _ => Ok(exit),
-    }
-}
-
-/// What this session's runs took.
-#[derive(Default)]
-struct Spent {
-    time: Duration,
-    runs: usize,
-}
-
-impl Spent {
-    fn add(&mut self, time: Duration, summary: &Summary) {
-        self.time += time;
-        self.runs += summary.counts.total() - summary.done_before;
-    }
-
-    /// After so many runs more.
-    fn with(&self, runs: usize) -> Duration {
-        self.time + self.time.mul_f64(runs as f64 / self.runs.max(1) as f64)
     }
 }
 

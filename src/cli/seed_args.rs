@@ -8,7 +8,7 @@ use super::SweepArgs;
 use crate::plan::load_sweep;
 use crate::record::SweepFolder;
 use crate::spec::Plan;
-use crate::study::with_rule;
+use crate::study::{FEWEST_SEEDS, StudyError, with_rule};
 
 const MOST_SEEDS: usize = 20;
 
@@ -16,8 +16,8 @@ const MOST_SEEDS: usize = 20;
 #[derive(Debug, Args)]
 pub(super) struct SeedArgs {
     /// Add seeds to the arms that are still open until each is faster, slower or equally fast. The first look is after the sweep's
-    /// seeds (3 at least), then there is one after each seed; the plan announces them before the first run, and all looks together
-    /// err in at most 5 % of studies. A study that was begun so goes on so
+    /// seeds (3 at least), then there is one after each seed; the plan announces them before the first run, and all looks at all
+    /// arms together err in at most 5 % of studies. A study that was begun so goes on so
     #[arg(long)]
     until_decided: bool,
     /// Seeds after which --until-decided gives up [default: 20]
@@ -35,7 +35,32 @@ impl SeedArgs {
         overrides.extend(self.practical.map(|factor| format!("compare.practical={factor}")));
         let plan = load_sweep(&sweep.sweep, &overrides)?;
         let folder = SweepFolder::new(&sweep.results, &plan.name);
-        Ok((with_rule(plan, &folder, self.most_seeds())?, folder))
+        let written = plan.seeds.len();
+        let plan = with_rule(plan, &folder, self.most_seeds()).map_err(|error| self.explained(error))?;
+        if let (Some(rule), None) = (&plan.until_decided, self.most_seeds()) {
+            let first = rule.looks[0];
+            let differs = if written.max(FEWEST_SEEDS) == first {
+                String::new()
+            } else {
+                format!("; the sweep's {written} seeds count for nothing here")
+            };
+            eprintln!(
+                "note: `{}` was begun with --until-decided and goes on so, from {first} to {} seeds{differs}. `--set name=..` begins another",
+                plan.name,
+                rule.seeds.len()
+            );
+        }
+        Ok((plan, folder))
+    }
+
+    /// Where the flag was not given now, the error says where the rule comes from.
+    fn explained(&self, error: StudyError) -> anyhow::Error {
+        match error.is_about_seeds() && !self.until_decided {
+            true => anyhow::Error::from(error).context(
+                "the study was begun with --until-decided, which its plan.json keeps; `--set name=..` begins another",
+            ),
+            false => error.into(),
+        }
     }
 
     /// As on a command line, to give again.

@@ -62,7 +62,10 @@ fn tuned_axes(sweep: &SweepSpec, compare: &CompareSpec) -> Vec<Finding> {
     let axes: Vec<&str> =
         sweep.grid.iter().chain(sweep.zip.iter().flatten()).map(|axis| axis.path.value.as_str()).collect();
     let mut findings = Vec::new();
-    for path in &compare.tune {
+    for (index, path) in compare.tune.iter().enumerate() {
+        if compare.tune[..index].iter().any(|other| other.value == path.value) {
+            findings.push(Finding::new(path.at, format!("`compare.tune` names `{}` twice", path.value)));
+        }
         if !axes.contains(&path.value.as_str()) {
             let finding = Finding::new(path.at, format!("`compare.tune` names `{}`, which is no axis", path.value));
             findings.push(match nearest(&path.value, axes.iter().copied()) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{read_json, write_json};
 use super::{RecordError, SweepFolder};
-use crate::spec::{Plan, PlannedRun};
+use crate::spec::{Plan, PlannedRun, UntilDecided};
 
 /// The version of `plan.json`. A newer one is refused, an older one is read.
 ///
@@ -166,7 +166,14 @@ fn changes(before: &Plan, after: &Plan) -> Vec<String> {
     if before.until_decided != after.until_decided {
         let words = |plan: &Plan| match &plan.until_decided {
             None => "fixed".to_owned(),
-            Some(rule) => format!("added until the study is decided, up to {}", rule.seeds.len()),
+            Some(UntilDecided { seeds, looks, levels }) => format!(
+                "added until the study is decided ({} to {}, {} looks at level {:.4} for {} comparisons)",
+                looks.first().copied().unwrap_or(0),
+                seeds.len(),
+                looks.len(),
+                levels.last().copied().unwrap_or(0.0),
+                levels.len()
+            ),
         };
         changes.push(format!("seeds were {} and are {}", words(before), words(after)));
     }

@@ -13,15 +13,16 @@ pub struct UntilDecided {
     /// The level of a two-sided test at every look, by how many comparisons are undecided, from 1 on: all looks at so many
     /// comparisons together err in at most 5 % of studies.
     pub levels: Vec<f64>,
-    /// The level of each of the two one-sided tests of equivalence, at every look.
-    pub equivalence_level: f64,
 }
 
 impl UntilDecided {
     /// Of a two-sided test while `undecided` comparisons are.
     pub fn level(&self, undecided: usize) -> f64 {
-        let index = undecided.clamp(1, self.levels.len()) - 1;
-        self.levels[index]
+        match self.levels.get(undecided.max(1) - 1) {
+            Some(level) => *level,
+            // More than were announced share the last of them.
+            None => self.levels[self.levels.len() - 1] * self.levels.len() as f64 / undecided as f64,
+        }
     }
 
     /// The seeds that are new at a look.

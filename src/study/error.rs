@@ -33,10 +33,12 @@ pub enum StudyError {
         "--until-decided adds seeds to every arm alike, and `include` or `exclude` give arms different seeds\nhint: leave seeds out of them"
     )]
     SeedsDiffer,
-    #[error(
-        "--max-seeds {most} is less than the {first} seeds of the first look\nhint: `--set seeds=..` lowers those, down to 3"
-    )]
+    #[error("--max-seeds {most} is less than the {first} seeds of the first look\nhint: give {first} or more")]
     TooFewSeeds { most: usize, first: usize },
+    #[error(
+        "--max-seeds {most} is more than {limit}, which nobody trains\nhint: what takes so many is smaller than anything that matters"
+    )]
+    TooManySeeds { most: usize, limit: usize },
     #[error("cannot {action}: {source}")]
     Io { action: &'static str, source: io::Error },
 }
@@ -44,6 +46,6 @@ pub enum StudyError {
 impl StudyError {
     /// Whether the sweep and what was asked of its seeds do not fit.
     pub fn is_about_seeds(&self) -> bool {
-        matches!(self, Self::NothingToDecide | Self::SeedsDiffer | Self::TooFewSeeds { .. })
+        matches!(self, Self::NothingToDecide | Self::SeedsDiffer | Self::TooFewSeeds { .. } | Self::TooManySeeds { .. })
     }
 }

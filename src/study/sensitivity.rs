@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
-use crate::report::number::{significant, times};
+use crate::report::number::significant;
 use crate::report::{Comparison, detectable};
 use crate::spec::{Plan, RunSpec};
 
@@ -29,18 +29,23 @@ pub fn sensitivity(plan: &Plan, study: Option<&StudyRecord>, results: &Path) -> 
     Some(match known {
         Some((deviation, source)) => format!(
             "{seeds} seeds decide a speedup of {} or more 4 times in 5, by the spread of ln speedup in {source} ({})",
-            times(of(deviation)),
+            factor(of(deviation)),
             significant(deviation, 2)
         ),
         None => format!(
             "{seeds} seeds decide a speedup of {} to {} or more 4 times in 5, by the usual spread of ln speedup ({} to {}); \
              nothing like it was measured here yet",
-            times(of(USUAL.0)),
-            times(of(USUAL.1)),
+            factor(of(USUAL.0)),
+            factor(of(USUAL.1)),
             USUAL.0,
             USUAL.1
         ),
     })
+}
+
+/// `1.07×`, `1.004×`.
+fn factor(factor: f64) -> String {
+    if factor < 1.01 { format!("{factor:.3}×") } else { format!("{factor:.2}×") }
 }
 
 /// Of a seed's ln speedup.

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Observer, OpenStudy, StudyError};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::{Comparison, look_words, until_decided};
-use crate::spec::{Plan, PlannedRun, RunId, RunSpec};
+use crate::spec::{Plan, PlannedRun, RunId, RunSpec, UntilDecided};
 
 /// Fewer seeds say too little of their spread to be looked at.
 pub const FEWEST_SEEDS: usize = 3;
+const MOST_SEEDS: usize = 100;
 
 /// Why no seed was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +35,15 @@ pub fn with_rule(plan: Plan, folder: &SweepFolder, most_seeds: Option<usize>) ->
             if most < first {
                 return Err(StudyError::TooFewSeeds { most, first });
             }
+            if most > MOST_SEEDS {
+                return Err(StudyError::TooManySeeds { most, limit: MOST_SEEDS });
+            }
             (more_seeds(&plan.seeds, most), (first..=most).collect())
         }
         (None, Some(rule)) => (rule.seeds.clone(), rule.looks.clone()),
         (None, None) => return Ok(plan),
     };
-    let mut plan = first_round(plan, seeds, looks)?;
+    let mut plan = first_round(plan, seeds, looks, known)?;
     let mut file = PlanFile::unfrozen(plan.clone());
     loop {
         match next_round(&StudyRecord::of(folder, file.clone())?) {
@@ -56,7 +60,13 @@ fn more_seeds(seeds: &[u64], count: usize) -> Vec<u64> {
     seeds.iter().copied().chain(next..).take(count).collect()
 }
 
-fn first_round(plan: Plan, seeds: Vec<u64>, looks: Vec<usize>) -> Result<Plan, StudyError> {
+/// `known`: the rule that is frozen already; its levels stay what they are where nothing else of it changes.
+fn first_round(
+    plan: Plan,
+    seeds: Vec<u64>,
+    looks: Vec<usize>,
+    known: Option<&UntilDecided>,
+) -> Result<Plan, StudyError> {
     let comparisons = comparisons(&plan).ok_or(StudyError::NothingToDecide)?;
     let mut trials: Vec<&PlannedRun> = Vec::new();
     let mut names = BTreeSet::new();
@@ -70,7 +80,10 @@ fn first_round(plan: Plan, seeds: Vec<u64>, looks: Vec<usize>) -> Result<Plan, S
     }
     let first = &seeds[..looks[0]];
     let runs = first.iter().flat_map(|&seed| trials.iter().map(move |trial| with_seed(trial, seed))).collect();
-    Ok(Plan { seeds: first.to_vec(), runs, until_decided: Some(until_decided(seeds, looks, comparisons)), ..plan })
+    let first = first.to_vec();
+    let is_same = |rule: &&UntilDecided| rule.seeds == seeds && rule.looks == looks && rule.levels.len() == comparisons;
+    let rule = known.filter(is_same).cloned().unwrap_or_else(|| until_decided(seeds, looks, comparisons));
+    Ok(Plan { seeds: first, runs, until_decided: Some(rule), ..plan })
 }
 
 /// How many share a correction, at most; `None` where nothing is compared.
@@ -122,11 +135,11 @@ fn next_round(record: &StudyRecord) -> Result<Plan, NoRound> {
 
 impl OpenStudy {
     /// Looks at what is recorded, and adds the runs of the next look to the frozen plan if the rule asks for them and there is
-    /// time for so many (`is_affordable`).
+    /// time for so many (`is_affordable`, told too how many seconds a run has taken so far).
     pub fn next_round(
         &mut self,
         observer: &mut dyn Observer,
-        is_affordable: impl FnOnce(usize) -> bool,
+        is_affordable: impl FnOnce(usize, f64) -> bool,
     ) -> Result<Result<(), NoRound>, StudyError> {
         if self.study.plan.until_decided.is_none() {
             return Ok(Err(NoRound::Decided));
@@ -140,12 +153,18 @@ impl OpenStudy {
             Err(none) => return Ok(Err(none)),
         };
         let runs = plan.runs.len() - record.plan.runs.len();
-        if !is_affordable(runs) {
+        if !is_affordable(runs, seconds_each(&record)) {
             return Ok(Err(NoRound::TooLong { runs }));
         }
         self.freeze(plan)?;
         Ok(Ok(()))
     }
+}
+
+/// The mean of what the runs so far took from start to end.
+fn seconds_each(record: &StudyRecord) -> f64 {
+    let seconds: Vec<f64> = record.runs.iter().filter_map(|run| run.rows.last()).map(|row| row.wall_seconds).collect();
+    seconds.iter().sum::<f64>() / seconds.len().max(1) as f64
 }
 
 #[cfg(test)]

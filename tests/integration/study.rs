@@ -240,7 +240,7 @@ fn seeds_are_added_to_what_is_open_until_the_rule_has_no_more() {
     let frozen = || PlanFile::read(&sweep).unwrap().unwrap();
     assert_eq!(frozen().plan.until_decided.unwrap().looks, [3, 4, 5], "announced before anything runs");
     // Nothing has run: there is nothing to look at.
-    assert_eq!(open.next_round(&mut heard, |_| true).unwrap(), Err(NoRound::NotThereYet));
+    assert_eq!(open.next_round(&mut heard, |_, _| true).unwrap(), Err(NoRound::NotThereYet));
     let mut starts = Vec::new();
     let mut train = |open: &mut speedlab::study::OpenStudy| {
         let mut heard = Heard::default();
@@ -250,8 +250,8 @@ fn seeds_are_added_to_what_is_open_until_the_rule_has_no_more() {
         starts.push(executor.starts.len());
     };
     train(&mut open);
-    assert_eq!(open.next_round(&mut heard, |runs| runs < 2).unwrap(), Err(NoRound::TooLong { runs: 2 }));
-    assert_eq!(open.next_round(&mut heard, |_| true).unwrap(), Ok(()));
+    assert_eq!(open.next_round(&mut heard, |runs, _| runs < 2).unwrap(), Err(NoRound::TooLong { runs: 2 }));
+    assert_eq!(open.next_round(&mut heard, |_, _| true).unwrap(), Ok(()));
     let said = heard.notes.last().unwrap();
     assert_eq!(said, "After 3 seeds: clts: faster; 1 comparison is open.");
     let added: Vec<(String, u64)> = frozen().plan.runs[9..].iter().map(|run| (run.arm.clone(), run.seed)).collect();
@@ -264,9 +264,9 @@ fn seeds_are_added_to_what_is_open_until_the_rule_has_no_more() {
     }
     let mut open = until_decided(folder.path(), None).open(&mut heard).unwrap();
     train(&mut open);
-    assert_eq!(open.next_round(&mut heard, |_| true).unwrap(), Ok(()));
+    assert_eq!(open.next_round(&mut heard, |_, _| true).unwrap(), Ok(()));
     train(&mut open);
-    assert_eq!(open.next_round(&mut heard, |_| true).unwrap(), Err(NoRound::NoMoreSeeds));
+    assert_eq!(open.next_round(&mut heard, |_, _| true).unwrap(), Err(NoRound::NoMoreSeeds));
     assert_eq!(starts, [9, 2, 2]);
     assert!(frozen().revisions.is_empty(), "what was announced is no revision: {:?}", frozen().revisions);
     let (_, report) = write_report(&sweep).unwrap();
@@ -284,7 +284,7 @@ fn seeds_are_added_to_what_is_open_until_the_rule_has_no_more() {
         revision.changes,
         [
             "2 runs were added",
-            "seeds were added until the study is decided, up to 5 and are added until the study is decided, up to 6"
+            "seeds were added until the study is decided (3 to 5, 3 looks at level 0.0108 for 2 comparisons) and are added until the study is decided (3 to 6, 4 looks at level 0.0087 for 2 comparisons)"
         ]
     );
 }

@@ -1,12 +1,12 @@
 //! A study whose seeds are added until it is decided, look by look: the same from the same records.
 
-use super::{Comparison, Contrast, Family, p_value};
+use super::{Comparison, Contrast, Family, NoSpeedup, p_value};
 use crate::event::RunOutcome;
 use crate::record::{RunRecord, RunState, StudyRecord};
-use crate::report::band::Band;
+use crate::report::band::{Band, NoBand};
 use crate::report::cost::Cost;
 use crate::report::interval::holm_rejects;
-use crate::report::speedup::{Decision, Estimate, Speedup, Verdict};
+use crate::report::speedup::{Decision, Estimate, Speedup, Unknown, Verdict};
 use crate::spec::UntilDecided;
 
 /// What the study came to after so many seeds of every arm that was still open.
@@ -58,7 +58,7 @@ pub(super) fn taken<'a>(study: &'a StudyRecord, runs: &[&'a RunRecord], rule: &U
         if !begun || !at_look.iter().all(|run| has_settled(run)) {
             break;
         }
-        let mut comparison = Comparison::undecided(study, &at_look, bands.as_deref());
+        let mut comparison = Comparison::undecided(study, &at_look, bands.as_deref(), has_ended);
         if bands.is_none() {
             let band = |point: &super::PointComparison| point.band.as_ref().and_then(|band| band.clone().ok());
             bands = Some(comparison.points.iter().map(band).collect());
@@ -66,7 +66,7 @@ pub(super) fn taken<'a>(study: &'a StudyRecord, runs: &[&'a RunRecord], rule: &U
         }
         looks.push(look(&mut comparison, rule, count, &mut open));
     }
-    let mut comparison = Comparison::undecided(study, runs, bands.as_deref());
+    let mut comparison = Comparison::undecided(study, runs, bands.as_deref(), |_| true);
     decide_nothing(&mut comparison, rule);
     for family in Family::ALL {
         let known = open.iter_mut().filter(|open| open.family == family).map(|open| open.contrast.take());
@@ -90,6 +90,11 @@ fn has_settled(run: &RunRecord) -> bool {
             run.last_outcome.as_ref().is_some_and(|outcome| !matches!(outcome, RunOutcome::Interrupted { .. }))
         }
     }
+}
+
+/// Whether it counts at a look: what a failed run recorded so far is no curve to its end.
+fn has_ended(run: &RunRecord) -> bool {
+    matches!(&run.state, RunState::Ended(outcome) if outcome.is_final())
 }
 
 /// Every comparison of the study, in the order of [`Comparison::contrasts`].
@@ -127,12 +132,11 @@ fn look(comparison: &mut Comparison, rule: &UntilDecided, seeds: usize, open: &m
     }
     let mut settled = Vec::new();
     for open in open.iter_mut().filter(|open| !open.is_settled) {
-        let images = open.contrast.as_ref().map(|contrast| &contrast.speedups[0]);
-        let verdict = match images {
-            Some(Ok(speedup)) if needs_more(speedup) => continue,
-            Some(Ok(speedup)) => Some(speedup.verdict),
-            _ => None,
-        };
+        let Some(images) = open.contrast.as_ref().and_then(|contrast| contrast.speedups.first()) else { continue };
+        if needs_more(images) {
+            continue;
+        }
+        let verdict = images.as_ref().ok().map(|speedup| speedup.verdict);
         open.is_settled = true;
         let point = comparison.points[open.point].label.clone();
         settled.push(Settled { point, arm: open.arm.clone(), against: open.against.clone(), verdict });
@@ -149,10 +153,19 @@ fn look(comparison: &mut Comparison, rule: &UntilDecided, seeds: usize, open: &m
     Look { seeds, settled, open: still().count(), open_arms }
 }
 
-/// More seeds only ever take away qualities that every run reached: what is no number now is none later.
-fn needs_more(speedup: &Speedup) -> bool {
-    let is_decided = matches!(speedup.verdict, Verdict::Faster | Verdict::Slower | Verdict::Equivalent);
-    matches!(speedup.estimate, Estimate::Measured { .. }) && !is_decided
+/// Whether further seeds can change the answer. They only ever take away qualities that every run reached: a bound stays one. Of what
+/// is missing they can make up.
+fn needs_more(speedup: &Result<Speedup, NoSpeedup>) -> bool {
+    match speedup {
+        Ok(speedup) => match speedup.estimate {
+            Estimate::Measured { .. } => {
+                !matches!(speedup.verdict, Verdict::Faster | Verdict::Slower | Verdict::Equivalent)
+            }
+            Estimate::AtLeast(_) | Estimate::AtMost(_) => false,
+            Estimate::Unknown(unknown) => matches!(unknown, Unknown::NoSeeds | Unknown::NotThereYet),
+        },
+        Err(none) => matches!(none, NoSpeedup::NotMeasured { .. } | NoSpeedup::NoBand(NoBand::NotThereYet)),
+    }
 }
 
 /// On one axis, those of a family that are not settled yet; those that are keep what they have.
@@ -180,7 +193,7 @@ fn decide(comparison: &mut Comparison, axis: usize, family: Family, rule: &Until
 }
 
 fn decision(rule: &UntilDecided, is_rejected: bool) -> Decision {
-    Decision { is_rejected, adjusted_p: None, interval_level: rule.level(1), equivalence_level: rule.equivalence_level }
+    Decision { is_looked_at: true, is_rejected, adjusted_p: None, interval_level: rule.level(1) }
 }
 
 /// What is there before the first look is shown and decides nothing.
@@ -189,7 +202,7 @@ fn decide_nothing(comparison: &mut Comparison, rule: &UntilDecided) {
     for axis in 0..Cost::ALL.len() {
         for family in Family::ALL {
             for speedup in comparison.speedups(axis, family) {
-                speedup.decide(&Decision { equivalence_level: 0.0, ..decision(rule, false) }, practical);
+                speedup.decide(&Decision { is_looked_at: false, ..decision(rule, false) }, practical);
             }
         }
     }

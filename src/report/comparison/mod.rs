@@ -43,7 +43,7 @@ impl<'a> Comparison<'a> {
         if let Some(rule) = &study.plan.until_decided {
             return looks::taken(study, &runs, rule);
         }
-        let mut comparison = Self::undecided(study, &runs, None);
+        let mut comparison = Self::undecided(study, &runs, None, |_| true);
         let practical = comparison.practical();
         for axis in 0..Cost::ALL.len() {
             for family in Family::ALL {
@@ -53,8 +53,14 @@ impl<'a> Comparison<'a> {
         comparison
     }
 
-    /// Of some of the study's runs, without verdicts. `bands`: those of the grid points, if they were fixed earlier.
-    fn undecided(study: &'a StudyRecord, runs: &[&'a RunRecord], bands: Option<&[Option<Band>]>) -> Self {
+    /// Of some of the study's runs, without verdicts. `bands`: those of the grid points, if they were fixed earlier. `counts`:
+    /// which runs may be compared.
+    fn undecided(
+        study: &'a StudyRecord,
+        runs: &[&'a RunRecord],
+        bands: Option<&[Option<Band>]>,
+        counts: fn(&RunRecord) -> bool,
+    ) -> Self {
         let compare = study.plan.compare.as_ref();
         let metric = compare.map_or(Metric::default(), |compare| compare.metric);
         let mut points: Vec<(String, Vec<&RunRecord>)> = Vec::new();
@@ -67,7 +73,7 @@ impl<'a> Comparison<'a> {
         }
         let points = points.into_iter().enumerate().map(|(index, (label, runs))| {
             let band = bands.and_then(|bands| bands.get(index)?.as_ref());
-            point_comparison(study, metric, label, &runs, band)
+            point_comparison(study, metric, label, &runs, band, counts)
         });
         let baseline = compare.map(|compare| compare.baseline.as_str());
         Self { study, metric, baseline, points: points.collect(), looks: None }
@@ -103,9 +109,10 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The level of each of two one-sided tests of equivalence.
-    pub fn equivalence_level(&self) -> f64 {
-        self.study.plan.until_decided.as_ref().map_or(LEVEL, |rule| rule.equivalence_level)
+    /// Of a study whose seeds are added: those that the last look counts. `None` for fixed seeds.
+    pub fn counted_seeds(&self) -> Option<&[u64]> {
+        let (rule, looks) = (self.study.plan.until_decided.as_ref()?, self.looks.as_ref()?);
+        Some(&rule.seeds[..looks.last().map_or(0, |look| look.seeds)])
     }
 
     /// The standard deviation of a seed's ln speedup in images, pooled over arms; `None` where no arm has two paired seeds.
@@ -165,7 +172,7 @@ fn decide_together<'s>(speedups: impl Iterator<Item = &'s mut Speedup>, practica
     for speedup in &mut speedups {
         let adjusted_p = p_value(speedup).and_then(|_| adjusted.next());
         let is_rejected = adjusted_p.is_some_and(|p| p < LEVEL);
-        let decision = Decision { is_rejected, adjusted_p, interval_level: LEVEL, equivalence_level: LEVEL };
+        let decision = Decision { is_looked_at: true, is_rejected, adjusted_p, interval_level: LEVEL };
         speedup.decide(&decision, practical);
     }
 }

@@ -37,13 +37,14 @@ pub struct PairComparison<'a> {
     pub contrast: Contrast,
 }
 
-/// `band`: if it was fixed earlier.
+/// `band`: if it was fixed earlier. `counts`: which runs may be compared.
 pub(super) fn point_comparison<'a>(
     study: &'a StudyRecord,
     metric: Metric,
     label: String,
     runs: &[&'a RunRecord],
     band: Option<&Band>,
+    counts: fn(&RunRecord) -> bool,
 ) -> PointComparison<'a> {
     let compare = study.plan.compare.as_ref();
     let baseline = compare.map(|compare| compare.baseline.as_str());
@@ -65,7 +66,7 @@ pub(super) fn point_comparison<'a>(
                 arm,
                 is_baseline: baseline == Some(arm.as_str()),
                 final_values: spread(&final_values(&runs)),
-                fitted: fitted(&runs),
+                fitted: fitted(&runs, counts),
                 runs,
                 reached: None,
                 contrast: Contrast::none(),

@@ -53,6 +53,10 @@ fn effect<'a>(comparison: &Comparison<'a>, arm: &'a str) -> Option<ArmEffect<'a>
     let by_size = |first: &&AtPoint, second: &&AtPoint| first.speedup.total_cmp(&second.speedup);
     let (least, most) = (found.iter().min_by(by_size)?.index, found.iter().max_by(by_size)?.index);
     let contrasts: Vec<&[(u64, f64)]> = found.iter().map(|at| at.by_seed).collect();
-    let speedup = Speedup::of_seeds(mean_by_seed(&contrasts));
+    let by_seed = mean_by_seed(&contrasts);
+    if by_seed.is_empty() {
+        return None;
+    }
+    let speedup = Speedup::of_seeds(by_seed);
     Some(ArmEffect { arm, speedup, measured: found.len(), tried, least, most })
 }

@@ -59,17 +59,14 @@ impl<'a> Grid<'a> {
 
 /// Gives speedups of one family their verdicts.
 fn decide(comparison: &Comparison, speedups: &mut [&mut Speedup]) {
-    let p_values: Vec<Option<f64>> =
-        speedups.iter().map(|speedup| speedup.mean.and_then(|mean| mean.p_value())).collect();
+    let p_value = |speedup: &&mut Speedup| speedup.mean.and_then(|mean| mean.p_value());
+    let p_values: Vec<Option<f64>> = speedups.iter().map(p_value).collect();
     let count = p_values.iter().flatten().count();
     let rejected = holm_rejects(&p_values, count, |undecided| comparison.level(undecided));
+    let is_looked_at = comparison.looks.as_ref().is_none_or(|looks| !looks.is_empty());
     for (speedup, is_rejected) in speedups.iter_mut().zip(rejected) {
-        let decision = Decision {
-            is_rejected,
-            adjusted_p: None,
-            interval_level: comparison.level(1),
-            equivalence_level: comparison.equivalence_level(),
-        };
+        let is_rejected = is_rejected && is_looked_at;
+        let decision = Decision { is_looked_at, is_rejected, adjusted_p: None, interval_level: comparison.level(1) };
         speedup.decide(&decision, comparison.practical());
     }
 }

@@ -30,7 +30,9 @@ pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
         let by_seed: Vec<Option<&[(u64, f64)]>> = arms.iter().map(|arm| by_seed(point, arm)).collect();
         let known: Vec<&[(u64, f64)]> = by_seed.iter().flatten().copied().collect();
         let Some(first) = known.first() else { continue };
-        for (seed, _) in first.iter() {
+        // Of seeds that some arms have and others lack, the others could win none.
+        let is_everywhere = |seed: &u64| known.iter().all(|by_seed| by_seed.iter().any(|(other, _)| other == seed));
+        for seed in first.iter().map(|(seed, _)| seed).filter(|seed| is_everywhere(seed)) {
             let of = |index: usize| match arms[index] == baseline {
                 true => Some(0.0),
                 false => by_seed[index]?.iter().find(|(other, _)| other == seed).map(|(_, ratio)| *ratio),
@@ -60,7 +62,8 @@ pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
         ranked.score = (ratios.len() >= FEWEST_POINTS).then(|| score(ratios));
     }
     ranked.retain(|ranked| ranked.contests > 0);
-    ranked.sort_by(|first, second| second.wins.total_cmp(&first.wins));
+    let share = |ranked: &Ranked| ranked.wins / ranked.contests as f64;
+    ranked.sort_by(|first, second| share(second).total_cmp(&share(first)));
     ranked
 }
 

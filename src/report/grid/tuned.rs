@@ -35,6 +35,8 @@ pub struct Chosen<'a> {
     pub settings: Vec<(String, usize)>,
     /// The most chosen one is the smallest or the largest number tried: a better one may lie beyond.
     pub is_at_edge: bool,
+    /// Seeds that not every setting has: they count for none.
+    pub left_out: Vec<u64>,
 }
 
 /// A run of an arm at one of its settings.
@@ -94,13 +96,18 @@ fn at_best<'a>(
 ) -> Option<(Chosen<'a>, Vec<Run>)> {
     let at = |point: &&&PointComparison<'a>| -> Option<BySeed> {
         let arm: &ArmComparison = point.arms.iter().find(|other| other.arm == arm)?;
-        Some(arm.fitted.iter().map(|run| (run.seed, run.clone())).collect())
+        let counted = comparison.counted_seeds();
+        let counts = |run: &&Run| run.ended && counted.is_none_or(|seeds| seeds.contains(&run.seed));
+        Some(arm.fitted.iter().filter(counts).map(|run| (run.seed, run.clone())).collect())
     };
     let settings: Vec<(&PointComparison<'a>, BySeed)> =
         points.iter().filter_map(|point| Some((*point, at(&point)?))).collect();
     let mut seeds: Vec<u64> = settings.iter().flat_map(|(_, runs)| runs.keys().copied()).collect();
     seeds.sort_unstable();
     seeds.dedup();
+    // A setting that lacks a seed is no worse for that: such a seed counts for none.
+    let is_everywhere = |seed: &u64| settings.iter().all(|(_, runs)| runs.contains_key(seed));
+    let (seeds, left_out): (Vec<u64>, Vec<u64>) = seeds.into_iter().partition(is_everywhere);
     if seeds.len() < 2 {
         return None;
     }
@@ -114,7 +121,7 @@ fn at_best<'a>(
     for &seed in &seeds {
         let score = |(_, of_setting): &(&PointComparison, BySeed)| -> f64 {
             let others = seeds.iter().filter(|other| **other != seed);
-            others.map(|other| of_setting.get(other).map_or(f64::INFINITY, last)).sum()
+            others.map(|other| last(&of_setting[other])).sum()
         };
         let scores: Vec<f64> = settings.iter().map(score).collect();
         let best = (0..scores.len()).min_by(|first, second| scores[*first].total_cmp(&scores[*second]))?;
@@ -140,5 +147,5 @@ fn at_best<'a>(
         axes().filter_map(value).collect::<Vec<_>>().join(", ")
     };
     let settings = chosen.iter().map(|&index| (name(index), counts[index])).collect();
-    Some((Chosen { arm, settings, is_at_edge }, runs))
+    Some((Chosen { arm, settings, is_at_edge, left_out }, runs))
 }

@@ -1,7 +1,7 @@
 //! What an estimate comes to.
 
 use super::Estimate;
-use crate::report::interval::LogMean;
+use crate::report::interval::{Interval, LogMean};
 
 /// The estimate in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Verdict {
     Slower,
     /// The interval contains 1.
     NotDistinguishable,
-    /// Two one-sided tests at 5 % place the ratio within the factor that matters in practice.
+    /// The interval lies within the factor that matters in practice.
     Equivalent,
     /// The interval excludes 1, but among so many comparisons one such is to be expected by chance.
     Suggestive,
@@ -46,23 +46,23 @@ pub(super) fn verdict(estimate: &Estimate) -> Verdict {
 /// How a comparison among several, or at one of several looks, is decided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
+    /// Whether anything is decided now: of a study that is looked at more than once, nothing is before the first look.
+    pub is_looked_at: bool,
     /// Whether "no difference" is rejected among all comparisons.
     pub is_rejected: bool,
     /// The p-value for how many comparisons there are; `None` where the study is looked at more than once.
     pub adjusted_p: Option<f64>,
     /// Two-sided, of the interval that is shown.
     pub interval_level: f64,
-    /// Of each of the two one-sided tests of equivalence.
-    pub equivalence_level: f64,
 }
 
 /// The verdict among several comparisons.
 pub(super) fn decided(estimate: &Estimate, mean: Option<&LogMean>, decision: &Decision, practical: f64) -> Verdict {
-    // What neither of two one-sided tests rules out (Schuirmann 1987): an equivalence within a factor is shown where it holds
-    // all of that.
+    // Two one-sided tests (Schuirmann 1987), each at half the level of the interval that is shown: it lies within the factor.
     let is_equivalent = || {
-        let interval = mean.and_then(|mean| mean.interval(2.0 * decision.equivalence_level));
-        interval.is_some_and(|interval| interval.low > 1.0 / practical && interval.high < practical)
+        let interval = mean.and_then(|mean| mean.interval(decision.interval_level));
+        let is_within = |interval: Interval| interval.low > 1.0 / practical && interval.high < practical;
+        decision.is_looked_at && interval.is_some_and(is_within)
     };
     match verdict(estimate) {
         verdict @ (Verdict::Faster | Verdict::Slower) if decision.is_rejected => verdict,

@@ -1,6 +1,6 @@
 //! What a grid says at once, in sentences.
 
-use super::{interval_words, no_band_words, seeds_words};
+use super::{interval_words, no_band_words, seeds, seeds_words};
 use crate::report::comparison::Comparison;
 use crate::report::grid::{ArmEffect, Chosen, Interaction, Of, Tuned, TunedArm};
 use crate::report::number::{percent, times};
@@ -42,6 +42,13 @@ pub fn tuned_words(comparison: &Comparison, tuned: &Tuned, arm: &TunedArm) -> St
     let places = match own == other {
         true => format!("both at {own}"),
         false => format!("{} at {own} against {} at {other}", chosen.arm, baseline.arm),
+    };
+    let mut left_out: Vec<u64> = [&chosen.left_out, &baseline.left_out].into_iter().flatten().copied().collect();
+    left_out.sort_unstable();
+    left_out.dedup();
+    let places = match left_out.is_empty() {
+        true => places,
+        false => format!("{places}; without {}, which not every setting has", seeds(&left_out)),
     };
     let each = format!("each at its own best of {settings} values of {}{at}", tune(comparison));
     match speedup {

@@ -11,8 +11,9 @@ pub fn rule_words(comparison: &Comparison) -> Option<String> {
     let rule = comparison.study.plan.until_decided.as_ref()?;
     Some(format!(
         "Seeds were added until every comparison was decided: arms still open were looked at after {} seeds. At every look a \
-         difference counts below p = {}{}, so that all looks at all comparisons together err in at most 5 % of studies; \
-         “equally fast” errs in 5 % for each comparison alone; the intervals are of {} and hold over all looks. Fixed before the first look: the rule, and the band of qualities.",
+         difference counts below p = {}{}, so that all looks at all arms together err in at most 5 % of studies; pairs of arms, and \
+         what is said of a whole grid, have 5 % of their own. The intervals are of {} and hold over all looks; an arm is as fast as \
+         another where its interval lies within the factor that matters. Fixed before the first look: the rule, and the band of qualities.",
         looks_words(&rule.looks),
         significant(rule.level(1), 2),
         smallest_level(rule),

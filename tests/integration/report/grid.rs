@@ -86,6 +86,17 @@ fn every_arm_is_compared_at_its_own_best_value_of_a_tuned_axis() {
     assert_eq!(*arm, "clts");
     assert!(words.contains("each at its own best of 2 values of model.channels"), "{words}");
     assert!(words.contains("clts at 16 against baseline at 32"), "{words}");
+    // A run that is missing makes its setting no worse: its seed counts for no setting.
+    study.runs.retain(|run| !(run.planned.seed == 4 && run.planned.trial == "baseline model.channels=32"));
+    let comparison = Comparison::of(&study);
+    let grid = Grid::of(&comparison);
+    let baseline = &grid.tuned[0].baseline;
+    assert_eq!(
+        (baseline.settings.as_slice(), baseline.left_out.as_slice()),
+        ([("32".to_owned(), 5)].as_slice(), [4].as_slice())
+    );
+    let (_, words) = &grid.answers(&comparison)[0];
+    assert!(words.contains("without seed 4, which not every setting has"), "{words}");
     // With one seed there is nothing to choose on.
     study.runs.retain(|run| run.planned.seed == 0);
     assert!(Grid::of(&Comparison::of(&study)).tuned.is_empty());

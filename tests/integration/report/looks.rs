@@ -109,3 +109,42 @@ fn an_arm_that_diverges_needs_no_more_seeds() {
     assert!(look.settled.iter().any(|settled| settled.arm == "mdlrc" && settled.against.is_none()), "{look:?}");
     assert!(!look.open_arms.iter().any(|(_, arm)| arm == "mdlrc"), "{look:?}");
 }
+
+#[test]
+fn a_run_that_crashed_at_a_look_is_missing_there_and_settles_nothing() {
+    let mut record = study(Synthetic { seeds: 3, spread: 0.01, ..Synthetic::default() }, 6);
+    // One run of same-lr crashed after 200 of 2000 steps, all of mdlrc's did before anything was measured.
+    for run in &mut record.runs {
+        let crashed = speedlab::event::RunOutcome::Crashed { reason: "killed".into() };
+        match (run.planned.arm.as_str(), run.planned.seed) {
+            ("same-lr", 1) => super::synthetic::cut(run, 200, RunState::Unfinished),
+            ("mdlrc", _) => super::synthetic::cut(run, 0, RunState::Unfinished),
+            _ => continue,
+        }
+        run.last_outcome = Some(crashed);
+    }
+    let comparison = Comparison::of(&record);
+    let [look] = comparison.looks.as_deref().unwrap() else { panic!("the first look was taken") };
+    let names: Vec<&str> = look.settled.iter().map(|settled| settled.arm.as_str()).collect();
+    assert!(!names.contains(&"mdlrc"), "{look:?}");
+    assert!(look.open_arms.iter().any(|(_, arm)| arm == "mdlrc"), "{look:?}");
+    let (estimate, _, pairing) = images(arm(&comparison, "same-lr"));
+    assert!(matches!(estimate, Estimate::Measured { .. }), "{estimate:?}");
+    assert_eq!(pairing, Pairing::Paired { n: 2 });
+    let left_out = &arm(&comparison, "same-lr").contrast.speedups[0].as_ref().unwrap().left_out;
+    assert_eq!(left_out, &[1]);
+}
+
+#[test]
+fn a_grid_says_nothing_as_decided_before_the_first_look() {
+    let synthetic = Synthetic { channels: vec![16, 32], seeds: 2, spread: 0.01, ..Synthetic::default() };
+    let comparison_of = |seeds: u64| {
+        let record = study(Synthetic { seeds, arms: super::synthetic::arms(), channels: vec![16, 32], ..synthetic }, 5);
+        let comparison = Comparison::of(&record);
+        let grid = speedlab::report::Grid::of(&comparison);
+        grid.effects.iter().map(|effect| effect.speedup.verdict).collect::<Vec<_>>()
+    };
+    let is_decided = |verdict: &Verdict| matches!(verdict, Verdict::Faster | Verdict::Slower | Verdict::Equivalent);
+    assert!(!comparison_of(2).iter().any(is_decided));
+    assert!(comparison_of(3).iter().any(is_decided));
+}

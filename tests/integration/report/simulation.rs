@@ -258,7 +258,7 @@ fn seeds_until_decided() {
                 for &seeds in &rule.looks {
                     let mean = look(seeds);
                     let is_equal = mean
-                        .interval(2.0 * rule.equivalence_level)
+                        .interval(rule.level(1))
                         .is_some_and(|interval| interval.low > 1.0 / 1.05 && interval.high < 1.05);
                     let verdict = match mean.p_value() {
                         Some(p) if p < rule.level(1) => usize::from(mean.mean < 0.0),

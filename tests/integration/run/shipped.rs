@@ -55,6 +55,6 @@ fn the_papers_claims_stand_beside_our_sweeps_and_one_is_run_by_name() {
     assert!(!quickstart.contains("not run"), "{quickstart}");
 
     let output = sandbox.speedlab(&["reproduce", "rival"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("hint: did you mean `rivals`?"), "{}", stderr(&output));
 }
