@@ -32,9 +32,9 @@ cat <<'TEXT'
 
 ## Seeds that are added until it is decided
 
-`--until-decided` with one comparison: looks after 3, 4, .. 20 paired seeds, 500 studies a row (+-2 %), 2,000 at a true 1.00x (+-1 %). At a true 1.00x, "faster" and
-"slower" together are the error over all looks, 5 % at most by the rule; of 1.05x, which is the margin, "equally fast" errs in 5 % at most.
-"Covers": the interval that is shown at the last look holds the truth.
+`--until-decided` with one comparison: looks after 3, 4, .. 20 paired seeds, 500 studies a row (+-2 %), 2,000 at a true 1.00x (+-1 %). At a
+true 1.00x, "faster" and "slower" together are the error over all looks, 5 % by the rule; at 1.05x, which is the margin, "equally fast" is
+wrong. "Covers": the interval that is shown at the last look holds the truth.
 
 TEXT
 cargo test --release --test integration report::simulation::seeds_until_decided -- --ignored --nocapture | grep '^|'

@@ -24,7 +24,8 @@ pub enum NoRound {
     TooLong { runs: usize },
 }
 
-/// The plan with the rule, and the runs that it asks for by what is recorded so far. `most_seeds`: as asked for now; otherwise the
+/// The plan with the rule, and the runs that it has asked for so far: those frozen or recorded. What it asks for next is for
+/// [`OpenStudy::next_round`] to add. `most_seeds`: as asked for now; otherwise the
 /// rule of the frozen plan holds, if it has one.
 pub fn with_rule(plan: Plan, folder: &SweepFolder, most_seeds: Option<usize>) -> Result<Plan, StudyError> {
     let frozen = PlanFile::read(folder)?;
@@ -44,11 +45,15 @@ pub fn with_rule(plan: Plan, folder: &SweepFolder, most_seeds: Option<usize>) ->
         (None, None) => return Ok(plan),
     };
     let mut plan = first_round(plan, seeds, looks, known)?;
+    let is_known = |run: &PlannedRun| {
+        let is_frozen = |file: &PlanFile| file.plan.runs.iter().any(|other| other.run_id == run.run_id);
+        frozen.as_ref().is_some_and(is_frozen) || folder.run(&run.run_id).has_ended()
+    };
     let mut file = PlanFile::unfrozen(plan.clone());
     loop {
         match next_round(&StudyRecord::of(folder, file.clone())?) {
-            Ok(grown) => plan = grown,
-            Err(_) => return Ok(plan),
+            Ok(grown) if grown.runs[plan.runs.len()..].iter().all(is_known) => plan = grown,
+            Ok(_) | Err(_) => return Ok(plan),
         }
         file.plan = plan.clone();
     }
