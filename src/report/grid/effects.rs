@@ -1,6 +1,6 @@
 //! An arm over all grid points.
 
-use super::{decide, mean_by_seed};
+use super::{by_seed, decide, mean_by_seed};
 use crate::report::comparison::Comparison;
 use crate::report::speedup::{Estimate, Speedup};
 
@@ -43,9 +43,9 @@ fn effect<'a>(comparison: &Comparison<'a>, arm: &'a str) -> Option<ArmEffect<'a>
     for (index, point) in comparison.points.iter().enumerate() {
         let Some(at_point) = point.arms.iter().find(|other| other.arm == arm) else { continue };
         tried += 1;
-        if let Some(Ok(Speedup { estimate: Estimate::Measured { speedup, .. }, by_seed, .. })) =
+        if let Some(Ok(Speedup { estimate: Estimate::Measured { speedup, .. }, .. })) =
             at_point.contrast.speedups.first()
-            && !by_seed.is_empty()
+            && let Some(by_seed) = by_seed(point, arm)
         {
             found.push(AtPoint { index, speedup: *speedup, by_seed });
         }

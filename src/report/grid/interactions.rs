@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{decide, mean_by_seed, ratio_of};
+use super::{by_seed, decide, mean_by_seed, ratio_of};
 use crate::report::comparison::{Comparison, PointComparison};
 use crate::report::settings::flattened;
 use crate::report::speedup::Speedup;
@@ -59,13 +59,6 @@ fn contrasted_values(axis: &Axis) -> Vec<(&Value, &Value)> {
         }
         false => axis.values.iter().skip(1).map(|value| (value, &axis.values[0])).collect(),
     }
-}
-
-/// The arm's ln speedups at a grid point in training images, by seed.
-fn by_seed<'c>(point: &'c PointComparison, arm: &str) -> Option<&'c [(u64, f64)]> {
-    let arm = point.arms.iter().find(|other| other.arm == arm)?;
-    let speedup = arm.contrast.speedups.first()?.as_ref().ok()?;
-    (!speedup.by_seed.is_empty()).then_some(&speedup.by_seed)
 }
 
 /// `plus` less every one of `minus`, of each seed that all have.

@@ -15,7 +15,7 @@ use self::effects::effects;
 use self::interactions::interactions;
 use self::ranking::ranking;
 use self::tuned::tuned;
-use super::comparison::Comparison;
+use super::comparison::{Comparison, PointComparison};
 use super::interval::holm_rejects;
 use super::speedup::{Decision, Speedup};
 use super::wording::{edge_words, effect_words, interaction_words, tuned_words};
@@ -69,6 +69,13 @@ fn decide(comparison: &Comparison, speedups: &mut [&mut Speedup]) {
         let decision = Decision { is_looked_at, is_rejected, adjusted_p: None, interval_level: comparison.level(1) };
         speedup.decide(&decision, comparison.practical());
     }
+}
+
+/// The arm's ln speedups at a grid point in training images, by seed.
+fn by_seed<'c>(point: &'c PointComparison, arm: &str) -> Option<&'c [(u64, f64)]> {
+    let arm = point.arms.iter().find(|other| other.arm == arm)?;
+    let speedup = arm.contrast.speedups.first()?.as_ref().ok()?;
+    (!speedup.by_seed.is_empty()).then_some(&speedup.by_seed)
 }
 
 fn ratio_of(contrast: &[(u64, f64)], seed: u64) -> Option<f64> {

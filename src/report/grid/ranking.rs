@@ -1,6 +1,7 @@
 //! Which arm is the fastest, how often, and how far the others are from it.
 
-use crate::report::comparison::{Comparison, PointComparison};
+use super::by_seed;
+use crate::report::comparison::Comparison;
 
 /// Beyond this factor an arm is as good as hopeless: AlgoPerf's r_max (Dahl et al. 2023, arXiv 2306.07179, section 4.4).
 const HOPELESS: f64 = 4.0;
@@ -71,12 +72,6 @@ pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
 fn score(ratios: &[f64]) -> f64 {
     let shares = ratios.iter().map(|ratio| (HOPELESS - ratio.max(1.0)).max(0.0));
     shares.sum::<f64>() / (HOPELESS - 1.0) / ratios.len() as f64
-}
-
-fn by_seed<'c>(point: &'c PointComparison, arm: &str) -> Option<&'c [(u64, f64)]> {
-    let arm = point.arms.iter().find(|other| other.arm == arm)?;
-    let speedup = arm.contrast.speedups.first()?.as_ref().ok()?;
-    (!speedup.by_seed.is_empty()).then_some(&speedup.by_seed)
 }
 
 #[cfg(test)]
