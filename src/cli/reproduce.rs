@@ -149,9 +149,9 @@ fn ours(asked: &Asked, study: Option<&StudyRecord>) -> String {
 }
 
 fn run(args: &ReproduceArgs, name: &str) -> anyhow::Result<Exit> {
-    let is_meant = |shipped: &&Shipped| shipped.path == name || shipped.path.rsplit('/').next() == Some(name);
+    let is_meant = |shipped: &&Shipped| shipped.path == name || shipped.name() == name;
     let Some(shipped) = SHIPPED.iter().find(is_meant) else {
-        let names = SHIPPED.iter().map(|shipped| shipped.path.rsplit('/').next().expect("a path has a last part"));
+        let names = SHIPPED.iter().map(Shipped::name);
         let hint = nearest(name, names.clone()).map_or_else(
             || format!("they are {}", names.collect::<Vec<_>>().join(", ")),
             |nearest| format!("did you mean `{nearest}`?"),
@@ -159,7 +159,7 @@ fn run(args: &ReproduceArgs, name: &str) -> anyhow::Result<Exit> {
         eprintln!("error: no shipped sweep is called `{name}`\nhint: {hint}");
         return Ok(Exit::Invalid);
     };
-    let file = format!("{}.yaml", shipped.path.rsplit('/').next().expect("a path has a last part"));
+    let file = format!("{}.yaml", shipped.name());
     let path = match Path::new("sweeps").join(format!("{}.yaml", shipped.path)) {
         own if own.is_file() => own,
         _ => written(&args.results.join("sweeps"), &file, shipped.text)?,

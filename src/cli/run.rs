@@ -15,7 +15,7 @@ use super::{Color, DataArgs, Exit, SweepArgs};
 use crate::data;
 use crate::report::number::duration;
 use crate::schedule::{Policy, RunExecutor as _, Stop, Summary, Update};
-use crate::study::{NoRound, Observer, RunLabel, Study, Tracker};
+use crate::study::{NoRound, Observer, RunLabel, Study, StudyError, Tracker};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -36,7 +36,7 @@ pub struct RunArgs {
     devices: DeviceArgs,
     #[command(flatten)]
     seeds: SeedArgs,
-    /// Add no seeds that would not end within this time of the start, such as 90m or 2h
+    /// With --until-decided: add no seeds that would not end within this time of the start, such as 90m or 2h
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     budget: Option<Duration>,
     /// Stop the sweep when a run has failed for good, instead of going on with the others
@@ -65,6 +65,9 @@ pub struct RunArgs {
 
 pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     let (plan, folder) = args.seeds.plan(&args.sweep)?;
+    if args.budget.is_some() && plan.until_decided.is_none() {
+        return Err(StudyError::BudgetOfFixedSeeds.into());
+    }
     if args.dry_run {
         return super::plan::show(&plan, &folder, &args.devices, &args.data, args.json);
     }

@@ -10,7 +10,7 @@ use crate::record::SweepFolder;
 use crate::spec::Plan;
 use crate::study::{FEWEST_SEEDS, StudyError, with_rule};
 
-const MOST_SEEDS: usize = 20;
+const DEFAULT_MOST_SEEDS: usize = 20;
 
 /// Whether seeds are added until a study is decided.
 #[derive(Debug, Args)]
@@ -79,6 +79,6 @@ impl SeedArgs {
     }
 
     fn most_seeds(&self) -> Option<usize> {
-        self.until_decided.then(|| self.max_seeds.map_or(MOST_SEEDS, NonZeroUsize::get))
+        self.until_decided.then(|| self.max_seeds.map_or(DEFAULT_MOST_SEEDS, NonZeroUsize::get))
     }
 }

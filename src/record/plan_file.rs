@@ -56,7 +56,7 @@ pub struct Revision {
     pub changes: Vec<String>,
     /// Runs that had ended when it was changed.
     pub runs_ended_before: usize,
-    /// Whether it touches the answer (`compare`, or runs taken out): a target chosen after seeing results is no fair target.
+    /// Whether it touches the answer (`compare`, the rule for seeds, or runs taken out): a target chosen after seeing results is no fair target.
     pub changes_the_answer: bool,
 }
 

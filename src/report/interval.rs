@@ -16,6 +16,11 @@ pub struct Interval {
 const TOO_WIDE: f64 = 10.0;
 
 impl Interval {
+    /// Whether all of it is nearer to 1 than `factor`.
+    pub fn is_within(&self, factor: f64) -> bool {
+        self.low > 1.0 / factor && self.high < factor
+    }
+
     pub fn is_too_wide(&self) -> bool {
         self.high > TOO_WIDE * self.low
     }

@@ -41,7 +41,7 @@ pub use interval::Interval;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
 pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{
-    Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, detectable, speedup, until_decided,
+    Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, detectable, level, speedup, until_decided,
 };
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};

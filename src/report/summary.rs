@@ -8,7 +8,7 @@ use crate::event::RunOutcome;
 use crate::record::{RunState, StudyRecord};
 
 /// The question, a line for each arm, and the table.
-pub fn summary(comparison: &Comparison) -> String {
+pub fn summary(comparison: &Comparison, grid: &Grid) -> String {
     let plan = &comparison.study.plan;
     let mut text = String::new();
     if !plan.question.is_empty() {
@@ -16,7 +16,6 @@ pub fn summary(comparison: &Comparison) -> String {
     }
     text.push_str(&format!("{}\n", progress(comparison.study)));
     look_words(comparison).iter().for_each(|look| text.push_str(&format!("{look}\n")));
-    let grid = Grid::of(comparison);
     for (_, sentence) in grid.answers(comparison) {
         text.push_str(&format!("- {sentence}\n"));
     }

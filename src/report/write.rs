@@ -8,6 +8,7 @@ use super::comparison::Comparison;
 use super::consistency::{self, Consistency};
 use super::difficulty::{difficulty, difficulty_json};
 use super::error::ReportError;
+use super::grid::Grid;
 use super::page::page;
 use super::plots::{consistency_figures, difficulty_figures, figures, png, svg};
 use super::publish::publish;
@@ -30,15 +31,16 @@ pub struct Report {
 /// same bytes. Whatever is not recorded yet is said to be missing and is no error.
 pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> {
     let comparison = Comparison::of(study);
+    let grid = Grid::of(&comparison);
     let mut files = vec![
-        publish(folder, "speedups.md", markdown(&comparison).as_bytes())?,
+        publish(folder, "speedups.md", markdown(&comparison, &grid).as_bytes())?,
         publish(folder, "speedups.csv", csv(&comparison).as_bytes())?,
         publish(folder, "speedups.tex", latex(&comparison).as_bytes())?,
     ];
     if let Some(measures) = measures_csv(&comparison) {
         files.push(publish(folder, "measures.csv", measures.as_bytes())?);
     }
-    let table = serde_json::to_string_pretty(&json(&comparison)).expect("a JSON value can be written");
+    let table = serde_json::to_string_pretty(&json(&comparison, &grid)).expect("a JSON value can be written");
     files.push(publish(folder, "speedups.json", format!("{table}\n").as_bytes())?);
 
     let mut figures = figures(&comparison);
@@ -70,8 +72,8 @@ pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> 
     let page = publish(
         folder,
         "index.html",
-        page(&comparison, consistency.as_ref(), &difficulty, &figures, &svgs).as_bytes(),
+        page(&comparison, &grid, consistency.as_ref(), &difficulty, &figures, &svgs).as_bytes(),
     )?;
     files.push(page.clone());
-    Ok(Report { page, files, summary: summary(&comparison) })
+    Ok(Report { page, files, summary: summary(&comparison, &grid) })
 }

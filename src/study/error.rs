@@ -39,6 +39,8 @@ pub enum StudyError {
         "--max-seeds {most} is more than {limit}, which nobody trains\nhint: what takes so many is smaller than anything that matters"
     )]
     TooManySeeds { most: usize, limit: usize },
+    #[error("--budget says when no more seeds are added, and this study's seeds are fixed\nhint: add --until-decided")]
+    BudgetOfFixedSeeds,
     #[error("cannot {action}: {source}")]
     Io { action: &'static str, source: io::Error },
 }
@@ -46,6 +48,13 @@ pub enum StudyError {
 impl StudyError {
     /// Whether the sweep and what was asked of its seeds do not fit.
     pub fn is_about_seeds(&self) -> bool {
-        matches!(self, Self::NothingToDecide | Self::SeedsDiffer | Self::TooFewSeeds { .. } | Self::TooManySeeds { .. })
+        matches!(
+            self,
+            Self::NothingToDecide
+                | Self::SeedsDiffer
+                | Self::TooFewSeeds { .. }
+                | Self::TooManySeeds { .. }
+                | Self::BudgetOfFixedSeeds
+        )
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::significant;
-use crate::report::{Comparison, detectable};
+use crate::report::{Comparison, detectable, level};
 use crate::spec::{Plan, RunSpec};
 
 /// The usual standard deviation of a seed's ln speedup over the band, where nothing like it was measured: of digits and MNIST.
@@ -16,10 +16,9 @@ const MOST_RUNS: usize = 500;
 /// The least speedup that the plan's seeds decide in 4 of 5 studies, in a sentence; `None` where nothing is compared.
 pub fn sensitivity(plan: &Plan, study: Option<&StudyRecord>, results: &Path) -> Option<String> {
     let comparisons = super::until_decided::comparisons(plan)?;
-    let (seeds, level) = match &plan.until_decided {
-        Some(rule) => (rule.seeds.len(), rule.level(comparisons)),
-        None => (plan.seeds.len(), 0.05 / comparisons as f64),
-    };
+    let rule = plan.until_decided.as_ref();
+    let seeds = rule.map_or(plan.seeds.len(), |rule| rule.seeds.len());
+    let level = level(rule, comparisons);
     if seeds < 2 {
         return Some("one seed decides nothing: there is no interval".to_owned());
     }

@@ -25,8 +25,7 @@ pub enum NoRound {
 }
 
 /// The plan with the rule, and the runs that it has asked for so far: those frozen or recorded. What it asks for next is for
-/// [`OpenStudy::next_round`] to add. `most_seeds`: as asked for now; otherwise the
-/// rule of the frozen plan holds, if it has one.
+/// [`OpenStudy::next_round`] to add. `most_seeds`: as asked for now; otherwise the rule of the frozen plan holds, if it has one.
 pub fn with_rule(plan: Plan, folder: &SweepFolder, most_seeds: Option<usize>) -> Result<Plan, StudyError> {
     let frozen = PlanFile::read(folder)?;
     let known = frozen.as_ref().and_then(|file| file.plan.until_decided.as_ref());
@@ -51,7 +50,7 @@ pub fn with_rule(plan: Plan, folder: &SweepFolder, most_seeds: Option<usize>) ->
     };
     let mut file = PlanFile::unfrozen(plan.clone());
     loop {
-        match next_round(&StudyRecord::of(folder, file.clone())?) {
+        match next_round(&Comparison::of(&StudyRecord::of(folder, file.clone())?)) {
             Ok(grown) if grown.runs[plan.runs.len()..].iter().all(is_known) => plan = grown,
             Ok(_) | Err(_) => return Ok(plan),
         }
@@ -110,9 +109,9 @@ fn with_seed(trial: &PlannedRun, seed: u64) -> PlannedRun {
 }
 
 /// The plan with the runs of the next look.
-fn next_round(record: &StudyRecord) -> Result<Plan, NoRound> {
+fn next_round(comparison: &Comparison) -> Result<Plan, NoRound> {
+    let record = comparison.study;
     let Some(rule) = &record.plan.until_decided else { return Err(NoRound::Decided) };
-    let comparison = Comparison::of(record);
     let looks = comparison.looks.as_deref().unwrap_or_default();
     let Some(last) = looks.last() else { return Err(NoRound::NotThereYet) };
     if last.open_arms.is_empty() {
@@ -150,10 +149,11 @@ impl OpenStudy {
             return Ok(Err(NoRound::Decided));
         }
         let record = StudyRecord::read(&self.folder)?;
-        if let Some(sentence) = look_words(&Comparison::of(&record)).last() {
+        let comparison = Comparison::of(&record);
+        if let Some(sentence) = look_words(&comparison).last() {
             observer.note(sentence);
         }
-        let plan = match next_round(&record) {
+        let plan = match next_round(&comparison) {
             Ok(plan) => plan,
             Err(none) => return Ok(Err(none)),
         };

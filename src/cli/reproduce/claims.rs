@@ -25,6 +25,13 @@ pub struct Shipped {
     pub text: &'static str,
 }
 
+impl Shipped {
+    /// `rivals`.
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit('/').next().expect("a path has a last part")
+    }
+}
+
 macro_rules! shipped {
     ($($path:literal)+) => {
         &[$(Shipped { path: $path, text: include_str!(concat!("../../../sweeps/", $path, ".yaml")) },)+]
@@ -76,7 +83,7 @@ pub const CLAIMS: &[Claim] = &[
     },
     Claim {
         claim: "A curriculum of timesteps helps, and not only what it ends with",
-        source: "section on CLTS",
+        source: "ours: the paper has no such control",
         claimed: None,
         asked: &[
             asked_against("paper/cifar10-speedup", "clts", "clts-control"),
@@ -85,19 +92,19 @@ pub const CLAIMS: &[Claim] = &[
     },
     Claim {
         claim: "0.3 T is the best centre of the curriculum",
-        source: "ablation of CLTS",
+        source: "ablation, in public reviews",
         claimed: None,
         asked: &[asked("paper/clts-center-width", "center-0.3")],
     },
     Claim {
         claim: "Momentum decay needs the compensation by the learning rate",
-        source: "section on MDLRC",
+        source: "abstract or public reviews",
         claimed: None,
         asked: &[asked_against("paper/mdlrc-decay", "mdlrc", "demon"), asked_against("methods", "mdlrc", "demon")],
     },
     Claim {
-        claim: "Momentum decay helps, and not only its learning rates (ours: the paper has no such control)",
-        source: "control",
+        claim: "Momentum decay helps, and not only its learning rates",
+        source: "ours: the paper has no such control",
         claimed: None,
         asked: &[
             asked_against("paper/cifar10-speedup", "mdlrc", "same-lr"),

@@ -1,7 +1,6 @@
 //! The runs of one arm at one grid point, and what they come to.
 
 use super::{ArmRun, Contrast};
-use crate::record::RunRecord;
 use crate::report::band::{FittedCurve, Run};
 use crate::report::cost::Cost;
 use crate::report::speedup::SeedTime;
@@ -69,8 +68,8 @@ pub(super) fn clock_variance(arms: &[ArmComparison]) -> f64 {
     if freedom > 0.0 { squares / freedom } else { 0.0 }
 }
 
-pub(super) fn fitted(runs: &[ArmRun], counts: fn(&RunRecord) -> bool) -> Vec<Run> {
-    let known = runs.iter().filter(|run| counts(run.record) && (!run.curve.is_empty() || run.diverged()));
+pub(super) fn fitted(runs: &[ArmRun], counts: fn(&ArmRun) -> bool) -> Vec<Run> {
+    let known = runs.iter().filter(|run| counts(run) && (!run.curve.is_empty() || run.diverged()));
     known
         .map(|run| Run {
             seed: run.record.planned.seed,

@@ -17,6 +17,11 @@ pub struct Contrast {
 }
 
 impl Contrast {
+    /// The headline in training images, where there is one.
+    pub fn images(&self) -> Option<&Speedup> {
+        self.speedups.first()?.as_ref().ok()
+    }
+
     /// Before anything is compared.
     pub(super) fn none() -> Self {
         Self { speedups: vec![], profiles: vec![], first_crossings: vec![] }

@@ -1,6 +1,6 @@
 //! A study whose seeds are added until it is decided, look by look: the same from the same records.
 
-use super::{Comparison, Contrast, Family, NoSpeedup, p_value};
+use super::{Comparison, Contrast, Family, NoSpeedup};
 use crate::event::RunOutcome;
 use crate::record::{RunRecord, RunState, StudyRecord};
 use crate::report::band::{Band, NoBand};
@@ -58,7 +58,8 @@ pub(super) fn taken<'a>(study: &'a StudyRecord, runs: &[&'a RunRecord], rule: &U
         if !begun || !at_look.iter().all(|run| has_settled(run)) {
             break;
         }
-        let mut comparison = Comparison::undecided(study, &at_look, bands.as_deref(), has_ended);
+        // What a failed run recorded so far is no curve to its end.
+        let mut comparison = Comparison::undecided(study, &at_look, bands.as_deref(), |run| run.ended());
         if bands.is_none() {
             let band = |point: &super::PointComparison| point.band.as_ref().and_then(|band| band.clone().ok());
             bands = Some(comparison.points.iter().map(band).collect());
@@ -90,11 +91,6 @@ fn has_settled(run: &RunRecord) -> bool {
             run.last_outcome.as_ref().is_some_and(|outcome| !matches!(outcome, RunOutcome::Interrupted { .. }))
         }
     }
-}
-
-/// Whether it counts at a look: what a failed run recorded so far is no curve to its end.
-fn has_ended(run: &RunRecord) -> bool {
-    matches!(&run.state, RunState::Ended(outcome) if outcome.is_final())
 }
 
 /// Every comparison of the study, in the order of [`Comparison::contrasts`].
@@ -183,7 +179,7 @@ fn decide(comparison: &mut Comparison, axis: usize, family: Family, rule: &Until
         .map(|(contrast, open)| contrast.speedups.get_mut(axis)?.as_mut().ok().filter(|_| !open.is_settled))
         .collect();
     let p_values: Vec<Option<f64>> =
-        speedups.iter().map(|speedup| speedup.as_ref().and_then(|speedup| p_value(speedup))).collect();
+        speedups.iter().map(|speedup| speedup.as_ref().and_then(|speedup| speedup.p_value())).collect();
     let rejected = holm_rejects(&p_values, undecided, |undecided| rule.level(undecided));
     for (speedup, is_rejected) in speedups.iter_mut().zip(rejected) {
         if let Some(speedup) = speedup {

@@ -13,7 +13,7 @@ use super::band::Band;
 use super::cost::Cost;
 use super::curve::protocols;
 use super::interval::{LEVEL, holm};
-use super::speedup::{Decision, Pairing, Speedup};
+use super::speedup::{Decision, Pairing, Speedup, level};
 use crate::record::{RunRecord, StudyRecord};
 use crate::spec::{Axis, Metric, PRACTICAL};
 
@@ -59,7 +59,7 @@ impl<'a> Comparison<'a> {
         study: &'a StudyRecord,
         runs: &[&'a RunRecord],
         bands: Option<&[Option<Band>]>,
-        counts: fn(&RunRecord) -> bool,
+        counts: fn(&ArmRun) -> bool,
     ) -> Self {
         let compare = study.plan.compare.as_ref();
         let metric = compare.map_or(Metric::default(), |compare| compare.metric);
@@ -103,10 +103,7 @@ impl<'a> Comparison<'a> {
 
     /// The level of a two-sided test of one of so many comparisons.
     pub fn level(&self, comparisons: usize) -> f64 {
-        match &self.study.plan.until_decided {
-            Some(rule) => rule.level(comparisons),
-            None => LEVEL / comparisons.max(1) as f64,
-        }
+        level(self.study.plan.until_decided.as_ref(), comparisons)
     }
 
     /// Of a study whose seeds are added: those that the last look counts. `None` for fixed seeds.
@@ -119,7 +116,7 @@ impl<'a> Comparison<'a> {
     pub fn deviation(&self) -> Option<f64> {
         let arms = self.points.iter().flat_map(|point| &point.arms);
         let (mut squares, mut freedom) = (0.0, 0.0);
-        for speedup in arms.filter_map(|arm| arm.contrast.speedups.first()?.as_ref().ok()) {
+        for speedup in arms.filter_map(|arm| arm.contrast.images()) {
             if let (Pairing::Paired { n }, Some((error, of))) =
                 (speedup.pairing, speedup.mean.and_then(|mean| mean.error))
             {
@@ -161,23 +158,20 @@ impl Family {
     const ALL: [Self; 2] = [Self::Arms, Self::Pairs];
 }
 
-fn p_value(speedup: &Speedup) -> Option<f64> {
-    speedup.mean.and_then(|mean| mean.p_value())
-}
-
-fn decide_together<'s>(speedups: impl Iterator<Item = &'s mut Speedup>, practical: f64) {
+pub(super) fn decide_together<'s>(speedups: impl Iterator<Item = &'s mut Speedup>, practical: f64) {
     let mut speedups: Vec<&mut Speedup> = speedups.collect();
-    let known: Vec<f64> = speedups.iter().filter_map(|speedup| p_value(speedup)).collect();
+    let known: Vec<f64> = speedups.iter().filter_map(|speedup| speedup.p_value()).collect();
     let mut adjusted = holm(&known).into_iter();
     for speedup in &mut speedups {
-        let adjusted_p = p_value(speedup).and_then(|_| adjusted.next());
+        let adjusted_p = speedup.p_value().and_then(|_| adjusted.next());
         let is_rejected = adjusted_p.is_some_and(|p| p < LEVEL);
         let decision = Decision { is_looked_at: true, is_rejected, adjusted_p, interval_level: LEVEL };
         speedup.decide(&decision, practical);
     }
 }
 
-fn point_label(axes: &[Axis], point: &BTreeMap<String, serde_json::Value>) -> String {
+/// `key = value, ..`.
+pub(super) fn point_label(axes: &[Axis], point: &BTreeMap<String, serde_json::Value>) -> String {
     let part = |(key, value): (&String, &serde_json::Value)| {
         let axis = axes.iter().find(|axis| axis.path == *key);
         format!("{key} = {}", axis.map_or_else(|| value.to_string(), |axis| axis.label(value)))

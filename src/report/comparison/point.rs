@@ -29,6 +29,18 @@ pub struct PointComparison<'a> {
     pub pairs: Vec<PairComparison<'a>>,
 }
 
+impl<'a> PointComparison<'a> {
+    pub fn arm(&self, name: &str) -> Option<&ArmComparison<'a>> {
+        self.arms.iter().find(|arm| arm.arm == name)
+    }
+
+    /// Where it stands on the other axes.
+    pub fn without(&self, is_left_out: impl Fn(&str) -> bool) -> BTreeMap<String, serde_json::Value> {
+        let kept = self.point.iter().filter(|(path, _)| !is_left_out(path));
+        kept.map(|(path, value)| (path.clone(), value.clone())).collect()
+    }
+}
+
 /// An arm against another that is not the baseline.
 pub struct PairComparison<'a> {
     pub arm: &'a str,
@@ -44,7 +56,7 @@ pub(super) fn point_comparison<'a>(
     label: String,
     runs: &[&'a RunRecord],
     band: Option<&Band>,
-    counts: fn(&RunRecord) -> bool,
+    counts: fn(&ArmRun) -> bool,
 ) -> PointComparison<'a> {
     let compare = study.plan.compare.as_ref();
     let baseline = compare.map(|compare| compare.baseline.as_str());

@@ -41,10 +41,9 @@ fn effect<'a>(comparison: &Comparison<'a>, arm: &'a str) -> Option<ArmEffect<'a>
     let mut tried = 0;
     let mut found: Vec<AtPoint> = Vec::new();
     for (index, point) in comparison.points.iter().enumerate() {
-        let Some(at_point) = point.arms.iter().find(|other| other.arm == arm) else { continue };
+        let Some(at_point) = point.arm(arm) else { continue };
         tried += 1;
-        if let Some(Ok(Speedup { estimate: Estimate::Measured { speedup, .. }, .. })) =
-            at_point.contrast.speedups.first()
+        if let Some(Speedup { estimate: Estimate::Measured { speedup, .. }, .. }) = at_point.contrast.images()
             && let Some(by_seed) = by_seed(point, arm)
         {
             found.push(AtPoint { index, speedup: *speedup, by_seed });

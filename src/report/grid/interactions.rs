@@ -1,6 +1,6 @@
 //! Whether two changes multiply: an arm and an axis of the grid, or two arms and the arm that is both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::report::settings::flattened;
 use crate::report::speedup::Speedup;
 use crate::spec::Axis;
 
-/// How many times larger one speedup is than another: 1 if the two changes do not know of each other. A difference of differences
+/// How many times larger one speedup is than another: 1 if the two changes multiply. A difference of differences
 /// of logarithms, seed by seed, averaged over what else the grid has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Interaction<'a> {
@@ -83,16 +83,14 @@ fn of_axis<'a>(
     value: &Value,
     reference: &Value,
 ) -> Option<Interaction<'a>> {
-    let rest = |point: &BTreeMap<String, Value>| -> Vec<(String, Value)> {
-        point.iter().filter(|(key, _)| **key != axis.path).map(|(key, value)| (key.clone(), value.clone())).collect()
-    };
+    let rest = |point: &PointComparison| point.without(|path| path == axis.path);
     let with = |wanted: &Value| {
         let wanted = wanted.clone();
         comparison.points.iter().filter(move |point| point.point.get(&axis.path) == Some(&wanted))
     };
     let mut differences = Vec::new();
     for point in with(value) {
-        let other = with(reference).find(|other| rest(other.point) == rest(point.point));
+        let other = with(reference).find(|other| rest(other) == rest(point));
         if let Some(other) = other
             && let (Some(here), Some(there)) = (by_seed(point, arm), by_seed(other, arm))
         {

@@ -15,7 +15,7 @@ use self::effects::effects;
 use self::interactions::interactions;
 use self::ranking::ranking;
 use self::tuned::tuned;
-use super::comparison::{Comparison, PointComparison};
+use super::comparison::{Comparison, PointComparison, decide_together};
 use super::interval::holm_rejects;
 use super::speedup::{Decision, Speedup};
 use super::wording::{edge_words, effect_words, interaction_words, tuned_words};
@@ -59,11 +59,13 @@ impl<'a> Grid<'a> {
 
 /// Gives speedups of one family their verdicts.
 fn decide(comparison: &Comparison, speedups: &mut [&mut Speedup]) {
-    let p_value = |speedup: &&mut Speedup| speedup.mean.and_then(|mean| mean.p_value());
-    let p_values: Vec<Option<f64>> = speedups.iter().map(p_value).collect();
+    let Some(looks) = &comparison.looks else {
+        return decide_together(speedups.iter_mut().map(|speedup| &mut **speedup), comparison.practical());
+    };
+    let p_values: Vec<Option<f64>> = speedups.iter().map(|speedup| speedup.p_value()).collect();
     let count = p_values.iter().flatten().count();
     let rejected = holm_rejects(&p_values, count, |undecided| comparison.level(undecided));
-    let is_looked_at = comparison.looks.as_ref().is_none_or(|looks| !looks.is_empty());
+    let is_looked_at = !looks.is_empty();
     for (speedup, is_rejected) in speedups.iter_mut().zip(rejected) {
         let is_rejected = is_rejected && is_looked_at;
         let decision = Decision { is_looked_at, is_rejected, adjusted_p: None, interval_level: comparison.level(1) };
@@ -73,8 +75,7 @@ fn decide(comparison: &Comparison, speedups: &mut [&mut Speedup]) {
 
 /// The arm's ln speedups at a grid point in training images, by seed.
 fn by_seed<'c>(point: &'c PointComparison, arm: &str) -> Option<&'c [(u64, f64)]> {
-    let arm = point.arms.iter().find(|other| other.arm == arm)?;
-    let speedup = arm.contrast.speedups.first()?.as_ref().ok()?;
+    let speedup = point.arm(arm)?.contrast.images()?;
     (!speedup.by_seed.is_empty()).then_some(&speedup.by_seed)
 }
 

@@ -3,7 +3,7 @@
 use super::by_seed;
 use crate::report::comparison::Comparison;
 
-/// Beyond this factor an arm is as good as hopeless: AlgoPerf's r_max (Dahl et al. 2023, arXiv 2306.07179, section 4.4).
+/// Beyond this factor an arm is as good as hopeless: AlgoPerf's r_max (Dahl et al. 2023, arXiv 2306.07179).
 const HOPELESS: f64 = 4.0;
 /// Grid points from which on a profile over them says something.
 const FEWEST_POINTS: usize = 3;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::decide;
 use crate::report::band::{Band, NoBand, Run, over_band};
-use crate::report::comparison::{ArmComparison, Comparison, PointComparison, planned_images};
+use crate::report::comparison::{Comparison, PointComparison, planned_images, point_label};
 use crate::report::cost::Cost;
 use crate::report::speedup::Speedup;
 
@@ -46,12 +46,8 @@ type BySeed = BTreeMap<u64, Run>;
 pub fn tuned<'a>(comparison: &Comparison<'a>) -> Vec<Tuned<'a>> {
     let tune = comparison.study.plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
     let (Some(baseline), false) = (comparison.baseline, tune.is_empty()) else { return vec![] };
-    let is_tuned = |key: &String| tune.contains(key);
-    let rest = |point: &PointComparison| -> String {
-        let axes = comparison.study.plan.axes.iter().filter(|axis| !is_tuned(&axis.path));
-        let part =
-            |axis: &crate::spec::Axis| Some(format!("{} = {}", axis.path, axis.label(point.point.get(&axis.path)?)));
-        axes.filter_map(part).collect::<Vec<_>>().join(", ")
+    let rest = |point: &PointComparison| {
+        point_label(&comparison.study.plan.axes, &point.without(|path| tune.iter().any(|tuned| tuned == path)))
     };
     let mut groups: Vec<(String, Vec<&PointComparison<'a>>)> = Vec::new();
     for point in &comparison.points {
@@ -95,7 +91,7 @@ fn at_best<'a>(
     points: &[&PointComparison<'a>],
 ) -> Option<(Chosen<'a>, Vec<Run>)> {
     let at = |point: &&&PointComparison<'a>| -> Option<BySeed> {
-        let arm: &ArmComparison = point.arms.iter().find(|other| other.arm == arm)?;
+        let arm = point.arm(arm)?;
         let counted = comparison.counted_seeds();
         let counts = |run: &&Run| run.ended && counted.is_none_or(|seeds| seeds.contains(&run.seed));
         Some(arm.fitted.iter().filter(counts).map(|run| (run.seed, run.clone())).collect())

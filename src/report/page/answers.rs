@@ -16,14 +16,13 @@ use crate::report::wording::{
 const OPEN_POINTS: usize = 2;
 
 /// What the whole grid says, then a sentence for each arm at each grid point.
-pub fn answers(comparison: &Comparison) -> Markup {
+pub fn answers(comparison: &Comparison, grid: &Grid) -> Markup {
     let palette = Palette::of(comparison);
     html! {
         @if comparison.baseline.is_none() {
             p { "This sweep has no " code { "compare" } " section, so it asks for no speedup: below are its curves." }
         }
         @if comparison.points.is_empty() { p { "The plan has no runs." } }
-        @let grid = Grid::of(comparison);
         @let answers = grid.answers(comparison);
         @let remarks = grid.remarks(comparison);
         @if !answers.is_empty() {
@@ -112,9 +111,9 @@ pub fn table(comparison: &Comparison) -> Markup {
 }
 
 /// Which arm is the fastest, how often.
-pub fn ranking(comparison: &Comparison) -> Markup {
+pub fn ranking(comparison: &Comparison, grid: &Grid) -> Markup {
     let palette = Palette::of(comparison);
-    let ranking = Grid::of(comparison).ranking;
+    let ranking = &grid.ranking;
     let has_score = ranking.iter().any(|ranked| ranked.score.is_some());
     html! {
         @if !ranking.is_empty() {
@@ -122,7 +121,7 @@ pub fn ranking(comparison: &Comparison) -> Markup {
             table.ranking {
                 thead { tr { th { "Arm" } th.number { "Fastest in" } th.number { "of seeds" br; "and grid points" } @if has_score { th.number { "AlgoPerf's" br; "score" } } } }
                 tbody {
-                    @for ranked in &ranking {
+                    @for ranked in ranking {
                         tr.first {
                             th.nowrap style=(format!("--arm:{}", palette.css(ranked.arm))) { span.swatch {} (ranked.arm) }
                             td.number { (percent(ranked.wins / ranked.contests as f64)) }

@@ -17,6 +17,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::comparison::Comparison;
 use super::consistency::Consistency;
 use super::difficulty::PointDifficulty;
+use super::grid::Grid;
 use super::plots::{FONT, Figure};
 use super::summary::progress;
 
@@ -25,6 +26,7 @@ const STYLE: &str = include_str!("page.css");
 /// The page; `svgs` are the figures' drawings in the same order.
 pub fn page(
     comparison: &Comparison,
+    grid: &Grid,
     consistency: Option<&Consistency>,
     difficulty: &[PointDifficulty],
     figures: &[Figure],
@@ -41,7 +43,7 @@ pub fn page(
                 @if comparison.has_grid() { (figures::of_study(figures, svgs)) }
                 (answers::table(comparison))
                 @if !comparison.has_grid() { (figures::of_study(figures, svgs)) }
-                (answers::ranking(comparison))
+                (answers::ranking(comparison, grid))
                 (answers::notes(comparison))
             },
         ),
@@ -82,7 +84,7 @@ pub fn page(
                 header {
                     p.name { (plan.name) }
                     h1 { (question) }
-                    (answers::answers(comparison))
+                    (answers::answers(comparison, grid))
                     p.state { (progress(comparison.study)) }
                     nav {
                         @for (id, title, _) in &sections { a href={ "#" (id) } { (title) } }

@@ -9,7 +9,7 @@ use super::chart::{Chart, EndLabel, Scale, end_labels, label_room};
 use super::drawing::{Anchor, Drawing};
 use super::style::*;
 use super::ticks::Tick;
-use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
+use crate::report::comparison::{ArmComparison, Comparison, PointComparison, point_label};
 use crate::report::speedup::Estimate;
 use crate::report::wording::metric_words;
 use crate::spec::Axis;
@@ -37,14 +37,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
     if axis.values.len() < 2 {
         return None;
     }
-    let rest = |point: &PointComparison| -> BTreeMap<String, Value> {
-        point
-            .point
-            .iter()
-            .filter(|(key, _)| **key != axis.path)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
+    let rest = |point: &PointComparison| point.without(|path| path == axis.path);
     let mut rows: Vec<BTreeMap<String, Value>> = Vec::new();
     for point in &comparison.points {
         if !rows.contains(&rest(point)) {
@@ -62,7 +55,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
             .filter(|point| rest(point) == *row)
             .filter_map(|point| {
                 let x = places.at(axis, point.point.get(&axis.path)?)?;
-                let (y, range) = of(point.arms.iter().find(|other| other.arm == arm)?)?;
+                let (y, range) = of(point.arm(arm)?)?;
                 Some(Mark { x, y, range })
             })
             .collect();
@@ -99,7 +92,13 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
                 drawing.line(vec![(panel_left, at), (panel_left + width, at)], 1.2, AXIS, &[]);
             }
             if column == 0 && !row.is_empty() {
-                drawing.text((4.0, offset + 14.0), row_label(comparison, row), TICK_SIZE, FAINT_INK, Anchor::Start);
+                drawing.text(
+                    (4.0, offset + 14.0),
+                    point_label(&comparison.study.plan.axes, row),
+                    TICK_SIZE,
+                    FAINT_INK,
+                    Anchor::Start,
+                );
             }
             let drawn: Vec<(&str, Vec<Mark>)> =
                 names().map(|arm| (arm, marks(row, arm, of))).filter(|(_, marks)| !marks.is_empty()).collect();
@@ -124,7 +123,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
 type Measure = fn(&ArmComparison) -> Option<(f64, Option<(f64, f64)>)>;
 
 fn speedup(arm: &ArmComparison) -> Option<(f64, Option<(f64, f64)>)> {
-    match arm.contrast.speedups.first()?.as_ref().ok()?.estimate {
+    match arm.contrast.images()?.estimate {
         Estimate::Measured { speedup, interval, .. } => {
             Some((speedup, interval.map(|interval| (interval.low, interval.high))))
         }
@@ -172,18 +171,7 @@ fn places(axis: &Axis) -> Places {
     Places { scale, ticks, is_number }
 }
 
-fn row_label(comparison: &Comparison, row: &BTreeMap<String, Value>) -> String {
-    let axes = &comparison.study.plan.axes;
-    let part = |(key, value): (&String, &Value)| {
-        let label =
-            axes.iter().find(|axis| axis.path == *key).map_or_else(|| value.to_string(), |axis| axis.label(value));
-        format!("{key} = {label}")
-    };
-    row.iter().map(part).collect::<Vec<_>>().join(", ")
-}
-
-/// The line, its intervals and markers; gives where it ends.
-/// `has_line`: what has no order has no line either.
+/// The line, its intervals and markers; gives where it ends. `has_line`: what has no order has no line either.
 fn one_arm(
     drawing: &mut Drawing,
     chart: &Chart,

@@ -31,9 +31,7 @@ pub fn axis_map(comparison: &Comparison) -> Option<Drawing> {
         let is_here = |point: &&PointComparison| {
             point.point.get(&down.path) == Some(first) && point.point.get(&across.path) == Some(second)
         };
-        let point = comparison.points.iter().find(is_here)?;
-        let arm = point.arms.iter().find(|other| other.arm == arm)?;
-        match arm.contrast.speedups.first()?.as_ref().ok()?.estimate {
+        match comparison.points.iter().find(is_here)?.arm(arm)?.contrast.images()?.estimate {
             Estimate::Measured { speedup, .. } => Some(speedup),
             _ => None,
         }

@@ -4,12 +4,10 @@ use rayon::prelude::*;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::random::{Draws, Stream};
-use crate::report::interval::quantile_of_t;
+use crate::report::interval::{LEVEL, quantile_of_t};
 use crate::spec::UntilDecided;
 
-/// Of all looks at all comparisons of a study together.
-const ERROR: f64 = 0.05;
-/// Made-up studies without any effect; a level is right to about 0.5 % of itself for one comparison, 5 % for a hundred.
+/// Made-up studies without any effect; a level is right to about 0.7 % of itself for one comparison, 7 % for a hundred.
 const STUDIES: u64 = 400_000;
 /// No level is larger: values above it are not told apart.
 const LARGEST: f64 = 0.2;
@@ -22,11 +20,21 @@ const LARGEST: f64 = 0.2;
 /// graphical approaches").
 pub fn until_decided(seeds: Vec<u64>, looks: Vec<usize>, comparisons: usize) -> UntilDecided {
     let smallest = smallest_p_values(&looks);
-    let level = |error: f64| smallest[((error * STUDIES as f64) as usize).saturating_sub(1)];
+    // All looks at all comparisons of a study together err as often as a single test does.
+    let at = |error: f64| smallest[((error * STUDIES as f64) as usize).saturating_sub(1)];
     UntilDecided {
-        levels: (1..=comparisons.max(1)).map(|undecided| level(ERROR / undecided as f64)).collect(),
+        levels: (1..=comparisons.max(1)).map(|undecided| at(LEVEL / undecided as f64)).collect(),
         seeds,
         looks,
+    }
+}
+
+/// The level of a two-sided test of one of so many comparisons: by the rule, or of a single look the share of each (Bonferroni), of
+/// which Holm's correction takes no more.
+pub fn level(rule: Option<&UntilDecided>, comparisons: usize) -> f64 {
+    match rule {
+        Some(rule) => rule.level(comparisons),
+        None => LEVEL / comparisons.max(1) as f64,
     }
 }
 

@@ -13,7 +13,7 @@ use super::interval::{Interval, LEVEL, LogMean, paired};
 use super::time_to_target::TimeToTarget;
 
 pub use self::estimate::{Estimate, Unknown};
-pub use self::looks::until_decided;
+pub use self::looks::{level, until_decided};
 pub use self::power::detectable;
 pub use self::verdict::{Decision, Verdict};
 
@@ -112,6 +112,11 @@ impl Speedup {
         let pairing = Pairing::Paired { n: by_seed.len() };
         let mean = (!by_seed.is_empty()).then_some(mean);
         Self { mean, by_seed, ..Self::of(pairing, vec![], estimate) }
+    }
+
+    /// Of "no difference", two-sided; `None` without an error.
+    pub fn p_value(&self) -> Option<f64> {
+        self.mean?.p_value()
     }
 
     /// Decides among several comparisons; factors below `practical` are as good as none.

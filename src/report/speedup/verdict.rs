@@ -1,7 +1,7 @@
 //! What an estimate comes to.
 
 use super::Estimate;
-use crate::report::interval::{Interval, LogMean};
+use crate::report::interval::LogMean;
 
 /// The estimate in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,7 @@ pub(super) fn decided(estimate: &Estimate, mean: Option<&LogMean>, decision: &De
     // Two one-sided tests (Schuirmann 1987), each at half the level of the interval that is shown: it lies within the factor.
     let is_equivalent = || {
         let interval = mean.and_then(|mean| mean.interval(decision.interval_level));
-        let is_within = |interval: Interval| interval.low > 1.0 / practical && interval.high < practical;
-        decision.is_looked_at && interval.is_some_and(is_within)
+        decision.is_looked_at && interval.is_some_and(|interval| interval.is_within(practical))
     };
     match verdict(estimate) {
         verdict @ (Verdict::Faster | Verdict::Slower) if decision.is_rejected => verdict,

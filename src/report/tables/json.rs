@@ -18,7 +18,7 @@ use crate::report::wording::{
 pub const SPEEDUPS_VERSION: u32 = 2;
 
 /// One JSON value; a number that is not finite is null.
-pub fn json(comparison: &Comparison) -> Value {
+pub fn json(comparison: &Comparison, grid: &Grid) -> Value {
     let plan = &comparison.study.plan;
     json!({
         "version": SPEEDUPS_VERSION,
@@ -28,14 +28,13 @@ pub fn json(comparison: &Comparison) -> Value {
         "metric": comparison.metric.name(),
         "plan_revisions": revisions(comparison.study),
         "until_decided": until_decided_json(comparison),
-        "grid": grid_json(comparison),
+        "grid": grid_json(comparison, grid),
         "points": comparison.points.iter().map(|point| point_json(comparison, point)).collect::<Vec<_>>(),
     })
 }
 
 /// What the whole grid, or arms that are made of others, say at once.
-fn grid_json(comparison: &Comparison) -> Value {
-    let grid = Grid::of(comparison);
+fn grid_json(comparison: &Comparison, grid: &Grid) -> Value {
     let tuned = grid.tuned.iter().map(|tuned| {
         let chosen = |chosen: &Chosen| {
             let settings = chosen.settings.iter().map(|(setting, seeds)| json!({ "setting": setting, "seeds": seeds }));

@@ -5,9 +5,8 @@ use crate::report::comparison::Comparison;
 use crate::report::grid::Grid;
 use crate::report::wording::{interval_cell, look_words, metric_words, seeds_cell, speedup_cell, target, yardstick};
 
-pub fn markdown(comparison: &Comparison) -> String {
+pub fn markdown(comparison: &Comparison, grid: &Grid) -> String {
     let mut text = String::new();
-    let grid = Grid::of(comparison);
     let answers = grid.answers(comparison).into_iter().map(|(_, sentence)| sentence);
     let sentences = look_words(comparison).into_iter().chain(answers).chain(grid.remarks(comparison));
     let list: String = sentences.map(|sentence| format!("- {}\n", escape(&sentence))).collect();

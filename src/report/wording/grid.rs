@@ -1,9 +1,9 @@
 //! What a grid says at once, in sentences.
 
-use super::{interval_words, no_band_words, seeds, seeds_words};
+use super::{estimate_cell, interval_words, no_band_words, seeds, seeds_words};
 use crate::report::comparison::Comparison;
 use crate::report::grid::{ArmEffect, Chosen, Interaction, Of, Tuned, TunedArm};
-use crate::report::number::{percent, times};
+use crate::report::number::percent;
 use crate::report::speedup::{Estimate, Speedup, Verdict};
 
 /// An arm over all grid points: the answer, then where it is least and most.
@@ -18,9 +18,9 @@ pub fn effect_words(comparison: &Comparison, effect: &ArmEffect) -> String {
     };
     let at = |index: usize| {
         let point = &comparison.points[index];
-        let arm = point.arms.iter().find(|other| other.arm == *arm);
-        let speedup = arm.and_then(|arm| arm.contrast.speedups.first()?.as_ref().ok());
-        format!("{} at {}", speedup.map_or_else(String::new, number), point.label)
+        let speedup = point.arm(arm).and_then(|arm| arm.contrast.images());
+        let number = speedup.map_or_else(String::new, |speedup| estimate_cell(&speedup.estimate));
+        format!("{number} at {}", point.label)
     };
     let range = match (at(*least), at(*most)) {
         (least, most) if least.split(' ').next() == most.split(' ').next() => String::new(),
@@ -137,22 +137,14 @@ pub fn interaction_words(comparison: &Comparison, interaction: &Interaction) -> 
 
 /// Whether all of the interval is nearer to 1 than what matters in practice.
 fn is_within(speedup: &Speedup, practical: f64) -> bool {
-    matches!(speedup.estimate, Estimate::Measured { interval: Some(interval), .. }
-        if interval.low > 1.0 / practical && interval.high < practical)
-}
-
-fn number(speedup: &Speedup) -> String {
-    match speedup.estimate {
-        Estimate::Measured { speedup, .. } => times(speedup),
-        _ => String::new(),
-    }
+    matches!(speedup.estimate, Estimate::Measured { interval: Some(interval), .. } if interval.is_within(practical))
 }
 
 fn measured_words(speedup: &Speedup) -> String {
     match speedup.estimate {
         Estimate::Measured { interval: Some(interval), .. } => {
-            format!("{} ({})", number(speedup), interval_words(interval))
+            format!("{} ({})", estimate_cell(&speedup.estimate), interval_words(interval))
         }
-        _ => number(speedup),
+        _ => estimate_cell(&speedup.estimate),
     }
 }
