@@ -29,6 +29,9 @@ cargo build --release --locked
 scripts/check-data.sh
 SPEEDLAB_CHECK_SET=efficientnet-lite0 scripts/check-data.sh
 
+step "a cluster: Slurm on this machine"
+scripts/check-slurm.sh
+
 # Compiled for the first time this takes half an hour more. What is not done when the time is up is done by the next run, which
 # finds what is compiled.
 step "GPUs: built for them, a sweep on an adapter or on software that plays one"

@@ -19,6 +19,8 @@ pub mod record;
 
 pub mod report;
 
+pub mod cluster;
+
 pub mod study;
 
 // What a run is made of.

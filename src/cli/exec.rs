@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::fault::Fault;
-use super::{DataArgs, Exit};
+use super::task::{self, TaskArgs};
+use super::{Color, DataArgs, Exit};
 use crate::device::{self, DeviceName};
 use crate::event::{RunEvent, RunOutcome, Stamp};
 use crate::record::{RecordError, SweepFolder};
@@ -20,7 +21,11 @@ use crate::spec::RunId;
 pub struct ExecArgs {
     results: PathBuf,
     sweep: String,
-    run_id: String,
+    /// One run; else `--submission` says what is done.
+    #[arg(required_unless_present = "submission")]
+    run_id: Option<String>,
+    #[command(flatten)]
+    task: TaskArgs,
     #[arg(long, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
     /// How many runs share the device.
@@ -38,13 +43,21 @@ pub struct ExecArgs {
     /// The parts in which each batch is computed.
     #[arg(long, default_value_t = 1)]
     micro_batches: usize,
+    /// The token of an attempt of a cluster, which has a folder of its own.
+    #[arg(long)]
+    attempt: Option<String>,
     #[command(flatten)]
     data: DataArgs,
 }
 
-pub fn exec(args: &ExecArgs) -> anyhow::Result<Exit> {
-    let run_id = RunId::parse(&args.run_id).with_context(|| format!("`{}` is no run id", args.run_id))?;
-    let folder = SweepFolder::new(&args.results, &args.sweep).run(&run_id);
+pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
+    let Some(run_id) = &args.run_id else { return task::task(&args.results, &args.sweep, &args.task, color) };
+    let run_id = RunId::parse(run_id).with_context(|| format!("`{run_id}` is no run id"))?;
+    let sweep = SweepFolder::new(&args.results, &args.sweep);
+    let folder = match &args.attempt {
+        Some(token) => sweep.attempt(&run_id, token),
+        None => sweep.run(&run_id),
+    };
     let leash = Leash::listen(Duration::from_secs(args.grace))?;
     let data_folder = args.data.folder()?;
     let device = match device::open(args.device) {

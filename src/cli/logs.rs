@@ -102,7 +102,8 @@ fn follow(run: &RunFolder, most_lines: Option<usize>) -> anyhow::Result<Exit> {
 
 /// Whether nothing will come any more: the run is done, or no process has it and none will take it in this session.
 fn has_ended(run: &RunFolder) -> Result<bool, RecordError> {
-    if run.has_ended() {
+    if run.has_ended() || !run.path.exists() {
+        // An attempt of a cluster has another place when it has ended.
         return Ok(true);
     }
     if run.is_held()? {

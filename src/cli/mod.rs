@@ -30,7 +30,9 @@ mod run_network;
 mod sample;
 mod seed_args;
 mod status;
+mod submit;
 mod table;
+mod task;
 mod train_features;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -65,6 +67,7 @@ Examples:
   speedlab keys optimizer                      the keys of a sweep: type, range, default, meaning and source
   speedlab preview sweeps/quickstart.yaml      the densities over t, loss weights, beta1 and learning rates of the arms
   speedlab status sweeps/quickstart.yaml       each run: waiting and why, running, or how it ended; --watch redraws it
+  speedlab submit sweeps/quickstart.yaml       hand what is missing to a cluster; `cancel` takes it back
   speedlab logs 0123 -f                        the log of the run whose id begins so, and what it records, as they grow
   speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
   speedlab reproduce                           the paper's claims, the sweeps that ask them, and our answers so far
@@ -88,6 +91,10 @@ enum Command {
     Preview(preview::PreviewArgs),
     /// Show each run: waiting and why, running, unfinished, or how it ended
     Status(status::StatusArgs),
+    /// Hand what is missing to a cluster: Slurm, Kubernetes, or any engine that starts a command for each index
+    Submit(submit::SubmitArgs),
+    /// End a sweep's jobs on the cluster; what runs writes a checkpoint where the cluster lets it
+    Cancel(submit::CancelArgs),
     /// Show what a run wrote to its log, with -f as it grows
     Logs(logs::LogsArgs),
     /// Draw the report again from the records alone
@@ -111,7 +118,7 @@ enum Command {
         after_help = "Example:\n  speedlab completions bash > ~/.local/share/bash-completion/completions/speedlab"
     )]
     Completions { shell: clap_complete::Shell },
-    /// Do one run: what `run` starts for each run as a process of its own
+    /// Do one run, or one task of a submission: what `run` starts for each run, and a cluster for each task
     #[command(hide = true)]
     Exec(exec::ExecArgs),
     /// List the devices of a kind: what `devices` starts for each kind, since a driver may end the process
@@ -235,6 +242,8 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schema(args) => keys::schema(&args),
         Command::Preview(args) => preview::preview(&args),
         Command::Status(args) => status::status(&args, cli.color),
+        Command::Submit(args) => submit::submit(&args),
+        Command::Cancel(args) => submit::cancel(&args),
         Command::Logs(args) => logs::logs(&args),
         Command::Report(args) => report::report(&args),
         Command::Reproduce(args) => reproduce::reproduce(&args),
@@ -252,7 +261,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             clap_complete::generate(shell, &mut command, "speedlab", &mut std::io::stdout());
             Ok(Exit::AllDone)
         }
-        Command::Exec(args) => exec::exec(&args),
+        Command::Exec(args) => exec::exec(&args, cli.color),
         Command::BenchData(args) => bench_data::bench_data(&args),
         Command::BenchSchedule(args) => bench_schedule::bench_schedule(&args),
         Command::NoRun => bench_schedule::no_run(),

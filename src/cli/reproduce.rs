@@ -10,14 +10,14 @@ use anyhow::Context as _;
 use clap::{Args, Parser as _};
 use serde_json::json;
 
-use self::claims::{Asked, CLAIMS, SHIPPED, Shipped};
+use self::claims::{Asked, CLAIMS, SHIPPED, Shipped, What};
 use super::device_args::DeviceArgs;
 use super::table::new_table;
 use super::{Cli, DEFAULT_RESULTS, DataArgs, Exit};
 use crate::plan::plan_text;
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, times};
-use crate::report::{Comparison, answer_cell};
+use crate::report::{Comparison, answer_cell, likeness_cell};
 use crate::spec::{Plan, nearest};
 use crate::study::{Calibration, Estimator};
 
@@ -79,7 +79,11 @@ fn list(args: &ReproduceArgs) -> anyhow::Result<Exit> {
     if args.json {
         let claims = CLAIMS.iter().zip(&ours).map(|(claim, ours)| {
             let asked = claim.asked.iter().zip(ours).map(|(asked, ours)| {
-                json!({ "sweep": asked.sweep, "arm": asked.arm, "against": asked.against, "runs": here[asked.sweep].plan.runs.len(),
+                let (arm, against) = match asked.what {
+                    What::Speedup { arm, against } => (Some(arm), against),
+                    What::Likeness => (None, None),
+                };
+                json!({ "sweep": asked.sweep, "arm": arm, "against": against, "runs": here[asked.sweep].plan.runs.len(),
                         "seconds_here": here[asked.sweep].seconds, "ours": ours })
             });
             json!({ "claim": claim.claim, "source": claim.source, "claimed": claim.claimed, "asked": asked.collect::<Vec<_>>() })
@@ -90,18 +94,22 @@ fn list(args: &ReproduceArgs) -> anyhow::Result<Exit> {
     let rows = CLAIMS.iter().zip(&ours).flat_map(|(claim, ours)| {
         claim.asked.iter().zip(ours).enumerate().map(|(index, (asked, ours))| {
             let first = |text: String| if index == 0 { text } else { String::new() };
-            let against = asked.against.map_or_else(String::new, |against| format!(" against {against}"));
+            let what = match asked.what {
+                What::Speedup { arm, against: Some(against) } => format!("{arm} against {against}"),
+                What::Speedup { arm, against: None } => arm.to_owned(),
+                What::Likeness => "images alike".to_owned(),
+            };
             [
                 first(format!("{} ({})", claim.claim, claim.source)),
                 first(claim.claimed.map_or_else(String::new, times)),
                 asked.sweep.to_owned(),
-                format!("{}{against}", asked.arm),
+                what,
                 duration(here[asked.sweep].seconds),
                 ours.clone(),
             ]
         })
     });
-    let header = ["arXiv 2404.07946", "paper", "sweep", "arm", "cost here", "ours"];
+    let header = ["arXiv 2404.07946", "paper", "sweep", "of it", "cost here", "ours"];
     if args.table {
         out!("| {} |\n|{}", header.join(" | "), " --- |".repeat(header.len()));
         for row in rows {
@@ -145,7 +153,10 @@ fn here(args: &ReproduceArgs) -> anyhow::Result<BTreeMap<&'static str, Here>> {
 /// `1.07× (1.04× to 1.10×), faster`, or how far it is.
 fn ours(asked: &Asked, study: Option<&StudyRecord>) -> String {
     let Some(study) = study else { return "not run".to_owned() };
-    answer_cell(&Comparison::of(study), asked.arm, asked.against)
+    match asked.what {
+        What::Speedup { arm, against } => answer_cell(&Comparison::of(study), arm, against),
+        What::Likeness => likeness_cell(study),
+    }
 }
 
 fn run(args: &ReproduceArgs, name: &str) -> anyhow::Result<Exit> {
@@ -193,11 +204,14 @@ mod tests {
         for asked in CLAIMS.iter().flat_map(|claim| claim.asked) {
             let shipped = SHIPPED.iter().find(|shipped| shipped.path == asked.sweep).expect(asked.sweep);
             let plan = plan_text(Path::new(asked.sweep), shipped.text, &[]).unwrap();
+            let What::Speedup { arm, against } = asked.what else {
+                assert!(plan.runs.iter().all(|run| run.spec.evaluate.consistency.images > 0), "{}", asked.sweep);
+                continue;
+            };
             let compare = plan.compare.as_ref().unwrap();
-            assert!(plan.arms.iter().any(|arm| arm == asked.arm), "{}: {}", asked.sweep, asked.arm);
-            let is_pair =
-                |against: &str| compare.pairs.iter().any(|pair| pair.arm == asked.arm && pair.against == against);
-            assert!(asked.against.is_none_or(is_pair), "{}: {} against {:?}", asked.sweep, asked.arm, asked.against);
+            assert!(plan.arms.iter().any(|other| other == arm), "{}: {arm}", asked.sweep);
+            let is_pair = |against: &str| compare.pairs.iter().any(|pair| pair.arm == arm && pair.against == against);
+            assert!(against.is_none_or(is_pair), "{}: {arm} against {against:?}", asked.sweep);
         }
     }
 

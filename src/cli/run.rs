@@ -75,8 +75,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     if !args.quiet {
         eprintln!("{:>10}  {}", "device", chosen.words);
     }
-    let mut shown =
-        Shown { images: DataProgress::new(args.quiet), runs: Progress::new(&plan.name, args.quiet, color.on_stderr()) };
+    let mut shown = Shown::new(&plan.name, args.quiet, color);
     if let Some(note) = &chosen.note {
         shown.note(note);
     }
@@ -140,9 +139,15 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What a person sees of it on stderr.
-struct Shown {
+pub(super) struct Shown {
     images: DataProgress,
     runs: Progress,
+}
+
+impl Shown {
+    pub(super) fn new(sweep: &str, quiet: bool, color: Color) -> Self {
+        Self { images: DataProgress::new(quiet), runs: Progress::new(sweep, quiet, color.on_stderr()) }
+    }
 }
 
 impl Observer for Shown {
@@ -167,7 +172,7 @@ impl Observer for Shown {
     }
 }
 
-fn exit_of(summary: &Summary, stop: &Stop) -> Exit {
+pub(super) fn exit_of(summary: &Summary, stop: &Stop) -> Exit {
     match stop.exit_code() {
         Some(code) if !summary.all_done() => Exit::Code(code),
         _ if summary.counts.failed() + summary.counts.diverged > 0 => Exit::SomeFailed,

@@ -1,5 +1,6 @@
 //! `speedlab status`: each run, waiting and why, running, or how it ended.
 
+mod cluster;
 mod live_lines;
 mod run_status;
 mod table;
@@ -50,7 +51,11 @@ pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
         // Seeds may have come while it was watched.
         plan = args.sweep.begun()?.0;
     }
-    let statuses = RunStatus::read_all(&folder, &plan)?;
+    let tasks = cluster::tasks(&folder)?;
+    if args.watch {
+        cluster::watch(&plan, &folder, args.every)?;
+    }
+    let statuses = RunStatus::read_all(&folder, &plan, &tasks)?;
     let unplanned = folder.unplanned(&plan)?;
     if args.json {
         let runs: Vec<_> = statuses.iter().map(RunStatus::to_json).collect();
@@ -65,6 +70,7 @@ pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
             let ids = unplanned.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             out!("\nno longer planned, and kept under {}: {ids}", folder.path.join("runs").display());
         }
+        cluster::print_lost(&folder, &statuses)?;
         for status in &statuses {
             if let Some(text) = table::failure_text(status) {
                 out!("\n{text}");

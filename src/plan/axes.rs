@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::arms::ResolvedArm;
+use super::arms::{ResolvedArm, unknown_arm};
 use super::finding::Finding;
 use super::merge::{merge, patch_of};
 use super::preset;
@@ -14,6 +14,8 @@ const MOST_VALUES: usize = 1_000_000;
 /// An axis and its values.
 pub struct ResolvedAxis<'s> {
     pub path: &'s Placed<String>,
+    /// The indices of the arms that it is an axis of.
+    pub arms: Vec<usize>,
     pub values: Vec<AxisValue>,
 }
 
@@ -45,7 +47,7 @@ pub fn resolve<'s>(sweep: &'s SweepSpec, arms: &[ResolvedArm<'_>]) -> Result<Res
         let mut dimension = Vec::new();
         for axis in group {
             let overlap = resolved.axes.iter().find(|other| overlaps(&other.path.value, &axis.path.value));
-            match resolve_axis(axis, arms, overlap.map(|other| other.path)) {
+            match resolve_axis(axis, sweep, arms, overlap.map(|other| other.path)) {
                 Ok(axis) => {
                     dimension.push(resolved.axes.len());
                     resolved.axes.push(axis);
@@ -78,6 +80,7 @@ fn unequal_lengths(axes: &[ResolvedAxis], dimension: &[usize]) -> Option<Finding
 
 fn resolve_axis<'s>(
     axis: &'s AxisSpec,
+    sweep: &SweepSpec,
     arms: &[ResolvedArm<'_>],
     overlap: Option<&Placed<String>>,
 ) -> Result<ResolvedAxis<'s>, Vec<Finding>> {
@@ -91,8 +94,14 @@ fn resolve_axis<'s>(
         finding.related = Some(Box::new((other.at, "the other axis".to_owned())));
         return Err(vec![finding]);
     }
-    for arm in arms {
-        check_path(path, arm, arms).map_err(|finding| vec![finding])?;
+    let find = |name: &Placed<String>| {
+        let index = arms.iter().position(|arm| arm.name.value == name.value);
+        index.ok_or_else(|| unknown_arm(sweep, name))
+    };
+    let named = axis.arms.iter().map(find).collect::<Result<Vec<usize>, _>>().map_err(|finding| vec![finding])?;
+    let of = if named.is_empty() { (0..arms.len()).collect() } else { named };
+    for &arm in &of {
+        check_path(path, &arms[arm], arms).map_err(|finding| vec![finding])?;
     }
     let (at, nodes) = values_of(&axis.values, &path.value).map_err(|finding| vec![finding])?;
     if nodes.is_empty() {
@@ -103,7 +112,7 @@ fn resolve_axis<'s>(
     let mut values: Vec<AxisValue> = Vec::with_capacity(nodes.len());
     let mut first_places = std::collections::BTreeMap::new();
     for node in nodes {
-        match canonical(path, &node, arms) {
+        match canonical(path, &node, &arms[of[0]]) {
             Ok((json, exact)) => {
                 if let Some(first) = first_places.insert(exact.to_string(), node.at) {
                     let mut finding =
@@ -116,7 +125,7 @@ fn resolve_axis<'s>(
             Err(finding) => findings.push(finding),
         }
     }
-    if findings.is_empty() { Ok(ResolvedAxis { path, values }) } else { Err(findings) }
+    if findings.is_empty() { Ok(ResolvedAxis { path, arms: of, values }) } else { Err(findings) }
 }
 
 /// Refuses an axis that is no field of an arm, or that the arm's patch sets as well.
@@ -141,7 +150,7 @@ fn check_path(path: &Placed<String>, arm: &ResolvedArm, arms: &[ResolvedArm]) ->
                 finding.hint("a preset is a value of the whole model: write `model: [{ preset: .. }, ..]`")
             }
             _ if arms.iter().any(|other| field(&json(other), name).is_some()) => {
-                finding.hint("an axis is a field that every arm has; write an arm for each value instead")
+                finding.hint(format!("name the arms that have it, as in `{name}: {{ arms: [..], values: [..] }}`"))
             }
             Some(meant) => finding.hint(format!("did you mean `{meant}`?")),
             None => finding.hint("an axis is a field that every arm has, as in `model.channels`"),
@@ -170,8 +179,7 @@ fn list_paths(spec: &Json, prefix: &str, paths: &mut Vec<String>) {
 }
 
 /// A value in one spelling: as it is shown, and with every default filled in.
-pub fn canonical(path: &Placed<String>, value: &Node, arms: &[ResolvedArm<'_>]) -> Result<(Json, Json), Finding> {
-    let arm = arms.first().expect("a sweep has at least one arm");
+pub fn canonical(path: &Placed<String>, value: &Node, arm: &ResolvedArm<'_>) -> Result<(Json, Json), Finding> {
     let mut tree = arm.tree.clone();
     merge(&mut tree, &patch_of(&path.value, path.at, value.clone()));
     preset::spell_out(&mut tree)?;

@@ -122,7 +122,7 @@ pub fn check(
     let mut findings = Vec::new();
     for yardstick in yardsticks {
         let arm = index_of(yardstick).expect("`resolve` found it");
-        let at_point: std::collections::BTreeMap<&[usize], usize> = layout
+        let at_point: std::collections::BTreeMap<&[Option<usize>], usize> = layout
             .cells
             .iter()
             .enumerate()
@@ -130,7 +130,12 @@ pub fn check(
             .map(|(index, cell)| (cell.point.as_slice(), index))
             .collect();
         for (index, cell) in layout.cells.iter().enumerate() {
-            let Some(&base) = at_point.get(cell.point.as_slice()) else {
+            // Where one of the two has not all axes, they meet at the values of those that both have.
+            let meets = |base: &[Option<usize>]| {
+                base.iter().zip(&cell.point).all(|(base, own)| base.is_none() || own.is_none() || base == own)
+            };
+            let elsewhere = || at_point.iter().find(|(base, _)| meets(base)).map(|(_, index)| index);
+            let Some(&base) = at_point.get(cell.point.as_slice()).or_else(elsewhere) else {
                 let message = format!("`{}` has no `{}` to be compared with", name_of(index), yardstick.value);
                 findings.push(Finding::new(yardstick.at, message).hint("exclude both, or neither"));
                 return findings;

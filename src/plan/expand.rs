@@ -70,8 +70,10 @@ impl Grid<'_> {
     /// The tree of a cell: its arm's, with the values of its point.
     fn tree(&self, cell: &Cell) -> Node {
         let mut tree = self.arms[cell.arm].tree.clone();
-        for (axis, &value) in self.axes.axes.iter().zip(&cell.point) {
-            set(&mut tree, &axis.path.value, axis.path.at, &axis.values[value].node);
+        for (axis, value) in self.axes.axes.iter().zip(&cell.point) {
+            if let Some(value) = *value {
+                set(&mut tree, &axis.path.value, axis.path.at, &axis.values[value].node);
+            }
         }
         preset::spell_out(&mut tree).expect("every value of an axis was spelled out once, when it was computed");
         tree
@@ -81,15 +83,18 @@ impl Grid<'_> {
     fn trial(&self, cell: usize) -> String {
         let cell = &self.cells[cell];
         let mut name = self.arms[cell.arm].name.value.clone();
-        for (axis, &value) in self.planned.iter().zip(&cell.point) {
-            name.push_str(&format!(" {}={}", axis.path, axis.label(&axis.values[value])));
+        for (axis, value) in self.planned.iter().zip(&cell.point) {
+            if let Some(value) = *value {
+                name.push_str(&format!(" {}={}", axis.path, axis.label(&axis.values[value])));
+            }
         }
         name
     }
 
     fn point(&self, cell: &Cell) -> BTreeMap<String, Json> {
         let values = self.axes.axes.iter().zip(&cell.point);
-        values.map(|(axis, &value)| (axis.path.value.clone(), axis.values[value].json.clone())).collect()
+        let given = values.filter_map(|(axis, value)| Some((axis, &axis.values[(*value)?])));
+        given.map(|(axis, value)| (axis.path.value.clone(), value.json.clone())).collect()
     }
 }
 

@@ -33,7 +33,7 @@ pub use keys::{KeyError, reference, reference_page, sweep_schema};
 pub use presets::{PRESETS, Preset};
 pub use problem::{PlanError, Problem, Related};
 
-use crate::spec::{Plan, Source};
+use crate::spec::{Cluster, Plan, Source, SweepSpec};
 use finding::{Finding, Texts};
 
 /// Reads, resolves and checks the sweep in a file. `overrides` are the `path=value` of each `--set`.
@@ -49,11 +49,22 @@ pub fn plan_text(path: &Path, text: &str, overrides: &[String]) -> Result<Plan, 
     resolve(&texts).map_err(|findings| texts.error(findings))
 }
 
+/// What a sweep asks of a cluster: no part of its plan, since nothing of it changes a result.
+pub fn load_cluster(path: &Path, overrides: &[String]) -> Result<Cluster, PlanError> {
+    let texts = Texts { file: path.to_owned(), text: String::new(), overrides: overrides.to_vec() };
+    let text = parse::read_text(path).map_err(|finding| texts.error(vec![finding]))?;
+    let texts = Texts { text, ..texts };
+    read_sweep(&texts).map(|sweep| sweep.cluster).map_err(|findings| texts.error(findings))
+}
+
 fn resolve(texts: &Texts) -> Result<Plan, Vec<Finding>> {
+    expand::expand(&read_sweep(texts)?, texts.overrides.len())
+}
+
+fn read_sweep(texts: &Texts) -> Result<SweepSpec, Vec<Finding>> {
     let mut tree = parse::parse(&texts.text, Source::File).map_err(|finding| vec![finding])?;
     read::require_map(&tree).map_err(|finding| vec![finding])?;
     overrides::apply(&mut tree, &texts.overrides)?;
     let default_name = texts.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let sweep = read::read(&tree, &default_name)?;
-    expand::expand(&sweep, texts.overrides.len())
+    read::read(&tree, &default_name)
 }

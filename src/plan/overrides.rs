@@ -55,7 +55,7 @@ fn apply_one(tree: &mut Node, index: usize, text: &str) -> Result<(), Finding> {
             let grid = &mut child(tree, "grid", start)?.value;
             replace(child(grid, rest, rest_at)?, rest_at, value);
         }
-        "compare" if !rest.is_empty() => {
+        "compare" | "cluster" if !rest.is_empty() => {
             let mut entry = child(tree, first, start)?;
             let mut key_at = start;
             let mut next_at = rest_at;

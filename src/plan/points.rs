@@ -16,8 +16,8 @@ const MOST_RUNS: usize = 1_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
     pub arm: usize,
-    /// For each axis, the index of its value.
-    pub point: Vec<usize>,
+    /// For each axis, the index of its value; `None` where it is no axis of the arm.
+    pub point: Vec<Option<usize>>,
 }
 
 /// What runs.
@@ -73,7 +73,14 @@ pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes)
     for index in 0..lengths.iter().product() {
         let point = point_of(index, &lengths, axes);
         for arm in 0..arms.len() {
-            let cell = Cell { arm, point: point.clone() };
+            let has = |axis: usize| axes.axes[axis].arms.contains(&arm);
+            // What is no axis of the arm multiplies it by one.
+            let is_repeated = |together: &Vec<usize>| !together.iter().any(|&axis| has(axis)) && point[together[0]] > 0;
+            if axes.dimensions.iter().any(is_repeated) {
+                continue;
+            }
+            let of_arm = point.iter().enumerate().map(|(axis, &value)| has(axis).then_some(value)).collect();
+            let cell = Cell { arm, point: of_arm };
             let before = runs.len();
             for (seed_index, &seed) in sweep.seeds.iter().enumerate() {
                 // Every filter is asked, because one that never matches is a mistake.
@@ -196,7 +203,7 @@ impl Filter {
     fn matches(&mut self, cell: &Cell, seed: u64) -> bool {
         let is_match = (self.arms.is_empty() || self.arms.contains(&cell.arm))
             && (self.seeds.is_empty() || self.seeds.contains(&seed))
-            && self.values.iter().all(|(axis, meant)| meant.contains(&cell.point[*axis]));
+            && self.values.iter().all(|(axis, meant)| cell.point[*axis].is_some_and(|value| meant.contains(&value)));
         self.matched += usize::from(is_match);
         is_match
     }
@@ -221,7 +228,7 @@ fn include(
             }
         };
         let axis = &mut axes.axes[index];
-        match canonical(path, node, arms) {
+        match canonical(path, node, &arms[axis.arms[0]]) {
             Ok((json, _)) => {
                 let known = axis.values.iter().position(|value| same(&value.json, &json));
                 indices[index] = Some(known.unwrap_or_else(|| {
@@ -245,15 +252,17 @@ fn include(
         return Err(findings);
     }
     let point: Vec<usize> = indices.into_iter().flatten().collect();
+    let of_arm = |arm: usize| -> Vec<Option<usize>> {
+        let own = |(axis, &value): (usize, &usize)| axes.axes[axis].arms.contains(&arm).then_some(value);
+        point.iter().enumerate().map(own).collect()
+    };
     let arm_indices = if arm_indices.is_empty() { (0..arms.len()).collect() } else { arm_indices };
     let seeds = if seeds.is_empty() { sweep.seeds.clone() } else { seeds };
     Ok(arm_indices
         .into_iter()
         .flat_map(|arm| {
-            seeds.iter().map({
-                let point = &point;
-                move |seed| (Cell { arm, point: point.clone() }, *seed)
-            })
+            let point = of_arm(arm);
+            seeds.iter().map(move |seed| (Cell { arm, point: point.clone() }, *seed)).collect::<Vec<_>>()
         })
         .collect())
 }

@@ -28,7 +28,8 @@ pub struct RunFolder {
     pub path: PathBuf,
 }
 
-/// Holds a folder for one process, until dropped; the operating system lets go of it however the process ends.
+/// Holds a folder for one process, until dropped; the operating system lets go of it however the process ends. Some file systems that
+/// machines share know no locks: there it holds nothing.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -134,9 +135,11 @@ impl SweepFolder {
 }
 
 impl RunFolder {
-    /// The sweep that the run belongs to; `None` for a path that has no two folders above it.
+    /// The sweep that the run belongs to, also where this is one of its attempts; `None` for a path that has no two folders above it.
     pub fn sweep(&self) -> Option<SweepFolder> {
-        Some(SweepFolder { path: self.path.parent()?.parent()?.to_owned() })
+        let above = self.path.parent()?.parent()?;
+        let path = if above.file_name().is_some_and(|name| name == "attempts") { above.parent()? } else { above };
+        Some(SweepFolder { path: path.to_owned() })
     }
 
     pub fn journal(&self) -> PathBuf {
@@ -278,6 +281,7 @@ impl Lock {
                 let holder = fs::read_to_string(&path).map_err(RecordError::io("read", &path))?;
                 return Err(RecordError::Held { folder: folder.to_owned(), holder: holder.trim().to_owned() });
             }
+            Err(TryLockError::Error(error)) if knows_no_locks(&error) => {}
             Err(TryLockError::Error(source)) => return Err(RecordError::io("lock", &path)(source)),
         }
         let holder = holder_name(std::process::id(), &host_name());
@@ -293,11 +297,17 @@ fn is_held(folder: &Path) -> Result<bool, RecordError> {
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) if knows_no_locks(&error) => Ok(false),
             Err(TryLockError::Error(source)) => Err(RecordError::io("lock", &path)(source)),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(RecordError::io("read", &path)(error)),
     }
+}
+
+/// Whether the file system has no locks to give: `ENOLCK`, `ENOSYS` or `EOPNOTSUPP` of Linux.
+fn knows_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || matches!(error.raw_os_error(), Some(37 | 38 | 95))
 }
 
 /// A process as locks name it.

@@ -5,12 +5,15 @@
 //! results/<sweep>/live.json
 //! results/<sweep>/curves.parquet
 //! results/<sweep>/report/
+//! results/<sweep>/submissions/<n>/{submission.json, job-<k>.sh, tasks/}
+//! results/<sweep>/attempts/<run-id>/<token>/      runs that a cluster has: each attempt as a run's folder
 //! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, consistency/, checkpoint/, DONE}
 //! ```
 //!
 //! A journal is only ever appended to. Attempts that died leave events behind that a later attempt makes void;
 //! [`effective_events`] is the one place that knows which.
 
+mod attempts;
 mod consistency;
 mod curves;
 mod effective;
@@ -22,7 +25,9 @@ mod live;
 mod plan_file;
 mod rows;
 mod study;
+mod submission;
 
+pub use attempts::Commit;
 pub use consistency::ConsistencyImages;
 pub use curves::{read_curves, write_curves};
 pub use effective::effective_events;
@@ -34,3 +39,4 @@ pub use live::{LiveFile, LiveQuality, LiveRun, LiveState};
 pub use plan_file::{PlanFile, Revision, Session};
 pub use rows::{CurveRow, curve_rows};
 pub use study::{RunRecord, RunState, StudyRecord, TimestepDensity, Waiting};
+pub use submission::{ClusterJob, Engine, JobKind, Submission};

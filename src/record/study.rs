@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use super::{CurveRow, PlanFile, RecordError, Revision, SweepFolder, curve_rows, effective_events, read_journal};
+use super::{
+    CurveRow, PlanFile, RecordError, Revision, RunFolder, SweepFolder, curve_rows, effective_events, read_journal,
+};
 use crate::event::{RunEvent, RunOutcome, Stamp, Started};
 use crate::spec::{Plan, PlannedRun};
 
@@ -122,8 +124,19 @@ impl RunRecord {
         }
     }
 
+    /// How many attempts at the end began at the same checkpoint: none but perhaps the last has got to another.
+    pub fn fruitless_attempts(&self) -> usize {
+        let from = |started: &Started| started.from_checkpoint;
+        let Some(last) = self.attempts.last().map(from) else { return 0 };
+        self.attempts.iter().rev().take_while(|started| from(started) == last).count()
+    }
+
     pub fn read(folder: &SweepFolder, planned: &PlannedRun) -> Result<Self, RecordError> {
-        let run_folder = folder.run(&planned.run_id);
+        Self::read_in(&folder.current(&planned.run_id)?, planned)
+    }
+
+    /// Of a folder that holds it.
+    pub fn read_in(run_folder: &RunFolder, planned: &PlannedRun) -> Result<Self, RecordError> {
         let mut journal = read_journal(&run_folder.journal())?;
         let mut damage = std::mem::take(&mut journal.damage);
         damage.iter_mut().for_each(|words| *words = format!("events.jsonl: {words}"));
@@ -208,6 +221,16 @@ fn waiting(effective_events: &[(u32, RunEvent)]) -> Option<Waiting> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::RunSpec;
+
+    #[test]
+    fn attempts_that_began_at_one_checkpoint_are_fruitless() {
+        let of = |checkpoints: &[u32]| {
+            let attempts = checkpoints.iter().zip(1..).map(|(&from, number)| Started::of_test(number, from)).collect();
+            RunRecord { attempts, ..RunRecord::new(PlannedRun::of_baseline(RunSpec::default())) }.fruitless_attempts()
+        };
+        assert_eq!([of(&[]), of(&[0]), of(&[0, 0, 0]), of(&[0, 0, 3, 4, 4])], [0, 1, 3, 2]);
+    }
 
     #[test]
     fn waiting_is_a_share_of_the_training_in_which_it_was_measured() {

@@ -1,5 +1,6 @@
 //! What runs can be placed on, and how many at once.
 
+use std::env;
 use std::num::NonZeroUsize;
 use std::thread;
 
@@ -68,10 +69,13 @@ impl CpuThreads {
     }
 }
 
-/// The cores this process may use: CPU affinity and a container's quota are respected.
+/// The cores this process may use: CPU affinity and a container's quota are respected, and what Slurm gave a task where it does not
+/// keep tasks to it.
 pub fn cores() -> NonZeroUsize {
     // It fails only where the platform cannot say; one core is then the count that never oversubscribes.
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    let seen = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let given = ["SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"].iter().find_map(|name| env::var(name).ok()?.parse().ok());
+    given.map_or(seen, |given: NonZeroUsize| given.min(seen))
 }
 
 #[cfg(test)]

@@ -34,6 +34,9 @@ impl Leash {
             flag::register(signal, signalled.clone())?;
             flag::register(signal, stop.clone())?;
         }
+        // Where a cluster's notice goes to parent and child alike, it must not end the child; the parent says stop.
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGUSR1, stop.clone())?;
         let leash = Self { stop };
         let listener = leash.clone();
         // It ends with the process: a read from standard input cannot be called off.

@@ -6,6 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+/// What a cluster sends before a task's time is over.
+#[cfg(unix)]
+const NOTICE: i32 = signal_hook::consts::SIGUSR1;
+/// Sent by nobody.
+#[cfg(not(unix))]
+const NOTICE: i32 = -1;
+
 /// Counts requests to stop: the first asks for a checkpoint, the second for an end at once.
 #[derive(Debug, Default)]
 pub struct Stop {
@@ -18,6 +25,9 @@ struct State {
     /// The first signal that came; 0: none.
     signal: AtomicI32,
     released: AtomicBool,
+    /// Whether the first request is the only one.
+    asks_once: AtomicBool,
+    notice: AtomicBool,
 }
 
 impl Stop {
@@ -28,6 +38,25 @@ impl Stop {
         let stop = Self::default();
         listen(stop.state.clone())?;
         Ok(stop)
+    }
+
+    /// Of a cluster's task, which several signals may tell one thing (SIGUSR1 before its time is over, SIGTERM when it is or when others
+    /// go first, to parent and children alike): however many come, the wish is for a checkpoint.
+    pub fn of_a_task() -> io::Result<Self> {
+        let stop = Self::default();
+        stop.state.asks_once.store(true, Ordering::SeqCst);
+        listen(stop.state.clone())?;
+        Ok(stop)
+    }
+
+    /// Whether SIGUSR1 came: the time of a cluster's task is nearly over.
+    pub fn has_notice(&self) -> bool {
+        self.state.notice.load(Ordering::SeqCst)
+    }
+
+    /// Notice given before this process could listen.
+    pub fn take_notice(&self) {
+        self.state.note(NOTICE);
     }
 
     /// What a signal does, without one.
@@ -49,7 +78,13 @@ impl Stop {
 impl State {
     fn note(&self, signal: i32) {
         let _ = self.signal.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst); // the first stays
-        self.requests.fetch_add(1, Ordering::SeqCst);
+        if signal == NOTICE {
+            self.notice.store(true, Ordering::SeqCst);
+        }
+        match self.asks_once.load(Ordering::SeqCst) {
+            true => self.requests.store(1, Ordering::SeqCst),
+            false => drop(self.requests.fetch_add(1, Ordering::SeqCst)),
+        }
     }
 }
 
@@ -57,6 +92,9 @@ impl State {
 #[cfg(unix)]
 fn listen(state: Arc<State>) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    if state.asks_once.load(Ordering::SeqCst) {
+        signals.add_signal(NOTICE)?;
+    }
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             if state.released.load(Ordering::SeqCst) {

@@ -4,6 +4,7 @@
 //! grammar, with its one default.
 
 mod canonical;
+mod cluster;
 mod consistency;
 mod data;
 mod decode;
@@ -26,6 +27,7 @@ mod tree;
 mod until_decided;
 
 pub use canonical::canonical_json;
+pub use cluster::Cluster;
 pub use consistency::Consistency;
 pub use data::*;
 pub use decode::{DecodeError, decode, decode_json, decode_under};

@@ -1,6 +1,6 @@
 //! The checked, ordered list of runs that a sweep asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,30 @@ impl Axis {
     }
 }
 
+/// The values of axes at a grid point.
+pub type Point = BTreeMap<String, serde_json::Value>;
+
+/// Whether a grid point has all values of another, and perhaps more.
+pub fn is_part(part: &Point, whole: &Point) -> bool {
+    part.iter().all(|(key, value)| whole.get(key) == Some(value))
+}
+
+/// Each point once, in the order in which it is first met, without those that are parts of others: an arm that has not all axes stands
+/// at several.
+pub fn whole_points<'p>(points: impl Iterator<Item = &'p Point>) -> Vec<&'p Point> {
+    let mut found: Vec<&Point> = Vec::new();
+    let mut known = BTreeSet::new();
+    for point in points {
+        if known.insert(serde_json::to_string(point).expect("plain data")) {
+            found.push(point);
+        }
+    }
+    let most = found.iter().map(|point| point.len()).max().unwrap_or(0);
+    let is_whole =
+        |point: &&&Point| point.len() == most || !found.iter().any(|other| other.len() > point.len() && is_part(point, other));
+    found.iter().filter(is_whole).copied().collect()
+}
+
 /// A run and where in the study it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedRun {
@@ -67,8 +91,8 @@ pub struct PlannedRun {
     pub arm: String,
     /// `arm` followed by ` key=value` for each axis: unique among trials.
     pub trial: String,
-    /// The axes' values at this grid point; empty without a grid.
-    pub point: BTreeMap<String, serde_json::Value>,
+    /// The values at this grid point of the arm's axes; empty without a grid.
+    pub point: Point,
     pub seed: u64,
     pub spec: RunSpec,
 }

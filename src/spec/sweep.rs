@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value as Json;
 
-use super::{BandShares, FinalAt, Location, Metric, Node};
+use super::{BandShares, Cluster, FinalAt, Location, Metric, Node};
 
 /// A value and the place it was written at.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,8 @@ pub struct SweepSpec {
     /// `exclusive`: whether every run has its device to itself, for times that nothing shares. Default: `false`.
     #[schemars(default)]
     pub exclusive: bool,
+    /// `cluster`: what `speedlab submit` asks of a cluster. Nothing of it changes a result. Default: a cluster's own defaults.
+    pub cluster: Cluster,
 }
 
 /// One arm: what it changes.
@@ -66,6 +68,8 @@ pub struct ArmSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AxisSpec {
     pub path: Placed<String>,
+    /// The arms that it is an axis of; empty: all.
+    pub arms: Vec<Placed<String>>,
     pub values: AxisValues,
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::cluster::ClusterError;
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::evaluate::EvaluateError;
@@ -41,6 +42,12 @@ pub enum StudyError {
     TooManySeeds { most: usize, limit: usize },
     #[error("--budget says when no more seeds are added, and this study's seeds are fixed\nhint: add --until-decided")]
     BudgetOfFixedSeeds,
+    #[error(transparent)]
+    Cluster(ClusterError),
+    #[error("there is no task {index}: the submission has {tasks}, counted from 0")]
+    NoSuchTask { index: usize, tasks: usize },
+    #[error("the submission's device cannot be read: {reason}")]
+    BadDevice { reason: String },
     #[error("cannot {action}: {source}")]
     Io { action: &'static str, source: io::Error },
 }

@@ -4,9 +4,9 @@ use rayon::prelude::*;
 
 use super::{Estimator, RunLabel, StudyError};
 use crate::event::RunOutcome;
-use crate::record::{RunRecord, RunState, SweepFolder};
+use crate::record::{RecordError, RunFolder, RunRecord, RunState};
 use crate::schedule::QueuedRun;
-use crate::spec::Plan;
+use crate::spec::PlannedRun;
 
 /// The plan's runs, the folders made of those that have not ended.
 pub struct StudyQueue {
@@ -18,13 +18,20 @@ pub struct StudyQueue {
 
 impl StudyQueue {
     /// `threads`: what a run has on its device, for the estimate of what it takes.
-    pub(super) fn read(plan: &Plan, folder: &SweepFolder, threads: usize) -> Result<Self, StudyError> {
+    /// `place`: the folder of a run while this process works on it.
+    pub(super) fn read(
+        planned: &[PlannedRun],
+        place: &(impl Fn(&PlannedRun) -> Result<RunFolder, RecordError> + Sync),
+        threads: usize,
+    ) -> Result<Self, StudyError> {
         let estimator = Estimator::new(None, None, threads);
         let (mut runs, mut labels, mut disk_bytes) = (Vec::new(), Vec::new(), 0f64);
-        let records = plan.runs.par_iter().map(|run| RunRecord::read(folder, run));
-        for record in records.collect::<Result<Vec<_>, _>>()? {
+        let records = planned.par_iter().map(|run| {
+            let folder = place(run)?;
+            Ok((RunRecord::read_in(&folder, run)?, folder))
+        });
+        for (record, run_folder) in records.collect::<Result<Vec<_>, RecordError>>()? {
             let run = &record.planned;
-            let run_folder = folder.run(&run.run_id);
             let outcome = match record.state {
                 RunState::Ended(outcome) => Some(outcome),
                 RunState::Damaged(damage) => {

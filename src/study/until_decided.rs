@@ -1,11 +1,11 @@
 //! Seeds that are added to a study until it is decided: at looks that its frozen plan announces.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Observer, OpenStudy, StudyError};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::{Comparison, look_words, until_decided};
-use crate::spec::{Plan, PlannedRun, RunId, RunSpec, UntilDecided};
+use crate::spec::{Plan, PlannedRun, RunId, RunSpec, UntilDecided, is_part, whole_points};
 
 /// Fewer seeds say too little of their spread to be looked at.
 pub const FEWEST_SEEDS: usize = 3;
@@ -93,14 +93,10 @@ fn first_round(
 /// How many share a correction, at most; `None` where nothing is compared.
 pub(super) fn comparisons(plan: &Plan) -> Option<usize> {
     let compare = plan.compare.as_ref()?;
-    let points: BTreeSet<String> = plan.runs.iter().map(|run| point_key(&run.point)).collect();
+    let points = whole_points(plan.runs.iter().map(|run| &run.point));
     let with_baseline: BTreeSet<&str> =
         plan.runs.iter().filter(|run| run.arm != compare.baseline).map(|run| run.trial.as_str()).collect();
     (!with_baseline.is_empty()).then(|| with_baseline.len().max(points.len() * compare.pairs.len()))
-}
-
-fn point_key(point: &BTreeMap<String, serde_json::Value>) -> String {
-    serde_json::to_string(point).expect("plain data")
 }
 
 fn with_seed(trial: &PlannedRun, seed: u64) -> PlannedRun {
@@ -124,10 +120,9 @@ fn next_round(comparison: &Comparison) -> Result<Plan, NoRound> {
     if record.plan.runs.iter().any(|run| seeds.contains(&run.seed)) {
         return Err(NoRound::NotThereYet);
     }
-    let points: Vec<String> = comparison.points.iter().map(|point| point_key(point.point)).collect();
     let is_open = |run: &&PlannedRun| {
-        let key = point_key(&run.point);
-        last.open_arms.iter().any(|(point, arm)| *arm == run.arm && points[*point] == key)
+        let is_at = |point: usize| is_part(&run.point, comparison.points[point].point);
+        last.open_arms.iter().any(|(point, arm)| *arm == run.arm && is_at(*point))
     };
     let first = rule.seeds[0];
     let trials: Vec<&PlannedRun> = record.plan.runs.iter().filter(|run| run.seed == first).filter(is_open).collect();

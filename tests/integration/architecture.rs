@@ -21,11 +21,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("evaluate", &["spec", "event", "random", "checksum", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
+    ("cluster", &["spec", "record", "checksum"]),
     (
         "study",
         &[
             "spec", "event", "plan", "schedule", "device", "model", "evaluate", "record", "report", "data", "run",
-            "train", "checksum",
+            "train", "checksum", "cluster",
         ],
     ),
     ("run", &["spec", "event", "train", "evaluate", "record", "data", "model"]),

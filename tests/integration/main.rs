@@ -1,6 +1,8 @@
 //! Tests of the whole program and of its parts against outside references.
 
 mod architecture;
+#[cfg(unix)]
+mod cluster;
 mod consistency;
 mod damage;
 mod data;

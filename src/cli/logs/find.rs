@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::record::{RecordError, RunFolder};
+use crate::record::{RecordError, RunFolder, SweepFolder};
 use crate::spec::RunId;
 
 /// Runs that an error names.
@@ -20,7 +20,7 @@ pub(super) fn find_run(name: &str, results: &Path) -> anyhow::Result<RunFolder> 
         return Ok(RunFolder { path });
     }
     let runs = recorded_runs(results)?;
-    let mut matching: Vec<&RunFolder> = runs.iter().filter(|run| id(run).starts_with(name)).collect();
+    let mut matching: Vec<&(RunFolder, RunId)> = runs.iter().filter(|(_, id)| id.as_str().starts_with(name)).collect();
     match matching.len() {
         0 if runs.is_empty() => Err(RecordError::Nothing { path: results.to_owned() }.into()),
         0 => bail!(
@@ -28,7 +28,7 @@ pub(super) fn find_run(name: &str, results: &Path) -> anyhow::Result<RunFolder> 
             results.display(),
             list(&runs.iter().collect::<Vec<_>>())
         ),
-        1 => Ok(matching.remove(0).clone()),
+        1 => Ok(matching.remove(0).0.clone()),
         _ => bail!(
             "`{name}` may be any of these; there {}\nhint: write more of the id, or name the run's folder",
             list(&matching)
@@ -37,14 +37,16 @@ pub(super) fn find_run(name: &str, results: &Path) -> anyhow::Result<RunFolder> 
 }
 
 /// Every run in every sweep of `results`, by path.
-fn recorded_runs(results: &Path) -> anyhow::Result<Vec<RunFolder>> {
+fn recorded_runs(results: &Path) -> anyhow::Result<Vec<(RunFolder, RunId)>> {
     let mut runs = Vec::new();
     for sweep in folders_in(results)? {
-        for path in folders_in(&sweep.join("runs"))? {
-            let run = RunFolder { path };
-            if RunId::parse(id(&run)).is_some() {
-                runs.push(run);
-            }
+        let paths = [folders_in(&sweep.join("runs"))?, folders_in(&sweep.join("attempts"))?].concat();
+        let mut ids: Vec<RunId> = paths.iter().filter_map(|path| RunId::parse(path.file_name()?.to_str()?)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let folder = SweepFolder { path: sweep };
+        for run_id in ids {
+            runs.push((folder.current(&run_id)?, run_id));
         }
     }
     Ok(runs)
@@ -71,18 +73,13 @@ fn folders_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// The folder's name; empty where it is not text, and so no id.
-fn id(run: &RunFolder) -> &str {
-    run.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
-}
-
 /// `are 2:` and a line for each run.
-fn list(runs: &[&RunFolder]) -> String {
+fn list(runs: &[&(RunFolder, RunId)]) -> String {
     let mut text = if runs.len() == 1 { "is 1:".to_owned() } else { format!("are {}:", runs.len()) };
-    for run in runs.iter().take(NAMED_RUNS) {
+    for (run, run_id) in runs.iter().take(NAMED_RUNS) {
         // Its id is enough where its spec cannot be read.
         let title = run.read_spec().map_or_else(|_| String::new(), |run| format!("  {} seed {}", run.trial, run.seed));
-        text += &format!("\n  {}{title}  {}", id(run), run.path.display());
+        text += &format!("\n  {}{title}  {}", run_id, run.path.display());
     }
     if runs.len() > NAMED_RUNS {
         text += &format!("\n  and {} more", runs.len() - NAMED_RUNS);
@@ -95,7 +92,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::record::SweepFolder;
     use crate::spec::{PlannedRun, RunSpec};
 
     /// Runs of two sweeps, given as (sweep, id).
@@ -111,7 +107,8 @@ mod tests {
     }
 
     fn found(name: &str, results: &TempDir) -> Result<String, String> {
-        find_run(name, results.path()).map(|run| id(&run).to_owned()).map_err(|error| error.to_string())
+        let id = |run: RunFolder| run.path.file_name().unwrap().to_string_lossy().into_owned();
+        find_run(name, results.path()).map(id).map_err(|error| error.to_string())
     }
 
     const THREE: [(&str, &str); 3] = [("one", "0123456789ab"), ("one", "0199999999ab"), ("two", "abcdefabcdef")];

@@ -10,12 +10,18 @@ pub struct Claim {
     pub asked: &'static [Asked],
 }
 
-/// A shipped sweep that asks it, and the comparison that answers.
+/// A shipped sweep that asks it, and what of it answers.
 pub struct Asked {
     pub sweep: &'static str,
-    pub arm: &'static str,
-    /// Where it is not the sweep's baseline.
-    pub against: Option<&'static str>,
+    pub what: What,
+}
+
+/// What of a sweep answers a claim.
+pub enum What {
+    /// The speedup of an arm; `against` where that is not the sweep's baseline.
+    Speedup { arm: &'static str, against: Option<&'static str> },
+    /// How alike its runs are from the same noise.
+    Likeness,
 }
 
 /// A sweep that comes with the program.
@@ -51,17 +57,27 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/factorial"
     "small/learning-rate"
     "small/consistency"
+    "small/sensitivity"
+    "small/ema-length"
+    "small/equal-arms"
+    "gpu/cifar10-gpu"
+    "gpu/rivals-gpu"
+    "gpu/consistency-gpu"
     "small/mnist"
     "small/fashion"
     "small/cifar10"
 };
 
 const fn asked(sweep: &'static str, arm: &'static str) -> Asked {
-    Asked { sweep, arm, against: None }
+    Asked { sweep, what: What::Speedup { arm, against: None } }
 }
 
 const fn asked_against(sweep: &'static str, arm: &'static str, against: &'static str) -> Asked {
-    Asked { sweep, arm, against: Some(against) }
+    Asked { sweep, what: What::Speedup { arm, against: Some(against) } }
+}
+
+const fn likeness(sweep: &'static str) -> Asked {
+    Asked { sweep, what: What::Likeness }
 }
 
 pub const CLAIMS: &[Claim] = &[
@@ -71,7 +87,7 @@ pub const CLAIMS: &[Claim] = &[
         claimed: Some(2.0),
         asked: &[
             asked("paper/cifar10-speedup", "clts+mdlrc"),
-            asked("small/cifar10", "clts"),
+            asked("gpu/cifar10-gpu", "clts+mdlrc"),
             asked("quickstart", "clts+mdlrc"),
         ],
     },
@@ -82,11 +98,28 @@ pub const CLAIMS: &[Claim] = &[
         asked: &[asked("paper/imagenet128-speedup", "clts+mdlrc")],
     },
     Claim {
-        claim: "A curriculum of timesteps helps, and not only what it ends with",
+        claim: "A curriculum of timesteps helps",
+        source: "abstract",
+        claimed: None,
+        asked: &[
+            asked("paper/cifar10-speedup", "clts"),
+            asked("gpu/cifar10-gpu", "clts"),
+            asked("small/cifar10", "clts"),
+            asked("small/fashion", "clts"),
+            asked("small/mnist", "clts"),
+            asked("quickstart", "clts"),
+        ],
+    },
+    Claim {
+        claim: "It helps, and not only what it ends with",
         source: "ours: the paper has no such control",
         claimed: None,
         asked: &[
             asked_against("paper/cifar10-speedup", "clts", "clts-control"),
+            asked_against("gpu/cifar10-gpu", "clts", "clts-control"),
+            asked_against("small/cifar10", "clts", "clts-control"),
+            asked_against("small/fashion", "clts", "clts-control"),
+            asked_against("small/mnist", "clts", "clts-control"),
             asked_against("methods", "clts", "clts-control"),
         ],
     },
@@ -94,7 +127,7 @@ pub const CLAIMS: &[Claim] = &[
         claim: "0.3 T is the best centre of the curriculum",
         source: "ablation, in public reviews",
         claimed: None,
-        asked: &[asked("paper/clts-center-width", "center-0.3")],
+        asked: &[asked("paper/clts-center-width", "center-0.3"), asked("small/sensitivity", "clts")],
     },
     Claim {
         claim: "Momentum decay needs the compensation by the learning rate",
@@ -103,11 +136,30 @@ pub const CLAIMS: &[Claim] = &[
         asked: &[asked_against("paper/mdlrc-decay", "mdlrc", "demon"), asked_against("methods", "mdlrc", "demon")],
     },
     Claim {
-        claim: "Momentum decay helps, and not only its learning rates",
+        claim: "Momentum decay with compensation helps",
+        source: "abstract",
+        claimed: None,
+        asked: &[
+            asked("paper/cifar10-speedup", "mdlrc"),
+            asked("gpu/cifar10-gpu", "mdlrc"),
+            asked("small/cifar10", "mdlrc"),
+            asked("small/fashion", "mdlrc"),
+            asked("small/mnist", "mdlrc"),
+            asked("small/ema-length", "mdlrc"),
+            asked("quickstart", "mdlrc"),
+        ],
+    },
+    Claim {
+        claim: "It helps, and not only its learning rates",
         source: "ours: the paper has no such control",
         claimed: None,
         asked: &[
             asked_against("paper/cifar10-speedup", "mdlrc", "same-lr"),
+            asked_against("gpu/cifar10-gpu", "mdlrc", "same-lr"),
+            asked_against("small/cifar10", "mdlrc", "same-lr"),
+            asked_against("small/fashion", "mdlrc", "same-lr"),
+            asked_against("small/mnist", "mdlrc", "same-lr"),
+            asked_against("small/ema-length", "mdlrc", "same-lr"),
             asked_against("methods", "mdlrc", "same-lr"),
             asked_against("quickstart", "mdlrc", "same-lr"),
         ],
@@ -116,6 +168,18 @@ pub const CLAIMS: &[Claim] = &[
         claim: "It stands beside other ways to train sooner: Min-SNR, which claims 3.4x",
         source: "Hang et al. 2023",
         claimed: Some(3.4),
-        asked: &[asked("paper/rivals", "min-snr"), asked("methods", "min-snr")],
+        asked: &[
+            asked("paper/rivals", "min-snr"),
+            asked("gpu/rivals-gpu", "min-snr"),
+            asked("small/fashion", "min-snr"),
+            asked("small/mnist", "min-snr"),
+            asked("methods", "min-snr"),
+        ],
+    },
+    Claim {
+        claim: "Networks make similar images of the same noise, less so where they predict the image",
+        source: "abstract",
+        claimed: None,
+        asked: &[likeness("paper/consistency-cifar10"), likeness("gpu/consistency-gpu"), likeness("small/consistency")],
     },
 ];

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::super::progress::words::{measured, roughly};
+use crate::cluster::LiveTask;
 use crate::event::RunOutcome;
 use crate::record::{LiveFile, LiveRun, LiveState, RecordError, RunRecord, RunState, SweepFolder};
 use crate::spec::{Plan, PlannedRun, RunId};
@@ -17,24 +18,41 @@ pub(super) struct RunStatus {
     /// Whether some process has the run's folder.
     pub is_held: bool,
     pub log: PathBuf,
+    /// The task of a cluster that has the run, and waits or runs.
+    pub task: Option<LiveTask>,
 }
 
 impl RunStatus {
     /// Of every run, in the plan's order.
-    pub fn read_all(folder: &SweepFolder, plan: &Plan) -> Result<Vec<Self>, RecordError> {
+    pub fn read_all(
+        folder: &SweepFolder,
+        plan: &Plan,
+        tasks: &[(LiveTask, Vec<RunId>)],
+    ) -> Result<Vec<Self>, RecordError> {
+        let tasks = tasks.iter().flat_map(|(task, runs)| runs.iter().map(move |run| (run, task)));
+        let tasks: BTreeMap<&RunId, &LiveTask> = tasks.collect();
         // Before the records: what they say of a run that has just ended is the newer.
         let live = LiveFile::read(folder)?;
         let live_runs = live.iter().flat_map(|live| &live.runs);
         let live_runs: BTreeMap<&RunId, &LiveRun> = live_runs.map(|run| (&run.run_id, run)).collect();
         let live_run = |planned: &PlannedRun| live_runs.get(&planned.run_id).map(|&run| run.clone());
-        plan.runs.iter().map(|planned| Self::read(folder, planned, live_run(planned))).collect()
+        let read = |planned: &PlannedRun| {
+            let task = tasks.get(&planned.run_id).map(|&task| task.clone());
+            Self::read(folder, planned, live_run(planned), task)
+        };
+        plan.runs.iter().map(read).collect()
     }
 
-    fn read(folder: &SweepFolder, planned: &PlannedRun, live: Option<LiveRun>) -> Result<Self, RecordError> {
-        let record = RunRecord::read(folder, planned)?;
-        let run_folder = folder.run(&planned.run_id);
+    fn read(
+        folder: &SweepFolder,
+        planned: &PlannedRun,
+        live: Option<LiveRun>,
+        task: Option<LiveTask>,
+    ) -> Result<Self, RecordError> {
+        let run_folder = folder.current(&planned.run_id)?;
+        let record = RunRecord::read_in(&run_folder, planned)?;
         let is_held = record.state == RunState::Unfinished && run_folder.is_held()?;
-        Ok(Self { record, live, is_held, log: run_folder.log() })
+        Ok(Self { record, live, is_held, log: run_folder.log(), task })
     }
 
     /// (state, why) in words.
@@ -48,6 +66,11 @@ impl RunStatus {
             (RunState::Ended(outcome), ..) => ("done", outcome.in_words()),
             (_, Some(LiveState::Running), _) => ("running", live_words(doing_in_words)),
             (_, Some(LiveState::Waiting), _) => ("waiting", live_words(|live| live.detail.clone())),
+            (state, ..) if let Some(task) = &self.task => match task.state.as_str() {
+                "PENDING" => ("waiting", format!("{}: {}", task.words(), task.reason)),
+                _ if *state == RunState::Waiting => ("waiting", format!("{}: starts", task.words())),
+                _ => ("running", task.words()),
+            },
             (RunState::Waiting, ..) => ("waiting", "not started".to_owned()),
             (RunState::Unfinished, ..) if self.is_held => ("running", String::new()),
             (RunState::Unfinished, _, Some(outcome)) => ("unfinished", outcome.in_words()),
@@ -132,7 +155,7 @@ mod tests {
     fn status(state: RunState, last_outcome: Option<RunOutcome>, live: Option<LiveRun>) -> RunStatus {
         let planned = PlannedRun::of_baseline(RunSpec::default());
         let record = RunRecord { state, last_outcome, ..RunRecord::new(planned) };
-        RunStatus { record, live, is_held: false, log: "log.txt".into() }
+        RunStatus { record, live, is_held: false, log: "log.txt".into(), task: None }
     }
 
     fn crashed() -> RunOutcome {
@@ -149,6 +172,22 @@ mod tests {
         let again = status(RunState::Unfinished, Some(crashed()), Some(live(LiveState::Waiting)));
         assert_eq!(again.describe().0, "waiting");
         assert!(again.failure().is_some());
+    }
+
+    #[test]
+    fn a_run_of_a_cluster_says_which_task_has_it() {
+        let task = |state: &str| LiveTask {
+            job: "17".to_owned(),
+            name: "speedlab-0123abcd-1-0".to_owned(),
+            index: Some(3),
+            state: state.to_owned(),
+            reason: "Resources".to_owned(),
+        };
+        let of = |state, task| RunStatus { task: Some(task), ..status(state, None, None) }.describe();
+        assert_eq!(of(RunState::Waiting, task("PENDING")), ("waiting", "job 17_3: Resources".to_owned()));
+        assert_eq!(of(RunState::Waiting, task("RUNNING")), ("waiting", "job 17_3: starts".to_owned()));
+        assert_eq!(of(RunState::Unfinished, task("RUNNING")), ("running", "job 17_3".to_owned()));
+        assert_eq!(of(RunState::Ended(RunOutcome::Completed), task("RUNNING")).0, "done");
     }
 
     #[test]

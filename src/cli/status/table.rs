@@ -61,7 +61,7 @@ mod tests {
             spec: RunSpec::default(),
         };
         let record = RunRecord { state, last_outcome, ..RunRecord::new(planned) };
-        RunStatus { record, live: None, is_held: false, log: "runs/0123456789ab/log.txt".into() }
+        RunStatus { record, live: None, is_held: false, log: "runs/0123456789ab/log.txt".into(), task: None }
     }
 
     #[test]

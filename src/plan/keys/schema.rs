@@ -155,16 +155,35 @@ fn axis_values() -> Value {
             "description": says,
         })
     };
+    let forms = [
+        computed("linspace", ["start", "stop", "count"], "`count` numbers from `start` to `stop`, equally far apart."),
+        computed("logspace", ["start", "stop", "count"], "`count` numbers from `start` to `stop`, with equal factors between."),
+        computed("range", ["start", "stop", "step"], "`start`, `start + step`, .. as far as `stop`."),
+    ];
+    let list = json!({ "type": "array", "minItems": 1 });
+    let name = json!({ "type": "string" });
+    let arms = json!({ "oneOf": [name, { "type": "array", "items": name, "minItems": 1 }] });
+    let mut of_arms = json!({
+        "type": "object",
+        "properties": { "arms": arms, "values": list },
+        "required": ["arms"],
+        "minProperties": 2,
+        "maxProperties": 2,
+        "additionalProperties": false,
+        "description": "An axis of these arms alone: the others, and the baseline that they are compared with, are trained once.",
+    });
+    for form in &forms {
+        for (word, value) in properties(form) {
+            of_arms["properties"][word] = value.clone();
+        }
+    }
+    let [linspace, logspace, range] = forms;
     json!({
         "description": "The values of an axis. A list: `optimizer.learning_rate: [1.0e-3, 2.0e-3]`. Numbers equally far apart: \
             `{ linspace: { start: 0, stop: 1, count: 5 } }`. With equal factors between: `{ logspace: { start: 1.0e-4, stop: 1.0e-2, count: 3 } }`. \
-            In steps: `{ range: { start: 8, stop: 32, step: 8 } }`.",
-        "oneOf": [
-            { "type": "array", "minItems": 1 },
-            computed("linspace", ["start", "stop", "count"], "`count` numbers from `start` to `stop`, equally far apart."),
-            computed("logspace", ["start", "stop", "count"], "`count` numbers from `start` to `stop`, with equal factors between."),
-            computed("range", ["start", "stop", "step"], "`start`, `start + step`, .. as far as `stop`."),
-        ],
+            In steps: `{ range: { start: 8, stop: 32, step: 8 } }`. Of some arms alone, which the others are not multiplied by: \
+            `timestep_sampler.center: { arms: [clts], values: [0.1, 0.3] }`.",
+        "oneOf": [list, linspace, logspace, range, of_arms],
     })
 }
 

@@ -18,10 +18,28 @@ impl Reader {
         entries
             .iter()
             .filter_map(|entry| {
-                let values = self.axis_values(&format!("{section}.{}", entry.key), entry)?;
-                Some(AxisSpec { path: Placed { at: entry.key_at, value: entry.key.clone() }, values })
+                let path = format!("{section}.{}", entry.key);
+                let (arms, entry) = self.axis_arms(&path, entry);
+                let values = self.axis_values(&path, &entry)?;
+                Some(AxisSpec { path: Placed { at: entry.key_at, value: entry.key.clone() }, arms, values })
             })
             .collect()
+    }
+
+    /// The arms of `{ arms: [..], values: [..] }`, and what is left without them; no arms where none are named.
+    fn axis_arms(&mut self, path: &str, entry: &Entry) -> (Vec<Placed<String>>, Entry) {
+        let Some(named) = entry.value.entry("arms") else { return (Vec::new(), entry.clone()) };
+        let arms: Vec<Placed<String>> = self.one_or_more(&format!("{path}.arms"), &named.value);
+        if matches!(&named.value.value, Value::List(items) if items.is_empty()) {
+            let finding = Finding::new(named.value.at, format!("`{path}.arms` names no arm"));
+            self.findings.push(finding.hint("name those that it is an axis of, or leave `arms` out for all"));
+        }
+        let rest: Vec<Entry> = entry.value.entries().iter().filter(|other| other.key != "arms").cloned().collect();
+        let value = match rest.as_slice() {
+            [values] if values.key == "values" => values.value.clone(),
+            _ => Node { at: entry.value.at, value: Value::Map(rest) },
+        };
+        (arms, Entry { value, ..entry.clone() })
     }
 
     fn axis_values(&mut self, path: &str, entry: &Entry) -> Option<AxisValues> {

@@ -13,8 +13,20 @@ use super::finding::Finding;
 use crate::spec::{Location, Node, SweepSpec, Value};
 
 /// The keys of a sweep. Keys that begin with `x-` hold anchors and are not read.
-pub const SWEEP_KEYS: [&str; 11] =
-    ["name", "question", "base", "arms", "grid", "zip", "include", "exclude", "seeds", "compare", "exclusive"];
+pub const SWEEP_KEYS: [&str; 12] = [
+    "name",
+    "question",
+    "base",
+    "arms",
+    "grid",
+    "zip",
+    "include",
+    "exclude",
+    "seeds",
+    "compare",
+    "exclusive",
+    "cluster",
+];
 
 /// The arm that everything is compared with unless the sweep says otherwise.
 const DEFAULT_BASELINE: &str = "baseline";
@@ -52,6 +64,7 @@ pub fn read(tree: &Node, default_name: &str) -> Result<SweepSpec, Vec<Finding>> 
         seeds: reader.seeds(tree.get("seeds")),
         compare: tree.entry("compare").and_then(|entry| reader.compare(entry)),
         exclusive: tree.get("exclusive").and_then(|node| reader.decode("exclusive", node)).unwrap_or_default(),
+        cluster: tree.get("cluster").and_then(|node| reader.decode("cluster", node)).unwrap_or_default(),
     };
     if reader.findings.is_empty() { Ok(sweep) } else { Err(reader.findings) }
 }

@@ -15,7 +15,7 @@ use super::curve::protocols;
 use super::interval::{LEVEL, holm};
 use super::speedup::{Decision, Pairing, Speedup, level};
 use crate::record::{RunRecord, StudyRecord};
-use crate::spec::{Axis, Metric, PRACTICAL};
+use crate::spec::{Axis, Compare, Metric, PRACTICAL, Point, is_part, whole_points};
 
 pub(super) use self::arm::spread;
 pub use self::arm::{ArmComparison, Spread};
@@ -63,17 +63,10 @@ impl<'a> Comparison<'a> {
     ) -> Self {
         let compare = study.plan.compare.as_ref();
         let metric = compare.map_or(Metric::default(), |compare| compare.metric);
-        let mut points: Vec<(String, Vec<&RunRecord>)> = Vec::new();
-        for &run in runs {
-            let label = point_label(&study.plan.axes, &run.planned.point);
-            match points.iter_mut().find(|(other, _)| *other == label) {
-                Some((_, runs)) => runs.push(run),
-                None => points.push((label, vec![run])),
-            }
-        }
-        let points = points.into_iter().enumerate().map(|(index, (label, runs))| {
+        let points = by_point(runs, compare).into_iter().enumerate().map(|(index, (point, runs))| {
             let band = bands.and_then(|bands| bands.get(index)?.as_ref());
-            point_comparison(study, metric, label, &runs, band, counts)
+            let label = point_label(&study.plan.axes, point);
+            point_comparison(study, metric, (label, point), &runs, band, counts)
         });
         let baseline = compare.map(|compare| compare.baseline.as_str());
         Self { study, metric, baseline, points: points.collect(), looks: None }
@@ -143,6 +136,24 @@ impl<'a> Comparison<'a> {
     pub fn has_grid(&self) -> bool {
         self.points.len() > 1
     }
+}
+
+/// Runs by grid point, in the order in which these are first met. An arm that has not all axes stands at several: what others are
+/// compared with at each of them, any other arm at the first.
+fn by_point<'a>(runs: &[&'a RunRecord], compare: Option<&Compare>) -> Vec<(&'a Point, Vec<&'a RunRecord>)> {
+    let is_reference = |arm: &str| {
+        compare.is_some_and(|compare| {
+            compare.baseline == arm || compare.pairs.iter().any(|pair| pair.against == arm)
+        })
+    };
+    let whole = whole_points(runs.iter().map(|run| &run.planned.point));
+    let mut points: Vec<(&Point, Vec<&RunRecord>)> = whole.into_iter().map(|point| (point, Vec::new())).collect();
+    for &run in runs {
+        let most = if is_reference(&run.planned.arm) { usize::MAX } else { 1 };
+        let own = points.iter_mut().filter(|(point, _)| is_part(&run.planned.point, point));
+        own.take(most).for_each(|(_, runs)| runs.push(run));
+    }
+    points
 }
 
 /// Comparisons that share a correction.

@@ -1,6 +1,5 @@
 //! What is compared at one grid point.
 
-use std::collections::BTreeMap;
 
 use super::arm::{clock_variance, final_values, fitted, spread};
 use super::contrast::{Yardstick, contrast};
@@ -10,13 +9,13 @@ use crate::report::band::{Band, NoBand};
 use crate::report::cost::Cost;
 use crate::report::curve::protocols;
 use crate::report::target::{NoTarget, ResolvedTarget, resolve};
-use crate::spec::Metric;
+use crate::spec::{Metric, Point};
 
 /// One grid point: arms that differ in nothing but themselves.
 pub struct PointComparison<'a> {
     /// `key = value, ..`; empty without a grid.
     pub label: String,
-    pub point: &'a BTreeMap<String, serde_json::Value>,
+    pub point: &'a Point,
     /// How the metric was measured, in the baseline's words (the first arm's without one).
     pub protocol: String,
     /// The qualities of the headline; `None` without a `compare` section.
@@ -35,7 +34,7 @@ impl<'a> PointComparison<'a> {
     }
 
     /// Where it stands on the other axes.
-    pub fn without(&self, is_left_out: impl Fn(&str) -> bool) -> BTreeMap<String, serde_json::Value> {
+    pub fn without(&self, is_left_out: impl Fn(&str) -> bool) -> Point {
         let kept = self.point.iter().filter(|(path, _)| !is_left_out(path));
         kept.map(|(path, value)| (path.clone(), value.clone())).collect()
     }
@@ -53,7 +52,7 @@ pub struct PairComparison<'a> {
 pub(super) fn point_comparison<'a>(
     study: &'a StudyRecord,
     metric: Metric,
-    label: String,
+    (label, point): (String, &'a Point),
     runs: &[&'a RunRecord],
     band: Option<&Band>,
     counts: fn(&ArmRun) -> bool,
@@ -119,7 +118,6 @@ pub(super) fn point_comparison<'a>(
         Some(PairComparison { arm: arm.arm, against: against.arm, contrast })
     });
     let pairs = pairs.collect();
-    let point = &runs[0].planned.point;
     PointComparison { label, point, protocol: protocol.to_owned(), band, target, arms, pairs }
 }
 

@@ -39,7 +39,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
     }
     let rest = |point: &PointComparison| point.without(|path| path == axis.path);
     let mut rows: Vec<BTreeMap<String, Value>> = Vec::new();
-    for point in &comparison.points {
+    for point in comparison.points.iter().filter(|point| point.point.contains_key(&axis.path)) {
         if !rows.contains(&rest(point)) {
             rows.push(rest(point));
         }

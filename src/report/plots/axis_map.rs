@@ -20,10 +20,21 @@ const GAP: f64 = 22.0;
 /// A cell is at least this wide; more cells are not drawn but left to the table.
 const LEAST_CELL: f64 = 34.0;
 
-/// A panel for each arm; cells without a number stay empty. `None` unless the grid has exactly two axes, every arm is compared
-/// somewhere, and the cells fit.
+/// The first two axes that points have together and without a third.
+fn pair<'a>(comparison: &Comparison<'a>) -> Option<[&'a Axis; 2]> {
+    let axes = &comparison.study.plan.axes;
+    let of = |point: &PointComparison| -> Vec<&'a Axis> {
+        axes.iter().filter(|axis| point.point.contains_key(&axis.path)).collect()
+    };
+    let points = || comparison.points.iter().map(of);
+    let pair: [&Axis; 2] = points().find(|axes| axes.len() == 2)?.try_into().expect("it has two");
+    let holds = |axes: &[&Axis]| pair.iter().all(|axis| axes.iter().any(|other| other.path == axis.path));
+    points().all(|axes| axes.len() == 2 || !holds(&axes)).then_some(pair)
+}
+
+/// A panel for each arm that has a number; cells without one stay empty. `None` unless points have exactly two axes and the cells fit.
 pub fn axis_map(comparison: &Comparison) -> Option<Drawing> {
-    let [down, across] = comparison.study.plan.axes.as_slice() else { return None };
+    let [down, across] = pair(comparison)?;
     let baseline = comparison.baseline?;
     let arms: Vec<&str> =
         comparison.study.plan.arms.iter().map(String::as_str).filter(|arm| *arm != baseline).collect();
@@ -36,6 +47,10 @@ pub fn axis_map(comparison: &Comparison) -> Option<Drawing> {
             _ => None,
         }
     };
+    let has_cells = |arm: &&str| {
+        down.values.iter().any(|first| across.values.iter().any(|second| at(arm, first, second).is_some()))
+    };
+    let arms: Vec<&str> = arms.iter().copied().filter(has_cells).collect();
     let cells = || {
         arms.iter().flat_map(|arm| {
             down.values

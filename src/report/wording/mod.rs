@@ -2,6 +2,7 @@
 
 mod answer;
 mod grid;
+mod likeness;
 mod looks;
 mod runs;
 
@@ -17,6 +18,7 @@ use crate::spec::{Features, Metric};
 
 pub use self::answer::{answer, answer_cell, pair_answer};
 pub use self::grid::{edge_words, effect_words, interaction_words, tuned_words};
+pub use self::likeness::likeness_cell;
 pub use self::looks::{look_words, rule_words};
 pub use self::runs::{revisions, state, troubles};
 

@@ -8,9 +8,14 @@ use crate::sandbox::{Sandbox, TINY, stderr, stdout};
 fn the_shipped_sweeps_on_digits_run_a_few_steps() {
     let sandbox = Sandbox::new(TINY);
     // Some methods need a few hundred steps to be what they are.
-    for (sweep, steps, runs) in
-        [("quickstart", 10, 5), ("small/factorial", 10, 8), ("small/learning-rate", 10, 15), ("methods", 220, 25)]
-    {
+    for (sweep, steps, runs) in [
+        ("quickstart", 10, 5),
+        ("small/factorial", 10, 8),
+        ("small/learning-rate", 10, 15),
+        ("small/sensitivity", 10, 15),
+        ("small/ema-length", 10, 12),
+        ("methods", 220, 25),
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sweeps/{sweep}.yaml"));
         let (steps, every) = (format!("train.steps={steps}"), format!("evaluate.every={steps}"));
         let settings = [

@@ -1,0 +1,73 @@
+//! What `status` says of runs that were handed to a cluster.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
+use super::run_status::RunStatus;
+use crate::cluster::LiveTask;
+use crate::record::{RecordError, RunState, Submission, SweepFolder};
+use crate::spec::{Plan, RunId};
+use crate::study::{StudyError, live_tasks};
+
+/// Between two looks at a cluster, which many people ask.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The tasks that wait or run, with their runs; none, and a note, where the cluster cannot be asked.
+pub(super) fn tasks(folder: &SweepFolder) -> Result<Vec<(LiveTask, Vec<RunId>)>, RecordError> {
+    match live_tasks(folder) {
+        Ok(tasks) => Ok(tasks),
+        Err(StudyError::Record(error)) => Err(error),
+        Err(error) => {
+            eprintln!("note: what the cluster does is not known here: {error}");
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// A line every now and then until no task waits or runs.
+pub(super) fn watch(plan: &Plan, folder: &SweepFolder, every: Option<Duration>) -> anyhow::Result<()> {
+    loop {
+        let tasks = tasks(folder)?;
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let of = |is_wanted: fn(&LiveTask) -> bool| tasks.iter().filter(|(task, _)| is_wanted(task)).count();
+        let (waiting, running) = (of(|task| task.state == "PENDING"), of(|task| task.state != "PENDING"));
+        let reasons = tasks.iter().filter(|(task, _)| task.state == "PENDING").map(|(task, _)| task.reason.as_str());
+        let reasons: Vec<&str> = reasons.collect::<BTreeSet<_>>().into_iter().collect();
+        let ended = plan.runs.iter().filter(|run| folder.run(&run.run_id).has_ended()).count();
+        let why = if waiting > 0 { format!(" ({})", reasons.join(", ")) } else { String::new() };
+        let runs = plan.runs.len();
+        out!("{}: {ended} of {runs} runs have ended; {running} tasks run, {waiting} wait{why}", plan.name);
+        thread::sleep(every.unwrap_or(PAUSE));
+    }
+}
+
+/// Says which runs were handed in and are in no task any more, and which of these left nothing at all.
+pub(super) fn print_lost(folder: &SweepFolder, statuses: &[RunStatus]) -> anyhow::Result<()> {
+    let Some(last) = Submission::all(folder)?.pop() else { return Ok(()) };
+    let is_open = |status: &&RunStatus| {
+        let is_open = matches!(status.record.state, RunState::Waiting | RunState::Unfinished);
+        is_open && status.task.is_none() && status.live.is_none()
+    };
+    let lost: Vec<&RunStatus> = statuses
+        .iter()
+        .filter(is_open)
+        .filter(|status| last.task_of(&status.record.planned.run_id).is_some())
+        .collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let number = last.number;
+    out!("\n{} runs of submission {number} are in no task any more: `speedlab submit` hands them in again", lost.len());
+    let silent = lost.iter().filter(|status| status.record.attempts.is_empty()).count();
+    if silent > 0 {
+        let logs = folder.submission(number).join("logs");
+        out!(
+            "{silent} of them left nothing: their tasks' logs are below {}; without logs, nodes may not see that folder",
+            logs.display()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,334 @@
+//! Hands a study's missing runs to a cluster.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{ChosenDevices, Estimator, Observer, OpenStudy, Study, StudyError};
+use crate::cluster::{ClusterError, Kubernetes, LiveTask, Slurm, chunks, command, job_name, manifest, parts};
+use crate::record::{ClusterJob, Engine, JobKind, RunRecord, RunState, Submission, SweepFolder, write_beside};
+use crate::run::PROGRAM;
+use crate::spec::{Cluster, Data, Plan, PlannedRun, RunId};
+
+/// Attempts that began at one checkpoint and got to no other, after which a run is not handed in again by itself.
+const MOST_FRUITLESS: usize = 3;
+
+/// To what runs are handed over, and how.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    pub engine: Engine,
+    pub cluster: Cluster,
+    /// Verbatim to the cluster's own command.
+    pub flags: Vec<String>,
+    /// `--device` and `--jobs` of each task.
+    pub device: String,
+    pub runs_at_once: Option<usize>,
+    /// Whether the last job hands in again what is missing.
+    pub persist: bool,
+    /// Whether also runs are handed in whose attempts got nowhere.
+    pub again: bool,
+}
+
+/// How a study's runs stand with a cluster.
+#[derive(Debug)]
+pub struct Survey {
+    /// What would be handed in, with the seconds that each takes by estimate.
+    pub missing: Vec<(PlannedRun, f64)>,
+    pub ended: usize,
+    /// Runs of tasks that wait or run.
+    pub live: usize,
+    /// Runs whose attempts get to no checkpoint: each with their number.
+    pub stuck: Vec<(PlannedRun, usize)>,
+    /// Runs whose records are damaged.
+    pub damaged: Vec<PlannedRun>,
+}
+
+/// What was handed in.
+#[derive(Debug)]
+pub struct Handed {
+    pub survey: Survey,
+    /// `None` if nothing was missing.
+    pub submission: Option<Submission>,
+    /// Tasks for which there was no room in the queue.
+    pub left_over: usize,
+    /// Of [`Engine::Command`]: what to start for each index from 0, with `$INDEX` in it. Of Kubernetes: the file.
+    pub command: Option<String>,
+}
+
+impl Handover {
+    /// As a submission was made.
+    pub fn of(submission: &Submission) -> Self {
+        Self {
+            engine: submission.engine,
+            cluster: submission.cluster.clone(),
+            flags: submission.flags.clone(),
+            device: submission.device.clone(),
+            runs_at_once: submission.runs_at_once,
+            persist: submission.persist,
+            again: false,
+        }
+    }
+
+    /// What would be handed in of a plan; changes nothing.
+    pub fn survey(&self, plan: &Plan, folder: &SweepFolder) -> Result<Survey, StudyError> {
+        let live: BTreeSet<RunId> = live_tasks(folder)?.into_iter().flat_map(|(_, runs)| runs).collect();
+        let records = plan.runs.par_iter().map(|run| RunRecord::read(folder, run)).collect::<Result<Vec<_>, _>>()?;
+        let threads = usize::try_from(self.cluster.cpus.max(1)).unwrap_or(1);
+        let estimator = Estimator::new(None, None, threads);
+        let mut survey = Survey { missing: vec![], ended: 0, live: 0, stuck: vec![], damaged: vec![] };
+        for record in records {
+            let fruitless = record.fruitless_attempts();
+            let run = record.planned;
+            match record.state {
+                RunState::Ended(_) => survey.ended += 1,
+                RunState::Damaged(_) => survey.damaged.push(run),
+                _ if live.contains(&run.run_id) => survey.live += 1,
+                _ if fruitless >= MOST_FRUITLESS && !self.again => survey.stuck.push((run, fruitless)),
+                _ => {
+                    let cost = estimator.cost(&run.spec);
+                    survey.missing.push((run, cost.train_seconds + cost.eval_seconds));
+                }
+            }
+        }
+        Ok(survey)
+    }
+
+    /// The tasks that a survey's missing runs make.
+    pub fn tasks(&self, survey: &Survey) -> Vec<Vec<RunId>> {
+        let runs: Vec<(RunId, f64)> =
+            survey.missing.iter().map(|(run, seconds)| (run.run_id.clone(), *seconds)).collect();
+        chunks(&runs, 60.0 * f64::from(self.cluster.task_minutes))
+    }
+}
+
+/// The tasks of a sweep's submissions that wait or run, with their runs. Tells nothing of engines that cannot be asked.
+pub fn live_tasks(folder: &SweepFolder) -> Result<Vec<(LiveTask, Vec<RunId>)>, StudyError> {
+    let submissions = Submission::all(folder)?;
+    let of = |engine: Engine| {
+        let submissions = submissions.iter().filter(move |submission| submission.engine == engine);
+        submissions.flat_map(|submission| submission.jobs.iter().map(move |job| (submission, job)))
+    };
+    let (mut tasks, mut jobs) = (Vec::new(), Vec::new());
+    let names: Vec<String> = of(Engine::Slurm).map(|(_, job)| job.name.clone()).collect();
+    if !names.is_empty() {
+        tasks.extend(Slurm.live(&names)?);
+        jobs.extend(of(Engine::Slurm));
+    }
+    let names: Vec<(String, usize)> = of(Engine::Kubernetes).map(|(_, job)| (job.name.clone(), job.count)).collect();
+    if !names.is_empty() && Kubernetes.is_here() {
+        tasks.extend(Kubernetes.live(&names)?);
+        jobs.extend(of(Engine::Kubernetes));
+    }
+    let with_runs = tasks.into_iter().map(|task| {
+        let runs = jobs
+            .iter()
+            .find(|(_, job)| job.name == task.name)
+            .and_then(|(submission, job)| submission.tasks.get(job.first + task.index?).cloned());
+        (task, runs.unwrap_or_default())
+    });
+    Ok(with_runs.collect())
+}
+
+/// Ends the jobs of a sweep's submissions: what runs writes a checkpoint where the cluster lets it. How many tasks there were.
+pub fn cancel(folder: &SweepFolder) -> Result<usize, StudyError> {
+    let live = live_tasks(folder)?;
+    let submissions = Submission::all(folder)?;
+    let engine_of = |task: &LiveTask| {
+        let has = |submission: &&Submission| submission.jobs.iter().any(|job| job.name == task.name);
+        submissions.iter().find(has).map(|submission| submission.engine)
+    };
+    let of = |engine| {
+        let jobs =
+            live.iter().filter(move |(task, _)| engine_of(task) == Some(engine)).map(|(task, _)| task.job.clone());
+        jobs.collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>()
+    };
+    let (slurm, kubernetes) = (of(Engine::Slurm), of(Engine::Kubernetes));
+    if !slurm.is_empty() {
+        Slurm.cancel(&slurm)?;
+    }
+    if !kubernetes.is_empty() {
+        Kubernetes.delete(&kubernetes)?;
+    }
+    Ok(live.len())
+}
+
+impl Study {
+    /// Freezes the plan and hands over the runs that have not ended and that no task has.
+    pub fn hand_over(self, handover: &Handover, observer: &mut dyn Observer) -> Result<Handed, StudyError> {
+        self.open_undecoded(observer)?.hand_over(handover)
+    }
+}
+
+impl OpenStudy {
+    pub(super) fn hand_over(&mut self, handover: &Handover) -> Result<Handed, StudyError> {
+        let survey = handover.survey(&self.study.plan, &self.folder)?;
+        let tasks = handover.tasks(&survey);
+        if tasks.is_empty() {
+            return Ok(Handed { survey, submission: None, left_over: 0, command: None });
+        }
+        self.note_session()?;
+        freeze_program(&self.folder.frozen_program(&self.session.build))?;
+        let submission = Submission::begin(&self.folder, handover.engine)?;
+        let token = format!("before-{}", submission.number);
+        survey.missing.par_iter().try_for_each(|(run, _)| self.folder.set_aside(run, &token))?;
+        let mut submission = Submission {
+            submitted_at: jiff::Timestamp::now().to_string(),
+            host: self.session.host.clone(),
+            program: PROGRAM.to_owned(),
+            build: self.session.build.clone(),
+            sweep_arguments: self.study.sweep_arguments.clone(),
+            data_folder: absolute(self.study.data_folder.path())?,
+            device: handover.device.clone(),
+            runs_at_once: handover.runs_at_once,
+            cluster: handover.cluster.clone(),
+            flags: handover.flags.clone(),
+            persist: handover.persist,
+            ended_before: survey.ended,
+            tasks,
+            ..submission
+        };
+        let (left_over, command) = match handover.engine {
+            Engine::Slurm => (self.to_slurm(&mut submission)?, None),
+            Engine::Kubernetes => (0, Some(self.to_kubernetes(&mut submission)?)),
+            Engine::Command => {
+                submission.write(&self.folder)?;
+                let words = command(&absolute_folder(&self.folder)?, &submission, JobKind::Tasks, "$INDEX");
+                (0, Some(words.join(" ")))
+            }
+        };
+        Ok(Handed { survey, submission: Some(submission), left_over, command })
+    }
+
+    /// How many tasks the queue had no room for.
+    fn to_slurm(&self, submission: &mut Submission) -> Result<usize, StudyError> {
+        let most = Slurm.most_tasks()?;
+        let mut first_of_all = Vec::new();
+        if needs_preparing(&self.study.plan) {
+            let job = self.one_job(submission, JobKind::Prepare, 0, 0)?;
+            // Tasks do it themselves where there was no room for it.
+            first_of_all.extend(self.take_in(submission, job, &[])?);
+        }
+        let (mut handed, mut ids) = (0, Vec::new());
+        'parts: for (first, count) in parts(submission.tasks.len(), most) {
+            let (mut at, mut count) = (first, count);
+            let end = first + count;
+            while at < end {
+                let job = self.one_job(submission, JobKind::Tasks, at, count)?;
+                match self.take_in(submission, job, &first_of_all)? {
+                    Some(id) => {
+                        ids.push(id);
+                        at += count;
+                        handed += count;
+                        count = count.min(end - at);
+                    }
+                    // As many as there is room for.
+                    None if count > 1 => count /= 2,
+                    None => break 'parts,
+                }
+            }
+        }
+        if !ids.is_empty() {
+            let job = self.one_job(submission, JobKind::Finish, 0, 0)?;
+            self.take_in(submission, job, &ids)?;
+        }
+        submission.write(&self.folder)?;
+        Ok(submission.tasks.len() - handed)
+    }
+
+    /// A job that is in the submission's file before the cluster hears of it: one whose answer is lost is found by its name.
+    fn one_job(
+        &self,
+        submission: &mut Submission,
+        kind: JobKind,
+        first: usize,
+        count: usize,
+    ) -> Result<ClusterJob, StudyError> {
+        let name = job_name(&self.folder, submission.number, submission.jobs.len());
+        let job = ClusterJob { kind, first, count, name, id: None };
+        submission.jobs.push(job.clone());
+        submission.write(&self.folder)?;
+        Ok(job)
+    }
+
+    /// The job's id; `None`, and the job is no part of the submission, if there was no room for it.
+    fn take_in(
+        &self,
+        submission: &mut Submission,
+        job: ClusterJob,
+        after: &[String],
+    ) -> Result<Option<String>, StudyError> {
+        let id = Slurm.submit(&absolute_folder(&self.folder)?, submission, &job, after)?;
+        match &id {
+            Some(id) => submission.jobs.last_mut().expect("it was just made").id = Some(id.clone()),
+            None => drop(submission.jobs.pop()),
+        }
+        Ok(id)
+    }
+
+    /// The manifest's path.
+    fn to_kubernetes(&self, submission: &mut Submission) -> Result<String, StudyError> {
+        let tasks = submission.tasks.len();
+        let job = self.one_job(submission, JobKind::Tasks, 0, tasks)?;
+        let folder = absolute_folder(&self.folder)?;
+        let text = serde_json::to_string_pretty(&manifest(&folder, submission, &job)?).expect("plain data");
+        let path = folder.submission(submission.number).join("job.json");
+        write_beside(&path, text.as_bytes())?;
+        if Kubernetes.is_here() {
+            Kubernetes.apply(&path)?;
+        }
+        Ok(path.display().to_string())
+    }
+}
+
+/// Whether there is something that tasks would otherwise all do: the digits and their features come with the program.
+fn needs_preparing(plan: &Plan) -> bool {
+    plan.runs.iter().any(|run| !matches!(run.spec.data, Data::Digits(_)))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, StudyError> {
+    std::path::absolute(path).map_err(|source| StudyError::Io { action: "find a folder", source })
+}
+
+/// Jobs begin in other folders than this process.
+pub(super) fn absolute_folder(folder: &SweepFolder) -> Result<SweepFolder, StudyError> {
+    Ok(SweepFolder { path: absolute(&folder.path)? })
+}
+
+/// Copies this program, so that a new build changes nothing that waits.
+fn freeze_program(place: &Path) -> Result<(), StudyError> {
+    let io = |source| StudyError::Io { action: "keep a copy of this program for the cluster", source };
+    if place.exists() {
+        return Ok(());
+    }
+    let folder = place.parent().expect("it is in a folder");
+    fs::create_dir_all(folder).map_err(io)?;
+    let running = Path::new("/proc/self/exe");
+    let program = if running.exists() { running.to_owned() } else { std::env::current_exe().map_err(io)? };
+    let beside = folder.join(format!(".speedlab.{}", std::process::id()));
+    // Its permissions come along.
+    fs::copy(program, &beside).and_then(|_| fs::rename(&beside, place)).map_err(io)
+}
+
+impl ChosenDevices {
+    /// Of a study whose runs are handed to a cluster.
+    pub fn of_a_cluster(engine: Engine, device: &str) -> Self {
+        let engine = match engine {
+            Engine::Slurm => "slurm",
+            Engine::Kubernetes => "kubernetes",
+            Engine::Command => "other machines",
+        };
+        Self {
+            devices: vec![crate::schedule::Device::new(&format!("{engine} ({device})"), 0, 1)],
+            words: engine.to_owned(),
+            note: None,
+        }
+    }
+}
+
+impl From<ClusterError> for StudyError {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(error)
+    }
+}

@@ -1,0 +1,213 @@
+//! One task of a cluster, and what comes after all of them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::submit::absolute_folder;
+use super::workers::Workers;
+use super::{
+    ChosenDevices, Handed, Handover, NoRound, Observer, Study, StudyError, StudyQueue, WantedDevices, images,
+    write_report,
+};
+use crate::cluster::Slurm;
+use crate::data::DataFolder;
+use crate::record::{Engine, PlanFile, RunFolder, RunRecord, RunState, Submission, SweepFolder, host_name};
+use crate::report::Report;
+use crate::schedule::{Policy, Stop, Summary};
+use crate::spec::{Plan, PlannedRun};
+
+/// Attempts that began at one checkpoint and got to no other, after which a task is not put back into the queue.
+const MOST_FRUITLESS: usize = 3;
+
+/// One task of a submission: some runs, on the devices of this node.
+pub struct Task {
+    results: PathBuf,
+    folder: SweepFolder,
+    pub submission: Submission,
+    runs: Vec<PlannedRun>,
+    devices: ChosenDevices,
+    data_folder: DataFolder,
+    token: String,
+    build: String,
+}
+
+/// What becomes of a task whose time is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing is left to do, or it was not the time that ended it.
+    None,
+    /// The cluster has put it back into its queue.
+    Requeued,
+    /// It is left for the next submission; why.
+    Left(String),
+}
+
+impl Task {
+    pub fn open(results: &Path, sweep: &str, number: u32, index: usize) -> Result<Self, StudyError> {
+        let folder = SweepFolder::new(results, sweep);
+        let submission = Submission::read(&folder, number)?;
+        let tasks = submission.tasks.len();
+        let ids = submission.tasks.get(index).ok_or(StudyError::NoSuchTask { index, tasks })?;
+        let runs = ids.iter().map(|id| folder.current(id)?.read_spec()).collect::<Result<Vec<_>, _>>()?;
+        let frozen = PlanFile::read(&folder)?.map(|file| file.plan.exclusive);
+        let wanted: WantedDevices = submission.device.parse().map_err(|reason| StudyError::BadDevice { reason })?;
+        let jobs = submission.runs_at_once.and_then(std::num::NonZeroUsize::new);
+        let devices = ChosenDevices::choose(&wanted, jobs, &plan_of(sweep, &runs, frozen.unwrap_or(false)))?;
+        let data_folder = DataFolder::find(Some(&submission.data_folder))?;
+        let build = crate::run::build_of_this_program()
+            .map_err(|source| StudyError::Io { action: "read this program's own file", source })?;
+        // Nothing else in the world is called so: a node starts one process of a number at one time.
+        let now = jiff::Timestamp::now().as_millisecond();
+        let token = format!("{number}-{index}-{}-{}-{now}", host_name(), std::process::id());
+        Ok(Self { results: results.to_owned(), folder, submission, runs, devices, data_folder, token, build })
+    }
+
+    /// The devices in words, and what a person should know of them.
+    pub fn devices(&self) -> &ChosenDevices {
+        &self.devices
+    }
+
+    /// The name of its sweep.
+    pub fn sweep(&self) -> String {
+        self.folder.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Trains what is left of its runs, each in the folder of a new attempt.
+    pub fn train(&self, observer: &mut dyn Observer, stop: &Stop) -> Result<Summary, StudyError> {
+        let place = |run: &PlannedRun| -> Result<RunFolder, _> {
+            let own = self.folder.run(&run.run_id);
+            if own.has_ended() { Ok(own) } else { self.folder.begin_attempt(run, &self.token) }
+        };
+        let threads = self.devices.devices.first().map_or(1, |device| device.threads);
+        let queue = StudyQueue::read(&self.runs, &place, threads)?;
+        let workers = Workers {
+            results: &self.results,
+            sweep: &self.folder,
+            attempt: Some(&self.token),
+            devices: &self.devices,
+            data_folder: &self.data_folder,
+            build: &self.build,
+        };
+        let mut executor = workers.executor(&queue, Duration::from_secs(1800))?;
+        workers.train(queue, Policy::default(), &mut executor, observer, stop, &mut |_, _| Ok(()))
+    }
+
+    /// Has the cluster put this task back into its queue if its time is nearly over and runs are left.
+    pub fn rest(&self, stop: &Stop) -> Result<Rest, StudyError> {
+        if !stop.has_notice() || self.submission.engine != Engine::Slurm {
+            return Ok(Rest::None);
+        }
+        let mut is_anything_left = false;
+        for run in &self.runs {
+            let record = RunRecord::read(&self.folder, run)?;
+            if matches!(record.state, RunState::Ended(_)) {
+                continue;
+            }
+            is_anything_left = true;
+            let attempts = record.fruitless_attempts();
+            if attempts >= MOST_FRUITLESS {
+                return Ok(Rest::Left(format!(
+                    "{attempts} attempts of {} seed {} got to no checkpoint beyond the one they began at: a task needs more time than `cluster.minutes` gives, or more notice than `cluster.notice_seconds`",
+                    run.trial, run.seed
+                )));
+            }
+        }
+        if !is_anything_left {
+            return Ok(Rest::None);
+        }
+        let Some((task, restarts)) = Slurm.this_task() else {
+            return Ok(Rest::Left("no variable of Slurm says which task this is".to_owned()));
+        };
+        let most = self.submission.cluster.requeues;
+        if restarts >= most {
+            return Ok(Rest::Left(format!(
+                "it was put back into the queue {restarts} times, and `cluster.requeues` is {most}"
+            )));
+        }
+        Ok(match Slurm.requeue(&task) {
+            Ok(()) => Rest::Requeued,
+            Err(error) => Rest::Left(error.to_string()),
+        })
+    }
+}
+
+/// Decodes images and computes reference features, so that tasks need not.
+pub fn prepare(results: &Path, sweep: &str, number: u32, observer: &mut dyn Observer) -> Result<(), StudyError> {
+    let folder = SweepFolder::new(results, sweep);
+    let submission = Submission::read(&folder, number)?;
+    let Some(frozen) = PlanFile::read(&folder)? else { return Ok(()) };
+    let data_folder = DataFolder::find(Some(&submission.data_folder))?;
+    images::prepare(&frozen.plan, &folder, &data_folder, &mut |progress| observer.preparing(progress))
+}
+
+/// What a submission's last job did.
+pub struct Finished {
+    pub report: Report,
+    /// What it handed in, if anything was to follow.
+    pub handed: Option<Handed>,
+    /// Why nothing more was handed in although runs are missing.
+    pub stopped: Option<String>,
+}
+
+/// Writes the report, adds the seeds that the study's rule asks for, and hands in what is missing if that was asked.
+pub fn finish(results: &Path, sweep: &str, number: u32, observer: &mut dyn Observer) -> Result<Finished, StudyError> {
+    let folder = absolute_folder(&SweepFolder::new(results, sweep))?;
+    let submission = Submission::read(&folder, number)?;
+    let (_, report) = write_report(&folder)?;
+    let frozen =
+        PlanFile::read(&folder)?.ok_or_else(|| crate::record::RecordError::Nothing { path: folder.path.clone() })?;
+    let handover = Handover::of(&submission);
+    let study = Study {
+        plan: frozen.plan.clone(),
+        results: results.to_owned(),
+        data_folder: DataFolder::find(Some(&submission.data_folder))?,
+        devices: ChosenDevices::of_a_cluster(submission.engine, &submission.device),
+        sweep_arguments: frozen.sweep_arguments,
+    };
+    let mut open = study.open_undecoded(observer)?;
+    let round = open.next_round(observer, |_, _| true)?;
+    let survey = handover.survey(open.plan(), &folder)?;
+    let did_something = survey.ended > submission.ended_before || has_attempts(&folder, &submission)?;
+    let stopped = match round {
+        Ok(()) => None,
+        Err(NoRound::NotThereYet) | Err(_) if survey.missing.is_empty() => None,
+        Err(_) if !submission.persist => Some("`--persist` would hand them in again".to_owned()),
+        Err(_) if !did_something => Some("no task of this submission has done anything: see their logs".to_owned()),
+        Err(_) => None,
+    };
+    let handed = match (round, survey.missing.is_empty(), &stopped) {
+        (_, true, _) | (_, _, Some(_)) => None,
+        _ => Some(open.hand_over(&handover)?),
+    };
+    Ok(Finished { report, handed, stopped })
+}
+
+/// Whether some attempt of a submission has begun.
+fn has_attempts(folder: &SweepFolder, submission: &Submission) -> Result<bool, StudyError> {
+    let prefix = format!("{}-", submission.number);
+    for run_id in submission.tasks.iter().flatten() {
+        let is_own = |attempt: &RunFolder| {
+            attempt.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+        };
+        if folder.open_attempts(run_id)?.iter().any(is_own) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The runs of a task as a plan, for the choice of devices.
+fn plan_of(sweep: &str, runs: &[PlannedRun], exclusive: bool) -> Plan {
+    Plan {
+        version: crate::spec::PLAN_VERSION,
+        name: sweep.to_owned(),
+        question: String::new(),
+        arms: vec![],
+        axes: vec![],
+        seeds: vec![],
+        compare: None,
+        until_decided: None,
+        exclusive,
+        runs: runs.to_vec(),
+    }
+}
