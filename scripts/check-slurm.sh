@@ -21,8 +21,8 @@ lab="$(mktemp -d)"
 # The daemon that signs messages wants folders that others may enter.
 chmod 755 "$lab"
 export SLURM_CONF="$lab/slurm/slurm.conf"
-"$scripts/slurm-lab.sh" up "$lab/slurm"
 trap '"$scripts/slurm-lab.sh" down "$lab/slurm"; rm -rf "$lab"' EXIT
+"$scripts/slurm-lab.sh" up "$lab/slurm"
 cd "$lab"
 
 submit() { "$speedlab" submit "$@" >submit.log 2>&1 || { cat submit.log >&2; fail "submit $*"; }; }
@@ -171,6 +171,14 @@ if [ "$full" = --full ]; then
     for _ in $(seq 5); do wait_empty; done
     all_done limit || fail "not all runs of limit are done"
     passed "the time limit"
+
+    # Seeds until decided, as a chain of submissions.
+    "$speedlab" submit "$scripts/../sweeps/quickstart.yaml" --set name=chain --set seeds=3 --set train.steps=200 \
+        --set evaluate.every=10 --until-decided --practical 1.005 --max-seeds 5 --set cluster.cpus=1 >/dev/null 2>&1
+    wait_empty
+    [ -e results/chain/submissions/3 ] || fail "the chain ended before its last look"
+    grep -qh "After 5 seeds" results/chain/submissions/3/logs/*/*.log || fail "there was no last look"
+    passed "seeds until decided, three submissions in a chain"
 
     sweep storm 2000 6
     "$speedlab" run storm.yaml --results local --quiet >/dev/null 2>&1

@@ -22,9 +22,12 @@ down() {
 up() {
     if ! command -v slurmctld >/dev/null; then
         # The daemons of the packages are not to be started.
-        [ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; }
+        local policy=/usr/sbin/policy-rc.d
+        [ -e "$policy" ] && policy=
+        [ -z "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod +x "$policy"; }
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null
+        [ -z "$policy" ] || rm "$policy"
     fi
     mkdir -p "$folder"/{state,log,node1,node2,munge}
     chmod 755 "$folder" "$folder/munge"

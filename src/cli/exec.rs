@@ -58,7 +58,7 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         Some(token) => sweep.attempt(&run_id, token),
         None => sweep.run(&run_id),
     };
-    let leash = Leash::listen(Duration::from_secs(args.grace))?;
+    let leash = Leash::listen(Duration::from_secs(args.grace), args.attempt.is_some())?;
     let data_folder = args.data.folder()?;
     let device = match device::open(args.device) {
         Ok(device) => device,

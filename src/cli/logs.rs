@@ -111,6 +111,10 @@ fn has_ended(run: &RunFolder) -> Result<bool, RecordError> {
     }
     let Some(sweep) = run.sweep() else { return Ok(true) };
     let run_id = run.read_spec()?.run_id;
+    if run.path != sweep.run(&run_id).path {
+        // A cluster's attempt may wait, and go on elsewhere: it is over when it is the run.
+        return Ok(false);
+    }
     match LiveFile::read(&sweep)? {
         Some(live) => Ok(live.run(&run_id).is_none_or(|run| run.state.is_end())),
         None => Ok(!sweep.is_held()?),

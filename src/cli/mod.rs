@@ -43,6 +43,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
 
+use crate::cluster::quoted;
 use crate::data::{DataError, DataFolder};
 use crate::plan::load_sweep;
 use crate::record::{PlanFile, SweepFolder};
@@ -183,12 +184,7 @@ impl SweepArgs {
         if self.results != Path::new(DEFAULT_RESULTS) {
             words.extend(["--results".to_owned(), self.results.display().to_string()]);
         }
-        let quoted =
-            words.into_iter().map(|word| match word.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@".contains(c)) {
-                true => word,
-                false => format!("'{}'", word.replace('\'', "'\\''")),
-            });
-        quoted.collect::<Vec<_>>().join(" ")
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
 }
 

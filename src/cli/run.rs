@@ -13,9 +13,11 @@ use super::report::write_and_print;
 use super::seed_args::SeedArgs;
 use super::{Color, DataArgs, Exit, SweepArgs};
 use crate::data;
+use crate::record::SweepFolder;
 use crate::report::number::duration;
 use crate::schedule::{Policy, RunExecutor as _, Stop, Summary, Update};
-use crate::study::{NoRound, Observer, RunLabel, Study, StudyError, Tracker};
+use crate::spec::{Plan, RunId};
+use crate::study::{NoRound, Observer, RunLabel, Study, StudyError, Tracker, live_tasks};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -71,6 +73,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     if args.dry_run {
         return super::plan::show(&plan, &folder, &args.devices, &args.data, args.json);
     }
+    note_tasks(&plan, &folder)?;
     let chosen = args.devices.choose(&plan)?;
     if !args.quiet {
         eprintln!("{:>10}  {}", "device", chosen.words);
@@ -129,6 +132,25 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         }
         _ => Ok(exit),
     }
+}
+
+/// Says so where a cluster has some of the runs.
+fn note_tasks(plan: &Plan, folder: &SweepFolder) -> anyhow::Result<()> {
+    let of_plan =
+        |runs: Vec<RunId>| runs.into_iter().filter(|run_id| plan.runs.iter().any(|run| run.run_id == *run_id)).count();
+    match live_tasks(folder) {
+        Ok(tasks) => match tasks.into_iter().map(|(_, runs)| of_plan(runs)).sum::<usize>() {
+            0 => {}
+            runs => eprintln!(
+                "note: {runs} runs are in tasks of a cluster that wait or run, and are trained here as well; `speedlab cancel` ends the tasks"
+            ),
+        },
+        Err(StudyError::Cluster(error)) => {
+            eprintln!("note: runs were handed to a cluster, which cannot be asked here: {error}")
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 /// `90m`, `2h`, `1h30m`, `45s`.

@@ -47,15 +47,13 @@ pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
     {
         return Ok(exit);
     }
-    if args.watch && plan.until_decided.is_some() {
+    if args.watch {
+        cluster::watch(&args.sweep, args.every)?;
         // Seeds may have come while it was watched.
         plan = args.sweep.begun()?.0;
     }
     let tasks = cluster::tasks(&folder)?;
-    if args.watch {
-        cluster::watch(&plan, &folder, args.every)?;
-    }
-    let statuses = RunStatus::read_all(&folder, &plan, &tasks)?;
+    let statuses = RunStatus::read_all(&folder, &plan, tasks.as_deref().unwrap_or_default())?;
     let unplanned = folder.unplanned(&plan)?;
     if args.json {
         let runs: Vec<_> = statuses.iter().map(RunStatus::to_json).collect();
@@ -70,7 +68,9 @@ pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
             let ids = unplanned.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             out!("\nno longer planned, and kept under {}: {ids}", folder.path.join("runs").display());
         }
-        cluster::print_lost(&folder, &statuses)?;
+        if tasks.is_some() {
+            cluster::print_lost(&folder, &statuses)?;
+        }
         for status in &statuses {
             if let Some(text) = table::failure_text(status) {
                 out!("\n{text}");

@@ -16,8 +16,8 @@ use crate::study::{ChosenDevices, Handed, Handover, Observer, RunLabel, Study, S
 #[derive(Debug, Args)]
 #[command(
     after_help = "What is missing is what is planned, has not ended, and is in no task that waits or runs: given twice, the command hands in
-nothing the second time. Tasks write checkpoints before their time is over and go on by themselves; `status`, `logs`, `report` and
-`cancel` work from any login node. Options of the cluster are keys of the sweep (`speedlab keys cluster`) or `--set`, and everything
+nothing the second time, if the engine can be asked (Slurm, and Kubernetes where there is a kubectl). Tasks write checkpoints before
+their time is over and go on by themselves; `status`, `logs`, `report` and `cancel` work from any login node. Options of the cluster are keys of the sweep (`speedlab keys cluster`) or `--set`, and everything
 after `--` goes to sbatch as it is.
 
 Examples:
@@ -70,6 +70,12 @@ enum EngineName {
     Command,
 }
 
+impl EngineName {
+    fn has_no_last_job(self) -> bool {
+        !matches!(self, Self::Slurm)
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  speedlab cancel sweeps/quickstart.yaml")]
 pub struct CancelArgs {
@@ -87,8 +93,15 @@ pub fn submit(args: &SubmitArgs) -> anyhow::Result<Exit> {
         EngineName::Kubernetes => Engine::Kubernetes,
         EngineName::Command => Engine::Command,
     };
+    if args.engine.has_no_last_job() && (args.persist || !args.flags.is_empty()) {
+        eprintln!(
+            "error: `--persist` and options after `--` are Slurm's\nhint: other engines have no job that comes last: give `speedlab submit` again"
+        );
+        return Ok(Exit::Invalid);
+    }
     let handover = Handover {
         engine,
+        sweep_arguments: args.sweep.as_written(),
         cluster: load_cluster(&args.sweep.sweep, &args.sweep.overrides)?,
         flags: args.flags.clone(),
         device: args.device.to_string(),
@@ -159,6 +172,11 @@ pub(super) fn print_handed(handed: &Handed) -> anyhow::Result<Exit> {
             _ => out!("  {command}; where there is no kubectl here: kubectl apply -f {command}"),
         }
     }
+    if submission.engine == Engine::Slurm && !handed.has_last_job {
+        out!(
+            "warning: the queue had no room for the job that comes last: `speedlab report` writes the report, and `speedlab submit` goes on"
+        );
+    }
     if handed.left_over > 0 {
         out!("the queue had no room for {} tasks: hand in again when there is", handed.left_over);
     }
@@ -170,7 +188,7 @@ fn exit_of(handed: &Handed) -> Exit {
     if handed.left_over > 0 { Exit::Incomplete } else { Exit::AllDone }
 }
 
-fn survey_words(survey: &Survey) -> String {
+pub(super) fn survey_words(survey: &Survey) -> String {
     let seconds: f64 = survey.missing.iter().map(|(_, seconds)| seconds).sum();
     let mut words = format!(
         "{} runs are missing (about {} of one device); {} have ended, {} wait or run on the cluster",

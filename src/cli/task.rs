@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::run::Shown;
-use super::submit::print_handed;
+use super::submit::{print_handed, survey_words};
 use super::{Color, Exit};
 use crate::schedule::Stop;
 use crate::study::{Observer as _, Rest, Task, finish, prepare};
@@ -42,16 +42,22 @@ pub fn task(results: &Path, sweep: &str, args: &TaskArgs, color: Color) -> anyho
         return Ok(Exit::AllDone);
     }
     if args.finish {
-        let finished = finish(results, sweep, number, &mut shown)?;
-        out!("{}", finished.report.summary);
-        out!("report: {}", finished.report.page.display());
+        let finished = finish(results, sweep, number, &mut shown, &stop)?;
+        match &finished.report {
+            Ok(report) => {
+                out!("{}", report.summary);
+                out!("report: {}", report.page.display());
+            }
+            Err(error) => eprintln!("warning: there is no report: {error}"),
+        }
+        if let Some(handed) = &finished.handed {
+            return print_handed(handed);
+        }
+        out!("{}", survey_words(&finished.survey));
         if let Some(why) = &finished.stopped {
             eprintln!("note: runs are missing, and nothing was handed in: {why}");
         }
-        return match &finished.handed {
-            Some(handed) => print_handed(handed),
-            None => Ok(Exit::AllDone),
-        };
+        return Ok(if finished.report.is_ok() { Exit::AllDone } else { Exit::SomeFailed });
     }
     let index = args.task.context("one of --task, --prepare and --finish is needed")?;
     let task = Task::open(results, sweep, number, index)?;

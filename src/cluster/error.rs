@@ -15,6 +15,8 @@ pub enum ClusterError {
     NoAnswer { program: &'static str, seconds: u64, tries: u32 },
     #[error("`{program}` refused: {reason}{hint}")]
     Refused { program: &'static str, reason: String, hint: &'static str },
+    #[error("`sbatch` has no room for it: {reason}{hint}")]
+    Full { reason: String, hint: &'static str },
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(

@@ -23,7 +23,7 @@ pub fn manifest(folder: &SweepFolder, submission: &Submission, job: &ClusterJob)
         .split_once(':')
         .filter(|(claim, mount)| !claim.is_empty() && mount.starts_with('/'))
         .ok_or_else(|| ClusterError::Volume { given: cluster.volume.clone() })?;
-    for path in [&folder.path, &submission.data_folder] {
+    for path in [&folder.path, &submission.data_folder, &submission.started_in] {
         if !path.starts_with(mount) {
             return Err(ClusterError::NotOnVolume { path: path.clone(), mount: mount.to_owned() });
         }
@@ -59,6 +59,7 @@ pub fn manifest(folder: &SweepFolder, submission: &Submission, job: &ClusterJob)
                     "name": "speedlab",
                     "image": cluster.image,
                     "command": words,
+                    "workingDir": submission.started_in,
                     "resources": { "limits": limits },
                     "volumeMounts": [{ "name": "shared", "mountPath": mount }],
                 }],
@@ -177,6 +178,7 @@ mod tests {
             let submission = Submission {
                 cluster: Cluster { volume, cpus: 4, gpus: 1, at_once: 2, ..Cluster::default() },
                 data_folder: results.path().join(data),
+                started_in: results.path().to_owned(),
                 ..Submission::begin(&folder, Engine::Kubernetes).unwrap()
             };
             let job = ClusterJob { kind: JobKind::Tasks, first: 0, count: 5, name: "speedlab-x-1-0".into(), id: None };

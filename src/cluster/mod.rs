@@ -47,6 +47,14 @@ pub fn job_name(folder: &SweepFolder, submission: u32, index: usize) -> String {
     format!("speedlab-{}-{submission}-{index}", &sum[..8])
 }
 
+/// A word that a shell takes as it is.
+pub fn quoted(word: &str) -> String {
+    match !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c)) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 /// The command of a job: that of one task where it has tasks, with the engine's own word for the index.
 pub fn command(folder: &SweepFolder, submission: &Submission, kind: JobKind, index: &str) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();

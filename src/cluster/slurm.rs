@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::{ClusterError, LiveTask, command};
+use super::{ClusterError, LiveTask, command, quoted};
 use crate::record::{ClusterJob, JobKind, Submission, SweepFolder};
 
 /// Slurm's commands wait long for a busy controller.
@@ -42,25 +42,25 @@ impl Slurm {
     }
 
     /// Hands a job in, after the jobs `after` have ended however they ended. One whose answer was lost is looked for by its name before
-    /// it is handed in again. `Ok(None)`: the queue is full for this user.
+    /// it is handed in again.
     pub fn submit(
         self,
         folder: &SweepFolder,
         submission: &Submission,
         job: &ClusterJob,
         after: &[String],
-    ) -> Result<Option<String>, ClusterError> {
+    ) -> Result<String, ClusterError> {
         let arguments = arguments(folder, submission, job, after)?;
         for attempt in 0..TRIES {
             match run("sbatch", &arguments) {
                 Ok(output) if output.status.success() => {
                     let id = String::from_utf8_lossy(&output.stdout);
-                    return Ok(Some(id.trim().split(';').next().unwrap_or_default().to_owned()));
+                    return Ok(id.trim().split(';').next().unwrap_or_default().to_owned());
                 }
                 Ok(output) => {
                     let reason = words(&output);
                     if is_full(&reason) {
-                        return Ok(None);
+                        return Err(ClusterError::Full { hint: hint(&reason), reason });
                     }
                     if !is_no_answer(&reason) {
                         return Err(ClusterError::Refused { program: "sbatch", hint: hint(&reason), reason });
@@ -72,7 +72,7 @@ impl Slurm {
             // It may have gone in.
             thread::sleep(Duration::from_secs(1 << attempt));
             if let Some(task) = self.live(std::slice::from_ref(&job.name))?.into_iter().next() {
-                return Ok(Some(task.job));
+                return Ok(task.job);
             }
         }
         Err(ClusterError::NoAnswer { program: "sbatch", seconds: PATIENCE.as_secs(), tries: TRIES })
@@ -89,21 +89,16 @@ impl Slurm {
     }
 }
 
-/// The task that this process is, as `scontrol` names it, and how often it was put back into the queue.
-pub(super) fn this_task() -> Option<(String, u32)> {
-    let of = |name: &str| std::env::var(name).ok();
-    let task = match (of("SLURM_ARRAY_JOB_ID"), of("SLURM_ARRAY_TASK_ID")) {
-        // The array's id alone would put back all of its tasks.
-        (Some(job), Some(task)) => format!("{job}_{task}"),
-        _ => of("SLURM_JOB_ID")?,
-    };
-    Some((task, of("SLURM_RESTART_COUNT").and_then(|count| count.parse().ok()).unwrap_or(0)))
-}
-
 impl Slurm {
-    /// See [`this_task`].
+    /// The task that this process is, as `scontrol` names it, and how often it was put back into the queue.
     pub fn this_task(self) -> Option<(String, u32)> {
-        this_task()
+        let of = |name: &str| std::env::var(name).ok();
+        let task = match (of("SLURM_ARRAY_JOB_ID"), of("SLURM_ARRAY_TASK_ID")) {
+            // The array's id alone would put back all of its tasks.
+            (Some(job), Some(task)) => format!("{job}_{task}"),
+            _ => of("SLURM_JOB_ID")?,
+        };
+        Some((task, of("SLURM_RESTART_COUNT").and_then(|count| count.parse().ok()).unwrap_or(0)))
     }
 }
 
@@ -122,7 +117,7 @@ pub(super) fn arguments(
         format!("--job-name={}", job.name),
         // Else a task that is put back into the queue erases what it has said.
         "--open-mode=append".to_owned(),
-        format!("--chdir={}", folder.submission(submission.number).display()),
+        format!("--chdir={}", submission.started_in.display()),
     ];
     let is_tasks = job.kind == JobKind::Tasks;
     let log = if is_tasks { "%a" } else { "%x" };
@@ -135,7 +130,7 @@ pub(super) fn arguments(
     if is_tasks {
         let limit = if cluster.at_once > 0 { format!("%{}", cluster.at_once) } else { String::new() };
         give("array", format!("0-{}{limit}", job.count - 1), true);
-        give("signal", format!("B:USR1@{}", cluster.notice_seconds), true);
+        give("signal", format!("B:USR1@{}", cluster.notice()), true);
         give("ntasks", "1".to_owned(), true);
         give("cpus-per-task", cluster.cpus.to_string(), cluster.cpus > 0);
         give("gpus-per-task", cluster.gpus.to_string(), cluster.gpus > 0);
@@ -186,7 +181,7 @@ fn script_text(folder: &SweepFolder, submission: &Submission, job: &ClusterJob) 
         "#!/bin/bash
 # Written by `speedlab submit`.
 early=
-# Notice that comes before the program listens is passed on to it.
+# Notice that comes while modules are loaded is passed on to the program.
 trap 'early=--noticed' USR1
 {modules}if [ ! -x {program} ]; then
   echo \"speedlab: $(hostname) does not see \"{program}\": is the folder of results shared with the nodes?\" >&2
@@ -199,29 +194,25 @@ exec {} $early
     )
 }
 
-/// A word that a shell takes as it is.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 /// `17|speedlab-0123abcd-1-0|3|PENDING|Resources`; the index is `N/A` outside of arrays.
 fn live_task(line: &str) -> Option<LiveTask> {
     let mut parts = line.splitn(5, '|').map(str::trim);
     let (job, name, index) = (parts.next()?, parts.next()?, parts.next()?);
     let (state, reason) = (parts.next()?.to_owned(), parts.next()?.to_owned());
     // Slurm keeps what has ended for some minutes.
-    const LIVE: [&str; 9] = [
-        "PENDING",
-        "RUNNING",
-        "CONFIGURING",
-        "COMPLETING",
-        "SUSPENDED",
-        "REQUEUED",
-        "REQUEUE_HOLD",
-        "SIGNALING",
-        "STAGE_OUT",
+    const ENDED: [&str; 10] = [
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "REVOKED",
+        "TIMEOUT",
     ];
-    LIVE.contains(&state.as_str()).then(|| LiveTask {
+    (!ENDED.contains(&state.as_str())).then(|| LiveTask {
         job: job.to_owned(),
         name: name.to_owned(),
         index: index.parse().ok(),
@@ -244,6 +235,12 @@ fn is_no_answer(reason: &str) -> bool {
 
 fn hint(reason: &str) -> &'static str {
     match reason {
+        _ if is_full(reason) => {
+            "\nhint: one task alone is too much: ask for less (`cluster.minutes`, `cluster.cpus`, `cluster.gpus`, `cluster.memory`), or wait until the queue has room"
+        }
+        _ if reason.contains("configless") || reason.contains("slurm.conf") || reason.contains("SRV") => {
+            "\nhint: this machine belongs to no Slurm: hand runs in on a login node; `--engine command` prints a line for any other engine"
+        }
         _ if reason.contains("partition") => "\nhint: `sinfo -s` lists the partitions; set `cluster.partition`",
         _ if reason.contains("account") => {
             "\nhint: `sacctmgr show assoc user=$USER` lists the accounts; set `cluster.account`"
@@ -266,7 +263,7 @@ fn ask(program: &'static str, arguments: &[String]) -> Result<String, ClusterErr
             Err(error) => return Err(error),
         };
         if !is_no_answer(&reason) || tries == TRIES {
-            return Err(ClusterError::Refused { program, reason, hint: "" });
+            return Err(ClusterError::Refused { program, hint: hint(&reason), reason });
         }
         thread::sleep(Duration::from_secs(1 << tries));
     }
@@ -282,7 +279,14 @@ fn words(output: &Output) -> String {
 
 /// Runs a command to its end, or kills it when it has taken too long.
 fn run(program: &'static str, arguments: &[String]) -> Result<Output, ClusterError> {
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    // A job that hands in others is not what they are parts of.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("SLURM_") && name != "SLURM_CONF") {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -370,11 +374,8 @@ mod tests {
         }
         assert_eq!(words[words.len() - 3..words.len() - 1], ["--qos=low", "--time=5"]);
         let script = fs::read_to_string(words.last().unwrap()).unwrap();
-        assert!(script.contains("module load 'cuda/12' || exit 3\n"), "{script}");
-        assert!(
-            script.contains("'it'\\''s' '--submission' '1' '--task' $((6 + SLURM_ARRAY_TASK_ID)) $early\n"),
-            "{script}"
-        );
+        assert!(script.contains("module load cuda/12 || exit 3\n"), "{script}");
+        assert!(script.contains("'it'\\''s' --submission 1 --task $((6 + SLURM_ARRAY_TASK_ID)) $early\n"), "{script}");
     }
 
     #[test]

@@ -74,6 +74,14 @@ fn tuned_axes(sweep: &SweepSpec, compare: &CompareSpec) -> Vec<Finding> {
             });
         }
     }
+    for path in &compare.tune {
+        let axis = sweep.grid.iter().chain(sweep.zip.iter().flatten()).find(|axis| axis.path.value == path.value);
+        if axis.is_some_and(|axis| !axis.arms.is_empty()) {
+            let message = format!("`compare.tune` names `{}`, which is an axis of some arms alone", path.value);
+            findings
+                .push(Finding::new(path.at, message).hint("what is tuned is tuned for every arm: leave out `arms`"));
+        }
+    }
     if let (Some(path), true) = (compare.tune.first(), sweep.seeds.len() < 2) {
         let message = "`compare.tune` needs two seeds or more: one to choose on and one to measure on";
         findings.push(Finding::new(path.at, message).hint("set `seeds`"));
@@ -130,10 +138,9 @@ pub fn check(
             .map(|(index, cell)| (cell.point.as_slice(), index))
             .collect();
         for (index, cell) in layout.cells.iter().enumerate() {
-            // Where one of the two has not all axes, they meet at the values of those that both have.
-            let meets = |base: &[Option<usize>]| {
-                base.iter().zip(&cell.point).all(|(base, own)| base.is_none() || own.is_none() || base == own)
-            };
+            // One that has not all axes stands at several points.
+            let meets =
+                |base: &[Option<usize>]| base.iter().zip(&cell.point).all(|(base, own)| base.is_none() || base == own);
             let elsewhere = || at_point.iter().find(|(base, _)| meets(base)).map(|(_, index)| index);
             let Some(&base) = at_point.get(cell.point.as_slice()).or_else(elsewhere) else {
                 let message = format!("`{}` has no `{}` to be compared with", name_of(index), yardstick.value);

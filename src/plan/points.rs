@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::arms::{ResolvedArm, unknown_arm};
 use super::axes::{self, AxisValue, ResolvedAxes, canonical};
 use super::finding::Finding;
-use crate::spec::{Node, Placed, PointSpec, SweepSpec, Value, nearest, quoted_list};
+use crate::spec::{AxisSpec, Node, Placed, PointSpec, SweepSpec, Value, nearest, quoted_list};
 
 /// More runs than this are a slip.
 const MOST_RUNS: usize = 1_000_000;
@@ -30,9 +30,15 @@ pub struct Layout {
 /// Refuses more runs than [`MOST_RUNS`] before any axis is expanded: `grid` and `zip` say how many there would be.
 pub fn require_size(sweep: &SweepSpec) -> Result<(), Finding> {
     sweep.grid.iter().chain(sweep.zip.iter().flatten()).try_for_each(axes::require_length)?;
-    let of_zip = sweep.zip.iter().filter_map(|group| group.first());
-    let lengths: Vec<f64> = sweep.grid.iter().chain(of_zip).map(|axis| axes::length(&axis.values)).collect();
-    let count = lengths.iter().product::<f64>() * (sweep.arms.len() * sweep.seeds.len()) as f64;
+    let groups = || sweep.grid.iter().map(std::slice::from_ref).chain(sweep.zip.iter().map(Vec::as_slice));
+    let length = |group: &[AxisSpec]| group.first().map_or(1.0, |axis| axes::length(&axis.values));
+    let lengths: Vec<f64> = groups().map(length).collect();
+    let points_of = |arm: &str| -> f64 {
+        let has = |axis: &AxisSpec| axis.arms.is_empty() || axis.arms.iter().any(|name| name.value == arm);
+        groups().filter(|group| group.iter().any(has)).map(length).product()
+    };
+    let cells: f64 = sweep.arms.iter().map(|arm| points_of(&arm.name.value)).sum();
+    let count = cells * sweep.seeds.len() as f64;
     // What is no number or empty is wrong in another way, which is said where values are computed.
     if count.is_nan() || count <= MOST_RUNS as f64 {
         return Ok(());
@@ -70,27 +76,17 @@ pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes)
     let mut cells: Vec<Cell> = Vec::new();
     // (index of the seed, index of the cell): sorted, it is the order in which they should run.
     let mut runs: Vec<(usize, usize)> = Vec::new();
-    for index in 0..lengths.iter().product() {
-        let point = point_of(index, &lengths, axes);
-        for arm in 0..arms.len() {
-            let has = |axis: usize| axes.axes[axis].arms.contains(&arm);
-            // What is no axis of the arm multiplies it by one.
-            let is_repeated = |together: &Vec<usize>| !together.iter().any(|&axis| has(axis)) && point[together[0]] > 0;
-            if axes.dimensions.iter().any(is_repeated) {
-                continue;
+    for (_, arm, point) in in_order(arms.len(), &lengths, axes) {
+        let cell = Cell { arm, point };
+        let before = runs.len();
+        for (seed_index, &seed) in sweep.seeds.iter().enumerate() {
+            // Every filter is asked, because one that never matches is a mistake.
+            if filters.iter_mut().filter_map(|filter| filter.matches(&cell, seed).then_some(())).count() == 0 {
+                runs.push((seed_index, cells.len()));
             }
-            let of_arm = point.iter().enumerate().map(|(axis, &value)| has(axis).then_some(value)).collect();
-            let cell = Cell { arm, point: of_arm };
-            let before = runs.len();
-            for (seed_index, &seed) in sweep.seeds.iter().enumerate() {
-                // Every filter is asked, because one that never matches is a mistake.
-                if filters.iter_mut().filter_map(|filter| filter.matches(&cell, seed).then_some(())).count() == 0 {
-                    runs.push((seed_index, cells.len()));
-                }
-            }
-            if runs.len() > before {
-                cells.push(cell);
-            }
+        }
+        if runs.len() > before {
+            cells.push(cell);
         }
     }
     for filter in filters.iter().filter(|filter| filter.matched == 0) {
@@ -128,14 +124,31 @@ pub fn lay_out(sweep: &SweepSpec, arms: &[ResolvedArm], axes: &mut ResolvedAxes)
     Ok(Layout { runs: runs.into_iter().map(|(seed, cell)| (sweep.seeds[seed], cell)).collect(), cells })
 }
 
-/// The point at an index, the last dimension changing fastest.
-fn point_of(mut index: usize, lengths: &[usize], axes: &ResolvedAxes) -> Vec<usize> {
-    let mut point = vec![0; axes.axes.len()];
-    for (length, together) in lengths.iter().zip(&axes.dimensions).rev() {
-        together.iter().for_each(|axis| point[*axis] = index % length);
-        index /= length;
+/// (place, arm, point) of every cell, points as in the product of all axes, the last changing fastest. What is no axis of an arm multiplies
+/// it by one: it stands where the others begin.
+fn in_order(arms: usize, lengths: &[usize], axes: &ResolvedAxes) -> Vec<(u128, usize, Vec<Option<usize>>)> {
+    let mut strides = vec![1u128; lengths.len()];
+    for index in (1..lengths.len()).rev() {
+        strides[index - 1] = strides[index].saturating_mul(lengths[index] as u128);
     }
-    point
+    let mut cells = Vec::new();
+    for arm in 0..arms {
+        let has = |axis: &usize| axes.axes[*axis].arms.contains(&arm);
+        let own: Vec<usize> =
+            (0..lengths.len()).filter(|&dimension| axes.dimensions[dimension].iter().any(has)).collect();
+        for mut index in 0..own.iter().map(|&dimension| lengths[dimension]).product() {
+            let (mut place, mut point) = (0u128, vec![None; axes.axes.len()]);
+            for &dimension in own.iter().rev() {
+                let value = index % lengths[dimension];
+                index /= lengths[dimension];
+                place = place.saturating_add(strides[dimension].saturating_mul(value as u128));
+                axes.dimensions[dimension].iter().filter(|axis| has(axis)).for_each(|&axis| point[axis] = Some(value));
+            }
+            cells.push((place, arm, point));
+        }
+    }
+    cells.sort_unstable();
+    cells
 }
 
 /// An entry of `exclude`, looked up.
@@ -239,9 +252,22 @@ fn include(
             Err(finding) => findings.push(finding),
         }
     }
+    let considered: Vec<usize> = if arm_indices.is_empty() { (0..arms.len()).collect() } else { arm_indices.clone() };
     let named = |path: &str| point.values.iter().any(|(named, _)| named.value == path);
-    let missing: Vec<&str> =
-        axes.axes.iter().map(|axis| axis.path.value.as_str()).filter(|path| !named(path)).collect();
+    let missing: Vec<&str> = axes
+        .axes
+        .iter()
+        .filter(|axis| axis.arms.iter().any(|arm| considered.contains(arm)))
+        .map(|axis| axis.path.value.as_str())
+        .filter(|path| !named(path))
+        .collect();
+    for (path, _) in &point.values {
+        let axis = axes.axes.iter().find(|axis| axis.path.value == path.value);
+        if axis.is_some_and(|axis| !axis.arms.iter().any(|arm| considered.contains(arm))) {
+            let message = format!("`{}` is no axis of the arms of this `include`", path.value);
+            findings.push(Finding::new(path.at, message).hint("leave it out, or name an arm that has it"));
+        }
+    }
     if axes.axes.is_empty() && point.values.is_empty() {
         findings.push(Finding::new(point.at, "this `include` adds a point to a grid, but there is no grid"));
     } else if !missing.is_empty() {
@@ -251,12 +277,16 @@ fn include(
     if !findings.is_empty() {
         return Err(findings);
     }
-    let point: Vec<usize> = indices.into_iter().flatten().collect();
     let of_arm = |arm: usize| -> Vec<Option<usize>> {
-        let own = |(axis, &value): (usize, &usize)| axes.axes[axis].arms.contains(&arm).then_some(value);
-        point.iter().enumerate().map(own).collect()
+        let own = |(axis, value): (usize, &Option<usize>)| value.filter(|_| axes.axes[axis].arms.contains(&arm));
+        indices.iter().enumerate().map(own).collect()
     };
-    let arm_indices = if arm_indices.is_empty() { (0..arms.len()).collect() } else { arm_indices };
+    // An arm without these axes has no further point.
+    let has_some = |arm: &usize| axes.axes.iter().any(|axis| axis.arms.contains(arm));
+    let arm_indices: Vec<usize> = match arm_indices.is_empty() {
+        true => considered.into_iter().filter(has_some).collect(),
+        false => arm_indices,
+    };
     let seeds = if seeds.is_empty() { sweep.seeds.clone() } else { seeds };
     Ok(arm_indices
         .into_iter()

@@ -25,8 +25,9 @@ pub enum Commit {
     OtherWasFirst,
 }
 
-/// How far a folder is: whether it ended, the step of its last checkpoint, what it has recorded.
-type Progress = (bool, u64, usize);
+/// How far a folder is: whether it ended, the step of its last checkpoint, how often it was begun, what it has recorded. The attempt that was
+/// begun last counts for more than one that got further beyond the same checkpoint and died.
+type Progress = (bool, u64, usize, usize);
 
 impl SweepFolder {
     /// The folder of one attempt.
@@ -87,10 +88,30 @@ impl SweepFolder {
 
     /// Makes the folder of a new attempt, which goes on from where the furthest is. `token` names no other attempt of any machine.
     pub fn begin_attempt(&self, run: &PlannedRun, token: &str) -> Result<RunFolder, RecordError> {
-        let from = self.current(&run.run_id)?;
         let begun = self.attempt(&run.run_id, token);
-        copy(&from, &begun, run)?;
-        Ok(begun)
+        loop {
+            let from = self.current(&run.run_id)?;
+            copy(&from, &begun, run)?;
+            // Unless it became the run, or was removed as a part of it, while it was copied.
+            if from.path.exists() || self.current(&run.run_id)?.path == from.path {
+                return Ok(begun);
+            }
+            fs::remove_dir_all(&begun.path).map_err(RecordError::io("remove", &begun.path))?;
+        }
+    }
+
+    /// Makes an attempt that has ended the run's own, where who made it could not. Gives the run's folder if it has ended.
+    pub fn settle(&self, run_id: &RunId) -> Result<Option<RunFolder>, RecordError> {
+        let current = self.current(run_id)?;
+        if !current.has_ended() {
+            return Ok(None);
+        }
+        let own = self.run(run_id);
+        if current.path != own.path && !own.path.exists() {
+            let token = current.path.file_name().expect("an attempt has a name").to_string_lossy().into_owned();
+            self.commit(run_id, &token)?;
+        }
+        Ok(own.has_ended().then_some(own))
     }
 
     /// Makes the folder of an attempt that has ended for good the run's own.
@@ -180,7 +201,8 @@ fn progress(folder: &RunFolder) -> Result<Progress, RecordError> {
         RunEvent::Checkpointed { stamp, .. } => Some(stamp.step),
         _ => None,
     });
-    Ok((folder.has_ended(), checkpoint.unwrap_or(0), events.len()))
+    let starts = events.iter().filter(|(_, event)| matches!(event, RunEvent::Started(_))).count();
+    Ok((folder.has_ended(), checkpoint.unwrap_or(0), starts, events.len()))
 }
 
 /// The lines of a journal that are whole.

@@ -28,7 +28,7 @@ pub struct Submission {
     pub program: String,
     pub build: String,
     pub engine: Engine,
-    /// The sweep's file and what was set beside it, as on the command line after `speedlab run`.
+    /// The sweep's file and what was set beside it, as on the command line after `speedlab status`.
     pub sweep_arguments: String,
     /// `--data-dir`, absolute.
     pub data_folder: PathBuf,
@@ -41,8 +41,11 @@ pub struct Submission {
     pub flags: Vec<String>,
     /// Whether the last job hands in again what is missing.
     pub persist: bool,
-    /// Runs that had ended when it was handed in.
+    /// The folder that relative paths of the sweep are seen from.
+    pub started_in: PathBuf,
+    /// Runs that had ended when it was handed in, and the steps that those of its tasks had done.
     pub ended_before: usize,
+    pub steps_before: u64,
     /// The runs of each task.
     pub tasks: Vec<Vec<RunId>>,
     /// In the order in which they are handed in.
@@ -116,7 +119,9 @@ impl Submission {
             cluster: Cluster::default(),
             flags: vec![],
             persist: false,
+            started_in: PathBuf::new(),
             ended_before: 0,
+            steps_before: 0,
             tasks: vec![],
             jobs: vec![],
         })
@@ -192,7 +197,7 @@ mod tests {
         // It ended before it was written; its number is not given again.
         assert_eq!(Submission::begin(&folder, Engine::Slurm).unwrap().number, 2);
         assert_eq!(Submission::begin(&folder, Engine::Command).unwrap().number, 3);
-        assert_eq!(Submission::all(&folder).unwrap(), [first.clone()]);
+        assert_eq!(Submission::all(&folder).unwrap(), std::slice::from_ref(&first));
         assert_eq!(first.task_of(&run), Some(0));
         let path = folder.submission(1).join(FILE);
         let changed = fs::read_to_string(&path).unwrap().replace("slurm", "slurn");

@@ -23,14 +23,18 @@ impl Leash {
     /// Listens to SIGINT, SIGTERM and standard input, where a line `stop` or the end of the stream means to stop: when
     /// the parent dies, however it does, its end of the pipe closes and its runs stop too. Nobody is then left to kill a run that
     /// is stuck, which would hold its folder for ever: one that has not ended `grace` after its parent kills itself.
-    pub fn listen(grace: Duration) -> io::Result<Self> {
+    ///
+    /// `is_patient`: of a cluster's task, which may send a signal twice and means the same: only the parent ends it at once.
+    pub fn listen(grace: Duration, is_patient: bool) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         // Apart from `stop`: where a signal goes to parent and child alike (a cluster's SIGTERM), the parent's word may
         // come first, and the signal after it must not cost the checkpoint.
         let signalled = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // In this order: the first signal finds the flag down and only raises it, the second ends the process.
-            flag::register_conditional_shutdown(signal, 128 + signal, signalled.clone())?;
+            if !is_patient {
+                flag::register_conditional_shutdown(signal, 128 + signal, signalled.clone())?;
+            }
             flag::register(signal, signalled.clone())?;
             flag::register(signal, stop.clone())?;
         }

@@ -28,6 +28,7 @@ struct State {
     /// Whether the first request is the only one.
     asks_once: AtomicBool,
     notice: AtomicBool,
+    told_to_end: AtomicBool,
 }
 
 impl Stop {
@@ -52,6 +53,11 @@ impl Stop {
     /// Whether SIGUSR1 came: the time of a cluster's task is nearly over.
     pub fn has_notice(&self) -> bool {
         self.state.notice.load(Ordering::SeqCst)
+    }
+
+    /// Whether SIGINT or SIGTERM came.
+    pub fn is_told_to_end(&self) -> bool {
+        self.state.told_to_end.load(Ordering::SeqCst)
     }
 
     /// Notice given before this process could listen.
@@ -80,6 +86,8 @@ impl State {
         let _ = self.signal.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst); // the first stays
         if signal == NOTICE {
             self.notice.store(true, Ordering::SeqCst);
+        } else {
+            self.told_to_end.store(true, Ordering::SeqCst);
         }
         match self.asks_once.load(Ordering::SeqCst) {
             true => self.requests.store(1, Ordering::SeqCst),

@@ -31,7 +31,7 @@ pub struct Cluster {
     pub task_minutes: u32,
     /// Times that a task whose time runs out is put back into the queue. Default 20.
     pub requeues: u32,
-    /// Seconds before the end of its time that a task is told to write a checkpoint. Default 120.
+    /// Seconds before the end of its time that a task is told to write a checkpoint, at most a quarter of `minutes`. Default 120.
     pub notice_seconds: u32,
     /// Given verbatim to `sbatch`, after all else. Default: none.
     pub flags: Vec<String>,
@@ -66,8 +66,11 @@ impl Default for Cluster {
 }
 
 impl Cluster {
-    /// Whether a sweep says nothing of it.
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
+    /// Seconds of notice: a short task has less, so that it does something before it is told.
+    pub fn notice(&self) -> u32 {
+        match self.minutes {
+            0 => self.notice_seconds,
+            minutes => self.notice_seconds.min(minutes.saturating_mul(15)),
+        }
     }
 }

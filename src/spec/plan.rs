@@ -43,17 +43,22 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// A value in a name: text without quotes, a map by its `kind` where no other value has that, everything else as JSON.
+    /// A value in a name: text without quotes, a map by its `kind`, with its settings where another value has the same, everything else
+    /// as JSON.
     pub fn label(&self, value: &serde_json::Value) -> String {
         let kind = |value: &serde_json::Value| value.get("kind").and_then(|kind| kind.as_str().map(str::to_owned));
         match value {
             serde_json::Value::String(text) => text.clone(),
             // 1.0 is written 1.
             serde_json::Value::Number(number) => number.to_string().trim_end_matches(".0").to_owned(),
-            serde_json::Value::Object(_) => {
-                let own = kind(value);
-                let is_alone = self.values.iter().filter(|other| kind(other) == own).count() == 1;
-                own.filter(|_| is_alone).unwrap_or_else(|| value.to_string())
+            serde_json::Value::Object(map) => {
+                let Some(own) = kind(value) else { return value.to_string() };
+                if self.values.iter().filter(|other| kind(other).as_ref() == Some(&own)).count() == 1 {
+                    return own;
+                }
+                let settings =
+                    map.iter().filter(|(key, _)| *key != "kind").map(|(key, value)| format!("{key}={value}"));
+                format!("{own}({})", settings.collect::<Vec<_>>().join(", "))
             }
             other => other.to_string(),
         }
@@ -79,8 +84,9 @@ pub fn whole_points<'p>(points: impl Iterator<Item = &'p Point>) -> Vec<&'p Poin
         }
     }
     let most = found.iter().map(|point| point.len()).max().unwrap_or(0);
-    let is_whole =
-        |point: &&&Point| point.len() == most || !found.iter().any(|other| other.len() > point.len() && is_part(point, other));
+    let is_whole = |point: &&&Point| {
+        point.len() == most || !found.iter().any(|other| other.len() > point.len() && is_part(point, other))
+    };
     found.iter().filter(is_whole).copied().collect()
 }
 

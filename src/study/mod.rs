@@ -39,7 +39,7 @@ pub use open::{OpenStudy, Study};
 pub use queue::StudyQueue;
 pub use report::write_report;
 pub use sensitivity::sensitivity;
-pub use submit::{Handed, Handover, Survey, cancel, live_tasks};
+pub use submit::{Handed, Handover, Survey, TaskRuns, cancel, live_tasks};
 pub use task::{Finished, Rest, Task, finish, prepare};
 pub use tracker::{Doing, RunLabel, Tracked, Tracker};
 pub use until_decided::{FEWEST_SEEDS, NoRound, with_rule};

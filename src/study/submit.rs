@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::{ChosenDevices, Estimator, Observer, OpenStudy, Study, StudyError};
-use crate::cluster::{ClusterError, Kubernetes, LiveTask, Slurm, chunks, command, job_name, manifest, parts};
+use crate::cluster::{ClusterError, Kubernetes, LiveTask, Slurm, chunks, command, job_name, manifest, parts, quoted};
 use crate::record::{ClusterJob, Engine, JobKind, RunRecord, RunState, Submission, SweepFolder, write_beside};
 use crate::run::PROGRAM;
 use crate::spec::{Cluster, Data, Plan, PlannedRun, RunId};
@@ -19,6 +21,8 @@ const MOST_FRUITLESS: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Handover {
     pub engine: Engine,
+    /// The sweep's file and what was set beside it, as `speedlab status` takes them.
+    pub sweep_arguments: String,
     pub cluster: Cluster,
     /// Verbatim to the cluster's own command.
     pub flags: Vec<String>,
@@ -43,6 +47,8 @@ pub struct Survey {
     pub stuck: Vec<(PlannedRun, usize)>,
     /// Runs whose records are damaged.
     pub damaged: Vec<PlannedRun>,
+    /// Steps that all runs have done, of each in its furthest attempt: what says whether anything goes on.
+    pub steps: u64,
 }
 
 /// What was handed in.
@@ -53,6 +59,8 @@ pub struct Handed {
     pub submission: Option<Submission>,
     /// Tasks for which there was no room in the queue.
     pub left_over: usize,
+    /// Whether a job comes after all others.
+    pub has_last_job: bool,
     /// Of [`Engine::Command`]: what to start for each index from 0, with `$INDEX` in it. Of Kubernetes: the file.
     pub command: Option<String>,
 }
@@ -62,6 +70,7 @@ impl Handover {
     pub fn of(submission: &Submission) -> Self {
         Self {
             engine: submission.engine,
+            sweep_arguments: submission.sweep_arguments.clone(),
             cluster: submission.cluster.clone(),
             flags: submission.flags.clone(),
             device: submission.device.clone(),
@@ -73,13 +82,19 @@ impl Handover {
 
     /// What would be handed in of a plan; changes nothing.
     pub fn survey(&self, plan: &Plan, folder: &SweepFolder) -> Result<Survey, StudyError> {
-        let live: BTreeSet<RunId> = live_tasks(folder)?.into_iter().flat_map(|(_, runs)| runs).collect();
+        let live = match live_tasks(folder) {
+            // What Slurm has is not to be asked here, and is nothing to the engine that is meant.
+            Err(StudyError::Cluster(ClusterError::NoProgram { .. })) if self.engine != Engine::Slurm => Vec::new(),
+            live => live?,
+        };
+        let live: BTreeSet<RunId> = live.into_iter().flat_map(|(_, runs)| runs).collect();
         let records = plan.runs.par_iter().map(|run| RunRecord::read(folder, run)).collect::<Result<Vec<_>, _>>()?;
         let threads = usize::try_from(self.cluster.cpus.max(1)).unwrap_or(1);
         let estimator = Estimator::new(None, None, threads);
-        let mut survey = Survey { missing: vec![], ended: 0, live: 0, stuck: vec![], damaged: vec![] };
+        let mut survey = Survey { missing: vec![], ended: 0, live: 0, stuck: vec![], damaged: vec![], steps: 0 };
         for record in records {
             let fruitless = record.fruitless_attempts();
+            survey.steps += record.last_stamp.map_or(0, |stamp| stamp.step);
             let run = record.planned;
             match record.state {
                 RunState::Ended(_) => survey.ended += 1,
@@ -103,8 +118,11 @@ impl Handover {
     }
 }
 
+/// A task of a cluster and its runs.
+pub type TaskRuns = (LiveTask, Vec<RunId>);
+
 /// The tasks of a sweep's submissions that wait or run, with their runs. Tells nothing of engines that cannot be asked.
-pub fn live_tasks(folder: &SweepFolder) -> Result<Vec<(LiveTask, Vec<RunId>)>, StudyError> {
+pub fn live_tasks(folder: &SweepFolder) -> Result<Vec<TaskRuns>, StudyError> {
     let submissions = Submission::all(folder)?;
     let of = |engine: Engine| {
         let submissions = submissions.iter().filter(move |submission| submission.engine == engine);
@@ -132,27 +150,50 @@ pub fn live_tasks(folder: &SweepFolder) -> Result<Vec<(LiveTask, Vec<RunId>)>, S
 }
 
 /// Ends the jobs of a sweep's submissions: what runs writes a checkpoint where the cluster lets it. How many tasks there were.
+///
+/// First those that would hand in others; and again what such a job handed in meanwhile.
 pub fn cancel(folder: &SweepFolder) -> Result<usize, StudyError> {
-    let live = live_tasks(folder)?;
-    let submissions = Submission::all(folder)?;
-    let engine_of = |task: &LiveTask| {
-        let has = |submission: &&Submission| submission.jobs.iter().any(|job| job.name == task.name);
-        submissions.iter().find(has).map(|submission| submission.engine)
-    };
-    let of = |engine| {
-        let jobs =
-            live.iter().filter(move |(task, _)| engine_of(task) == Some(engine)).map(|(task, _)| task.job.clone());
-        jobs.collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>()
-    };
-    let (slurm, kubernetes) = (of(Engine::Slurm), of(Engine::Kubernetes));
-    if !slurm.is_empty() {
-        Slurm.cancel(&slurm)?;
+    let mut ended: BTreeSet<(String, Option<usize>)> = BTreeSet::new();
+    for round in 0..MOST_CANCEL_ROUNDS {
+        if round > 0 {
+            thread::sleep(CANCEL_PAUSE);
+        }
+        let submissions = Submission::all(folder)?;
+        let live = live_tasks(folder)?;
+        let is_new = |task: &LiveTask| !ended.contains(&(task.job.clone(), task.index));
+        if !live.iter().any(|(task, _)| is_new(task)) {
+            break;
+        }
+        let job_of = |task: &LiveTask| {
+            let jobs =
+                submissions.iter().flat_map(|submission| submission.jobs.iter().map(move |job| (submission, job)));
+            jobs.into_iter().find(|(_, job)| job.name == task.name)
+        };
+        for is_last in [true, false] {
+            let of = |engine: Engine| -> Vec<String> {
+                let is_meant = |task: &&LiveTask| {
+                    let job = job_of(task);
+                    job.is_some_and(|(of, job)| of.engine == engine && (job.kind == JobKind::Finish) == is_last)
+                };
+                let jobs = live.iter().map(|(task, _)| task).filter(is_meant).map(|task| task.job.clone());
+                jobs.collect::<BTreeSet<_>>().into_iter().collect()
+            };
+            let (slurm, kubernetes) = (of(Engine::Slurm), of(Engine::Kubernetes));
+            if !slurm.is_empty() {
+                Slurm.cancel(&slurm)?;
+            }
+            if !kubernetes.is_empty() {
+                Kubernetes.delete(&kubernetes)?;
+            }
+        }
+        ended.extend(live.into_iter().map(|(task, _)| (task.job, task.index)));
     }
-    if !kubernetes.is_empty() {
-        Kubernetes.delete(&kubernetes)?;
-    }
-    Ok(live.len())
+    Ok(ended.len())
 }
+
+/// Looks after which a job has had time to hand in others, or to see that it was told to end.
+const MOST_CANCEL_ROUNDS: usize = 5;
+const CANCEL_PAUSE: Duration = Duration::from_millis(300);
 
 impl Study {
     /// Freezes the plan and hands over the runs that have not ended and that no task has.
@@ -166,8 +207,10 @@ impl OpenStudy {
         let survey = handover.survey(&self.study.plan, &self.folder)?;
         let tasks = handover.tasks(&survey);
         if tasks.is_empty() {
-            return Ok(Handed { survey, submission: None, left_over: 0, command: None });
+            return Ok(Handed { survey, submission: None, left_over: 0, has_last_job: false, command: None });
         }
+        // Before anything is changed: is there a cluster at all?
+        let most = if handover.engine == Engine::Slurm { Slurm.most_tasks()? } else { 0 };
         self.note_session()?;
         freeze_program(&self.folder.frozen_program(&self.session.build))?;
         let submission = Submission::begin(&self.folder, handover.engine)?;
@@ -178,63 +221,95 @@ impl OpenStudy {
             host: self.session.host.clone(),
             program: PROGRAM.to_owned(),
             build: self.session.build.clone(),
-            sweep_arguments: self.study.sweep_arguments.clone(),
+            sweep_arguments: handover.sweep_arguments.clone(),
             data_folder: absolute(self.study.data_folder.path())?,
             device: handover.device.clone(),
             runs_at_once: handover.runs_at_once,
             cluster: handover.cluster.clone(),
             flags: handover.flags.clone(),
             persist: handover.persist,
+            started_in: std::env::current_dir()
+                .map_err(|source| StudyError::Io { action: "find the folder that this was started in", source })?,
             ended_before: survey.ended,
+            steps_before: survey.steps,
             tasks,
             ..submission
         };
-        let (left_over, command) = match handover.engine {
-            Engine::Slurm => (self.to_slurm(&mut submission)?, None),
-            Engine::Kubernetes => (0, Some(self.to_kubernetes(&mut submission)?)),
+        let (handed, command) = match handover.engine {
+            Engine::Slurm => (self.to_slurm(&mut submission, most)?, None),
+            Engine::Kubernetes => (Taken::all(), Some(self.to_kubernetes(&mut submission)?)),
             Engine::Command => {
                 submission.write(&self.folder)?;
-                let words = command(&absolute_folder(&self.folder)?, &submission, JobKind::Tasks, "$INDEX");
-                (0, Some(words.join(" ")))
+                let words = command(&absolute_folder(&self.folder)?, &submission, JobKind::Tasks, INDEX);
+                // The shell is to put the number in.
+                let word = |word: &String| if word == INDEX { word.clone() } else { quoted(word) };
+                (Taken::all(), Some(words.iter().map(word).collect::<Vec<_>>().join(" ")))
             }
         };
-        Ok(Handed { survey, submission: Some(submission), left_over, command })
+        let Taken { left_over, has_last_job } = handed;
+        Ok(Handed { survey, submission: Some(submission), left_over, has_last_job, command })
     }
 
-    /// How many tasks the queue had no room for.
-    fn to_slurm(&self, submission: &mut Submission) -> Result<usize, StudyError> {
-        let most = Slurm.most_tasks()?;
+    fn to_slurm(&self, submission: &mut Submission, most: usize) -> Result<Taken, StudyError> {
         let mut first_of_all = Vec::new();
         if needs_preparing(&self.study.plan) {
-            let job = self.one_job(submission, JobKind::Prepare, 0, 0)?;
             // Tasks do it themselves where there was no room for it.
-            first_of_all.extend(self.take_in(submission, job, &[])?);
+            let job = self.one_job(submission, JobKind::Prepare, 0, 0)?;
+            first_of_all.extend(self.take_in(submission, job, &[]).map(|id| vec![id]).or_else(no_room)?);
         }
-        let (mut handed, mut ids) = (0, Vec::new());
-        'parts: for (first, count) in parts(submission.tasks.len(), most) {
-            let (mut at, mut count) = (first, count);
-            let end = first + count;
-            while at < end {
-                let job = self.one_job(submission, JobKind::Tasks, at, count)?;
-                match self.take_in(submission, job, &first_of_all)? {
-                    Some(id) => {
+        let mut ids = Vec::new();
+        let arrays = self.arrays(submission, most, &first_of_all, &mut ids);
+        // Also after a failure: whatever was taken in has somebody who comes after it.
+        let last = if ids.is_empty() { Ok(None) } else { self.last_job(submission, &ids) };
+        submission.write(&self.folder)?;
+        let handed = arrays?;
+        Ok(Taken { left_over: submission.tasks.len() - handed, has_last_job: last?.is_some() })
+    }
+
+    /// Hands in as many tasks as there is room for. How many.
+    fn arrays(
+        &self,
+        submission: &mut Submission,
+        most: usize,
+        after: &[String],
+        ids: &mut Vec<String>,
+    ) -> Result<usize, StudyError> {
+        let mut handed = 0;
+        for (first, count) in parts(submission.tasks.len(), most) {
+            let (end, mut count) = (first + count, count);
+            while handed < end {
+                let job = self.one_job(submission, JobKind::Tasks, handed, count)?;
+                match self.take_in(submission, job, after) {
+                    Ok(id) => {
                         ids.push(id);
-                        at += count;
                         handed += count;
-                        count = count.min(end - at);
+                        count = count.min(end - handed);
                     }
-                    // As many as there is room for.
-                    None if count > 1 => count /= 2,
-                    None => break 'parts,
+                    Err(StudyError::Cluster(ClusterError::Full { .. })) if count > 1 => count /= 2,
+                    // What the queue has no room for although nothing of this is in it, it never will have.
+                    Err(StudyError::Cluster(ClusterError::Full { .. })) if !ids.is_empty() => return Ok(handed),
+                    Err(error) => return Err(error),
                 }
             }
         }
-        if !ids.is_empty() {
-            let job = self.one_job(submission, JobKind::Finish, 0, 0)?;
-            self.take_in(submission, job, &ids)?;
+        Ok(handed)
+    }
+
+    /// The job that comes after all others; where the queue is full, in the place of a last task.
+    fn last_job(&self, submission: &mut Submission, after: &[String]) -> Result<Option<String>, StudyError> {
+        let job = self.one_job(submission, JobKind::Finish, 0, 0)?;
+        if let Some(id) =
+            self.take_in(submission, job, after).map(|id| vec![id]).or_else(no_room).map(|mut ids| ids.pop())?
+        {
+            return Ok(Some(id));
         }
-        submission.write(&self.folder)?;
-        Ok(submission.tasks.len() - handed)
+        let last = submission.jobs.iter().rfind(|job| job.kind == JobKind::Tasks && job.count > 1);
+        let Some(task) = last.and_then(|job| Some(format!("{}_{}", job.id.as_ref()?, job.count - 1))) else {
+            return Ok(None);
+        };
+        Slurm.cancel(&[task])?;
+        let job = self.one_job(submission, JobKind::Finish, 0, 0)?;
+        self.take_in(submission, job, after).map(|id| vec![id]).or_else(no_room).map(|mut ids| ids.pop())
     }
 
     /// A job that is in the submission's file before the cluster hears of it: one whose answer is lost is found by its name.
@@ -252,19 +327,16 @@ impl OpenStudy {
         Ok(job)
     }
 
-    /// The job's id; `None`, and the job is no part of the submission, if there was no room for it.
-    fn take_in(
-        &self,
-        submission: &mut Submission,
-        job: ClusterJob,
-        after: &[String],
-    ) -> Result<Option<String>, StudyError> {
-        let id = Slurm.submit(&absolute_folder(&self.folder)?, submission, &job, after)?;
-        match &id {
-            Some(id) => submission.jobs.last_mut().expect("it was just made").id = Some(id.clone()),
-            None => drop(submission.jobs.pop()),
+    /// The job's id; a job that was not taken in is no part of the submission.
+    fn take_in(&self, submission: &mut Submission, job: ClusterJob, after: &[String]) -> Result<String, StudyError> {
+        let taken = Slurm.submit(&absolute_folder(&self.folder)?, submission, &job, after);
+        match &taken {
+            Ok(id) => submission.jobs.last_mut().expect("it was just made").id = Some(id.clone()),
+            // Whether it went in is not known: it may be found by its name.
+            Err(ClusterError::NoAnswer { .. }) => {}
+            Err(_) => drop(submission.jobs.pop()),
         }
-        Ok(id)
+        Ok(taken?)
     }
 
     /// The manifest's path.
@@ -279,6 +351,30 @@ impl OpenStudy {
             Kubernetes.apply(&path)?;
         }
         Ok(path.display().to_string())
+    }
+}
+
+/// What the cluster took.
+struct Taken {
+    left_over: usize,
+    has_last_job: bool,
+}
+
+impl Taken {
+    /// Of an engine that has no last job.
+    fn all() -> Self {
+        Self { left_over: 0, has_last_job: false }
+    }
+}
+
+/// The number of a task in a command that a shell reads.
+const INDEX: &str = "$INDEX";
+
+/// No job, where there was no room for it.
+fn no_room(error: StudyError) -> Result<Vec<String>, StudyError> {
+    match error {
+        StudyError::Cluster(ClusterError::Full { .. }) => Ok(Vec::new()),
+        error => Err(error),
     }
 }
 

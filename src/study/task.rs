@@ -1,20 +1,23 @@
 //! One task of a cluster, and what comes after all of them.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use super::submit::absolute_folder;
 use super::workers::Workers;
 use super::{
-    ChosenDevices, Handed, Handover, NoRound, Observer, Study, StudyError, StudyQueue, WantedDevices, images,
+    ChosenDevices, Handed, Handover, Observer, OpenStudy, Study, StudyError, StudyQueue, Survey, WantedDevices, images,
     write_report,
 };
 use crate::cluster::Slurm;
 use crate::data::DataFolder;
-use crate::record::{Engine, PlanFile, RunFolder, RunRecord, RunState, Submission, SweepFolder, host_name};
+use crate::record::{
+    Engine, PlanFile, RecordError, RunFolder, RunRecord, RunState, Submission, SweepFolder, host_name,
+};
 use crate::report::Report;
 use crate::schedule::{Policy, Stop, Summary};
-use crate::spec::{Plan, PlannedRun};
+use crate::spec::{Plan, PlannedRun, RunId};
 
 /// Attempts that began at one checkpoint and got to no other, after which a task is not put back into the queue.
 const MOST_FRUITLESS: usize = 3;
@@ -48,11 +51,17 @@ impl Task {
         let submission = Submission::read(&folder, number)?;
         let tasks = submission.tasks.len();
         let ids = submission.tasks.get(index).ok_or(StudyError::NoSuchTask { index, tasks })?;
-        let runs = ids.iter().map(|id| folder.current(id)?.read_spec()).collect::<Result<Vec<_>, _>>()?;
-        let frozen = PlanFile::read(&folder)?.map(|file| file.plan.exclusive);
+        let frozen = PlanFile::read(&folder)?.map(|file| file.plan);
+        let planned = |id: &RunId| match frozen.iter().flat_map(|plan| &plan.runs).find(|run| run.run_id == *id) {
+            Some(run) => Ok(run.clone()),
+            // No longer planned, and handed in all the same.
+            None => folder.current(id)?.read_spec(),
+        };
+        let runs = ids.iter().map(planned).collect::<Result<Vec<_>, _>>()?;
+        let exclusive = frozen.is_some_and(|plan| plan.exclusive);
         let wanted: WantedDevices = submission.device.parse().map_err(|reason| StudyError::BadDevice { reason })?;
         let jobs = submission.runs_at_once.and_then(std::num::NonZeroUsize::new);
-        let devices = ChosenDevices::choose(&wanted, jobs, &plan_of(sweep, &runs, frozen.unwrap_or(false)))?;
+        let devices = ChosenDevices::choose(&wanted, jobs, &plan_of(sweep, &runs, exclusive))?;
         let data_folder = DataFolder::find(Some(&submission.data_folder))?;
         let build = crate::run::build_of_this_program()
             .map_err(|source| StudyError::Io { action: "read this program's own file", source })?;
@@ -75,8 +84,10 @@ impl Task {
     /// Trains what is left of its runs, each in the folder of a new attempt.
     pub fn train(&self, observer: &mut dyn Observer, stop: &Stop) -> Result<Summary, StudyError> {
         let place = |run: &PlannedRun| -> Result<RunFolder, _> {
-            let own = self.folder.run(&run.run_id);
-            if own.has_ended() { Ok(own) } else { self.folder.begin_attempt(run, &self.token) }
+            match self.folder.settle(&run.run_id)? {
+                Some(own) => Ok(own),
+                None => self.folder.begin_attempt(run, &self.token),
+            }
         };
         let threads = self.devices.devices.first().map_or(1, |device| device.threads);
         let queue = StudyQueue::read(&self.runs, &place, threads)?;
@@ -94,7 +105,8 @@ impl Task {
 
     /// Has the cluster put this task back into its queue if its time is nearly over and runs are left.
     pub fn rest(&self, stop: &Stop) -> Result<Rest, StudyError> {
-        if !stop.has_notice() || self.submission.engine != Engine::Slurm {
+        // Who was told to end as well was cancelled, or its time is over already.
+        if !stop.has_notice() || stop.is_told_to_end() || self.submission.engine != Engine::Slurm {
             return Ok(Rest::None);
         }
         let mut is_anything_left = false;
@@ -142,58 +154,78 @@ pub fn prepare(results: &Path, sweep: &str, number: u32, observer: &mut dyn Obse
 
 /// What a submission's last job did.
 pub struct Finished {
-    pub report: Report,
+    /// The report, or why there is none.
+    pub report: Result<Report, StudyError>,
+    /// How all runs stand.
+    pub survey: Survey,
     /// What it handed in, if anything was to follow.
     pub handed: Option<Handed>,
     /// Why nothing more was handed in although runs are missing.
     pub stopped: Option<String>,
 }
 
+/// Somebody else works on the sweep: how often, and after what pause, that is waited for.
+const LOCK_TRIES: u32 = 120;
+const LOCK_PAUSE: Duration = Duration::from_secs(5);
+
 /// Writes the report, adds the seeds that the study's rule asks for, and hands in what is missing if that was asked.
-pub fn finish(results: &Path, sweep: &str, number: u32, observer: &mut dyn Observer) -> Result<Finished, StudyError> {
+pub fn finish(
+    results: &Path,
+    sweep: &str,
+    number: u32,
+    observer: &mut dyn Observer,
+    stop: &Stop,
+) -> Result<Finished, StudyError> {
     let folder = absolute_folder(&SweepFolder::new(results, sweep))?;
     let submission = Submission::read(&folder, number)?;
-    let (_, report) = write_report(&folder)?;
-    let frozen =
-        PlanFile::read(&folder)?.ok_or_else(|| crate::record::RecordError::Nothing { path: folder.path.clone() })?;
+    for run_id in submission.tasks.iter().flatten() {
+        folder.settle(run_id)?;
+    }
+    let report = write_report(&folder).map(|(_, report)| report);
     let handover = Handover::of(&submission);
-    let study = Study {
-        plan: frozen.plan.clone(),
-        results: results.to_owned(),
-        data_folder: DataFolder::find(Some(&submission.data_folder))?,
-        devices: ChosenDevices::of_a_cluster(submission.engine, &submission.device),
-        sweep_arguments: frozen.sweep_arguments,
-    };
-    let mut open = study.open_undecoded(observer)?;
+    let mut open = open_when_free(&folder, results, &submission, observer, stop)?;
     let round = open.next_round(observer, |_, _| true)?;
     let survey = handover.survey(open.plan(), &folder)?;
-    let did_something = survey.ended > submission.ended_before || has_attempts(&folder, &submission)?;
-    let stopped = match round {
+    let did_something = survey.ended > submission.ended_before || survey.steps > submission.steps_before;
+    let stopped = match &round {
+        _ if survey.missing.is_empty() => None,
+        _ if stop.requests() > 0 => Some("this job was told to end".to_owned()),
         Ok(()) => None,
-        Err(NoRound::NotThereYet) | Err(_) if survey.missing.is_empty() => None,
         Err(_) if !submission.persist => Some("`--persist` would hand them in again".to_owned()),
-        Err(_) if !did_something => Some("no task of this submission has done anything: see their logs".to_owned()),
+        Err(_) if !did_something => Some("no run has got any further in this submission: see its logs".to_owned()),
         Err(_) => None,
     };
-    let handed = match (round, survey.missing.is_empty(), &stopped) {
-        (_, true, _) | (_, _, Some(_)) => None,
-        _ => Some(open.hand_over(&handover)?),
-    };
-    Ok(Finished { report, handed, stopped })
+    let is_wanted = !survey.missing.is_empty() && stopped.is_none();
+    let handed = is_wanted.then(|| open.hand_over(&handover)).transpose()?;
+    Ok(Finished { report, survey, handed, stopped })
 }
 
-/// Whether some attempt of a submission has begun.
-fn has_attempts(folder: &SweepFolder, submission: &Submission) -> Result<bool, StudyError> {
-    let prefix = format!("{}-", submission.number);
-    for run_id in submission.tasks.iter().flatten() {
-        let is_own = |attempt: &RunFolder| {
-            attempt.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+/// Opens the frozen study, when nobody else works on it.
+fn open_when_free(
+    folder: &SweepFolder,
+    results: &Path,
+    submission: &Submission,
+    observer: &mut dyn Observer,
+    stop: &Stop,
+) -> Result<OpenStudy, StudyError> {
+    let mut tries = 0;
+    loop {
+        let frozen = PlanFile::read(folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+        let study = Study {
+            plan: frozen.plan,
+            results: results.to_owned(),
+            data_folder: DataFolder::find(Some(&submission.data_folder))?,
+            devices: ChosenDevices::of_a_cluster(submission.engine, &submission.device),
+            sweep_arguments: frozen.sweep_arguments,
         };
-        if folder.open_attempts(run_id)?.iter().any(is_own) {
-            return Ok(true);
+        match study.open_undecoded(observer) {
+            Err(StudyError::Record(RecordError::Held { .. })) if tries < LOCK_TRIES && stop.requests() == 0 => {
+                tries += 1;
+                thread::sleep(LOCK_PAUSE);
+            }
+            opened_or_failed => return opened_or_failed,
         }
     }
-    Ok(false)
 }
 
 /// The runs of a task as a plan, for the choice of devices.

@@ -127,13 +127,13 @@ pub const CLAIMS: &[Claim] = &[
         claim: "0.3 T is the best centre of the curriculum",
         source: "ablation, in public reviews",
         claimed: None,
-        asked: &[asked("paper/clts-center-width", "center-0.3"), asked("small/sensitivity", "clts")],
+        asked: &[asked("paper/clts-center-width", "clts"), asked("small/sensitivity", "clts")],
     },
     Claim {
         claim: "Momentum decay needs the compensation by the learning rate",
         source: "abstract or public reviews",
         claimed: None,
-        asked: &[asked_against("paper/mdlrc-decay", "mdlrc", "demon"), asked_against("methods", "mdlrc", "demon")],
+        asked: &[asked_against("paper/mdlrc-decay", "mdlrc", "decay"), asked_against("methods", "mdlrc", "demon")],
     },
     Claim {
         claim: "Momentum decay with compensation helps",

@@ -4,49 +4,64 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
+use super::super::SweepArgs;
 use super::run_status::RunStatus;
 use crate::cluster::LiveTask;
-use crate::record::{RecordError, RunState, Submission, SweepFolder};
-use crate::spec::{Plan, RunId};
-use crate::study::{StudyError, live_tasks};
+use crate::record::{Engine, RecordError, RunState, Submission, SweepFolder};
+use crate::study::{StudyError, TaskRuns, live_tasks};
 
 /// Between two looks at a cluster, which many people ask.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The tasks that wait or run, with their runs; none, and a note, where the cluster cannot be asked.
-pub(super) fn tasks(folder: &SweepFolder) -> Result<Vec<(LiveTask, Vec<RunId>)>, RecordError> {
+/// The tasks that wait or run, with their runs; `None`, and a note, where the cluster cannot be asked.
+pub(super) fn tasks(folder: &SweepFolder) -> Result<Option<Vec<TaskRuns>>, RecordError> {
     match live_tasks(folder) {
-        Ok(tasks) => Ok(tasks),
+        Ok(tasks) => Ok(Some(tasks)),
         Err(StudyError::Record(error)) => Err(error),
         Err(error) => {
             eprintln!("note: what the cluster does is not known here: {error}");
-            Ok(Vec::new())
+            Ok(None)
         }
     }
 }
 
 /// A line every now and then until no task waits or runs.
-pub(super) fn watch(plan: &Plan, folder: &SweepFolder, every: Option<Duration>) -> anyhow::Result<()> {
+pub(super) fn watch(sweep: &SweepArgs, every: Option<Duration>) -> anyhow::Result<()> {
+    let mut unanswered = 0;
     loop {
-        let tasks = tasks(folder)?;
-        if tasks.is_empty() {
-            return Ok(());
+        let (plan, folder) = sweep.begun()?;
+        match tasks(&folder)? {
+            Some(tasks) if tasks.is_empty() => return Ok(()),
+            Some(tasks) => {
+                unanswered = 0;
+                let of = |is_wanted: fn(&LiveTask) -> bool| tasks.iter().filter(|(task, _)| is_wanted(task)).count();
+                let (waiting, running) = (of(|task| task.state == "PENDING"), of(|task| task.state != "PENDING"));
+                let pending = tasks.iter().filter(|(task, _)| task.state == "PENDING");
+                let reasons: BTreeSet<&str> = pending.map(|(task, _)| task.reason.as_str()).collect();
+                let why = match waiting {
+                    0 => String::new(),
+                    _ => format!(" ({})", reasons.into_iter().collect::<Vec<_>>().join(", ")),
+                };
+                let ended = plan.runs.iter().filter(|run| folder.run(&run.run_id).has_ended()).count();
+                let runs = plan.runs.len();
+                out!("{}: {ended} of {runs} runs have ended; {running} tasks run, {waiting} wait{why}", plan.name);
+            }
+            // A controller that is busy answers again; where there is none, nothing is to be watched.
+            None if unanswered == MOST_UNANSWERED => return Ok(()),
+            None => unanswered += 1,
         }
-        let of = |is_wanted: fn(&LiveTask) -> bool| tasks.iter().filter(|(task, _)| is_wanted(task)).count();
-        let (waiting, running) = (of(|task| task.state == "PENDING"), of(|task| task.state != "PENDING"));
-        let reasons = tasks.iter().filter(|(task, _)| task.state == "PENDING").map(|(task, _)| task.reason.as_str());
-        let reasons: Vec<&str> = reasons.collect::<BTreeSet<_>>().into_iter().collect();
-        let ended = plan.runs.iter().filter(|run| folder.run(&run.run_id).has_ended()).count();
-        let why = if waiting > 0 { format!(" ({})", reasons.join(", ")) } else { String::new() };
-        let runs = plan.runs.len();
-        out!("{}: {ended} of {runs} runs have ended; {running} tasks run, {waiting} wait{why}", plan.name);
         thread::sleep(every.unwrap_or(PAUSE));
     }
 }
 
+/// Looks in a row that a cluster may leave without an answer.
+const MOST_UNANSWERED: u32 = 5;
+
 /// Says which runs were handed in and are in no task any more, and which of these left nothing at all.
 pub(super) fn print_lost(folder: &SweepFolder, statuses: &[RunStatus]) -> anyhow::Result<()> {
-    let Some(last) = Submission::all(folder)?.pop() else { return Ok(()) };
+    // Of other engines it is not known what still waits or runs.
+    let is_known = |submission: &Submission| submission.engine == Engine::Slurm;
+    let Some(last) = Submission::all(folder)?.pop().filter(is_known) else { return Ok(()) };
     let is_open = |status: &&RunStatus| {
         let is_open = matches!(status.record.state, RunState::Waiting | RunState::Unfinished);
         is_open && status.task.is_none() && status.live.is_none()

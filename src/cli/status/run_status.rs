@@ -10,6 +10,7 @@ use crate::cluster::LiveTask;
 use crate::event::RunOutcome;
 use crate::record::{LiveFile, LiveRun, LiveState, RecordError, RunRecord, RunState, SweepFolder};
 use crate::spec::{Plan, PlannedRun, RunId};
+use crate::study::TaskRuns;
 
 pub(super) struct RunStatus {
     pub record: RunRecord,
@@ -24,11 +25,7 @@ pub(super) struct RunStatus {
 
 impl RunStatus {
     /// Of every run, in the plan's order.
-    pub fn read_all(
-        folder: &SweepFolder,
-        plan: &Plan,
-        tasks: &[(LiveTask, Vec<RunId>)],
-    ) -> Result<Vec<Self>, RecordError> {
+    pub fn read_all(folder: &SweepFolder, plan: &Plan, tasks: &[TaskRuns]) -> Result<Vec<Self>, RecordError> {
         let tasks = tasks.iter().flat_map(|(task, runs)| runs.iter().map(move |run| (run, task)));
         let tasks: BTreeMap<&RunId, &LiveTask> = tasks.collect();
         // Before the records: what they say of a run that has just ended is the newer.

@@ -157,7 +157,11 @@ fn axis_values() -> Value {
     };
     let forms = [
         computed("linspace", ["start", "stop", "count"], "`count` numbers from `start` to `stop`, equally far apart."),
-        computed("logspace", ["start", "stop", "count"], "`count` numbers from `start` to `stop`, with equal factors between."),
+        computed(
+            "logspace",
+            ["start", "stop", "count"],
+            "`count` numbers from `start` to `stop`, with equal factors between.",
+        ),
         computed("range", ["start", "stop", "step"], "`start`, `start + step`, .. as far as `stop`."),
     ];
     let list = json!({ "type": "array", "minItems": 1 });

@@ -15,7 +15,7 @@ use super::curve::protocols;
 use super::interval::{LEVEL, holm};
 use super::speedup::{Decision, Pairing, Speedup, level};
 use crate::record::{RunRecord, StudyRecord};
-use crate::spec::{Axis, Compare, Metric, PRACTICAL, Point, is_part, whole_points};
+use crate::spec::{Axis, Compare, Metric, PRACTICAL, Point, Target, is_part, whole_points};
 
 pub(super) use self::arm::spread;
 pub use self::arm::{ArmComparison, Spread};
@@ -63,10 +63,9 @@ impl<'a> Comparison<'a> {
     ) -> Self {
         let compare = study.plan.compare.as_ref();
         let metric = compare.map_or(Metric::default(), |compare| compare.metric);
-        let points = by_point(runs, compare).into_iter().enumerate().map(|(index, (point, runs))| {
+        let points = by_point(runs, compare).into_iter().enumerate().map(|(index, at_point)| {
             let band = bands.and_then(|bands| bands.get(index)?.as_ref());
-            let label = point_label(&study.plan.axes, point);
-            point_comparison(study, metric, (label, point), &runs, band, counts)
+            point_comparison(study, metric, &at_point, band, counts)
         });
         let baseline = compare.map(|compare| compare.baseline.as_str());
         Self { study, metric, baseline, points: points.collect(), looks: None }
@@ -138,20 +137,37 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Runs by grid point, in the order in which these are first met. An arm that has not all axes stands at several: what others are
-/// compared with at each of them, any other arm at the first.
-fn by_point<'a>(runs: &[&'a RunRecord], compare: Option<&Compare>) -> Vec<(&'a Point, Vec<&'a RunRecord>)> {
+/// The runs that are compared at a grid point.
+struct AtPoint<'a> {
+    point: &'a Point,
+    runs: Vec<&'a RunRecord>,
+    /// Of arms that are compared with the baseline at an earlier point, and are here only what others are compared with.
+    guests: Vec<&'a RunRecord>,
+}
+
+/// Runs by grid point, in the order in which these are first met. An arm that has not all axes stands at several: the baseline at each of
+/// them, any other arm at the first; what others are compared with is a guest at the rest.
+fn by_point<'a>(runs: &[&'a RunRecord], compare: Option<&Compare>) -> Vec<AtPoint<'a>> {
+    let is_baseline = |arm: &str| compare.is_some_and(|compare| compare.baseline == arm);
     let is_reference = |arm: &str| {
         compare.is_some_and(|compare| {
-            compare.baseline == arm || compare.pairs.iter().any(|pair| pair.against == arm)
+            let of_target = matches!(&compare.target, Some(Target::Final { from, .. }) if from == arm);
+            of_target || compare.pairs.iter().any(|pair| pair.against == arm)
         })
     };
-    let whole = whole_points(runs.iter().map(|run| &run.planned.point));
-    let mut points: Vec<(&Point, Vec<&RunRecord>)> = whole.into_iter().map(|point| (point, Vec::new())).collect();
+    let whole = whole_points(runs.iter().map(|run| &run.planned.point)).into_iter();
+    let mut points: Vec<AtPoint> = whole.map(|point| AtPoint { point, runs: vec![], guests: vec![] }).collect();
     for &run in runs {
-        let most = if is_reference(&run.planned.arm) { usize::MAX } else { 1 };
-        let own = points.iter_mut().filter(|(point, _)| is_part(&run.planned.point, point));
-        own.take(most).for_each(|(_, runs)| runs.push(run));
+        let (is_baseline, is_reference) = (is_baseline(&run.planned.arm), is_reference(&run.planned.arm));
+        let own = points.iter_mut().filter(|at| is_part(&run.planned.point, at.point));
+        for (index, at) in own.enumerate() {
+            match index {
+                0 => at.runs.push(run),
+                _ if is_baseline => at.runs.push(run),
+                _ if is_reference => at.guests.push(run),
+                _ => break,
+            }
+        }
     }
     points
 }
@@ -188,4 +204,40 @@ pub(super) fn point_label(axes: &[Axis], point: &BTreeMap<String, serde_json::Va
         format!("{key} = {}", axis.map_or_else(|| value.to_string(), |axis| axis.label(value)))
     };
     point.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::spec::{PlannedRun, RunSpec};
+
+    #[test]
+    fn what_others_are_compared_with_stands_at_every_point_and_other_arms_at_one() {
+        let run = |arm: &str, point: serde_json::Value| {
+            let point = serde_json::from_value(point).unwrap();
+            let planned = PlannedRun::of_baseline(RunSpec::default());
+            RunRecord::new(PlannedRun { arm: arm.to_owned(), point, ..planned })
+        };
+        let runs = [
+            run("baseline", json!({})),
+            run("clts", json!({"center": 0.1, "width": 1})),
+            run("clts", json!({"center": 0.5, "width": 1})),
+            run("mdlrc", json!({"momentum": "demon"})),
+            run("none", json!({})),
+            run("control", json!({})),
+        ];
+        let pairs = json!([{"arm": "clts", "against": "control"}]);
+        let compare = json!({"baseline": "baseline", "metric": "fid", "pairs": pairs});
+        let compare: Compare = serde_json::from_value(compare).unwrap();
+        let runs: Vec<&RunRecord> = runs.iter().collect();
+        let points = by_point(&runs, Some(&compare));
+        let names = |runs: &[&RunRecord]| runs.iter().map(|run| run.planned.arm.clone()).collect::<Vec<_>>().join(" ");
+        let at: Vec<(String, String)> = points.iter().map(|at| (names(&at.runs), names(&at.guests))).collect();
+        let expected =
+            [("baseline clts none control", ""), ("baseline clts", "control"), ("baseline mdlrc", "control")];
+        assert_eq!(at, expected.map(|(runs, guests)| (runs.to_owned(), guests.to_owned())));
+        assert_eq!(by_point(&runs[..1], None).len(), 1, "without a grid there is one point");
+    }
 }

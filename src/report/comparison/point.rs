@@ -1,9 +1,8 @@
 //! What is compared at one grid point.
 
-
 use super::arm::{clock_variance, final_values, fitted, spread};
 use super::contrast::{Yardstick, contrast};
-use super::{ArmComparison, ArmRun, Contrast};
+use super::{ArmComparison, ArmRun, AtPoint, Contrast, point_label};
 use crate::record::{RunRecord, StudyRecord};
 use crate::report::band::{Band, NoBand};
 use crate::report::cost::Cost;
@@ -52,11 +51,11 @@ pub struct PairComparison<'a> {
 pub(super) fn point_comparison<'a>(
     study: &'a StudyRecord,
     metric: Metric,
-    (label, point): (String, &'a Point),
-    runs: &[&'a RunRecord],
+    at_point: &AtPoint<'a>,
     band: Option<&Band>,
     counts: fn(&ArmRun) -> bool,
 ) -> PointComparison<'a> {
+    let AtPoint { point, runs, guests } = at_point;
     let compare = study.plan.compare.as_ref();
     let baseline = compare.map(|compare| compare.baseline.as_str());
     let protocol = runs
@@ -65,15 +64,11 @@ pub(super) fn point_comparison<'a>(
         .chain(runs)
         .find_map(|run| protocols(run, metric.name()).first().copied())
         .unwrap_or_default();
-    let mut arms: Vec<ArmComparison> = Vec::new();
-    for arm in &study.plan.arms {
-        let runs: Vec<ArmRun> = runs
-            .iter()
-            .filter(|run| run.planned.arm == *arm)
-            .map(|run| ArmRun::of(run, metric.name(), protocol))
-            .collect();
-        if !runs.is_empty() {
-            arms.push(ArmComparison {
+    let arms_of = |runs: &[&'a RunRecord]| -> Vec<ArmComparison<'a>> {
+        let of = |arm: &'a String| {
+            let own = runs.iter().filter(|run| run.planned.arm == *arm);
+            let runs: Vec<ArmRun> = own.map(|run| ArmRun::of(run, metric.name(), protocol)).collect();
+            (!runs.is_empty()).then(|| ArmComparison {
                 arm,
                 is_baseline: baseline == Some(arm.as_str()),
                 final_values: spread(&final_values(&runs)),
@@ -81,11 +76,13 @@ pub(super) fn point_comparison<'a>(
                 runs,
                 reached: None,
                 contrast: Contrast::none(),
-            });
-        }
-    }
+            })
+        };
+        study.plan.arms.iter().filter_map(of).collect()
+    };
+    let (mut arms, guests) = (arms_of(runs), arms_of(guests));
     let finals = |from: &str| {
-        let arm = arms.iter().find(|arm| arm.arm == from);
+        let arm = arms.iter().chain(&guests).find(|arm| arm.arm == from);
         arm.map_or((vec![], 0), |arm| (final_values(&arm.runs), arm.runs.len()))
     };
     let target = compare.and_then(|compare| compare.target.as_ref()).map(|target| resolve(target, finals));
@@ -111,13 +108,14 @@ pub(super) fn point_comparison<'a>(
         let reference = baseline_arm.map(|baseline| &arms[baseline]);
         arms[index].contrast = contrast(reference, baseline, &arms[index], &yardstick);
     }
-    let find = |name: &str| arms.iter().find(|arm| arm.arm == name);
+    let find = |name: &str| arms.iter().chain(&guests).find(|arm| arm.arm == name);
     let pairs = compare.map_or(&[][..], |compare| &compare.pairs).iter().filter_map(|pair| {
         let (arm, against) = (find(&pair.arm)?, find(&pair.against)?);
         let contrast = contrast(Some(against), Some(against.arm), arm, &yardstick);
         Some(PairComparison { arm: arm.arm, against: against.arm, contrast })
     });
     let pairs = pairs.collect();
+    let label = point_label(&study.plan.axes, point);
     PointComparison { label, point, protocol: protocol.to_owned(), band, target, arms, pairs }
 }
 

@@ -4,7 +4,7 @@ use super::by_seed;
 use crate::report::comparison::Comparison;
 
 /// Beyond this factor an arm is as good as hopeless: AlgoPerf's r_max (Dahl et al. 2023, arXiv 2306.07179).
-const HOPELESS: f64 = 4.0;
+pub const HOPELESS: f64 = 4.0;
 /// Grid points from which on a profile over them says something.
 const FEWEST_POINTS: usize = 3;
 
@@ -17,15 +17,19 @@ pub struct Ranked<'a> {
     /// Contests in which it could be.
     pub contests: usize,
     /// AlgoPerf's score: the share of grid points at which it takes at most a factor r as long as the fastest arm there, averaged over r
-    /// from 1 to 4. 1 is the fastest everywhere. `None` with fewer than three grid points.
+    /// from 1 to 4. 1 is the fastest everywhere. `None` with fewer than three grid points, or where an arm was not tried at all of them.
     pub score: Option<f64>,
+    /// At each grid point, how many times as long it takes as the fastest arm there; infinite where it has no number. Empty where there is no
+    /// score.
+    pub ratios: Vec<f64>,
 }
 
 /// The arms with most wins first; empty with fewer than three arms, or where nothing is measured.
 pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
     let arms: Vec<&str> = comparison.study.plan.arms.iter().map(String::as_str).collect();
     let Some(baseline) = comparison.baseline.filter(|_| arms.len() > 2) else { return vec![] };
-    let mut ranked: Vec<Ranked> = arms.iter().map(|arm| Ranked { arm, wins: 0.0, contests: 0, score: None }).collect();
+    let mut ranked: Vec<Ranked> =
+        arms.iter().map(|arm| Ranked { arm, wins: 0.0, contests: 0, score: None, ratios: vec![] }).collect();
     let mut ratios: Vec<Vec<f64>> = vec![vec![]; arms.len()];
     for point in &comparison.points {
         let by_seed: Vec<Option<&[(u64, f64)]>> = arms.iter().map(|arm| by_seed(point, arm)).collect();
@@ -59,8 +63,12 @@ pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
             ratios.push(mean.map_or(f64::INFINITY, |mean| (best - mean).exp()));
         }
     }
-    for (ranked, ratios) in ranked.iter_mut().zip(&ratios) {
-        ranked.score = (ratios.len() >= FEWEST_POINTS).then(|| score(ratios));
+    let is_everywhere = |arm: &&str| comparison.points.iter().all(|point| point.arm(arm).is_some());
+    if comparison.points.len() >= FEWEST_POINTS && arms.iter().all(is_everywhere) {
+        for (ranked, ratios) in ranked.iter_mut().zip(ratios).filter(|(_, ratios)| ratios.len() >= FEWEST_POINTS) {
+            ranked.score = Some(score(&ratios));
+            ranked.ratios = ratios;
+        }
     }
     ranked.retain(|ranked| ranked.contests > 0);
     let share = |ranked: &Ranked| ranked.wins / ranked.contests as f64;

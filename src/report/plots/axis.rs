@@ -19,6 +19,8 @@ pub const MOST_ROWS: usize = 8;
 const ROW_HEIGHT: f64 = 238.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 46.0;
+/// Between two lines of names below a panel.
+const SECOND_LINE: f64 = 15.0;
 /// Between neighbouring arms at one value, so that their intervals do not lie on each other.
 const DODGE: f64 = 5.0;
 /// Beyond the extreme values by this factor, intervals are cut.
@@ -71,7 +73,9 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
     let room = label_room(names());
     let (gap, left) = (62.0, 54.0);
     let width = (WIDTH - left - room - gap * (shown.len() - 1) as f64) / shown.len() as f64;
-    let mut drawing = Drawing::new(WIDTH, ROW_HEIGHT * rows.len() as f64);
+    let second_line = if places.is_number { 0.0 } else { SECOND_LINE };
+    let row_height = ROW_HEIGHT + second_line;
+    let mut drawing = Drawing::new(WIDTH, row_height * rows.len() as f64);
     let mut is_empty = true;
     for (column, (title, of, line)) in shown.iter().enumerate() {
         let all: Vec<Mark> = rows.iter().flat_map(|row| names().flat_map(|arm| marks(row, arm, of))).collect();
@@ -83,10 +87,10 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
         is_empty = false;
         for (row_index, row) in rows.iter().enumerate() {
             let panel_left = left + (width + gap) * column as f64;
-            let offset = ROW_HEIGHT * row_index as f64;
+            let offset = row_height * row_index as f64;
             let (top, bottom) = (offset + TOP, offset + ROW_HEIGHT - BOTTOM);
             let chart = Chart { x: x.onto(panel_left + 8.0, panel_left + width - 8.0), y: y.onto(bottom, top) };
-            let chart = Chart::frame_with(&mut drawing, chart, Some(places.ticks.clone()), &axis.path, title);
+            let chart = frame(&mut drawing, chart, &places, &axis.path, title);
             if let Some(line) = line {
                 let at = chart.y.at(*line);
                 drawing.line(vec![(panel_left, at), (panel_left + width, at)], 1.2, AXIS, &[]);
@@ -117,6 +121,23 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
         }
     }
     (!is_empty).then_some(drawing)
+}
+
+/// The panel. Values that are no numbers have long names: every other one stands in a second line.
+fn frame(drawing: &mut Drawing, chart: Chart, places: &Places, axis: &str, title: &str) -> Chart {
+    if places.is_number {
+        return Chart::frame_with(drawing, chart, Some(places.ticks.clone()), axis, title);
+    }
+    let marks = places.ticks.iter().map(|tick| Tick { text: String::new(), ..tick.clone() }).collect();
+    let chart = Chart::frame_with(drawing, chart, Some(marks), "", title);
+    for (index, tick) in places.ticks.iter().enumerate() {
+        let below = 17.0 + SECOND_LINE * (index % 2) as f64;
+        let at = (chart.x.at(tick.value), chart.y.from + below);
+        drawing.text(at, tick.text.clone(), TICK_SIZE, FAINT_INK, Anchor::Middle);
+    }
+    let end = (chart.x.from.max(chart.x.to), chart.y.from + 36.0 + SECOND_LINE);
+    drawing.text(end, axis, LABEL_SIZE, INK, Anchor::End);
+    chart
 }
 
 /// A value, and what it may range over.
@@ -167,7 +188,11 @@ fn places(axis: &Axis) -> Places {
         .map(|(value, &number)| Tick { value: number, text: axis.label(value) })
         .collect();
     ticks.sort_by(|first, second| first.value.total_cmp(&second.value));
-    let scale = Scale::covering(values.into_iter(), is_log).expect("an axis has values").padded(0.05);
+    let scale = match is_number {
+        true => Scale::covering(values.into_iter(), is_log).expect("an axis has values").padded(0.05),
+        // Arms stand beside each other at every value.
+        false => Scale { low: -0.5, high: values.len() as f64 - 0.5, is_log, from: 0.0, to: 1.0 },
+    };
     Places { scale, ticks, is_number }
 }
 

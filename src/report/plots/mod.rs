@@ -16,6 +16,7 @@ mod loss_by_timestep;
 mod matrix;
 mod metric_curves;
 mod optimizer_paths;
+mod performance_profile;
 mod preview;
 mod render;
 mod seeds;
@@ -125,6 +126,17 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
             title: "Speedup of each arm over both axes of the grid".to_owned(),
             caption: "The speedup in training images over the baseline at the same grid point, darker where it is larger; a grey cell has no \
                 number. The intervals stand in the figures of each axis."
+                .to_owned(),
+            drawing,
+            place: Place::Study,
+        });
+    }
+    if let Some(drawing) = performance_profile::performance_profile(comparison, &palette) {
+        figures.push(Figure {
+            name: "performance_profile".to_owned(),
+            title: "How often each arm is near the fastest".to_owned(),
+            caption: "Performance profiles over the points of the grid: the share of points at which an arm needs at most so many times the training \
+                images of the fastest arm there. At 1: how often it is the fastest. An arm without a number at a point is never near there."
                 .to_owned(),
             drawing,
             place: Place::Study,

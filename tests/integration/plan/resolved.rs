@@ -59,6 +59,47 @@ fn patches_apply_in_the_order_of_extends_and_each_arm_once() {
 }
 
 #[test]
+fn an_axis_of_some_arms_multiplies_no_other() {
+    let plan = plan(
+        "arms:
+  baseline: {}
+  clts: { timestep_sampler: { kind: curriculum } }
+  mdlrc: { lr_schedule: { kind: momentum_compensated } }
+  decay: {}
+grid:
+  timestep_sampler.center: { arms: clts, values: [0.1, 0.5] }
+  timestep_sampler.width: { arms: [clts], linspace: { start: 0.25, stop: 0.75, count: 3 } }
+  momentum: { arms: [mdlrc, decay], values: [{ kind: demon }, { kind: linear }] }
+exclude: [{ timestep_sampler.width: 0.75 }]
+seeds: 2
+compare: { baseline: baseline, pairs: [[mdlrc, decay]] }
+",
+    );
+    let trials: Vec<&str> = plan.runs.iter().filter(|run| run.seed == 0).map(|run| run.trial.as_str()).collect();
+    assert_eq!(
+        trials,
+        [
+            "baseline",
+            "clts timestep_sampler.center=0.1 timestep_sampler.width=0.25",
+            "mdlrc momentum=demon",
+            "decay momentum=demon",
+            "mdlrc momentum=linear",
+            "decay momentum=linear",
+            "clts timestep_sampler.center=0.1 timestep_sampler.width=0.5",
+            "clts timestep_sampler.center=0.5 timestep_sampler.width=0.25",
+            "clts timestep_sampler.center=0.5 timestep_sampler.width=0.5",
+        ]
+    );
+    assert_eq!(json!(plan.runs[0].point), json!({}));
+    assert_eq!(json!(plan.runs[2].point), json!({"momentum": {"kind": "demon"}}));
+    let centers = plan.runs.iter().filter_map(|run| match &run.spec.timestep_sampler {
+        TimestepSampler::Curriculum(settings) => Some(settings.center),
+        _ => None,
+    });
+    assert_eq!(centers.collect::<Vec<_>>(), [0.1, 0.1, 0.5, 0.5, 0.1, 0.1, 0.5, 0.5]);
+}
+
+#[test]
 fn overrides_reach_every_part_of_a_sweep() {
     let text = "
 base: { train: { steps: 10 }, timestep_sampler: { kind: uniform }, optimizer: { kind: adam } }

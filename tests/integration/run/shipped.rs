@@ -12,7 +12,7 @@ fn the_shipped_sweeps_on_digits_run_a_few_steps() {
         ("quickstart", 10, 5),
         ("small/factorial", 10, 8),
         ("small/learning-rate", 10, 15),
-        ("small/sensitivity", 10, 15),
+        ("small/sensitivity", 10, 29),
         ("small/ema-length", 10, 12),
         ("methods", 220, 25),
     ] {

@@ -80,7 +80,7 @@ fn dropping_the_executor_ends_its_children() {
 
 /// Says progress until it is to stop, then writes its "checkpoint" and says so.
 pub fn child_on_a_leash() {
-    let leash = Leash::listen(Duration::from_secs(60)).unwrap();
+    let leash = Leash::listen(Duration::from_secs(60), false).unwrap();
     fs::write("child.pid.part", std::process::id().to_string()).unwrap();
     fs::rename("child.pid.part", "child.pid").unwrap();
     let mut step = 0;
