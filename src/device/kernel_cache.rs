@@ -8,9 +8,6 @@ use cubecl::config::cache::CacheConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig as _};
 use etcetera::BaseStrategy as _;
 
-/// Names the folder of compiled kernels, where the platform's folder for caches is not the place for them.
-const VARIABLE: &str = "SPEEDLAB_KERNELS";
-
 /// Has burn keep them. It comes before the first device is opened; later calls change nothing.
 ///
 /// A `cubecl.toml` or `burn.toml` in the current folder or above it still holds, as do burn's own variables.
@@ -25,7 +22,7 @@ pub fn keep_kernels() {
 }
 
 fn folder() -> Option<PathBuf> {
-    match std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+    match std::env::var_os(super::KERNELS_VARIABLE).filter(|value| !value.is_empty()) {
         Some(folder) => std::path::absolute(folder).ok(),
         None => Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("speedlab").join("kernels")),
     }

@@ -33,6 +33,9 @@ pub use name::{DeviceKind, DeviceName};
 /// Set in a process's environment, this keeps burn from fusing kernels; read when the first of them is made.
 pub const WITHOUT_FUSION: (&str, &str) = ("BURN_FUSION_MAX_EXPLORATIONS", "0");
 
+/// Names the folder of compiled kernels, where the platform's folder for caches is not the place for them.
+pub const KERNELS_VARIABLE: &str = "SPEEDLAB_KERNELS";
+
 /// Opens a device, which is then ready for tensors.
 ///
 /// # Errors

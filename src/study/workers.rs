@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{ChosenDevices, Observer, StudyError, StudyQueue, Tracker};
 use crate::data::DataFolder;
-use crate::device::WITHOUT_FUSION;
+use crate::device::{KERNELS_VARIABLE, WITHOUT_FUSION};
 use crate::event::RunOutcome;
 use crate::record::{Commit, RecordError, RunFolder, SweepFolder, record_silent_end};
 use crate::schedule::{
@@ -141,6 +141,12 @@ impl<'s> Workers<'s> {
             args.extend(["--attempt".into(), token.into()]);
         }
         let mut environment = Vec::new();
+        if self.attempt.is_some() && std::env::var_os(KERNELS_VARIABLE).is_none_or(|value| value.is_empty()) {
+            // The user's folder for caches is often shared by all nodes, and what compiled kernels are kept in must not be.
+            let user = std::env::var("USER").unwrap_or_default();
+            let folder = std::env::temp_dir().join(format!("speedlab-kernels-{user}"));
+            environment.push((KERNELS_VARIABLE.to_owned(), folder.to_string_lossy().into_owned()));
+        }
         if !start.fusion {
             let (name, value) = WITHOUT_FUSION;
             args.push("--without-fusion".into());

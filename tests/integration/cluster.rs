@@ -54,12 +54,16 @@ impl Lab {
         let lab = Self { sandbox: Sandbox::new(sweep) };
         fs::create_dir(lab.path("bin")).unwrap();
         for (name, text) in [("sbatch", SBATCH), ("squeue", SQUEUE), ("scontrol", SCONTROL), ("scancel", SCANCEL)] {
-            let path = lab.path("bin").join(name);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            lab.program(name, text);
         }
         fs::write(lab.path("queue"), "").unwrap();
         lab
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        let path = self.path("bin").join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -199,6 +203,61 @@ fn tasks_of_any_engine_record_what_a_local_run_records_also_twice_at_once() {
     assert_eq!(local.speedlab(&["run", "sweep.yaml", "--quiet"]).status.code(), Some(0));
     assert_eq!(lab.speedlab(&["report", "sweep.yaml"]).status.code(), Some(0));
     assert!(lab.sandbox.bits() == local.bits(), "the same bits");
+}
+
+/// As `kubectl`, of a job whose indices 0 and 2 have ended.
+const KUBECTL: &str = r#"#!/bin/sh
+echo "kubectl $*" >>"$LAB/calls"
+[ "$1" = get ] && echo '{ "status": { "completedIndexes": "0,2" } }'
+exit 0
+"#;
+
+#[test]
+fn kubernetes_is_handed_an_indexed_job_whose_command_does_its_tasks() {
+    let lab = Lab::new(&apart());
+    lab.program("kubectl", KUBECTL);
+    let mount = lab.sandbox.path().display().to_string();
+    let volume = format!("cluster.volume=shared:{mount}");
+    let data = format!("{mount}/data");
+    let submit = |extra: &[&str]| {
+        let args = ["submit", "sweep.yaml", "--engine", "kubernetes", "--data-dir", &data, "--set", &volume];
+        lab.speedlab(&[args.as_slice(), extra].concat())
+    };
+    let output = submit(&["--set", "cluster.memory=2Gi", "--set", "cluster.minutes=30"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let path = lab.sandbox.results().join("submissions/1/job.json");
+    assert!(fs::read_to_string(lab.path("calls")).unwrap().contains(&format!("apply -f {}", path.display())));
+    let text = fs::read_to_string(&path).unwrap();
+    let job: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_golden(&job, &mount);
+    // Two of its indices have not ended: only the other two runs are missing.
+    let again = submit(&["-n"]);
+    assert!(said(&again).contains("2 runs are missing") && said(&again).contains("2 wait or run"), "{}", said(&again));
+    // What the containers would do, with the index put in as Kubernetes does it.
+    let words = job["spec"]["template"]["spec"]["containers"][0]["command"].as_array().unwrap();
+    for index in ["0", "1", "2", "3"] {
+        let words: Vec<String> =
+            words.iter().map(|word| word.as_str().unwrap().replace("$(JOB_COMPLETION_INDEX)", index)).collect();
+        let output = Command::new(&words[0]).args(&words[1..]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    assert_eq!(lab.speedlab(&["status", "sweep.yaml"]).status.code(), Some(0));
+    let refused = lab.speedlab(&["submit", "sweep.yaml", "--engine", "kubernetes", "--persist"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+}
+
+/// The job is that of `tests/golden/cluster/job.json`, which `scripts/golden/kubernetes.py` has had validated, but for folders and sums.
+fn assert_golden(job: &serde_json::Value, mount: &str) {
+    let mut job = job.clone();
+    job["metadata"]["name"] = "speedlab-00000000-1-0".into();
+    job["spec"]["template"]["spec"]["containers"][0]["command"][0] = "/shared/results/tiny/speedlab".into();
+    let text = serde_json::to_string_pretty(&job).unwrap().replace(mount, "/shared") + "\n";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cluster/job.json");
+    if std::env::var_os("SPEEDLAB_UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(text, fs::read_to_string(path).unwrap());
 }
 
 #[test]
