@@ -68,6 +68,6 @@ fn the_sweep_in_the_readme_is_planned() {
     let sweep = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let plan =
         speedlab::plan::plan_text(Path::new("readme.yaml"), sweep, &[]).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((plan.arms.len(), plan.axes.len(), plan.runs.len()), (4, 1, 40));
+    assert_eq!((plan.arms.len(), plan.axes.len(), plan.runs.len()), (4, 2, 60));
     assert!(readme.lines().count() < 220, "the README's first use is to be read");
 }
