@@ -21,7 +21,7 @@ lab="$(mktemp -d)"
 # The daemon that signs messages wants folders that others may enter.
 chmod 755 "$lab"
 export SLURM_CONF="$lab/slurm/slurm.conf"
-trap '"$scripts/slurm-lab.sh" down "$lab/slurm"; rm -rf "$lab"' EXIT
+trap '"$scripts/slurm-lab.sh" down "$lab/slurm"; rm -rf "$lab" || true' EXIT
 "$scripts/slurm-lab.sh" up "$lab/slurm"
 cd "$lab"
 

@@ -14,9 +14,18 @@ down() {
     timeout 10 scancel --user "$(id -un)" 2>/dev/null || true
     # Slurm gives what it ends five seconds; without them its helpers stay behind.
     for _ in $(seq 40); do [ -z "$(timeout 5 squeue --noheader 2>/dev/null)" ] && break; sleep 0.25; done
+    local daemons
+    daemons="$(cat "$folder"/*.pid 2>/dev/null || true)"
     timeout 10 scontrol shutdown 2>/dev/null || true
     sleep 1
-    for file in "$folder"/*.pid; do [ -s "$file" ] && kill "$(cat "$file")" 2>/dev/null; done || true
+    # shellcheck disable=SC2086
+    kill $daemons 2>/dev/null || true
+    # They write to their folder until they are gone.
+    for _ in $(seq 50); do
+        # shellcheck disable=SC2086
+        kill -0 $daemons 2>/dev/null || break
+        sleep 0.2
+    done
 }
 
 up() {

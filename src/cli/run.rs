@@ -138,7 +138,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
 fn note_tasks(plan: &Plan, folder: &SweepFolder) -> anyhow::Result<()> {
     let of_plan =
         |runs: Vec<RunId>| runs.into_iter().filter(|run_id| plan.runs.iter().any(|run| run.run_id == *run_id)).count();
-    match live_tasks(folder) {
+    match live_tasks(folder, true) {
         Ok(tasks) => match tasks.into_iter().map(|(_, runs)| of_plan(runs)).sum::<usize>() {
             0 => {}
             runs => eprintln!(

@@ -50,8 +50,10 @@ pub fn task(results: &Path, sweep: &str, args: &TaskArgs, color: Color) -> anyho
             }
             Err(error) => eprintln!("warning: there is no report: {error}"),
         }
-        if let Some(handed) = &finished.handed {
-            return print_handed(handed);
+        match finished.handed {
+            Some(Ok(handed)) => return print_handed(&handed),
+            Some(Err(error)) => return Err(error.into()),
+            None => {}
         }
         out!("{}", survey_words(&finished.survey));
         if let Some(why) = &finished.stopped {

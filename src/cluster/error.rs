@@ -23,6 +23,6 @@ pub enum ClusterError {
         "`cluster.volume` is `{given}`, and must be `CLAIM:/PATH`\nhint: the claim of a volume that nodes share, and where it is mounted: the same path as here"
     )]
     Volume { given: String },
-    #[error("results in {} are not on the volume, which is mounted at {mount}\nhint: keep results and data below it: `--results {mount}/results --data-dir {mount}/data`", path.display())]
+    #[error("{} is not on the volume, which is mounted at {mount}\nhint: keep results and data below it: `--results {mount}/results --data-dir {mount}/data`", path.display())]
     NotOnVolume { path: PathBuf, mount: String },
 }

@@ -1,11 +1,13 @@
 //! Kubernetes: an Indexed Job, as one file that `kubectl apply -f` takes.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::{ClusterError, LiveTask, command};
 use crate::record::{ClusterJob, Submission, SweepFolder};
+use crate::spec::Cluster;
 
 /// The exit code of what is incomplete and goes on when it is started again.
 const INCOMPLETE: i32 = 3;
@@ -18,16 +20,9 @@ const GRACE: u32 = 120;
 /// and stopped, is started again.
 pub fn manifest(folder: &SweepFolder, submission: &Submission, job: &ClusterJob) -> Result<Value, ClusterError> {
     let cluster = &submission.cluster;
-    let (claim, mount) = cluster
-        .volume
-        .split_once(':')
-        .filter(|(claim, mount)| !claim.is_empty() && mount.starts_with('/'))
-        .ok_or_else(|| ClusterError::Volume { given: cluster.volume.clone() })?;
-    for path in [&folder.path, &submission.data_folder, &submission.started_in] {
-        if !path.starts_with(mount) {
-            return Err(ClusterError::NotOnVolume { path: path.clone(), mount: mount.to_owned() });
-        }
-    }
+    let (claim, mount) = on_volume(cluster, &[&folder.path, &submission.data_folder])?;
+    // Relative paths of the sweep are seen from where it was handed in, if containers see that.
+    let started_in = if submission.started_in.starts_with(mount) { &submission.started_in } else { &folder.path };
     let count = job.count;
     let words = command(folder, submission, job.kind, "$(JOB_COMPLETION_INDEX)");
     let mut limits = serde_json::Map::new();
@@ -59,7 +54,7 @@ pub fn manifest(folder: &SweepFolder, submission: &Submission, job: &ClusterJob)
                     "name": "speedlab",
                     "image": cluster.image,
                     "command": words,
-                    "workingDir": submission.started_in,
+                    "workingDir": started_in,
                     "resources": { "limits": limits },
                     "volumeMounts": [{ "name": "shared", "mountPath": mount }],
                 }],
@@ -78,6 +73,15 @@ pub fn manifest(folder: &SweepFolder, submission: &Submission, job: &ClusterJob)
     }))
 }
 
+/// The claim of the volume and where it is mounted, which must hold all of these.
+pub fn on_volume<'c>(cluster: &'c Cluster, paths: &[&Path]) -> Result<(&'c str, &'c str), ClusterError> {
+    let (claim, mount) = cluster.claim().ok_or_else(|| ClusterError::Volume { given: cluster.volume.clone() })?;
+    match paths.iter().find(|path| !path.starts_with(mount)) {
+        Some(path) => Err(ClusterError::NotOnVolume { path: path.to_path_buf(), mount: mount.to_owned() }),
+        None => Ok((claim, mount)),
+    }
+}
+
 /// The Kubernetes that `kubectl` speaks to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kubernetes;
@@ -88,7 +92,7 @@ impl Kubernetes {
         Command::new("kubectl").arg("version").arg("--client").output().is_ok()
     }
 
-    pub fn apply(self, file: &std::path::Path) -> Result<(), ClusterError> {
+    pub fn apply(self, file: &Path) -> Result<(), ClusterError> {
         kubectl(&["apply", "-f", &file.display().to_string()]).map(drop)
     }
 

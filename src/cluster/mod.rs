@@ -11,7 +11,7 @@ mod tasks;
 use std::path::Path;
 
 pub use error::ClusterError;
-pub use kubernetes::{Kubernetes, manifest};
+pub use kubernetes::{Kubernetes, manifest, on_volume};
 pub use slurm::Slurm;
 pub use tasks::{chunks, parts};
 

@@ -71,7 +71,9 @@ impl Slurm {
             }
             // It may have gone in.
             thread::sleep(Duration::from_secs(1 << attempt));
-            if let Some(task) = self.live(std::slice::from_ref(&job.name))?.into_iter().next() {
+            let found = self.live(std::slice::from_ref(&job.name));
+            let unknown = ClusterError::NoAnswer { program: "sbatch", seconds: PATIENCE.as_secs(), tries: attempt + 1 };
+            if let Some(task) = found.map_err(|_| unknown)?.into_iter().next() {
                 return Ok(task.job);
             }
         }
@@ -141,9 +143,7 @@ pub(super) fn arguments(
     give("partition", cluster.partition.clone(), !cluster.partition.is_empty());
     give("account", cluster.account.clone(), !cluster.account.is_empty());
     give("dependency", format!("afterany:{}", after.join(":")), !after.is_empty());
-    if is_tasks {
-        words.push("--requeue".to_owned());
-    }
+    words.push("--requeue".to_owned());
     words.extend(cluster.flags.iter().chain(&submission.flags).cloned());
     words.push(script.display().to_string());
     Ok(words)

@@ -2,7 +2,7 @@
 
 use super::arms::{ResolvedArm, unknown_arm};
 use super::finding::Finding;
-use super::points::Layout;
+use super::points::{Cell, Layout};
 use crate::spec::{
     Compare, CompareSpec, Metric, Pair, PairSpec, Placed, RunSpec, SweepSpec, Target, TargetSpec, Weights, nearest,
 };
@@ -114,6 +114,32 @@ fn needless_pairs(compare: &CompareSpec) -> Vec<Finding> {
     findings
 }
 
+/// Pairs whose arms stand at no grid point together, since each has axes that the other lacks.
+fn pairs_apart(compare: &CompareSpec, arms: &[ResolvedArm], layout: &Layout) -> Vec<Finding> {
+    let is_whole = |cell: &Cell| cell.point.iter().all(Option::is_some);
+    if layout.cells.iter().all(is_whole) {
+        return Vec::new();
+    }
+    let is_part = |part: &Cell, whole: &Cell| {
+        part.point.iter().zip(&whole.point).all(|(part, whole)| part.is_none() || part == whole)
+    };
+    let of = |name: &Placed<String>| {
+        let arm = arms.iter().position(|arm| arm.name.value == name.value);
+        layout.cells.iter().filter(move |cell| Some(cell.arm) == arm)
+    };
+    let meet = |pair: &&PairSpec| {
+        of(&pair.arm).any(|arm| {
+            let wholes = || layout.cells.iter().filter(|whole| is_part(arm, whole));
+            of(&pair.against).any(|against| wholes().any(|whole| is_part(against, whole)))
+        })
+    };
+    let finding = |pair: &PairSpec| {
+        let message = format!("`{}` and `{}` stand at no grid point together", pair.arm.value, pair.against.value);
+        Finding::new(pair.arm.at, message).hint("give both the same axes, or one of them none")
+    };
+    compare.pairs.iter().filter(|pair| !meet(pair)).map(finding).collect()
+}
+
 /// Refuses a layout in which a comparison could not be made; `name_of` names a cell's point.
 pub fn check(
     compare: &CompareSpec,
@@ -127,7 +153,7 @@ pub fn check(
         Some(TargetSpec::Final { from, .. }) if from.value != compare.baseline.value => vec![&compare.baseline, from],
         _ => vec![&compare.baseline],
     };
-    let mut findings = Vec::new();
+    let mut findings = pairs_apart(compare, arms, layout);
     for yardstick in yardsticks {
         let arm = index_of(yardstick).expect("`resolve` found it");
         let at_point: std::collections::BTreeMap<&[Option<usize>], usize> = layout

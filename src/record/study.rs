@@ -47,6 +47,8 @@ pub struct RunRecord {
     pub torn_lines: usize,
     /// The clocks as they last were.
     pub last_stamp: Option<Stamp>,
+    /// The last checkpoint: its number and its step; zeros before the first.
+    pub checkpoint: (u32, u64),
 }
 
 /// How long a device waited for images while it was to train.
@@ -121,13 +123,17 @@ impl RunRecord {
             waiting: None,
             torn_lines: 0,
             last_stamp: None,
+            checkpoint: (0, 0),
         }
     }
 
-    /// How many attempts at the end began at the same checkpoint: none but perhaps the last has got to another.
+    /// How many attempts at the end began at one checkpoint and got to no other.
     pub fn fruitless_attempts(&self) -> usize {
         let from = |started: &Started| started.from_checkpoint;
         let Some(last) = self.attempts.last().map(from) else { return 0 };
+        if self.checkpoint.0 > last {
+            return 0;
+        }
         self.attempts.iter().rev().take_while(|started| from(started) == last).count()
     }
 
@@ -182,6 +188,7 @@ impl RunRecord {
                         record.consistency.push((stamp.step, run_folder.consistency(stamp.step)));
                     }
                 }
+                RunEvent::Checkpointed { stamp, checkpoint } => record.checkpoint = (checkpoint, stamp.step),
                 RunEvent::Ended { outcome, .. } => record.last_outcome = Some(outcome),
                 _ => {}
             }
@@ -225,11 +232,13 @@ mod tests {
 
     #[test]
     fn attempts_that_began_at_one_checkpoint_are_fruitless() {
-        let of = |checkpoints: &[u32]| {
+        let of = |checkpoints: &[u32], checkpoint| {
             let attempts = checkpoints.iter().zip(1..).map(|(&from, number)| Started::of_test(number, from)).collect();
-            RunRecord { attempts, ..RunRecord::new(PlannedRun::of_baseline(RunSpec::default())) }.fruitless_attempts()
+            let record = RunRecord::new(PlannedRun::of_baseline(RunSpec::default()));
+            RunRecord { attempts, checkpoint: (checkpoint, 0), ..record }.fruitless_attempts()
         };
-        assert_eq!([of(&[]), of(&[0]), of(&[0, 0, 0]), of(&[0, 0, 3, 4, 4])], [0, 1, 3, 2]);
+        assert_eq!([of(&[], 0), of(&[0], 0), of(&[0, 0, 0], 0), of(&[0, 0, 3, 4, 4], 4)], [0, 1, 3, 2]);
+        assert_eq!(of(&[0, 0, 0], 20), 0, "the last one got on");
     }
 
     #[test]

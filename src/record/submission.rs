@@ -48,8 +48,10 @@ pub struct Submission {
     pub steps_before: u64,
     /// The runs of each task.
     pub tasks: Vec<Vec<RunId>>,
-    /// In the order in which they are handed in.
+    /// In the order in which they are handed in; without those that were not taken in.
     pub jobs: Vec<ClusterJob>,
+    /// Names that were given to jobs: none is given twice.
+    pub jobs_named: usize,
 }
 
 /// What takes a sweep's runs.
@@ -124,6 +126,7 @@ impl Submission {
             steps_before: 0,
             tasks: vec![],
             jobs: vec![],
+            jobs_named: 0,
         })
     }
 

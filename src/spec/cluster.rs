@@ -24,12 +24,12 @@ pub struct Cluster {
     pub constraint: String,
     /// Environment modules to load before a task, as in `module load NAME`. Default: none.
     pub modules: Vec<String>,
-    /// Tasks at once; 0 sets no limit. Default 0.
+    /// Tasks of each array at once; 0 sets no limit. Default 0.
     pub at_once: u32,
     /// Short runs share a task of about so many minutes, by the estimate of `speedlab plan`; 0 gives every run a task of its own.
     /// Default 30.
     pub task_minutes: u32,
-    /// Times that a task whose time runs out is put back into the queue. Default 20.
+    /// A task whose time runs out goes back into the queue, unless it has gone there so often, for whatever reason. Default 20.
     pub requeues: u32,
     /// Seconds before the end of its time that a task is told to write a checkpoint, at most a quarter of `minutes`. Default 120.
     pub notice_seconds: u32,
@@ -66,6 +66,11 @@ impl Default for Cluster {
 }
 
 impl Cluster {
+    /// The claim of `volume`, and where it is mounted; `None` if it is not written so.
+    pub fn claim(&self) -> Option<(&str, &str)> {
+        self.volume.split_once(':').filter(|(claim, mount)| !claim.is_empty() && mount.starts_with('/'))
+    }
+
     /// Seconds of notice: a short task has less, so that it does something before it is told.
     pub fn notice(&self) -> u32 {
         match self.minutes {

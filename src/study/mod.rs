@@ -11,6 +11,7 @@
 //! Whoever watches is told through [`Observer`]. The command line draws what it hears; a test counts it.
 
 mod calibration;
+mod cluster_tasks;
 mod cost;
 mod devices;
 mod error;
@@ -29,6 +30,7 @@ mod until_decided;
 mod workers;
 
 pub use calibration::{Calibration, probe_cpu};
+pub use cluster_tasks::{TaskRuns, cancel, live_tasks};
 pub use cost::Estimator;
 pub use devices::{ChosenDevices, WantedDevices, ask_child, found_in_children};
 pub use error::StudyError;
@@ -39,7 +41,7 @@ pub use open::{OpenStudy, Study};
 pub use queue::StudyQueue;
 pub use report::write_report;
 pub use sensitivity::sensitivity;
-pub use submit::{Handed, Handover, Survey, TaskRuns, cancel, live_tasks};
+pub use submit::{Handed, Handover, Survey};
 pub use task::{Finished, Rest, Task, finish, prepare};
 pub use tracker::{Doing, RunLabel, Tracked, Tracker};
 pub use until_decided::{FEWEST_SEEDS, NoRound, with_rule};

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::{ChosenDevices, Estimator, Observer, OpenStudy, Study, StudyError};
-use crate::cluster::{ClusterError, Kubernetes, LiveTask, Slurm, chunks, command, job_name, manifest, parts, quoted};
+use super::{ChosenDevices, Estimator, Observer, OpenStudy, Study, StudyError, live_tasks};
+use crate::cluster::{ClusterError, Kubernetes, Slurm, chunks, command, job_name, manifest, on_volume, parts, quoted};
 use crate::record::{ClusterJob, Engine, JobKind, RunRecord, RunState, Submission, SweepFolder, write_beside};
 use crate::run::PROGRAM;
 use crate::spec::{Cluster, Data, Plan, PlannedRun, RunId};
@@ -47,7 +45,7 @@ pub struct Survey {
     pub stuck: Vec<(PlannedRun, usize)>,
     /// Runs whose records are damaged.
     pub damaged: Vec<PlannedRun>,
-    /// Steps that all runs have done, of each in its furthest attempt: what says whether anything goes on.
+    /// Steps of the last checkpoints of all runs: what says whether anything goes on.
     pub steps: u64,
 }
 
@@ -82,11 +80,7 @@ impl Handover {
 
     /// What would be handed in of a plan; changes nothing.
     pub fn survey(&self, plan: &Plan, folder: &SweepFolder) -> Result<Survey, StudyError> {
-        let live = match live_tasks(folder) {
-            // What Slurm has is not to be asked here, and is nothing to the engine that is meant.
-            Err(StudyError::Cluster(ClusterError::NoProgram { .. })) if self.engine != Engine::Slurm => Vec::new(),
-            live => live?,
-        };
+        let live = live_tasks(folder, self.engine == Engine::Slurm)?;
         let live: BTreeSet<RunId> = live.into_iter().flat_map(|(_, runs)| runs).collect();
         let records = plan.runs.par_iter().map(|run| RunRecord::read(folder, run)).collect::<Result<Vec<_>, _>>()?;
         let threads = usize::try_from(self.cluster.cpus.max(1)).unwrap_or(1);
@@ -94,7 +88,7 @@ impl Handover {
         let mut survey = Survey { missing: vec![], ended: 0, live: 0, stuck: vec![], damaged: vec![], steps: 0 };
         for record in records {
             let fruitless = record.fruitless_attempts();
-            survey.steps += record.last_stamp.map_or(0, |stamp| stamp.step);
+            survey.steps += record.checkpoint.1;
             let run = record.planned;
             match record.state {
                 RunState::Ended(_) => survey.ended += 1,
@@ -118,92 +112,23 @@ impl Handover {
     }
 }
 
-/// A task of a cluster and its runs.
-pub type TaskRuns = (LiveTask, Vec<RunId>);
-
-/// The tasks of a sweep's submissions that wait or run, with their runs. Tells nothing of engines that cannot be asked.
-pub fn live_tasks(folder: &SweepFolder) -> Result<Vec<TaskRuns>, StudyError> {
-    let submissions = Submission::all(folder)?;
-    let of = |engine: Engine| {
-        let submissions = submissions.iter().filter(move |submission| submission.engine == engine);
-        submissions.flat_map(|submission| submission.jobs.iter().map(move |job| (submission, job)))
-    };
-    let (mut tasks, mut jobs) = (Vec::new(), Vec::new());
-    let names: Vec<String> = of(Engine::Slurm).map(|(_, job)| job.name.clone()).collect();
-    if !names.is_empty() {
-        tasks.extend(Slurm.live(&names)?);
-        jobs.extend(of(Engine::Slurm));
-    }
-    let names: Vec<(String, usize)> = of(Engine::Kubernetes).map(|(_, job)| (job.name.clone(), job.count)).collect();
-    if !names.is_empty() && Kubernetes.is_here() {
-        tasks.extend(Kubernetes.live(&names)?);
-        jobs.extend(of(Engine::Kubernetes));
-    }
-    let with_runs = tasks.into_iter().map(|task| {
-        let runs = jobs
-            .iter()
-            .find(|(_, job)| job.name == task.name)
-            .and_then(|(submission, job)| submission.tasks.get(job.first + task.index?).cloned());
-        (task, runs.unwrap_or_default())
-    });
-    Ok(with_runs.collect())
-}
-
-/// Ends the jobs of a sweep's submissions: what runs writes a checkpoint where the cluster lets it. How many tasks there were.
-///
-/// First those that would hand in others; and again what such a job handed in meanwhile.
-pub fn cancel(folder: &SweepFolder) -> Result<usize, StudyError> {
-    let mut ended: BTreeSet<(String, Option<usize>)> = BTreeSet::new();
-    for round in 0..MOST_CANCEL_ROUNDS {
-        if round > 0 {
-            thread::sleep(CANCEL_PAUSE);
-        }
-        let submissions = Submission::all(folder)?;
-        let live = live_tasks(folder)?;
-        let is_new = |task: &LiveTask| !ended.contains(&(task.job.clone(), task.index));
-        if !live.iter().any(|(task, _)| is_new(task)) {
-            break;
-        }
-        let job_of = |task: &LiveTask| {
-            let jobs =
-                submissions.iter().flat_map(|submission| submission.jobs.iter().map(move |job| (submission, job)));
-            jobs.into_iter().find(|(_, job)| job.name == task.name)
-        };
-        for is_last in [true, false] {
-            let of = |engine: Engine| -> Vec<String> {
-                let is_meant = |task: &&LiveTask| {
-                    let job = job_of(task);
-                    job.is_some_and(|(of, job)| of.engine == engine && (job.kind == JobKind::Finish) == is_last)
-                };
-                let jobs = live.iter().map(|(task, _)| task).filter(is_meant).map(|task| task.job.clone());
-                jobs.collect::<BTreeSet<_>>().into_iter().collect()
-            };
-            let (slurm, kubernetes) = (of(Engine::Slurm), of(Engine::Kubernetes));
-            if !slurm.is_empty() {
-                Slurm.cancel(&slurm)?;
-            }
-            if !kubernetes.is_empty() {
-                Kubernetes.delete(&kubernetes)?;
-            }
-        }
-        ended.extend(live.into_iter().map(|(task, _)| (task.job, task.index)));
-    }
-    Ok(ended.len())
-}
-
-/// Looks after which a job has had time to hand in others, or to see that it was told to end.
-const MOST_CANCEL_ROUNDS: usize = 5;
-const CANCEL_PAUSE: Duration = Duration::from_millis(300);
-
 impl Study {
-    /// Freezes the plan and hands over the runs that have not ended and that no task has.
+    /// Freezes the plan, with the seeds that its rule asks for by now, and hands over the runs that have not ended and that no task has.
     pub fn hand_over(self, handover: &Handover, observer: &mut dyn Observer) -> Result<Handed, StudyError> {
-        self.open_undecoded(observer)?.hand_over(handover)
+        let mut open = self.open_undecoded(observer)?;
+        // Why no seed came is no matter: what is missing is handed over.
+        let _ = open.next_round(observer, |_, _| true)?;
+        open.hand_over(handover, &|| false)
     }
 }
 
 impl OpenStudy {
-    pub(super) fn hand_over(&mut self, handover: &Handover) -> Result<Handed, StudyError> {
+    /// `is_stopped`: whether no further job is to be handed in.
+    pub(super) fn hand_over(
+        &mut self,
+        handover: &Handover,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Handed, StudyError> {
         let survey = handover.survey(&self.study.plan, &self.folder)?;
         let tasks = handover.tasks(&survey);
         if tasks.is_empty() {
@@ -211,6 +136,10 @@ impl OpenStudy {
         }
         // Before anything is changed: is there a cluster at all?
         let most = if handover.engine == Engine::Slurm { Slurm.most_tasks()? } else { 0 };
+        let data_folder = absolute(self.study.data_folder.path())?;
+        if handover.engine == Engine::Kubernetes {
+            on_volume(&handover.cluster, &[&absolute(&self.folder.path)?, &data_folder])?;
+        }
         self.note_session()?;
         freeze_program(&self.folder.frozen_program(&self.session.build))?;
         let submission = Submission::begin(&self.folder, handover.engine)?;
@@ -222,7 +151,7 @@ impl OpenStudy {
             program: PROGRAM.to_owned(),
             build: self.session.build.clone(),
             sweep_arguments: handover.sweep_arguments.clone(),
-            data_folder: absolute(self.study.data_folder.path())?,
+            data_folder,
             device: handover.device.clone(),
             runs_at_once: handover.runs_at_once,
             cluster: handover.cluster.clone(),
@@ -236,7 +165,7 @@ impl OpenStudy {
             ..submission
         };
         let (handed, command) = match handover.engine {
-            Engine::Slurm => (self.to_slurm(&mut submission, most)?, None),
+            Engine::Slurm => (self.to_slurm(&mut submission, most, is_stopped)?, None),
             Engine::Kubernetes => (Taken::all(), Some(self.to_kubernetes(&mut submission)?)),
             Engine::Command => {
                 submission.write(&self.folder)?;
@@ -250,20 +179,26 @@ impl OpenStudy {
         Ok(Handed { survey, submission: Some(submission), left_over, has_last_job, command })
     }
 
-    fn to_slurm(&self, submission: &mut Submission, most: usize) -> Result<Taken, StudyError> {
+    fn to_slurm(
+        &self,
+        submission: &mut Submission,
+        most: usize,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Taken, StudyError> {
         let mut first_of_all = Vec::new();
         if needs_preparing(&self.study.plan) {
             // Tasks do it themselves where there was no room for it.
             let job = self.one_job(submission, JobKind::Prepare, 0, 0)?;
-            first_of_all.extend(self.take_in(submission, job, &[]).map(|id| vec![id]).or_else(no_room)?);
+            first_of_all.extend(self.take_in(submission, job, &[]).map(Some).or_else(no_room)?);
         }
         let mut ids = Vec::new();
-        let arrays = self.arrays(submission, most, &first_of_all, &mut ids);
+        let arrays = self.arrays(submission, most, &first_of_all, &mut ids, is_stopped);
         // Also after a failure: whatever was taken in has somebody who comes after it.
-        let last = if ids.is_empty() { Ok(None) } else { self.last_job(submission, &ids) };
+        let last = if ids.is_empty() || is_stopped() { Ok((None, 0)) } else { self.last_job(submission, &ids) };
         submission.write(&self.folder)?;
         let handed = arrays?;
-        Ok(Taken { left_over: submission.tasks.len() - handed, has_last_job: last?.is_some() })
+        let (last, given_up) = last?;
+        Ok(Taken { left_over: submission.tasks.len() - handed + given_up, has_last_job: last.is_some() })
     }
 
     /// Hands in as many tasks as there is room for. How many.
@@ -273,11 +208,15 @@ impl OpenStudy {
         most: usize,
         after: &[String],
         ids: &mut Vec<String>,
+        is_stopped: &dyn Fn() -> bool,
     ) -> Result<usize, StudyError> {
         let mut handed = 0;
         for (first, count) in parts(submission.tasks.len(), most) {
             let (end, mut count) = (first + count, count);
             while handed < end {
+                if is_stopped() {
+                    return Ok(handed);
+                }
                 let job = self.one_job(submission, JobKind::Tasks, handed, count)?;
                 match self.take_in(submission, job, after) {
                     Ok(id) => {
@@ -295,21 +234,21 @@ impl OpenStudy {
         Ok(handed)
     }
 
-    /// The job that comes after all others; where the queue is full, in the place of a last task.
-    fn last_job(&self, submission: &mut Submission, after: &[String]) -> Result<Option<String>, StudyError> {
-        let job = self.one_job(submission, JobKind::Finish, 0, 0)?;
-        if let Some(id) =
-            self.take_in(submission, job, after).map(|id| vec![id]).or_else(no_room).map(|mut ids| ids.pop())?
-        {
-            return Ok(Some(id));
-        }
-        let last = submission.jobs.iter().rfind(|job| job.kind == JobKind::Tasks && job.count > 1);
-        let Some(task) = last.and_then(|job| Some(format!("{}_{}", job.id.as_ref()?, job.count - 1))) else {
-            return Ok(None);
+    /// The job that comes after all others; where the queue is full, in the place of a last task. With the number of tasks given up for it.
+    fn last_job(&self, submission: &mut Submission, after: &[String]) -> Result<(Option<String>, usize), StudyError> {
+        let take = |submission: &mut Submission| {
+            let job = self.one_job(submission, JobKind::Finish, 0, 0)?;
+            self.take_in(submission, job, after).map(Some).or_else(no_room)
         };
-        Slurm.cancel(&[task])?;
-        let job = self.one_job(submission, JobKind::Finish, 0, 0)?;
-        self.take_in(submission, job, after).map(|id| vec![id]).or_else(no_room).map(|mut ids| ids.pop())
+        if let Some(id) = take(submission)? {
+            return Ok((Some(id), 0));
+        }
+        let last =
+            submission.jobs.iter_mut().rfind(|job| job.kind == JobKind::Tasks && job.count > 1 && job.id.is_some());
+        let Some(last) = last else { return Ok((None, 0)) };
+        last.count -= 1;
+        Slurm.cancel(&[format!("{}_{}", last.id.as_deref().unwrap_or_default(), last.count)])?;
+        Ok((take(submission)?, 1))
     }
 
     /// A job that is in the submission's file before the cluster hears of it: one whose answer is lost is found by its name.
@@ -320,7 +259,8 @@ impl OpenStudy {
         first: usize,
         count: usize,
     ) -> Result<ClusterJob, StudyError> {
-        let name = job_name(&self.folder, submission.number, submission.jobs.len());
+        let name = job_name(&self.folder, submission.number, submission.jobs_named);
+        submission.jobs_named += 1;
         let job = ClusterJob { kind, first, count, name, id: None };
         submission.jobs.push(job.clone());
         submission.write(&self.folder)?;
@@ -371,9 +311,9 @@ impl Taken {
 const INDEX: &str = "$INDEX";
 
 /// No job, where there was no room for it.
-fn no_room(error: StudyError) -> Result<Vec<String>, StudyError> {
+fn no_room(error: StudyError) -> Result<Option<String>, StudyError> {
     match error {
-        StudyError::Cluster(ClusterError::Full { .. }) => Ok(Vec::new()),
+        StudyError::Cluster(ClusterError::Full { .. }) => Ok(None),
         error => Err(error),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     ChosenDevices, Handed, Handover, Observer, OpenStudy, Study, StudyError, StudyQueue, Survey, WantedDevices, images,
     write_report,
 };
-use crate::cluster::Slurm;
+use crate::cluster::{ClusterError, Slurm};
 use crate::data::DataFolder;
 use crate::record::{
     Engine, PlanFile, RecordError, RunFolder, RunRecord, RunState, Submission, SweepFolder, host_name,
@@ -109,23 +109,20 @@ impl Task {
         if !stop.has_notice() || stop.is_told_to_end() || self.submission.engine != Engine::Slurm {
             return Ok(Rest::None);
         }
-        let mut is_anything_left = false;
+        let mut open = Vec::new();
         for run in &self.runs {
             let record = RunRecord::read(&self.folder, run)?;
-            if matches!(record.state, RunState::Ended(_)) {
-                continue;
-            }
-            is_anything_left = true;
-            let attempts = record.fruitless_attempts();
-            if attempts >= MOST_FRUITLESS {
-                return Ok(Rest::Left(format!(
-                    "{attempts} attempts of {} seed {} got to no checkpoint beyond the one they began at: a task needs more time than `cluster.minutes` gives, or more notice than `cluster.notice_seconds`",
-                    run.trial, run.seed
-                )));
+            if !matches!(record.state, RunState::Ended(_)) {
+                open.push(record);
             }
         }
-        if !is_anything_left {
-            return Ok(Rest::None);
+        let Some(least) = open.iter().min_by_key(|record| record.fruitless_attempts()) else { return Ok(Rest::None) };
+        let attempts = least.fruitless_attempts();
+        if attempts >= MOST_FRUITLESS {
+            let PlannedRun { trial, seed, .. } = &least.planned;
+            return Ok(Rest::Left(format!(
+                "{attempts} attempts of {trial} seed {seed} got to no checkpoint beyond the one they began at: a task needs more time than `cluster.minutes` gives, or more notice than `cluster.notice_seconds`"
+            )));
         }
         let Some((task, restarts)) = Slurm.this_task() else {
             return Ok(Rest::Left("no variable of Slurm says which task this is".to_owned()));
@@ -159,7 +156,7 @@ pub struct Finished {
     /// How all runs stand.
     pub survey: Survey,
     /// What it handed in, if anything was to follow.
-    pub handed: Option<Handed>,
+    pub handed: Option<Result<Handed, StudyError>>,
     /// Why nothing more was handed in although runs are missing.
     pub stopped: Option<String>,
 }
@@ -196,8 +193,25 @@ pub fn finish(
         Err(_) => None,
     };
     let is_wanted = !survey.missing.is_empty() && stopped.is_none();
-    let handed = is_wanted.then(|| open.hand_over(&handover)).transpose()?;
+    let handed = is_wanted.then(|| hand_over_when_there_is_room(&mut open, &handover, stop));
     Ok(Finished { report, survey, handed, stopped })
+}
+
+/// Others fill the queue: how often, and after what pause, that is waited for.
+const ROOM_TRIES: u32 = 20;
+const ROOM_PAUSE: Duration = Duration::from_secs(30);
+
+fn hand_over_when_there_is_room(open: &mut OpenStudy, handover: &Handover, stop: &Stop) -> Result<Handed, StudyError> {
+    let mut tries = 0;
+    loop {
+        match open.hand_over(handover, &|| stop.requests() > 0) {
+            Err(StudyError::Cluster(ClusterError::Full { .. })) if tries < ROOM_TRIES && stop.requests() == 0 => {
+                tries += 1;
+                thread::sleep(ROOM_PAUSE);
+            }
+            handed_or_failed => return handed_or_failed,
+        }
+    }
 }
 
 /// Opens the frozen study, when nobody else works on it.

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// The tasks that wait or run, with their runs; `None`, and a note, where the cluster cannot be asked.
 pub(super) fn tasks(folder: &SweepFolder) -> Result<Option<Vec<TaskRuns>>, RecordError> {
-    match live_tasks(folder) {
+    match live_tasks(folder, true) {
         Ok(tasks) => Ok(Some(tasks)),
         Err(StudyError::Record(error)) => Err(error),
         Err(error) => {

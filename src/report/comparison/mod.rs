@@ -152,7 +152,7 @@ fn by_point<'a>(runs: &[&'a RunRecord], compare: Option<&Compare>) -> Vec<AtPoin
     let is_reference = |arm: &str| {
         compare.is_some_and(|compare| {
             let of_target = matches!(&compare.target, Some(Target::Final { from, .. }) if from == arm);
-            of_target || compare.pairs.iter().any(|pair| pair.against == arm)
+            of_target || compare.pairs.iter().any(|pair| [&pair.arm, &pair.against].iter().any(|name| *name == arm))
         })
     };
     let whole = whole_points(runs.iter().map(|run| &run.planned.point)).into_iter();

@@ -111,6 +111,11 @@ pub(super) fn point_comparison<'a>(
     let find = |name: &str| arms.iter().chain(&guests).find(|arm| arm.arm == name);
     let pairs = compare.map_or(&[][..], |compare| &compare.pairs).iter().filter_map(|pair| {
         let (arm, against) = (find(&pair.arm)?, find(&pair.against)?);
+        // Two that were compared at an earlier point already are not compared again.
+        let is_guest = |name: &str| guests.iter().any(|guest| guest.arm == name);
+        if is_guest(&pair.arm) && is_guest(&pair.against) {
+            return None;
+        }
         let contrast = contrast(Some(against), Some(against.arm), arm, &yardstick);
         Some(PairComparison { arm: arm.arm, against: against.arm, contrast })
     });

@@ -2,6 +2,7 @@
 
 use super::by_seed;
 use crate::report::comparison::Comparison;
+use crate::report::speedup::Estimate;
 
 /// Beyond this factor an arm is as good as hopeless: AlgoPerf's r_max (Dahl et al. 2023, arXiv 2306.07179).
 pub const HOPELESS: f64 = 4.0;
@@ -17,7 +18,8 @@ pub struct Ranked<'a> {
     /// Contests in which it could be.
     pub contests: usize,
     /// AlgoPerf's score: the share of grid points at which it takes at most a factor r as long as the fastest arm there, averaged over r
-    /// from 1 to 4. 1 is the fastest everywhere. `None` with fewer than three grid points, or where an arm was not tried at all of them.
+    /// from 1 to 4. 1 is the fastest everywhere. `None` with fewer than three grid points, or where it is not known
+    /// of every arm at each of them.
     pub score: Option<f64>,
     /// At each grid point, how many times as long it takes as the fastest arm there; infinite where it has no number. Empty where there is no
     /// score.
@@ -31,10 +33,15 @@ pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
     let mut ranked: Vec<Ranked> =
         arms.iter().map(|arm| Ranked { arm, wins: 0.0, contests: 0, score: None, ratios: vec![] }).collect();
     let mut ratios: Vec<Vec<f64>> = vec![vec![]; arms.len()];
+    // Whether every arm has a number at every point, or is known to have got nowhere.
+    let mut is_known = true;
     for point in &comparison.points {
         let by_seed: Vec<Option<&[(u64, f64)]>> = arms.iter().map(|arm| by_seed(point, arm)).collect();
         let known: Vec<&[(u64, f64)]> = by_seed.iter().flatten().copied().collect();
-        let Some(first) = known.first() else { continue };
+        let Some(first) = known.first() else {
+            is_known = false;
+            continue;
+        };
         // Of seeds that some arms have and others lack, the others could win none.
         let is_everywhere = |seed: &u64| known.iter().all(|by_seed| by_seed.iter().any(|(other, _)| other == seed));
         for seed in first.iter().map(|(seed, _)| seed).filter(|seed| is_everywhere(seed)) {
@@ -52,20 +59,25 @@ pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
                 }
             }
         }
-        let mean = |by_seed: &[(u64, f64)]| by_seed.iter().map(|(_, ratio)| ratio).sum::<f64>() / by_seed.len() as f64;
         let means: Vec<Option<f64>> = arms
             .iter()
-            .zip(&by_seed)
-            .map(|(arm, by_seed)| if *arm == baseline { Some(0.0) } else { by_seed.map(mean) })
+            .map(|arm| match &point.arm(arm)?.contrast.images().map(|speedup| speedup.estimate) {
+                _ if *arm == baseline => Some(0.0),
+                Some(Estimate::Measured { speedup, .. }) => Some(speedup.ln()),
+                // It did not get there.
+                Some(Estimate::AtMost(_)) => Some(f64::NEG_INFINITY),
+                // It may be the fastest, or is not known yet.
+                Some(Estimate::AtLeast(_) | Estimate::Unknown(_)) | None => None,
+            })
             .collect();
+        is_known &= means.iter().all(Option::is_some);
         let best = means.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
         for (ratios, mean) in ratios.iter_mut().zip(means) {
-            ratios.push(mean.map_or(f64::INFINITY, |mean| (best - mean).exp()));
+            ratios.extend(mean.map(|mean| (best - mean).exp()));
         }
     }
-    let is_everywhere = |arm: &&str| comparison.points.iter().all(|point| point.arm(arm).is_some());
-    if comparison.points.len() >= FEWEST_POINTS && arms.iter().all(is_everywhere) {
-        for (ranked, ratios) in ranked.iter_mut().zip(ratios).filter(|(_, ratios)| ratios.len() >= FEWEST_POINTS) {
+    if is_known && comparison.points.len() >= FEWEST_POINTS {
+        for (ranked, ratios) in ranked.iter_mut().zip(ratios) {
             ranked.score = Some(score(&ratios));
             ranked.ratios = ratios;
         }
