@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts="$PWD/scripts"
 full="${1:-}"
-if ! command -v slurmctld >/dev/null && ! { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; }; then
+if ! command -v slurmctld >/dev/null && ! { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] && "$scripts/slurm-lab.sh" install . >/dev/null; }; then
     echo "SKIPPED: there is no Slurm, and none can be installed: nothing was tried on a cluster"
     exit 0
 fi
@@ -22,7 +22,10 @@ lab="$(mktemp -d)"
 chmod 755 "$lab"
 export SLURM_CONF="$lab/slurm/slurm.conf"
 trap '"$scripts/slurm-lab.sh" down "$lab/slurm"; rm -rf "$lab" || true' EXIT
-"$scripts/slurm-lab.sh" up "$lab/slurm"
+if ! "$scripts/slurm-lab.sh" up "$lab/slurm"; then
+    echo "SKIPPED: Slurm does not come up on this machine (see above): nothing was tried on a cluster"
+    exit 0
+fi
 cd "$lab"
 
 submit() { "$speedlab" submit "$@" >submit.log 2>&1 || { cat submit.log >&2; fail "submit $*"; }; }
@@ -30,11 +33,16 @@ fail() { echo "FAILED: $*" >&2; squeue >&2; tail -qn 2 results/*/submissions/*/l
 passed() { echo "ok $SECONDS s: $*"; }
 wait_empty() { for _ in $(seq 600); do [ -z "$(squeue --noheader)" ] && return 0; sleep 0.2; done; fail "the queue does not empty"; }
 wait_for() { for _ in $(seq 300); do eval "$1" && return 0; sleep 0.1; done; fail "$1 never came"; }
-# What was measured, by run: the numbers of all evaluations that count.
-values() {
-    for journal in "$1"/runs/*/events.jsonl; do
-        echo "$(basename "$(dirname "$journal")") $(grep -o '"step":[0-9]*,"images_seen\|"value":[-0-9.e]*' "$journal" | tr '\n' ' ' | sha256sum)"
+# Kills processes whose command line matches; with `one`, the first alone. Fails if there is none.
+kill_matching() {
+    local process words found=1
+    for process in /proc/[0-9]*; do
+        words="$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null)" || continue
+        [[ "$words" =~ $1 ]] || continue
+        kill -KILL "${process#/proc/}" 2>/dev/null && found=0
+        [ "${2:-}" = one ] && break
     done
+    return "$found"
 }
 # The evaluations of a journal, the last of each step.
 measured() {
@@ -135,7 +143,7 @@ sweep trouble 3000 1 "x-none: 0"
 sed -i 's/clts: .*curriculum } } }/wild: { optimizer: { kind: adam, learning_rate: 1.0e+12 } } }/' trouble.yaml
 submit trouble.yaml
 wait_for "trained trouble"
-pkill -KILL -f "exec .*/results trouble [0-9a-f]{12} " || fail "no run's process was found"
+kill_matching "exec .*/results trouble [0-9a-f]{12} " || fail "no run's process was found"
 wait_empty
 [ "$(ended trouble)" = 2 ] || fail "$(ended trouble) of 2 runs ended"
 grep -q diverged results/trouble/runs/*/DONE || fail "no run diverged"
@@ -189,8 +197,8 @@ if [ "$full" = --full ]; then
         0) task="$(jobs_of %F_%K RUNNING | shuf -n 1)"; [ -z "$task" ] || scancel --signal USR1 --batch "$task" ;;
         1) task="$(jobs_of %F_%K RUNNING | shuf -n 1)"; [ -z "$task" ] || scontrol requeue "$task" ;;
         2) task="$(jobs_of %F_%K RUNNING | shuf -n 1)"; [ -z "$task" ] || scancel "$task" ;;
-        3) pkill -KILL -f "exec .*/results storm [0-9a-f]{12} " || true ;;
-        4) pkill -KILL -o -f "exec .*/results storm --submission" || true ;;
+        3) kill_matching "exec .*/results storm [0-9a-f]{12} " || true ;;
+        4) kill_matching "exec .*/results storm --submission" one || true ;;
         5) sbatch --partition urgent --nodes 1 --exclusive --output /dev/null --wrap "sleep 0.2" >/dev/null ;;
         esac 2>/dev/null || true
         "$speedlab" submit storm.yaml --persist --again >/dev/null 2>&1 || true

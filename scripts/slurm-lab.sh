@@ -28,7 +28,7 @@ down() {
     done
 }
 
-up() {
+install_slurm() {
     if ! command -v slurmctld >/dev/null; then
         # The daemons of the packages are not to be started.
         local policy=/usr/sbin/policy-rc.d
@@ -38,6 +38,10 @@ up() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null
         [ -z "$policy" ] || rm "$policy"
     fi
+}
+
+up() {
+    install_slurm
     mkdir -p "$folder"/{state,log,node1,node2,munge}
     chmod 755 "$folder" "$folder/munge"
     [ -s "$folder/munge.key" ] || (umask 077; head -c 128 /dev/urandom >"$folder/munge.key")
@@ -103,7 +107,8 @@ CONF
 }
 
 case "$1" in
+install) install_slurm ;;
 up) up ;;
 down) down ;;
-*) echo "usage: scripts/slurm-lab.sh up|down FOLDER" >&2; exit 2 ;;
+*) echo "usage: scripts/slurm-lab.sh install|up|down FOLDER" >&2; exit 2 ;;
 esac
