@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::cluster::ClusterError;
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::plan::PlanError;
@@ -35,7 +36,11 @@ impl Exit {
         let no_data = of_data.is_some_and(DataError::is_absence);
         let no_device = of_device.is_some();
         let no_rule = error.downcast_ref::<StudyError>().is_some_and(StudyError::is_about_seeds);
-        if invalid || no_data || no_device || no_rule { Self::Invalid } else { Self::SomeFailed }
+        let no_volume = matches!(
+            error.downcast_ref::<StudyError>(),
+            Some(StudyError::Cluster(ClusterError::Volume { .. } | ClusterError::NotOnVolume { .. }))
+        );
+        if invalid || no_volume || no_data || no_device || no_rule { Self::Invalid } else { Self::SomeFailed }
     }
 }
 

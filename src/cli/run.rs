@@ -194,7 +194,7 @@ impl Observer for Shown {
     }
 }
 
-pub(super) fn exit_of(summary: &Summary, stop: &Stop) -> Exit {
+fn exit_of(summary: &Summary, stop: &Stop) -> Exit {
     match stop.exit_code() {
         Some(code) if !summary.all_done() => Exit::Code(code),
         _ if summary.counts.failed() + summary.counts.diverged > 0 => Exit::SomeFailed,

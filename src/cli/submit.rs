@@ -17,8 +17,8 @@ use crate::study::{ChosenDevices, Handed, Handover, Observer, RunLabel, Study, S
 #[command(
     after_help = "What is missing is what is planned, has not ended, and is in no task that waits or runs: given twice, the command hands in
 nothing the second time, if the engine can be asked (Slurm, and Kubernetes where there is a kubectl). Tasks write checkpoints before
-their time is over and go on by themselves; `status`, `logs`, `report` and `cancel` work from any login node. Options of the cluster are keys of the sweep (`speedlab keys cluster`) or `--set`, and everything
-after `--` goes to sbatch as it is.
+their time is over and go on by themselves; `status`, `logs`, `report` and `cancel` work from any login node. Options of the
+cluster are keys of the sweep (`speedlab keys cluster`) or `--set`, and everything after `--` goes to sbatch as it is.
 
 Examples:
   speedlab submit sweeps/quickstart.yaml --set cluster.cpus=4 --set cluster.minutes=60
@@ -70,12 +70,6 @@ enum EngineName {
     Command,
 }
 
-impl EngineName {
-    fn has_no_last_job(self) -> bool {
-        !matches!(self, Self::Slurm)
-    }
-}
-
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  speedlab cancel sweeps/quickstart.yaml")]
 pub struct CancelArgs {
@@ -93,7 +87,7 @@ pub fn submit(args: &SubmitArgs) -> anyhow::Result<Exit> {
         EngineName::Kubernetes => Engine::Kubernetes,
         EngineName::Command => Engine::Command,
     };
-    if args.engine.has_no_last_job() && (args.persist || !args.flags.is_empty()) {
+    if engine != Engine::Slurm && (args.persist || !args.flags.is_empty()) {
         eprintln!(
             "error: `--persist` and options after `--` are Slurm's\nhint: other engines have no job that comes last: give `speedlab submit` again"
         );

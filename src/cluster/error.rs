@@ -10,7 +10,7 @@ pub enum ClusterError {
     )]
     NoProgram { program: &'static str, source: io::Error },
     #[error(
-        "`{program}` did not answer within {seconds} s, {tries} times\nhint: ask the cluster's state page; `speedlab submit` again hands in only what is missing"
+        "`{program}` did not answer within {seconds} s, {tries} times\nhint: the controller may be busy or down; `speedlab submit` again hands in only what is missing"
     )]
     NoAnswer { program: &'static str, seconds: u64, tries: u32 },
     #[error("`{program}` refused: {reason}{hint}")]

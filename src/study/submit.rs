@@ -12,8 +12,9 @@ use crate::record::{ClusterJob, Engine, JobKind, RunRecord, RunState, Submission
 use crate::run::PROGRAM;
 use crate::spec::{Cluster, Data, Plan, PlannedRun, RunId};
 
-/// Attempts that began at one checkpoint and got to no other, after which a run is not handed in again by itself.
-const MOST_FRUITLESS: usize = 3;
+/// Attempts that began at one checkpoint and got to no other, after which a run is not handed in again by itself, nor a task of
+/// such runs put back into the queue.
+pub(super) const MOST_FRUITLESS: usize = 3;
 
 /// To what runs are handed over, and how.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::submit::absolute_folder;
+use super::submit::{MOST_FRUITLESS, absolute_folder};
 use super::workers::Workers;
 use super::{
     ChosenDevices, Handed, Handover, Observer, OpenStudy, Study, StudyError, StudyQueue, Survey, WantedDevices, images,
@@ -18,9 +18,6 @@ use crate::record::{
 use crate::report::Report;
 use crate::schedule::{Policy, Stop, Summary};
 use crate::spec::{Plan, PlannedRun, RunId};
-
-/// Attempts that began at one checkpoint and got to no other, after which a task is not put back into the queue.
-const MOST_FRUITLESS: usize = 3;
 
 /// One task of a submission: some runs, on the devices of this node.
 pub struct Task {
@@ -74,11 +71,6 @@ impl Task {
     /// The devices in words, and what a person should know of them.
     pub fn devices(&self) -> &ChosenDevices {
         &self.devices
-    }
-
-    /// The name of its sweep.
-    pub fn sweep(&self) -> String {
-        self.folder.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// Trains what is left of its runs, each in the folder of a new attempt.
