@@ -33,5 +33,6 @@ pub mod optim;
 pub mod random;
 
 pub mod checksum;
+pub mod process;
 
 pub mod cli;

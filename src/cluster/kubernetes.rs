@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{ClusterError, LiveTask, command};
+use super::{ClusterError, LiveTask, ask, command};
 use crate::record::{ClusterJob, Submission, SweepFolder};
 use crate::spec::Cluster;
 
@@ -89,7 +89,7 @@ pub struct Kubernetes;
 impl Kubernetes {
     /// Whether there is a `kubectl`.
     pub fn is_here(self) -> bool {
-        Command::new("kubectl").arg("version").arg("--client").output().is_ok()
+        ask("kubectl", Command::new("kubectl").args(["version", "--client"])).is_ok()
     }
 
     pub fn apply(self, file: &Path) -> Result<(), ClusterError> {
@@ -147,8 +147,7 @@ fn open_indices(status: &Value, count: usize) -> impl Iterator<Item = usize> {
 
 fn kubectl(words: &[&str]) -> Result<String, ClusterError> {
     let program = "kubectl";
-    let output =
-        Command::new(program).args(words).output().map_err(|source| ClusterError::NoProgram { program, source })?;
+    let output = ask(program, Command::new(program).args(words))?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         false => Err(ClusterError::Refused {

@@ -9,13 +9,19 @@ mod slurm;
 mod tasks;
 
 use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
 
 pub use error::ClusterError;
 pub use kubernetes::{Kubernetes, manifest, on_volume};
 pub use slurm::Slurm;
 pub use tasks::{chunks, parts};
 
+use crate::process::output_within;
 use crate::record::{JobKind, Submission, SweepFolder};
+
+/// How long a cluster's program may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A task of a submission that waits or runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +51,15 @@ pub fn job_name(folder: &SweepFolder, submission: u32, index: usize) -> String {
     // Results are reached by one path on the whole cluster, so its sum tells sweeps apart that have one name.
     let sum = crate::checksum::sha256(folder.path.as_os_str().as_encoded_bytes());
     format!("speedlab-{}-{submission}-{index}", &sum[..8])
+}
+
+/// What a cluster's program says.
+fn ask(program: &'static str, command: &mut Command) -> Result<Output, ClusterError> {
+    match output_within(command, PATIENCE) {
+        Ok(Some(output)) => Ok(output),
+        Ok(None) => Err(ClusterError::NoAnswer { program, seconds: PATIENCE.as_secs(), tries: 1 }),
+        Err(source) => Err(ClusterError::NoProgram { program, source }),
+    }
 }
 
 /// A word that a shell takes as it is.

@@ -3,15 +3,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use super::{ClusterError, LiveTask, command, quoted};
+use super::{ClusterError, LiveTask, PATIENCE, command, quoted};
 use crate::record::{ClusterJob, JobKind, Submission, SweepFolder};
 
-/// Slurm's commands wait long for a busy controller.
-const PATIENCE: Duration = Duration::from_secs(60);
 const TRIES: u32 = 4;
 /// Of a cluster that does not say.
 const USUAL_ARRAY: usize = 1001;
@@ -286,41 +284,7 @@ fn run(program: &'static str, arguments: &[String]) -> Result<Output, ClusterErr
             command.env_remove(name);
         }
     }
-    let mut child = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|source| ClusterError::NoProgram { program, source })?;
-    let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-    let reader = |mut pipe: Box<dyn io::Read + Send>| {
-        thread::spawn(move || {
-            let mut bytes = Vec::new();
-            // What cannot be read is not there to be told.
-            let _ = pipe.read_to_end(&mut bytes);
-            bytes
-        })
-    };
-    let (stdout, stderr) = (reader(Box::new(stdout)), reader(Box::new(stderr)));
-    let pause = Duration::from_millis(10);
-    let mut waited = Duration::ZERO;
-    let lost = |source| ClusterError::NoProgram { program, source };
-    let status = loop {
-        match child.try_wait().map_err(lost)? {
-            Some(status) => break status,
-            None if waited > PATIENCE => {
-                // It fails only for a process that is gone, which is what is wanted.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(ClusterError::NoAnswer { program, seconds: PATIENCE.as_secs(), tries: 1 });
-            }
-            None => thread::sleep(pause),
-        }
-        waited += pause;
-    };
-    let bytes = |thread: thread::JoinHandle<Vec<u8>>| thread.join().expect("a reader does not panic");
-    Ok(Output { status, stdout: bytes(stdout), stderr: bytes(stderr) })
+    super::ask(program, command.args(arguments))
 }
 
 #[cfg(test)]

@@ -3,15 +3,14 @@
 //! GPUs are asked in processes of their own: a driver that dies takes one answer along, not the program.
 
 use std::fmt;
-use std::io::Read as _;
 use std::num::NonZeroUsize;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::str::FromStr;
-use std::thread;
 use std::time::Duration;
 
 use super::StudyError;
 use crate::device::{Absent, DeviceError, DeviceKind, DeviceName, Discovery, FoundDevice, discover, gpus_seen};
+use crate::process::output_within;
 use crate::schedule::{CpuThreads, Device, cores, gpus};
 use crate::spec::{Plan, Precision};
 
@@ -194,46 +193,17 @@ pub fn ask_child<T: serde::de::DeserializeOwned>(
     patience: Duration,
 ) -> Result<T, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut child = Command::new(program)
-        .args(words)
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let (mut stdout, mut stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-    let said = thread::spawn(move || {
-        let mut text = String::new();
-        stdout.read_to_string(&mut text).map(|_| text)
-    });
-    let complained = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What cannot be read is not there to be told.
-        let _ = stderr.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    let pause = Duration::from_millis(10);
-    let mut waited = Duration::ZERO;
-    let status = loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => break status,
-            None if waited > patience => {
-                // It fails only for a process that is gone, which is what is wanted.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("no answer in {} s", patience.as_secs()));
-            }
-            None => thread::sleep(pause),
-        }
-        waited += pause;
+    let mut command = Command::new(program);
+    let output = output_within(command.args(words).envs(environment.iter().copied()), patience);
+    let Some(output) = output.map_err(|error| error.to_string())? else {
+        return Err(format!("no answer in {} s", patience.as_secs()));
     };
-    let said = said.join().expect("the reader does not panic").map_err(|error| error.to_string())?;
-    let complained = complained.join().expect("the reader does not panic");
-    if !status.success() {
+    if !output.status.success() {
+        let complained = String::from_utf8_lossy(&output.stderr);
         let last = complained.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        return Err(format!("{status}: {last}"));
+        return Err(format!("{}: {last}", output.status));
     }
+    let said = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(said.trim()).map_err(|error| format!("its answer cannot be read: {error}"))
 }
 

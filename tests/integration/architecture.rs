@@ -12,6 +12,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("plan", &["spec"]),
     ("schedule", &["spec", "event"]),
     ("kernels", &[]),
+    ("process", &[]),
     ("diffusion", &["spec", "random"]),
     ("model", &["spec", "random", "kernels"]),
     ("optim", &["spec", "kernels"]),
@@ -21,12 +22,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("evaluate", &["spec", "event", "random", "checksum", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
-    ("cluster", &["spec", "record", "checksum"]),
+    ("cluster", &["spec", "record", "checksum", "process"]),
     (
         "study",
         &[
             "spec", "event", "plan", "schedule", "device", "model", "evaluate", "record", "report", "data", "run",
-            "train", "checksum", "cluster",
+            "train", "checksum", "process", "cluster",
         ],
     ),
     ("run", &["spec", "event", "train", "evaluate", "record", "data", "model"]),
