@@ -57,9 +57,13 @@ pub enum RunEvent {
     Trained {
         stamp: Stamp,
         loss: f64,
-        gradient_norm: f64,
-        learning_rate: f64,
-        beta1: f64,
+        /// This and the next two: none where a trainer of one's own does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gradient_norm: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        learning_rate: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        beta1: Option<f64>,
         /// Seconds of training since the last such event that the device waited for images. Records made before it was
         /// measured have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +86,9 @@ pub enum RunEvent {
     Checkpointed {
         stamp: Stamp,
         checkpoint: u32,
+        /// Of a trainer of one's own: the losses of the steps since the last `Trained`, so that means go on as if nobody had stopped.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        losses: Vec<f64>,
     },
     Ended {
         stamp: Stamp,

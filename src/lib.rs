@@ -11,6 +11,10 @@ pub mod schedule;
 
 pub mod run;
 
+pub mod external;
+
+pub mod import;
+
 pub mod train;
 
 pub mod evaluate;

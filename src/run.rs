@@ -17,7 +17,7 @@ use crate::record::{
     ConsistencyImages, Journal, Lock, RecordError, RunFolder, curve_rows, effective_events, host_name, read_journal,
     write_beside, write_curves,
 };
-use crate::spec::{Consistency, RunId, RunSpec};
+use crate::spec::{Consistency, PlannedRun, RunId, RunSpec};
 use crate::train::{self, Checkpoint, CheckpointError, Host, HostError, Stopwatch};
 
 /// The program as it names itself in records.
@@ -100,15 +100,28 @@ pub fn execute(
     let (outcome, stamp) = train::train(spec, &dataset, attempt.device, checkpoint, attempt.micro_batches, &mut host)?;
 
     let ended = RunEvent::Ended { stamp, outcome: outcome.clone() };
-    host.journal.append(&ended)?;
-    host.journal.sync()?;
-    if outcome.is_final() {
-        let events = effective_events(read_journal(&folder.journal())?.events);
-        write_curves(&folder.curves(), &curve_rows(&planned, &events))?;
-        folder.write_done(&outcome)?;
-    }
+    conclude(folder, &planned, &mut host.journal, &ended)?;
     tell_parent(&ended);
     Ok(outcome)
+}
+
+/// Records the end of an attempt, and of the run where that is final.
+pub(crate) fn conclude(
+    folder: &RunFolder,
+    planned: &PlannedRun,
+    journal: &mut Journal,
+    ended: &RunEvent,
+) -> Result<(), RecordError> {
+    journal.append(ended)?;
+    journal.sync()?;
+    if let RunEvent::Ended { outcome, .. } = ended
+        && outcome.is_final()
+    {
+        let events = effective_events(read_journal(&folder.journal())?.events);
+        write_curves(&folder.curves(), &curve_rows(planned, &events))?;
+        folder.write_done(outcome)?;
+    }
+    Ok(())
 }
 
 /// Lets a process go on that was stopped: a child whose parent died while it was stopped holds its run until it can see that.
@@ -130,7 +143,7 @@ fn wake(holder: &str) {
 fn wake(_: &str) {}
 
 /// Takes the run. A child whose parent was just killed may still hold it while it writes its last checkpoint.
-fn take(folder: &RunFolder, stop_asked: &dyn Fn() -> bool) -> Result<Lock, RecordError> {
+pub(crate) fn take(folder: &RunFolder, stop_asked: &dyn Fn() -> bool) -> Result<Lock, RecordError> {
     let mut pauses = 0;
     loop {
         match folder.lock() {

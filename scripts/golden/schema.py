@@ -19,6 +19,27 @@ import yaml
 FRACTION = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
+SAID = [
+    {"event": "started", "from_step": 40, "seed": 3, "device": "NVIDIA H100"},
+    {"event": "progress", "step": 7, "loss": "nan", "gradient_norm": 0.5},
+    {"event": "measured", "step": 8, "measures": {"fid": 2.5, "kid": 0.1}, "protocol": "mine"},
+    {"event": "measured", "step": 8, "metric": "fid", "value": 2.5, "train_seconds": 1.5},
+    {"event": "samples", "step": 1, "path": "samples.npz", "as_asked": True},
+    {"event": "checkpointed", "step": 9},
+    {"event": "ended", "outcome": "diverged", "reason": "loss"},
+]
+NOT_SAID = [
+    {},
+    {"event": "dance"},
+    {"event": "progress"},
+    {"event": "progress", "step": -1},
+    {"event": "measured", "step": 1},
+    {"event": "measured", "step": 1, "metric": "a b", "value": 1},
+    {"event": "samples", "step": 1},
+    {"event": "ended"},
+]
+
+
 def plain(value):
     """Numbers such as 1e-3 are text in YAML 1.1, and numbers in 1.2."""
     if isinstance(value, dict):
@@ -36,6 +57,13 @@ def main():
     schema = json.loads(path.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
+    # That of the lines which a trainer writes.
+    said = json.loads((root / "src/external/schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(said)
+    for line in SAID:
+        jsonschema.validate(line, said)
+    for line in NOT_SAID:
+        assert not jsonschema.Draft202012Validator(said).is_valid(line), line
     files = {str(path): {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "objection": None}}
     sweeps = sorted(root.glob("sweeps/**/*.yaml")) + [root / "tests/golden/plan/everything.yaml"]
     cases = sorted(root.glob("tests/golden/plan/errors/*.case"))

@@ -9,9 +9,11 @@ use clap::Args;
 use super::fault::Fault;
 use super::task::{self, TaskArgs};
 use super::{Color, DataArgs, Exit};
+use crate::data::DataFolder;
 use crate::device::{self, DeviceName};
 use crate::event::{RunEvent, RunOutcome, Stamp};
-use crate::record::{RecordError, SweepFolder};
+use crate::external::{self, ExternalAttempt, ExternalError};
+use crate::record::{RecordError, RunFolder, SweepFolder};
 use crate::run::{self, Attempt, RunError};
 use crate::schedule::{Leash, is_no_room};
 use crate::spec::RunId;
@@ -60,6 +62,10 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
     };
     let leash = Leash::listen(Duration::from_secs(args.grace), args.attempt.is_some())?;
     let data_folder = args.data.folder()?;
+    // A folder that cannot be read is told of by whoever trains.
+    if folder.read_spec().is_ok_and(|planned| planned.spec.trainer.is_some()) {
+        return by_trainer(args, &folder, &data_folder, &leash);
+    }
     let device = match device::open(args.device) {
         Ok(device) => device,
         // It was there when the sweep began.
@@ -92,11 +98,42 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
             outcome
         }
     };
-    Ok(match outcome {
+    Ok(exit(&outcome))
+}
+
+fn exit(outcome: &RunOutcome) -> Exit {
+    match outcome {
         RunOutcome::Completed | RunOutcome::ReachedTarget => Exit::AllDone,
         RunOutcome::Interrupted { .. } | RunOutcome::DiskFull { .. } => Exit::Incomplete,
         _ => Exit::SomeFailed,
-    })
+    }
+}
+
+/// A run of a trainer of the user's own, which opens the device itself.
+fn by_trainer(args: &ExecArgs, folder: &RunFolder, data_folder: &DataFolder, leash: &Leash) -> anyhow::Result<Exit> {
+    let threads = rayon::current_num_threads();
+    let label = device::label_unopened(args.device, threads, args.runs_at_once);
+    let attempt = ExternalAttempt {
+        device: args.device,
+        label: &label,
+        build: &args.build,
+        threads,
+        micro_batches: args.micro_batches,
+    };
+    let tell = |event: &RunEvent| leash.tell(event);
+    let outcome = match external::execute(folder, &attempt, data_folder, &|| leash.says_stop(), &tell) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let outcome = match &error {
+                ExternalError::Run(error) => unrecorded(error, leash.says_stop()),
+                ExternalError::Io { .. } => no_room(&error).then(|| RunOutcome::DiskFull { reason: error.to_string() }),
+            };
+            let Some(outcome) = outcome else { return Err(error.into()) };
+            leash.tell(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
+            outcome
+        }
+    };
+    Ok(exit(&outcome))
 }
 
 /// How a run ended that could not record it, where that is no failure of its own.

@@ -40,7 +40,13 @@ impl Exit {
             error.downcast_ref::<StudyError>(),
             Some(StudyError::Cluster(ClusterError::Volume { .. } | ClusterError::NotOnVolume { .. }))
         );
-        if invalid || no_volume || no_data || no_device || no_rule { Self::Invalid } else { Self::SomeFailed }
+        let no_trainer =
+            matches!(error.downcast_ref::<StudyError>(), Some(StudyError::NoTrainer { .. } | StudyError::Imported));
+        if invalid || no_trainer || no_volume || no_data || no_device || no_rule {
+            Self::Invalid
+        } else {
+            Self::SomeFailed
+        }
     }
 }
 

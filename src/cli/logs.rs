@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn earlier_attempts_are_left_out_of_what_is_followed() {
-        let checkpointed = RunEvent::Checkpointed { stamp: Stamp::default(), checkpoint: 1 };
+        let checkpointed = RunEvent::Checkpointed { stamp: Stamp::default(), checkpoint: 1, losses: Vec::new() };
         let events = vec![started(1), checkpointed.clone(), started(2), checkpointed.clone()];
         assert_eq!(of_the_last_attempt(events), [started(2), checkpointed.clone()]);
         assert_eq!(of_the_last_attempt(vec![checkpointed.clone()]), [checkpointed]);

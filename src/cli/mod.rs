@@ -17,6 +17,7 @@ mod exit;
 mod fault;
 mod fid;
 mod fid_side;
+mod import;
 mod keys;
 mod landscape;
 mod logs;
@@ -34,6 +35,7 @@ mod submit;
 mod table;
 mod task;
 mod train_features;
+mod trainer;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -88,6 +90,10 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Print the JSON Schema of a sweep, for editors that complete keys and underline mistakes
     Schema(keys::SchemaArgs),
+    /// Print what a program of your own needs to train runs: a file for Python, or a JSON Schema of what it may say
+    Trainer(trainer::TrainerArgs),
+    /// Read curves that other programs wrote, as a sweep: a table, or event files of TensorBoard; then report
+    Import(import::ImportArgs),
     /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
     Preview(preview::PreviewArgs),
     /// Show each run: waiting and why, running, unfinished, or how it ended
@@ -122,6 +128,9 @@ enum Command {
     /// Do one run, or one task of a submission: what `run` starts for each run, and a cluster for each task
     #[command(hide = true)]
     Exec(exec::ExecArgs),
+    /// Kill a process group once the process that started this one is gone: what `exec` starts beside a trainer
+    #[command(hide = true)]
+    Guard { group: u32 },
     /// List the devices of a kind: what `devices` starts for each kind, since a driver may end the process
     #[command(hide = true)]
     ListDevices(devices::ListDevicesArgs),
@@ -250,6 +259,12 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::ListDevices(args) => devices::list_devices(&args),
         Command::ProbeDevice(args) => devices::probe_device(&args),
         Command::ProbeCpu => devices::probe_cpu(),
+        Command::Guard { group } => {
+            crate::external::guard(group);
+            Ok(Exit::AllDone)
+        }
+        Command::Trainer(args) => trainer::trainer(&args),
+        Command::Import(args) => import::import(&args),
         Command::Data(args) => data::data(&args),
         Command::TrainFeatures(args) => train_features::train_features(&args),
         Command::Completions { shell } => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceKind, cpu_memory_bytes, cpu_model};
+use super::{DeviceKind, DeviceName, cpu_memory_bytes, cpu_model};
 
 /// What was found of one or more kinds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,23 @@ pub struct FoundDevice {
     pub bf16: bool,
     /// Whether the factors of products of f32 may be rounded to the 10 bits of TF32.
     pub tf32: bool,
+}
+
+impl FoundDevice {
+    /// A device that a trainer of one's own opens: it has every precision as far as anybody knows, and rounds nothing by itself.
+    pub fn unopened(name: DeviceName, model: String) -> Self {
+        Self {
+            name: name.to_string(),
+            kind: name.kind(),
+            model,
+            bus: None,
+            compiled_for: None,
+            memory_bytes: None,
+            software: false,
+            bf16: true,
+            tf32: true,
+        }
+    }
 }
 
 /// A kind of device that cannot be used.

@@ -72,6 +72,17 @@ pub fn label(name: DeviceName, device: &Device, threads: usize, runs_at_once: us
     label
 }
 
+/// The same of a device that another program opens: GPUs are named by what their driver says of them.
+pub fn label_unopened(name: DeviceName, threads: usize, runs_at_once: usize) -> String {
+    let index = match name {
+        DeviceName::Cpu => return cpu_label(threads, runs_at_once),
+        DeviceName::Wgpu(index) | DeviceName::Cuda(index) => index,
+    };
+    let make = gpus_seen().into_iter().nth(index).unwrap_or_else(|| "unknown device".to_owned());
+    let at_once = if runs_at_once > 1 { format!(", {runs_at_once} runs at once") } else { String::new() };
+    format!("{}: {make}, {}{at_once}", name.kind(), threads_in_words(threads))
+}
+
 /// The part as it names itself.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn make(device: &Device) -> String {

@@ -148,7 +148,7 @@ fn floats<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str) -> Result<(Ve
     }
 }
 
-fn array<T: npyz::Deserialize, R: Read + Seek>(
+pub(super) fn array<T: npyz::Deserialize, R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     name: &str,
 ) -> Result<(Vec<usize>, Vec<T>), String> {

@@ -1,6 +1,7 @@
 //! From a sweep as written to the ordered, checked list of runs.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::Value as Json;
@@ -11,8 +12,10 @@ use super::check::{Violation, check};
 use super::compare;
 use super::finding::{Finding, MOST_PROBLEMS};
 use super::merge::{merge, patch_of};
+use super::params;
 use super::points::{self, Cell, Layout};
 use super::preset;
+use crate::checksum::input_digest;
 use crate::spec::{
     Axis, DecodeError, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec, Value, decode,
 };
@@ -27,13 +30,18 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
             return Err(both.into_iter().flatten().flatten().collect());
         }
     };
+    let undeclared = params::check(sweep);
+    if !undeclared.is_empty() {
+        return Err(undeclared);
+    }
     points::require_size(sweep).map_err(|finding| vec![finding])?;
     let mut axes = axes::resolve(sweep, &arms)?;
     let layout = points::lay_out(sweep, &arms, &mut axes)?;
     let planned: Vec<Axis> = axes.axes.iter().map(ResolvedAxis::planned).collect();
     let grid = Grid { arms: &arms, axes: &axes, planned: &planned, cells: &layout.cells };
 
-    let specs = resolve_cells(sweep, &grid)?;
+    let mut specs = resolve_cells(sweep, &grid)?;
+    find_digests(&mut specs, &grid)?;
     let mut findings = unused_overrides(override_count, sweep, &grid);
     if let Some(compare) = &sweep.compare {
         findings.extend(compare::check(compare, &arms, &layout, &specs, &|cell| grid.trial(cell)));
@@ -157,6 +165,34 @@ fn resolve_cells(sweep: &SweepSpec, grid: &Grid) -> Result<Vec<RunSpec>, Vec<Fin
         false => Finding { note: Some(format!("in `{}`", grid.trial(cell))), ..finding },
     };
     Err(findings.into_iter().map(with_note).collect())
+}
+
+/// Fills in the sums of the trainers' inputs.
+fn find_digests(specs: &mut [RunSpec], grid: &Grid) -> Result<(), Vec<Finding>> {
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    for (spec, cell) in specs.iter_mut().zip(grid.cells) {
+        let Some(trainer) = &mut spec.trainer else { continue };
+        if !trainer.digests.is_empty() {
+            let at = grid.tree(cell).entry_at("trainer.digests").map_or_else(Location::default, |entry| entry.key_at);
+            return Err(vec![Finding::new(at, "`trainer.digests` is found, not written").hint("remove it")]);
+        }
+        for input in &trainer.inputs {
+            if !known.contains_key(input) {
+                let digest = input_digest(Path::new(input)).map_err(|error| {
+                    let tree = grid.tree(cell);
+                    let at = tree.entry_at("trainer.inputs").map_or_else(Location::default, |entry| entry.value.at);
+                    let message = error.to_string();
+                    let (message, hint) = message
+                        .split_once("\nhint: ")
+                        .unwrap_or((&message, "paths are seen from the folder where `speedlab` is started"));
+                    vec![Finding::new(at, format!("`trainer.inputs`: {message}")).hint(hint)]
+                })?;
+                known.insert(input.clone(), digest);
+            }
+        }
+        trainer.digests = trainer.inputs.iter().map(|input| (input.clone(), known[input].clone())).collect();
+    }
+    Ok(())
 }
 
 /// What is wrong with a cell, at the place that says so.

@@ -19,6 +19,7 @@ mod finding;
 mod keys;
 mod merge;
 mod overrides;
+mod params;
 mod parse;
 mod points;
 mod preset;

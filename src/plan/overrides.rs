@@ -6,6 +6,7 @@
 
 use super::finding::Finding;
 use super::merge::{merge, patch_of};
+use super::params::undeclared;
 use super::parse::parse;
 use super::read::SWEEP_KEYS;
 use crate::spec::{Entry, Location, Node, Source, Value};
@@ -65,6 +66,14 @@ fn apply_one(tree: &mut Node, index: usize, text: &str) -> Result<(), Finding> {
                 next_at.column += key.chars().count() + 1;
             }
             replace(entry, key_at, value);
+        }
+        "params" if !rest.is_empty() => {
+            let declared = tree.get("base").and_then(|base| base.get("params")).map(Node::entries).unwrap_or_default();
+            let name = rest.split('.').next().unwrap_or(rest);
+            if !declared.iter().any(|entry| entry.key == name) {
+                return Err(undeclared(declared, name, rest_at, "this"));
+            }
+            merge(&mut child(tree, "base", start)?.value, &patch_of(path, start, value));
         }
         _ if SWEEP_KEYS.contains(&first) => replace(child(tree, first, start)?, start, value),
         _ => merge(&mut child(tree, "base", start)?.value, &patch_of(path, start, value)),

@@ -272,7 +272,7 @@ mod tests {
         let mut journal = Journal::open(&folder.journal()).unwrap();
         let stamp = Stamp { step, ..Stamp::default() };
         journal.append(&RunEvent::Started(Started::of_test(attempt, from))).unwrap();
-        journal.append(&RunEvent::Checkpointed { stamp, checkpoint: number }).unwrap();
+        journal.append(&RunEvent::Checkpointed { stamp, checkpoint: number, losses: Vec::new() }).unwrap();
         write_beside(&folder.checkpoint(), format!("step {step}").as_bytes()).unwrap();
     }
 

@@ -43,11 +43,18 @@ mod tests {
 
     fn trained(step: u64) -> RunEvent {
         let stamp = Stamp { step, ..Stamp::default() };
-        RunEvent::Trained { stamp, loss: 1.0, gradient_norm: 1.0, learning_rate: 1.0, beta1: 0.9, wait_seconds: None }
+        RunEvent::Trained {
+            stamp,
+            loss: 1.0,
+            gradient_norm: None,
+            learning_rate: None,
+            beta1: None,
+            wait_seconds: None,
+        }
     }
 
     fn checkpointed(step: u64, checkpoint: u32) -> RunEvent {
-        RunEvent::Checkpointed { stamp: Stamp { step, ..Stamp::default() }, checkpoint }
+        RunEvent::Checkpointed { checkpoint, stamp: Stamp { step, ..Stamp::default() }, losses: Vec::new() }
     }
 
     /// (attempt, step) of what counts of the training events.

@@ -252,7 +252,14 @@ mod tests {
 
     fn trained(step: u64) -> RunEvent {
         let stamp = Stamp { step, ..Stamp::default() };
-        RunEvent::Trained { stamp, loss: 0.5, gradient_norm: 1.0, learning_rate: 1.0, beta1: 0.9, wait_seconds: None }
+        RunEvent::Trained {
+            stamp,
+            loss: 0.5,
+            gradient_norm: None,
+            learning_rate: None,
+            beta1: None,
+            wait_seconds: None,
+        }
     }
 
     fn started(version: u32, attempt: u32, from_checkpoint: u32) -> RunEvent {
@@ -264,7 +271,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let mut journal = Journal::open(&path).unwrap();
-        let checkpoint = RunEvent::Checkpointed { stamp: Stamp::default(), checkpoint: 1 };
+        let checkpoint = RunEvent::Checkpointed { stamp: Stamp::default(), checkpoint: 1, losses: Vec::new() };
         let ended = RunEvent::Ended { stamp: Stamp::default(), outcome: RunOutcome::Completed };
         for event in [started(EVENT_VERSION, 1, 0), trained(1), trained(2), checkpoint, trained(3), ended] {
             journal.append(&event).unwrap();

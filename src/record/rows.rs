@@ -46,9 +46,12 @@ pub fn curve_rows(run: &PlannedRun, effective_events: &[(u32, RunEvent)]) -> Vec
         match event {
             RunEvent::Trained { stamp, loss, gradient_norm, learning_rate, beta1, .. } => {
                 push(stamp, "train_loss", "", *loss);
-                push(stamp, "gradient_norm", "", *gradient_norm);
-                push(stamp, "learning_rate", "", *learning_rate);
-                push(stamp, "beta1", "", *beta1);
+                let rest = [("gradient_norm", gradient_norm), ("learning_rate", learning_rate), ("beta1", beta1)];
+                for (metric, value) in rest {
+                    if let Some(value) = value {
+                        push(stamp, metric, "", *value);
+                    }
+                }
             }
             RunEvent::Evaluated { stamp, measures, .. } => {
                 for measure in measures {

@@ -183,12 +183,15 @@ impl RunRecord {
                     record.densities.push(TimestepDensity { step, density });
                 }
                 RunEvent::Evaluated { stamp, samples, .. } => {
-                    record.samples.push((stamp.step, run_folder.path.join(samples)));
+                    // A trainer of one's own may measure without showing what.
+                    if !samples.is_empty() {
+                        record.samples.push((stamp.step, run_folder.path.join(samples)));
+                    }
                     if planned.spec.evaluate.consistency.is_kept_at(stamp.step, planned.spec.train.steps) {
                         record.consistency.push((stamp.step, run_folder.consistency(stamp.step)));
                     }
                 }
-                RunEvent::Checkpointed { stamp, checkpoint } => record.checkpoint = (checkpoint, stamp.step),
+                RunEvent::Checkpointed { stamp, checkpoint, .. } => record.checkpoint = (checkpoint, stamp.step),
                 RunEvent::Ended { outcome, .. } => record.last_outcome = Some(outcome),
                 _ => {}
             }
@@ -250,9 +253,9 @@ mod tests {
                 RunEvent::Trained {
                     stamp,
                     loss: 1.0,
-                    gradient_norm: 1.0,
-                    learning_rate: 1.0,
-                    beta1: 0.9,
+                    gradient_norm: None,
+                    learning_rate: None,
+                    beta1: None,
                     wait_seconds,
                 },
             )

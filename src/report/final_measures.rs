@@ -4,7 +4,7 @@ use super::comparison::{ArmComparison, Comparison, PointComparison, Spread, spre
 use super::curve::{curve, protocols};
 use super::wording::of_features;
 use crate::record::StudyRecord;
-use crate::spec::EvaluatedWeights;
+use crate::spec::{EvaluatedWeights, IMPORTED, MEASURED_BY_TRAINER};
 
 /// Measures that may be a column: name in the records, in words, and the record of its uncertainty within one evaluation.
 const MEASURES: [(&str, &str, Option<&str>); 9] = [
@@ -51,6 +51,8 @@ pub struct FinalValue {
 /// Distances are of some features, which a protocol begins with.
 fn qualified(metric: &str, words: &str, protocol: &str) -> String {
     match metric {
+        _ if protocol.starts_with(MEASURED_BY_TRAINER) => format!("{words} (its trainer's)"),
+        _ if protocol.starts_with(IMPORTED) => format!("{words} (imported)"),
         "fid" | "fid_infinity" | "kid" => of_features(words, protocol.split(' ').next().unwrap_or_default()),
         _ => words.to_owned(),
     }

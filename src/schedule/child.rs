@@ -218,9 +218,12 @@ impl Drop for RunProcess {
 }
 
 fn read_stdout(pipe: impl Read, log: &Log, tell: &dyn Fn(Heard)) {
-    each_line(BufReader::new(pipe), LINE_LIMIT, |line| match serde_json::from_slice(line) {
-        Ok(event) => tell(Heard::Event(event)),
-        Err(_) => append(log, line, tell),
+    each_line(BufReader::new(pipe), LINE_LIMIT, |line| {
+        match serde_json::from_slice(line) {
+            Ok(event) => tell(Heard::Event(event)),
+            Err(_) => append(log, line, tell),
+        }
+        true
     });
 }
 
@@ -228,6 +231,7 @@ fn read_stderr(pipe: impl Read, log: &Log, tell: &dyn Fn(Heard)) {
     each_line(BufReader::new(pipe), LINE_LIMIT, |line| {
         log.remember(line);
         append(log, line, tell);
+        true
     });
 }
 

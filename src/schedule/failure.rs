@@ -54,7 +54,7 @@ fn name_of(signal: i32) -> &'static str {
 }
 
 /// How a process went.
-pub(super) struct Death<'a> {
+pub(crate) struct Death<'a> {
     pub exit: Result<ExitStatus, String>,
     /// Why this program killed it, if it did.
     pub killed: Option<Killed>,
@@ -66,7 +66,7 @@ pub(super) struct Death<'a> {
 
 /// Why this program killed a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Killed {
+pub(crate) enum Killed {
     /// Somebody wanted an end at once, or the run did not go after it had stated its outcome.
     Asked,
     /// It said nothing for so many seconds.

@@ -68,14 +68,15 @@ impl Log {
 }
 
 /// Calls `take` with each line, its line feed included; a line longer than `limit` bytes comes in pieces. Ends with
-/// the stream or its first error.
-pub(super) fn each_line(mut reader: impl BufRead, limit: u64, mut take: impl FnMut(&[u8])) {
+/// the stream or its first error, or when `take` says that it wants no more.
+pub(crate) fn each_line(mut reader: impl BufRead, limit: u64, mut take: impl FnMut(&[u8]) -> bool) {
     let mut line = Vec::new();
     loop {
         line.clear();
         match reader.by_ref().take(limit).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return, // a pipe that cannot be read has ended
-            Ok(_) => take(&line),
+            Ok(_) if take(&line) => {}
+            Ok(_) => return,
         }
     }
 }
@@ -121,7 +122,8 @@ mod tests {
     fn a_line_without_end_comes_in_pieces() {
         let mut pieces = Vec::new();
         each_line(b"short\nabcdefghij\nlast".as_slice(), 6, |piece| {
-            pieces.push(String::from_utf8_lossy(piece).into_owned())
+            pieces.push(String::from_utf8_lossy(piece).into_owned());
+            true
         });
         assert_eq!(pieces, ["short\n", "abcdef", "ghij\n", "last"]);
     }

@@ -29,6 +29,9 @@ pub use counts::{Counts, Summary};
 pub use decision::Decision;
 pub use device::{CpuThreads, Device, Slot, cores, gpus};
 pub use drive::execute;
+pub(crate) use failure::Death;
+pub(crate) use log::each_line;
+
 pub use executor::{Report, RunExecutor, StartError, is_no_room};
 pub use leash::Leash;
 pub use queue::{Policy, Queue, QueuedRun, Start};

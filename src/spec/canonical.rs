@@ -11,6 +11,9 @@ pub fn canonical_json(spec: &RunSpec) -> String {
     let mut value = serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold");
     let train = value["train"].as_object_mut().expect("`train` is a struct");
     train.swap_remove("checkpoint_seconds");
+    if let Some(trainer) = value.get_mut("trainer").and_then(Value::as_object_mut) {
+        trainer.swap_remove("stop_grace");
+    }
     // Runs from before there was a choice keep their ids.
     if spec.noise.is_independent() {
         value.as_object_mut().expect("a RunSpec is a struct").swap_remove("noise");
@@ -29,9 +32,13 @@ fn write_sorted(value: &Value, text: &mut String) {
             entries.sort_unstable_by_key(|(key, _)| *key);
             text.push('{');
             for (index, (key, value)) in entries.into_iter().enumerate() {
-                // The keys are names of fields, which need no escapes.
                 let comma = if index > 0 { "," } else { "" };
-                write!(text, "{comma}\"{key}\":").expect("a String takes any text");
+                // Names of fields need no escapes; names that a user gives may.
+                match key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                    true => write!(text, "{comma}\"{key}\":"),
+                    false => write!(text, "{comma}{}:", Value::from(key.as_str())),
+                }
+                .expect("a String takes any text");
                 write_sorted(value, text);
             }
             text.push('}');
@@ -71,6 +78,13 @@ mod tests {
         let immiscible = canonical_json(&RunSpec { noise, ..RunSpec::default() });
         assert!(immiscible.contains(r#""noise":{"kind":"immiscible"}"#), "{immiscible}");
         assert!(!canonical_json(&RunSpec::default()).contains("precision"));
+        let own = |grace: f64| {
+            let trainer = Some(crate::spec::Trainer { stop_grace: grace, ..Default::default() });
+            let params = [("a \"name\"".to_owned(), Value::from(3))].into();
+            canonical_json(&RunSpec { trainer, params, ..RunSpec::default() })
+        };
+        assert!(own(60.0).contains(r#""params":{"a \"name\"":3}"#), "{}", own(60.0));
+        assert_eq!(own(60.0), own(5.0));
         let mut mixed = RunSpec::default();
         mixed.train.precision = crate::spec::Precision::Bf16;
         let mixed = canonical_json(&mixed);

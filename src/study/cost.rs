@@ -29,7 +29,8 @@ pub struct Estimator {
 impl Estimator {
     /// From what this sweep's own runs have recorded, else from what was measured here, else from a typical core.
     pub fn new(study: Option<&StudyRecord>, calibration: Option<Calibration>, threads: usize) -> Self {
-        let speeds = study.iter().flat_map(|study| &study.runs).filter_map(|run| {
+        let own = study.iter().flat_map(|study| &study.runs).filter(|run| run.planned.spec.trainer.is_none());
+        let speeds = own.filter_map(|run| {
             let last = run.rows.last().filter(|row| row.train_seconds > 0.0)?;
             Some(train_flops(&run.planned.spec, last.images_seen) / last.train_seconds)
         });
@@ -68,7 +69,18 @@ impl Estimator {
         Self { flops_per_second: median, threads, figures, basis, spread }
     }
 
+    /// Of a run that Speedlab trains; nobody knows beforehand what a trainer of one's own takes.
     pub fn cost(&self, spec: &RunSpec) -> RunCost {
+        if spec.trainer.is_some() {
+            let nothing = 0.0;
+            return RunCost {
+                parameters: 0,
+                train_seconds: nothing,
+                eval_seconds: nothing,
+                memory_bytes: nothing,
+                disk_bytes: nothing,
+            };
+        }
         let of_features =
             |features: Features, data_shape: DataShape| feature_cost(features, (data_shape.channels, data_shape.side));
         let cost_model = CostModel {

@@ -9,7 +9,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::StudyError;
-use crate::device::{Absent, DeviceError, DeviceKind, DeviceName, Discovery, FoundDevice, discover, gpus_seen};
+use crate::device::{
+    Absent, DeviceError, DeviceKind, DeviceName, Discovery, FoundDevice, cpu_model, discover, gpus_seen,
+};
 use crate::process::output_within;
 use crate::schedule::{CpuThreads, Device, cores, gpus};
 use crate::spec::{Plan, Precision};
@@ -45,11 +47,16 @@ impl ChosenDevices {
             (_, true) => Some(NonZeroUsize::MIN),
             (jobs, false) => jobs,
         };
+        // Another program opens the device then, whatever this one was built for.
+        let by_trainers = !plan.runs.is_empty() && plan.runs.iter().all(|run| run.spec.trainer.is_some());
         let (names, note) = match wanted {
+            WantedDevices::These(names) if by_trainers => (unopened(names)?, None),
+            WantedDevices::Auto if by_trainers => (unopened_auto(), None),
             WantedDevices::These(names) => (found(names)?, None),
             WantedDevices::Auto => auto(),
         };
-        let asked: Vec<Precision> = plan.runs.iter().map(|run| run.spec.train.precision).collect();
+        let own = plan.runs.iter().filter(|run| run.spec.trainer.is_none());
+        let asked: Vec<Precision> = own.map(|run| run.spec.train.precision).collect();
         let rounds = can_do(&asked, &names)?;
         let note = note.or(rounds);
         if names.iter().all(|device| device.kind == DeviceKind::Cpu) {
@@ -110,6 +117,32 @@ fn found(names: &[DeviceName]) -> Result<Vec<FoundDevice>, DeviceError> {
         }
     };
     names.iter().map(of).collect()
+}
+
+/// The named devices, as the system knows them: a GPU is refused where it knows of fewer.
+fn unopened(names: &[DeviceName]) -> Result<Vec<FoundDevice>, DeviceError> {
+    let gpus = gpus_seen();
+    let of = |name: &DeviceName| match *name {
+        DeviceName::Cpu => Ok(FoundDevice::unopened(*name, cpu_model())),
+        // What lists them may be hidden, as in some containers: then the trainer finds out.
+        DeviceName::Wgpu(index) | DeviceName::Cuda(index) => match gpus.get(index) {
+            Some(model) => Ok(FoundDevice::unopened(*name, model.clone())),
+            None if gpus.is_empty() => Ok(FoundDevice::unopened(*name, "unknown GPU".to_owned())),
+            None => Err(DeviceError::NoSuch { name: *name, found: gpus.len() }),
+        },
+    };
+    names.iter().map(of).collect()
+}
+
+/// NVIDIA's GPUs where there are any, else the CPU.
+fn unopened_auto() -> Vec<FoundDevice> {
+    let gpus = gpus_seen().into_iter().filter(|gpu| gpu.starts_with("NVIDIA"));
+    let found: Vec<FoundDevice> =
+        gpus.enumerate().map(|(index, model)| FoundDevice::unopened(DeviceName::Cuda(index), model)).collect();
+    match found.is_empty() {
+        true => vec![FoundDevice::unopened(DeviceName::Cpu, cpu_model())],
+        false => found,
+    }
 }
 
 /// The best there is, and why not a better one.

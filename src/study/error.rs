@@ -44,6 +44,15 @@ pub enum StudyError {
     BudgetOfFixedSeeds,
     #[error(transparent)]
     Cluster(ClusterError),
+    #[error(
+        "the sweep was imported: its runs were trained elsewhere\nhint: `speedlab report` draws its report; `speedlab import` reads another table"
+    )]
+    Imported,
+    #[error(
+        "the trainer of arm `{arm}`, `{command}`, cannot be started: {reason}\nhint: `trainer.command` is a program and its words, seen \
+         from the folder where speedlab is started; no shell reads them"
+    )]
+    NoTrainer { arm: String, command: String, reason: String },
     #[error("there is no task {index}: the submission has {tasks}, counted from 0")]
     NoSuchTask { index: usize, tasks: usize },
     #[error("the submission's device cannot be read: {reason}")]

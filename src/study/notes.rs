@@ -7,7 +7,7 @@ const FEW_EVALUATIONS: u64 = 8;
 
 /// A sentence each.
 pub fn plan_notes(plan: &Plan) -> Vec<String> {
-    [target(plan), evaluations(plan), average(plan)].into_iter().flatten().collect()
+    [target(plan), evaluations(plan), average(plan), trainers(plan)].into_iter().flatten().collect()
 }
 
 /// The target is one that the baseline's own runs may miss.
@@ -33,13 +33,27 @@ fn evaluations(plan: &Plan) -> Option<String> {
 /// The averaged weights still hold the beginning of the run when it ends.
 fn average(plan: &Plan) -> Option<String> {
     let span = |spec: &RunSpec| 1.0 / (1.0 - spec.train.ema_decay);
-    let slow = plan.runs.iter().map(|run| &run.spec).find(|spec| 4.0 * span(spec) > spec.train.steps as f64)?;
+    let own = plan.runs.iter().map(|run| &run.spec).filter(|spec| spec.trainer.is_none());
+    let mut own = own;
+    let slow = own.find(|spec| 4.0 * span(spec) > spec.train.steps as f64)?;
     Some(format!(
         "`train.ema_decay` {} averages over about {:.0} steps of {}: the averaged weights, which are measured, lag behind",
         slow.train.ema_decay,
         span(slow),
         slow.train.steps
     ))
+}
+
+/// Nobody knows what a trainer of one's own takes, or whether it pairs runs.
+fn trainers(plan: &Plan) -> Option<String> {
+    let runs = plan.runs.iter().filter(|run| run.spec.trainer.is_some()).count();
+    (runs > 0).then(|| {
+        format!(
+            "{runs} of {} runs are trained by a program of your own: no time, memory or disk of theirs is in the estimate, and whether \
+             runs of one seed are paired is what that program makes of the seed",
+            plan.runs.len()
+        )
+    })
 }
 
 #[cfg(test)]

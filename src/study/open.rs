@@ -1,5 +1,6 @@
 //! Opens a study and runs its queue.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use super::live::LiveWriter;
 use super::workers::Workers;
 use super::{ChosenDevices, Observer, StudyError, StudyQueue, images, plan_notes};
 use crate::data::DataFolder;
+use crate::external::unfindable;
+use crate::import::is_imported;
 use crate::record::{Lock, PlanFile, Session, SweepFolder, host_name};
 use crate::run::{PROGRAM, build_of_this_program};
 use crate::schedule::{Policy, ProcessExecutor, RunCommand, RunExecutor, Start, Stop, Summary};
@@ -51,10 +54,29 @@ impl Study {
     }
 
     fn check_images(&self, observer: &mut dyn Observer) -> Result<(), StudyError> {
+        self.check_trainers()?;
         for note in images::check(&self.plan, &self.folder(), &self.data_folder)? {
             observer.note(&note);
         }
         plan_notes(&self.plan).iter().for_each(|note| observer.note(note));
+        Ok(())
+    }
+
+    /// That the programs are there that are to train.
+    fn check_trainers(&self) -> Result<(), StudyError> {
+        if is_imported(&self.plan) {
+            return Err(StudyError::Imported);
+        }
+        let mut seen = BTreeSet::new();
+        for run in &self.plan.runs {
+            let Some(trainer) = &run.spec.trainer else { continue };
+            if let Some(program) = trainer.command.first()
+                && seen.insert(program)
+                && let Some(reason) = unfindable(program)
+            {
+                return Err(StudyError::NoTrainer { arm: run.arm.clone(), command: trainer.in_words(), reason });
+            }
+        }
         Ok(())
     }
 

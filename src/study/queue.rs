@@ -44,7 +44,7 @@ impl StudyQueue {
             };
             let cost = estimator.cost(&run.spec);
             disk_bytes = disk_bytes.max(cost.disk_bytes);
-            let cost = Some(cost.train_seconds + cost.eval_seconds);
+            let cost = run.spec.trainer.is_none().then_some(cost.train_seconds + cost.eval_seconds);
             // As its last attempt took them: what did not fit in memory then would not fit now.
             let last = record.attempts.last().filter(|_| outcome.is_none());
             let micro_batches = last.map_or(1, |last| last.micro_batches);

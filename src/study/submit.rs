@@ -98,7 +98,10 @@ impl Handover {
                 _ if fruitless >= MOST_FRUITLESS && !self.again => survey.stuck.push((run, fruitless)),
                 _ => {
                     let cost = estimator.cost(&run.spec);
-                    survey.missing.push((run, cost.train_seconds + cost.eval_seconds));
+                    // Of a trainer of one's own nothing is known: each run is a task of its own.
+                    let unknown = run.spec.trainer.is_some();
+                    let seconds = if unknown { f64::MAX } else { cost.train_seconds + cost.eval_seconds };
+                    survey.missing.push((run, seconds));
                 }
             }
         }

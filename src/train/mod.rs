@@ -127,9 +127,9 @@ pub fn train(
             host.event(RunEvent::Trained {
                 stamp,
                 loss: mean.loss,
-                gradient_norm: mean.gradient_norm,
-                learning_rate: mean.learning_rate,
-                beta1: mean.beta1,
+                gradient_norm: Some(mean.gradient_norm),
+                learning_rate: Some(mean.learning_rate),
+                beta1: Some(mean.beta1),
                 wait_seconds: Some(mean.wait_seconds),
             })?;
         }
@@ -162,7 +162,7 @@ fn save(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Host) -
     trainer.progress.stamp = stopwatch.stamp(trainer.step(), trainer.spec().train.batch_size);
     let Progress { stamp, checkpoint, .. } = trainer.progress;
     stopwatch.saving(|| {
-        host.event(RunEvent::Checkpointed { stamp, checkpoint })?;
+        host.event(RunEvent::Checkpointed { stamp, checkpoint, losses: Vec::new() })?;
         host.save(&trainer.checkpoint())
     })
 }

@@ -9,7 +9,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("checksum", &[]),
     ("random", &[]),
     ("event", &["spec"]),
-    ("plan", &["spec"]),
+    ("plan", &["spec", "checksum"]),
     ("schedule", &["spec", "event"]),
     ("kernels", &[]),
     ("process", &[]),
@@ -23,35 +23,38 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
     ("cluster", &["spec", "record", "checksum", "process"]),
+    ("import", &["spec", "event", "plan", "record"]),
     (
         "study",
         &[
             "spec", "event", "plan", "schedule", "device", "model", "evaluate", "record", "report", "data", "run",
-            "train", "checksum", "process", "cluster",
+            "train", "checksum", "process", "cluster", "external", "import",
         ],
     ),
     ("run", &["spec", "event", "train", "evaluate", "record", "data", "model"]),
+    ("external", &["spec", "event", "evaluate", "record", "data", "run", "schedule", "device", "checksum", "process"]),
 ];
 
 /// (what stands in the source, path prefixes under src/ where it may stand).
 const DOORS: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["plan/parse"]),
     ("clap", &["cli/", "main.rs"]),
-    ("polars", &["record/", "report/"]),
+    ("polars", &["record/", "report/", "import/table.rs"]),
+    ("csv::ReaderBuilder", &["import/table.rs"]),
     ("plotters", &["report/"]),
     ("maud", &["report/"]),
     ("faer", &["evaluate/"]),
     ("pathfinding", &["diffusion/"]),
     ("ureq", &["data/fetch/"]),
     ("pytorch_reader", &["evaluate/features/"]),
-    ("npyz", &["evaluate/statistics_file.rs"]),
+    ("npyz", &["evaluate/statistics_file.rs", "evaluate/generated_images.rs"]),
     ("memmap2", &["data/"]),
-    ("Instant::now", &["train/stopwatch.rs", "schedule/worker"]),
+    ("Instant::now", &["train/stopwatch.rs", "schedule/worker", "external/", "process.rs"]),
     ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "cli/", "device/"]),
     ("cudarc", &["device/"]),
     ("cubecl", &["device/"]),
     ("libloading", &["device/"]),
-    ("rustix", &["run.rs", "schedule/room.rs"]),
+    ("rustix", &["run.rs", "schedule/room.rs", "external/guard.rs", "external/process.rs"]),
 ];
 
 fn source_folder() -> PathBuf {

@@ -8,10 +8,13 @@ mod damage;
 mod data;
 mod diffusion;
 mod evaluate;
+#[cfg(unix)]
+mod external;
 mod features;
 mod fid;
 mod gaussian_mixture;
 mod gpu;
+mod import;
 mod kernels;
 mod landscape;
 mod measures;

@@ -24,7 +24,7 @@ pub(super) fn event_line(event: &RunEvent, steps: u64) -> Option<String> {
                 whole.map(|measure| format!("{} {}", measure.metric, measured(measure.value))).collect();
             (stamp.step, format!("evaluated: {}", words.join(", ")))
         }
-        RunEvent::Checkpointed { stamp, checkpoint } => (stamp.step, format!("checkpoint {checkpoint}")),
+        RunEvent::Checkpointed { stamp, checkpoint, .. } => (stamp.step, format!("checkpoint {checkpoint}")),
         RunEvent::Ended { stamp, outcome } => {
             // The further lines of a crash's reason stand in the log already.
             let words = outcome.in_words();
@@ -76,7 +76,7 @@ mod tests {
         };
         let expected = "[500/2,000] started: attempt 2 from the checkpoint at step 500, 2026-11-22T19:00:00Z, on cpu: AMD EPYC, 1 thread\n";
         assert_eq!(line(RunEvent::Started(started)).as_deref(), Some(expected));
-        let checkpointed = RunEvent::Checkpointed { stamp: stamp(600), checkpoint: 4 };
+        let checkpointed = RunEvent::Checkpointed { stamp: stamp(600), checkpoint: 4, losses: Vec::new() };
         assert_eq!(line(checkpointed).as_deref(), Some("[600/2,000] checkpoint 4\n"));
         let outcome = RunOutcome::Crashed { reason: "exited with status 3\nlast words".to_owned() };
         let ended = RunEvent::Ended { stamp: stamp(700), outcome };

@@ -9,6 +9,7 @@ mod observe;
 mod optim;
 mod rules;
 mod train;
+mod trainer;
 mod transformers;
 
 use crate::spec::RunSpec;
@@ -48,6 +49,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.evaluate(spec);
     rules.consistency(spec);
     rules.difficulty(spec);
+    rules.trainer(spec);
     rules
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::report::comparison::Comparison;
 use crate::report::number::grouped;
 use crate::report::settings::flattened;
-use crate::spec::{EvaluatedWeights, RunSpec};
+use crate::spec::{EvaluatedWeights, RunSpec, Trainer};
 
 /// How fast the runs were: where equal work takes unequal time, times say less.
 fn speed_range(comparison: &Comparison) -> Option<String> {
@@ -44,6 +44,21 @@ pub fn protocol(comparison: &Comparison) -> Markup {
             @for (index, protocol) in protocols.iter().enumerate() {
                 dt { (comparison.metric.name()) " protocol" @if protocols.len() > 1 { " " (index + 1) } } dd { code { (protocol) } }
             }
+            @for Others { arms, trainer, inputs } in others(comparison) {
+                @if trainer.is_import() {
+                    dt { "Imported" } dd {
+                        "Every value was read from " @if inputs.is_empty() { code { (trainer.command[2..].join(" ")) } } @else { (inputs) }
+                        ": how it was measured, what its clock counts and whether runs of one seed are paired is what that source makes of it."
+                    }
+                } @else {
+                    dt { "Trained by" } dd {
+                        (arms) ": " code { (trainer.in_words()) } @if !inputs.is_empty() { ", with " (inputs) } ". "
+                        "Its clock of training is what that program says it is, and runs of one seed are paired as far as that program \
+                         makes them so. A value whose protocol begins with “measured by its trainer” is that program's own; all others are \
+                         measured by Speedlab, from images."
+                    }
+                }
+            }
             dt { "Pairing" } dd {
                 "Runs with one seed share initial weights (for one architecture), batch order, noise and the uniform numbers that timesteps are \
                  drawn from; evaluation starts from the same noise in every run."
@@ -78,6 +93,35 @@ pub fn protocol(comparison: &Comparison) -> Markup {
             @for (index, (key, value)) in shared.iter().enumerate() { @if index > 0 { ", " } span.nowrap { (key) " = " (value) } }
         }
     }
+}
+
+/// Who else trained runs.
+struct Others<'c> {
+    arms: String,
+    trainer: &'c Trainer,
+    /// Its files with the first digits of their sums.
+    inputs: String,
+}
+
+fn others<'c>(comparison: &'c Comparison) -> Vec<Others<'c>> {
+    let mut found: Vec<(Vec<&str>, &Trainer)> = Vec::new();
+    for run in &comparison.study.plan.runs {
+        let Some(trainer) = &run.spec.trainer else { continue };
+        match found.iter_mut().find(|(_, known)| *known == trainer) {
+            Some((arms, _)) if arms.contains(&run.arm.as_str()) => {}
+            Some((arms, _)) => arms.push(&run.arm),
+            None => found.push((vec![&run.arm], trainer)),
+        }
+    }
+    let inputs = |trainer: &Trainer| {
+        let digits = |digest: &str| digest.chars().take(12).collect::<String>();
+        let each = trainer.digests.iter().map(|(input, digest)| format!("{input} (SHA-256 {}…)", digits(digest)));
+        each.collect::<Vec<_>>().join(", ")
+    };
+    found
+        .into_iter()
+        .map(|(arms, trainer)| Others { arms: arms.join(", "), trainer, inputs: inputs(trainer) })
+        .collect()
 }
 
 type Differing = Vec<(String, Vec<String>)>;

@@ -14,7 +14,7 @@ use super::interval::Interval;
 use super::number::{percent, significant, times};
 use super::speedup::{Estimate, Pairing, Speedup, Unknown, Verdict};
 use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
-use crate::spec::{Features, Metric};
+use crate::spec::{Features, IMPORTED, MEASURED_BY_TRAINER, Metric};
 
 pub use self::answer::{answer, answer_cell, pair_answer};
 pub use self::grid::{edge_words, effect_words, interaction_words, tuned_words};
@@ -27,8 +27,13 @@ pub fn metric_words(comparison: &Comparison) -> String {
     let runs = comparison.study.plan.runs.iter();
     let features: BTreeSet<&str> = runs.map(|run| run.spec.evaluate.fid.features.name()).collect();
     let features = if features.len() > 1 { "several features" } else { features.first().copied().unwrap_or_default() };
+    let is = |prefix: &str| comparison.points.iter().any(|point| point.protocol.starts_with(prefix));
+    let by_others = [(MEASURED_BY_TRAINER, "measured by trainers"), (IMPORTED, "imported")];
+    let by_others = by_others.into_iter().find(|(prefix, _)| is(prefix)).map(|(_, words)| words);
+    let features = by_others.unwrap_or(features);
     match comparison.metric {
         Metric::Fid => of_features("FID", features),
+        Metric::ValidationLoss if by_others.is_some() => of_features("validation loss", features),
         Metric::ValidationLoss => "validation loss".to_owned(),
         Metric::Kid => of_features("KID", features),
         Metric::FidInfinity => of_features("FID-infinity", features),

@@ -11,7 +11,7 @@ use super::arms_of;
 fn every_shipped_sweep_is_valid_and_its_header_says_what_it_asks_costs_and_expects() {
     let sweeps = Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
     let mut files = Vec::new();
-    for folder in [sweeps.clone(), sweeps.join("small"), sweeps.join("paper")] {
+    for folder in ["", "small", "paper", "gpu", "examples"].map(|folder| sweeps.join(folder)) {
         files.extend(
             std::fs::read_dir(folder)
                 .unwrap()
@@ -19,7 +19,7 @@ fn every_shipped_sweep_is_valid_and_its_header_says_what_it_asks_costs_and_expec
                 .filter(|path| path.extension().is_some_and(|ending| ending == "yaml")),
         );
     }
-    assert!(files.len() >= 15, "{files:?}");
+    assert!(files.len() >= 19, "{files:?}");
     for file in files {
         let plan = load_sweep(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
         // A sweep is found by the name of its results.

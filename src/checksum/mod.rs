@@ -1,6 +1,10 @@
 //! Sums over what is on disk, which tell a damaged file from a whole one. They do not protect from who means to deceive.
 
+mod inputs;
+
 use sha2::{Digest as _, Sha256};
+
+pub use inputs::{InputError, changed_inputs, input_digest};
 
 /// The SHA-256 of named parts, as hexadecimal digits. A part that moves, grows or is renamed changes it.
 pub fn sha256_of_parts<'p>(parts: impl IntoIterator<Item = (&'p str, &'p [u8])>) -> String {

@@ -1,0 +1,235 @@
+"""A run between two steps: what src/train/trainer.rs does, in PyTorch."""
+
+import collections
+import concurrent.futures
+import copy
+import math
+
+import numpy as np
+import torch
+
+import data
+import draws
+from diffusion import ForwardProcess, Parameterization, assigned_noise, loss_weights
+from evaluation import Evaluation
+from hybrid_loss import HybridLoss
+from networks import build, dropout_masks
+from optim import Optimizer, average, clip, rates
+from timestep_samplers import timestep_sampler
+
+# Steps drawn ahead, and threads that draw them, where a device works on its own.
+AHEAD, DRAWING_THREADS = 8, 4
+# Losses are read from the device every so many steps, at the latest.
+UNREAD_STEPS = 10
+
+
+class Diverged(Exception):
+    """The loss or the gradient is no longer finite."""
+
+
+class Trainer:
+    """Trains the network of `spec` on `device`; `options` are compile, channels_last, precision and data_dir.
+
+    Each batch is computed in `micro_batches` parts, one after the other, which saves memory.
+    """
+
+    def __init__(self, spec, device, options, micro_batches=1):
+        self.spec, self.device, self.options = spec, torch.device(device), options
+        batch_size = spec["train"]["batch_size"]
+        parts = min(micro_batches, batch_size)
+        self.parts = [slice(part * batch_size // parts, (part + 1) * batch_size // parts) for part in range(parts)]
+        self.shape = data.SHAPES[spec["data"]["kind"]]
+        self.images, held_out = data.load(spec["data"]["kind"], options["data_dir"])
+        self.order = data.BatchOrder(len(self.images), batch_size, spec["seed"])
+        self.process = ForwardProcess(spec["noise_schedule"])
+        self.parameterization = Parameterization(spec["parameterization"], self.process)
+        self.sampler = timestep_sampler(spec, self.process)
+        self.is_cuda = self.device.type == "cuda"
+        self.layout = torch.channels_last if options["channels_last"] else torch.contiguous_format
+        self.net = build(spec["model"], self.shape, spec["seed"]).to(self.device).to(memory_format=self.layout)
+        self.averaged = copy.deepcopy(self.net).requires_grad_(False).eval()
+        self.forward = torch.compile(self.net) if options["compile"] else self.net
+        self.parameters = list(self.net.parameters())
+        self.optimizer = Optimizer(spec, self.net)
+        self.learns_sigma = spec["model"].get("learned_sigma", False)
+        self.hybrid = HybridLoss(self.process, self.device) if self.learns_sigma else None
+        self.evaluation = Evaluation(spec, self.process, self.parameterization, held_out, self.shape, self.device)
+        self.step, self.evaluated_step = 0, 0
+        self.weigh()
+        self._unread, self._window = [], []
+        self._ahead, self._threads = collections.OrderedDict(), None
+        if self.is_cuda and not self.sampler.observes_losses:
+            self._threads = concurrent.futures.ThreadPoolExecutor(min(DRAWING_THREADS, torch.get_num_threads()))
+        self.set_precision(options["precision"])
+
+    def set_precision(self, precision):
+        """Whether tensor cores may round the factors of products."""
+        if self.is_cuda:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "f32"
+            torch.backends.cudnn.benchmark = True
+
+    def weigh(self):
+        """Takes the loss weights of this step."""
+        self._weights = loss_weights(self.spec["loss_weighting"], self.parameterization, self.process, self.step)
+        self._weights_on_device = torch.from_numpy(self._weights).float().to(self.device)
+
+    def draw(self, step):
+        """What the step after `step` steps learns from: functions of (seed, stream, step), on the host."""
+        spec, seed, batch_size = self.spec, self.spec["seed"], self.spec["train"]["batch_size"]
+        indices = self.order.indices(step)
+        images = data.batch_pixels(self.images, indices, spec["data"].get("horizontal_flips", False), seed, step)
+        t, importance = self.sampler.draw(draws.Draws(seed, draws.TIMESTEPS, step).uniforms(batch_size), step)
+        noise = draws.Draws(seed, draws.NOISE, step).normals(images.size).reshape(images.shape)
+        noise = assigned_noise(spec["noise"]["kind"], images, noise)
+        shown = self.parameterization.network_input(self.process.add_noise(images, noise, t), t)
+        arrays = dict(images=images, shown=shown, target=self.parameterization.target(images, noise, t), t=t)
+        arrays["importance"] = importance
+        if spec["model"]["class_conditional"]:
+            dropout = spec["model"]["class_dropout"]
+            arrays["classes"] = data.batch_classes(self.images.labels[indices], dropout, self.shape[2], seed, step)
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        tensors["masks"] = dropout_masks(self.net, batch_size, seed, step)
+        if self.is_cuda:
+            pinned = lambda tensor: tensor.pin_memory()
+            masks = [pinned(mask) for mask in tensors.pop("masks")]
+            tensors = {name: pinned(tensor) for name, tensor in tensors.items()} | {"masks": masks}
+        return tensors
+
+    def batch(self, step):
+        """The batch of a step on the device; on a GPU it was drawn while others were worked on."""
+        if self._threads is None:
+            drawn = self.draw(step)
+        else:
+            for later in range(step, min(step + AHEAD, self.spec["train"]["steps"])):
+                if later not in self._ahead:
+                    self._ahead[later] = self._threads.submit(self.draw, later)
+            drawn = self._ahead.pop(step).result()
+        return self.sent(drawn)
+
+    def sent(self, drawn):
+        send = lambda tensor: tensor.to(self.device, non_blocking=True)
+        masks = [send(mask) for mask in drawn.pop("masks")]
+        return {name: send(tensor) for name, tensor in drawn.items()} | {"masks": masks}
+
+    def losses(self, batch):
+        """What images add to the loss of their batch; where the timestep sampler observes losses, that of each image too."""
+        t, channels = batch["t"], self.shape[0]
+        weights = self._weights_on_device[t] * batch["importance"]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options["precision"] == "bf16"):
+            shown = batch["shown"].contiguous(memory_format=self.layout)
+            predicted = self.forward(shown, t.float(), batch.get("classes"), batch["masks"])
+        predicted = predicted.float()
+        errors = predicted[:, :channels] - batch["target"]
+        squares = errors.square()
+        loss = (squares * weights.reshape(-1, 1, 1, 1)).mean()
+        bound = None
+        if self.hybrid is not None:
+            bound = self.hybrid.bound(errors, predicted[:, channels:], batch["images"], t)
+            loss = loss + (bound * batch["importance"].reshape(-1, 1, 1, 1)).mean()
+        loss = loss * (len(t) / self.spec["train"]["batch_size"])
+        if not self.sampler.observes_losses:
+            return loss, np.empty(0, np.float32)
+        mean = lambda values: values.detach().double().flatten(1).mean(1).cpu().numpy()
+        of_images = self._weights[t.cpu().numpy()] * mean(squares) + (0.0 if bound is None else mean(bound))
+        return loss, of_images.astype(np.float32)
+
+    def gradients(self, batch):
+        """(loss, its gradients, losses of the images) of a batch, part by part."""
+        total, sums, of_images = 0.0, None, []
+        for part in self.parts:
+            cut = {name: tensor[part] for name, tensor in batch.items() if name != "masks"}
+            loss, losses = self.losses(cut | {"masks": [mask[part] for mask in batch["masks"]]})
+            of_part = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+            of_part = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, of_part)]
+            sums = of_part if sums is None else torch._foreach_add(sums, of_part)
+            total = total + loss.detach().double()
+            of_images.append(losses)
+        return total, list(sums), np.concatenate(of_images)
+
+    def train_step(self):
+        """One update. Raises `Diverged`, at the latest ten steps after it happened."""
+        if 0 < self.step <= self.spec["loss_weighting"].get("warm_up", 0):
+            self.weigh()
+        batch = self.batch(self.step)
+        loss, gradients, of_images = self.gradients(batch)
+        with torch.no_grad():
+            norm = clip(gradients, self.spec["train"]["clip_norm"])
+        self.optimizer.step(gradients, self.step)
+        average(list(self.averaged.parameters()), self.parameters, self.spec["train"]["ema_decay"])
+        self._unread.append(torch.stack([loss, norm]))
+        self.step += 1
+        if self.sampler.observes_losses:
+            self.read()
+            self.sampler.observe(batch["t"].cpu().numpy(), of_images)
+        elif len(self._unread) >= UNREAD_STEPS or not self.is_cuda:
+            self.read()
+
+    def read(self):
+        """Waits for the device, and reads the losses and norms of the last steps."""
+        if self._unread:
+            for index, (loss, norm) in enumerate(torch.stack(self._unread).tolist()):
+                step = self.step - len(self._unread) + index + 1
+                if not math.isfinite(loss):
+                    raise Diverged(f"the loss is {loss} at step {step}")
+                if not math.isfinite(norm):
+                    raise Diverged(f"the gradient's norm is {norm} at step {step}")
+                self._window.append((loss, norm))
+            self._unread = []
+
+    def recorded_mean(self):
+        """What is recorded of the last `train.log_every` steps, where they are full or the run is at its end."""
+        train = self.spec["train"]
+        if self.step % train["log_every"] != 0 and self.step != train["steps"]:
+            return None
+        self.read()
+        if not self._window:
+            return None
+        loss, norm = (sum(values) / len(self._window) for values in zip(*self._window))
+        self._window = []
+        learning_rate, beta1 = rates(self.spec, self.step - 1)
+        return dict(loss=loss, gradient_norm=norm, learning_rate=learning_rate, beta1=beta1)
+
+    def warm_up(self):
+        """Computes a step for nothing, so that no compiler or search for kernels falls into the time of training."""
+        if self.is_cuda or self.options["compile"]:
+            self.gradients(self.sent(self.draw(self.step)))
+            if self.is_cuda:
+                torch.cuda.synchronize(self.device)
+
+    def evaluation_due(self):
+        every, steps = self.spec["evaluate"]["every"], self.spec["train"]["steps"]
+        due = self.step % every == 0 or self.step == steps
+        return self.step > 0 and due and self.evaluated_step != self.step
+
+    def evaluate(self):
+        """(generated images, loss on held-out images), in f32 whatever the precision of training."""
+        raw = self.spec["evaluate"]["weights"] == "raw"
+        network = self.net if raw else self.averaged
+        self.set_precision("f32")
+        try:
+            return self.evaluation.images(network), self.evaluation.validation(network)
+        finally:
+            self.set_precision(self.options["precision"])
+
+    def state(self):
+        """All that the next step depends on."""
+        self.read()
+        return dict(
+            step=self.step,
+            evaluated_step=self.evaluated_step,
+            window=self._window,
+            weights=self.parameters,
+            averaged=list(self.averaged.parameters()),
+            optimizer=self.optimizer.rule.state(),
+            sampler=self.sampler.state(),
+        )
+
+    @torch.no_grad()
+    def restore(self, state):
+        """Goes on where `state` was taken."""
+        self.step, self.evaluated_step, self._window = state["step"], state["evaluated_step"], state["window"]
+        torch._foreach_copy_(self.parameters, state["weights"])
+        torch._foreach_copy_(list(self.averaged.parameters()), state["averaged"])
+        self.optimizer.rule.restore(state["optimizer"])
+        self.sampler.restore(state["sampler"])
+        self.weigh()

@@ -1,0 +1,150 @@
+"""Speedlab's transformers in PyTorch. Modules are registered in the order of Speedlab's layout (src/model/dit.rs, uvit.rs)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from layers import ClassEmbedding, Modulation, Sinusoids, conv, linear, small, torch_default, variance_scaling, zeros
+
+
+def square_positions(side, length):
+    """`[side * side, length]`: sines and cosines of the column, then of the row."""
+    frequencies = torch.exp(-math.log(10_000.0) * torch.arange(length // 4, dtype=torch.float64) / (length // 4))
+    row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    angles = [place.reshape(-1, 1) * frequencies[None] for place in (column, row)]
+    return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], 1).float()
+
+
+class TokenAttention(nn.Module):
+    def __init__(self, dim, heads, weight, has_bias):
+        super().__init__()
+        self.heads = heads
+        self.qkv = linear(dim, 3 * dim, weight, has_bias=has_bias)
+        self.output = linear(dim, dim, weight)
+
+    def forward(self, x):
+        n, tokens, dim = x.shape
+        q, k, v = self.qkv(x).reshape(n, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        return self.output(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, dim))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, dim, hidden, approximate, weight):
+        super().__init__()
+        self.approximate = approximate
+        self.linear1 = linear(dim, hidden, weight)
+        self.linear2 = linear(hidden, dim, weight)
+
+    def forward(self, x):
+        return self.linear2(F.gelu(self.linear1(x), approximate=self.approximate))
+
+
+def join_patches(h, side, patch, channels):
+    """Images of patches whose numbers are (row, column, channel)."""
+    h = h.reshape(-1, side, side, patch, patch, channels).permute(0, 5, 1, 3, 2, 4)
+    return h.reshape(-1, channels, side * patch, side * patch)
+
+
+class DitBlock(nn.Module):
+    def __init__(self, dim, heads, mlp_ratio):
+        super().__init__()
+        self.attention = TokenAttention(dim, heads, variance_scaling, True)
+        self.feed_forward = FeedForward(dim, mlp_ratio * dim, "tanh", variance_scaling)
+        self.modulation = Modulation(dim, 6)
+
+    def forward(self, x, condition):
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition)[:, None].chunk(6, 2)
+        x = x + gate1 * self.attention(modulated(x, shift1, scale1))
+        return x + gate2 * self.feed_forward(modulated(x, shift2, scale2))
+
+
+def modulated(x, shift, scale):
+    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
+
+
+class Dit(nn.Module):
+    """The diffusion transformer with adaLN-Zero blocks (src/model/dit.rs)."""
+
+    def __init__(self, images, side, classes, outputs, patch, dim, depth, heads, mlp_ratio, class_dropout):
+        super().__init__()
+        self.patch, self.side, self.outputs = patch, side // patch, outputs
+        self.patches = conv_patches(images, dim, patch, variance_scaling, zeros)
+        self.time1, self.time2 = linear(256, dim, small), linear(dim, dim, small)
+        self.classes = None if classes is None else ClassEmbedding(classes, class_dropout, dim, ("normal", 0.02))
+        self.blocks = nn.ModuleList(DitBlock(dim, heads, mlp_ratio) for _ in range(depth))
+        self.output_modulation = Modulation(dim, 2)
+        self.output = linear(dim, patch * patch * outputs, zeros)
+        self.sinusoids = Sinusoids(256)
+        self.register_buffer("positions", square_positions(self.side, dim), persistent=False)
+
+    def forward(self, x, t, classes=None, masks=None):
+        condition = self.time2(F.silu(self.time1(self.sinusoids(t))))
+        if self.classes is not None:
+            condition = condition + self.classes(classes)
+        condition = F.silu(condition)
+        h = self.patches(x).flatten(2).transpose(1, 2) + self.positions
+        for block in self.blocks:
+            h = block(h, condition)
+        h = self.output(modulated(h, *self.output_modulation(condition)[:, None].chunk(2, 2)))
+        return join_patches(h, self.side, self.patch, self.outputs)
+
+
+def conv_patches(images, dim, patch, weight, bias):
+    """The linear map of patches; its fans are those of a map of images * patch^2 numbers."""
+    layer = nn.Conv2d(images, dim, patch, stride=patch)
+    shape = images * patch * patch, dim, 1
+    layer.weight.initial, layer.bias.initial = weight(*shape), bias(*shape)
+    return layer
+
+
+class UvitBlock(nn.Module):
+    def __init__(self, dim, heads, mlp_ratio, has_skip):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attention = TokenAttention(dim, heads, small, False)
+        self.feed_forward = FeedForward(dim, mlp_ratio * dim, "none", small)
+        self.skip = linear(2 * dim, dim, small) if has_skip else None
+
+    def forward(self, x, kept=None):
+        if self.skip is not None:
+            x = self.skip(torch.cat([x, kept], 2))
+        x = x + self.attention(self.norm1(x))
+        return x + self.feed_forward(self.norm2(x))
+
+
+class Uvit(nn.Module):
+    """U-ViT (src/model/uvit.rs)."""
+
+    def __init__(self, images, side, classes, outputs, patch, dim, depth, heads, mlp_ratio, class_dropout):
+        super().__init__()
+        self.patch, self.side, self.outputs = patch, side // patch, outputs
+        self.patches = conv_patches(images, dim, patch, torch_default, torch_default)
+        self.classes = None if classes is None else ClassEmbedding(classes, class_dropout, dim, ("normal", 1.0))
+        tokens = self.side**2 + (1 if classes is None else 2)
+        # In a list, so that it comes after the modules above.
+        self.positions = nn.ParameterList([nn.Parameter(torch.zeros(tokens, dim))])
+        self.positions[0].initial = ("normal", 0.02)
+        self.first = nn.ModuleList(UvitBlock(dim, heads, mlp_ratio, False) for _ in range(depth // 2))
+        self.middle = UvitBlock(dim, heads, mlp_ratio, False)
+        self.second = nn.ModuleList(UvitBlock(dim, heads, mlp_ratio, True) for _ in range(depth // 2))
+        self.norm = nn.LayerNorm(dim)
+        self.output = linear(dim, patch * patch * outputs, small)
+        self.smoothing = conv(outputs, outputs, 3, torch_default, torch_default)
+        self.sinusoids = Sinusoids(dim)
+
+    def forward(self, x, t, classes=None, masks=None):
+        h = [self.sinusoids(t)[:, None], self.patches(x).flatten(2).transpose(1, 2)]
+        if self.classes is not None:
+            h.insert(0, self.classes(classes)[:, None])
+        h = torch.cat(h, 1) + self.positions[0]
+        kept = []
+        for block in self.first:
+            h = block(h)
+            kept.append(h)
+        h = self.middle(h)
+        for block in self.second:
+            h = block(h, kept.pop())
+        h = self.output(self.norm(h))[:, -self.side**2 :]
+        return self.smoothing(join_patches(h, self.side, self.patch, self.outputs))

@@ -1,0 +1,95 @@
+//! `speedlab import`: numbers from elsewhere, with the intervals that our own have.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{DEFAULT_RESULTS, Exit, report};
+use crate::import::{Mapping, NamePattern, Wanted, import as write, read_points};
+use crate::run::PROGRAM;
+use crate::spec::{Metric, decode_json};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  a row for each value:
+    speedlab import curves.csv --baseline adam --map arm=method seed=seed step=step images=images seconds=time fid=fid50k
+  a column for each run, as a chart of Weights & Biases is exported:
+    speedlab import wandb.csv --baseline base --map step=Step 'fid=* - val/fid' --names '{arm}-seed{seed}' --batch-size 128
+  event files of TensorBoard, a folder for each run:
+    speedlab import runs/ --baseline base --map fid=eval/fid --names '{arm}/seed{seed}' --batch-size 128
+
+Reads .csv, .tsv, .parquet, .jsonl and folders of event files. What is made is a sweep like any other, with its runs recorded:
+`speedlab report results/NAME/sweep.yaml` draws its report again. Metrics that can be compared are fid, kid, fid_infinity and
+validation_loss; lower is better.")]
+pub struct ImportArgs {
+    /// A table, or a folder with event files of TensorBoard
+    table: PathBuf,
+    /// The sweep's name [default: the table's]
+    #[arg(long)]
+    name: Option<String>,
+    /// What the study asks, for the report
+    #[arg(long, default_value = "")]
+    question: String,
+    /// The arm that speedups are relative to
+    #[arg(long, value_name = "ARM")]
+    baseline: String,
+    /// What stands where: arm, seed, step, images, seconds, and metrics such as fid
+    #[arg(long, value_name = "KEY=COLUMN", num_args = 1.., required = true)]
+    map: Vec<String>,
+    /// Where arm and seed stand in the names of runs, such as `{arm}-seed{seed}`
+    #[arg(long, value_name = "PATTERN")]
+    names: Option<String>,
+    /// The metric that is compared [default: the first that is mapped]
+    #[arg(long)]
+    metric: Option<String>,
+    /// Images of a step, where the table does not say how many were seen
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 15))]
+    batch_size: u64,
+    /// How the values were measured, for the page
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    protocol: String,
+    /// What the runs were trained on, for the page
+    #[arg(long, value_name = "TEXT", default_value = "hardware that the source does not name")]
+    device: String,
+    /// Where results are kept
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_RESULTS)]
+    results: PathBuf,
+    /// Print the table of speedups as one JSON value
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
+    let mapping = Mapping::parse(&args.map)?;
+    let names = args.names.as_deref().map(NamePattern::parse).transpose()?;
+    let compared = args.metric.as_ref().unwrap_or(&mapping.metrics[0].0);
+    let Ok(metric) = decode_json::<Metric>(&serde_json::Value::from(compared.as_str())) else {
+        bail!(
+            "`{compared}` cannot be compared\nhint: map the column to fid, kid, fid_infinity or validation_loss, whichever it is; lower is better"
+        );
+    };
+    let points = read_points(&args.table, &mapping, names.as_ref())?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => args.table.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+    };
+    let wanted = Wanted {
+        table: Path::new(&args.table),
+        name: &name,
+        question: &args.question,
+        baseline: &args.baseline,
+        metric,
+        protocol: &args.protocol,
+        device: &args.device,
+        batch_size: args.batch_size,
+        program: PROGRAM,
+    };
+    let imported = write(&points, &wanted, &args.results)?;
+    eprintln!("imported  {} values of {} runs into {}", imported.values, imported.runs, imported.folder.path.display());
+    for note in &imported.notes {
+        eprintln!("note: {note}");
+    }
+    report::write_and_print(&imported.folder, args.json)?;
+    Ok(Exit::AllDone)
+}

@@ -1,0 +1,451 @@
+//! From what a trainer says to the events of a run. Pure: time is passed in.
+
+use super::said::{Moment, Outcome, Said};
+use crate::event::{EVENT_VERSION, Measure, Phase, RunEvent, RunOutcome, Stamp, Started};
+use crate::spec::{MEASURED_BY_TRAINER, PlannedRun};
+
+/// What a trainer's word comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Act {
+    /// An event to record.
+    Record(RunEvent),
+    /// An event for the parent alone.
+    Tell(RunEvent),
+    /// Generated images to measure.
+    Measure { stamp: Stamp, path: String, as_asked: bool },
+    /// It has said how it ended.
+    End(RunOutcome),
+}
+
+/// What is known of a run before this attempt, and of the attempt itself.
+pub(super) struct Before {
+    /// Counts from 1.
+    pub attempt: u32,
+    /// The checkpoints that count.
+    pub announced: Vec<Announced>,
+    /// Of the last event that counts.
+    pub last: Stamp,
+    /// More than that of any checkpoint announced, also of those that no longer count.
+    pub next_checkpoint: u32,
+    pub program: String,
+    pub label: String,
+    pub build: String,
+    pub micro_batches: usize,
+}
+
+/// A checkpoint that a trainer has written.
+#[derive(Clone, Debug)]
+pub(super) struct Announced {
+    pub number: u32,
+    pub stamp: Stamp,
+    /// Of the steps before it since the last recorded mean.
+    pub losses: Vec<f64>,
+}
+
+/// One attempt, as far as it has been heard.
+pub(super) struct Conversation<'r> {
+    run: &'r PlannedRun,
+    before: Before,
+    /// Where this attempt began; `None` until it says so.
+    begun: Option<Begun>,
+    stamp: Stamp,
+    /// Of the steps since the last recorded mean.
+    losses: Vec<f64>,
+    recorded_step: u64,
+    /// Seconds in which Speedlab measured for it.
+    measuring_seconds: f64,
+}
+
+struct Begun {
+    /// Seconds since the process was started.
+    at: f64,
+    from: Stamp,
+}
+
+impl<'r> Conversation<'r> {
+    pub fn new(run: &'r PlannedRun, before: Before) -> Self {
+        Self {
+            run,
+            before,
+            begun: None,
+            stamp: Stamp::default(),
+            losses: Vec::new(),
+            recorded_step: 0,
+            measuring_seconds: 0.0,
+        }
+    }
+
+    /// Where it is, as it last said.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// The checkpoints that it may go on from.
+    pub fn announced(&self) -> impl Iterator<Item = &Stamp> {
+        self.before.announced.iter().map(|announced| &announced.stamp)
+    }
+
+    /// Leaves time out of the clocks.
+    pub fn measured_for(&mut self, seconds: f64) {
+        self.measuring_seconds += seconds;
+    }
+
+    /// `now`: seconds since the process was started. What is to be done is added to `acts`, also where the run ends, as the error says.
+    pub fn hear(&mut self, said: Said, now: f64, acts: &mut Vec<Act>) -> Result<(), RunOutcome> {
+        match said {
+            Said::Started { from_step, seed, device } => {
+                if self.begun.is_some() {
+                    return Err(broken("it said `started` twice"));
+                }
+                let own = self.run.spec.seed;
+                if let Some(seed) = seed.filter(|seed| *seed != own) {
+                    return Err(broken(format!("it started with seed {seed}, and the run's seed is {own}")));
+                }
+                self.begin(from_step, device.as_deref(), now, acts)?;
+            }
+            Said::Progress { at, loss, gradient_norm, learning_rate, beta1 } => {
+                let stamp = self.move_to(&at, now, acts)?;
+                if let Some(loss) = loss {
+                    if !loss.is_finite() {
+                        let reason = format!("the loss at step {} is {loss}", at.step);
+                        return Err(RunOutcome::Diverged { reason });
+                    }
+                    self.losses.push(loss);
+                    if at.step / self.run.spec.train.log_every > self.recorded_step / self.run.spec.train.log_every {
+                        let losses = std::mem::take(&mut self.losses);
+                        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+                        self.recorded_step = at.step;
+                        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+                        acts.push(Act::Record(RunEvent::Trained {
+                            stamp,
+                            loss,
+                            gradient_norm: finite(gradient_norm),
+                            learning_rate: finite(learning_rate),
+                            beta1: finite(beta1),
+                            wait_seconds: None,
+                        }));
+                    }
+                }
+                acts.push(Act::Tell(RunEvent::Progress { stamp, loss, phase: Phase::Training }));
+            }
+            Said::Measured { at, protocol, measures } => {
+                let stamp = self.move_to(&at, now, acts)?;
+                if let Some((name, value)) = measures.iter().find(|(_, value)| !value.is_finite()) {
+                    return Err(RunOutcome::Diverged { reason: format!("{name} at step {} is {value}", at.step) });
+                }
+                let protocol = own_protocol(&protocol);
+                let measure = |(metric, value)| Measure { metric, protocol: protocol.clone(), value };
+                let measures = measures.into_iter().map(measure).collect();
+                acts.push(Act::Record(RunEvent::Evaluated { stamp, measures, samples: String::new() }));
+            }
+            Said::Samples { at, path, as_asked } => {
+                let stamp = self.move_to(&at, now, acts)?;
+                acts.push(Act::Measure { stamp, path, as_asked });
+            }
+            Said::Checkpointed { at } => {
+                let stamp = self.move_to(&at, now, acts)?;
+                let checkpoint = self.before.next_checkpoint;
+                self.before.next_checkpoint += 1;
+                acts.push(Act::Record(RunEvent::Checkpointed { stamp, checkpoint, losses: self.losses.clone() }));
+            }
+            Said::Ended { outcome, reason } => {
+                if self.begun.is_none() {
+                    self.begin(0, None, now, acts)?;
+                }
+                acts.push(Act::End(self.end(outcome, reason)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&self, outcome: Outcome, reason: String) -> Result<RunOutcome, RunOutcome> {
+        let (step, steps) = (self.stamp.step, self.run.spec.train.steps);
+        let reason = |otherwise: &str| if reason.is_empty() { otherwise.to_owned() } else { reason.clone() };
+        Ok(match outcome {
+            Outcome::Completed if step < steps => {
+                return Err(broken(format!(
+                    "it said `completed` at step {step} of the {steps} planned in `train.steps`"
+                )));
+            }
+            Outcome::Completed => RunOutcome::Completed,
+            Outcome::Diverged => RunOutcome::Diverged { reason: reason("its trainer says so") },
+            Outcome::Interrupted => RunOutcome::Interrupted { reason: reason("stopped") },
+            Outcome::OutOfMemory => RunOutcome::OutOfMemory { reason: reason("its trainer says so") },
+        })
+    }
+
+    /// The event of an attempt that goes on from `from_step`.
+    fn begin(&mut self, from_step: u64, device: Option<&str>, now: f64, acts: &mut Vec<Act>) -> Result<(), RunOutcome> {
+        let (announced, last) = (&self.before.announced, self.before.last);
+        let known = announced.iter().rev().find(|announced| announced.stamp.step == from_step);
+        let (from_checkpoint, from) = match known {
+            _ if from_step == 0 => (0, Stamp::default()),
+            Some(Announced { number, stamp, losses }) => {
+                self.losses = losses.clone();
+                (*number, *stamp)
+            }
+            // It was killed between writing a checkpoint and saying so, and nothing was heard after it.
+            None if from_step >= last.step && from_step <= self.run.spec.train.steps && self.before.attempt > 1 => {
+                let number = self.before.next_checkpoint;
+                self.before.next_checkpoint += 1;
+                let images_seen = from_step * self.run.spec.train.batch_size as u64;
+                let stamp = Stamp { step: from_step, images_seen: images_seen.max(last.images_seen), ..last };
+                acts.push(Act::Record(RunEvent::Checkpointed { stamp, checkpoint: number, losses: Vec::new() }));
+                (number, stamp)
+            }
+            None => {
+                let steps: Vec<String> = announced.iter().map(|announced| announced.stamp.step.to_string()).collect();
+                let steps = if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
+                return Err(broken(format!(
+                    "it goes on from step {from_step}, and the checkpoints it announced are of steps: {steps}\nhint: say `checkpointed` \
+                     right after each checkpoint is written; or remove its checkpoints to train this run from the start"
+                )));
+            }
+        };
+        // The label stays that of the device which Speedlab gave it, so that times of equal devices compare.
+        let program = device.map_or_else(
+            || self.before.program.clone(),
+            |device| format!("{}, on {}", self.before.program, one_line(device)),
+        );
+        acts.push(Act::Record(RunEvent::Started(Started {
+            version: EVENT_VERSION,
+            run_id: self.run.run_id.clone(),
+            attempt: self.before.attempt,
+            from_checkpoint,
+            from_step,
+            program,
+            device: self.before.label.clone(),
+            started_at: jiff::Timestamp::now().to_string(),
+            build: self.before.build.clone(),
+            micro_batches: self.before.micro_batches,
+        })));
+        self.stamp = Stamp { setup_seconds: from.setup_seconds + now, wall_seconds: from.wall_seconds + now, ..from };
+        // Means go on where they were: a mean is over the same steps whether a run was stopped or not.
+        self.recorded_step = from_step / self.run.spec.train.log_every * self.run.spec.train.log_every;
+        self.begun = Some(Begun { at: now, from });
+        Ok(())
+    }
+
+    /// The stamp of what was said at a moment, which may not lie before what was said already.
+    fn move_to(&mut self, at: &Moment, now: f64, acts: &mut Vec<Act>) -> Result<Stamp, RunOutcome> {
+        if self.begun.is_none() {
+            self.begin(0, None, now, acts)?;
+        }
+        let begun = self.begun.as_ref().expect("begun above");
+        let (last, train) = (self.stamp, &self.run.spec.train);
+        if at.step < last.step {
+            return Err(broken(format!("it reported step {} after step {}", at.step, last.step)));
+        }
+        if at.step > train.steps {
+            return Err(broken(format!(
+                "it reported step {} of the {} planned in `train.steps`",
+                at.step, train.steps
+            )));
+        }
+        let images_seen = at.images_seen.unwrap_or(at.step * train.batch_size as u64);
+        if images_seen < last.images_seen {
+            return Err(broken(format!("it reported {images_seen} images seen after {}", last.images_seen)));
+        }
+        let of_its_clock = (now - begun.at - self.measuring_seconds).max(0.0);
+        let train_seconds = at.train_seconds.unwrap_or(begun.from.train_seconds + of_its_clock);
+        self.stamp = Stamp {
+            step: at.step,
+            images_seen,
+            // Two clocks may differ by the time that a line takes.
+            train_seconds: train_seconds.max(last.train_seconds),
+            eval_seconds: at
+                .eval_seconds
+                .unwrap_or(begun.from.eval_seconds + self.measuring_seconds)
+                .max(last.eval_seconds),
+            wall_seconds: begun.from.wall_seconds + now,
+            ..last
+        };
+        Ok(self.stamp)
+    }
+}
+
+/// The protocol of what a trainer measured itself: never that of a value that Speedlab measured.
+fn own_protocol(said: &str) -> String {
+    match one_line(said).trim() {
+        "" => MEASURED_BY_TRAINER.to_owned(),
+        said => format!("{MEASURED_BY_TRAINER}: {said}"),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The end of a run whose trainer breaks a rule.
+fn broken(rule: impl Into<String>) -> RunOutcome {
+    RunOutcome::Crashed { reason: format!("its trainer breaks a rule: {}", rule.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::said::said;
+    use super::*;
+    use crate::spec::{RunId, RunSpec};
+
+    fn run() -> PlannedRun {
+        let mut spec = RunSpec { seed: 5, ..RunSpec::default() };
+        (spec.train.steps, spec.train.batch_size, spec.train.log_every) = (100, 4, 10);
+        PlannedRun {
+            run_id: RunId::of(&spec),
+            arm: "own".into(),
+            trial: "own".into(),
+            point: Default::default(),
+            seed: 5,
+            spec,
+        }
+    }
+
+    fn before(attempt: u32, checkpoints: &[u64], last: u64) -> Before {
+        let stamp = |step: u64| Stamp { step, images_seen: 4 * step, train_seconds: step as f64, ..Stamp::default() };
+        Before {
+            attempt,
+            announced: checkpoints
+                .iter()
+                .enumerate()
+                .map(|(index, step)| Announced { number: index as u32 + 1, stamp: stamp(*step), losses: vec![7.0] })
+                .collect(),
+            last: stamp(last),
+            next_checkpoint: checkpoints.len() as u32 + 1,
+            program: "speedlab".into(),
+            label: "cpu".into(),
+            build: String::new(),
+            micro_batches: 1,
+        }
+    }
+
+    /// Everything that lines come to, and how it ended.
+    fn heard(before: Before, lines: &[&str]) -> (Vec<Act>, Option<RunOutcome>) {
+        let run = run();
+        let mut conversation = Conversation::new(&run, before);
+        let mut acts = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            if let Err(outcome) = conversation.hear(said(line).unwrap(), index as f64, &mut acts) {
+                return (acts, Some(outcome));
+            }
+        }
+        (acts, None)
+    }
+
+    fn breaks(before: Before, lines: &[&str]) -> String {
+        heard(before, lines).1.expect("a rule is broken").reason().unwrap().to_owned()
+    }
+
+    #[test]
+    fn losses_are_recorded_as_means_and_clocks_run_where_the_trainer_has_none() {
+        let lines: Vec<String> = std::iter::once(r#"{"event":"started","seed":5,"device":"a chip"}"#.to_owned())
+            .chain((1..=20).map(|step| format!(r#"{{"event":"progress","step":{step},"loss":{step}}}"#)))
+            .collect();
+        let (acts, end) = heard(before(1, &[], 0), &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(end, None);
+        let recorded: Vec<&RunEvent> =
+            acts.iter().filter_map(|act| if let Act::Record(event) = act { Some(event) } else { None }).collect();
+        let RunEvent::Started(started) = recorded[0] else { panic!("{recorded:?}") };
+        assert_eq!(
+            (started.device.as_str(), started.program.as_str(), started.attempt),
+            ("cpu", "speedlab, on a chip", 1)
+        );
+        let means: Vec<(u64, u64, f64, f64)> = recorded[1..]
+            .iter()
+            .map(|event| match event {
+                RunEvent::Trained { stamp, loss, gradient_norm: None, .. } => {
+                    (stamp.step, stamp.images_seen, stamp.train_seconds, *loss)
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        // Means of 1 to 10 and of 11 to 20.
+        assert_eq!(means, [(10, 40, 10.0, 5.5), (20, 80, 20.0, 15.5)]);
+    }
+
+    #[test]
+    fn an_attempt_goes_on_from_a_checkpoint_that_was_announced_or_written_last() {
+        let from = |before: Before, step: u64| {
+            let line = format!(r#"{{"event":"started","from_step":{step}}}"#);
+            let (acts, end) = heard(before, &[&line]);
+            assert_eq!(end, None);
+            acts
+        };
+        let checkpoint = |act: &Act| match act {
+            Act::Record(RunEvent::Started(started)) => (started.from_checkpoint, started.from_step),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(checkpoint(&from(before(2, &[20, 40], 60), 40)[0]), (2, 40));
+        assert_eq!(checkpoint(&from(before(2, &[20, 40], 60), 20)[0]), (1, 20));
+        assert_eq!(checkpoint(&from(before(2, &[20, 40], 60), 0)[0]), (0, 0));
+        let late = from(before(2, &[20], 50), 60);
+        assert!(
+            matches!(late[0], Act::Record(RunEvent::Checkpointed { checkpoint: 2, stamp, .. }) if stamp.step == 60)
+        );
+        assert_eq!(checkpoint(&late[1]), (2, 60));
+        let reason = breaks(before(2, &[20], 50), &[r#"{"event":"started","from_step":30}"#]);
+        assert!(reason.contains("goes on from step 30, and the checkpoints it announced are of steps: 20"), "{reason}");
+        // A first attempt has nothing to go on from.
+        assert!(breaks(before(1, &[], 0), &[r#"{"event":"started","from_step":30}"#]).contains("of steps: none"));
+    }
+
+    #[test]
+    fn a_mean_goes_on_across_a_checkpoint() {
+        let lines = [
+            r#"{"event":"started","from_step":9}"#,
+            r#"{"event":"progress","step":10,"loss":1}"#,
+            r#"{"event":"progress","step":11,"loss":5}"#,
+            r#"{"event":"checkpointed","step":11}"#,
+        ];
+        let (acts, _) = heard(before(2, &[9], 9), &lines);
+        assert!(acts.iter().any(|act| matches!(act, Act::Record(RunEvent::Trained { loss: 4.0, .. }))), "{acts:?}");
+        let Some(Act::Record(RunEvent::Checkpointed { losses, .. })) = acts.last() else { panic!("{acts:?}") };
+        assert_eq!(*losses, [5.0]);
+    }
+
+    #[test]
+    fn rules_that_are_broken_end_the_run_with_a_sentence() {
+        for (lines, expected) in [
+            (
+                &[r#"{"event":"progress","step":9}"#, r#"{"event":"progress","step":8}"#][..],
+                "reported step 8 after step 9",
+            ),
+            (&[r#"{"event":"progress","step":101}"#], "reported step 101 of the 100 planned in `train.steps`"),
+            (
+                &[r#"{"event":"progress","step":9,"images_seen":90}"#, r#"{"event":"progress","step":9}"#],
+                "reported 36 images seen after 90",
+            ),
+            (&[r#"{"event":"started","seed":6}"#], "started with seed 6, and the run's seed is 5"),
+            (&[r#"{"event":"started"}"#, r#"{"event":"started"}"#], "it said `started` twice"),
+            (&[r#"{"event":"ended","outcome":"completed"}"#], "said `completed` at step 0 of the 100 planned"),
+        ] {
+            let reason = breaks(before(1, &[], 0), lines);
+            assert!(reason.starts_with("its trainer breaks a rule: ") && reason.contains(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_divergence() {
+        for (line, expected) in [
+            (r#"{"event":"progress","step":3,"loss":"nan"}"#, "the loss at step 3 is NaN"),
+            (r#"{"event":"measured","step":3,"metric":"fid","value":"inf"}"#, "fid at step 3 is inf"),
+        ] {
+            let (_, end) = heard(before(1, &[], 0), &[line]);
+            assert_eq!(end, Some(RunOutcome::Diverged { reason: expected.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn what_a_trainer_measures_is_never_taken_for_ours() {
+        let line = r#"{"event":"measured","step":3,"measures":{"fid":2.5},"protocol":"clean-fid\n50k"}"#;
+        let (acts, _) = heard(before(1, &[], 0), &[line]);
+        let Act::Record(RunEvent::Evaluated { measures, .. }) = &acts[1] else { panic!("{acts:?}") };
+        assert_eq!(measures[0].protocol, "measured by its trainer: clean-fid 50k");
+    }
+
+    #[test]
+    fn it_is_completed_when_all_steps_are_done() {
+        let lines = [r#"{"event":"progress","step":100}"#, r#"{"event":"ended","outcome":"completed"}"#];
+        let (acts, end) = heard(before(1, &[], 0), &lines);
+        assert_eq!((acts.last(), end), (Some(&Act::End(RunOutcome::Completed)), None));
+    }
+}

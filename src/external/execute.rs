@@ -1,0 +1,488 @@
+//! One run by a trainer of the user's own, from start to finish.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::conversation::{Act, Announced, Before, Conversation};
+use super::pipe::EventPipe;
+use super::process::TrainerProcess;
+use super::said::{PROTOCOL, Said, said};
+use crate::checksum::{InputError, changed_inputs};
+use crate::data::{self, DataFolder};
+use crate::device::DeviceName;
+use crate::evaluate::{EvaluateError, Evaluation, Evaluator, GeneratedError, read_generated};
+use crate::event::{Phase, RunEvent, RunOutcome, Stamp};
+use crate::record::{Journal, RecordError, RunFolder, effective_events, read_journal};
+use crate::run::{self, PROGRAM, RunError};
+use crate::schedule::Death;
+use crate::spec::{PlannedRun, RunSpec, Trainer};
+
+/// Between two looks at the process and at whoever may ask to stop.
+const LOOK: Duration = Duration::from_millis(50);
+/// Between two signs of life to the parent, at least.
+const SIGN: Duration = Duration::from_millis(200);
+/// How long a trainer may take to exit after it said how it ended.
+const EXIT_GRACE: Duration = Duration::from_secs(30);
+/// After its pipe was asked to end, behind what is in it.
+const PIPE_GRACE: Duration = Duration::from_secs(10);
+/// Lines that may wait; a trainer that says more is held up.
+const BACKLOG: usize = 1024;
+/// Lines that are no events are shown so often.
+const MOST_SHOWN: usize = 10;
+const SHOWN_CHARACTERS: usize = 200;
+
+/// Where an attempt is made.
+pub struct ExternalAttempt<'a> {
+    pub device: DeviceName,
+    /// The device as the record names it.
+    pub label: &'a str,
+    /// The first digits of this program's SHA-256.
+    pub build: &'a str,
+    pub threads: usize,
+    /// The parts in which a batch should be computed, where the trainer can: more where one did not fit into memory.
+    pub micro_batches: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExternalError {
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("cannot {doing}: {source}")]
+    Io { doing: &'static str, source: io::Error },
+}
+
+impl From<RecordError> for ExternalError {
+    fn from(error: RecordError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+/// Does the run whose folder was prepared, or what is left of it, by its trainer, and tells its parent every event.
+///
+/// `Ended` is told last, when everything is on disk and nothing of the trainer is left running.
+pub fn execute(
+    folder: &RunFolder,
+    attempt: &ExternalAttempt,
+    data_folder: &DataFolder,
+    stop_asked: &dyn Fn() -> bool,
+    tell_parent: &dyn Fn(&RunEvent),
+) -> Result<RunOutcome, ExternalError> {
+    let planned = folder.read_spec()?;
+    let trainer = planned.spec.trainer.as_ref().expect("the caller has seen the trainer");
+    let _lock = run::take(folder, stop_asked)?;
+    folder.remove_half_written()?;
+    if let Some(outcome) = folder.read_done()? {
+        tell_parent(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
+        return Ok(outcome);
+    }
+    let before = before(folder, attempt, trainer)?;
+    let mut journal = Journal::open(&folder.journal())?;
+    let mut session = Session {
+        conversation: Conversation::new(&planned, before),
+        spec: &planned.spec,
+        folder,
+        data_folder,
+        journal: &mut journal,
+        stop_asked,
+        tell_parent,
+        evaluator: None,
+        no_events: 0,
+        told_at: None,
+    };
+    let outcome = match unfit_inputs(trainer) {
+        Some(reason) => RunOutcome::Crashed { reason },
+        None => session.converse(&planned, trainer, attempt)?,
+    };
+    let stamp = session.conversation.stamp();
+    let ended = RunEvent::Ended { stamp, outcome: outcome.clone() };
+    run::conclude(folder, &planned, &mut journal, &ended).map_err(RunError::from)?;
+    tell_parent(&ended);
+    Ok(outcome)
+}
+
+/// Why the trainer's inputs are not those of the plan.
+fn unfit_inputs(trainer: &Trainer) -> Option<String> {
+    match changed_inputs(&trainer.digests) {
+        Ok(changed) if changed.is_empty() => None,
+        Ok(changed) => Some(format!(
+            "changed since the sweep was planned: {}\nhint: put back what it was, or plan the sweep anew, which makes these other runs",
+            changed.join(", ")
+        )),
+        Err(InputError::Io { path, source }) => {
+            Some(format!("the trainer's input {} cannot be read: {source}", path.display()))
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn before(folder: &RunFolder, attempt: &ExternalAttempt, trainer: &Trainer) -> Result<Before, ExternalError> {
+    let earlier = read_journal(&folder.journal())?;
+    if let Some(damage) = earlier.damage.first() {
+        return Err(RecordError::Damaged { path: folder.journal(), reason: damage.clone() }.into());
+    }
+    let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count() as u32;
+    let announced = |event: &RunEvent| match event {
+        RunEvent::Checkpointed { checkpoint, stamp, losses } => {
+            Some(Announced { number: *checkpoint, stamp: *stamp, losses: losses.clone() })
+        }
+        _ => None,
+    };
+    let next_checkpoint =
+        1 + earlier.events.iter().filter_map(announced).map(|announced| announced.number).max().unwrap_or(0);
+    let events = effective_events(earlier.events);
+    Ok(Before {
+        attempt: attempts + 1,
+        announced: events.iter().filter_map(|(_, event)| announced(event)).collect(),
+        last: events.iter().rev().find_map(|(_, event)| event.stamp()).unwrap_or_default(),
+        next_checkpoint,
+        program: format!("{PROGRAM}, trainer: {}", trainer.in_words()),
+        label: attempt.label.to_owned(),
+        build: attempt.build.to_owned(),
+        micro_batches: attempt.micro_batches,
+    })
+}
+
+struct Session<'s> {
+    conversation: Conversation<'s>,
+    spec: &'s RunSpec,
+    folder: &'s RunFolder,
+    data_folder: &'s DataFolder,
+    journal: &'s mut Journal,
+    stop_asked: &'s dyn Fn() -> bool,
+    tell_parent: &'s dyn Fn(&RunEvent),
+    /// Made when images are first to be measured.
+    evaluator: Option<Evaluator>,
+    /// Lines that were none.
+    no_events: usize,
+    /// When the parent was last told that the run works.
+    told_at: Option<Instant>,
+}
+
+/// How a run ends.
+enum Verdict {
+    /// The trainer says so, and is about to exit.
+    Stated(RunOutcome),
+    /// Whatever its trainer still does.
+    Ours(RunOutcome),
+}
+
+/// How the trainer was stopped, if it was.
+#[derive(Clone, Copy)]
+struct Stopping {
+    asked_at: Instant,
+}
+
+impl Session<'_> {
+    fn converse(
+        &mut self,
+        planned: &PlannedRun,
+        trainer: &Trainer,
+        attempt: &ExternalAttempt,
+    ) -> Result<RunOutcome, ExternalError> {
+        let io = |doing| move |source| ExternalError::Io { doing, source };
+        let (sender, lines) = sync_channel(BACKLOG);
+        // Sending fails only when this conversation is over.
+        let hear = move |line: &str| drop(sender.send(line.to_owned()));
+        let pipe = EventPipe::open(planned.run_id.as_str(), hear).map_err(io("make the pipe of events"))?;
+        let environment = self.ask(planned, attempt, pipe.path())?;
+        self.sign(Phase::Preparing);
+        let began = Instant::now();
+        let mut process = match TrainerProcess::start(trainer, &environment) {
+            Ok(process) => process,
+            Err(error) => {
+                let reason = format!("its trainer `{}` cannot be started: {error}", trainer.in_words());
+                return Ok(RunOutcome::Crashed { reason });
+            }
+        };
+        let heard = self.listen(&mut process, &lines, &pipe, trainer, began);
+        let status = process.end().map_err(io("wait for the trainer"));
+        drop(lines);
+        if self.no_events > 0 {
+            eprintln!("note: {} lines of the trainer were no events", self.no_events);
+        }
+        let (outcome, stopping) = heard?;
+        let status = status?;
+        Ok(match (outcome, stopping) {
+            (Some(outcome), _) => outcome,
+            (None, Some(_)) => {
+                let reason = format!("its trainer was asked to stop and ended without a word ({status})");
+                RunOutcome::Interrupted { reason }
+            }
+            (None, None) => {
+                let last_lines = process.last_lines();
+                Death { exit: Ok(status), killed: None, system_lacked_memory: false, last_lines: &last_lines }.outcome()
+            }
+        })
+    }
+
+    /// Hears the trainer until it has ended or has to be ended.
+    fn listen(
+        &mut self,
+        process: &mut TrainerProcess,
+        lines: &Receiver<String>,
+        pipe: &EventPipe,
+        trainer: &Trainer,
+        began: Instant,
+    ) -> Result<(Option<RunOutcome>, Option<Stopping>), ExternalError> {
+        let io = |doing| move |source| ExternalError::Io { doing, source };
+        let mut stopping: Option<Stopping> = None;
+        let mut stated: Option<(RunOutcome, Instant)> = None;
+        // The process is gone, and the pipe was asked to end behind what is in it.
+        let mut last_look: Option<Instant> = None;
+        loop {
+            match lines.recv_timeout(LOOK) {
+                // Nothing follows what it said last.
+                Ok(_) if stated.is_some() => {}
+                Ok(line) => match self.hear(&line, process, began)? {
+                    Some(Verdict::Stated(outcome)) => stated = Some((outcome, Instant::now())),
+                    Some(Verdict::Ours(outcome)) => return Ok((Some(outcome), stopping)),
+                    None => {}
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if process.has_printed() {
+                self.sign(Phase::Training);
+            }
+            if stopping.is_none() && stated.is_none() && (self.stop_asked)() {
+                process.ask_to_stop();
+                stopping = Some(Stopping { asked_at: Instant::now() });
+            }
+            if let Some(Stopping { asked_at }) = stopping
+                && stated.is_none()
+                && asked_at.elapsed().as_secs_f64() > trainer.stop_grace
+            {
+                let reason = format!(
+                    "its trainer did not stop within {} s of SIGTERM and was killed; it goes on from the last checkpoint it announced",
+                    trainer.stop_grace
+                );
+                return Ok((Some(RunOutcome::Interrupted { reason }), stopping));
+            }
+            if let Some((outcome, at)) = &stated
+                && at.elapsed() > EXIT_GRACE
+            {
+                return Ok((Some(outcome.clone()), stopping));
+            }
+            match last_look {
+                None if process.exit().map_err(io("look at the trainer"))?.is_some() => {
+                    // What it started may write on; nothing of it counts.
+                    process.end().map_err(io("wait for the trainer"))?;
+                    pipe.end().map_err(io("end the pipe of events"))?;
+                    last_look = Some(Instant::now());
+                }
+                Some(at) if at.elapsed() > PIPE_GRACE => break,
+                _ => {}
+            }
+        }
+        Ok((stated.map(|(outcome, _)| outcome), stopping))
+    }
+
+    /// Takes a line; how the run ends, if it says so or must.
+    fn hear(
+        &mut self,
+        line: &str,
+        process: &mut TrainerProcess,
+        began: Instant,
+    ) -> Result<Option<Verdict>, ExternalError> {
+        let said: Said = match said(line) {
+            Ok(said) => said,
+            Err(reason) => {
+                self.no_events += 1;
+                if self.no_events <= MOST_SHOWN {
+                    let shown: String = line.chars().take(SHOWN_CHARACTERS).flat_map(char::escape_debug).collect();
+                    eprintln!("note: a line of the trainer is no event, {reason}: {shown}");
+                }
+                return Ok(None);
+            }
+        };
+        let mut acts = Vec::new();
+        let heard = self.conversation.hear(said, began.elapsed().as_secs_f64(), &mut acts);
+        for act in acts {
+            match act {
+                Act::Record(event) => {
+                    self.journal.append(&event).map_err(RunError::from)?;
+                    if matches!(event, RunEvent::Checkpointed { .. }) {
+                        self.journal.sync().map_err(RunError::from)?;
+                    }
+                    self.tell(&event);
+                }
+                Act::Tell(event) => {
+                    if self.told_at.is_none_or(|at| at.elapsed() > SIGN) {
+                        self.tell(&event);
+                    }
+                }
+                Act::Measure { stamp, path, as_asked } => {
+                    if let Some(outcome) = self.measure(stamp, Path::new(&path), as_asked, process)? {
+                        return Ok(Some(Verdict::Ours(outcome)));
+                    }
+                }
+                Act::End(outcome) => return Ok(Some(Verdict::Stated(outcome))),
+            }
+        }
+        Ok(heard.err().map(Verdict::Ours))
+    }
+
+    /// Measures images by the sweep's protocol, and tells the trainer what was found.
+    fn measure(
+        &mut self,
+        stamp: Stamp,
+        path: &Path,
+        as_asked: bool,
+        process: &mut TrainerProcess,
+    ) -> Result<Option<RunOutcome>, ExternalError> {
+        let began = Instant::now();
+        let found = self.evaluation(path, as_asked);
+        self.conversation.measured_for(began.elapsed().as_secs_f64());
+        let Evaluation { measures, grid_png, .. } = match found {
+            Ok(evaluation) => evaluation,
+            // The loop sees that it is to stop.
+            Err(MeasureError::Evaluate(EvaluateError::Stopped)) => return Ok(None),
+            Err(error) => {
+                let reason = format!("the images of step {} cannot be measured: {error}", stamp.step);
+                return Ok(Some(RunOutcome::Crashed { reason }));
+            }
+        };
+        let values: serde_json::Map<_, _> =
+            measures.iter().map(|measure| (measure.metric.clone(), json!(measure.value))).collect();
+        if let Some(measure) = measures.iter().find(|measure| !measure.value.is_finite()) {
+            let reason = format!("{} at step {} is {}", measure.metric, stamp.step, measure.value);
+            return Ok(Some(RunOutcome::Diverged { reason }));
+        }
+        let samples = RunFolder::sample_grid(stamp.step);
+        self.folder.write_samples(&samples, &grid_png)?;
+        let event = RunEvent::Evaluated { stamp, measures, samples };
+        self.journal.append(&event).map_err(RunError::from)?;
+        self.tell(&event);
+        process.tell(&json!({ "event": "measured", "step": stamp.step, "measures": values }).to_string());
+        Ok(None)
+    }
+
+    fn evaluation(&mut self, path: &Path, as_asked: bool) -> Result<Evaluation, MeasureError> {
+        let stamp = self.conversation.stamp();
+        let (tell_parent, stop_asked) = (self.tell_parent, self.stop_asked);
+        let mut told = Instant::now();
+        let mut works = || {
+            if told.elapsed() > SIGN {
+                told = Instant::now();
+                tell_parent(&RunEvent::Progress { stamp, loss: None, phase: Phase::Evaluating });
+            }
+        };
+        let evaluator = match &self.evaluator {
+            Some(evaluator) => evaluator,
+            None => {
+                let dataset = data::load_for(self.spec, self.data_folder, &mut |_| works())?;
+                let made = Evaluator::new(self.spec, &dataset, self.data_folder, &mut works)?;
+                self.evaluator.insert(made)
+            }
+        };
+        let images = read_generated(path, self.spec.evaluate.fid.samples, self.spec.data.image_shape())?;
+        Ok(evaluator.measure_images(&images, as_asked, &mut || {
+            works();
+            !stop_asked()
+        })?)
+    }
+
+    fn tell(&mut self, event: &RunEvent) {
+        self.told_at = Some(Instant::now());
+        (self.tell_parent)(event);
+    }
+
+    /// Tells the parent that the run works, if it is time.
+    fn sign(&mut self, phase: Phase) {
+        if self.told_at.is_none_or(|at| at.elapsed() > SIGN) {
+            let stamp = self.conversation.stamp();
+            self.tell(&RunEvent::Progress { stamp, loss: None, phase });
+        }
+    }
+
+    /// Writes down what is asked of the trainer; the environment that it finds it by.
+    fn ask(
+        &self,
+        planned: &PlannedRun,
+        attempt: &ExternalAttempt,
+        events: &Path,
+    ) -> Result<Vec<(String, String)>, ExternalError> {
+        let io = |doing| move |source| ExternalError::Io { doing, source };
+        let folder = std::path::absolute(&self.folder.path).map_err(io("find the run's folder"))?;
+        let [checkpoints, output] = ["checkpoint", "output"].map(|name| folder.join(name));
+        for folder in [&checkpoints, &output] {
+            fs::create_dir_all(folder).map_err(io("make the trainer's folders"))?;
+        }
+        let (visible, device) = visible_device(attempt.device);
+        let announced: Vec<_> = self
+            .conversation
+            .announced()
+            .map(|stamp| {
+                json!({
+                    "step": stamp.step,
+                    "images_seen": stamp.images_seen,
+                    "train_seconds": stamp.train_seconds,
+                    "eval_seconds": stamp.eval_seconds,
+                })
+            })
+            .collect();
+        let asked = json!({
+            "protocol": PROTOCOL,
+            "run_id": planned.run_id,
+            "arm": planned.arm,
+            "trial": planned.trial,
+            "seed": planned.seed,
+            "params": planned.spec.params,
+            "spec": planned.spec,
+            "device": device,
+            "threads": attempt.threads,
+            "micro_batches": attempt.micro_batches,
+            "checkpoints": checkpoints,
+            "output": output,
+            "events": events,
+            "announced": announced,
+        });
+        let path: PathBuf = folder.join("trainer.json");
+        let text = serde_json::to_string_pretty(&asked).expect("it is plain data, which JSON can hold");
+        fs::write(&path, text).map_err(io("write what is asked of the trainer"))?;
+        let mut environment: Vec<(String, String)> = Vec::new();
+        let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        set("SPEEDLAB_RUN", text(&path));
+        set("SPEEDLAB_EVENTS", text(events));
+        set("SPEEDLAB_CHECKPOINTS", text(&checkpoints));
+        set("SPEEDLAB_OUTPUT", text(&output));
+        set("SPEEDLAB_SEED", planned.seed.to_string());
+        set("SPEEDLAB_STEPS", planned.spec.train.steps.to_string());
+        set("SPEEDLAB_DEVICE", device);
+        set("CUDA_VISIBLE_DEVICES", visible);
+        for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"] {
+            set(name, attempt.threads.to_string());
+        }
+        Ok(environment)
+    }
+}
+
+/// What CUDA's programs may see, and the device's name among that.
+fn visible_device(device: DeviceName) -> (String, String) {
+    match device {
+        DeviceName::Cuda(index) => {
+            // As the numbers that this process sees are meant.
+            let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+            let own = visible.split(',').map(str::trim).nth(index).filter(|own| !own.is_empty());
+            (own.map_or_else(|| index.to_string(), str::to_owned), "cuda:0".to_owned())
+        }
+        other => (String::new(), other.to_string()),
+    }
+}
+
+/// Why images were not measured.
+#[derive(Debug, thiserror::Error)]
+enum MeasureError {
+    #[error(transparent)]
+    Images(#[from] GeneratedError),
+    #[error(transparent)]
+    Data(#[from] data::DataError),
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+}

@@ -1,0 +1,202 @@
+//! A trainer's process: started in a group of its own, listened to, stopped, and never left behind.
+
+use std::collections::VecDeque;
+use std::io::{self, BufReader, Read, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::guard::{Guard, kill_group};
+use crate::schedule::each_line;
+use crate::spec::Trainer;
+
+/// What it prints is cut into pieces of this many bytes.
+const PIECE: u64 = 1 << 14;
+/// Most that is kept of what it prints, in each attempt.
+const LOG_BYTES: u64 = 64 << 20;
+/// Lines kept for a look at what it died of.
+const KEPT_LINES: usize = 300;
+const KEPT_BYTES: usize = 400;
+/// How long its pipes are waited for when its group is gone: somebody outside of it may hold them open.
+const PIPE_GRACE: Duration = Duration::from_secs(2);
+
+pub(super) struct TrainerProcess {
+    child: Child,
+    group: u32,
+    /// What is to be written to its standard input.
+    stdin: Option<Sender<String>>,
+    guard: Option<Guard>,
+    printed: Arc<Printed>,
+    readers: Vec<JoinHandle<()>>,
+    exit: Option<ExitStatus>,
+}
+
+/// What it prints, from both of its streams.
+#[derive(Default)]
+struct Printed {
+    last_lines: Mutex<VecDeque<String>>,
+    bytes: AtomicU64,
+    /// Since somebody last asked.
+    is_new: AtomicBool,
+}
+
+impl TrainerProcess {
+    /// Starts the command, with more in its environment.
+    pub fn start(trainer: &Trainer, environment: &[(String, String)]) -> io::Result<Self> {
+        let (program, words) = trainer.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
+        let mut command = Command::new(program);
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
+            .args(words)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(&trainer.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let group = child.id();
+        let guard = Guard::of(group);
+        let printed = Arc::new(Printed::default());
+        let mut readers = Vec::new();
+        let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("piped"));
+        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().expect("piped"));
+        for pipe in [stdout, stderr] {
+            let printed = printed.clone();
+            readers.push(thread::spawn(move || {
+                each_line(BufReader::new(pipe), PIECE, |piece| {
+                    printed.take(piece);
+                    true
+                });
+            }));
+        }
+        let stdin = child.stdin.take().map(writer);
+        let mut process = Self { child, group, stdin, guard: None, printed, readers, exit: None };
+        // Without a guard it would be left behind by a run that is killed; what was started ends with `process`.
+        process.guard = Some(guard?);
+        Ok(process)
+    }
+
+    /// Whether it printed something since the last time.
+    pub fn has_printed(&self) -> bool {
+        self.printed.is_new.swap(false, Ordering::Relaxed)
+    }
+
+    pub fn last_lines(&self) -> Vec<String> {
+        let lines = self.printed.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().cloned().collect()
+    }
+
+    /// Writes a line to its standard input. A trainer that does not read holds nobody up: it is told in a thread of its own.
+    pub fn tell(&mut self, line: &str) {
+        // Where it has closed its end, nobody wants to know.
+        if self.stdin.as_ref().is_some_and(|stdin| stdin.send(format!("{line}\n")).is_err()) {
+            self.stdin = None;
+        }
+    }
+
+    /// Asks it to write a checkpoint and stop.
+    pub fn ask_to_stop(&mut self) {
+        self.tell(r#"{"event":"stop"}"#);
+        terminate(self.group);
+    }
+
+    pub fn exit(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.exit.is_none() {
+            self.exit = self.child.try_wait()?;
+        }
+        Ok(self.exit)
+    }
+
+    /// Ends it and everything it started, and hears the rest of what they printed.
+    pub fn end(&mut self) -> io::Result<ExitStatus> {
+        kill_group(self.group, true);
+        let status = match self.exit {
+            Some(status) => status,
+            None => self.child.wait()?,
+        };
+        self.exit = Some(status);
+        // Who was started by the trainer in the same moment.
+        kill_group(self.group, true);
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+        let deadline = Instant::now() + PIPE_GRACE;
+        while Instant::now() < deadline && !self.readers.iter().all(JoinHandle::is_finished) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(status)
+    }
+}
+
+/// Writes what it is sent, however long the other end takes to read it.
+fn writer(mut stdin: ChildStdin) -> Sender<String> {
+    let (sender, lines) = channel::<String>();
+    // It ends when the process is dropped, or has closed its end.
+    thread::spawn(move || {
+        for line in lines {
+            if stdin.write_all(line.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    sender
+}
+
+impl Drop for TrainerProcess {
+    fn drop(&mut self) {
+        // It fails only for a process that somebody else has waited for.
+        let _ = self.end();
+    }
+}
+
+impl Printed {
+    /// Passes it on to this process's own log, as far as it has room.
+    fn take(&self, piece: &[u8]) {
+        self.is_new.store(true, Ordering::Relaxed);
+        let text = String::from_utf8_lossy(&piece[..piece.len().min(KEPT_BYTES)]);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            let mut lines = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+            if lines.len() == KEPT_LINES {
+                lines.pop_front();
+            }
+            lines.push_back(text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect());
+        }
+        let before = self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        // A log that cannot be written is told of by whoever keeps it.
+        if before + piece.len() as u64 <= LOG_BYTES {
+            let _ = io::stderr().lock().write_all(piece);
+        } else if before <= LOG_BYTES {
+            eprintln!("\nnote: the trainer has printed {} MiB; what follows is not kept", LOG_BYTES >> 20);
+        }
+    }
+}
+
+/// SIGTERM to the process alone: launchers pass it on as they mean it.
+#[cfg(unix)]
+fn terminate(process: u32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+        // It fails only for one that is gone.
+        let _ = kill_process(process, Signal::TERM);
+    }
+}
+
+#[cfg(not(unix))]
+fn terminate(_: u32) {}
+
+/// Why a program cannot be started, where that can be seen beforehand.
+pub(crate) fn unfindable(program: &str) -> Option<String> {
+    let is_program = |path: &Path| path.is_file();
+    if program.contains('/') {
+        return (!is_program(Path::new(program))).then(|| format!("there is no file {program}"));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| is_program(&folder.join(program)));
+    (!found).then(|| format!("no folder of PATH has a program {program}"))
+}

@@ -1,0 +1,346 @@
+//! Runs that a program of the user's own trains: what it may say, how it may fail, and that nothing of it is left running.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use speedlab::event::RunOutcome;
+use speedlab::record::RunState;
+
+use crate::sandbox::{Sandbox, children_of, send_signal, stderr, stdout};
+
+/// What every script begins with.
+const PRELUDE: &str = "#!/bin/sh\nsay() { printf '%s\\n' \"$1\" > \"$SPEEDLAB_EVENTS\"; }\n";
+
+/// Trains from its last checkpoint to the end; values depend on the step and the seed alone.
+const TRAINS: &str = r#"
+step=$(cat "$SPEEDLAB_CHECKPOINTS/step" 2>/dev/null || echo 0)
+say "{\"event\":\"started\",\"from_step\":$step,\"seed\":$SPEEDLAB_SEED}"
+stop=0
+trap 'stop=1' TERM
+while [ "$step" -lt "$SPEEDLAB_STEPS" ]; do
+    step=$((step + 1))
+    sleep 0.005
+    say "{\"event\":\"progress\",\"step\":$step,\"loss\":$((1000 - step)).$SPEEDLAB_SEED}"
+    [ $((step % 5)) = 0 ] && say "{\"event\":\"measured\",\"step\":$step,\"measures\":{\"fid\":$((1000 / step)).$SPEEDLAB_SEED}}"
+    if [ $((step % 7)) = 0 ] || [ $stop = 1 ]; then
+        echo "$step" > "$SPEEDLAB_CHECKPOINTS/step.new"
+        mv "$SPEEDLAB_CHECKPOINTS/step.new" "$SPEEDLAB_CHECKPOINTS/step"
+        say "{\"event\":\"checkpointed\",\"step\":$step}"
+    fi
+    if [ $stop = 1 ]; then
+        say '{"event":"ended","outcome":"interrupted"}'
+        exit 0
+    fi
+done
+say '{"event":"ended","outcome":"completed"}'
+"#;
+
+/// A sweep of one arm whose runs a script trains; `keys` go into its trainer.
+fn sandbox(script: &str, keys: &str, steps: u64, seeds: u64) -> Sandbox {
+    let sandbox = Sandbox::new(&format!(
+        "name: tiny\nbase:\n  trainer: {{ command: [./train.sh], inputs: [train.sh]{keys} }}\n  params: {{ images: none }}\n  train: {{ \
+         steps: {steps}, batch_size: 2, log_every: 5 }}\n  evaluate: {{ every: 5, grid_images: 4, fid: {{ samples: 4 }} }}\n\
+         arms: {{ baseline: {{}} }}\nseeds: {seeds}\n"
+    ));
+    write_script(sandbox.path(), script);
+    sandbox
+}
+
+fn write_script(folder: &Path, script: &str) {
+    let path = folder.join("train.sh");
+    fs::write(&path, format!("{PRELUDE}{script}")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn outcome(sandbox: &Sandbox) -> RunOutcome {
+    sandbox.study().runs[0].last_outcome.clone().expect("an attempt has ended")
+}
+
+/// Whether some process has these words in its command line.
+fn is_running(words: &str) -> bool {
+    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(words)
+    })
+}
+
+#[test]
+fn a_program_of_ones_own_is_an_arm_like_any_other() {
+    let sandbox = sandbox(TRAINS, "", 20, 2);
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows = sandbox.curves();
+    let value = |metric: &str, seed: u64, step: u64| {
+        let row = rows.iter().find(|row| row.metric == metric && row.seed == seed && row.step == step).unwrap();
+        (row.value, row.protocol.as_str(), row.images_seen)
+    };
+    assert_eq!(value("fid", 1, 15), (66.1, "measured by its trainer", 30));
+    // The mean of 999.1, 998.1, .., 995.1.
+    assert!((value("train_loss", 1, 5).0 - 997.1).abs() < 1e-9);
+    assert!(rows.iter().all(|row| row.metric != "beta1"));
+    let page = fs::read_to_string(sandbox.results().join("report/index.html")).unwrap();
+    assert!(page.contains("./train.sh") && page.contains("Its clock of training is what that program says it is"));
+    let again = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert!(again.status.success());
+    assert_eq!(sandbox.study().runs.iter().map(|run| run.attempts.len()).collect::<Vec<_>>(), [1, 1]);
+
+    // Another program makes other runs, and one that changes under a sweep is found out.
+    write_script(sandbox.path(), &format!("{TRAINS}\n# changed\n"));
+    let plan = sandbox.speedlab(&["plan", "sweep.yaml"]);
+    assert!(stdout(&plan).contains("2 runs, 0 done"), "{}", stdout(&plan));
+}
+
+#[test]
+fn a_program_that_changed_since_it_was_planned_is_refused() {
+    // The first run changes the program that the second is to be trained by.
+    let script = format!("{TRAINS}\necho '# changed' >> train.sh\n");
+    let sandbox = sandbox(&script, "", 5, 2);
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet", "--jobs", "1", "--retries", "0"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let states = sandbox.study().runs.iter().map(|run| run.state.clone()).collect::<Vec<_>>();
+    assert!(matches!(&states[0], RunState::Ended(RunOutcome::Completed)), "{states:?}");
+    let refused = sandbox.study().runs[1].last_outcome.clone().unwrap();
+    assert!(refused.reason().unwrap().starts_with("changed since the sweep was planned: train.sh"), "{refused:?}");
+}
+
+#[test]
+fn whatever_a_program_does_its_run_ends_with_a_clear_line_and_nothing_is_left_running() {
+    let done = r#"say '{"event":"progress","step":20}'; say '{"event":"ended","outcome":"completed"}'"#;
+    let cases: [(&str, String, &str, &str); 11] = [
+        ("exits at once", "echo out of luck >&2; exit 3".into(), "crashed", "exited with status 3\nout of luck"),
+        ("says nothing", "exit 0".into(), "crashed", "exited without saying how it ended"),
+        (
+            "goes backwards",
+            r#"say '{"event":"progress","step":9}'; say '{"event":"progress","step":8}'; sleep 987"#.into(),
+            "crashed",
+            "its trainer breaks a rule: it reported step 8 after step 9",
+        ),
+        (
+            "uses another seed",
+            r#"say '{"event":"started","seed":77}'; sleep 987"#.into(),
+            "crashed",
+            "it started with seed 77, and the run's seed is 0",
+        ),
+        (
+            "ends too early",
+            r#"say '{"event":"progress","step":9}'; say '{"event":"ended","outcome":"completed"}'"#.into(),
+            "crashed",
+            "it said `completed` at step 9 of the 20 planned in `train.steps`",
+        ),
+        (
+            "gets not a number",
+            r#"say '{"event":"progress","step":9,"loss":NaN}'; sleep 987"#.into(),
+            "diverged",
+            "the loss at step 9 is NaN",
+        ),
+        (
+            "runs out of memory",
+            "echo 'RuntimeError: CUDA out of memory. Tried to allocate 2 GiB' >&2; exit 1".into(),
+            "out of memory",
+            "CUDA out of memory",
+        ),
+        (
+            "prints binary",
+            format!(
+                "head -c 3000000 /dev/urandom; head -c 200000 /dev/urandom > \"$SPEEDLAB_EVENTS\"; echo > \"$SPEEDLAB_EVENTS\"; {done}"
+            ),
+            "completed",
+            "",
+        ),
+        ("leaves children", format!("sleep 987 & sleep 987 > \"$SPEEDLAB_EVENTS\" & {done}"), "completed", ""),
+        ("is killed", "kill -KILL $$".into(), "crashed", "killed by signal 9"),
+        (
+            "asks for images that are not there",
+            r#"say '{"event":"samples","step":5,"path":"nowhere.npz"}'; sleep 987"#.into(),
+            "crashed",
+            "the images of step 5 cannot be measured: nowhere.npz: No such file",
+        ),
+    ];
+    for (what, script, word, reason) in cases {
+        let sandbox = sandbox(&script, "", 20, 1);
+        let began = Instant::now();
+        let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet", "--retries", "0"]);
+        let outcome = outcome(&sandbox);
+        assert_eq!(outcome.word(), word, "{what}: {outcome:?} {}", stderr(&output));
+        assert!(outcome.reason().unwrap_or_default().contains(reason), "{what}: {outcome:?}");
+        assert!(!is_running("sleep 987"), "{what}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}: {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_flood_of_words_is_cut_and_a_flood_of_lines_counted() {
+    let script = r#"
+yes 'all work and no play' | head -c 150000000
+yes 'no event' | head -c 20000000 > "$SPEEDLAB_EVENTS"
+echo > "$SPEEDLAB_EVENTS"
+say '{"event":"progress","step":20}'; say '{"event":"ended","outcome":"completed"}'"#;
+    let sandbox = sandbox(script, "", 20, 1);
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let run = &sandbox.study().runs[0].planned.run_id;
+    let log = sandbox.results().join("runs").join(run.as_str()).join("log.txt");
+    let length = fs::metadata(&log).unwrap().len();
+    assert!((64 << 20..65 << 20).contains(&length), "{length}");
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.contains("the trainer has printed 64 MiB; what follows is not kept"));
+    assert_eq!(text.matches("a line of the trainer is no event").count(), 10);
+    assert!(text.contains("lines of the trainer were no events"));
+}
+
+#[test]
+fn a_program_that_ignores_the_word_to_stop_is_killed_after_its_grace() {
+    let script = r#"trap '' TERM; say '{"event":"progress","step":1}'; while :; do sleep 0.1; done"#;
+    let sandbox = sandbox(script, ", stop_grace: 0.3", 20, 1);
+    let mut program = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
+    sandbox.wait_until("a first step", || !sandbox.results().join("runs").exists() || is_running("train.sh"));
+    sandbox.wait_until("the trainer", || is_running("./train.sh"));
+    std::thread::sleep(Duration::from_millis(300));
+    send_signal("INT", program.id());
+    let status = program.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    let outcome = outcome(&sandbox);
+    assert!(outcome.reason().unwrap().contains("did not stop within 0.3 s of SIGTERM and was killed"), "{outcome:?}");
+}
+
+#[test]
+fn a_program_does_not_outlive_a_killed_speedlab() {
+    let sandbox = sandbox("sleep 789; true", "", 20, 1);
+    let mut program = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
+    sandbox.wait_until("the trainer", || is_running("sleep 789"));
+    for child in children_of(program.id()) {
+        send_signal("KILL", child);
+    }
+    send_signal("KILL", program.id());
+    program.wait().unwrap();
+    sandbox.wait_until("the end of the trainer", || !is_running("sleep 789"));
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_records_what_an_undisturbed_one_does() {
+    let steps = 120;
+    let undisturbed = sandbox(TRAINS, "", steps, 1);
+    assert!(undisturbed.speedlab(&["run", "sweep.yaml", "--quiet"]).status.success());
+    let disturbed = sandbox(TRAINS, "", steps, 1);
+    let values = |sandbox: &Sandbox| {
+        let rows = sandbox.curves().into_iter();
+        rows.map(|row| (row.step, row.metric, row.value.to_bits(), row.images_seen)).collect::<Vec<_>>()
+    };
+    let mut kills = 0;
+    // Where a kill falls depends on the machine; the seed of the pauses does not.
+    let mut pause = 7u64;
+    for round in 0..40 {
+        let mut program = disturbed.start(&["run", "sweep.yaml", "--quiet", "--retries", "0"]);
+        pause = pause * 1_103_515_245 % 1_000_003;
+        std::thread::sleep(Duration::from_millis(60 + pause % 250));
+        if program.try_wait().unwrap().is_some() {
+            break;
+        }
+        let runs: Vec<u32> = children_of(program.id());
+        let trainers: Vec<u32> = runs.iter().flat_map(|run| children_of(*run)).collect();
+        match round % 3 {
+            0 => trainers.iter().for_each(|trainer| send_signal("KILL", *trainer)),
+            1 => runs.iter().for_each(|run| send_signal("KILL", *run)),
+            _ => send_signal("INT", program.id()),
+        }
+        program.wait().unwrap();
+        kills += 1;
+    }
+    disturbed.wait_until("nothing to be left", || !is_running("./train.sh"));
+    let output = disturbed.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(kills >= 3, "{kills}");
+    assert_eq!(values(&disturbed), values(&undisturbed));
+}
+
+#[test]
+fn images_are_measured_by_the_sweeps_own_protocol() {
+    let script = r#"
+say '{"event":"started"}'
+for step in 5 10; do
+    say "{\"event\":\"samples\",\"step\":$step,\"path\":\"pictures\"}"
+    read -r answer
+    echo "answer $answer" >&2
+done
+say '{"event":"progress","step":20}'
+say '{"event":"ended","outcome":"completed"}'"#;
+    let sandbox = sandbox(script, "", 20, 1);
+    let folder = sandbox.path().join("pictures");
+    fs::create_dir(&folder).unwrap();
+    for index in 0..4u32 {
+        let image = image::GrayImage::from_fn(8, 8, |x, y| image::Luma([((x * 31 + y * (17 + index)) % 256) as u8]));
+        image.save(folder.join(format!("{index}.png"))).unwrap();
+    }
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows = sandbox.curves();
+    let fid = rows.iter().find(|row| row.metric == "fid" && row.step == 10).unwrap();
+    assert_eq!(fid.protocol, "digits-cnn n=4 ref=train:1442 resize=none generated by its trainer");
+    let by_command = sandbox.speedlab(&["fid", "pictures", "digits", "--features", "digits-cnn", "--json"]);
+    let by_command: serde_json::Value = serde_json::from_str(&stdout(&by_command)).unwrap();
+    let expected = by_command["value"].as_f64().unwrap();
+    assert!((fid.value / expected - 1.0).abs() < 1e-6, "{} {expected}", fid.value);
+    let run = &sandbox.study().runs[0];
+    assert_eq!(run.samples.len(), 2);
+    assert!(run.samples.iter().all(|(_, path)| image::open(path).is_ok()));
+    let log = sandbox.results().join("runs").join(run.planned.run_id.as_str()).join("log.txt");
+    assert!(fs::read_to_string(log).unwrap().contains(r#"answer {"event":"measured","step":10,"measures":{"fid":"#));
+}
+
+#[test]
+fn the_helper_for_python_trains_stops_and_goes_on() {
+    let has_python = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !has_python {
+        eprintln!("SKIPPED: there is no python3");
+        return;
+    }
+    let sandbox = Sandbox::new(
+        "name: tiny\nbase:\n  trainer: { command: [python3, train.py], inputs: [train.py, speedlab_run.py] }\n  params: { rate: 2.0 }\n  \
+         train: { steps: 60, batch_size: 2, checkpoint_seconds: 0.02 }\n  evaluate: { every: 10 }\narms: { baseline: {}, slow: { params: { \
+         rate: 1 } } }\nseeds: 1\n",
+    );
+    let helper = sandbox.speedlab(&["trainer", "--python"]);
+    fs::write(sandbox.path().join("speedlab_run.py"), &helper.stdout).unwrap();
+    let program = "import time, speedlab_run\nrun = speedlab_run.start(params={'rate': 1.0, 'other': 3}, steps=60, batch_size=2)\n\
+        file = run.checkpoints / 'step'\nstep = int(file.read_text()) if file.exists() else 0\nrun.begin(step, device='a chip')\n\
+        while step < run.steps:\n    step += 1\n    time.sleep(0.01)\n    run.progress(step, loss=run.params['rate'] / step)\n    \
+        if step % 10 == 0:\n        with run.evaluating():\n            time.sleep(0.02)\n            run.measure(step, fid=100 / step)\n    \
+        if run.should_checkpoint() or run.should_stop():\n        new = file.with_suffix('.new')\n        new.write_text(str(step))\n        \
+        new.rename(file)\n        run.checkpointed(step)\n    if run.should_stop():\n        break\nrun.end()\n";
+    fs::write(sandbox.path().join("train.py"), program).unwrap();
+    let mut first = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
+    std::thread::sleep(Duration::from_millis(700));
+    send_signal("INT", first.id());
+    first.wait().unwrap();
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows = sandbox.curves();
+    let steps: Vec<u64> =
+        rows.iter().filter(|row| row.metric == "fid" && row.arm == "slow").map(|row| row.step).collect();
+    assert_eq!(steps, [10, 20, 30, 40, 50, 60]);
+    let last = rows.iter().find(|row| row.metric == "fid" && row.step == 60).unwrap();
+    // 60 steps of 0.01 s; six evaluations of 0.02 s are off the clock of training.
+    assert!(last.train_seconds >= 0.6 && last.wall_seconds >= last.train_seconds + 0.1, "{last:?}");
+
+    // Without Speedlab it prints and goes on.
+    let alone = Command::new("python3").arg("train.py").current_dir(sandbox.path()).output().unwrap();
+    assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stderr));
+    let last = String::from_utf8_lossy(&alone.stdout).lines().last().unwrap().to_owned();
+    assert_eq!(last, r#"{"event": "ended", "outcome": "completed", "reason": ""}"#);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_refused_before_anything_runs() {
+    let sandbox = Sandbox::new("base: { trainer: { command: [no-such-trainer, x] } }\n");
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(
+        text.contains("the trainer of arm `baseline`, `no-such-trainer x`, cannot be started: no folder of PATH has"),
+        "{text}"
+    );
+    assert!(text.contains("hint: ") && !sandbox.path().join("results/sweep/runs").exists(), "{text}");
+}
