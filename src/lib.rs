@@ -38,5 +38,6 @@ pub mod random;
 
 pub mod checksum;
 pub mod process;
+pub mod twin;
 
 pub mod cli;

@@ -40,8 +40,10 @@ impl Exit {
             error.downcast_ref::<StudyError>(),
             Some(StudyError::Cluster(ClusterError::Volume { .. } | ClusterError::NotOnVolume { .. }))
         );
-        let no_trainer =
-            matches!(error.downcast_ref::<StudyError>(), Some(StudyError::NoTrainer { .. } | StudyError::Imported));
+        let no_trainer = matches!(
+            error.downcast_ref::<StudyError>(),
+            Some(StudyError::NoTrainer { .. } | StudyError::NoTorch { .. } | StudyError::Imported)
+        );
         if invalid || no_trainer || no_volume || no_data || no_device || no_rule {
             Self::Invalid
         } else {

@@ -21,6 +21,7 @@ use crate::record::{Journal, RecordError, RunFolder, effective_events, read_jour
 use crate::run::{self, PROGRAM, RunError};
 use crate::schedule::Death;
 use crate::spec::{PlannedRun, RunSpec, Trainer};
+use crate::twin;
 
 /// Between two looks at the process and at whoever may ask to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -105,8 +106,19 @@ pub fn execute(
     Ok(outcome)
 }
 
+/// The trainer that comes with the program, unpacked into a folder that the run removes, as a command.
+fn with_twin(trainer: &Trainer, folder: &Path) -> io::Result<Trainer> {
+    let main = twin::unpack(&folder.join(twin::NAME))?;
+    Ok(Trainer { command: vec![twin::python(), main.to_string_lossy().into_owned()], ..trainer.clone() })
+}
+
 /// Why the trainer's inputs are not those of the plan.
 fn unfit_inputs(trainer: &Trainer) -> Option<String> {
+    if trainer.is_torch() {
+        let is_known = trainer.digests.get(twin::NAME).is_some_and(|digest| *digest == twin::digest());
+        let reason = "the trainer in PyTorch that comes with this speedlab is another than the one that the sweep was planned with";
+        return (!is_known).then(|| format!("{reason}\nhint: plan the sweep anew, which makes these other runs"));
+    }
     match changed_inputs(&trainer.digests) {
         Ok(changed) if changed.is_empty() => None,
         Ok(changed) => Some(format!(
@@ -192,6 +204,12 @@ impl Session<'_> {
         let environment = self.ask(planned, attempt, pipe.path())?;
         self.sign(Phase::Preparing);
         let began = Instant::now();
+        let unpacked = if trainer.is_torch() {
+            Some(with_twin(trainer, pipe.folder()).map_err(io("unpack the trainer"))?)
+        } else {
+            None
+        };
+        let trainer = unpacked.as_ref().unwrap_or(trainer);
         let mut process = match TrainerProcess::start(trainer, &environment) {
             Ok(process) => process,
             Err(error) => {
@@ -459,6 +477,8 @@ impl Session<'_> {
         for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"] {
             set(name, attempt.threads.to_string());
         }
+        set("PYTHONDONTWRITEBYTECODE", "1".to_owned());
+        set("SPEEDLAB_DATA", text(self.data_folder.path()));
         Ok(environment)
     }
 }

@@ -62,6 +62,11 @@ impl EventPipe {
         &self.path
     }
 
+    /// The folder that it lies in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Asks for the end of what is said, behind all that was written: `hear` is not called once the thread has ended.
     pub fn end(&self) -> io::Result<()> {
         // Whoever wrote last may have been killed in the middle of a line. Writing waits for room, which the reader makes.

@@ -13,7 +13,8 @@
             with run.evaluating():
                 run.measure(step, fid=evaluate())
         if run.should_checkpoint() or run.should_stop():
-            save(run.checkpoints, step)
+            with run.saving():
+                save(run.checkpoints, step)
             run.checkpointed(step)
         if run.should_stop():
             break
@@ -134,16 +135,22 @@ class Run:
     @contextlib.contextmanager
     def evaluating(self):
         """Stops the clock of training while quality is measured."""
-        began, self._since, since = time.monotonic(), None, self._since
+        began = time.monotonic()
+        with self.saving():
+            yield
+        self._eval_seconds += time.monotonic() - began
+
+    @contextlib.contextmanager
+    def saving(self):
+        """Stops the clock of training while a checkpoint is written, or anything else is done that is no training."""
+        since, self._since = self._since, None
         if since is not None:
-            self._train_seconds += began - since
+            self._train_seconds += time.monotonic() - since
         try:
             yield
         finally:
-            now = time.monotonic()
             if since is not None:
-                self._eval_seconds += now - began
-                self._since = now
+                self._since = time.monotonic()
 
     def checkpointed(self, step, images_seen=None):
         """A checkpoint of `step` lies whole in `checkpoints`: say it right after the file has its final name."""

@@ -7,10 +7,13 @@ use super::table::{Cell, Table};
 use super::tensorboard::EventRun;
 use super::{ImportError, Mapping, NamePattern, tensorboard, wide};
 
-/// The values of every run, by arm and seed.
+/// Arm and seed.
+type RunKey = (String, u64);
+
+/// The values of every run.
 #[derive(Debug, Default, PartialEq)]
 pub struct Points {
-    pub runs: BTreeMap<(String, u64), RunPoints>,
+    pub runs: BTreeMap<RunKey, RunPoints>,
     /// Whether the source says how long training took, and how many images were seen.
     pub has_seconds: bool,
     pub has_images: bool,
@@ -41,7 +44,7 @@ pub fn read_points(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) 
 }
 
 impl Points {
-    fn point(&mut self, run: (String, u64), step: u64) -> &mut Point {
+    fn point(&mut self, run: RunKey, step: u64) -> &mut Point {
         self.runs.entry(run).or_default().entry(step).or_default()
     }
 }
@@ -96,7 +99,7 @@ fn of_table(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Resu
     let (arm, seed) = (optional(&mapping.arm)?, optional(&mapping.seed)?);
     let (images, seconds) = (optional(&mapping.images)?, optional(&mapping.seconds)?);
     let whole = whole_name();
-    let mut columns: Vec<(&str, Option<(String, u64)>, usize)> = Vec::new();
+    let mut columns: Vec<(&str, Option<RunKey>, usize)> = Vec::new();
     for (metric, written) in &mapping.metrics {
         if !wide::is_wide(written) {
             if arm.is_none() {

@@ -19,6 +19,7 @@ use crate::checksum::input_digest;
 use crate::spec::{
     Axis, DecodeError, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec, Value, decode,
 };
+use crate::twin;
 
 /// Every run of the sweep, or everything that is wrong with it. `override_count` is how many `--set` were applied.
 pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Finding>> {
@@ -167,11 +168,25 @@ fn resolve_cells(sweep: &SweepSpec, grid: &Grid) -> Result<Vec<RunSpec>, Vec<Fin
     Err(findings.into_iter().map(with_note).collect())
 }
 
-/// Fills in the sums of the trainers' inputs.
+/// Fills in the sums of the trainers' inputs, and keeps `params` from runs that have no trainer of their own.
 fn find_digests(specs: &mut [RunSpec], grid: &Grid) -> Result<(), Vec<Finding>> {
+    if specs.iter().all(|spec| spec.trainer.is_none())
+        && let Some(index) = specs.iter().position(|spec| !spec.params.is_empty())
+    {
+        let tree = grid.tree(&grid.cells[index]);
+        let at = tree.entry_at("params").map_or_else(Location::default, |entry| entry.key_at);
+        let hint = "write `trainer: { command: [python3, train.py] }`, or remove `params`";
+        return Err(vec![
+            Finding::new(at, "`params` are given to nobody: no arm has a `trainer` of its own").hint(hint),
+        ]);
+    }
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for (spec, cell) in specs.iter_mut().zip(grid.cells) {
-        let Some(trainer) = &mut spec.trainer else { continue };
+        let Some(trainer) = &mut spec.trainer else {
+            // Another arm's trainer is given these; they change nothing here.
+            spec.params.clear();
+            continue;
+        };
         if !trainer.digests.is_empty() {
             let at = grid.tree(cell).entry_at("trainer.digests").map_or_else(Location::default, |entry| entry.key_at);
             return Err(vec![Finding::new(at, "`trainer.digests` is found, not written").hint("remove it")]);
@@ -189,6 +204,10 @@ fn find_digests(specs: &mut [RunSpec], grid: &Grid) -> Result<(), Vec<Finding>> 
                 })?;
                 known.insert(input.clone(), digest);
             }
+        }
+        if trainer.is_torch() {
+            trainer.digests = [(twin::NAME.to_owned(), twin::digest())].into();
+            continue;
         }
         trainer.digests = trainer.inputs.iter().map(|input| (input.clone(), known[input].clone())).collect();
     }

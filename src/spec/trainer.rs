@@ -1,14 +1,22 @@
 //! A program of one's own that trains runs, and what it is given.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+/// The word for the trainer in PyTorch that comes with Speedlab.
+const TORCH: &str = "torch";
+
 /// `trainer`: a program of your own trains the run, in whatever language, and says what it measures: see
-/// `results/README.md`. It finds every other key of the run in its spec. Default: Speedlab trains.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+/// `results/README.md`. It finds every other key of the run in its spec. The word `torch` is the trainer in PyTorch that comes with
+/// Speedlab, which trains as Speedlab does. Default: Speedlab trains.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, transform = or_torch)]
 pub struct Trainer {
     /// The program and its words, such as `[python3, train.py]`. No shell reads them. Paths are seen from the folder where
     /// `speedlab` is started. Default: none, and it must be given.
@@ -43,7 +51,65 @@ impl Default for Trainer {
     }
 }
 
+/// A trainer as it is written.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    command: Vec<String>,
+    inputs: Vec<String>,
+    env: BTreeMap<String, String>,
+    stop_grace: f64,
+    digests: BTreeMap<String, String>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        let Trainer { command, inputs, env, stop_grace, digests } = Trainer::default();
+        Self { command, inputs, env, stop_grace, digests }
+    }
+}
+
+impl<'de> Deserialize<'de> for Trainer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordOrMap;
+        impl<'de> Visitor<'de> for WordOrMap {
+            type Value = Trainer;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("`torch`, or a map such as `{ command: [python3, train.py] }`")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Trainer, E> {
+                match word {
+                    TORCH => Ok(Trainer { command: vec![TORCH.to_owned()], ..Trainer::default() }),
+                    _ => Err(E::custom(format!(
+                        "there is no trainer `{word}`: write `torch`, or a map such as `{{ command: [python3, train.py] }}`"
+                    ))),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Trainer, A::Error> {
+                let written = Written::deserialize(MapAccessDeserializer::new(map))?;
+                let Written { command, inputs, env, stop_grace, digests } = written;
+                Ok(Trainer { command, inputs, env, stop_grace, digests })
+            }
+        }
+        deserializer.deserialize_any(WordOrMap)
+    }
+}
+
+/// The word `torch` in place of the map.
+fn or_torch(schema: &mut Schema) {
+    schema.insert("type".to_owned(), serde_json::json!(["object", "string"]));
+    schema.insert("pattern".to_owned(), serde_json::json!(format!("^{TORCH}$")));
+}
+
 impl Trainer {
+    /// Whether it is the one that comes with Speedlab.
+    pub fn is_torch(&self) -> bool {
+        self.command == [TORCH]
+    }
+
     /// Whether nothing is trained: the run's numbers were read from another program's table.
     pub fn is_import(&self) -> bool {
         self.command.len() >= 2 && self.command[..2] == ["speedlab", "import"]

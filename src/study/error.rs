@@ -45,6 +45,10 @@ pub enum StudyError {
     #[error(transparent)]
     Cluster(ClusterError),
     #[error(
+        "arm `{arm}` is trained by PyTorch, and {reason}\nhint: python3 -m pip install torch numpy; SPEEDLAB_PYTHON names another Python"
+    )]
+    NoTorch { arm: String, reason: String },
+    #[error(
         "the sweep was imported: its runs were trained elsewhere\nhint: `speedlab report` draws its report; `speedlab import` reads another table"
     )]
     Imported,

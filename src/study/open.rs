@@ -14,6 +14,7 @@ use crate::record::{Lock, PlanFile, Session, SweepFolder, host_name};
 use crate::run::{PROGRAM, build_of_this_program};
 use crate::schedule::{Policy, ProcessExecutor, RunCommand, RunExecutor, Start, Stop, Summary};
 use crate::spec::{Plan, PlannedRun};
+use crate::twin;
 
 /// What is conducted, where, and with what. Nothing but the plan changes a result.
 pub struct Study {
@@ -70,6 +71,14 @@ impl Study {
         let mut seen = BTreeSet::new();
         for run in &self.plan.runs {
             let Some(trainer) = &run.spec.trainer else { continue };
+            if trainer.is_torch() {
+                if seen.insert(&trainer.command[0])
+                    && let Some(reason) = twin::missing()
+                {
+                    return Err(StudyError::NoTorch { arm: run.arm.clone(), reason });
+                }
+                continue;
+            }
             if let Some(program) = trainer.command.first()
                 && seen.insert(program)
                 && let Some(reason) = unfindable(program)

@@ -114,9 +114,10 @@ def main():
                 np.savez(path, ((pictures + 1) * 127.5).round().astype(np.uint8))
             run.samples(step, path)  # speedlab
         if run.should_checkpoint() or run.should_stop():  # speedlab
-            state = {"step": step, "net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save(state, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").rename(checkpoint)
+            with run.saving():  # speedlab
+                state = {"step": step, "net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+                torch.save(state, checkpoint.with_suffix(".new"))
+                checkpoint.with_suffix(".new").rename(checkpoint)
             run.checkpointed(step)  # speedlab
         if run.should_stop():  # speedlab
             break

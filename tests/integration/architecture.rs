@@ -9,10 +9,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("checksum", &[]),
     ("random", &[]),
     ("event", &["spec"]),
-    ("plan", &["spec", "checksum"]),
+    ("plan", &["spec", "checksum", "twin"]),
     ("schedule", &["spec", "event"]),
     ("kernels", &[]),
     ("process", &[]),
+    ("twin", &["checksum", "process"]),
     ("diffusion", &["spec", "random"]),
     ("model", &["spec", "random", "kernels"]),
     ("optim", &["spec", "kernels"]),
@@ -28,11 +29,14 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "study",
         &[
             "spec", "event", "plan", "schedule", "device", "model", "evaluate", "record", "report", "data", "run",
-            "train", "checksum", "process", "cluster", "external", "import",
+            "train", "checksum", "process", "cluster", "external", "import", "twin",
         ],
     ),
     ("run", &["spec", "event", "train", "evaluate", "record", "data", "model"]),
-    ("external", &["spec", "event", "evaluate", "record", "data", "run", "schedule", "device", "checksum", "process"]),
+    (
+        "external",
+        &["spec", "event", "evaluate", "record", "data", "run", "schedule", "device", "checksum", "process", "twin"],
+    ),
 ];
 
 /// (what stands in the source, path prefixes under src/ where it may stand).

@@ -12,14 +12,7 @@ const LONGEST_GRACE: f64 = 3600.0;
 
 impl Rules {
     pub fn trainer(&mut self, spec: &RunSpec) {
-        let Some(trainer) = &spec.trainer else {
-            if let Some(name) = spec.params.keys().next() {
-                let message = format!("`params.{name}` is given to nobody: the run has no `trainer` of its own");
-                let hint = "write `trainer: { command: [python3, train.py] }`, or remove `params`";
-                self.breaks(&["params"], message, Some(hint));
-            }
-            return;
-        };
+        let Some(trainer) = &spec.trainer else { return };
         if trainer.command.first().is_none_or(|program| program.trim().is_empty()) {
             let hint = "write `command: [python3, train.py]`";
             self.breaks(&["trainer.command", "trainer"], "`trainer` has no `command`".to_owned(), Some(hint));
@@ -63,10 +56,6 @@ mod tests {
                 "`trainer.env` sets `SPEEDLAB_RUN`, which Speedlab sets itself",
             ),
             (with(json!({ "stop_grace": -1 })), "`trainer.stop_grace` must be at least 0 and at most 3600, not -1"),
-            (
-                json!({ "params": { "width": 3 } }),
-                "`params.width` is given to nobody: the run has no `trainer` of its own",
-            ),
         ]);
     }
 }
