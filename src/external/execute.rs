@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const SIGN: Duration = Duration::from_millis(200);
 /// How long a trainer may take to exit after it said how it ended.
 const EXIT_GRACE: Duration = Duration::from_secs(30);
-/// After its pipe was asked to end, behind what is in it.
+/// Without a line, after its pipe was asked to end behind what is in it.
 const PIPE_GRACE: Duration = Duration::from_secs(10);
 /// Lines that may wait; a trainer that says more is held up.
 const BACKLOG: usize = 1024;
@@ -253,7 +253,11 @@ impl Session<'_> {
         // The process is gone, and the pipe was asked to end behind what is in it.
         let mut last_look: Option<Instant> = None;
         loop {
-            match lines.recv_timeout(LOOK) {
+            let said = lines.recv_timeout(LOOK);
+            if said.is_ok() && last_look.is_some() {
+                last_look = Some(Instant::now());
+            }
+            match said {
                 // Nothing follows what it said last.
                 Ok(_) if stated.is_some() => {}
                 Ok(line) => match self.hear(&line, process, began)? {

@@ -1,7 +1,10 @@
 //! A process that sees to it that a trainer does not outlive the run's own process, however that ends.
 
 use std::io::{self, BufRead as _, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+
+use crate::schedule::RunCommand;
 
 /// What a run's process says when there is nothing left to guard.
 const DONE: &[u8] = b"done\n";
@@ -15,8 +18,10 @@ pub(super) struct Guard {
 impl Guard {
     /// Starts this program again as the guard of a process group.
     pub fn of(group: u32) -> io::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["guard", &group.to_string()]);
+        // This program as it was when it was started, whatever its file is now.
+        let own = RunCommand::this_program(vec!["guard".into(), group.to_string().into()], PathBuf::new())?;
+        let mut command = Command::new(own.program);
+        command.args(own.args);
         // A signal to the run's group must not reach it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -69,9 +69,11 @@ impl EventPipe {
 
     /// Asks for the end of what is said, behind all that was written: `hear` is not called once the thread has ended.
     pub fn end(&self) -> io::Result<()> {
-        // Whoever wrote last may have been killed in the middle of a line. Writing waits for room, which the reader makes.
+        // Whoever wrote last may have been killed in the middle of a line.
         let text = format!("\n{}\n", self.last_line);
-        OpenOptions::new().read(true).write(true).open(&self.path)?.write_all(text.as_bytes())
+        let mut pipe = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        // Writing waits for room, which the reader makes when whoever hears it takes what it has: often the one who asks here.
+        thread::Builder::new().name("last line".to_owned()).spawn(move || pipe.write_all(text.as_bytes())).map(drop)
     }
 
     pub fn has_ended(&self) -> bool {

@@ -219,6 +219,10 @@ fn copy(from: &RunFolder, to: &RunFolder, run: &PlannedRun) -> Result<(), Record
     let _ = fs::remove_dir_all(&beside.path);
     beside.prepare(run)?;
     share(&from.checkpoint(), &beside.checkpoint())?;
+    // What a trainer of the user's own keeps, which may not be replaced whole.
+    for folder in ["checkpoint", "output"] {
+        copy_tree(&from.path.join(folder), &beside.path.join(folder))?;
+    }
     match fs::read(from.journal()) {
         Ok(bytes) => {
             let path = beside.journal();
@@ -239,6 +243,24 @@ fn copy(from: &RunFolder, to: &RunFolder, run: &PlannedRun) -> Result<(), Record
         }
     }
     fs::rename(&beside.path, &to.path).map_err(RecordError::io("rename", &beside.path))
+}
+
+/// Copies the files below a folder that are not at their place already. A file that goes away meanwhile is left out.
+fn copy_tree(from: &Path, to: &Path) -> Result<(), RecordError> {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+        let place = to.join(entry.file_name());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            copy_tree(&entry.path(), &place)?;
+        } else if !place.exists() {
+            fs::create_dir_all(to).map_err(RecordError::io("make the folder", to))?;
+            match fs::copy(entry.path(), &place) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(RecordError::io("copy", &entry.path())(error)),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One more name for a file that is only ever replaced whole; a copy where the file system gives none. Nothing if there is no file.
@@ -301,6 +323,26 @@ mod tests {
         assert_eq!(RunRecord::read(&folder, &run).unwrap().attempts.len(), 2);
         assert!(folder.run(&run.run_id).has_ended());
         assert!(!folder.path.join("attempts").join(run.run_id.as_str()).exists(), "nothing is left of its forerunners");
+    }
+
+    #[test]
+    fn what_a_trainer_of_ones_own_keeps_goes_along_and_is_not_shared() {
+        let (_results, folder, run) = sweep();
+        folder.set_aside(&run, "0").unwrap();
+        let first = folder.begin_attempt(&run, "a").unwrap();
+        train(&first, 1, 0, 10, 1);
+        let files = ["checkpoint/model/part.bin", "output/notes.txt"];
+        for file in files {
+            let path = first.path.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "before").unwrap();
+        }
+        let second = folder.begin_attempt(&run, "b").unwrap();
+        for file in files {
+            // In place, as some programs write.
+            fs::write(first.path.join(file), "after").unwrap();
+            assert_eq!(fs::read_to_string(second.path.join(file)).unwrap(), "before", "{file}");
+        }
     }
 
     #[test]

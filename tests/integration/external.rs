@@ -38,15 +38,38 @@ done
 say '{"event":"ended","outcome":"completed"}'
 "#;
 
-/// A sweep of one arm whose runs a script trains; `keys` go into its trainer.
+/// A sweep of one arm whose runs a script trains; `keys` go into its trainer. The script's command line tells it from those of other tests.
 fn sandbox(script: &str, keys: &str, steps: u64, seeds: u64) -> Sandbox {
-    let sandbox = Sandbox::new(&format!(
-        "name: tiny\nbase:\n  trainer: {{ command: [./train.sh], inputs: [train.sh]{keys} }}\n  params: {{ images: none }}\n  train: {{ \
+    let sandbox = Sandbox::new("");
+    let command = format!("[./train.sh, {}]", mark(&sandbox));
+    let sweep = format!(
+        "name: tiny\nbase:\n  trainer: {{ command: {command}, inputs: [train.sh]{keys} }}\n  params: {{ images: none }}\n  train: {{ \
          steps: {steps}, batch_size: 2, log_every: 5 }}\n  evaluate: {{ every: 5, grid_images: 4, fid: {{ samples: 4 }} }}\n\
          arms: {{ baseline: {{}} }}\nseeds: {seeds}\n"
-    ));
+    );
+    fs::write(sandbox.path().join("sweep.yaml"), sweep).unwrap();
     write_script(sandbox.path(), script);
     sandbox
+}
+
+/// A word that no other test has.
+fn mark(sandbox: &Sandbox) -> String {
+    let name = sandbox.path().file_name().unwrap().to_string_lossy().into_owned();
+    format!("mark{}", name.trim_start_matches('.'))
+}
+
+/// Whether the script of a sandbox runs.
+fn is_training(sandbox: &Sandbox) -> bool {
+    is_running(&format!("./train.sh {}", mark(sandbox)))
+}
+
+/// Waits until a run has recorded that it began.
+fn wait_for_start(sandbox: &Sandbox) {
+    let journals = || fs::read_dir(sandbox.results().join("runs")).into_iter().flatten().flatten();
+    let began = |run: fs::DirEntry| {
+        fs::read_to_string(run.path().join("events.jsonl")).is_ok_and(|text| text.contains("\"started\""))
+    };
+    sandbox.wait_until("a run that has begun", || journals().any(began));
 }
 
 fn write_script(folder: &Path, script: &str) {
@@ -196,9 +219,7 @@ fn a_program_that_ignores_the_word_to_stop_is_killed_after_its_grace() {
     let script = r#"trap '' TERM; say '{"event":"progress","step":1}'; while :; do sleep 0.1; done"#;
     let sandbox = sandbox(script, ", stop_grace: 0.3", 20, 1);
     let mut program = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
-    sandbox.wait_until("a first step", || !sandbox.results().join("runs").exists() || is_running("train.sh"));
-    sandbox.wait_until("the trainer", || is_running("./train.sh"));
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for_start(&sandbox);
     send_signal("INT", program.id());
     let status = program.wait().unwrap();
     assert_eq!(status.code(), Some(130));
@@ -235,6 +256,7 @@ fn a_run_that_is_killed_again_and_again_records_what_an_undisturbed_one_does() {
     for round in 0..40 {
         let mut program = disturbed.start(&["run", "sweep.yaml", "--quiet", "--retries", "0"]);
         pause = pause * 1_103_515_245 % 1_000_003;
+        disturbed.wait_until("the trainer", || is_training(&disturbed) || program.try_wait().unwrap().is_some());
         std::thread::sleep(Duration::from_millis(60 + pause % 250));
         if program.try_wait().unwrap().is_some() {
             break;
@@ -249,7 +271,7 @@ fn a_run_that_is_killed_again_and_again_records_what_an_undisturbed_one_does() {
         program.wait().unwrap();
         kills += 1;
     }
-    disturbed.wait_until("nothing to be left", || !is_running("./train.sh"));
+    disturbed.wait_until("nothing to be left", || !is_training(&disturbed));
     let output = disturbed.speedlab(&["run", "sweep.yaml", "--quiet"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(kills >= 3, "{kills}");
@@ -312,7 +334,8 @@ fn the_helper_for_python_trains_stops_and_goes_on() {
         new.rename(file)\n        run.checkpointed(step)\n    if run.should_stop():\n        break\nrun.end()\n";
     fs::write(sandbox.path().join("train.py"), program).unwrap();
     let mut first = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
-    std::thread::sleep(Duration::from_millis(700));
+    wait_for_start(&sandbox);
+    std::thread::sleep(Duration::from_millis(200));
     send_signal("INT", first.id());
     first.wait().unwrap();
     let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
