@@ -14,7 +14,7 @@ use crate::evaluate::{EvaluateError, Evaluator, level};
 use crate::event::{EVENT_VERSION, Measure, Phase, RunEvent, RunOutcome, Stamp, Started};
 use crate::model::{self, Network};
 use crate::record::{
-    ConsistencyImages, Journal, Lock, RecordError, RunFolder, curve_rows, effective_events, host_name, read_journal,
+    ConsistencyImages, Journal, Lock, RecordError, Rows, RunFolder, effective_events, host_name, read_journal,
     write_beside, write_curves,
 };
 use crate::spec::{Consistency, PlannedRun, RunId, RunSpec};
@@ -118,7 +118,7 @@ pub(crate) fn conclude(
         && outcome.is_final()
     {
         let events = effective_events(read_journal(&folder.journal())?.events);
-        write_curves(&folder.curves(), &curve_rows(planned, &events))?;
+        write_curves(&folder.curves(), [(planned, &Rows::of(&events))])?;
         folder.write_done(outcome)?;
     }
     Ok(())

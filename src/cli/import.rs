@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{DEFAULT_RESULTS, Exit, report};
 use crate::import::{Mapping, NamePattern, Wanted, import as write, read_points};
+use crate::report::Drawn;
 use crate::run::PROGRAM;
 use crate::spec::{Metric, decode_json};
 
@@ -90,6 +91,6 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     for note in &imported.notes {
         eprintln!("note: {note}");
     }
-    report::write_and_print(&imported.folder, args.json)?;
+    report::write_and_print(&imported.folder, None, args.json, Drawn::Few)?;
     Ok(Exit::AllDone)
 }

@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::{Exit, SweepArgs};
 use crate::record::{PlanFile, SweepFolder};
+use crate::report::Drawn;
 use crate::spec::PlannedRun;
-use crate::study::write_report;
+use crate::study::{write_report, write_report_of};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -17,24 +18,42 @@ pub struct ReportArgs {
     /// Print the table of speedups as one JSON value
     #[arg(long)]
     json: bool,
+    /// Draw the figures and samples of every grid point, however many these are
+    #[arg(long)]
+    all_figures: bool,
+}
+
+impl ReportArgs {
+    fn drawn(&self) -> Drawn {
+        if self.all_figures { Drawn::All } else { Drawn::Few }
+    }
 }
 
 pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     let (plan, folder) = args.sweep.begun()?;
-    if PlanFile::read(&folder)?.is_some_and(|file| !file.is_of(&plan)) {
+    let frozen = PlanFile::read(&folder)?;
+    if frozen.as_ref().is_some_and(|file| !file.is_of(&plan)) {
         eprintln!(
             "note: the sweep is no longer the one that was frozen in {}; the report shows the frozen one.",
             folder.plan_file().display()
         );
         eprintln!("hint: `speedlab run` takes the changes in, and keeps what was recorded");
     }
-    write_and_print(&folder, args.json)?;
+    write_and_print(&folder, frozen, args.json, args.drawn())?;
     Ok(Exit::AllDone)
 }
 
-/// Writes the sweep's table and its report, and prints the answer on stdout.
-pub(super) fn write_and_print(folder: &SweepFolder, json: bool) -> anyhow::Result<()> {
-    let (study, report) = write_report(folder)?;
+/// Writes the sweep's table and its report, and prints the answer on stdout. `frozen`: the plan, if it has been read already.
+pub(super) fn write_and_print(
+    folder: &SweepFolder,
+    frozen: Option<PlanFile>,
+    json: bool,
+    drawn: Drawn,
+) -> anyhow::Result<()> {
+    let (study, report) = match frozen {
+        Some(frozen) => write_report_of(folder, frozen, drawn)?,
+        None => write_report(folder, drawn)?,
+    };
     for (run, damage) in study.damaged() {
         let PlannedRun { run_id, trial, seed, .. } = &run.planned;
         eprintln!("warning: run {run_id} ({trial}, seed {seed}) is left out, because its record is damaged:");

@@ -14,6 +14,7 @@ use super::seed_args::SeedArgs;
 use super::{Color, DataArgs, Exit, SweepArgs};
 use crate::data;
 use crate::record::SweepFolder;
+use crate::report::Drawn;
 use crate::report::number::duration;
 use crate::schedule::{Policy, RunExecutor as _, Stop, Summary, Update};
 use crate::spec::{Plan, RunId};
@@ -117,7 +118,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     let exit = exit_of(&summary, &stop);
     // From here on a signal ends the program as usual again.
     drop(stop);
-    write_and_print(study.folder(), args.json)?;
+    write_and_print(study.folder(), None, args.json, Drawn::Few)?;
     if summary.stopped.is_some() && !args.quiet {
         eprintln!("stopped; to go on: speedlab run {}", args.seeds.as_written(&args.sweep));
     }

@@ -10,9 +10,7 @@ use super::points::{Point, RunPoints};
 use super::{ImportError, Points};
 use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
 use crate::plan::plan_text;
-use crate::record::{
-    Journal, PlanFile, RunFolder, SweepFolder, curve_rows, effective_events, read_journal, write_curves,
-};
+use crate::record::{Journal, PlanFile, Rows, RunFolder, SweepFolder, effective_events, read_journal, write_curves};
 use crate::spec::{IMPORTED, Metric, Plan, PlannedRun, Trainer};
 
 /// What is wanted of an import.
@@ -202,7 +200,7 @@ fn write_run(
     journal.sync()?;
     if outcome.is_final() {
         let events = effective_events(read_journal(&folder.journal())?.events);
-        write_curves(&folder.curves(), &curve_rows(run, &events))?;
+        write_curves(&folder.curves(), [(run, &Rows::of(&events))])?;
         folder.write_done(&outcome)?;
     }
     Ok(())

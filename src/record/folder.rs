@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::RecordError;
 use super::files::{is_half_written, read_json, write_beside, write_json};
-use super::{RecordError, write_curves};
 use crate::checksum::sha256;
 use crate::event::RunOutcome;
-use crate::record::CurveRow;
 use crate::spec::{Plan, PlannedRun, RunId};
 
 /// `results/<sweep>`.
@@ -128,9 +127,9 @@ impl SweepFolder {
         self.path.join("live.json")
     }
 
-    /// Replaces `curves.parquet`, the tidy table of all runs.
-    pub fn write_curves(&self, rows: &[CurveRow]) -> Result<(), RecordError> {
-        write_curves(&self.path.join("curves.parquet"), rows)
+    /// `curves.parquet`, the tidy table of all runs.
+    pub fn curves(&self) -> PathBuf {
+        self.path.join("curves.parquet")
     }
 }
 

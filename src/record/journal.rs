@@ -4,10 +4,11 @@
 //! that was damaged, lost or moved is noticed: `{"event":"trained",..,"line":17,"crc32":"0a1b2c3d"}`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::RecordError;
+use super::event_line::EventLine;
 use crate::checksum::crc32;
 use crate::event::{EVENT_VERSION, RunEvent, RunOutcome};
 
@@ -122,11 +123,27 @@ pub fn read_journal(path: &Path) -> Result<JournalContents, RecordError> {
         Err(error) => return Err(RecordError::io("read", path)(error)),
     };
     let mut reader = Reader::default();
-    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-        refuse_newer(path, line)?;
-        reader.read(index + 1, line);
+    reader.contents.events.reserve(bytes.iter().filter(|&&byte| byte == b'\n').count());
+    for (index, line) in lines(&bytes).enumerate().filter(|(_, line)| !line.is_empty()) {
+        let event = match EventLine::read(line, EVENT_VERSION) {
+            EventLine::Event(event) => Some(event),
+            EventLine::Unreadable => None,
+            EventLine::Newer(found) => {
+                return Err(RecordError::Newer { path: path.to_owned(), found, known: EVENT_VERSION });
+            }
+        };
+        reader.read(index + 1, line, event);
     }
     Ok(reader.finish())
+}
+
+/// What is between line feeds; the last may have none after it.
+fn lines(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let whole = bytes;
+        let length = bytes.skip_until(b'\n').expect("bytes in memory can be read");
+        (length > 0).then(|| whole[..length].strip_suffix(b"\n").unwrap_or(&whole[..length]))
+    })
 }
 
 /// Reads lines in their order.
@@ -143,8 +160,8 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, place: usize, line: &[u8]) {
-        let event: Option<RunEvent> = serde_json::from_slice(line).ok();
+    /// `event`: what the line at `place` says, if it is one.
+    fn read(&mut self, place: usize, line: &[u8], event: Option<RunEvent>) {
         let number = number_of(line);
         let version = match &event {
             Some(RunEvent::Started(started)) => started.version,
@@ -206,20 +223,6 @@ fn ends_or_begins_an_attempt(event: &RunEvent) -> bool {
             !matches!(outcome, RunOutcome::Completed | RunOutcome::ReachedTarget | RunOutcome::Diverged { .. })
         }
         _ => false,
-    }
-}
-
-/// A newer program may have written events that would look torn to this one, so its version is read first.
-fn refuse_newer(path: &Path, line: &[u8]) -> Result<(), RecordError> {
-    #[derive(serde::Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    match serde_json::from_slice(line) {
-        Ok(Versioned { version }) if version > EVENT_VERSION => {
-            Err(RecordError::Newer { path: path.to_owned(), found: version, known: EVENT_VERSION })
-        }
-        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::{
-    CurveRow, PlanFile, RecordError, Revision, RunFolder, SweepFolder, curve_rows, effective_events, read_journal,
+    PlanFile, RecordError, Revision, Rows, RunFolder, SweepFolder, effective_events, read_journal, write_curves,
 };
 use crate::event::{RunEvent, RunOutcome, Stamp, Started};
 use crate::spec::{Plan, PlannedRun};
@@ -34,7 +34,7 @@ pub struct RunRecord {
     /// Every attempt's first event.
     pub attempts: Vec<Started>,
     /// The curves without what later attempts made void, by step.
-    pub rows: Vec<CurveRow>,
+    pub rows: Rows,
     /// By step.
     pub densities: Vec<TimestepDensity>,
     /// (step, PNG) of each sample grid, by step.
@@ -102,9 +102,10 @@ impl StudyRecord {
         })
     }
 
-    /// The rows of all runs, in the plan's order.
-    pub fn rows(&self) -> impl Iterator<Item = &CurveRow> {
-        self.runs.iter().flat_map(|run| &run.rows)
+    /// Replaces the tidy table of all runs, in the plan's order.
+    pub fn write_curves(&self) -> Result<(), RecordError> {
+        let folder = SweepFolder { path: self.folder.clone() };
+        write_curves(&folder.curves(), self.runs.iter().map(|run| (&run.planned, &run.rows)))
     }
 }
 
@@ -116,7 +117,7 @@ impl RunRecord {
             state: RunState::Waiting,
             last_outcome: None,
             attempts: vec![],
-            rows: vec![],
+            rows: Rows::default(),
             densities: vec![],
             samples: vec![],
             consistency: vec![],
@@ -170,7 +171,7 @@ impl RunRecord {
         let started = !journal.events.is_empty();
         let effective = effective_events(journal.events);
         let mut record = Self {
-            rows: curve_rows(planned, &effective),
+            rows: Rows::of(&effective),
             waiting: waiting(&effective),
             torn_lines: journal.torn_lines,
             last_stamp: effective.iter().rev().find_map(|(_, event)| event.stamp()),

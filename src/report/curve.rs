@@ -13,8 +13,9 @@ pub struct Evaluation {
 
 /// The run's measurements of `metric` by `protocol`, by step.
 pub fn curve(run: &RunRecord, metric: &str, protocol: &str) -> Vec<Evaluation> {
-    let rows = run.rows.iter().filter(|row| row.metric == metric && row.protocol == protocol);
-    let mut curve: Vec<Evaluation> = rows
+    let mut curve: Vec<Evaluation> = run
+        .rows
+        .series(metric, protocol)
         .map(|row| Evaluation {
             step: row.step,
             images_seen: row.images_seen,
@@ -28,11 +29,5 @@ pub fn curve(run: &RunRecord, metric: &str, protocol: &str) -> Vec<Evaluation> {
 
 /// The protocols that the run measured `metric` by, each once, in the order met.
 pub fn protocols<'a>(run: &'a RunRecord, metric: &str) -> Vec<&'a str> {
-    let mut protocols = Vec::new();
-    for row in run.rows.iter().filter(|row| row.metric == metric) {
-        if !protocols.contains(&row.protocol.as_str()) {
-            protocols.push(row.protocol.as_str());
-        }
-    }
-    protocols
+    run.rows.names().filter(|(name, _)| *name == metric).map(|(_, protocol)| protocol).collect()
 }

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::comparison::{ArmComparison, Comparison};
+use super::json_text::with_points;
 use super::target::median;
 use crate::record::RunRecord;
 
@@ -64,7 +66,7 @@ pub fn difficulty<'c>(comparison: &'c Comparison) -> Vec<PointDifficulty<'c>> {
     };
     let points = comparison
         .points
-        .iter()
+        .par_iter()
         .map(|point| PointDifficulty { label: &point.label, arms: point.arms.iter().filter_map(arm).collect() });
     points.filter(|point| !point.arms.is_empty()).collect()
 }
@@ -73,8 +75,8 @@ fn surface(runs: &[&RunRecord], metric: &str) -> Option<Surface> {
     let mut found: BTreeMap<u64, BTreeMap<usize, Vec<f64>>> = BTreeMap::new();
     for run in runs {
         let mut seen = BTreeSet::new();
-        for row in &run.rows {
-            let Some(bin) = row.metric.strip_prefix(metric).and_then(|bin| bin.parse::<usize>().ok()) else { continue };
+        for row in run.rows.of_metrics(&|name| bin_of(name, metric).is_some()) {
+            let Some(bin) = bin_of(row.metric, metric) else { continue };
             // Where raw weights are measured too, those that are compared come first.
             if seen.insert((row.step, bin)) && row.value.is_finite() {
                 found.entry(row.step).or_default().entry(bin).or_default().push(row.value);
@@ -88,12 +90,17 @@ fn surface(runs: &[&RunRecord], metric: &str) -> Option<Surface> {
     Some(Surface { steps: found.keys().copied().collect(), bins, values: found.values().map(values).collect() })
 }
 
+fn bin_of(name: &str, metric: &str) -> Option<usize> {
+    name.strip_prefix(metric)?.parse().ok()
+}
+
 /// `None` where no seed's loss fell, or none has got to its last step.
 fn reached(runs: &[&RunRecord], bin: usize, share: f64) -> Option<Reached> {
     let metric = format!("{LOSS}{bin}");
     let mut found: Vec<(f64, f64, f64)> = vec![];
     for run in runs {
-        let mut rows: Vec<_> = run.rows.iter().filter(|row| row.metric == metric && row.value.is_finite()).collect();
+        let mut rows: Vec<_> =
+            run.rows.of_metrics(&|name| name == metric).filter(|row| row.value.is_finite()).collect();
         rows.dedup_by_key(|row| row.step);
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
         if last.step != run.planned.spec.train.steps || last.value >= first.value {
@@ -116,7 +123,7 @@ fn reached(runs: &[&RunRecord], bin: usize, share: f64) -> Option<Reached> {
 }
 
 /// `difficulty.json`.
-pub fn difficulty_json(points: &[PointDifficulty]) -> Value {
+pub fn difficulty_json(points: &[PointDifficulty]) -> String {
     let surface = |surface: &Surface| json!({ "steps": surface.steps, "by_step_and_bin": surface.values });
     let reached = |reached: &Option<Reached>| {
         reached.map_or(Value::Null, |reached| {
@@ -138,5 +145,5 @@ pub fn difficulty_json(points: &[PointDifficulty]) -> Value {
         })
     };
     let point = |point: &PointDifficulty| json!({ "point": point.label, "arms": point.arms.iter().map(arm).collect::<Vec<_>>() });
-    json!({ "version": VERSION, "over_seeds": "median", "points": points.iter().map(point).collect::<Vec<_>>() })
+    with_points(&json!({ "version": VERSION, "over_seeds": "median" }), points, point)
 }

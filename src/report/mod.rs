@@ -12,6 +12,7 @@ mod error;
 mod final_measures;
 mod grid;
 mod interval;
+mod json_text;
 mod landscape;
 pub mod number;
 mod page;
@@ -39,6 +40,7 @@ pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measure
 pub use grid::{Grid, Interaction, Of};
 pub use interval::Interval;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
+pub use plots::Drawn;
 pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{
     Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, detectable, level, speedup, until_decided,
@@ -46,4 +48,4 @@ pub use speedup::{
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
 pub use wording::{answer_cell, likeness_cell, look_words};
-pub use write::{Report, write};
+pub use write::{Report, write, write_drawn};

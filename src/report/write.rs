@@ -10,7 +10,7 @@ use super::difficulty::{difficulty, difficulty_json};
 use super::error::ReportError;
 use super::grid::Grid;
 use super::page::page;
-use super::plots::{consistency_figures, difficulty_figures, figures, png, svg};
+use super::plots::{Drawn, consistency_figures, difficulty_figures, figures, png, svg};
 use super::publish::publish;
 use super::summary::summary;
 use super::tables::{csv, json, latex, markdown, measures_csv};
@@ -30,34 +30,28 @@ pub struct Report {
 /// Writes tables, figures and the page of `study` into `folder`, which is made if it is missing. The same records give the
 /// same bytes. Whatever is not recorded yet is said to be missing and is no error.
 pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> {
+    write_drawn(study, folder, Drawn::Few)
+}
+
+/// The same, with the figures that are asked for.
+pub fn write_drawn(study: &StudyRecord, folder: &Path, drawn: Drawn) -> Result<Report, ReportError> {
     let comparison = Comparison::of(study);
     let grid = Grid::of(&comparison);
-    let mut files = vec![
-        publish(folder, "speedups.md", markdown(&comparison, &grid).as_bytes())?,
-        publish(folder, "speedups.csv", csv(&comparison).as_bytes())?,
-        publish(folder, "speedups.tex", latex(&comparison).as_bytes())?,
-    ];
-    if let Some(measures) = measures_csv(&comparison) {
-        files.push(publish(folder, "measures.csv", measures.as_bytes())?);
-    }
-    let table = serde_json::to_string_pretty(&json(&comparison, &grid)).expect("a JSON value can be written");
-    files.push(publish(folder, "speedups.json", format!("{table}\n").as_bytes())?);
+    let mut files = publish_all(folder, tables(&comparison, &grid))?;
 
-    let mut figures = figures(&comparison);
-    let consistency = Consistency::of(study);
+    let mut figures = figures(&comparison, drawn);
+    let (consistency, difficulty) = rayon::join(|| Consistency::of(study), || difficulty(&comparison));
     if let Some(consistency) = &consistency {
         let table = serde_json::to_string_pretty(&consistency::json(consistency)).expect("a JSON value can be written");
         files.push(publish(folder, "consistency.json", format!("{table}\n").as_bytes())?);
         files.push(publish(folder, "consistency.csv", consistency::csv(consistency).as_bytes())?);
         figures.extend(consistency_figures(consistency));
     }
-    let difficulty = difficulty(&comparison);
     if !difficulty.is_empty() {
-        let table = serde_json::to_string_pretty(&difficulty_json(&difficulty)).expect("a JSON value can be written");
-        files.push(publish(folder, "difficulty.json", format!("{table}\n").as_bytes())?);
+        files.push(publish(folder, "difficulty.json", difficulty_json(&difficulty).as_bytes())?);
         figures.extend(difficulty_figures(&comparison, &difficulty));
     }
-    let drawn = figures.par_iter().map(|figure| -> Result<_, ReportError> {
+    let written = figures.par_iter().map(|figure| -> Result<_, ReportError> {
         let svg = svg(&figure.drawing, &figure.name, &figure.title)?;
         let paths = [
             publish(folder, &format!("{}.svg", figure.name), svg.as_bytes())?,
@@ -65,15 +59,32 @@ pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> 
         ];
         Ok((svg, paths))
     });
-    let (svgs, paths): (Vec<String>, Vec<[PathBuf; 2]>) = drawn.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let (svgs, paths): (Vec<String>, Vec<[PathBuf; 2]>) = written.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     files.extend(paths.into_iter().flatten());
 
     // The page comes last: where it is, everything it names is.
-    let page = publish(
-        folder,
-        "index.html",
-        page(&comparison, &grid, consistency.as_ref(), &difficulty, &figures, &svgs).as_bytes(),
-    )?;
+    let (page, summary) = rayon::join(
+        || page(&comparison, &grid, consistency.as_ref(), &difficulty, &figures, &svgs, drawn),
+        || summary(&comparison, &grid),
+    );
+    let page = publish(folder, "index.html", page.as_bytes())?;
     files.push(page.clone());
-    Ok(Report { page, files, summary: summary(&comparison, &grid) })
+    Ok(Report { page, files, summary })
+}
+
+/// The tables of speedups and of every measure, by the names of their files.
+fn tables(comparison: &Comparison, grid: &Grid) -> Vec<(&'static str, String)> {
+    type Table<'t> = (&'static str, &'t (dyn Fn() -> Option<String> + Sync));
+    let tables: [Table; 5] = [
+        ("speedups.md", &|| Some(markdown(comparison, grid))),
+        ("speedups.csv", &|| Some(csv(comparison))),
+        ("speedups.tex", &|| Some(latex(comparison))),
+        ("measures.csv", &|| measures_csv(comparison)),
+        ("speedups.json", &|| Some(json(comparison, grid))),
+    ];
+    tables.par_iter().filter_map(|(name, table)| Some((*name, table()?))).collect()
+}
+
+fn publish_all(folder: &Path, files: Vec<(&str, String)>) -> Result<Vec<PathBuf>, ReportError> {
+    files.iter().map(|(name, text)| publish(folder, name, text.as_bytes())).collect()
 }

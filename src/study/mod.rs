@@ -39,7 +39,7 @@ pub use notes::plan_notes;
 pub use observer::Observer;
 pub use open::{OpenStudy, Study};
 pub use queue::StudyQueue;
-pub use report::write_report;
+pub use report::{write_report, write_report_of};
 pub use sensitivity::sensitivity;
 pub use submit::{Handed, Handover, Survey};
 pub use task::{Finished, Rest, Task, finish, prepare};

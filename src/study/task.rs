@@ -15,7 +15,7 @@ use crate::data::DataFolder;
 use crate::record::{
     Engine, PlanFile, RecordError, RunFolder, RunRecord, RunState, Submission, SweepFolder, host_name,
 };
-use crate::report::Report;
+use crate::report::{Drawn, Report};
 use crate::schedule::{Policy, Stop, Summary};
 use crate::spec::{Plan, PlannedRun, RunId};
 
@@ -170,7 +170,7 @@ pub fn finish(
     for run_id in submission.tasks.iter().flatten() {
         folder.settle(run_id)?;
     }
-    let report = write_report(&folder).map(|(_, report)| report);
+    let report = write_report(&folder, Drawn::Few).map(|(_, report)| report);
     let handover = Handover::of(&submission);
     let mut open = open_when_free(&folder, results, &submission, observer, stop)?;
     let round = open.next_round(observer, |_, _| true)?;

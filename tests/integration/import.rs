@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use speedlab::record::{CurveRow, write_curves};
-use speedlab::spec::{RunId, RunSpec};
+use speedlab::event::{Measure, RunEvent, Stamp};
+use speedlab::record::{Rows, write_curves};
+use speedlab::spec::{PlannedRun, RunId, RunSpec};
 
 use crate::sandbox::{Sandbox, stderr, stdout};
 
@@ -115,22 +116,25 @@ fn other_kinds_of_tables_give_the_same_answers() {
     recovers(&sandbox, &[&args[..], &["--batch-size", "64"]].concat(), "fast-one");
 
     // Our own table of curves is Parquet.
-    let run_id = RunId::of(&RunSpec::default());
-    let row = |(arm, seed, step, value): (&str, u64, u64, f64)| CurveRow {
-        run_id: run_id.clone(),
-        arm: arm.to_owned(),
-        trial: arm.to_owned(),
-        seed,
-        attempt: 1,
-        step,
-        images_seen: 64 * step,
-        train_seconds: step as f64,
-        wall_seconds: step as f64,
-        metric: "fid".into(),
-        protocol: String::new(),
-        value,
-    };
-    write_curves(&sandbox.path().join("curves.parquet"), &values().map(row).collect::<Vec<_>>()).unwrap();
+    let runs: Vec<(PlannedRun, Rows)> = ARMS
+        .iter()
+        .flat_map(|(arm, _)| (0..SEEDS).map(|seed| (*arm, seed)))
+        .map(|(arm, seed)| {
+            let spec = RunSpec { seed, ..RunSpec::default() };
+            let run_id = RunId::of(&spec);
+            let planned =
+                PlannedRun { run_id, arm: arm.into(), trial: arm.into(), point: Default::default(), seed, spec };
+            let of_run = values().filter(|value| (value.0, value.1) == (arm, seed));
+            let evaluated = of_run.map(|(_, _, step, value)| {
+                let stamp = Stamp { step, images_seen: 64 * step, train_seconds: step as f64, ..Stamp::default() };
+                let measures = vec![Measure { metric: "fid".into(), protocol: String::new(), value }];
+                (1, RunEvent::Evaluated { stamp, measures, samples: String::new() })
+            });
+            (planned, Rows::of(&evaluated.collect::<Vec<_>>()))
+        })
+        .collect();
+    let path = sandbox.path().join("curves.parquet");
+    write_curves(&path, runs.iter().map(|(planned, rows)| (planned, rows))).unwrap();
     let map =
         ["--map", "arm=arm", "seed=seed", "step=step", "images=images_seen", "seconds=train_seconds", "fid=value"];
     recovers(&sandbox, &[&["curves.parquet", "--baseline", "base", "--name", "ours"], &map[..]].concat(), "fast-one");

@@ -5,34 +5,62 @@ use std::path::Path;
 use std::process::Command;
 
 use polars::prelude::*;
-use speedlab::record::{CurveRow, RecordError, read_curves, write_curves};
-use speedlab::spec::{RunId, RunSpec};
+use speedlab::record::{CurveRow, RecordError, Row, Rows, read_curves, write_curves};
+use speedlab::spec::{PlannedRun, Point, RunId, RunSpec};
 
 use crate::sandbox::{Sandbox, TINY, stderr};
 
 #[test]
 fn a_table_of_curves_comes_back_bit_for_bit_and_a_cut_one_is_refused() {
-    let row = |step: u64, value: f64| CurveRow {
+    let planned = PlannedRun {
         run_id: RunId::of(&RunSpec::default()),
         arm: "clts+mdlrc".into(),
         trial: "clts+mdlrc model.channels=16".into(),
+        point: Point::new(),
         seed: u64::MAX,
+        spec: RunSpec::default(),
+    };
+    let row = |step: u64, value: f64| Row {
         attempt: 2,
         step,
         images_seen: 64 * step,
         train_seconds: 0.1 + 0.2,
         wall_seconds: 1e-300,
-        metric: "fid".into(),
-        protocol: "digits-cnn n=500".into(),
+        metric: "fid",
+        protocol: "digits-cnn n=500",
         value,
     };
-    let rows = [row(1, 1.0 / 3.0), row(2, f64::MIN_POSITIVE), row(3, -0.0)];
+    let rows: Rows = [row(1, 1.0 / 3.0), row(2, f64::MIN_POSITIVE), row(3, -0.0)].into_iter().collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("curves.parquet");
-    write_curves(&path, &rows).unwrap();
+    write_curves(&path, [(&planned, &rows)]).unwrap();
     let back = read_curves(&path).unwrap();
-    assert_eq!(back, rows);
+    let expected = rows.iter().map(|row| CurveRow {
+        run_id: planned.run_id.clone(),
+        arm: planned.arm.clone(),
+        trial: planned.trial.clone(),
+        seed: planned.seed,
+        attempt: row.attempt,
+        step: row.step,
+        images_seen: row.images_seen,
+        train_seconds: row.train_seconds,
+        wall_seconds: row.wall_seconds,
+        metric: row.metric.into(),
+        protocol: row.protocol.into(),
+        value: row.value,
+    });
+    assert_eq!(back, expected.collect::<Vec<_>>());
     assert_eq!(back[2].value.to_bits(), (-0.0f64).to_bits());
+
+    // A table of more rows than are written at once, and one of none.
+    let many: Rows = (0..1000).map(|step| row(step, step as f64)).collect();
+    write_curves(&path, std::iter::repeat_n((&planned, &many), 300)).unwrap();
+    let back = read_curves(&path).unwrap();
+    assert_eq!(back.len(), 300_000);
+    assert!(back.iter().enumerate().all(|(index, row)| row.step == index as u64 % 1000));
+    write_curves(&path, [(&planned, &Rows::default())]).unwrap();
+    assert_eq!(read_curves(&path).unwrap(), []);
+    write_curves(&path, [(&planned, &rows)]).unwrap();
 
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();

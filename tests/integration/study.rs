@@ -8,8 +8,9 @@ use speedlab::data::{DataFolder, Progress};
 use speedlab::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
 use speedlab::plan::plan_text;
 use speedlab::record::{
-    Journal, PlanFile, RunRecord, RunState, SweepFolder, curve_rows, effective_events, read_journal, write_curves,
+    Journal, PlanFile, Rows, RunRecord, RunState, SweepFolder, effective_events, read_journal, write_curves,
 };
+use speedlab::report::Drawn;
 use speedlab::schedule::{Device, News, Policy, Report, RunExecutor, Start, StartError, Stop, Update};
 use speedlab::spec::{Plan, PlannedRun, RunId};
 use speedlab::study::{ChosenDevices, NoRound, Observer, RunLabel, Study, Tracker, with_rule, write_report};
@@ -90,7 +91,7 @@ impl<'a> AtOnce<'a> {
         }
         journal.append(&RunEvent::Ended { stamp, outcome: RunOutcome::Completed }).unwrap();
         let events = effective_events(read_journal(&run.journal()).unwrap().events);
-        write_curves(&run.curves(), &curve_rows(planned, &events)).unwrap();
+        write_curves(&run.curves(), [(planned, &Rows::of(&events))]).unwrap();
         run.write_done(&RunOutcome::Completed).unwrap();
     }
 }
@@ -185,7 +186,7 @@ fn a_study_goes_from_its_plan_to_its_report_and_an_added_seed_runs_alone() {
     let crashed = RunOutcome::Crashed { reason: "killed by the test".into() };
     assert!(matches!(&events[0], RunEvent::Ended { outcome, .. } if *outcome == crashed), "{:?}", events[0]);
     assert!(sweep.live_file().is_file());
-    let (record, report) = write_report(&sweep).unwrap();
+    let (record, report) = write_report(&sweep, Drawn::Few).unwrap();
     assert!(record.runs.iter().all(|run| run.state == RunState::Ended(RunOutcome::Completed)));
     assert!(report.page.is_file() && report.summary.contains("All 4 runs are finished"), "{}", report.summary);
     drop(open);
@@ -269,7 +270,7 @@ fn seeds_are_added_to_what_is_open_until_the_rule_has_no_more() {
     assert_eq!(open.next_round(&mut heard, |_, _| true).unwrap(), Err(NoRound::NoMoreSeeds));
     assert_eq!(starts, [9, 2, 2]);
     assert!(frozen().revisions.is_empty(), "what was announced is no revision: {:?}", frozen().revisions);
-    let (_, report) = write_report(&sweep).unwrap();
+    let (_, report) = write_report(&sweep, Drawn::Few).unwrap();
     let last = "After 5 seeds: 1 comparison is open, and the rule has no more seeds.";
     assert!(report.summary.contains(last), "{}", report.summary);
     drop(open);

@@ -93,9 +93,15 @@ impl FittedCurve {
         interpolate(images, seconds, x.exp()).ln()
     }
 
-    /// (ln(images), ln(metric) as measured) from ln(images) `from` on.
-    pub fn measured_from(&self, from: f64) -> impl Iterator<Item = (f64, f64)> {
-        self.x.iter().copied().zip(self.measured.iter().copied()).filter(move |(x, _)| *x >= from)
+    /// ln(images), increasing, and ln(metric) as measured, from ln(images) `from` on.
+    pub fn measured_from(&self, from: f64) -> (&[f64], &[f64]) {
+        let first = self.x.partition_point(|&x| x < from);
+        (&self.x[first..], &self.measured[first..])
+    }
+
+    /// The curve from its beginning to its end.
+    pub fn walk(&self) -> Walk<'_> {
+        Walk { curve: self, after: 0 }
     }
 
     /// ln(images) of the first evaluation.
@@ -104,12 +110,31 @@ impl FittedCurve {
     }
 }
 
+/// A walk along a curve, which never goes back.
+pub struct Walk<'c> {
+    curve: &'c FittedCurve,
+    /// The first evaluation that is not before the last place asked for.
+    after: usize,
+}
+
+impl Walk<'_> {
+    /// As [`FittedCurve::at`], for an `x` that is not before the one of the last time.
+    pub fn at(&mut self, x: f64) -> f64 {
+        let FittedCurve { x: xs, y: ys, .. } = self.curve;
+        while xs.get(self.after).is_some_and(|&other| other < x) {
+            self.after += 1;
+        }
+        between(xs, ys, self.after, x)
+    }
+}
+
 /// The value at `x[index]` of the line through all points, weighted by their nearness.
 fn local_line(x: &[f64], y: &[f64], index: usize) -> f64 {
     let center = x[index];
     let mut distances: Vec<f64> = x.iter().map(|x| (x - center).abs()).collect();
-    distances.sort_unstable_by(f64::total_cmp);
-    let bandwidth = BANDWIDTH.max(REACH * distances[2]);
+    // After the point itself and the nearest.
+    let (_, second_nearest, _) = distances.select_nth_unstable_by(2, f64::total_cmp);
+    let bandwidth = BANDWIDTH.max(REACH * *second_nearest);
     let (mut sum, mut sum_x, mut sum_xx, mut sum_y, mut sum_xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for (&x, &y) in x.iter().zip(y) {
         let x = x - center;
@@ -144,7 +169,11 @@ fn non_increasing(values: &[f64]) -> Vec<f64> {
 
 /// On straight lines through (`xs`, `ys`), whose `xs` increase; the first or last value outside.
 fn interpolate(xs: &[f64], ys: &[f64], x: f64) -> f64 {
-    let after = xs.partition_point(|&other| other < x);
+    between(xs, ys, xs.partition_point(|&other| other < x), x)
+}
+
+/// The same, where `after` is the first of `xs` that is not below `x`.
+fn between(xs: &[f64], ys: &[f64], after: usize, x: f64) -> f64 {
     if after == 0 {
         return ys[0];
     }
@@ -172,8 +201,11 @@ pub mod tests {
     fn a_power_law_is_fitted_by_itself() {
         let values: Vec<f64> = (1..=20).map(|index| 8.0 / f64::from(index)).collect();
         let fitted = FittedCurve::of(&curve(&values)).unwrap();
-        for (x, y) in fitted.measured_from(0.0).collect::<Vec<_>>() {
-            assert!((fitted.at(x) - y).abs() < 1e-12);
+        let (x, y) = fitted.measured_from(0.0);
+        assert!(x.iter().zip(y).all(|(&x, y)| (fitted.at(x) - y).abs() < 1e-12));
+        let mut walk = fitted.walk();
+        for x in [0.0, 7.0, 7.0, 7.1, 9.0, x[19], 11.0] {
+            assert_eq!(walk.at(x), fitted.at(x));
         }
         // 8 / index is 1 at the eighth evaluation.
         let Crossing::At(x) = fitted.crossing(0.0) else { panic!("it crosses") };

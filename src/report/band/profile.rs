@@ -1,5 +1,8 @@
 //! What one number leaves out: the speedup at every quality, at both ends, and whether they differ.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use super::estimate::{Contrasted, Measured, Run};
 use super::time_scale::time_scale;
 use super::{Band, Crossing};
@@ -119,10 +122,10 @@ fn critical_value(contrasted: &Contrasted, targets: &[f64]) -> Option<f64> {
     if freedom == 0 {
         return None;
     }
-    let mut normals = vec![0f32; count + freedom];
-    let mut largest: Vec<f64> = (0..DRAWS)
-        .map(|draw| {
-            Draws::new(0, Stream::Noise, draw).fill_normal(&mut normals);
+    let drawn = normals(count + freedom);
+    let mut largest: Vec<f64> = drawn
+        .chunks_exact(count + freedom)
+        .map(|normals| {
             let (of_runs, of_scale) = normals.split_at(count);
             let scale = of_scale.iter().map(|normal| f64::from(*normal).powi(2)).sum::<f64>() / freedom as f64;
             let t = |column: &Vec<f64>| {
@@ -131,8 +134,22 @@ fn critical_value(contrasted: &Contrasted, targets: &[f64]) -> Option<f64> {
             columns.iter().map(t).fold(0.0, f64::max) / scale.sqrt()
         })
         .collect();
-    largest.sort_unstable_by(f64::total_cmp);
-    Some(largest[(DRAWS as usize * 95) / 100])
+    let (_, quantile, _) = largest.select_nth_unstable_by((DRAWS as usize * 95) / 100, f64::total_cmp);
+    Some(*quantile)
+}
+
+/// `count` normals for each of [`DRAWS`] draws, one draw after the other. They are the same for all arms with so many runs, of which a
+/// grid has hundreds.
+fn normals(count: usize) -> Arc<Vec<f32>> {
+    static KNOWN: Mutex<BTreeMap<usize, Arc<Vec<f32>>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().expect("drawing does not panic");
+    let drawn = known.entry(count).or_insert_with(|| {
+        let mut normals = vec![0f32; count * DRAWS as usize];
+        let draws = normals.chunks_exact_mut(count).zip(0..);
+        draws.for_each(|(normals, draw)| Draws::new(0, Stream::Noise, draw).fill_normal(normals));
+        Arc::new(normals)
+    });
+    Arc::clone(drawn)
 }
 
 /// To the last quality of the reference, and that quality.

@@ -44,7 +44,7 @@ impl<'a> ArmRun<'a> {
     /// The device of every attempt whose time is on the run's clock, each once: of those that recorded something which counts, and
     /// of those whose steps the next attempt goes on from. Any other has timed nothing.
     pub fn devices(&self) -> Vec<&str> {
-        let counted: BTreeSet<u32> = self.record.rows.iter().map(|row| row.attempt).collect();
+        let counted: BTreeSet<u32> = self.record.rows.attempts().collect();
         let attempts = &self.record.attempts;
         let is_timed = |(index, started): &(usize, &Started)| {
             let next = attempts.get(index + 1);
@@ -76,7 +76,7 @@ fn other_protocols<'a>(run: &'a RunRecord, metric: &str, protocol: &str) -> Vec<
 mod tests {
     use super::*;
     use crate::event::{RunEvent, Stamp};
-    use crate::record::{curve_rows, effective_events};
+    use crate::record::{Rows, effective_events};
     use crate::spec::{PlannedRun, RunSpec};
 
     fn started(attempt: u32, from_checkpoint: u32, device: &str) -> RunEvent {
@@ -109,7 +109,7 @@ mod tests {
     fn check(journal: Vec<RunEvent>, devices: &[&str]) {
         let planned = PlannedRun::of_baseline(RunSpec::default());
         let effective = effective_events(journal);
-        let mut record = RunRecord { rows: curve_rows(&planned, &effective), ..RunRecord::new(planned) };
+        let mut record = RunRecord { rows: Rows::of(&effective), ..RunRecord::new(planned) };
         for (_, event) in effective {
             if let RunEvent::Started(started) = event {
                 record.attempts.push(started);

@@ -8,6 +8,8 @@ mod point;
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use self::point::point_comparison;
 use super::band::Band;
 use super::cost::Cost;
@@ -15,7 +17,7 @@ use super::curve::protocols;
 use super::interval::{LEVEL, holm};
 use super::speedup::{Decision, Pairing, Speedup, level};
 use crate::record::{RunRecord, StudyRecord};
-use crate::spec::{Axis, Compare, Metric, PRACTICAL, Point, Target, is_part, whole_points};
+use crate::spec::{Axis, Compare, Metric, PRACTICAL, Plan, Point, Target, is_part, whole_points};
 
 pub(super) use self::arm::spread;
 pub use self::arm::{ArmComparison, Spread};
@@ -29,6 +31,8 @@ pub use self::point::{PairComparison, PointComparison};
 pub struct Comparison<'a> {
     pub study: &'a StudyRecord,
     pub metric: Metric,
+    /// What the runs' distances are of: features by name, or that they are several.
+    pub features: &'static str,
     /// The arm speedups are relative to; `None` without a `compare` section.
     pub baseline: Option<&'a str>,
     /// Grid points in the plan's order.
@@ -63,12 +67,12 @@ impl<'a> Comparison<'a> {
     ) -> Self {
         let compare = study.plan.compare.as_ref();
         let metric = compare.map_or(Metric::default(), |compare| compare.metric);
-        let points = by_point(runs, compare).into_iter().enumerate().map(|(index, at_point)| {
+        let points = by_point(runs, compare).into_par_iter().enumerate().map(|(index, at_point)| {
             let band = bands.and_then(|bands| bands.get(index)?.as_ref());
             point_comparison(study, metric, &at_point, band, counts)
         });
         let baseline = compare.map(|compare| compare.baseline.as_str());
-        Self { study, metric, baseline, points: points.collect(), looks: None }
+        Self { study, metric, features: features(&study.plan), baseline, points: points.collect(), looks: None }
     }
 
     /// `compare.practical`: factors nearer to 1 are as good as none.
@@ -135,6 +139,12 @@ impl<'a> Comparison<'a> {
     pub fn has_grid(&self) -> bool {
         self.points.len() > 1
     }
+}
+
+fn features(plan: &Plan) -> &'static str {
+    let mut names = plan.runs.iter().map(|run| run.spec.evaluate.fid.features.name());
+    let first = names.next().unwrap_or_default();
+    if names.all(|name| name == first) { first } else { "several features" }
 }
 
 /// The runs that are compared at a grid point.

@@ -18,7 +18,7 @@ use super::comparison::Comparison;
 use super::consistency::Consistency;
 use super::difficulty::PointDifficulty;
 use super::grid::Grid;
-use super::plots::{FONT, Figure};
+use super::plots::{Drawn, FONT, Figure};
 use super::summary::progress;
 
 const STYLE: &str = include_str!("page.css");
@@ -31,6 +31,7 @@ pub fn page(
     difficulty: &[PointDifficulty],
     figures: &[Figure],
     svgs: &[String],
+    drawn: Drawn,
 ) -> String {
     let plan = &comparison.study.plan;
     let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
@@ -40,15 +41,15 @@ pub fn page(
             if comparison.baseline.is_some() { "Speedups" } else { "Final values" },
             html! {
                 // Of a grid people look at the figures of its axes first.
-                @if comparison.has_grid() { (figures::of_study(figures, svgs)) }
+                @if comparison.has_grid() { (figures::of_study(comparison, figures, svgs, drawn)) }
                 (answers::table(comparison))
-                @if !comparison.has_grid() { (figures::of_study(figures, svgs)) }
+                @if !comparison.has_grid() { (figures::of_study(comparison, figures, svgs, drawn)) }
                 (answers::ranking(comparison, grid))
                 (answers::notes(comparison))
             },
         ),
-        ("figures", "Curves", figures::of_points(comparison, figures, svgs)),
-        ("samples", "Samples", samples::samples(comparison)),
+        ("figures", "Curves", figures::of_points(comparison, figures, svgs, drawn)),
+        ("samples", "Samples", samples::samples(comparison, drawn)),
     ];
     if let Some(consistency) = consistency {
         sections.push(("consistency", "Consistency", consistency::consistency(consistency, figures, svgs)));

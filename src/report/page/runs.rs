@@ -57,7 +57,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
                         @let last = run.rows.last();
                         @let seconds = run.rows.iter().map(|row| row.train_seconds).fold(f64::NAN, f64::max);
                         // By the first protocol that arms are compared by, where the run has measured by one.
-                        @let last_by = |protocol: &str| run.rows.iter().rev().find(|row| row.metric == metric && row.protocol == protocol);
+                        @let last_by = |protocol: &str| run.rows.series(metric, protocol).next_back();
                         @let measured = protocols.iter().find_map(|protocol| last_by(protocol));
                         @let reason = state(run);
                         tr.first {
@@ -70,7 +70,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
                             td.number { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
                             td.number { @match run.waiting { Some(waiting) => (percent(waiting.share())), None => "–" } }
                             td.number { @match measured {
-                                Some(row) => { (metric_value(row.value)) @if let Some(number) = number(&row.protocol) { sup { (number) } } }
+                                Some(row) => { (metric_value(row.value)) @if let Some(number) = number(row.protocol) { sup { (number) } } }
                                 None => "–",
                             } }
                             td { (unique(run.attempts.iter().map(|attempt| attempt.device.as_str())).join("; ")) }

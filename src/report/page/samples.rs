@@ -7,21 +7,27 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
+use super::figures::draw_all;
 use crate::record::RunRecord;
 use crate::report::comparison::{Comparison, PointComparison};
 use crate::report::number::grouped;
+use crate::report::plots::Drawn;
 
 /// Steps shown of each arm; with many grid points only the last.
 const COLUMNS: usize = 5;
 const FULL_POINTS: usize = 3;
 
-pub fn samples(comparison: &Comparison) -> Markup {
+pub fn samples(comparison: &Comparison, drawn: Drawn) -> Markup {
     let columns = if comparison.points.len() > FULL_POINTS { 1 } else { COLUMNS };
+    let shown = drawn.points(comparison).max(FULL_POINTS.min(comparison.points.len()));
     html! {
         p.note { "Every grid starts from the same noise and uses the averaged weights; one seed of each arm." }
-        @for point in &comparison.points {
+        @for point in &comparison.points[..shown] {
             @if comparison.has_grid() { h3 { (point.label) } }
             (of_point(&comparison.study.folder, point, columns))
+        }
+        @if shown < comparison.points.len() {
+            p.note { "Those of the other " (comparison.points.len() - shown) " grid points are in the runs' folders. " (draw_all(comparison)) }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Every speedup with its interval, one under the other.
 
-use super::Palette;
 use super::chart::{Chart, Scale};
 use super::drawing::{Anchor, Drawing, Marker};
 use super::font;
 use super::style::*;
+use super::{Drawn, Palette};
 use crate::report::comparison::{Comparison, NoSpeedup};
 use crate::report::cost::Cost;
 use crate::report::number::significant;
@@ -15,6 +15,8 @@ use crate::report::wording::{interval_cell, speedup_cell, verdict};
 /// Intervals are cut here, with an arrow.
 const WIDEST: (f64, f64) = (0.125, 8.0);
 const ROW: f64 = 24.0;
+/// With more the figure would be longer than ten screens, and its bitmap take gigabytes while it is drawn.
+const MOST_LINES: usize = 200;
 /// For a speedup and its interval, right of the axes.
 const TEXT_ROOM: f64 = 196.0;
 
@@ -24,19 +26,42 @@ struct Line<'a> {
     row: Row<'a>,
 }
 
-/// `None` where no arm is compared.
-pub fn forest(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
+/// What a figure has lines for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Both axes, and the other estimators that have an interval or a bound.
+    Everything,
+    /// The headline of each arm alone: with everything there would be more than [`MOST_LINES`].
+    Images,
+    /// So would there be with these alone: the figure would be longer than anybody looks at.
+    Nothing,
+}
+
+pub fn shown(comparison: &Comparison, drawn: Drawn) -> Shown {
+    let few = |shown: &Shown| drawn == Drawn::All || lines(comparison, *shown).len() <= MOST_LINES;
+    [Shown::Everything, Shown::Images].into_iter().find(few).unwrap_or(Shown::Nothing)
+}
+
+fn lines<'a>(comparison: &'a Comparison, shown: Shown) -> Vec<Line<'a>> {
+    let is_shown = |row: &Row| match shown {
+        Shown::Everything => !matches!(row.estimator, Estimator::WholeCurve { .. } | Estimator::FirstCrossing(_)),
+        Shown::Images => (row.estimator, row.cost) == (Estimator::Band, Cost::ImagesSeen),
+        Shown::Nothing => false,
+    };
     let mut lines = Vec::new();
     for point in &comparison.points {
         let mut heading = comparison.has_grid().then(|| point.label.clone());
-        for row in groups(point).into_iter().flatten() {
-            if !matches!(row.result, Err(NoSpeedup::IsBaseline))
-                && !matches!(row.estimator, Estimator::WholeCurve { .. } | Estimator::FirstCrossing(_))
-            {
-                lines.push(Line { heading: heading.take(), row });
-            }
+        let rows = groups(point).into_iter().flatten();
+        for row in rows.filter(|row| is_shown(row) && !matches!(row.result, Err(NoSpeedup::IsBaseline))) {
+            lines.push(Line { heading: heading.take(), row });
         }
     }
+    lines
+}
+
+/// `None` where no arm is compared, or nothing is shown.
+pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown) -> Option<Drawing> {
+    let lines = lines(comparison, shown);
     let estimates = || lines.iter().filter_map(|line| line.row.result.as_ref().ok()).map(|speedup| speedup.estimate);
     let values = estimates().flat_map(|estimate| match estimate {
         Estimate::Measured { speedup, interval, .. } => {

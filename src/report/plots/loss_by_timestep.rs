@@ -48,15 +48,14 @@ pub fn loss_by_timestep(point: &PointComparison, palette: &Palette) -> Option<Dr
 /// (bin, middle of the bin as a share of T, loss) at the run's last evaluation.
 fn last_by_bin(run: &RunRecord) -> Vec<(u64, f64, f64)> {
     let binned = |metric: &str| metric.strip_prefix(names::VALIDATION_LOSS_BIN).and_then(|bin| bin.parse::<u64>().ok());
-    let Some(last) = run.rows.iter().filter(|row| binned(&row.metric).is_some()).map(|row| row.step).max() else {
-        return vec![];
-    };
+    let measured = || run.rows.of_metrics(&|metric| binned(metric).is_some());
+    let Some(last) = measured().map(|row| row.step).max() else { return vec![] };
     let bins = run.planned.spec.evaluate.validation.bins as f64;
     // Of the weights that are compared, where both are measured.
-    let protocol = run.rows.iter().find(|row| binned(&row.metric).is_some()).map_or("", |row| row.protocol.as_str());
-    let rows = run.rows.iter().filter(|row| row.step == last && row.protocol == protocol);
+    let protocol = measured().next().map_or("", |row| row.protocol);
+    let rows = measured().filter(|row| row.step == last && row.protocol == protocol);
     let mut losses: Vec<(u64, f64, f64)> =
-        rows.filter_map(|row| binned(&row.metric).map(|bin| (bin, (bin as f64 + 0.5) / bins, row.value))).collect();
+        rows.filter_map(|row| binned(row.metric).map(|bin| (bin, (bin as f64 + 0.5) / bins, row.value))).collect();
     losses.sort_by_key(|loss| loss.0);
     losses
 }

@@ -100,8 +100,33 @@ const FULL_POINTS: usize = 6;
 /// Beyond so many nobody looks at them one by one: the axes have figures of their own.
 pub const MOST_POINTS: usize = 24;
 
-/// All figures that have something to show, those of the whole study first.
-pub fn figures(comparison: &Comparison) -> Vec<Figure> {
+/// Which figures of a large grid are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drawn {
+    /// Those that somebody looks at: beyond [`MOST_POINTS`] grid points none of a point alone, and no list of speedups that is too long.
+    #[default]
+    Few,
+    /// Every point's.
+    All,
+}
+
+impl Drawn {
+    /// Of how many grid points, from the first on, something is shown of each alone.
+    pub fn points(self, comparison: &Comparison) -> usize {
+        match comparison.points.len() {
+            points if self == Self::Few && points > MOST_POINTS => 0,
+            points => points,
+        }
+    }
+
+    /// Whether the speedups of all arms at all points are too many for one figure.
+    pub fn has_no_forest(self, comparison: &Comparison) -> bool {
+        comparison.baseline.is_some() && forest::shown(comparison, self) == forest::Shown::Nothing
+    }
+}
+
+/// The figures that have something to show, those of the whole study first.
+pub fn figures(comparison: &Comparison, drawn: Drawn) -> Vec<Figure> {
     let palette = Palette::of(comparison);
     let mut figures = Vec::new();
     for (index, axis) in comparison.study.plan.axes.iter().enumerate() {
@@ -142,20 +167,25 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
             place: Place::Study,
         });
     }
-    if let Some(drawing) = forest::forest(comparison, &palette) {
+    let shown = forest::shown(comparison, drawn);
+    if let Some(drawing) = forest::forest(comparison, &palette, shown) {
         figures.push(Figure {
             name: "speedups".to_owned(),
             title: "Speedup of every arm with its 95 % interval".to_owned(),
-            caption: "Speedup of each arm over the band of qualities, with 95 % intervals over seeds. Hollow: to the quality that the \
-                baseline ends with. An arrow is a bound: not every run reached it. An interval that holds 1 does not tell an arm from the \
-                baseline."
-                .to_owned(),
+            caption: format!(
+                "Speedup of each arm over the band of qualities, with 95 % intervals over seeds. {} An arrow is a bound: not every run \
+                 reached it. An interval that holds 1 does not tell an arm from the baseline.",
+                match shown {
+                    forest::Shown::Images => "In training images alone: the table has the other lines.",
+                    _ => "Hollow: to the quality that the baseline ends with.",
+                }
+            ),
             drawing,
             place: Place::Study,
         });
     }
     let has_all = comparison.points.len() <= FULL_POINTS;
-    let points = comparison.points.iter().take(if comparison.points.len() > MOST_POINTS { 0 } else { MOST_POINTS });
+    let points = comparison.points.iter().take(drawn.points(comparison));
     for (index, point) in points.enumerate() {
         for (name, title, caption, drawing) in point_figures(comparison, point, &palette, has_all) {
             let Some(drawing) = drawing else { continue };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{CurveRow, RunRecord};
+use crate::record::{Row, RunRecord};
 use crate::report::curve::protocols;
 use crate::report::target::median;
 
@@ -38,22 +38,22 @@ pub fn over_seeds(curves: &[Vec<(u64, f64, f64)>]) -> Vec<SeedPoint> {
 
 /// The run's rows of one metric, by step; where it was measured by several protocols, by the first: that of the weights that
 /// are compared.
-pub fn rows<'a>(run: &'a RunRecord, metric: &'a str) -> impl Iterator<Item = &'a CurveRow> {
+pub fn rows<'a>(run: &'a RunRecord, metric: &str) -> impl Iterator<Item = Row<'a>> + use<'a> {
     let protocol = protocols(run, metric).first().copied().unwrap_or_default();
-    run.rows.iter().filter(move |row| row.metric == metric && row.protocol == protocol)
+    run.rows.series(metric, protocol)
 }
 
 /// (step, images seen, value) with each stretch of about `1 / stretches` of the logarithmic axis replaced by its mean.
 pub fn stretched(run: &RunRecord, metric: &str, stretches: usize) -> Vec<(u64, f64, f64)> {
-    let rows: Vec<&CurveRow> = rows(run, metric).filter(|row| row.images_seen > 0).collect();
+    let rows: Vec<Row> = rows(run, metric).filter(|row| row.images_seen > 0).collect();
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return vec![] };
     let extent = (last.images_seen as f64 / first.images_seen as f64).ln().max(1e-9);
-    let stretch = |row: &CurveRow| {
+    let stretch = |row: &Row| {
         let share = (row.images_seen as f64 / first.images_seen as f64).ln() / extent;
         ((share * stretches as f64) as usize).min(stretches - 1)
     };
-    let same = |first: &&CurveRow, second: &&CurveRow| stretch(first) == stretch(second);
-    let mean = |chunk: &[&CurveRow]| {
+    let same = |first: &Row, second: &Row| stretch(first) == stretch(second);
+    let mean = |chunk: &[Row]| {
         let count = chunk.len() as f64;
         let images = chunk.iter().map(|row| row.images_seen as f64).sum::<f64>() / count;
         (chunk[chunk.len() - 1].step, images, chunk.iter().map(|row| row.value).sum::<f64>() / count)

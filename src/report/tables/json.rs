@@ -1,5 +1,6 @@
 //! The table with everything behind it, versioned.
 
+use crate::report::json_text::with_points;
 use serde_json::{Value, json};
 
 use super::measures::measures_json;
@@ -18,9 +19,9 @@ use crate::report::wording::{
 pub const SPEEDUPS_VERSION: u32 = 2;
 
 /// One JSON value; a number that is not finite is null.
-pub fn json(comparison: &Comparison, grid: &Grid) -> Value {
+pub fn json(comparison: &Comparison, grid: &Grid) -> String {
     let plan = &comparison.study.plan;
-    json!({
+    let head = json!({
         "version": SPEEDUPS_VERSION,
         "sweep": plan.name,
         "question": plan.question,
@@ -29,8 +30,8 @@ pub fn json(comparison: &Comparison, grid: &Grid) -> Value {
         "plan_revisions": revisions(comparison.study),
         "until_decided": until_decided_json(comparison),
         "grid": grid_json(comparison, grid),
-        "points": comparison.points.iter().map(|point| point_json(comparison, point)).collect::<Vec<_>>(),
-    })
+    });
+    with_points(&head, &comparison.points, |point| point_json(comparison, point))
 }
 
 /// What the whole grid, or arms that are made of others, say at once.

@@ -6,8 +6,6 @@ mod likeness;
 mod looks;
 mod runs;
 
-use std::collections::BTreeSet;
-
 use super::band::{Band, FEWEST, NoBand, NoFit};
 use super::comparison::{Comparison, NoSpeedup};
 use super::interval::Interval;
@@ -24,13 +22,10 @@ pub use self::runs::{revisions, state, troubles};
 
 /// The metric's name in a sentence.
 pub fn metric_words(comparison: &Comparison) -> String {
-    let runs = comparison.study.plan.runs.iter();
-    let features: BTreeSet<&str> = runs.map(|run| run.spec.evaluate.fid.features.name()).collect();
-    let features = if features.len() > 1 { "several features" } else { features.first().copied().unwrap_or_default() };
     let is = |prefix: &str| comparison.points.iter().any(|point| point.protocol.starts_with(prefix));
     let by_others = [(MEASURED_BY_TRAINER, "measured by trainers"), (IMPORTED, "imported")];
     let by_others = by_others.into_iter().find(|(prefix, _)| is(prefix)).map(|(_, words)| words);
-    let features = by_others.unwrap_or(features);
+    let features = by_others.unwrap_or(comparison.features);
     match comparison.metric {
         Metric::Fid => of_features("FID", features),
         Metric::ValidationLoss if by_others.is_some() => of_features("validation loss", features),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use speedlab::event::RunOutcome;
-use speedlab::record::{CurveRow, RunState, StudyRecord};
+use speedlab::record::{Row, RunState, StudyRecord};
 use speedlab::report::{
     Bracket, Comparison, Estimate, Interval, NoBand, NoFit, NoSpeedup, Pairing, SeedTime, TimeToTarget, Verdict,
     speedup, write,
@@ -128,11 +128,13 @@ fn a_baseline_that_is_not_there_yet_or_cannot_be_fitted_says_so() {
     assert_eq!(no_band(&coarse), NoBand::NoFit(NoFit::TooFew));
     let mut flat = reaching();
     for run in &mut flat.runs {
-        run.rows.iter_mut().filter(|row| row.metric == "fid").for_each(|row| row.value = 20.0 + row.step as f64);
+        let value = |row: &Row| if row.metric == "fid" { 20.0 + row.step as f64 } else { row.value };
+        run.rows = run.rows.iter().map(|row| Row { value: value(&row), ..row }).collect();
     }
     assert_eq!(no_band(&flat), NoBand::NoProgress);
     for run in &mut flat.runs {
-        run.rows.iter_mut().filter(|row| row.metric == "fid").for_each(|row| row.value = -1.0);
+        let value = |row: &Row| if row.metric == "fid" { -1.0 } else { row.value };
+        run.rows = run.rows.iter().map(|row| Row { value: value(&row), ..row }).collect();
     }
     assert_eq!(no_band(&flat), NoBand::NoFit(NoFit::NotPositive));
 }
@@ -157,17 +159,17 @@ fn golden_study(golden: &serde_json::Value, paired: bool) -> StudyRecord {
     for run in &mut study.runs {
         let arm = if run.planned.arm == "baseline" { "baseline" } else { "candidate" };
         let values = list(&golden[arm][(run.planned.seed % seeds) as usize]);
-        let template = run.rows.iter().find(|row| row.metric == "fid").expect("it is measured").clone();
+        let template = run.rows.iter().find(|row| row.metric == "fid").expect("it is measured");
         run.rows = images
             .iter()
             .zip(values)
             .enumerate()
-            .map(|(index, (&images_seen, value))| CurveRow {
+            .map(|(index, (&images_seen, value))| Row {
                 step: index as u64 + 1,
                 images_seen,
                 train_seconds: images_seen as f64 * 1e-3,
                 value: value.as_f64().expect("a number"),
-                ..template.clone()
+                ..template
             })
             .collect();
         // The last evaluation is the run's end to the image.
@@ -210,9 +212,14 @@ fn the_band_is_scipys() {
 fn different_protocols_and_devices_are_never_compared_silently() {
     let mut study = reaching();
     for index in indices(&study, "mdlrc") {
-        for row in study.runs[index].rows.iter_mut().filter(|row| row.metric == "fid") {
-            row.protocol = row.protocol.replace("nfe=20", "nfe=50");
-        }
+        let run = &mut study.runs[index];
+        let fewer = |protocol: &str| protocol.replace("nfe=20", "nfe=50");
+        let rows: Vec<(Row, String)> = run.rows.iter().map(|row| (row, fewer(row.protocol))).collect();
+        let changed = rows.iter().map(|(row, protocol)| match row.metric {
+            "fid" => Row { protocol, ..*row },
+            _ => *row,
+        });
+        run.rows = changed.collect();
     }
     let other = indices(&study, "clts")[2];
     study.runs[other].attempts[0].device = "cuda:0: NVIDIA H100".into();

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use speedlab::event::RunOutcome;
-use speedlab::record::{Revision, RunState, StudyRecord};
-use speedlab::report::write;
+use speedlab::record::{Revision, Row, RunState, StudyRecord};
+use speedlab::report::{Drawn, Report, write, write_drawn};
 use speedlab::spec::Metric;
 
 use super::synthetic::{self, Synthetic, cut, draw_samples};
@@ -68,12 +68,13 @@ fn whatever_is_missing_is_said_and_is_no_error() {
 fn values_that_are_not_numbers_neither_count_nor_break_a_figure() {
     let mut study = reaching();
     let sick = indices(&study, "mdlrc")[0];
-    for (index, row) in study.runs[sick].rows.iter_mut().enumerate() {
-        row.value = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0][index % 5];
-    }
+    let no_numbers = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0].into_iter().cycle();
+    let rows = study.runs[sick].rows.iter().zip(no_numbers);
+    study.runs[sick].rows = rows.map(|(row, value)| Row { value, ..row }).collect();
     let all_nan = indices(&study, "same-lr");
     for index in all_nan {
-        study.runs[index].rows.iter_mut().for_each(|row| row.value = f64::NAN);
+        let run = &mut study.runs[index];
+        run.rows = run.rows.iter().map(|row| Row { value: f64::NAN, ..row }).collect();
     }
     let folder = folder();
     let report = write(&study, folder.path()).expect("a report");
@@ -229,4 +230,35 @@ fn a_study_of_one_run_says_so() {
     assert!(summary(&study).contains("The only run is finished."));
     study.runs[0].state = RunState::Unfinished;
     assert!(summary(&study).contains("The only run is not finished: what follows is provisional."));
+}
+
+#[test]
+fn of_many_grid_points_none_has_figures_of_its_own_unless_all_are_asked_for() {
+    let of = |arms: usize| {
+        let arms = synthetic::arms().into_iter().take(arms).collect();
+        let channels = (1..=25).map(|number| 8 * number).collect();
+        Synthetic { arms, channels, seeds: 2, steps: 400, every: 20, ..Synthetic::default() }
+            .study(Path::new("results/synthetic"))
+    };
+    let count = |report: &Report, begins: &str| {
+        let names = report.files.iter().filter_map(|path| path.file_name()?.to_str());
+        names.filter(|name| name.starts_with(begins) && name.ends_with(".svg")).count()
+    };
+    let (study, folder) = (of(2), folder());
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is written");
+    let few = write(&study, folder.path()).expect("a report");
+    assert_eq!((count(&few, "fid_images_seen"), count(&few, "speedups")), (0, 1));
+    let command = "<code>speedlab report sweeps/synthetic.yaml --all-figures</code>";
+    // The curves and the samples of single points.
+    assert_eq!(read("index.html").matches(command).count(), 2);
+    let all = write_drawn(&study, &folder.path().join("all"), Drawn::All).expect("a report");
+    assert_eq!((count(&all, "fid_images_seen-point"), count(&all, "speedup_by_target_images_seen-point")), (25, 25));
+    assert_eq!(read("all/index.html").matches(command).count(), 0);
+    assert_eq!((read("all/speedups.json"), all.summary), (read("speedups.json"), few.summary));
+
+    // Of so many speedups only those in images have a line.
+    write(&of(5), folder.path()).expect("a report");
+    let forest = read("speedups.svg");
+    assert!(forest.contains("images") && !forest.contains("to the last"));
+    assert!(read("index.html").contains("In training images alone: the table has the other lines."));
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use speedlab::record::{CurveRow, StudyRecord};
+use speedlab::record::{Row, StudyRecord};
 use speedlab::report::{Comparison, NoSpeedup, final_measures, write};
 use speedlab::spec::{EvaluatedWeights, FurtherMeasure};
 
@@ -14,15 +14,14 @@ fn measured_twice() -> StudyRecord {
     for run in &mut study.runs {
         run.planned.spec.evaluate.measures = [FurtherMeasure::Kid, FurtherMeasure::PrecisionRecall].into();
         run.planned.spec.evaluate.weights = EvaluatedWeights::Both;
-        let fids: Vec<_> = run.rows.iter().filter(|row| row.metric == "fid").cloned().collect();
-        for mut row in fids {
+        let averaged = run.rows.clone();
+        for row in averaged.iter().filter(|row| row.metric == "fid") {
             for (metric, factor) in [("kid", 0.01), ("kid_se", 0.001), ("precision", 0.02)] {
-                let (metric, protocol) = (metric.to_owned(), format!("{} subsets=15x1000", row.protocol));
-                run.rows.push(CurveRow { metric, protocol, value: factor * row.value, ..row.clone() });
+                let protocol = format!("{} subsets=15x1000", row.protocol);
+                run.rows.push(Row { metric, protocol: &protocol, value: factor * row.value, ..row });
             }
-            row.protocol = row.protocol.replace("ema=0.999", "raw");
-            row.value *= 2.0;
-            run.rows.push(row);
+            let protocol = row.protocol.replace("ema=0.999", "raw");
+            run.rows.push(Row { protocol: &protocol, value: 2.0 * row.value, ..row });
         }
     }
     for run in study.plan.runs.iter_mut() {
@@ -86,7 +85,8 @@ fn a_run_that_changed_its_protocol_half_way_is_not_compared() {
     let mut study = measured_twice();
     let run = indices(&study, "clts")[0];
     // From step 1000 on, only the raw weights were measured.
-    study.runs[run].rows.retain(|row| row.metric != "fid" || row.step < 1000 || row.protocol.ends_with("raw"));
+    let is_kept = |row: &Row| row.metric != "fid" || row.step < 1000 || row.protocol.ends_with("raw");
+    study.runs[run].rows = study.runs[run].rows.iter().filter(is_kept).collect();
     let comparison = Comparison::of(&study);
     assert!(matches!(found(&comparison, "clts", 0), Err(NoSpeedup::ProtocolsDiffer { .. })));
     assert!(found(&comparison, "mdlrc", 0).is_ok());

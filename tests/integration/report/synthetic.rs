@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use speedlab::event::{RunOutcome, Started};
 use speedlab::random::{Draws, Stream};
-use speedlab::record::{CurveRow, RunRecord, RunState, StudyRecord, TimestepDensity};
+use speedlab::record::{Row, Rows, RunRecord, RunState, StudyRecord, TimestepDensity};
 use speedlab::spec::*;
 
 /// An arm that gets down the same curve `speed` times as fast in images, each step taking `step_cost` times as long.
@@ -151,21 +151,17 @@ impl Synthetic {
         let mut normal = || normals.next().expect("4000 are enough");
         let speed = arm.speed * (self.spread * normal()).exp();
         let batch_size = planned.spec.train.batch_size as u64;
-        let mut rows = Vec::new();
+        let mut rows = Rows::default();
         let mut put = |step: u64, metric: &str, protocol: &str, value: f64| {
             let train_seconds = step as f64 * 0.021 * arm.step_cost * (channels as f64 / 16.0);
-            rows.push(CurveRow {
-                run_id: planned.run_id.clone(),
-                arm: planned.arm.clone(),
-                trial: planned.trial.clone(),
-                seed: planned.seed,
+            rows.push(Row {
                 attempt: 1,
                 step,
                 images_seen: step * batch_size,
                 train_seconds,
                 wall_seconds: 1.2 * train_seconds + 0.5,
-                metric: metric.to_owned(),
-                protocol: protocol.to_owned(),
+                metric,
+                protocol,
                 value,
             });
         };
@@ -227,7 +223,7 @@ impl Synthetic {
 
 /// Ends a run early: what it recorded after `step` is gone.
 pub fn cut(run: &mut RunRecord, step: u64, state: RunState) {
-    run.rows.retain(|row| row.step <= step);
+    run.rows = run.rows.iter().filter(|row| row.step <= step).collect();
     run.densities.retain(|density| density.step <= step);
     run.last_outcome = if let RunState::Ended(outcome) = &state { Some(outcome.clone()) } else { None };
     run.state = state;

@@ -32,7 +32,7 @@ fn a_sweep_is_trained_recorded_and_reported() {
         assert_eq!(run.samples.len(), 3);
         assert_eq!(run.densities.iter().map(|density| density.step).collect::<Vec<_>>(), [0, 15, 30, 45, 60]);
         assert!(run.rows.iter().all(|row| row.images_seen == 16 * row.step && row.value.is_finite()));
-        assert!(run.rows.windows(2).all(|pair| pair[0].train_seconds <= pair[1].train_seconds));
+        assert!(run.rows.iter().map(|row| row.train_seconds).is_sorted());
     }
     let rows: usize = study.runs.iter().map(|run| run.rows.len()).sum();
     assert_eq!(sandbox.curves().len(), rows);
@@ -103,7 +103,7 @@ seeds: 1
     for run in &study.runs {
         assert_eq!(run.state, RunState::Ended(RunOutcome::Completed), "{}", run.planned.arm);
         assert!(run.rows.iter().all(|row| row.value.is_finite()), "{}", run.planned.arm);
-        let protocol = &run.rows.iter().find(|row| row.metric == "validation_loss").unwrap().protocol;
+        let protocol = run.rows.iter().find(|row| row.metric == "validation_loss").unwrap().protocol;
         let of = match run.planned.arm.as_str() {
             "v" => "mse of=v ",
             "edm" | "min-snr-x0" => "mse of=x0 ",
