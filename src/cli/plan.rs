@@ -1,12 +1,13 @@
 //! `speedlab plan`: what would run, how long, how much memory and disk, and what is done; changes nothing.
 
 use clap::Args;
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::device_args::DeviceArgs;
 use super::seed_args::SeedArgs;
 use super::table::{bytes, new_table};
-use super::{DataArgs, Exit, SweepArgs};
+use super::{DataArgs, Exit, SweepArgs, print_text};
 use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
@@ -52,6 +53,9 @@ const PLAN_JSON_VERSION: u32 = 1;
 
 /// Nobody reads a longer table.
 const MOST_TRIALS_SHOWN: usize = 200;
+
+/// That are made text at the same time.
+const RUNS_AT_ONCE: usize = 4096;
 
 /// One run of the plan as it stands.
 struct Row<'p> {
@@ -113,9 +117,8 @@ pub(super) fn show(
             },
             "effect": effect,
             "notes": notes,
-            "runs": rows.iter().map(to_json).collect::<Vec<_>>(),
         });
-        out!("{value}");
+        print_with_runs(&value, &rows)?;
         return Ok(Exit::AllDone);
     }
     print_table(plan, &rows)?;
@@ -195,6 +198,18 @@ fn print_table(plan: &Plan, rows: &[Row]) -> anyhow::Result<()> {
     if shown.len() > MOST_TRIALS_SHOWN {
         out!(" .. and {} more trials; --json lists them all", grouped((shown.len() - MOST_TRIALS_SHOWN) as u64));
     }
+    Ok(())
+}
+
+/// Prints one JSON value: `head`, a map, with the runs as its last key. As values, those of a large grid would take gigabytes.
+fn print_with_runs(head: &serde_json::Value, rows: &[Row]) -> anyhow::Result<()> {
+    let head = head.to_string();
+    print_text(&format!("{},\"runs\":[", head.strip_suffix('}').expect("it is a map")))?;
+    for (index, rows) in rows.chunks(RUNS_AT_ONCE).enumerate() {
+        let texts: Vec<String> = rows.par_iter().map(|row| to_json(row).to_string()).collect();
+        print_text(&format!("{}{}", if index == 0 { "" } else { "," }, texts.join(",")))?;
+    }
+    out!("]}}");
     Ok(())
 }
 

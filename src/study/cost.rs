@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::Calibration;
-use crate::evaluate::feature_cost;
+use crate::evaluate::{FeatureCost, feature_cost};
 use crate::model;
 use crate::plan::{CostModel, RunCost, run_cost};
 use crate::record::StudyRecord;
@@ -20,6 +20,8 @@ pub struct Estimator {
     threads: usize,
     /// A grid of a hundred thousand runs has few architectures.
     figures: RefCell<HashMap<String, Figures>>,
+    /// And fewer networks whose features are compared.
+    features: RefCell<HashMap<String, FeatureCost>>,
     /// How that speed is known.
     pub basis: String,
     /// Factors of the time that the slowest and the fastest of what was measured stand for: (least, most).
@@ -36,7 +38,7 @@ impl Estimator {
         });
         let mut speeds: Vec<f64> = speeds.collect();
         speeds.sort_by(f64::total_cmp);
-        let figures = RefCell::default();
+        let (figures, features) = (RefCell::default(), RefCell::default());
         if speeds.is_empty()
             && let Some(Calibration { flops_per_second, slowest, fastest }) = calibration
         {
@@ -48,7 +50,7 @@ impl Estimator {
                 gigaflops(fastest)
             );
             let spread = (flops_per_second / fastest, flops_per_second / slowest);
-            return Self { flops_per_second, threads, figures, basis, spread: Some(spread) };
+            return Self { flops_per_second, threads, figures, features, basis, spread: Some(spread) };
         }
         if speeds.is_empty() {
             let basis = format!(
@@ -59,6 +61,7 @@ impl Estimator {
                 flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64,
                 threads,
                 figures,
+                features,
                 basis,
                 spread: None,
             };
@@ -66,7 +69,7 @@ impl Estimator {
         let median = speeds[speeds.len() / 2];
         let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
         let spread = Some((median / speeds[speeds.len() - 1], median / speeds[0]));
-        Self { flops_per_second: median, threads, figures, basis, spread }
+        Self { flops_per_second: median, threads, figures, features, basis, spread }
     }
 
     /// Of a run that Speedlab trains; nobody knows beforehand what a trainer of one's own takes.
@@ -81,8 +84,11 @@ impl Estimator {
                 disk_bytes: nothing,
             };
         }
-        let of_features =
-            |features: Features, data_shape: DataShape| feature_cost(features, (data_shape.channels, data_shape.side));
+        let of_features = |features: Features, data_shape: DataShape| {
+            let mut known = self.features.borrow_mut();
+            let cost = || feature_cost(features, (data_shape.channels, data_shape.side));
+            *known.entry(format!("{features:?} {data_shape:?}")).or_insert_with(cost)
+        };
         let cost_model = CostModel {
             flops_per_second: self.flops_per_second,
             forward_flops: &|model, data_shape| self.figures(model, data_shape).forward_flops,
