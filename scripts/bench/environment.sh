@@ -13,7 +13,10 @@ bench_python() {
             python3 -m venv "$venv" >&2
         fi
         if ! "$python" -c "import $modules" 2>/dev/null; then
-            echo "$packages are installed into $venv: PyTorch's Linux wheel brings CUDA libraries, 3 to 5 GB in all." >&2
+            echo "$packages are installed into $venv." >&2
+            case " $packages " in
+            *" torch "*) echo "PyTorch's Linux wheel brings CUDA libraries, 3 to 5 GB in all." >&2 ;;
+            esac
             # shellcheck disable=SC2086
             "$python" -m pip install --quiet $packages >&2
         fi

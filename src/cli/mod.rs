@@ -6,6 +6,7 @@ macro_rules! out {
 }
 
 mod bench_data;
+mod bench_report;
 mod bench_schedule;
 mod bench_step;
 mod data;
@@ -143,6 +144,9 @@ enum Command {
     /// Time how fast batches are made: what `scripts/bench-data.sh` runs
     #[command(hide = true)]
     BenchData(bench_data::BenchDataArgs),
+    /// Make up the records of a sweep whose every run has ended: what `scripts/bench-report.sh` times a report of
+    #[command(hide = true)]
+    BenchReport(bench_report::BenchReportArgs),
     /// Time how fast runs are scheduled and started: what `scripts/bench-schedule.sh` runs
     #[command(hide = true)]
     BenchSchedule(bench_schedule::BenchScheduleArgs),
@@ -274,6 +278,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Exec(args) => exec::exec(&args, cli.color),
         Command::BenchData(args) => bench_data::bench_data(&args),
+        Command::BenchReport(args) => bench_report::bench_report(&args),
         Command::BenchSchedule(args) => bench_schedule::bench_schedule(&args),
         Command::NoRun => bench_schedule::no_run(),
         Command::BenchStep(args) => bench_step::bench_step(&args),
