@@ -106,9 +106,9 @@ fn events(args: &BenchReportArgs, planned: &PlannedRun) -> Vec<RunEvent> {
         events.push(RunEvent::Trained {
             stamp,
             loss: 0.09 + 0.8 * fallen + 0.008 * normal(),
-            gradient_norm: 1.0 + 0.1 * normal().abs(),
-            learning_rate: 2e-3,
-            beta1: 0.9,
+            gradient_norm: Some(1.0 + 0.1 * normal().abs()),
+            learning_rate: Some(2e-3),
+            beta1: Some(0.9),
             wait_seconds: Some(1e-4),
         });
         let measures = (0..args.measures).map(|index| {

@@ -59,6 +59,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/consistency"
     "small/sensitivity"
     "small/ema-length"
+    "small/networks"
     "small/equal-arms"
     "gpu/cifar10-gpu"
     "gpu/rivals-gpu"
@@ -107,6 +108,7 @@ pub const CLAIMS: &[Claim] = &[
             asked("small/cifar10", "clts"),
             asked("small/fashion", "clts"),
             asked("small/mnist", "clts"),
+            asked("small/ema-length", "clts"),
             asked("quickstart", "clts"),
         ],
     },
@@ -175,6 +177,12 @@ pub const CLAIMS: &[Claim] = &[
             asked("small/mnist", "min-snr"),
             asked("methods", "min-snr"),
         ],
+    },
+    Claim {
+        claim: "What the curriculum does carries over to other networks",
+        source: "ours",
+        claimed: None,
+        asked: &[asked("paper/architectures", "clts"), asked("small/networks", "clts")],
     },
     Claim {
         claim: "Networks make similar images of the same noise, less so where they predict the image",
