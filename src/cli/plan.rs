@@ -183,14 +183,16 @@ fn print_table(plan: &Plan, rows: &[Row]) -> anyhow::Result<()> {
         let runs = &by_trial[*trial];
         let Row { run, cost, .. } = runs[0];
         let done = runs.iter().filter(|row| row.done).count();
+        // Nobody knows what a trainer of one's own takes.
+        let known = |text: String| if run.spec.trainer.is_some() { "–".to_owned() } else { text };
         table.add_row([
             (*trial).to_owned(),
-            grouped(cost.parameters as u64),
+            known(grouped(cost.parameters as u64)),
             run.spec.train.steps.to_string(),
             runs.len().to_string(),
-            duration(cost.train_seconds + cost.eval_seconds),
-            bytes(cost.memory_bytes),
-            bytes(cost.disk_bytes),
+            known(duration(cost.train_seconds + cost.eval_seconds)),
+            known(bytes(cost.memory_bytes)),
+            known(bytes(cost.disk_bytes)),
             format!("{done}/{}", runs.len()),
         ]);
     }
@@ -214,5 +216,6 @@ fn print_with_runs(head: &serde_json::Value, rows: &[Row]) -> anyhow::Result<()>
 }
 
 fn to_json(row: &Row) -> serde_json::Value {
-    json!({ "run": row.run, "done": row.done, "cost": row.cost })
+    let cost = row.run.spec.trainer.is_none().then_some(row.cost);
+    json!({ "run": row.run, "done": row.done, "cost": cost })
 }

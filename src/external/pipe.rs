@@ -26,11 +26,7 @@ pub(super) struct EventPipe {
 impl EventPipe {
     /// Makes it, and hears every line of it in a thread.
     pub fn open(name: &str, hear: impl Fn(&str) + Send + 'static) -> io::Result<Self> {
-        let unique = format!("speedlab-{name}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(&unique);
-        // What a process with this number left, which is gone.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir(&folder)?;
+        let (unique, folder) = own_folder(name)?;
         let path = folder.join("events");
         let made = output_within(Command::new("mkfifo").arg("-m").arg("600").arg(&path), MKFIFO_PATIENCE)?;
         if !made.as_ref().is_some_and(|output| output.status.success()) {
@@ -79,6 +75,21 @@ impl EventPipe {
     pub fn has_ended(&self) -> bool {
         self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
+}
+
+/// A new folder, and its name. Processes of containers may share both the folder for temporary files and their numbers.
+fn own_folder(name: &str) -> io::Result<(String, PathBuf)> {
+    let process = std::process::id();
+    for number in 0..1000 {
+        let unique = format!("speedlab-{name}-{process}-{number}");
+        let folder = std::env::temp_dir().join(&unique);
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok((unique, folder)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other(format!("{} is full of old pipes", std::env::temp_dir().display())))
 }
 
 impl Drop for EventPipe {
