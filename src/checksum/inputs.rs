@@ -20,6 +20,8 @@ const COMPILED: &str = "__pycache__";
 pub enum InputError {
     #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("{} is a link to a folder, whose files would not be seen\nhint: name that folder itself in `inputs`", path.display())]
+    LinkedFolder { path: PathBuf },
     #[error("{} holds more than {MOST_FILES} files or 1 GiB\nhint: inputs are programs and configurations; data belongs elsewhere", path.display())]
     TooMuch { path: PathBuf },
 }
@@ -42,12 +44,16 @@ pub fn input_digest(path: &Path) -> Result<String, InputError> {
         move |source| InputError::Io { path, source }
     };
     let mut hasher = Sha256::new();
-    if fs::metadata(path).map_err(io(path))?.is_file() {
+    let known = fs::metadata(path).map_err(io(path))?;
+    if known.is_file() && known.len() > MOST_BYTES {
+        return Err(InputError::TooMuch { path: path.to_owned() });
+    }
+    if known.is_file() {
         hasher.update(fs::read(path).map_err(io(path))?);
         return Ok(hexadecimal(&hasher.finalize()));
     }
     let mut files = Vec::new();
-    list(path, &mut files).map_err(io(path))?;
+    list(path, &mut files)?;
     // In one order wherever it is listed.
     files.sort();
     let sizes = files.iter().map(|file| fs::metadata(file).map(|known| known.len()).map_err(io(file)));
@@ -67,20 +73,27 @@ pub fn input_digest(path: &Path) -> Result<String, InputError> {
     Ok(hexadecimal(&hasher.finalize()))
 }
 
-fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
+fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), InputError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| InputError::Io { path, source }
+    };
+    for entry in fs::read_dir(folder).map_err(io(folder))? {
+        let entry = entry.map_err(io(folder))?;
+        let (name, path) = (entry.file_name(), entry.path());
         let hidden = name.as_encoded_bytes().starts_with(b".");
         if hidden || name == COMPILED || files.len() > MOST_FILES {
             continue;
         }
-        // A link to a folder may lead round in a circle.
-        match entry.file_type()? {
-            kind if kind.is_dir() => list(&entry.path(), files)?,
-            kind if kind.is_file() => files.push(entry.path()),
-            _ if fs::metadata(entry.path())?.is_file() => files.push(entry.path()),
-            _ => {}
+        match entry.file_type().map_err(io(&path))? {
+            kind if kind.is_dir() => list(&path, files)?,
+            kind if kind.is_file() => files.push(path),
+            // A link to a folder may lead round in a circle.
+            _ => match fs::metadata(&path).map_err(io(&path))? {
+                known if known.is_dir() => return Err(InputError::LinkedFolder { path }),
+                known if known.is_file() => files.push(path),
+                _ => {}
+            },
         }
     }
     Ok(())

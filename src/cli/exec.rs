@@ -18,6 +18,9 @@ use crate::run::{self, Attempt, RunError};
 use crate::schedule::{Leash, is_no_room};
 use crate::spec::RunId;
 
+/// Seconds that a run has to record how it ended when its trainer's time is over.
+const AFTER_TRAINER: f64 = 30.0;
+
 /// Reads a line `stop`, or the end of its standard input, as the wish to write a checkpoint and stop.
 #[derive(Debug, Args)]
 pub struct ExecArgs {
@@ -60,10 +63,14 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         Some(token) => sweep.attempt(&run_id, token),
         None => sweep.run(&run_id),
     };
-    let leash = Leash::listen(Duration::from_secs(args.grace), args.attempt.is_some())?;
-    let data_folder = args.data.folder()?;
     // A folder that cannot be read is told of by whoever trains.
-    if folder.read_spec().is_ok_and(|planned| planned.spec.trainer.is_some()) {
+    let trainer = folder.read_spec().ok().and_then(|planned| planned.spec.trainer);
+    // Longer than its trainer has.
+    let own_grace = trainer.as_ref().map_or(0.0, |trainer| trainer.stop_grace + AFTER_TRAINER);
+    let grace = Duration::from_secs(args.grace).max(Duration::from_secs_f64(own_grace));
+    let leash = Leash::listen(grace, args.attempt.is_some())?;
+    let data_folder = args.data.folder()?;
+    if trainer.is_some() {
         return by_trainer(args, &folder, &data_folder, &leash);
     }
     let device = match device::open(args.device) {

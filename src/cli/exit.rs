@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::cluster::ClusterError;
 use crate::data::DataError;
 use crate::device::DeviceError;
+use crate::import::ImportError;
 use crate::plan::PlanError;
 use crate::study::StudyError;
 
@@ -40,11 +41,13 @@ impl Exit {
             error.downcast_ref::<StudyError>(),
             Some(StudyError::Cluster(ClusterError::Volume { .. } | ClusterError::NotOnVolume { .. }))
         );
+        // What is wrong with a table is like what is wrong with a sweep.
+        let no_import = error.downcast_ref::<ImportError>().is_some();
         let no_trainer = matches!(
             error.downcast_ref::<StudyError>(),
             Some(StudyError::NoTrainer { .. } | StudyError::NoTorch { .. } | StudyError::Imported)
         );
-        if invalid || no_trainer || no_volume || no_data || no_device || no_rule {
+        if invalid || no_import || no_trainer || no_volume || no_data || no_device || no_rule {
             Self::Invalid
         } else {
             Self::SomeFailed

@@ -65,6 +65,9 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     let mapping = Mapping::parse(&args.map)?;
     let names = args.names.as_deref().map(NamePattern::parse).transpose()?;
     let compared = args.metric.as_ref().unwrap_or(&mapping.metrics[0].0);
+    if !mapping.metrics.iter().any(|(metric, _)| metric == compared) {
+        bail!("--metric {compared} is not mapped\nhint: name its column, as in `--map {compared}=COLUMN`");
+    }
     let Ok(metric) = decode_json::<Metric>(&serde_json::Value::from(compared.as_str())) else {
         bail!(
             "`{compared}` cannot be compared\nhint: map the column to fid, kid, fid_infinity or validation_loss, whichever it is; lower is better"

@@ -131,7 +131,7 @@ enum Command {
     Exec(exec::ExecArgs),
     /// Kill a process group once the process that started this one is gone: what `exec` starts beside a trainer
     #[command(hide = true)]
-    Guard { group: u32 },
+    Guard,
     /// List the devices of a kind: what `devices` starts for each kind, since a driver may end the process
     #[command(hide = true)]
     ListDevices(devices::ListDevicesArgs),
@@ -263,8 +263,8 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::ListDevices(args) => devices::list_devices(&args),
         Command::ProbeDevice(args) => devices::probe_device(&args),
         Command::ProbeCpu => devices::probe_cpu(),
-        Command::Guard { group } => {
-            crate::external::guard(group);
+        Command::Guard => {
+            crate::external::guard()?;
             Ok(Exit::AllDone)
         }
         Command::Trainer(args) => trainer::trainer(&args),

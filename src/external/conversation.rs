@@ -40,6 +40,8 @@ pub(super) struct Announced {
     pub stamp: Stamp,
     /// Of the steps before it since the last recorded mean.
     pub losses: Vec<f64>,
+    /// Of that mean.
+    pub recorded_step: u64,
 }
 
 /// One attempt, as far as it has been heard.
@@ -66,9 +68,9 @@ impl<'r> Conversation<'r> {
     pub fn new(run: &'r PlannedRun, before: Before) -> Self {
         Self {
             run,
-            before,
             begun: None,
-            stamp: Stamp::default(),
+            stamp: before.last,
+            before,
             losses: Vec::new(),
             recorded_step: 0,
             measuring_seconds: 0.0,
@@ -149,9 +151,6 @@ impl<'r> Conversation<'r> {
                 acts.push(Act::Record(RunEvent::Checkpointed { stamp, checkpoint, losses: self.losses.clone() }));
             }
             Said::Ended { outcome, reason } => {
-                if self.begun.is_none() {
-                    self.begin(0, None, now, acts)?;
-                }
                 acts.push(Act::End(self.end(outcome, reason)?));
             }
         }
@@ -160,7 +159,9 @@ impl<'r> Conversation<'r> {
 
     fn end(&self, outcome: Outcome, reason: String) -> Result<RunOutcome, RunOutcome> {
         let (step, steps) = (self.stamp.step, self.run.spec.train.steps);
-        let reason = |otherwise: &str| if reason.is_empty() { otherwise.to_owned() } else { reason.clone() };
+        // A terminal would obey control characters in it.
+        let reason: String = reason.lines().map(one_line).collect::<Vec<_>>().join("\n");
+        let reason = |otherwise: &str| if reason.trim().is_empty() { otherwise.to_owned() } else { reason.clone() };
         Ok(match outcome {
             Outcome::Completed if step < steps => {
                 return Err(broken(format!(
@@ -180,16 +181,18 @@ impl<'r> Conversation<'r> {
         let known = announced.iter().rev().find(|announced| announced.stamp.step == from_step);
         let (from_checkpoint, from) = match known {
             _ if from_step == 0 => (0, Stamp::default()),
-            Some(Announced { number, stamp, losses }) => {
+            Some(Announced { number, stamp, losses, recorded_step }) => {
+                // Means go on where they were: a mean is over the same steps whether a run was stopped or not.
                 self.losses = losses.clone();
+                self.recorded_step = *recorded_step;
                 (*number, *stamp)
             }
             // It was killed between writing a checkpoint and saying so, and nothing was heard after it.
             None if from_step >= last.step && from_step <= self.run.spec.train.steps && self.before.attempt > 1 => {
                 let number = self.before.next_checkpoint;
                 self.before.next_checkpoint += 1;
-                let images_seen = from_step * self.run.spec.train.batch_size as u64;
-                let stamp = Stamp { step: from_step, images_seen: images_seen.max(last.images_seen), ..last };
+                let stamp = Stamp { step: from_step, ..last };
+                self.recorded_step = from_step;
                 acts.push(Act::Record(RunEvent::Checkpointed { stamp, checkpoint: number, losses: Vec::new() }));
                 (number, stamp)
             }
@@ -220,8 +223,6 @@ impl<'r> Conversation<'r> {
             micro_batches: self.before.micro_batches,
         })));
         self.stamp = Stamp { setup_seconds: from.setup_seconds + now, wall_seconds: from.wall_seconds + now, ..from };
-        // Means go on where they were: a mean is over the same steps whether a run was stopped or not.
-        self.recorded_step = from_step / self.run.spec.train.log_every * self.run.spec.train.log_every;
         self.begun = Some(Begun { at: now, from });
         Ok(())
     }
@@ -229,6 +230,10 @@ impl<'r> Conversation<'r> {
     /// The stamp of what was said at a moment, which may not lie before what was said already.
     fn move_to(&mut self, at: &Moment, now: f64, acts: &mut Vec<Act>) -> Result<Stamp, RunOutcome> {
         if self.begun.is_none() {
+            // Taken for a start from nothing, it would make void all that was recorded.
+            if self.before.last.step > 0 {
+                return Err(broken("it goes on without having said `started` and from which step"));
+            }
             self.begin(0, None, now, acts)?;
         }
         let begun = self.begun.as_ref().expect("begun above");
@@ -307,7 +312,12 @@ mod tests {
             announced: checkpoints
                 .iter()
                 .enumerate()
-                .map(|(index, step)| Announced { number: index as u32 + 1, stamp: stamp(*step), losses: vec![7.0] })
+                .map(|(index, step)| Announced {
+                    number: index as u32 + 1,
+                    stamp: stamp(*step),
+                    losses: vec![7.0],
+                    recorded_step: *step,
+                })
                 .collect(),
             last: stamp(last),
             next_checkpoint: checkpoints.len() as u32 + 1,
@@ -386,6 +396,26 @@ mod tests {
         assert!(reason.contains("goes on from step 30, and the checkpoints it announced are of steps: 20"), "{reason}");
         // A first attempt has nothing to go on from.
         assert!(breaks(before(1, &[], 0), &[r#"{"event":"started","from_step":30}"#]).contains("of steps: none"));
+    }
+
+    #[test]
+    fn an_attempt_that_never_began_makes_nothing_void() {
+        // It ran out of memory while it loaded its checkpoint.
+        let (acts, end) = heard(before(2, &[20, 40], 60), &[r#"{"event":"ended","outcome":"out_of_memory"}"#]);
+        assert_eq!(acts, [Act::End(RunOutcome::OutOfMemory { reason: "its trainer says so".into() })]);
+        assert_eq!(end, None);
+        let reason = breaks(before(2, &[20, 40], 60), &[r#"{"event":"progress","step":41}"#]);
+        assert!(reason.contains("goes on without having said `started`"), "{reason}");
+        let run = run();
+        assert_eq!(Conversation::new(&run, before(2, &[20], 60)).stamp().step, 60);
+    }
+
+    #[test]
+    fn words_of_a_trainer_move_no_cursor() {
+        let line = r#"{"event":"ended","outcome":"diverged","reason":"red \u001b[31m\nnext"}"#;
+        let (acts, _) = heard(before(1, &[], 0), &[line]);
+        let Some(Act::End(outcome)) = acts.last() else { panic!("{acts:?}") };
+        assert_eq!(outcome.reason(), Some("red  [31m\nnext"));
     }
 
     #[test]

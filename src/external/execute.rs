@@ -10,12 +10,12 @@ use serde_json::json;
 
 use super::conversation::{Act, Announced, Before, Conversation};
 use super::pipe::EventPipe;
-use super::process::TrainerProcess;
+use super::process::{TrainerProcess, note};
 use super::said::{PROTOCOL, Said, said};
 use crate::checksum::{InputError, changed_inputs};
 use crate::data::{self, DataFolder};
 use crate::device::DeviceName;
-use crate::evaluate::{EvaluateError, Evaluation, Evaluator, GeneratedError, read_generated};
+use crate::evaluate::{EvaluateError, Evaluation, Evaluator, FrechetError, GeneratedError, read_generated};
 use crate::event::{Phase, RunEvent, RunOutcome, Stamp};
 use crate::record::{Journal, RecordError, RunFolder, effective_events, read_journal};
 use crate::run::{self, PROGRAM, RunError};
@@ -140,17 +140,27 @@ fn before(folder: &RunFolder, attempt: &ExternalAttempt, trainer: &Trainer) -> R
     let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count() as u32;
     let announced = |event: &RunEvent| match event {
         RunEvent::Checkpointed { checkpoint, stamp, losses } => {
-            Some(Announced { number: *checkpoint, stamp: *stamp, losses: losses.clone() })
+            Some(Announced { number: *checkpoint, stamp: *stamp, losses: losses.clone(), recorded_step: 0 })
         }
         _ => None,
     };
     let next_checkpoint =
         1 + earlier.events.iter().filter_map(announced).map(|announced| announced.number).max().unwrap_or(0);
     let events = effective_events(earlier.events);
+    let (mut checkpoints, mut recorded_step) = (Vec::new(), 0);
+    for (_, event) in &events {
+        if let RunEvent::Trained { stamp, .. } = event {
+            recorded_step = stamp.step;
+        }
+        checkpoints.extend(announced(event).map(|checkpoint| Announced { recorded_step, ..checkpoint }));
+    }
+    // The end of an attempt that never began says nothing of where the run is.
+    let told = events.iter().rev().filter(|(_, event)| !matches!(event, RunEvent::Ended { .. }));
+    let last = told.filter_map(|(_, event)| event.stamp()).next().unwrap_or_default();
     Ok(Before {
         attempt: attempts + 1,
-        announced: events.iter().filter_map(|(_, event)| announced(event)).collect(),
-        last: events.iter().rev().find_map(|(_, event)| event.stamp()).unwrap_or_default(),
+        announced: checkpoints,
+        last,
         next_checkpoint,
         program: format!("{PROGRAM}, trainer: {}", trainer.in_words()),
         label: attempt.label.to_owned(),
@@ -221,11 +231,17 @@ impl Session<'_> {
         let status = process.end().map_err(io("wait for the trainer"));
         drop(lines);
         if self.no_events > 0 {
-            eprintln!("note: {} lines of the trainer were no events", self.no_events);
+            note(&format!("{} lines of the trainer were no events", self.no_events));
         }
         let (outcome, stopping) = heard?;
         let status = status?;
         Ok(match (outcome, stopping) {
+            // Gone on from its last checkpoint, it would do the same again, for ever.
+            (Some(RunOutcome::Interrupted { .. }), None) if !(self.stop_asked)() => {
+                let step = self.conversation.stamp().step;
+                let reason = format!("its trainer said `interrupted` at step {step}, and nobody had asked it to stop");
+                RunOutcome::Crashed { reason }
+            }
             (Some(outcome), _) => outcome,
             (None, Some(_)) => {
                 let reason = format!("its trainer was asked to stop and ended without a word ({status})");
@@ -271,7 +287,7 @@ impl Session<'_> {
             if process.has_printed() {
                 self.sign(Phase::Training);
             }
-            if stopping.is_none() && stated.is_none() && (self.stop_asked)() {
+            if stopping.is_none() && stated.is_none() && last_look.is_none() && (self.stop_asked)() {
                 process.ask_to_stop();
                 stopping = Some(Stopping { asked_at: Instant::now() });
             }
@@ -317,7 +333,7 @@ impl Session<'_> {
                 self.no_events += 1;
                 if self.no_events <= MOST_SHOWN {
                     let shown: String = line.chars().take(SHOWN_CHARACTERS).flat_map(char::escape_debug).collect();
-                    eprintln!("note: a line of the trainer is no event, {reason}: {shown}");
+                    note(&format!("a line of the trainer is no event, {reason}: {shown}"));
                 }
                 return Ok(None);
             }
@@ -362,8 +378,10 @@ impl Session<'_> {
         self.conversation.measured_for(began.elapsed().as_secs_f64());
         let Evaluation { measures, grid_png, .. } = match found {
             Ok(evaluation) => evaluation,
-            // The loop sees that it is to stop.
-            Err(MeasureError::Evaluate(EvaluateError::Stopped)) => return Ok(None),
+            Err(MeasureError::Evaluate(EvaluateError::Frechet { error: FrechetError::NotFinite { .. }, .. })) => {
+                let reason = format!("features of the images of step {} are not finite", stamp.step);
+                return Ok(Some(RunOutcome::Diverged { reason }));
+            }
             Err(error) => {
                 let reason = format!("the images of step {} cannot be measured: {error}", stamp.step);
                 return Ok(Some(RunOutcome::Crashed { reason }));
@@ -386,7 +404,7 @@ impl Session<'_> {
 
     fn evaluation(&mut self, path: &Path, as_asked: bool) -> Result<Evaluation, MeasureError> {
         let stamp = self.conversation.stamp();
-        let (tell_parent, stop_asked) = (self.tell_parent, self.stop_asked);
+        let tell_parent = self.tell_parent;
         let mut told = Instant::now();
         let mut works = || {
             if told.elapsed() > SIGN {
@@ -403,9 +421,10 @@ impl Session<'_> {
             }
         };
         let images = read_generated(path, self.spec.evaluate.fid.samples, self.spec.data.image_shape())?;
+        // A wish to stop waits until it is measured: the trainer goes on from behind this evaluation.
         Ok(evaluator.measure_images(&images, as_asked, &mut || {
             works();
-            !stop_asked()
+            true
         })?)
     }
 
@@ -435,19 +454,22 @@ impl Session<'_> {
         for folder in [&checkpoints, &output] {
             fs::create_dir_all(folder).map_err(io("make the trainer's folders"))?;
         }
+        let unfit = folder.to_str().is_none() || events.to_str().is_none();
+        if unfit {
+            let source = io::Error::other(format!("{} or {} is not in UTF-8", folder.display(), events.display()));
+            return Err(ExternalError::Io { doing: "tell the trainer where its folders are", source });
+        }
         let (visible, device) = visible_device(attempt.device);
-        let announced: Vec<_> = self
-            .conversation
-            .announced()
-            .map(|stamp| {
-                json!({
-                    "step": stamp.step,
-                    "images_seen": stamp.images_seen,
-                    "train_seconds": stamp.train_seconds,
-                    "eval_seconds": stamp.eval_seconds,
-                })
+        let stamped = |stamp: &Stamp| {
+            json!({
+                "step": stamp.step,
+                "images_seen": stamp.images_seen,
+                "train_seconds": stamp.train_seconds,
+                "eval_seconds": stamp.eval_seconds,
             })
-            .collect();
+        };
+        let announced: Vec<_> = self.conversation.announced().map(stamped).collect();
+        let last = self.conversation.stamp();
         let asked = json!({
             "protocol": PROTOCOL,
             "run_id": planned.run_id,
@@ -463,6 +485,7 @@ impl Session<'_> {
             "output": output,
             "events": events,
             "announced": announced,
+            "last": (last.step > 0).then(|| stamped(&last)),
         });
         let path: PathBuf = folder.join("trainer.json");
         let text = serde_json::to_string_pretty(&asked).expect("it is plain data, which JSON can hold");

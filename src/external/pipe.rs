@@ -19,6 +19,8 @@ pub(super) struct EventPipe {
     folder: PathBuf,
     path: PathBuf,
     reader: Option<JoinHandle<()>>,
+    /// An end of its own, whatever becomes of the path.
+    writer: File,
     /// What tells the reader that nothing follows.
     last_line: String,
 }
@@ -37,6 +39,7 @@ impl EventPipe {
         }
         // With both ends open, it does not end when the trainer closes its own and opens it again.
         let both: File = OpenOptions::new().read(true).write(true).open(&path)?;
+        let writer = both.try_clone()?;
         let last_line = format!("the end of {unique}");
         let last = last_line.clone();
         let reader = thread::Builder::new().name("events".to_owned()).spawn(move || {
@@ -51,7 +54,7 @@ impl EventPipe {
                 !is_over
             });
         })?;
-        Ok(Self { folder, path, reader: Some(reader), last_line })
+        Ok(Self { folder, path, reader: Some(reader), writer, last_line })
     }
 
     pub fn path(&self) -> &Path {
@@ -67,7 +70,7 @@ impl EventPipe {
     pub fn end(&self) -> io::Result<()> {
         // Whoever wrote last may have been killed in the middle of a line.
         let text = format!("\n{}\n", self.last_line);
-        let mut pipe = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        let mut pipe = self.writer.try_clone()?;
         // Writing waits for room, which the reader makes when whoever hears it takes what it has: often the one who asks here.
         thread::Builder::new().name("last line".to_owned()).spawn(move || pipe.write_all(text.as_bytes())).map(drop)
     }
@@ -83,7 +86,11 @@ fn own_folder(name: &str) -> io::Result<(String, PathBuf)> {
     for number in 0..1000 {
         let unique = format!("speedlab-{name}-{process}-{number}");
         let folder = std::env::temp_dir().join(&unique);
-        match fs::create_dir(&folder) {
+        let mut builder = fs::DirBuilder::new();
+        // Nobody else is to write what the trainer reads.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        match builder.create(&folder) {
             Ok(()) => return Ok((unique, folder)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),

@@ -1,6 +1,7 @@
 //! A trainer's process: started in a group of its own, listened to, stopped, and never left behind.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{self, BufReader, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -33,6 +34,8 @@ pub(super) struct TrainerProcess {
     printed: Arc<Printed>,
     readers: Vec<JoinHandle<()>>,
     exit: Option<ExitStatus>,
+    /// Whether the group was killed: its number may then be another's.
+    is_ended: bool,
 }
 
 /// What it prints, from both of its streams.
@@ -47,6 +50,7 @@ struct Printed {
 impl TrainerProcess {
     /// Starts the command, with more in its environment.
     pub fn start(trainer: &Trainer, environment: &[(String, String)]) -> io::Result<Self> {
+        let mut guard = Guard::start()?;
         let (program, words) = trainer.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
         let mut command = Command::new(program);
         #[cfg(unix)]
@@ -60,7 +64,12 @@ impl TrainerProcess {
             .stderr(Stdio::piped())
             .spawn()?;
         let group = child.id();
-        let guard = Guard::of(group);
+        // Without a guard it would be left behind by a run that is killed: what was started then ends here.
+        if let Err(error) = guard.watch(group) {
+            kill_group(group);
+            child.wait()?;
+            return Err(error);
+        }
         let printed = Arc::new(Printed::default());
         let mut readers = Vec::new();
         let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("piped"));
@@ -75,10 +84,7 @@ impl TrainerProcess {
             }));
         }
         let stdin = child.stdin.take().map(writer);
-        let mut process = Self { child, group, stdin, guard: None, printed, readers, exit: None };
-        // Without a guard it would be left behind by a run that is killed; what was started ends with `process`.
-        process.guard = Some(guard?);
-        Ok(process)
+        Ok(Self { child, group, stdin, guard: Some(guard), printed, readers, exit: None, is_ended: false })
     }
 
     /// Whether it printed something since the last time.
@@ -112,16 +118,22 @@ impl TrainerProcess {
         Ok(self.exit)
     }
 
-    /// Ends it and everything it started, and hears the rest of what they printed.
+    /// Ends it and everything it started, once, and hears the rest of what they printed.
     pub fn end(&mut self) -> io::Result<ExitStatus> {
-        kill_group(self.group, true);
+        if let (true, Some(status)) = (self.is_ended, self.exit) {
+            return Ok(status);
+        }
+        self.is_ended = true;
+        kill_group(self.group);
         let status = match self.exit {
             Some(status) => status,
-            None => self.child.wait()?,
+            None => {
+                // It may have left its group.
+                let _ = self.child.kill();
+                self.child.wait()?
+            }
         };
         self.exit = Some(status);
-        // Who was started by the trainer in the same moment.
-        kill_group(self.group, true);
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
         }
@@ -172,9 +184,14 @@ impl Printed {
         if before + piece.len() as u64 <= LOG_BYTES {
             let _ = io::stderr().lock().write_all(piece);
         } else if before <= LOG_BYTES {
-            eprintln!("\nnote: the trainer has printed {} MiB; what follows is not kept", LOG_BYTES >> 20);
+            note(&format!("the trainer has printed {} MiB; what follows is not kept", LOG_BYTES >> 20));
         }
     }
+}
+
+/// A line of the run's own log. Nobody may listen any more, which must not keep the run from recording how it ends.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "note: {text}");
 }
 
 /// SIGTERM to the process alone: launchers pass it on as they mean it.
@@ -190,13 +207,24 @@ fn terminate(process: u32) {
 #[cfg(not(unix))]
 fn terminate(_: u32) {}
 
-/// Why a program cannot be started, where that can be seen beforehand.
-pub(crate) fn unfindable(program: &str) -> Option<String> {
-    let is_program = |path: &Path| path.is_file();
+/// Why a trainer's program cannot be started, where that can be seen beforehand.
+pub(crate) fn unfindable(trainer: &Trainer) -> Option<String> {
+    let program = trainer.command.first()?;
     if program.contains('/') {
-        return (!is_program(Path::new(program))).then(|| format!("there is no file {program}"));
+        return (!is_program(Path::new(program))).then(|| format!("{program} is no program"));
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = trainer.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
     let found = std::env::split_paths(&path).any(|folder| is_program(&folder.join(program)));
     (!found).then(|| format!("no folder of PATH has a program {program}"))
+}
+
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.is_file() || path.with_extension("exe").is_file()
 }

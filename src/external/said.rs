@@ -126,7 +126,7 @@ pub fn said(line: &str) -> Result<Said, String> {
                 .ok_or("`outcome` is none of completed, diverged, interrupted and out_of_memory")?,
             reason: text("reason")?.unwrap_or_default(),
         },
-        other => return Err(format!("there is no event `{other}`")),
+        other => return Err(format!("there is no event {other:?}")),
     })
 }
 
@@ -235,7 +235,7 @@ mod tests {
             ("hello", "it is no JSON: expected value at line 1 column 1"),
             ("[1]", "it is no JSON object"),
             ("{}", "it has no `event`"),
-            (r#"{"event":"dance"}"#, "there is no event `dance`"),
+            (r#"{"event":"dance"}"#, "there is no event \"dance\""),
             (r#"{"event":"progress"}"#, "`progress` has no `step`"),
             (r#"{"event":"progress","step":-1}"#, "`step` is no whole number of at least 0"),
             (r#"{"event":"progress","step":1.5}"#, "`step` is no whole number of at least 0"),

@@ -52,6 +52,9 @@ class Run:
         self._step = 0
         self._answers = threading.Condition()
         self._answered = []
+        self._gone = False
+        self._last = None
+        self._off = 0  # how many blocks have stopped the clock
         self._train_seconds = self._eval_seconds = 0.0
         self._since = None  # the training clock runs since then
         self._saved_at = time.monotonic()
@@ -79,8 +82,12 @@ class Run:
             self._announced = asked["announced"]
             self.micro_batches = asked["micro_batches"]
             self._events = open(asked["events"], "w", encoding="utf-8", buffering=1)
+            self._last = asked["last"]
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
+                if hasattr(os, "register_at_fork"):
+                    # What this program starts ends when it is told to.
+                    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
             threading.Thread(target=self._listen, daemon=True).start()
         else:
             self.params, self.spec, self.seed, self.steps, self.batch_size = dict(params), None, seed, steps, batch_size
@@ -97,16 +104,17 @@ class Run:
     def begin(self, from_step=0, device=None):
         """Training begins, or goes on from the checkpoint of `from_step`. `device` names the hardware for the record."""
         if from_step:
-            for stamp in self._announced:
-                if stamp["step"] == from_step:
-                    self._train_seconds, self._eval_seconds = stamp["train_seconds"], stamp["eval_seconds"]
+            known = [stamp for stamp in self._announced if stamp["step"] == from_step] or [self._last]
+            if known[-1]:
+                self._train_seconds, self._eval_seconds = known[-1]["train_seconds"], known[-1]["eval_seconds"]
         self._begun = True
         self._step = from_step
         said = {"from_step": from_step, "seed": self.seed}
         if device:
             said["device"] = str(device)
         self._say("started", **said)
-        self._since = time.monotonic()
+        if self._off == 0:
+            self._since = time.monotonic()
 
     def progress(self, step, loss=None, **more):
         """After every step, or every few. `more`: gradient_norm, learning_rate, beta1, images_seen."""
@@ -119,37 +127,45 @@ class Run:
     def samples(self, step, path, images_seen=None, as_asked=False):
         """Has Speedlab measure generated images by the sweep's own protocol, and waits for it: a folder of pictures, or an .npz
         whose first array is (n, height, width, channels) of bytes, or of f32 in [-1, 1]. Returns the values by name; {} without
-        Speedlab, or when it asks to stop. `as_asked`: the images come from the sweep's own ODE sampler, noise and weights."""
+        Speedlab. `as_asked`: the images come from the sweep's own ODE sampler, noise and weights. Ends the program if Speedlab is gone."""
         with self.evaluating():
             self._stamped("samples", step, images_seen=images_seen, path=os.path.abspath(path), as_asked=as_asked)
             if not self.has_speedlab:
                 return {}
             with self._answers:
-                while not self._stop.is_set():
+                while True:
                     for answer in self._answered:
                         if answer["step"] == step:
+                            self._answered.remove(answer)
                             return answer["measures"]
+                    if self._gone:
+                        # A checkpoint from here on would lose this evaluation.
+                        raise SystemExit("Speedlab is gone")
                     self._answers.wait(timeout=0.5)
-            return {}
 
     @contextlib.contextmanager
     def evaluating(self):
         """Stops the clock of training while quality is measured."""
-        began = time.monotonic()
-        with self.saving():
-            yield
-        self._eval_seconds += time.monotonic() - began
+        began, is_outer = time.monotonic(), self._off == 0
+        try:
+            with self.saving():
+                yield
+        finally:
+            if is_outer and self._begun:
+                self._eval_seconds += time.monotonic() - began
 
     @contextlib.contextmanager
     def saving(self):
         """Stops the clock of training while a checkpoint is written, or anything else is done that is no training."""
-        since, self._since = self._since, None
-        if since is not None:
-            self._train_seconds += time.monotonic() - since
+        if self._off == 0 and self._since is not None:
+            self._train_seconds += time.monotonic() - self._since
+            self._since = None
+        self._off += 1
         try:
             yield
         finally:
-            if since is not None:
+            self._off -= 1
+            if self._off == 0 and self._begun:
                 self._since = time.monotonic()
 
     def checkpointed(self, step, images_seen=None):
@@ -201,7 +217,8 @@ class Run:
             self._stop.set()
 
     def _listen(self):
-        for line in sys.stdin:
+        # Not through sys.stdin: its lock would be held for ever in every process that is forked.
+        for line in open(os.dup(0), "rb", buffering=0):
             try:
                 answer = json.loads(line)
             except ValueError:
@@ -212,7 +229,8 @@ class Run:
                 with self._answers:
                     self._answered.append(answer)
                     self._answers.notify_all()
-        self._stop.set()  # Speedlab is gone
+        self._gone = True
+        self._stop.set()
         with self._answers:
             self._answers.notify_all()
 
@@ -221,7 +239,9 @@ def plain(value):
     """Numbers of other libraries as Python's, and numbers that JSON does not know as words."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (str, bool, int)) or value is None:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, (bool, int)) or value is None:
         return value
     value = float(value)
     return value if math.isfinite(value) else str(value)

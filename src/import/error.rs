@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::checksum::InputError;
 use crate::plan::PlanError;
 use crate::record::RecordError;
 
@@ -41,6 +42,8 @@ pub enum ImportError {
     Nothing { path: PathBuf, hint: String },
     #[error(transparent)]
     Plan(#[from] PlanError),
+    #[error(transparent)]
+    Input(#[from] InputError),
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error("{} holds a sweep already\nhint: give another --name, or move it away", path.display())]

@@ -17,6 +17,8 @@ pub struct Points {
     /// Whether the source says how long training took, and how many images were seen.
     pub has_seconds: bool,
     pub has_images: bool,
+    /// Cells that held no number (NaN), which many programs write where they measured nothing.
+    pub not_numbers: usize,
 }
 
 /// A run's values by step.
@@ -70,6 +72,10 @@ fn of_events(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Res
                 points.has_images = true;
             }
             let Some(metric) = wanted(&scalar.tag) else { continue };
+            if scalar.value.is_nan() {
+                points.not_numbers += 1;
+                continue;
+            }
             let point = points.point(run.clone(), scalar.step);
             // A run that went on from a checkpoint wrote some steps twice: the last counts.
             point.values.insert(metric.clone(), scalar.value);
@@ -138,6 +144,10 @@ fn of_table(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Resu
         };
         for (metric, run, place) in &columns {
             let Some(value) = number(*place)? else { continue };
+            if value.is_nan() {
+                points.not_numbers += 1;
+                continue;
+            }
             let run = match (run, arm) {
                 (Some(run), _) => run.clone(),
                 (None, Some(arm)) => {

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use super::points::{Point, RunPoints};
 use super::{ImportError, Points};
+use crate::checksum::input_digest;
 use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
 use crate::plan::plan_text;
 use crate::record::{Journal, PlanFile, Rows, RunFolder, SweepFolder, effective_events, read_journal, write_curves};
-use crate::spec::{IMPORTED, Metric, Plan, PlannedRun, Trainer};
+use crate::spec::{FurtherMeasure, IMPORTED, Metric, Plan, PlannedRun, Trainer};
 
 /// What is wanted of an import.
 pub struct Wanted<'w> {
@@ -64,8 +65,19 @@ pub fn import(points: &Points, wanted: &Wanted, results: &Path) -> Result<Import
     if !points.has_seconds {
         notes.push("the source has no clock: nothing is said of times".to_owned());
     }
+    if points.not_numbers > 0 {
+        notes.push(format!("{} cells are not a number (NaN): they are taken for not measured", points.not_numbers));
+    }
+    let values = points.runs.values().flat_map(RunPoints::values).flat_map(|point| point.values.values());
+    let low = values.filter(|value| **value <= 0.0).count();
+    if low > 0 {
+        notes.push(format!(
+            "{low} values are 0 or below, which have no logarithm: no speedup can be told of runs that have them"
+        ));
+    }
     notes.push("nothing is known of how runs were paired: a seed is what the source calls one".to_owned());
-    let text = sweep_text(points, wanted, &arms, baseline);
+    let digest = input_digest(wanted.table)?;
+    let text = sweep_text(points, wanted, &arms, baseline, &digest);
     let sweep = folder.path.join("sweep.yaml");
     let plan = plan_text(&sweep, &text, &[])?;
     let io = |source| ImportError::Io { path: folder.path.clone(), source };
@@ -105,7 +117,13 @@ fn arm_names(points: &Points, notes: &mut Vec<String>) -> BTreeMap<String, Strin
 }
 
 /// The sweep as YAML, whose values are JSON, which YAML reads.
-fn sweep_text(points: &Points, wanted: &Wanted, arms: &BTreeMap<String, String>, baseline: &str) -> String {
+fn sweep_text(
+    points: &Points,
+    wanted: &Wanted,
+    arms: &BTreeMap<String, String>,
+    baseline: &str,
+    digest: &str,
+) -> String {
     let last_step = |arm: &str| {
         let runs = points.runs.iter().filter(|((name, _), _)| name == arm);
         runs.filter_map(|(_, run)| run.keys().next_back().copied()).max().unwrap_or(1).max(1)
@@ -125,13 +143,16 @@ fn sweep_text(points: &Points, wanted: &Wanted, arms: &BTreeMap<String, String>,
         .filter(|(name, _, seed)| !points.runs.contains_key(&((*name).clone(), *seed)))
         .map(|(_, safe, seed)| json!({ "arm": safe, "seed": seed }))
         .collect();
-    let patches: serde_json::Map<String, Value> = arms
-        .iter()
+    // The baseline first, as people write it.
+    let mut ordered: Vec<(&String, &String)> = arms.iter().collect();
+    ordered.sort_by_key(|(_, safe)| safe.as_str() != baseline);
+    let measures: Vec<FurtherMeasure> = wanted.metric.needs().into_iter().collect();
+    let patches: serde_json::Map<String, Value> = ordered
+        .into_iter()
         .map(|(name, safe)| (safe.clone(), json!({ "params": { "arm": name }, "train": { "steps": last_step(name) } })))
         .collect();
-    let files: Vec<String> =
-        [wanted.table].iter().filter(|table| table.exists()).map(|table| table.display().to_string()).collect();
-    let trainer = json!({ "command": ["speedlab", "import", wanted.table.display().to_string()], "inputs": files });
+    // Not an input: the records are to be read when the table is gone, or has grown.
+    let trainer = json!({ "command": ["speedlab", "import", wanted.table.display().to_string()] });
     let mut text = format!(
         "# Read from {} by `speedlab import`: nothing here is trained. `speedlab report` draws the report again.\nname: {}\nquestion: {}\nbase: {}\narms: {}\nseeds: {}\n",
         wanted.table.display().to_string().replace('\n', " "),
@@ -139,9 +160,9 @@ fn sweep_text(points: &Points, wanted: &Wanted, arms: &BTreeMap<String, String>,
         json!(wanted.question),
         json!({
             "trainer": trainer,
-            "params": { "arm": "" },
+            "params": { "arm": "", "sha256": digest },
             "train": { "batch_size": batch_size },
-            "evaluate": { "every": every },
+            "evaluate": { "every": every, "measures": measures },
         }),
         Value::Object(patches),
         json!(seeds),

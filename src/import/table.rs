@@ -92,8 +92,8 @@ fn parquet(path: &Path) -> Result<Table, ImportError> {
             let value = column.get(index).map_err(|error| failed(error.to_string()))?;
             row.push(match value {
                 AnyValue::Null => Cell::Empty,
-                AnyValue::String(text) => Cell::Text(text.to_owned()),
-                AnyValue::StringOwned(text) => Cell::Text(text.to_string()),
+                // Also of a column that holds each text once and numbers for it.
+                text if text.get_str().is_some() => Cell::Text(text.get_str().unwrap_or_default().to_owned()),
                 number => match number.extract::<f64>() {
                     Some(number) => Cell::Number(number),
                     None => Cell::Text(number.to_string()),

@@ -218,7 +218,9 @@ fn copy(from: &RunFolder, to: &RunFolder, run: &PlannedRun) -> Result<(), Record
     // What a killed process left of its copy.
     let _ = fs::remove_dir_all(&beside.path);
     beside.prepare(run)?;
-    share(&from.checkpoint(), &beside.checkpoint())?;
+    if run.spec.trainer.is_none() {
+        share(&from.checkpoint(), &beside.checkpoint())?;
+    }
     // What a trainer of the user's own keeps, which may not be replaced whole.
     for folder in ["checkpoint", "output"] {
         copy_tree(&from.path.join(folder), &beside.path.join(folder))?;
@@ -245,22 +247,44 @@ fn copy(from: &RunFolder, to: &RunFolder, run: &PlannedRun) -> Result<(), Record
     fs::rename(&beside.path, &to.path).map_err(RecordError::io("rename", &beside.path))
 }
 
-/// Copies the files below a folder that are not at their place already. A file that goes away meanwhile is left out.
+/// Copies what is below a folder and not at its place already: files, and links as links. What goes away meanwhile is left out.
 fn copy_tree(from: &Path, to: &Path) -> Result<(), RecordError> {
-    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
-        let place = to.join(entry.file_name());
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            copy_tree(&entry.path(), &place)?;
-        } else if !place.exists() {
-            fs::create_dir_all(to).map_err(RecordError::io("make the folder", to))?;
-            match fs::copy(entry.path(), &place) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(RecordError::io("copy", &entry.path())(error)),
-            }
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(from) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) => return Err(RecordError::io("read", from)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(RecordError::io("read", from))?;
+        let (source, place) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(RecordError::io("read", &source))?;
+        if kind.is_dir() {
+            copy_tree(&source, &place)?;
+            continue;
+        }
+        if place.symlink_metadata().is_ok() || !(kind.is_file() || kind.is_symlink()) {
+            continue; // pipes and sockets hold nothing
+        }
+        fs::create_dir_all(to).map_err(RecordError::io("make the folder", to))?;
+        let copied = if kind.is_symlink() { copy_link(&source, &place) } else { fs::copy(&source, &place).map(drop) };
+        match copied {
+            Err(error) if !is_gone(&error) => return Err(RecordError::io("copy", &source)(error)),
+            _ => {}
         }
     }
     Ok(())
+}
+
+#[cfg(unix)]
+fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(fs::read_link(from)?, to)
+}
+
+/// What it leads to; there a link needs rights that few have.
+#[cfg(not(unix))]
+fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_file() { fs::copy(from, to).map(drop) } else { Ok(()) }
 }
 
 /// One more name for a file that is only ever replaced whole; a copy where the file system gives none. Nothing if there is no file.
@@ -328,6 +352,8 @@ mod tests {
     #[test]
     fn what_a_trainer_of_ones_own_keeps_goes_along_and_is_not_shared() {
         let (_results, folder, run) = sweep();
+        let trainer = Some(crate::spec::Trainer::default());
+        let run = PlannedRun { spec: RunSpec { trainer, ..run.spec }, ..run };
         folder.set_aside(&run, "0").unwrap();
         let first = folder.begin_attempt(&run, "a").unwrap();
         train(&first, 1, 0, 10, 1);
@@ -337,12 +363,16 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "before").unwrap();
         }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("model", first.path.join("checkpoint/latest")).unwrap();
         let second = folder.begin_attempt(&run, "b").unwrap();
         for file in files {
             // In place, as some programs write.
             fs::write(first.path.join(file), "after").unwrap();
             assert_eq!(fs::read_to_string(second.path.join(file)).unwrap(), "before", "{file}");
         }
+        #[cfg(unix)]
+        assert_eq!(fs::read_link(second.path.join("checkpoint/latest")).unwrap(), Path::new("model"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a person should know of a plan that is valid and may yet disappoint.
 
-use crate::spec::{FinalAt, Plan, RunSpec, Target};
+use crate::spec::{FinalAt, Plan, PlannedRun, RunSpec, Target};
 
 /// What the coverage of intervals over the band was measured with (results/reference/band-simulation.md).
 const FEW_EVALUATIONS: u64 = 8;
@@ -46,7 +46,11 @@ fn average(plan: &Plan) -> Option<String> {
 
 /// Nobody knows what a trainer of one's own takes, or whether it pairs runs.
 fn trainers(plan: &Plan) -> Option<String> {
-    let runs = plan.runs.iter().filter(|run| run.spec.trainer.is_some()).count();
+    let of = |run: &&PlannedRun| run.spec.trainer.as_ref().is_some_and(|trainer| !trainer.is_torch());
+    let runs = plan.runs.iter().filter(of).count();
+    if runs == 0 && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
+        return Some("no time, memory or disk of the runs that PyTorch trains is in the estimate".to_owned());
+    }
     (runs > 0).then(|| {
         format!(
             "{runs} of {} runs are trained by a program of your own: no time, memory or disk of theirs is in the estimate, and whether \

@@ -81,7 +81,7 @@ impl Study {
             }
             if let Some(program) = trainer.command.first()
                 && seen.insert(program)
-                && let Some(reason) = unfindable(program)
+                && let Some(reason) = unfindable(trainer)
             {
                 return Err(StudyError::NoTrainer { arm: run.arm.clone(), command: trainer.in_words(), reason });
             }

@@ -24,7 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
     ("cluster", &["spec", "record", "checksum", "process"]),
-    ("import", &["spec", "event", "plan", "record"]),
+    ("import", &["spec", "event", "plan", "record", "checksum"]),
     (
         "study",
         &[

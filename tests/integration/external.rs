@@ -132,7 +132,7 @@ fn a_program_that_changed_since_it_was_planned_is_refused() {
 #[test]
 fn whatever_a_program_does_its_run_ends_with_a_clear_line_and_nothing_is_left_running() {
     let done = r#"say '{"event":"progress","step":20}'; say '{"event":"ended","outcome":"completed"}'"#;
-    let cases: [(&str, String, &str, &str); 11] = [
+    let cases: [(&str, String, &str, &str); 12] = [
         ("exits at once", "echo out of luck >&2; exit 3".into(), "crashed", "exited with status 3\nout of luck"),
         ("says nothing", "exit 0".into(), "crashed", "exited without saying how it ended"),
         (
@@ -152,6 +152,12 @@ fn whatever_a_program_does_its_run_ends_with_a_clear_line_and_nothing_is_left_ru
             r#"say '{"event":"progress","step":9}'; say '{"event":"ended","outcome":"completed"}'"#.into(),
             "crashed",
             "it said `completed` at step 9 of the 20 planned in `train.steps`",
+        ),
+        (
+            "stops unasked",
+            r#"say '{"event":"progress","step":9}'; say '{"event":"ended","outcome":"interrupted"}'"#.into(),
+            "crashed",
+            "its trainer said `interrupted` at step 9, and nobody had asked it to stop",
         ),
         (
             "gets not a number",

@@ -17,6 +17,10 @@ impl Rules {
             let hint = "write `command: [python3, train.py]`";
             self.breaks(&["trainer.command", "trainer"], "`trainer` has no `command`".to_owned(), Some(hint));
         }
+        if trainer.is_torch() && !trainer.inputs.is_empty() {
+            let message = "`trainer.inputs` belongs to a program of your own, and `torch` is Speedlab's".to_owned();
+            self.breaks(&["trainer.inputs"], message, Some("write `trainer: torch`"));
+        }
         let unfit = |text: &&String| text.contains('\0');
         if let Some(word) = trainer.command.iter().chain(trainer.env.values()).find(unfit) {
             self.breaks(&["trainer"], format!("a word of `trainer` holds a NUL: {word:?}"), None);

@@ -26,6 +26,8 @@ fn speed_range(comparison: &Comparison) -> Option<String> {
 pub fn protocol(comparison: &Comparison) -> Markup {
     let plan = &comparison.study.plan;
     let Some(first) = plan.runs.first() else { return html! { p { "The plan has no runs." } } };
+    // Of runs that others trained, only they know how.
+    let is_own = plan.runs.iter().any(|run| run.spec.trainer.as_ref().is_none_or(Trainer::is_torch));
     let protocols = comparison.protocols();
     let train = &first.spec.train;
     let seeds: Vec<String> = plan.seeds.iter().map(u64::to_string).collect();
@@ -40,15 +42,20 @@ pub fn protocol(comparison: &Comparison) -> Markup {
             dt { "Seeds" } dd { (seeds.join(", ")) }
             dt { "Length" } dd { (grouped(train.steps)) " steps of " (train.batch_size) " images, " (grouped(train.steps * train.batch_size as u64)) " images in all"
                 @if differing.iter().any(|(key, _)| key.starts_with("train.")) { " (where an arm or grid point does not say otherwise)" } }
-            dt { "Measured" } dd { "every " (grouped(first.spec.evaluate.every)) " steps, with " (weights) " weights, off the training clock" }
+            @if is_own { dt { "Measured" } dd { "every " (grouped(first.spec.evaluate.every)) " steps, with " (weights) " weights, off the training clock" } }
             @for (index, protocol) in protocols.iter().enumerate() {
                 dt { (comparison.metric.name()) " protocol" @if protocols.len() > 1 { " " (index + 1) } } dd { code { (protocol) } }
             }
             @for Others { arms, trainer, inputs } in others(comparison) {
                 @if trainer.is_import() {
                     dt { "Imported" } dd {
-                        "Every value was read from " @if inputs.is_empty() { code { (trainer.command[2..].join(" ")) } } @else { (inputs) }
+                        "Every value was read from " code { (trainer.command[2..].join(" ")) } (inputs)
                         ": how it was measured, what its clock counts and whether runs of one seed are paired is what that source makes of it."
+                    }
+                } @else if trainer.is_torch() {
+                    dt { "Trained by" } dd {
+                        (arms) ": PyTorch, by the trainer that comes with Speedlab (" (inputs) "). It draws the same first weights, batches, noises and \
+                         timesteps, generates images by the same ODE sampler from the same noise, and Speedlab measures them."
                     }
                 } @else {
                     dt { "Trained by" } dd {
@@ -59,14 +66,14 @@ pub fn protocol(comparison: &Comparison) -> Markup {
                     }
                 }
             }
-            dt { "Pairing" } dd {
+            @if is_own { dt { "Pairing" } dd {
                 "Runs with one seed share initial weights (for one architecture), batch order, noise and the uniform numbers that timesteps are \
                  drawn from; evaluation starts from the same noise in every run."
-            }
-            dt { "Time" } dd {
+            } }
+            @if is_own { dt { "Time" } dd {
                 code { "train_seconds" } " counts training alone: evaluation and checkpoints are off the clock, and it goes on across a resume."
                 @if let Some(range) = speed_range(comparison) { " " (range) }
-            }
+            } }
             @if !plan.axes.is_empty() {
                 dt { "Grid" } dd {
                     @for axis in &plan.axes {
@@ -115,6 +122,9 @@ fn others<'c>(comparison: &'c Comparison) -> Vec<Others<'c>> {
     }
     let inputs = |trainer: &Trainer| {
         let digits = |digest: &str| digest.chars().take(12).collect::<String>();
+        if trainer.is_import() {
+            return String::new();
+        }
         let each = trainer.digests.iter().map(|(input, digest)| format!("{input} (SHA-256 {}…)", digits(digest)));
         each.collect::<Vec<_>>().join(", ")
     };
@@ -165,5 +175,12 @@ fn settings_of(spec: &RunSpec) -> impl Iterator<Item = (String, String)> {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    flattened(spec).into_iter().filter(|(key, _)| key != "seed").map(move |(key, value)| (key, text(value)))
+    // Of what a trainer of one's own is given, only this means the same to everybody.
+    let is_foreign = spec.trainer.as_ref().is_some_and(|trainer| !trainer.is_torch());
+    let is_known =
+        move |key: &str| !is_foreign || ["trainer", "params", "train.steps"].iter().any(|known| key.starts_with(known));
+    flattened(spec)
+        .into_iter()
+        .filter(move |(key, _)| key != "seed" && is_known(key))
+        .map(move |(key, value)| (key, text(value)))
 }

@@ -125,7 +125,7 @@ fn over_band(
         (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => {
             let (all, values) = (band.targets.len(), band_values(comparison, band));
             format!(
-                "{label}: {measured}, a bound alone: every run reached only {reached} of {all} qualities over {values}."
+                "{label}: {measured}, a bound alone: only {reached} of {all} qualities were reached by every run, over {values}."
             )
         }
         (_, Estimate::Unknown(unknown)) => {
