@@ -29,6 +29,14 @@ cargo build --release --locked
 scripts/check-data.sh
 SPEEDLAB_CHECK_SET=efficientnet-lite0 scripts/check-data.sh
 
+step "the trainer in PyTorch, beside ours"
+python="${SPEEDLAB_PYTHON:-python3}"
+if "$python" -c "import torch, numpy" 2>/dev/null; then
+    "$python" scripts/torch/check.py "${CARGO_TARGET_DIR:-target}/release/speedlab" --only clts
+else
+    echo "SKIPPED: $python has no torch: whether the trainer in PyTorch does what ours does was not tried"
+fi
+
 step "a cluster: Slurm on this machine"
 scripts/check-slurm.sh
 

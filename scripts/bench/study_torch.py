@@ -23,11 +23,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speedlab", required=True)
     parser.add_argument("--sweep", default="sweeps/quickstart.yaml")
-    parser.add_argument("--set", action="append", default=["seeds=2"], help="a key of the sweep, such as train.steps=100")
+    parser.add_argument("--set", action="append", default=[], help="a key of the sweep, such as train.steps=100; seeds=1 without")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", help="where the numbers are written, as JSON")
     args = parser.parse_args()
 
+    args.set = args.set or ["seeds=1"]
     changes = [word for change in args.set for word in ("--set", change)]
     seconds = {who: {way: [] for way in ways} for who, ways in WAYS.items()}
     for round_ in range(args.rounds):

@@ -1,6 +1,7 @@
 //! Why a study cannot be conducted, or no longer.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::cluster::ClusterError;
 use crate::data::DataError;
@@ -57,6 +58,11 @@ pub enum StudyError {
          from the folder where speedlab is started; no shell reads them"
     )]
     NoTrainer { arm: String, command: String, reason: String },
+    #[error(
+        "{host} sees no {}\nhint: the folder of results must be one that every node sees, under the same path as where the sweep was handed in",
+        path.display()
+    )]
+    NotShared { path: PathBuf, host: String },
     #[error("there is no task {index}: the submission has {tasks}, counted from 0")]
     NoSuchTask { index: usize, tasks: usize },
     #[error("the submission's device cannot be read: {reason}")]

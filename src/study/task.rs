@@ -1,5 +1,6 @@
 //! One task of a cluster, and what comes after all of them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub enum Rest {
 impl Task {
     pub fn open(results: &Path, sweep: &str, number: u32, index: usize) -> Result<Self, StudyError> {
         let folder = SweepFolder::new(results, sweep);
-        let submission = Submission::read(&folder, number)?;
+        let submission = submission(&folder, number)?;
         let tasks = submission.tasks.len();
         let ids = submission.tasks.get(index).ok_or(StudyError::NoSuchTask { index, tasks })?;
         let frozen = PlanFile::read(&folder)?.map(|file| file.plan);
@@ -135,7 +136,7 @@ impl Task {
 /// Decodes images and computes reference features, so that tasks need not.
 pub fn prepare(results: &Path, sweep: &str, number: u32, observer: &mut dyn Observer) -> Result<(), StudyError> {
     let folder = SweepFolder::new(results, sweep);
-    let submission = Submission::read(&folder, number)?;
+    let submission = submission(&folder, number)?;
     let Some(frozen) = PlanFile::read(&folder)? else { return Ok(()) };
     let data_folder = DataFolder::find(Some(&submission.data_folder))?;
     images::prepare(&frozen.plan, &folder, &data_folder, &mut |progress| observer.preparing(progress))
@@ -166,7 +167,7 @@ pub fn finish(
     stop: &Stop,
 ) -> Result<Finished, StudyError> {
     let folder = absolute_folder(&SweepFolder::new(results, sweep))?;
-    let submission = Submission::read(&folder, number)?;
+    let submission = submission(&folder, number)?;
     for run_id in submission.tasks.iter().flatten() {
         folder.settle(run_id)?;
     }
@@ -248,4 +249,13 @@ fn plan_of(sweep: &str, runs: &[PlannedRun], exclusive: bool) -> Plan {
         exclusive,
         runs: runs.to_vec(),
     }
+}
+/// What was handed in, which every node must be able to read.
+fn submission(folder: &SweepFolder, number: u32) -> Result<Submission, StudyError> {
+    Submission::read(folder, number).map_err(|error| match error {
+        RecordError::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            StudyError::NotShared { path, host: host_name() }
+        }
+        other => other.into(),
+    })
 }

@@ -14,6 +14,7 @@ fn the_shipped_sweeps_on_digits_run_a_few_steps() {
         ("small/learning-rate", 10, 15),
         ("small/sensitivity", 10, 29),
         ("small/ema-length", 10, 12),
+        ("small/networks", 10, 36),
         ("methods", 220, 25),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sweeps/{sweep}.yaml"));
