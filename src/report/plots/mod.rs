@@ -103,7 +103,7 @@ pub const MOST_POINTS: usize = 24;
 /// Which figures of a large grid are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Drawn {
-    /// Those that somebody looks at: beyond [`MOST_POINTS`] grid points none of a point alone, and no list of speedups that is too long.
+    /// Those that somebody looks at: beyond 24 grid points none of a point alone, and no list of speedups that is too long.
     #[default]
     Few,
     /// Every point's.
