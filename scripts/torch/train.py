@@ -2,7 +2,7 @@
 
 Speedlab starts it for a sweep with `trainer:`; alone, it prints its events:
 
-    python scripts/torch/train.py --spec results/NAME/runs/ID/spec.json --out /tmp/twin
+    python scripts/torch/train.py --spec results/NAME/runs/ID/spec.json --out twin
 
 Settings of a run that are not done here end it with exit code 2 before anything is trained.
 """
