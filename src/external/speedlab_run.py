@@ -82,7 +82,7 @@ class Run:
             self._announced = asked["announced"]
             self.micro_batches = asked["micro_batches"]
             self._events = open(asked["events"], "w", encoding="utf-8", buffering=1)
-            self._last = asked["last"]
+            self._last = asked.get("last")
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
                 if hasattr(os, "register_at_fork"):
