@@ -74,13 +74,10 @@ pub fn execute(
     stop_asked: &dyn Fn() -> bool,
     tell_parent: &dyn Fn(&RunEvent),
 ) -> Result<RunOutcome, RunError> {
-    let planned = folder.read_spec()?;
-    let _lock = take(folder, stop_asked)?;
-    folder.remove_half_written()?;
-    if let Some(outcome) = folder.read_done()? {
-        tell_parent(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
-        return Ok(outcome);
-    }
+    let (planned, _lock) = match take_over(folder, stop_asked, tell_parent)? {
+        Taken::Now(planned, lock) => (planned, lock),
+        Taken::HasEnded(outcome) => return Ok(outcome),
+    };
     let spec = &planned.spec;
     let mut life = SignsOfLife::new(tell_parent);
     let dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
@@ -88,21 +85,51 @@ pub fn execute(
     let mut prepared = || life.sign(Stamp::default(), Phase::Preparing);
     let evaluator = Evaluator::new(spec, &dataset, data_folder, &mut prepared)?;
 
-    let earlier = read_journal(&folder.journal())?;
-    if let Some(damage) = earlier.damage.first() {
-        return Err(RecordError::Damaged { path: folder.journal(), reason: damage.clone() }.into());
-    }
-    let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count();
+    let (_, attempts) = recorded(folder)?;
     let journal = Journal::open(&folder.journal())?;
     let last_stamp = Stamp::default();
     let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, life, last_stamp };
-    host.event(started(&planned.run_id, attempts as u32 + 1, checkpoint.as_ref(), attempt))?;
+    host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), attempt))?;
     let (outcome, stamp) = train::train(spec, &dataset, attempt.device, checkpoint, attempt.micro_batches, &mut host)?;
 
     let ended = RunEvent::Ended { stamp, outcome: outcome.clone() };
     conclude(folder, &planned, &mut host.journal, &ended)?;
     tell_parent(&ended);
     Ok(outcome)
+}
+
+/// A run that this process is to do, and holds; or how it has ended already.
+pub(crate) enum Taken {
+    Now(Box<PlannedRun>, Lock),
+    HasEnded(RunOutcome),
+}
+
+/// Takes the run whose folder was prepared. The parent is told of one that has ended.
+pub(crate) fn take_over(
+    folder: &RunFolder,
+    stop_asked: &dyn Fn() -> bool,
+    tell_parent: &dyn Fn(&RunEvent),
+) -> Result<Taken, RecordError> {
+    let planned = folder.read_spec()?;
+    let lock = take(folder, stop_asked)?;
+    folder.remove_half_written()?;
+    Ok(match folder.read_done()? {
+        None => Taken::Now(Box::new(planned), lock),
+        Some(outcome) => {
+            tell_parent(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
+            Taken::HasEnded(outcome)
+        }
+    })
+}
+
+/// What was recorded of a run, which must be whole, and by how many attempts.
+pub(crate) fn recorded(folder: &RunFolder) -> Result<(Vec<RunEvent>, u32), RecordError> {
+    let earlier = read_journal(&folder.journal())?;
+    if let Some(damage) = earlier.damage.first() {
+        return Err(RecordError::Damaged { path: folder.journal(), reason: damage.clone() });
+    }
+    let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count();
+    Ok((earlier.events, attempts as u32))
 }
 
 /// Records the end of an attempt, and of the run where that is final.
@@ -143,7 +170,7 @@ fn wake(holder: &str) {
 fn wake(_: &str) {}
 
 /// Takes the run. A child whose parent was just killed may still hold it while it writes its last checkpoint.
-pub(crate) fn take(folder: &RunFolder, stop_asked: &dyn Fn() -> bool) -> Result<Lock, RecordError> {
+fn take(folder: &RunFolder, stop_asked: &dyn Fn() -> bool) -> Result<Lock, RecordError> {
     let mut pauses = 0;
     loop {
         match folder.lock() {
@@ -199,7 +226,7 @@ fn read_checkpoint(folder: &RunFolder, parameter_count: usize) -> Result<Option<
 }
 
 /// Tells the parent now and then that a run works: who is silent for long is taken for stuck, and an evaluation may take long.
-struct SignsOfLife<'a> {
+pub(crate) struct SignsOfLife<'a> {
     tell_parent: &'a dyn Fn(&RunEvent),
     clock: Stopwatch,
     /// When the last was told, on that clock.
@@ -210,16 +237,21 @@ impl<'a> SignsOfLife<'a> {
     /// Seconds between two of them, at least.
     const PAUSE: f64 = 0.5;
 
-    fn new(tell_parent: &'a dyn Fn(&RunEvent)) -> Self {
+    pub fn new(tell_parent: &'a dyn Fn(&RunEvent)) -> Self {
         Self { tell_parent, clock: Stopwatch::continuing(&Stamp::default()), told_at: f64::NEG_INFINITY }
     }
 
     /// Called wherever work goes on; tells it if it is time.
-    fn sign(&mut self, stamp: Stamp, phase: Phase) {
+    pub fn sign(&mut self, stamp: Stamp, phase: Phase) {
+        self.progress(stamp, None, phase);
+    }
+
+    /// The same with the last loss.
+    pub fn progress(&mut self, stamp: Stamp, loss: Option<f64>, phase: Phase) {
         let now = self.clock.wall_seconds();
         if now - self.told_at >= Self::PAUSE {
             self.told_at = now;
-            (self.tell_parent)(&RunEvent::Progress { stamp, loss: None, phase });
+            (self.tell_parent)(&RunEvent::Progress { stamp, loss, phase });
         }
     }
 }

@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import peer
+
 # (name, what is added to the command). Both may use the cores as they can best: two runs at once, or one on all of them.
 WAYS = {
     "speedlab": {"as it chooses": [], "one run at a time": ["--jobs", "1"]},
@@ -45,7 +46,8 @@ def main():
         "sweep": args.sweep,
         "changes": args.set,
         "rounds": args.rounds,
-        "processor": processor(),
+        "processor": peer.processor(),
+        "commit": peer.git_commit(),
         "cores": os.cpu_count(),
         "date": datetime.date.today().isoformat(),
         "torch": torch.__version__,
@@ -66,19 +68,12 @@ def timed(args, more):
         command = [args.speedlab, "run", args.sweep, "--quiet", "--results", results, *more]
         began = time.monotonic()
         done = subprocess.run(
-            command, cwd=ROOT, env=os.environ | {"SPEEDLAB_PYTHON": sys.executable}, capture_output=True, text=True
+            command, cwd=peer.ROOT, env=os.environ | {"SPEEDLAB_PYTHON": sys.executable}, capture_output=True, text=True
         )
         took = time.monotonic() - began
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
         return took
-
-
-def processor():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return "unknown"
 
 
 main()

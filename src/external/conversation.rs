@@ -1,7 +1,8 @@
 //! From what a trainer says to the events of a run. Pure: time is passed in.
 
+use super::before::{Announced, Before};
 use super::said::{Moment, Outcome, Said};
-use crate::event::{EVENT_VERSION, Measure, Phase, RunEvent, RunOutcome, Stamp, Started};
+use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
 use crate::spec::{MEASURED_BY_TRAINER, PlannedRun};
 
 /// What a trainer's word comes to.
@@ -9,39 +10,12 @@ use crate::spec::{MEASURED_BY_TRAINER, PlannedRun};
 pub(super) enum Act {
     /// An event to record.
     Record(RunEvent),
-    /// An event for the parent alone.
-    Tell(RunEvent),
+    /// It trains, which the parent is told now and then.
+    Progress { stamp: Stamp, loss: Option<f64> },
     /// Generated images to measure.
     Measure { stamp: Stamp, path: String, as_asked: bool },
     /// It has said how it ended.
     End(RunOutcome),
-}
-
-/// What is known of a run before this attempt, and of the attempt itself.
-pub(super) struct Before {
-    /// Counts from 1.
-    pub attempt: u32,
-    /// The checkpoints that count.
-    pub announced: Vec<Announced>,
-    /// Of the last event that counts.
-    pub last: Stamp,
-    /// More than that of any checkpoint announced, also of those that no longer count.
-    pub next_checkpoint: u32,
-    pub program: String,
-    pub label: String,
-    pub build: String,
-    pub micro_batches: usize,
-}
-
-/// A checkpoint that a trainer has written.
-#[derive(Clone, Debug)]
-pub(super) struct Announced {
-    pub number: u32,
-    pub stamp: Stamp,
-    /// Of the steps before it since the last recorded mean.
-    pub losses: Vec<f64>,
-    /// Of that mean.
-    pub recorded_step: u64,
 }
 
 /// One attempt, as far as it has been heard.
@@ -128,7 +102,7 @@ impl<'r> Conversation<'r> {
                         }));
                     }
                 }
-                acts.push(Act::Tell(RunEvent::Progress { stamp, loss, phase: Phase::Training }));
+                acts.push(Act::Progress { stamp, loss });
             }
             Said::Measured { at, protocol, measures } => {
                 let stamp = self.move_to(&at, now, acts)?;

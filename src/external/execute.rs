@@ -1,32 +1,30 @@
 //! One run by a trainer of the user's own, from start to finish.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::conversation::{Act, Announced, Before, Conversation};
+use super::asked::Asked;
+use super::before::Before;
+use super::conversation::{Act, Conversation};
 use super::pipe::EventPipe;
 use super::process::{TrainerProcess, note};
-use super::said::{PROTOCOL, Said, said};
+use super::said::{Said, said};
 use crate::checksum::{InputError, changed_inputs};
 use crate::data::{self, DataFolder};
 use crate::device::DeviceName;
 use crate::evaluate::{EvaluateError, Evaluation, Evaluator, FrechetError, GeneratedError, read_generated};
 use crate::event::{Phase, RunEvent, RunOutcome, Stamp};
-use crate::record::{Journal, RecordError, RunFolder, effective_events, read_journal};
-use crate::run::{self, PROGRAM, RunError};
-use crate::schedule::Death;
+use crate::record::{Journal, RecordError, RunFolder};
+use crate::run::{self, RunError, SignsOfLife, Taken};
 use crate::spec::{PlannedRun, RunSpec, Trainer};
 use crate::twin;
 
 /// Between two looks at the process and at whoever may ask to stop.
 const LOOK: Duration = Duration::from_millis(50);
-/// Between two signs of life to the parent, at least.
-const SIGN: Duration = Duration::from_millis(200);
 /// How long a trainer may take to exit after it said how it ended.
 const EXIT_GRACE: Duration = Duration::from_secs(30);
 /// Without a line, after its pipe was asked to end behind what is in it.
@@ -73,15 +71,12 @@ pub fn execute(
     stop_asked: &dyn Fn() -> bool,
     tell_parent: &dyn Fn(&RunEvent),
 ) -> Result<RunOutcome, ExternalError> {
-    let planned = folder.read_spec()?;
+    let (planned, _lock) = match run::take_over(folder, stop_asked, tell_parent)? {
+        Taken::Now(planned, lock) => (planned, lock),
+        Taken::HasEnded(outcome) => return Ok(outcome),
+    };
     let trainer = planned.spec.trainer.as_ref().expect("the caller has seen the trainer");
-    let _lock = run::take(folder, stop_asked)?;
-    folder.remove_half_written()?;
-    if let Some(outcome) = folder.read_done()? {
-        tell_parent(&RunEvent::Ended { stamp: Stamp::default(), outcome: outcome.clone() });
-        return Ok(outcome);
-    }
-    let before = before(folder, attempt, trainer)?;
+    let before = Before::of(folder, attempt, trainer)?;
     let mut journal = Journal::open(&folder.journal())?;
     let mut session = Session {
         conversation: Conversation::new(&planned, before),
@@ -93,7 +88,7 @@ pub fn execute(
         tell_parent,
         evaluator: None,
         no_events: 0,
-        told_at: None,
+        life: SignsOfLife::new(tell_parent),
     };
     let outcome = match unfit_inputs(trainer) {
         Some(reason) => RunOutcome::Crashed { reason },
@@ -132,43 +127,6 @@ fn unfit_inputs(trainer: &Trainer) -> Option<String> {
     }
 }
 
-fn before(folder: &RunFolder, attempt: &ExternalAttempt, trainer: &Trainer) -> Result<Before, ExternalError> {
-    let earlier = read_journal(&folder.journal())?;
-    if let Some(damage) = earlier.damage.first() {
-        return Err(RecordError::Damaged { path: folder.journal(), reason: damage.clone() }.into());
-    }
-    let attempts = earlier.events.iter().filter(|event| matches!(event, RunEvent::Started(_))).count() as u32;
-    let announced = |event: &RunEvent| match event {
-        RunEvent::Checkpointed { checkpoint, stamp, losses } => {
-            Some(Announced { number: *checkpoint, stamp: *stamp, losses: losses.clone(), recorded_step: 0 })
-        }
-        _ => None,
-    };
-    let next_checkpoint =
-        1 + earlier.events.iter().filter_map(announced).map(|announced| announced.number).max().unwrap_or(0);
-    let events = effective_events(earlier.events);
-    let (mut checkpoints, mut recorded_step) = (Vec::new(), 0);
-    for (_, event) in &events {
-        if let RunEvent::Trained { stamp, .. } = event {
-            recorded_step = stamp.step;
-        }
-        checkpoints.extend(announced(event).map(|checkpoint| Announced { recorded_step, ..checkpoint }));
-    }
-    // The end of an attempt that never began says nothing of where the run is.
-    let told = events.iter().rev().filter(|(_, event)| !matches!(event, RunEvent::Ended { .. }));
-    let last = told.filter_map(|(_, event)| event.stamp()).next().unwrap_or_default();
-    Ok(Before {
-        attempt: attempts + 1,
-        announced: checkpoints,
-        last,
-        next_checkpoint,
-        program: format!("{PROGRAM}, trainer: {}", trainer.in_words()),
-        label: attempt.label.to_owned(),
-        build: attempt.build.to_owned(),
-        micro_batches: attempt.micro_batches,
-    })
-}
-
 struct Session<'s> {
     conversation: Conversation<'s>,
     spec: &'s RunSpec,
@@ -181,8 +139,7 @@ struct Session<'s> {
     evaluator: Option<Evaluator>,
     /// Lines that were none.
     no_events: usize,
-    /// When the parent was last told that the run works.
-    told_at: Option<Instant>,
+    life: SignsOfLife<'s>,
 }
 
 /// How a run ends.
@@ -191,12 +148,6 @@ enum Verdict {
     Stated(RunOutcome),
     /// Whatever its trainer still does.
     Ours(RunOutcome),
-}
-
-/// How the trainer was stopped, if it was.
-#[derive(Clone, Copy)]
-struct Stopping {
-    asked_at: Instant,
 }
 
 impl Session<'_> {
@@ -211,8 +162,9 @@ impl Session<'_> {
         // Sending fails only when this conversation is over.
         let hear = move |line: &str| drop(sender.send(line.to_owned()));
         let pipe = EventPipe::open(planned.run_id.as_str(), hear).map_err(io("make the pipe of events"))?;
-        let environment = self.ask(planned, attempt, pipe.path())?;
-        self.sign(Phase::Preparing);
+        let asked = Asked { folder: self.folder, data_folder: self.data_folder, attempt, events: pipe.path() };
+        let environment = asked.write(planned, &self.conversation)?;
+        self.life.sign(self.conversation.stamp(), Phase::Preparing);
         let began = Instant::now();
         let unpacked = if trainer.is_torch() {
             Some(with_twin(trainer, pipe.folder()).map_err(io("unpack the trainer"))?)
@@ -233,28 +185,25 @@ impl Session<'_> {
         if self.no_events > 0 {
             note(&format!("{} lines of the trainer were no events", self.no_events));
         }
-        let (outcome, stopping) = heard?;
+        let (outcome, was_asked) = heard?;
         let status = status?;
-        Ok(match (outcome, stopping) {
+        Ok(match (outcome, was_asked) {
             // Gone on from its last checkpoint, it would do the same again, for ever.
-            (Some(RunOutcome::Interrupted { .. }), None) if !(self.stop_asked)() => {
+            (Some(RunOutcome::Interrupted { .. }), false) if !(self.stop_asked)() => {
                 let step = self.conversation.stamp().step;
                 let reason = format!("its trainer said `interrupted` at step {step}, and nobody had asked it to stop");
                 RunOutcome::Crashed { reason }
             }
             (Some(outcome), _) => outcome,
-            (None, Some(_)) => {
+            (None, true) => {
                 let reason = format!("its trainer was asked to stop and ended without a word ({status})");
                 RunOutcome::Interrupted { reason }
             }
-            (None, None) => {
-                let last_lines = process.last_lines();
-                Death { exit: Ok(status), killed: None, system_lacked_memory: false, last_lines: &last_lines }.outcome()
-            }
+            (None, false) => process.death(status),
         })
     }
 
-    /// Hears the trainer until it has ended or has to be ended.
+    /// Hears the trainer until it has ended or has to be ended. How it ends, where that is known; whether it was asked to.
     fn listen(
         &mut self,
         process: &mut TrainerProcess,
@@ -262,9 +211,9 @@ impl Session<'_> {
         pipe: &EventPipe,
         trainer: &Trainer,
         began: Instant,
-    ) -> Result<(Option<RunOutcome>, Option<Stopping>), ExternalError> {
+    ) -> Result<(Option<RunOutcome>, bool), ExternalError> {
         let io = |doing| move |source| ExternalError::Io { doing, source };
-        let mut stopping: Option<Stopping> = None;
+        let mut asked_at: Option<Instant> = None;
         let mut stated: Option<(RunOutcome, Instant)> = None;
         // The process is gone, and the pipe was asked to end behind what is in it.
         let mut last_look: Option<Instant> = None;
@@ -278,33 +227,33 @@ impl Session<'_> {
                 Ok(_) if stated.is_some() => {}
                 Ok(line) => match self.hear(&line, process, began)? {
                     Some(Verdict::Stated(outcome)) => stated = Some((outcome, Instant::now())),
-                    Some(Verdict::Ours(outcome)) => return Ok((Some(outcome), stopping)),
+                    Some(Verdict::Ours(outcome)) => return Ok((Some(outcome), asked_at.is_some())),
                     None => {}
                 },
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if process.has_printed() {
-                self.sign(Phase::Training);
+                self.life.sign(self.conversation.stamp(), Phase::Training);
             }
-            if stopping.is_none() && stated.is_none() && last_look.is_none() && (self.stop_asked)() {
+            if asked_at.is_none() && stated.is_none() && last_look.is_none() && (self.stop_asked)() {
                 process.ask_to_stop();
-                stopping = Some(Stopping { asked_at: Instant::now() });
+                asked_at = Some(Instant::now());
             }
-            if let Some(Stopping { asked_at }) = stopping
+            if let Some(at) = asked_at
                 && stated.is_none()
-                && asked_at.elapsed().as_secs_f64() > trainer.stop_grace
+                && at.elapsed().as_secs_f64() > trainer.stop_grace
             {
                 let reason = format!(
                     "its trainer did not stop within {} s of SIGTERM and was killed; it goes on from the last checkpoint it announced",
                     trainer.stop_grace
                 );
-                return Ok((Some(RunOutcome::Interrupted { reason }), stopping));
+                return Ok((Some(RunOutcome::Interrupted { reason }), true));
             }
             if let Some((outcome, at)) = &stated
                 && at.elapsed() > EXIT_GRACE
             {
-                return Ok((Some(outcome.clone()), stopping));
+                return Ok((Some(outcome.clone()), asked_at.is_some()));
             }
             match last_look {
                 None if process.exit().map_err(io("look at the trainer"))?.is_some() => {
@@ -317,7 +266,7 @@ impl Session<'_> {
                 _ => {}
             }
         }
-        Ok((stated.map(|(outcome, _)| outcome), stopping))
+        Ok((stated.map(|(outcome, _)| outcome), asked_at.is_some()))
     }
 
     /// Takes a line; how the run ends, if it says so or must.
@@ -347,13 +296,9 @@ impl Session<'_> {
                     if matches!(event, RunEvent::Checkpointed { .. }) {
                         self.journal.sync().map_err(RunError::from)?;
                     }
-                    self.tell(&event);
+                    (self.tell_parent)(&event);
                 }
-                Act::Tell(event) => {
-                    if self.told_at.is_none_or(|at| at.elapsed() > SIGN) {
-                        self.tell(&event);
-                    }
-                }
+                Act::Progress { stamp, loss } => self.life.progress(stamp, loss, Phase::Training),
                 Act::Measure { stamp, path, as_asked } => {
                     if let Some(outcome) = self.measure(stamp, Path::new(&path), as_asked, process)? {
                         return Ok(Some(Verdict::Ours(outcome)));
@@ -397,21 +342,15 @@ impl Session<'_> {
         self.folder.write_samples(&samples, &grid_png)?;
         let event = RunEvent::Evaluated { stamp, measures, samples };
         self.journal.append(&event).map_err(RunError::from)?;
-        self.tell(&event);
+        (self.tell_parent)(&event);
         process.tell(&json!({ "event": "measured", "step": stamp.step, "measures": values }).to_string());
         Ok(None)
     }
 
     fn evaluation(&mut self, path: &Path, as_asked: bool) -> Result<Evaluation, MeasureError> {
         let stamp = self.conversation.stamp();
-        let tell_parent = self.tell_parent;
-        let mut told = Instant::now();
-        let mut works = || {
-            if told.elapsed() > SIGN {
-                told = Instant::now();
-                tell_parent(&RunEvent::Progress { stamp, loss: None, phase: Phase::Evaluating });
-            }
-        };
+        let life = &mut self.life;
+        let mut works = || life.sign(stamp, Phase::Evaluating);
         let evaluator = match &self.evaluator {
             Some(evaluator) => evaluator,
             None => {
@@ -426,100 +365,6 @@ impl Session<'_> {
             works();
             true
         })?)
-    }
-
-    fn tell(&mut self, event: &RunEvent) {
-        self.told_at = Some(Instant::now());
-        (self.tell_parent)(event);
-    }
-
-    /// Tells the parent that the run works, if it is time.
-    fn sign(&mut self, phase: Phase) {
-        if self.told_at.is_none_or(|at| at.elapsed() > SIGN) {
-            let stamp = self.conversation.stamp();
-            self.tell(&RunEvent::Progress { stamp, loss: None, phase });
-        }
-    }
-
-    /// Writes down what is asked of the trainer; the environment that it finds it by.
-    fn ask(
-        &self,
-        planned: &PlannedRun,
-        attempt: &ExternalAttempt,
-        events: &Path,
-    ) -> Result<Vec<(String, String)>, ExternalError> {
-        let io = |doing| move |source| ExternalError::Io { doing, source };
-        let folder = std::path::absolute(&self.folder.path).map_err(io("find the run's folder"))?;
-        let [checkpoints, output] = ["checkpoint", "output"].map(|name| folder.join(name));
-        for folder in [&checkpoints, &output] {
-            fs::create_dir_all(folder).map_err(io("make the trainer's folders"))?;
-        }
-        let unfit = folder.to_str().is_none() || events.to_str().is_none();
-        if unfit {
-            let source = io::Error::other(format!("{} or {} is not in UTF-8", folder.display(), events.display()));
-            return Err(ExternalError::Io { doing: "tell the trainer where its folders are", source });
-        }
-        let (visible, device) = visible_device(attempt.device);
-        let stamped = |stamp: &Stamp| {
-            json!({
-                "step": stamp.step,
-                "images_seen": stamp.images_seen,
-                "train_seconds": stamp.train_seconds,
-                "eval_seconds": stamp.eval_seconds,
-            })
-        };
-        let announced: Vec<_> = self.conversation.announced().map(stamped).collect();
-        let last = self.conversation.stamp();
-        let asked = json!({
-            "protocol": PROTOCOL,
-            "run_id": planned.run_id,
-            "arm": planned.arm,
-            "trial": planned.trial,
-            "seed": planned.seed,
-            "params": planned.spec.params,
-            "spec": planned.spec,
-            "device": device,
-            "threads": attempt.threads,
-            "micro_batches": attempt.micro_batches,
-            "checkpoints": checkpoints,
-            "output": output,
-            "events": events,
-            "announced": announced,
-            "last": (last.step > 0).then(|| stamped(&last)),
-        });
-        let path: PathBuf = folder.join("trainer.json");
-        let text = serde_json::to_string_pretty(&asked).expect("it is plain data, which JSON can hold");
-        fs::write(&path, text).map_err(io("write what is asked of the trainer"))?;
-        let mut environment: Vec<(String, String)> = Vec::new();
-        let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        set("SPEEDLAB_RUN", text(&path));
-        set("SPEEDLAB_EVENTS", text(events));
-        set("SPEEDLAB_CHECKPOINTS", text(&checkpoints));
-        set("SPEEDLAB_OUTPUT", text(&output));
-        set("SPEEDLAB_SEED", planned.seed.to_string());
-        set("SPEEDLAB_STEPS", planned.spec.train.steps.to_string());
-        set("SPEEDLAB_DEVICE", device);
-        set("CUDA_VISIBLE_DEVICES", visible);
-        for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"] {
-            set(name, attempt.threads.to_string());
-        }
-        set("PYTHONDONTWRITEBYTECODE", "1".to_owned());
-        set("SPEEDLAB_DATA", text(self.data_folder.path()));
-        Ok(environment)
-    }
-}
-
-/// What CUDA's programs may see, and the device's name among that.
-fn visible_device(device: DeviceName) -> (String, String) {
-    match device {
-        DeviceName::Cuda(index) => {
-            // As the numbers that this process sees are meant.
-            let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
-            let own = visible.split(',').map(str::trim).nth(index).filter(|own| !own.is_empty());
-            (own.map_or_else(|| index.to_string(), str::to_owned), "cuda:0".to_owned())
-        }
-        other => (String::new(), other.to_string()),
     }
 }
 

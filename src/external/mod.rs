@@ -9,6 +9,8 @@
 //! What it says becomes the events of any other run, so that queue, records and report need not know who trained. What is particular
 //! is kept here: its clock, its checkpoints, what it may not say, and that nothing of it outlives the run.
 
+mod asked;
+mod before;
 mod conversation;
 mod execute;
 mod guard;

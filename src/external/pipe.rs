@@ -75,7 +75,7 @@ impl EventPipe {
         thread::Builder::new().name("last line".to_owned()).spawn(move || pipe.write_all(text.as_bytes())).map(drop)
     }
 
-    pub fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }

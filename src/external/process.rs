@@ -1,6 +1,5 @@
 //! A trainer's process: started in a group of its own, listened to, stopped, and never left behind.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufReader, Read, Write as _};
 use std::path::Path;
@@ -12,16 +11,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::guard::{Guard, kill_group};
-use crate::schedule::each_line;
+use crate::event::RunOutcome;
+use crate::schedule::{Death, LastLines, each_line, memory_kills};
 use crate::spec::Trainer;
 
 /// What it prints is cut into pieces of this many bytes.
 const PIECE: u64 = 1 << 14;
 /// Most that is kept of what it prints, in each attempt.
 const LOG_BYTES: u64 = 64 << 20;
-/// Lines kept for a look at what it died of.
-const KEPT_LINES: usize = 300;
-const KEPT_BYTES: usize = 400;
 /// How long its pipes are waited for when its group is gone: somebody outside of it may hold them open.
 const PIPE_GRACE: Duration = Duration::from_secs(2);
 
@@ -36,12 +33,14 @@ pub(super) struct TrainerProcess {
     exit: Option<ExitStatus>,
     /// Whether the group was killed: its number may then be another's.
     is_ended: bool,
+    /// Kills for memory on this machine before it was started.
+    memory_kills_before: u64,
 }
 
 /// What it prints, from both of its streams.
 #[derive(Default)]
 struct Printed {
-    last_lines: Mutex<VecDeque<String>>,
+    last_lines: Mutex<LastLines>,
     bytes: AtomicU64,
     /// Since somebody last asked.
     is_new: AtomicBool,
@@ -50,6 +49,7 @@ struct Printed {
 impl TrainerProcess {
     /// Starts the command, with more in its environment.
     pub fn start(trainer: &Trainer, environment: &[(String, String)]) -> io::Result<Self> {
+        let memory_kills_before = memory_kills();
         let mut guard = Guard::start()?;
         let (program, words) = trainer.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
         let mut command = Command::new(program);
@@ -84,7 +84,8 @@ impl TrainerProcess {
             }));
         }
         let stdin = child.stdin.take().map(writer);
-        Ok(Self { child, group, stdin, guard: Some(guard), printed, readers, exit: None, is_ended: false })
+        let (exit, is_ended) = (None, false);
+        Ok(Self { child, group, stdin, guard: Some(guard), printed, readers, exit, is_ended, memory_kills_before })
     }
 
     /// Whether it printed something since the last time.
@@ -92,9 +93,11 @@ impl TrainerProcess {
         self.printed.is_new.swap(false, Ordering::Relaxed)
     }
 
-    pub fn last_lines(&self) -> Vec<String> {
-        let lines = self.printed.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().cloned().collect()
+    /// How a run ends whose trainer ended so without a word.
+    pub fn death(&self, status: ExitStatus) -> RunOutcome {
+        let last_lines = self.printed.last_lines.lock().unwrap_or_else(PoisonError::into_inner).all();
+        let system_lacked_memory = memory_kills() > self.memory_kills_before;
+        Death { exit: Ok(status), killed: None, system_lacked_memory, last_lines: &last_lines }.outcome()
     }
 
     /// Writes a line to its standard input. A trainer that does not read holds nobody up: it is told in a thread of its own.
@@ -170,15 +173,7 @@ impl Printed {
     /// Passes it on to this process's own log, as far as it has room.
     fn take(&self, piece: &[u8]) {
         self.is_new.store(true, Ordering::Relaxed);
-        let text = String::from_utf8_lossy(&piece[..piece.len().min(KEPT_BYTES)]);
-        let text = text.trim_end();
-        if !text.is_empty() {
-            let mut lines = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
-            if lines.len() == KEPT_LINES {
-                lines.pop_front();
-            }
-            lines.push_back(text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect());
-        }
+        self.last_lines.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
         let before = self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
         // A log that cannot be written is told of by whoever keeps it.
         if before + piece.len() as u64 <= LOG_BYTES {

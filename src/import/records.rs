@@ -11,7 +11,8 @@ use super::{ImportError, Points};
 use crate::checksum::input_digest;
 use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
 use crate::plan::plan_text;
-use crate::record::{Journal, PlanFile, Rows, RunFolder, SweepFolder, effective_events, read_journal, write_curves};
+use crate::record::{Journal, PlanFile, RunFolder, SweepFolder};
+use crate::run::conclude;
 use crate::spec::{FurtherMeasure, IMPORTED, Metric, Plan, PlannedRun, Trainer};
 
 /// What is wanted of an import.
@@ -217,14 +218,7 @@ fn write_run(
             reason: format!("its numbers end at step {} of the {} that its arm has", stamp.step, run.spec.train.steps),
         };
     }
-    journal.append(&RunEvent::Ended { stamp, outcome: outcome.clone() })?;
-    journal.sync()?;
-    if outcome.is_final() {
-        let events = effective_events(read_journal(&folder.journal())?.events);
-        write_curves(&folder.curves(), [(run, &Rows::of(&events))])?;
-        folder.write_done(&outcome)?;
-    }
-    Ok(())
+    Ok(conclude(folder, run, &mut journal, &RunEvent::Ended { stamp, outcome })?)
 }
 
 fn stamp_of(step: u64, point: &Point, last: &Stamp, batch_size: u64) -> Stamp {

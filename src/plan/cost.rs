@@ -24,7 +24,7 @@ pub struct CostModel<'m> {
 }
 
 /// The estimate of one run.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct RunCost {
     pub parameters: usize,
     pub train_seconds: f64,

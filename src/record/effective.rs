@@ -43,14 +43,7 @@ mod tests {
 
     fn trained(step: u64) -> RunEvent {
         let stamp = Stamp { step, ..Stamp::default() };
-        RunEvent::Trained {
-            stamp,
-            loss: 1.0,
-            gradient_norm: None,
-            learning_rate: None,
-            beta1: None,
-            wait_seconds: None,
-        }
+        RunEvent::trained_of_test(stamp, None)
     }
 
     fn checkpointed(step: u64, checkpoint: u32) -> RunEvent {

@@ -255,14 +255,7 @@ mod tests {
 
     fn trained(step: u64) -> RunEvent {
         let stamp = Stamp { step, ..Stamp::default() };
-        RunEvent::Trained {
-            stamp,
-            loss: 0.5,
-            gradient_norm: None,
-            learning_rate: None,
-            beta1: None,
-            wait_seconds: None,
-        }
+        RunEvent::trained_of_test(stamp, None)
     }
 
     fn started(version: u32, attempt: u32, from_checkpoint: u32) -> RunEvent {

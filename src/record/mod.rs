@@ -13,6 +13,7 @@
 //! A journal is only ever appended to. Attempts that died leave events behind that a later attempt makes void;
 //! [`effective_events`] is the one place that knows which.
 
+mod attempt_copy;
 mod attempts;
 mod consistency;
 mod curves;

@@ -249,17 +249,7 @@ mod tests {
     fn waiting_is_a_share_of_the_training_in_which_it_was_measured() {
         let trained = |train_seconds, wait_seconds| {
             let stamp = Stamp { train_seconds, ..Stamp::default() };
-            (
-                1,
-                RunEvent::Trained {
-                    stamp,
-                    loss: 1.0,
-                    gradient_norm: None,
-                    learning_rate: None,
-                    beta1: None,
-                    wait_seconds,
-                },
-            )
+            (1, RunEvent::trained_of_test(stamp, wait_seconds))
         };
         // A run that an older program began.
         let events = [trained(10.0, None), trained(14.0, Some(0.5)), trained(20.0, Some(1.0))];

@@ -21,7 +21,31 @@ pub(super) struct Log {
 struct Inner {
     /// `None` after a write failed.
     file: Option<File>,
-    last_lines: VecDeque<String>,
+    last_lines: LastLines,
+}
+
+/// The last lines that a process wrote, short and harmless.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastLines(VecDeque<String>);
+
+impl LastLines {
+    pub fn push(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(&line[..line.len().min(KEPT_BYTES)]);
+        let text = text.trim_end();
+        if text.is_empty() {
+            return;
+        }
+        if self.0.len() == KEPT_LINES {
+            self.0.pop_front();
+        }
+        // A terminal would obey control characters in it.
+        self.0.push_back(text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect());
+    }
+
+    /// The oldest first.
+    pub fn all(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
+    }
 }
 
 impl Log {
@@ -31,7 +55,7 @@ impl Log {
             fs::create_dir_all(folder)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { inner: Mutex::new(Inner { file: Some(file), last_lines: VecDeque::new() }) })
+        Ok(Self { inner: Mutex::new(Inner { file: Some(file), last_lines: LastLines::default() }) })
     }
 
     /// Appends a piece of text as it is. After the first failure, which is returned, nothing is written any more.
@@ -47,23 +71,12 @@ impl Log {
 
     /// Keeps a line in mind.
     pub fn remember(&self, line: &[u8]) {
-        let text = String::from_utf8_lossy(&line[..line.len().min(KEPT_BYTES)]);
-        let text = text.trim_end();
-        if text.is_empty() {
-            return;
-        }
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.last_lines.len() == KEPT_LINES {
-            inner.last_lines.pop_front();
-        }
-        // A terminal would obey control characters in it.
-        inner.last_lines.push_back(text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect());
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).last_lines.push(line);
     }
 
     /// The oldest first.
     pub fn last_lines(&self) -> Vec<String> {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.last_lines.iter().cloned().collect()
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).last_lines.all()
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 ///
 /// Linux counts the processes of a group that were killed, whoever was short of memory, in `memory.events` (cgroup v2) or
 /// `memory.oom_control` (v1), and those of the machine in `/proc/vmstat`, where kills in other groups count too.
-pub(super) fn count() -> u64 {
+pub(crate) fn count() -> u64 {
     let own_group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| v2_group(&text));
     let own_group = own_group.map(|group| format!("/sys/fs/cgroup{group}/memory.events"));
     let others = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat"];

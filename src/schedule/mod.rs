@@ -30,7 +30,8 @@ pub use decision::Decision;
 pub use device::{CpuThreads, Device, Slot, cores, gpus};
 pub use drive::execute;
 pub(crate) use failure::Death;
-pub(crate) use log::each_line;
+pub(crate) use log::{LastLines, each_line};
+pub(crate) use memory_kills::count as memory_kills;
 
 pub use executor::{Report, RunExecutor, StartError, is_no_room};
 pub use leash::Leash;

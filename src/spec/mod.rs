@@ -40,7 +40,7 @@ pub use nearest::{nearest, quoted_list};
 pub use ode_sampler::*;
 pub use optim::*;
 pub use plan::*;
-pub use protocol::{FidProtocol, IMPORTED, MEASURED_BY_TRAINER, feature_protocol, is_foreign};
+pub use protocol::{FidProtocol, IMPORTED, MEASURED_BY_TRAINER, feature_protocol};
 pub use run_id::RunId;
 pub use run_spec::*;
 pub use sweep::*;

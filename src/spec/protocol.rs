@@ -13,11 +13,6 @@ pub const MEASURED_BY_TRAINER: &str = "measured by its trainer";
 /// How the protocol of a value begins that was read from another program's table.
 pub const IMPORTED: &str = "imported";
 
-/// Whether a value was measured by another program, and is compared only with its like.
-pub fn is_foreign(protocol: &str) -> bool {
-    protocol.starts_with(MEASURED_BY_TRAINER) || protocol.starts_with(IMPORTED)
-}
-
 /// Of the reference's hash that the protocol names.
 const HASH_DIGITS: usize = 12;
 

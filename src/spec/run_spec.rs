@@ -25,7 +25,7 @@ pub struct RunSpec {
     pub lr_schedule: LrSchedule,
     pub train: Train,
     pub evaluate: Evaluate,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "trainer::word_or_map", skip_serializing_if = "Option::is_none")]
     pub trainer: Option<Trainer>,
     /// What a trainer of your own is given, by names of your own. Every one has its value in `base`; arms, axes and `--set` give others
     /// of the same type. Default: none.

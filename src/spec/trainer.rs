@@ -14,9 +14,9 @@ const TORCH: &str = "torch";
 /// `trainer`: a program of your own trains the run, in whatever language, and says what it measures: see
 /// `results/README.md`. It finds every other key of the run in its spec. The word `torch` is the trainer in PyTorch that comes with
 /// Speedlab, which trains as Speedlab does. Default: Speedlab trains.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(default)]
-#[schemars(deny_unknown_fields, transform = or_torch)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(transform = or_torch)]
 pub struct Trainer {
     /// The program and its words, such as `[python3, train.py]`. No shell reads them. Paths are seen from the folder where
     /// `speedlab` is started. Default: none, and it must be given.
@@ -51,51 +51,34 @@ impl Default for Trainer {
     }
 }
 
-/// A trainer as it is written.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Written {
-    command: Vec<String>,
-    inputs: Vec<String>,
-    env: BTreeMap<String, String>,
-    stop_grace: f64,
-    digests: BTreeMap<String, String>,
-}
+/// Reads a trainer: a map, the word `torch`, or nothing.
+pub(super) fn word_or_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Trainer>, D::Error> {
+    struct WordOrMap;
+    impl<'de> Visitor<'de> for WordOrMap {
+        type Value = Option<Trainer>;
 
-impl Default for Written {
-    fn default() -> Self {
-        let Trainer { command, inputs, env, stop_grace, digests } = Trainer::default();
-        Self { command, inputs, env, stop_grace, digests }
-    }
-}
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("`torch`, or a map such as `{ command: [python3, train.py] }`")
+        }
 
-impl<'de> Deserialize<'de> for Trainer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordOrMap;
-        impl<'de> Visitor<'de> for WordOrMap {
-            type Value = Trainer;
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("`torch`, or a map such as `{ command: [python3, train.py] }`")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Trainer, E> {
-                match word {
-                    TORCH => Ok(Trainer { command: vec![TORCH.to_owned()], ..Trainer::default() }),
-                    _ => Err(E::custom(format!(
-                        "there is no trainer `{word}`: write `torch`, or a map such as `{{ command: [python3, train.py] }}`"
-                    ))),
-                }
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Trainer, A::Error> {
-                let written = Written::deserialize(MapAccessDeserializer::new(map))?;
-                let Written { command, inputs, env, stop_grace, digests } = written;
-                Ok(Trainer { command, inputs, env, stop_grace, digests })
+        fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
+            match word {
+                TORCH => Ok(Some(Trainer { command: vec![TORCH.to_owned()], ..Trainer::default() })),
+                _ => Err(E::custom(format!(
+                    "there is no trainer `{word}`: write `torch`, or a map such as `{{ command: [python3, train.py] }}`"
+                ))),
             }
         }
-        deserializer.deserialize_any(WordOrMap)
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            Trainer::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
     }
+    deserializer.deserialize_any(WordOrMap)
 }
 
 /// The word `torch` in place of the map.

@@ -75,14 +75,7 @@ impl Estimator {
     /// Of a run that Speedlab trains; nobody knows beforehand what a trainer of one's own takes.
     pub fn cost(&self, spec: &RunSpec) -> RunCost {
         if spec.trainer.is_some() {
-            let nothing = 0.0;
-            return RunCost {
-                parameters: 0,
-                train_seconds: nothing,
-                eval_seconds: nothing,
-                memory_bytes: nothing,
-                disk_bytes: nothing,
-            };
+            return RunCost::default();
         }
         let of_features = |features: Features, data_shape: DataShape| {
             let mut known = self.features.borrow_mut();

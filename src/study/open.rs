@@ -44,6 +44,7 @@ impl Study {
     /// Looks for the images, decodes those that were not, takes the sweep's folder and freezes the plan there.
     pub fn open(self, observer: &mut dyn Observer) -> Result<OpenStudy, StudyError> {
         self.check_images(observer)?;
+        self.check_trainers()?;
         images::prepare(&self.plan, &self.folder(), &self.data_folder, &mut |progress| observer.preparing(progress))?;
         self.frozen()
     }
@@ -55,7 +56,9 @@ impl Study {
     }
 
     fn check_images(&self, observer: &mut dyn Observer) -> Result<(), StudyError> {
-        self.check_trainers()?;
+        if is_imported(&self.plan) {
+            return Err(StudyError::Imported);
+        }
         for note in images::check(&self.plan, &self.folder(), &self.data_folder)? {
             observer.note(&note);
         }
@@ -63,11 +66,8 @@ impl Study {
         Ok(())
     }
 
-    /// That the programs are there that are to train.
+    /// That the programs are there that are to train: on this machine, which a cluster's is not where a sweep is handed in.
     fn check_trainers(&self) -> Result<(), StudyError> {
-        if is_imported(&self.plan) {
-            return Err(StudyError::Imported);
-        }
         let mut seen = BTreeSet::new();
         for run in &self.plan.runs {
             let Some(trainer) = &run.spec.trainer else { continue };

@@ -100,7 +100,7 @@ impl Handover {
                     let cost = estimator.cost(&run.spec);
                     // Of a trainer of one's own nothing is known: each run is a task of its own.
                     let unknown = run.spec.trainer.is_some();
-                    let seconds = if unknown { f64::MAX } else { cost.train_seconds + cost.eval_seconds };
+                    let seconds = if unknown { f64::INFINITY } else { cost.train_seconds + cost.eval_seconds };
                     survey.missing.push((run, seconds));
                 }
             }

@@ -24,7 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
     ("cluster", &["spec", "record", "checksum", "process"]),
-    ("import", &["spec", "event", "plan", "record", "checksum"]),
+    ("import", &["spec", "event", "plan", "record", "run", "checksum"]),
     (
         "study",
         &[

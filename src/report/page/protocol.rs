@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::report::comparison::Comparison;
 use crate::report::number::grouped;
 use crate::report::settings::flattened;
-use crate::spec::{EvaluatedWeights, RunSpec, Trainer};
+use crate::spec::{EvaluatedWeights, Plan, RunSpec, Trainer};
 
 /// How fast the runs were: where equal work takes unequal time, times say less.
 fn speed_range(comparison: &Comparison) -> Option<String> {
@@ -26,8 +26,7 @@ fn speed_range(comparison: &Comparison) -> Option<String> {
 pub fn protocol(comparison: &Comparison) -> Markup {
     let plan = &comparison.study.plan;
     let Some(first) = plan.runs.first() else { return html! { p { "The plan has no runs." } } };
-    // Of runs that others trained, only they know how.
-    let is_own = plan.runs.iter().any(|run| run.spec.trainer.as_ref().is_none_or(Trainer::is_torch));
+    let is_own = is_own(plan);
     let protocols = comparison.protocols();
     let train = &first.spec.train;
     let seeds: Vec<String> = plan.seeds.iter().map(u64::to_string).collect();
@@ -100,6 +99,11 @@ pub fn protocol(comparison: &Comparison) -> Markup {
             @for (index, (key, value)) in shared.iter().enumerate() { @if index > 0 { ", " } span.nowrap { (key) " = " (value) } }
         }
     }
+}
+
+/// Whether some runs are trained as Speedlab trains; of those that others trained, only they know how.
+pub(super) fn is_own(plan: &Plan) -> bool {
+    plan.runs.iter().any(|run| run.spec.trainer.as_ref().is_none_or(Trainer::is_torch))
 }
 
 /// Who else trained runs.

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
 use super::figures::draw_all;
+use super::protocol::is_own;
 use crate::record::RunRecord;
 use crate::report::comparison::{Comparison, PointComparison};
 use crate::report::number::grouped;
@@ -21,7 +22,10 @@ pub fn samples(comparison: &Comparison, drawn: Drawn) -> Markup {
     let columns = if comparison.points.len() > FULL_POINTS { 1 } else { COLUMNS };
     let shown = drawn.points(comparison).max(FULL_POINTS.min(comparison.points.len()));
     html! {
-        p.note { "Every grid starts from the same noise and uses the averaged weights; one seed of each arm." }
+        p.note {
+            @if is_own(&comparison.study.plan) { "Every grid starts from the same noise and uses the averaged weights; one seed of each arm." }
+            @else { "One seed of each arm; how images are generated is what its trainer makes of it." }
+        }
         @for point in &comparison.points[..shown] {
             @if comparison.has_grid() { h3 { (point.label) } }
             (of_point(&comparison.study.folder, point, columns))
