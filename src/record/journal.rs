@@ -299,7 +299,10 @@ mod tests {
             change(&mut lines);
             read_lines(&lines).damage
         };
-        assert_eq!(damage(&|lines| lines[1] = lines[1].replace("\"loss\":1.0", "\"loss\":1.5")), ["line 2 cannot be read"]);
+        assert_eq!(
+            damage(&|lines| lines[1] = lines[1].replace("\"loss\":1.0", "\"loss\":1.5")),
+            ["line 2 cannot be read"]
+        );
         assert_eq!(damage(&|lines| lines.insert(3, "garbage".to_owned()))[0], "line 4 cannot be read");
         assert_eq!(damage(&|lines| drop(lines.drain(1..3))), ["2 lines are missing before line 2"]);
         assert_eq!(damage(&|lines| lines.swap(1, 2))[1], "line 3 was written as line 2");
