@@ -1,40 +1,110 @@
 //! The sweeps that come with the program, run for a few steps; and the list of what they ask.
 
+use std::fs;
 use std::path::Path;
 
 use crate::sandbox::{Sandbox, TINY, stderr, stdout};
 
+/// One seed, few steps, few images: what a run of every kind needs and no more.
+const SHORT: [&str; 6] = [
+    "seeds=1",
+    "train.batch_size=4",
+    "train.warmup_steps=2",
+    "evaluate.fid.samples=40",
+    "evaluate.fid.ode={kind: ddim, steps: 2}",
+    "evaluate.validation.images=4",
+];
+
+/// An arm's best setting is chosen on other seeds than it is measured on, of which one has none.
+const ONE_SEED: &str = "compare.tune=[]";
+const AT_THE_END: &str = "evaluate.consistency={images: 8, every: 10}";
+
+#[track_caller]
+fn runs_to_its_end(sandbox: &Sandbox, sweep: &str, steps: u32, runs: usize, more: &[String]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sweeps/{sweep}.yaml"));
+    let lengths = [format!("train.steps={steps}"), format!("evaluate.every={steps}")];
+    let mut args = vec!["run", path.to_str().unwrap(), "--quiet"];
+    let settings = SHORT.iter().copied().chain(lengths.iter().chain(more).map(String::as_str));
+    args.extend(settings.flat_map(|setting| ["--set", setting]));
+    let output = sandbox.speedlab(&args);
+    assert_eq!(output.status.code(), Some(0), "{sweep}: {}", stderr(&output));
+    let counted = format!("All {runs} runs are finished");
+    assert!(stdout(&output).contains(&counted), "{sweep}: {}", stdout(&output));
+}
+
 #[test]
 fn the_shipped_sweeps_on_digits_run_a_few_steps() {
     let sandbox = Sandbox::new(TINY);
+    let tuned = [ONE_SEED.to_owned()];
     // Some methods need a few hundred steps to be what they are.
-    for (sweep, steps, runs) in [
-        ("quickstart", 10, 5),
-        ("small/factorial", 10, 8),
-        ("small/learning-rate", 10, 15),
-        ("small/sensitivity", 10, 29),
-        ("small/ema-length", 10, 12),
-        ("small/networks", 10, 36),
-        ("methods", 220, 25),
+    for (sweep, steps, runs, more) in [
+        ("quickstart", 10, 5, &[][..]),
+        ("small/consistency", 10, 5, &[AT_THE_END.to_owned(), "evaluate.difficulty.images=4".to_owned()]),
+        ("small/ema-length", 10, 12, &[]),
+        ("small/equal-arms", 10, 2, &[]),
+        ("small/factorial", 10, 8, &[]),
+        ("small/learning-rate", 10, 15, &tuned),
+        ("small/networks", 10, 36, &tuned),
+        ("small/sensitivity", 10, 29, &[]),
+        ("methods", 220, 25, &[]),
     ] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sweeps/{sweep}.yaml"));
-        let (steps, every) = (format!("train.steps={steps}"), format!("evaluate.every={steps}"));
-        let settings = [
-            "seeds=1",
-            &steps,
-            &every,
-            "train.batch_size=8",
-            "evaluate.fid.samples=60",
-            "evaluate.fid.ode={kind: ddim, steps: 2}",
-            "evaluate.validation.images=4",
-            "compare.tune=[]",
-        ];
-        let mut args = vec!["run", path.to_str().unwrap(), "--quiet"];
-        args.extend(settings.iter().flat_map(|setting| ["--set", setting]));
-        let output = sandbox.speedlab(&args);
-        assert_eq!(output.status.code(), Some(0), "{sweep}: {}", stderr(&output));
-        let counted = format!("All {runs} runs are finished");
-        assert!(stdout(&output).contains(&counted), "{sweep}: {}", stdout(&output));
+        runs_to_its_end(&sandbox, sweep, steps, runs, more);
+    }
+}
+
+/// The sweeps whose images or networks are too large for a test, with every arm and every point of their grids: images of
+/// the same size take the place of the set's, and every network is narrow.
+#[test]
+fn the_shipped_sweeps_on_other_images_run_ten_steps() {
+    let sandbox = Sandbox::new(TINY);
+    for class in 0..2u8 {
+        let folder = sandbox.path().join(format!("images/{class}"));
+        fs::create_dir_all(&folder).unwrap();
+        for index in 0..50u8 {
+            let pixel = |x: u32, y: u32| image::Rgb([x as u8 * 7, y as u8 * 7, class * 90 + index]);
+            image::RgbImage::from_fn(32, 32, pixel).save(folder.join(format!("{index}.png"))).unwrap();
+        }
+    }
+    let images = |side: u32, channels: u32, classes: u32| {
+        let path = sandbox.path().join("images");
+        let shape = format!("side: {side}, channels: {channels}, classes: {classes}, held_out: 20");
+        format!("data={{kind: image_folder, path: '{}', {shape}}}", path.display())
+    };
+    let narrow_levels = "channels: 8, channel_multipliers: [1, 2], blocks_per_level: 1, norm_groups: 4";
+    let unet = format!("{{kind: unet, {narrow_levels}, attention_resolutions: []}}");
+    let adm = format!("model={{kind: adm, {narrow_levels}, class_conditional: true}}");
+    let transformer = |kind: &str| format!("{{kind: {kind}, patch: 4, dim: 32, depth: 2, heads: 2}}");
+    let (dit, uvit) = (transformer("dit"), transformer("uvit"));
+    let base = format!("model={unet}");
+    let networks = [format!("arms.dit.model={dit}"), format!("arms.uvit.model={uvit}")];
+    let grid = format!("grid.model=[{unet}, {{kind: adm, channels: 8, norm_groups: 4}}, {dit}, {uvit}]");
+    let clusters = "arms.task-difficulty.timestep_sampler.clusters=2";
+    let narrow = [base.as_str(), &networks[0], &networks[1], "arms.narrow.model.channels=4"];
+    let wide = [base.as_str(), &networks[0], &networks[1], "arms.wide.model.channels=12"];
+    for (sweep, data, runs, networks) in [
+        ("paper/cifar10-speedup", images(32, 3, 0), 6, &[base.as_str()][..]),
+        ("paper/imagenet128-speedup", images(32, 3, 2), 6, &[&adm]),
+        ("paper/clts-center-width", images(32, 3, 0), 21, &[&base]),
+        ("paper/mdlrc-decay", images(32, 3, 0), 9, &[&base]),
+        (
+            "paper/rivals",
+            images(32, 3, 0),
+            12,
+            &[base.as_str(), clusters, "arms.task-difficulty.timestep_sampler.patience=2"],
+        ),
+        ("paper/architectures", images(32, 3, 0), 24, &[&grid, ONE_SEED]),
+        ("paper/consistency-cifar10", images(32, 3, 0), 5, &[narrow.as_slice(), &[AT_THE_END]].concat()),
+        ("gpu/cifar10-gpu", images(32, 3, 0), 6, &[&base]),
+        ("gpu/rivals-gpu", images(32, 3, 0), 9, &[&base]),
+        ("gpu/consistency-gpu", images(32, 3, 0), 5, &[wide.as_slice(), &[AT_THE_END]].concat()),
+        ("small/cifar10", images(32, 3, 0), 5, &[&base]),
+        ("small/fashion", images(28, 1, 0), 6, &[&base]),
+        ("small/mnist", images(28, 1, 0), 6, &[&base]),
+    ] {
+        let fid = ["evaluate.fid.features=pixels-8x8", "evaluate.fid.reference=train"];
+        let more: Vec<String> =
+            [data.as_str()].into_iter().chain(fid).chain(networks.iter().copied()).map(str::to_owned).collect();
+        runs_to_its_end(&sandbox, sweep, 10, runs, &more);
     }
 }
 
