@@ -41,7 +41,7 @@ mod trainer;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
@@ -163,7 +163,7 @@ const DEFAULT_RESULTS: &str = "results";
 /// Which sweep, and where its results are.
 #[derive(Debug, Args)]
 struct SweepArgs {
-    /// The study, a YAML file
+    /// The study, a YAML file; for what is recorded already also its folder, such as results/quickstart
     #[arg(value_name = "SWEEP.yaml")]
     sweep: PathBuf,
     /// Where results are kept
@@ -176,7 +176,23 @@ struct SweepArgs {
 
 impl SweepArgs {
     /// The sweep's plan, with the runs that the frozen plan's rule for seeds has asked for so far; and where it is kept.
+    ///
+    /// The folder of a sweep's results stands for the frozen plan: neither the YAML file nor a trainer's programs are needed.
     fn begun(&self) -> anyhow::Result<(Plan, SweepFolder)> {
+        if self.sweep.is_dir() {
+            let folder = SweepFolder { path: self.sweep.clone() };
+            let Some(frozen) = PlanFile::read(&folder)? else {
+                bail!(
+                    "{} holds no sweep's results: there is no plan.json in it\nhint: name the sweep, a YAML file, or the folder that \
+                     `speedlab run` made of it",
+                    self.sweep.display()
+                );
+            };
+            if !self.overrides.is_empty() {
+                bail!("--set changes a sweep, and {} is what was recorded of one", self.sweep.display());
+            }
+            return Ok((frozen.plan, folder));
+        }
         let plan = load_sweep(&self.sweep, &self.overrides)?;
         let folder = SweepFolder::new(&self.results, &plan.name);
         match with_rule(plan, &folder, None) {

@@ -61,7 +61,16 @@ const RUNS_AT_ONCE: usize = 4096;
 struct Row<'p> {
     run: &'p PlannedRun,
     cost: RunCost,
+    /// (training, evaluation), where that is known.
+    seconds: Option<(f64, f64)>,
     done: bool,
+}
+
+impl Row<'_> {
+    /// Zero where nothing is known.
+    fn all_seconds(&self) -> f64 {
+        self.seconds.map_or(0.0, |(train, eval)| train + eval)
+    }
 }
 
 pub fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
@@ -88,10 +97,9 @@ pub(super) fn show(
     let anything_ran = folder.path.join("runs").is_dir();
     for run in &plan.runs {
         let done = anything_ran && folder.run(&run.run_id).has_ended();
-        rows.push(Row { run, cost: estimator.cost(&run.spec), done });
+        rows.push(Row { run, cost: estimator.cost(&run.spec), seconds: estimator.seconds(&run.spec), done });
     }
-    let seconds: f64 =
-        rows.iter().filter(|row| !row.done).map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum();
+    let seconds: f64 = rows.iter().filter(|row| !row.done).map(Row::all_seconds).sum();
     // A sum of nothing is -0.
     let seconds_left = (seconds / slots as f64).max(0.0);
     let mut notes: Vec<String> = chosen.note.iter().cloned().collect();
@@ -113,7 +121,7 @@ pub(super) fn show(
                 "seconds_left": seconds_left,
                 "least_seconds_left": estimator.spread.map(|(least, _)| least * seconds_left),
                 "most_seconds_left": estimator.spread.map(|(_, most)| most * seconds_left),
-                "basis": estimator.basis,
+                "basis": estimator.basis(plan),
             },
             "effect": effect,
             "notes": notes,
@@ -140,8 +148,7 @@ pub(super) fn show(
     );
     if let Some(most) = most_runs(plan) {
         let rule = plan.until_decided.as_ref().expect("there are more runs by a rule");
-        let per_run =
-            rows.iter().map(|row| row.cost.train_seconds + row.cost.eval_seconds).sum::<f64>() / rows.len() as f64;
+        let per_run = rows.iter().map(Row::all_seconds).sum::<f64>() / rows.len() as f64;
         out!(
             "seeds     added until it is decided, {} at most: that would be {most} runs and {} in all",
             rule.seeds.len(),
@@ -149,7 +156,7 @@ pub(super) fn show(
         );
     }
     out!("disk      about {} under {}", bytes(disk), folder.path.display());
-    out!("estimate  from {}", estimator.basis);
+    out!("estimate  from {}", estimator.basis(plan));
     if let Some(effect) = effect {
         out!("effect    {effect}");
     }
@@ -181,16 +188,16 @@ fn print_table(plan: &Plan, rows: &[Row]) -> anyhow::Result<()> {
     }
     for trial in shown.iter().take(MOST_TRIALS_SHOWN) {
         let runs = &by_trial[*trial];
-        let Row { run, cost, .. } = runs[0];
+        let Row { run, cost, seconds, .. } = runs[0];
         let done = runs.iter().filter(|row| row.done).count();
-        // Nobody knows what a trainer of one's own takes.
+        // Nobody knows what a trainer of one's own needs.
         let known = |text: String| if run.spec.trainer.is_some() { "–".to_owned() } else { text };
         table.add_row([
             (*trial).to_owned(),
             known(grouped(cost.parameters as u64)),
             run.spec.train.steps.to_string(),
             runs.len().to_string(),
-            known(duration(cost.train_seconds + cost.eval_seconds)),
+            seconds.map_or_else(|| "–".to_owned(), |(train, eval)| duration(train + eval)),
             known(bytes(cost.memory_bytes)),
             known(bytes(cost.disk_bytes)),
             format!("{done}/{}", runs.len()),
@@ -216,6 +223,10 @@ fn print_with_runs(head: &serde_json::Value, rows: &[Row]) -> anyhow::Result<()>
 }
 
 fn to_json(row: &Row) -> serde_json::Value {
-    let cost = row.run.spec.trainer.is_none().then_some(row.cost);
+    let cost = match (&row.run.spec.trainer, row.seconds) {
+        (None, _) => json!(row.cost),
+        (Some(_), Some((train, eval))) => json!({ "train_seconds": train, "eval_seconds": eval }),
+        (Some(_), None) => json!(null),
+    };
     json!({ "run": row.run, "done": row.done, "cost": cost })
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::optim;
 use crate::plan;
 use crate::record::write_beside;
 use crate::report::{self, write_preview};
-use crate::spec::{Plan, PlannedRun, RunSpec};
+use crate::spec::{Plan, PlannedRun, RunSpec, Trainer};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -96,7 +96,15 @@ struct Density {
 pub fn preview(args: &PreviewArgs) -> anyhow::Result<Exit> {
     let plan = plan::load_sweep(&args.sweep.sweep, &args.sweep.overrides)?;
     let mut trials: Vec<&PlannedRun> = Vec::new();
-    for run in &plan.runs {
+    // What a program of the user's own draws is its own matter; the one in PyTorch that comes along draws what Speedlab does.
+    let is_known = |run: &&PlannedRun| run.spec.trainer.as_ref().is_none_or(Trainer::is_torch);
+    if !plan.runs.iter().any(|run| is_known(&run)) {
+        bail!(
+            "every run is trained by a program of your own: what it draws and how it sets rates cannot be known beforehand\n\
+             hint: `speedlab plan` shows its runs, and `speedlab report` its curves"
+        );
+    }
+    for run in plan.runs.iter().filter(is_known) {
         if !trials.iter().any(|seen| seen.trial == run.trial) {
             trials.push(run);
         }

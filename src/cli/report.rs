@@ -11,6 +11,7 @@ use crate::study::{write_report, write_report_of};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab report sweeps/quickstart.yaml
+  speedlab report results/quickstart             without the sweep, from what is recorded
   speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'")]
 pub struct ReportArgs {
     #[command(flatten)]

@@ -197,9 +197,11 @@ fn find_digests(specs: &mut [RunSpec], grid: &Grid) -> Result<(), Vec<Finding>> 
                     let tree = grid.tree(cell);
                     let at = tree.entry_at("trainer.inputs").map_or_else(Location::default, |entry| entry.value.at);
                     let message = error.to_string();
-                    let (message, hint) = message
-                        .split_once("\nhint: ")
-                        .unwrap_or((&message, "paths are seen from the folder where `speedlab` is started"));
+                    let (message, hint) = message.split_once("\nhint: ").unwrap_or((
+                        &message,
+                        "paths are seen from the folder where `speedlab` is started; what is recorded already is shown \
+                             without them by `speedlab report results/NAME`",
+                    ));
                     vec![Finding::new(at, format!("`trainer.inputs`: {message}")).hint(hint)]
                 })?;
                 known.insert(input.clone(), digest);

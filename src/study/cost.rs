@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use super::Calibration;
 use crate::evaluate::{FeatureCost, feature_cost};
+use crate::event::RunOutcome;
 use crate::model;
 use crate::plan::{CostModel, RunCost, run_cost};
-use crate::record::StudyRecord;
-use crate::spec::{DataShape, Features, Model, RunSpec};
+use crate::record::{RunRecord, RunState, StudyRecord};
+use crate::spec::{DataShape, Features, Model, Plan, RunSpec};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -23,7 +24,8 @@ pub struct Estimator {
     /// And fewer networks whose features are compared.
     features: RefCell<HashMap<String, FeatureCost>>,
     /// How that speed is known.
-    pub basis: String,
+    basis: String,
+    by_trainers: TrainerTimes,
     /// Factors of the time that the slowest and the fastest of what was measured stand for: (least, most).
     pub spread: Option<(f64, f64)>,
 }
@@ -39,6 +41,7 @@ impl Estimator {
         let mut speeds: Vec<f64> = speeds.collect();
         speeds.sort_by(f64::total_cmp);
         let (figures, features) = (RefCell::default(), RefCell::default());
+        let by_trainers = TrainerTimes::of(study.iter().flat_map(|study| &study.runs));
         if speeds.is_empty()
             && let Some(Calibration { flops_per_second, slowest, fastest }) = calibration
         {
@@ -50,7 +53,7 @@ impl Estimator {
                 gigaflops(fastest)
             );
             let spread = (flops_per_second / fastest, flops_per_second / slowest);
-            return Self { flops_per_second, threads, figures, features, basis, spread: Some(spread) };
+            return Self { flops_per_second, threads, figures, features, basis, by_trainers, spread: Some(spread) };
         }
         if speeds.is_empty() {
             let basis = format!(
@@ -63,16 +66,46 @@ impl Estimator {
                 figures,
                 features,
                 basis,
+                by_trainers,
                 spread: None,
             };
         }
         let median = speeds[speeds.len() / 2];
         let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
         let spread = Some((median / speeds[speeds.len() - 1], median / speeds[0]));
-        Self { flops_per_second: median, threads, figures, features, basis, spread }
+        Self { flops_per_second: median, threads, figures, features, basis, by_trainers, spread }
     }
 
-    /// Of a run that Speedlab trains; nobody knows beforehand what a trainer of one's own takes.
+    /// From what runs by trainers of the user's own have taken, for others of theirs.
+    pub fn with_trainers<'r>(self, records: impl Iterator<Item = &'r RunRecord>) -> Self {
+        Self { by_trainers: TrainerTimes::of(records), ..self }
+    }
+
+    /// (training, evaluation) in seconds; `None` of a trainer of the user's own while no run of one has ended.
+    pub fn seconds(&self, spec: &RunSpec) -> Option<(f64, f64)> {
+        if spec.trainer.is_some() {
+            return self.by_trainers.of_run(spec);
+        }
+        let cost = self.cost(spec);
+        Some((cost.train_seconds, cost.eval_seconds))
+    }
+
+    /// What the estimate of a plan rests on.
+    pub fn basis(&self, plan: &Plan) -> String {
+        let own = plan.runs.iter().any(|run| run.spec.trainer.is_none());
+        let others = match self.by_trainers.runs {
+            0 => "nothing: no run by a trainer of your own has ended here".to_owned(),
+            1 => "the run by a trainer of your own that has ended".to_owned(),
+            runs => format!("the {runs} runs by trainers of your own that have ended"),
+        };
+        match (own, self.by_trainers.runs) {
+            (true, 0) => self.basis.clone(),
+            (true, _) => format!("{}; {others}", self.basis),
+            (false, _) => others,
+        }
+    }
+
+    /// Of a run that Speedlab trains; of another nothing is known but [`seconds`](Self::seconds).
     pub fn cost(&self, spec: &RunSpec) -> RunCost {
         if spec.trainer.is_some() {
             return RunCost::default();
@@ -103,6 +136,47 @@ impl Estimator {
             activation_bytes: model::activation_bytes(model, data_shape) as f64,
         })
     }
+}
+
+/// What runs by trainers of the user's own have taken.
+#[derive(Default)]
+struct TrainerTimes {
+    /// (training, evaluation) in seconds a step of each run that has ended, by its spec without the seed.
+    by_spec: HashMap<String, Vec<(f64, f64)>>,
+    /// The same of all of them.
+    all: Vec<(f64, f64)>,
+    runs: usize,
+}
+
+impl TrainerTimes {
+    fn of<'r>(records: impl Iterator<Item = &'r RunRecord>) -> Self {
+        let mut times = Self::default();
+        for record in records.filter(|record| record.planned.spec.trainer.is_some()) {
+            let ended = matches!(&record.state, RunState::Ended(RunOutcome::Completed));
+            let Some(stamp) = record.last_stamp.filter(|stamp| ended && stamp.step > 0) else { continue };
+            let a_step = (stamp.train_seconds / stamp.step as f64, stamp.eval_seconds / stamp.step as f64);
+            times.by_spec.entry(without_seed(&record.planned.spec)).or_default().push(a_step);
+            times.all.push(a_step);
+            times.runs += 1;
+        }
+        times
+    }
+
+    /// The median of the runs that differ in nothing but the seed, else of all.
+    fn of_run(&self, spec: &RunSpec) -> Option<(f64, f64)> {
+        let known = self.by_spec.get(&without_seed(spec)).unwrap_or(&self.all);
+        let steps = spec.train.steps as f64;
+        let median = |part: &dyn Fn(&(f64, f64)) -> f64| {
+            let mut values: Vec<f64> = known.iter().map(part).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).map(|value| value * steps)
+        };
+        Some((median(&|times| times.0)?, median(&|times| times.1)?))
+    }
+}
+
+fn without_seed(spec: &RunSpec) -> String {
+    serde_json::to_string(&RunSpec { seed: 0, ..spec.clone() }).expect("a spec is JSON")
 }
 
 /// What an architecture costs for one image.

@@ -49,12 +49,12 @@ fn trainers(plan: &Plan) -> Option<String> {
     let of = |run: &&PlannedRun| run.spec.trainer.as_ref().is_some_and(|trainer| !trainer.is_torch());
     let runs = plan.runs.iter().filter(of).count();
     if runs == 0 && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
-        return Some("no time, memory or disk of the runs that PyTorch trains is in the estimate".to_owned());
+        return Some("of the runs that PyTorch trains, no memory and disk is in the estimate, and time only once some have ended".to_owned());
     }
     (runs > 0).then(|| {
         format!(
-            "{runs} of {} runs are trained by a program of your own: no time, memory or disk of theirs is in the estimate, and whether \
-             runs of one seed are paired is what that program makes of the seed",
+            "{runs} of {} runs are trained by a program of your own: no memory and disk of theirs is in the estimate, time only once some \
+             have ended, and whether runs of one seed are paired is what that program makes of the seed",
             plan.runs.len()
         )
     })

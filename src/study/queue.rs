@@ -24,13 +24,14 @@ impl StudyQueue {
         place: &(impl Fn(&PlannedRun) -> Result<RunFolder, RecordError> + Sync),
         threads: usize,
     ) -> Result<Self, StudyError> {
-        let estimator = Estimator::new(None, None, threads);
         let (mut runs, mut labels, mut disk_bytes) = (Vec::new(), Vec::new(), 0f64);
         let records = planned.par_iter().map(|run| {
             let folder = place(run)?;
             Ok((RunRecord::read_in(&folder, run)?, folder))
         });
-        for (record, run_folder) in records.collect::<Result<Vec<_>, RecordError>>()? {
+        let records = records.collect::<Result<Vec<_>, RecordError>>()?;
+        let estimator = Estimator::new(None, None, threads).with_trainers(records.iter().map(|(record, _)| record));
+        for (record, run_folder) in records {
             let run = &record.planned;
             let outcome = match record.state {
                 RunState::Ended(outcome) => Some(outcome),
@@ -42,9 +43,8 @@ impl StudyQueue {
                     None
                 }
             };
-            let cost = estimator.cost(&run.spec);
-            disk_bytes = disk_bytes.max(cost.disk_bytes);
-            let cost = run.spec.trainer.is_none().then_some(cost.train_seconds + cost.eval_seconds);
+            disk_bytes = disk_bytes.max(estimator.cost(&run.spec).disk_bytes);
+            let cost = estimator.seconds(&run.spec).map(|(train, eval)| train + eval);
             // As its last attempt took them: what did not fit in memory then would not fit now.
             let last = record.attempts.last().filter(|_| outcome.is_none());
             let micro_batches = last.map_or(1, |last| last.micro_batches);

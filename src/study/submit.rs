@@ -85,7 +85,7 @@ impl Handover {
         let live: BTreeSet<RunId> = live.into_iter().flat_map(|(_, runs)| runs).collect();
         let records = plan.runs.par_iter().map(|run| RunRecord::read(folder, run)).collect::<Result<Vec<_>, _>>()?;
         let threads = usize::try_from(self.cluster.cpus.max(1)).unwrap_or(1);
-        let estimator = Estimator::new(None, None, threads);
+        let estimator = Estimator::new(None, None, threads).with_trainers(records.iter());
         let mut survey = Survey { missing: vec![], ended: 0, live: 0, stuck: vec![], damaged: vec![], steps: 0 };
         for record in records {
             let fruitless = record.fruitless_attempts();
@@ -97,10 +97,8 @@ impl Handover {
                 _ if live.contains(&run.run_id) => survey.live += 1,
                 _ if fruitless >= MOST_FRUITLESS && !self.again => survey.stuck.push((run, fruitless)),
                 _ => {
-                    let cost = estimator.cost(&run.spec);
-                    // Of a trainer of one's own nothing is known: each run is a task of its own.
-                    let unknown = run.spec.trainer.is_some();
-                    let seconds = if unknown { f64::INFINITY } else { cost.train_seconds + cost.eval_seconds };
+                    // Of a trainer of one's own nothing may be known: each run is a task of its own.
+                    let seconds = estimator.seconds(&run.spec).map_or(f64::INFINITY, |(train, eval)| train + eval);
                     survey.missing.push((run, seconds));
                 }
             }

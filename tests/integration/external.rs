@@ -322,18 +322,25 @@ say '{"event":"ended","outcome":"completed"}'"#;
     assert!(fs::read_to_string(log).unwrap().contains(r#"answer {"event":"measured","step":10,"measures":{"fid":"#));
 }
 
+/// By every version of Python that is here.
 #[test]
 fn the_helper_for_python_trains_stops_and_goes_on() {
-    let has_python = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !has_python {
+    let names = ["python3", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"];
+    let is_there =
+        |name: &&&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    let found: Vec<&str> = names.iter().filter(is_there).copied().collect();
+    if found.is_empty() {
         eprintln!("SKIPPED: there is no python3");
-        return;
     }
-    let sandbox = Sandbox::new(
-        "name: tiny\nbase:\n  trainer: { command: [python3, train.py], inputs: [train.py, speedlab_run.py] }\n  params: { rate: 2.0 }\n  \
-         train: { steps: 60, batch_size: 2, checkpoint_seconds: 0.02 }\n  evaluate: { every: 10 }\narms: { baseline: {}, slow: { params: { \
-         rate: 1 } } }\nseeds: 1\n",
-    );
+    found.into_iter().for_each(the_helper_works_in);
+}
+
+fn the_helper_works_in(python: &str) {
+    let sandbox = Sandbox::new(&format!(
+        "name: tiny\nbase:\n  trainer: {{ command: [{python}, train.py], inputs: [train.py, speedlab_run.py] }}\n  params: {{ rate: 2.0 }}\n  \
+         train: {{ steps: 60, batch_size: 2, checkpoint_seconds: 0.02 }}\n  evaluate: {{ every: 10 }}\narms: {{ baseline: {{}}, slow: {{ params: {{ \
+         rate: 1 }} }} }}\nseeds: 1\n"
+    ));
     let helper = sandbox.speedlab(&["trainer", "--python"]);
     fs::write(sandbox.path().join("speedlab_run.py"), &helper.stdout).unwrap();
     let program = "import time, speedlab_run\nrun = speedlab_run.start(params={'rate': 1.0, 'other': 3}, steps=60, batch_size=2)\n\
@@ -349,7 +356,7 @@ fn the_helper_for_python_trains_stops_and_goes_on() {
     send_signal("INT", first.id());
     first.wait().unwrap();
     let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(output.status.success(), "{python}: {}", stderr(&output));
     let rows = sandbox.curves();
     let steps: Vec<u64> =
         rows.iter().filter(|row| row.metric == "fid" && row.arm == "slow").map(|row| row.step).collect();
@@ -359,10 +366,26 @@ fn the_helper_for_python_trains_stops_and_goes_on() {
     assert!(last.train_seconds >= 0.6 && last.wall_seconds >= last.train_seconds + 0.1, "{last:?}");
 
     // Without Speedlab it prints and goes on.
-    let alone = Command::new("python3").arg("train.py").current_dir(sandbox.path()).output().unwrap();
+    let alone = Command::new(python).arg("train.py").current_dir(sandbox.path()).output().unwrap();
     assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stderr));
     let last = String::from_utf8_lossy(&alone.stdout).lines().last().unwrap().to_owned();
     assert_eq!(last, r#"{"event": "ended", "outcome": "completed", "reason": ""}"#);
+
+    // What its runs took is what others will take; and what is recorded is shown without the program.
+    let plan = sandbox.speedlab(&["plan", "sweep.yaml", "--set", "seeds=2", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&stdout(&plan)).unwrap();
+    let seconds = plan["runs"][1]["cost"]["train_seconds"].as_f64().unwrap();
+    assert!(seconds >= 0.6 && plan["estimate"]["seconds_left"].as_f64().unwrap() > 0.6, "{plan}");
+    assert!(plan["estimate"]["basis"].as_str().unwrap().contains("2 runs by trainers of your own"), "{plan}");
+    let output = sandbox.speedlab(&["preview", "sweep.yaml"]);
+    assert!(stderr(&output).contains("cannot be known beforehand\nhint: "), "{}", stderr(&output));
+    fs::remove_file(sandbox.path().join("train.py")).unwrap();
+    let output = sandbox.speedlab(&["report", "sweep.yaml"]);
+    assert!(stderr(&output).contains("`speedlab report results/NAME`"), "{}", stderr(&output));
+    for command in ["report", "status"] {
+        let output = sandbox.speedlab(&[command, "results/tiny"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
 }
 
 #[test]

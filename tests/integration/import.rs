@@ -184,3 +184,34 @@ fn what_a_table_lacks_or_gets_wrong_is_said() {
         "{text}"
     );
 }
+
+/// Perplexities of AlgoPerf's language model by two submissions of AdEMAMix, three studies each: mlcommons/submissions_algorithms at
+/// 665ed12, artifacts/tech_report_v1/appendix_training_curves/curve_plotting/curve_data.csv, the rows of the workload `finewebedu_lm`.
+#[test]
+fn a_public_table_of_curves_is_read_and_answers() {
+    let sandbox = Sandbox::new("");
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/import/algoperf-finewebedu.csv");
+    let output = sandbox.speedlab(&[
+        "import",
+        table.to_str().unwrap(),
+        "--baseline",
+        "ademamix",
+        "--map",
+        "arm=submission",
+        "seed=study",
+        "step=global_step",
+        "seconds=accumulated_submission_time",
+        "validation_loss=ppl",
+        "--json",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("42 values of 6 runs"), "{}", stderr(&output));
+    let table: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let (speedup, verdict) = answer(&table, "ademamix_golden");
+    // One is at 26.54 after 12,300 steps, the other at 26.52 after 25,318; towards both ends of the band the ratio is less.
+    assert!((1.6..2.06).contains(&speedup), "{speedup}");
+    assert_eq!(verdict, "faster");
+    // They evaluate by the clock, and so end some steps apart: no run is short of anything.
+    let summary = stdout(&sandbox.speedlab(&["report", "results/algoperf-finewebedu"]));
+    assert!(summary.contains("All 6 runs are finished"), "{summary}");
+}
