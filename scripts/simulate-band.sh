@@ -10,13 +10,13 @@ cat <<'TEXT'
 
 Made by `scripts/simulate-band.sh`. Made-up studies with paired seeds: FID = floor + amplitude x^-power at a share x of the training
 (flat: 1, 0.3, 1; steep: 0.3, 1, 1.2), seeds that shift ln x by 0.08 together and by 0.04 each, a wander of ln FID by 2 %, sampling noise of
-3 %, 20 evaluations, unless the world says otherwise. 2,000 studies a row, 500 for the last FID. "Answered": a number, no bound. "Covers"
-and "excludes 1" are shares of these: of nominal 95 % intervals, 95 % should cover, and at a true 1.0x 5 % should exclude 1
-(2,000 studies: +-1 %). Bias is the geometric mean of the estimate over the truth.
+3 %, 20 evaluations, unless the world says otherwise. 2,000 studies a row. "Answered": a number, no bound. "Covers" and "excludes 1" are
+shares of these: of nominal 95 % intervals, 95 % should cover, and at a true 1.0x 5 % should exclude 1 (2,000 studies: +-1 %). Bias is the
+geometric mean of the estimate over the truth.
 
-To the last FID the report gives no interval. With Student's t of 28 November 2026 it covered 73 to 96 % at a true 1.3x and 2.0x; and of equal arms
-only those get there that are sooner by chance, of which it called up to 92 % faster (5 seeds, flat). Its value is 7 % too low to 3 % too high at
-1.3x and 2.0x, and 5 to 18 % too high for equal arms that get there.
+"To the last FID" is to the last one that both arms reach. To the baseline's own, of equal arms only those get that are sooner by chance: with
+Student's t of 28 November 2026 on lines instead of parabolas, its interval covered 73 to 96 % at a true 1.3x and 2.0x, and called up to
+92 % of the equal arms that got there faster (5 seeds, flat).
 
 TEXT
 cargo test --release --test integration report::simulation::coverage_of_the_band -- --ignored --nocapture | grep '^|'

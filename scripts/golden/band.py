@@ -29,6 +29,17 @@ def fitted(images, values):
     return x, isotonic_regression(smooth, increasing=False).x
 
 
+def fitted_for_the_end(images, values):
+    """By parabolas, for the last quality that both arms reach (src/report/band/end_fit.rs)."""
+    x, y = np.log(images), np.log(values)
+    smooth = []
+    for center in x:
+        bandwidth = max(0.5, 0.6 * np.sort(np.abs(x - center))[3])
+        weight = np.exp(-0.5 * ((x - center) / bandwidth) ** 2)
+        smooth.append(np.polyval(np.polyfit(x - center, y, 2, w=np.sqrt(weight)), 0.0))
+    return x, isotonic_regression(smooth, increasing=False).x
+
+
 def crossing(curve, target):
     x, y = curve
     index = int(np.argmax(y <= target))
@@ -55,7 +66,17 @@ for seeds, evaluations, speed in [(3, 20, 1.0), (3, 20, 1.3), (5, 12, 2.0), (8, 
         name: np.array([np.mean([crossing(curve, target) for target in targets]) for curve in of])
         for name, of in curves.items()
     }
+    ends = {name: [fitted_for_the_end(images, values) for values in runs] for name, runs in arms.items()}
+    last = {name: np.array([y[-1] for _, y in of]) for name, of in ends.items()}
+    own = np.maximum(last["baseline"], last["candidate"])
+    worst = np.full(seeds, own.max())
     expected = {}
+    for kind, to in [("paired", own), ("welch", worst)]:
+        first, second = [np.array([crossing(*pair) for pair in zip(ends[name], to)]) for name in ("baseline", "candidate")]
+        test = stats.ttest_rel if kind == "paired" else lambda one, other: stats.ttest_ind(one, other, equal_var=False)
+        interval = np.exp(test(first, second).confidence_interval(0.95))
+        ratio = np.exp(np.mean(first) - np.mean(second))
+        expected["last_" + kind] = dict(value=np.exp(np.median(to)), speedup=ratio, low=interval[0], high=interval[1])
     for kind, result in [
         ("paired", stats.ttest_rel(times["baseline"], times["candidate"])),
         ("welch", stats.ttest_ind(times["baseline"], times["candidate"], equal_var=False)),

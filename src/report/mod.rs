@@ -28,7 +28,7 @@ mod time_to_target;
 mod wording;
 mod write;
 
-pub use band::{Band, Crossing, FittedCurve, NoBand, NoFit, Profile, Run, over_band, profile};
+pub use band::{Band, Crossing, FittedCurve, NoBand, NoFit, Profile, Run, over_band, profile, to_last_quality};
 pub use comparison::{
     ArmComparison, ArmRun, Comparison, Contrast, Look, NoSpeedup, PairComparison, PointComparison, Settled, Spread,
 };

@@ -3,6 +3,7 @@
 //! The first evaluation at or below a value is early by chance: noise is more often taken for progress than the other way
 //! round, and the more so the slower a run is. A fitted curve crosses the value where the run did.
 
+use super::end_fit::local_parabolas;
 use crate::report::curve::Evaluation;
 
 /// Standard deviation of the Gaussian kernel, in ln(images).
@@ -62,6 +63,11 @@ impl FittedCurve {
         let clock = kept.iter().map(|evaluation| (evaluation.images_seen as f64, evaluation.train_seconds));
         let clock = std::iter::once((0.0, 0.0)).chain(clock).unzip();
         Ok(Self { y: non_increasing(&smooth), x, measured, clock })
+    }
+
+    /// The same evaluations fitted by parabolas: for comparing where runs end.
+    pub fn for_the_end(&self) -> Self {
+        Self { y: non_increasing(&local_parabolas(&self.x, &self.measured)), ..self.clone() }
     }
 
     /// ln(images) of the last evaluation.

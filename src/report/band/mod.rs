@@ -4,6 +4,7 @@
 //! reached after two shares of its training; in it every run's fitted curve is crossed at equally spaced ln(metric), and the
 //! mean of a seed's log ratios is its speedup.
 
+mod end_fit;
 mod estimate;
 mod fit;
 mod profile;
@@ -11,7 +12,7 @@ mod time_scale;
 
 pub use self::estimate::{Run, over_band};
 pub use self::fit::{Crossing, FEWEST, FittedCurve, NoFit};
-pub use self::profile::{Profile, profile};
+pub use self::profile::{Profile, profile, to_last_quality};
 
 use super::target::median;
 use crate::spec::BandShares;

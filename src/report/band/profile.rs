@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::estimate::{Contrasted, Measured, Run};
 use super::time_scale::time_scale;
-use super::{Band, Crossing};
+use super::{Band, Crossing, FittedCurve};
 use crate::random::{Draws, Stream};
 use crate::report::cost::Cost;
 use crate::report::interval::{Interval, LEVEL, LogMean, paired};
@@ -26,10 +26,8 @@ pub struct Profile {
     pub easy: (f64, Estimate),
     /// At the hardest of the band's qualities that every run reached.
     pub end: (f64, Estimate),
-    /// To the quality that the reference ends with: of each seed's own run of it where seeds are paired, else the worst of
-    /// them. The value is the median of the reference's fitted last values. `None` until all of its runs have ended with one. Without an interval:
-    /// Student's covers 73 to 96 % of true speedups here and 0 to 87 % of equal arms, of which only those by chance sooner get
-    /// there at all (results/reference/band-simulation.md).
+    /// To the last quality that both arms reach: of a faster arm, what the reference ends with. `None` until every run of both has ended
+    /// with a value.
     pub hard: Option<(f64, Estimate)>,
     /// Two-sided p-value of "the speedup is the same from one end of the band to the other".
     pub trend: Option<f64>,
@@ -152,50 +150,47 @@ fn normals(count: usize) -> Arc<Vec<f32>> {
     Arc::clone(drawn)
 }
 
-/// To the last quality of the reference, and that quality.
+/// Of `candidate` over `baseline` to the last quality that both arms reach, and that quality.
+pub fn to_last_quality(
+    baseline: &[Run],
+    candidate: &[Run],
+    cost: Cost,
+    clock_variance: f64,
+) -> Option<(f64, Estimate)> {
+    hard_end(&Contrasted::of(baseline, candidate, cost, clock_variance))
+}
+
+/// To the last quality that both arms reach, and that quality: the worse of the two last ones. Where seeds are paired, it is each pair's
+/// own.
+///
+/// To the reference's own last quality, of equal arms only those get that are sooner by chance. This one every run reaches, and which
+/// arm is the sooner is as likely the one as the other; of a faster arm it is the reference's last quality.
 fn hard_end(contrasted: &Contrasted) -> Option<(f64, Estimate)> {
-    let lasts: Vec<f64> = contrasted.matched.baseline.iter().map(|run| last(run)).collect::<Option<_>>()?;
-    Some((median(&lasts)?.exp(), to_last(contrasted, &lasts)))
+    let curves = |runs: &[&Run]| runs.iter().map(|run| until_its_end(run)).collect::<Option<Vec<FittedCurve>>>();
+    let (first, second) = (curves(&contrasted.matched.baseline)?, curves(&contrasted.matched.candidate)?);
+    let worst = |curves: &mut dyn Iterator<Item = &FittedCurve>| {
+        curves.map(FittedCurve::final_value).reduce(f64::max).expect("an arm has runs")
+    };
+    let targets: Vec<f64> = match contrasted.matched.is_paired() {
+        _ if first.is_empty() || second.is_empty() => return None,
+        true => first.iter().zip(&second).map(|(first, second)| worst(&mut [first, second].into_iter())).collect(),
+        false => vec![worst(&mut first.iter().chain(&second)); first.len().max(second.len())],
+    };
+    let times = |curves: &[FittedCurve]| {
+        let time = |(curve, &target): (&FittedCurve, &f64)| match curve.crossing(target) {
+            Crossing::At(x) => Some(contrasted.cost_at(curve, x)),
+            Crossing::Before(_) | Crossing::After(_) => None,
+        };
+        curves.iter().zip(&targets).map(time).collect::<Option<Vec<f64>>>()
+    };
+    let mean = contrasted.difference(&times(&first)?, &times(&second)?);
+    let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None };
+    Some((median(&targets)?.exp(), estimate))
 }
 
-/// ln(metric) at the end of a run that has nothing more to measure; one that diverged ended with none.
-fn last(run: &Run) -> Option<f64> {
-    (run.ended && !run.diverged).then(|| Some(run.curve.as_ref().ok()?.final_value()))?
-}
-
-/// `lasts` are those of the reference's runs.
-fn to_last(contrasted: &Contrasted, lasts: &[f64]) -> Estimate {
-    let Matched { baseline, candidate, .. } = &contrasted.matched;
-    if candidate.is_empty() {
-        return Estimate::Unknown(Unknown::NoSeeds);
-    }
-    let worst = lasts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let own = |index: usize| if contrasted.matched.is_paired() { lasts[index] } else { worst };
-    // Every baseline run is there by its end: where its curve is flat at last, at the beginning of that stretch.
-    let of_baseline: Vec<f64> =
-        baseline.iter().enumerate().map(|(index, run)| contrasted.time(run, own(index)).high).collect();
-    let of_candidate: Vec<(f64, f64)> = candidate
-        .iter()
-        .enumerate()
-        .map(|(index, run)| {
-            let between = contrasted.time(run, own(index));
-            (between.low, between.high)
-        })
-        .collect();
-    let mean = |values: &mut dyn Iterator<Item = f64>, n: usize| values.sum::<f64>() / n as f64;
-    let first_mean = mean(&mut of_baseline.iter().copied(), of_baseline.len());
-    if of_candidate.iter().all(|(low, high)| low == high) {
-        let times: Vec<f64> = of_candidate.iter().map(|(low, _)| *low).collect();
-        let speedup = contrasted.difference(&of_baseline, &times).ratio();
-        return Estimate::Measured { speedup, interval: None, resolution: None };
-    }
-    let at_most = first_mean - mean(&mut of_candidate.iter().map(|(low, _)| *low), of_candidate.len());
-    let at_least = first_mean - mean(&mut of_candidate.iter().map(|(_, high)| *high), of_candidate.len());
-    match () {
-        () if at_most.is_finite() => Estimate::AtMost(at_most.exp()),
-        () if at_least.is_finite() => Estimate::AtLeast(at_least.exp()),
-        () => Estimate::Unknown(Unknown::BothCensored),
-    }
+/// The curve of a run that has nothing more to measure; one that diverged ended with nothing.
+fn until_its_end(run: &Run) -> Option<FittedCurve> {
+    (run.ended && !run.diverged).then(|| Some(run.curve.as_ref().ok()?.for_the_end()))?
 }
 
 /// Of the slope of each run's times over the part of the band that every run reached.
