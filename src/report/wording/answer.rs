@@ -100,9 +100,16 @@ fn over_band(
         reached => format!("{seeds}, on the {reached} of {} qualities that every run reached", band.targets.len()),
     };
     let missing = |count| seeds_missing(speedup, comparison.level(count));
+    // Seeds enough show a difference that matters to nobody.
+    let hardly = match speedup.estimate {
+        Estimate::Measured { interval: Some(interval), .. } if interval.is_within(comparison.practical()) => {
+            format!(", by less than {}", percent(comparison.practical() - 1.0))
+        }
+        _ => String::new(),
+    };
     match (speedup.verdict, speedup.estimate) {
-        (Verdict::Faster, _) => format!("{name} is faster than {reference}: {measured} ({seeds})."),
-        (Verdict::Slower, _) => format!("{name} is slower than {reference}: {measured} ({seeds})."),
+        (Verdict::Faster, _) => format!("{name} is faster than {reference}{hardly}: {measured} ({seeds})."),
+        (Verdict::Slower, _) => format!("{name} is slower than {reference}{hardly}: {measured} ({seeds})."),
         (Verdict::Equivalent, _) => {
             let within = percent(comparison.practical() - 1.0);
             format!("{name} is as fast as {reference} within {within}: {measured} ({seeds}).")
