@@ -89,7 +89,7 @@ class Sinusoids(nn.Module):
         self.sines_first, self.is_odd, half = sines_first, length % 2, length // 2
         last = max(half - 1, 1) if sines_first else max(half, 1)
         frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half, dtype=torch.float64) / last)
-        self.register_buffer("frequencies", frequencies.float(), persistent=False)
+        self.register_buffer("frequencies", frequencies.to(torch.get_default_dtype()), persistent=False)
 
     def forward(self, t):
         angles = t[:, None] * self.frequencies[None]

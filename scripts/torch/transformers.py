@@ -14,7 +14,7 @@ def square_positions(side, length):
     frequencies = torch.exp(-math.log(10_000.0) * torch.arange(length // 4, dtype=torch.float64) / (length // 4))
     row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     angles = [place.reshape(-1, 1) * frequencies[None] for place in (column, row)]
-    return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], 1).float()
+    return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], 1).to(torch.get_default_dtype())
 
 
 class TokenAttention(nn.Module):

@@ -314,7 +314,7 @@ fn impossible_models_are_refused_by_the_name_of_their_key() {
     assert_eq!(refused(|unet| unet.class_dropout = 1.0, 8), "model.class_dropout is 1, which is not in [0, 1)");
 }
 
-/// tests/golden/unet.json: the same network in PyTorch, in f64 (scripts/golden/unet.py).
+/// tests/golden/unet.json: the same network in PyTorch, in f64 (scripts/golden/networks.py).
 #[test]
 fn the_unet_and_its_gradients_agree_with_pytorch() {
     for case in read_golden("unet").as_array().unwrap() {

@@ -57,7 +57,7 @@ fn parameter_counts_of_dit_are_those_of_the_published_networks() {
         assert_eq!(dit.patch, patch);
         let positions = (32 / patch).pow(2) * dit.dim;
         let latents = DataShape { channels: 4, side: 32, classes: Some(1000) };
-        // As PyTorch counts them too (scripts/golden/dit.py).
+        // As PyTorch counts them too (scripts/golden/networks.py).
         assert_eq!(golden["published_sizes"][format!("dit-{size}/{patch}")]["with_positions"], published);
         let count = parameter_count(&Model::Dit(dit.clone()), latents);
         assert_eq!(count + positions, published, "dit-{size}/{patch}");

@@ -30,7 +30,7 @@ fn model_of(case: &Value) -> (Model, DataShape) {
     (decode_json(&written).unwrap(), shape)
 }
 
-/// tests/golden/dit.json: the same networks in PyTorch, in f64 (scripts/golden/dit.py).
+/// tests/golden/dit.json: the same networks in PyTorch, in f64 (scripts/golden/networks.py).
 #[test]
 fn the_transformers_and_their_gradients_agree_with_pytorch() {
     for case in golden()["cases"].as_array().unwrap() {
