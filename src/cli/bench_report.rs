@@ -1,4 +1,4 @@
-//! `speedlab bench-report`: the records of a sweep whose every run has ended, made up.
+//! `speedlab bench-report`: makes up the records of a sweep whose runs have all ended.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -19,12 +19,12 @@ pub struct BenchReportArgs {
     /// The study; nothing of it is trained
     #[arg(value_name = "SWEEP.yaml")]
     sweep: PathBuf,
-    /// Where the records are made, which must not be where results are kept
+    /// The folder that the records are written to; it must not be the folder of real results
     #[arg(long, value_name = "DIR")]
     results: PathBuf,
     #[arg(long, default_value_t = 100)]
     evaluations: u64,
-    /// Numbers of each evaluation, the compared metric first. Four more are recorded of the training before it
+    /// The number of values of each evaluation, the compared metric first. Four more values describe the training before it
     #[arg(long, default_value_t = 6)]
     measures: usize,
 }

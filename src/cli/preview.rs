@@ -16,8 +16,8 @@ use crate::spec::{Plan, PlannedRun, RunSpec, Trainer};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A line of blocks is a curve: the timesteps from the least noisy (left) to noise (right), or the steps of the run.
-Densities are in times the uniform one; loss weights are of the squared error of what is predicted.
+A line of blocks is a curve over the timesteps, from the least noisy (left) to noise (right), or over the steps of the run.
+Densities are multiples of the uniform density. Loss weights apply to the squared error of what the network predicts.
 
 Examples:
   speedlab preview sweeps/quickstart.yaml
@@ -30,14 +30,15 @@ pub struct PreviewArgs {
     /// Print one JSON value: arrays for each trial
     #[arg(long)]
     json: bool,
-    /// Draw it into this folder: preview.svg and preview.png (more pages for many trials), and preview.json with the numbers
+    /// Write drawings into this folder: preview.svg and preview.png (more pages for many trials), and preview.json with the
+    /// numbers
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 /// The version of `preview --json`.
 const PREVIEW_JSON_VERSION: u32 = 1;
-/// At most as many steps, and as many timesteps, are given.
+/// The most steps, and the most timesteps, that are given.
 const MOST_STEPS: u64 = 201;
 const MOST_TIMESTEPS: usize = 1000;
 /// Densities are shown at 0, 25, 50, 75 and 100 % of training, as they are recorded.
@@ -71,7 +72,7 @@ struct TrialPreview<'p> {
     /// Timesteps, the least noisy first; all of them up to 1000.
     t: Vec<u32>,
     densities: Vec<Density>,
-    /// Whether the density follows the losses, so that only the first is known beforehand.
+    /// Whether the density depends on the losses, so that only the first density is known beforehand.
     adaptive: bool,
     /// lambda(t) at each `t`, without importance weights: of the last step.
     loss_weight: Vec<f64>,
