@@ -1,4 +1,4 @@
-//! What a run says while it happens, and how it ended. Plain data; every event is one line of JSON.
+//! What a run reports while it trains, and how it ended. Plain data; every event is one line of JSON.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! The trainer in PyTorch that comes with the program: `trainer: torch`. It has the same networks, first weights, batches, noises and
-//! timesteps as our own (`scripts/torch/check.py` says how near losses are).
+//! The trainer in PyTorch that comes with the program: `trainer: torch`. It has the same networks, initial weights, batches,
+//! noises and timesteps as our own (`scripts/torch/check.py` compares the losses).
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a trainer's files hold: sums that are part of a run's identity.
+//! The checksums of a trainer's files, which are part of a run's identity.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -6,8 +6,8 @@
 //! labels      [train + test], little-endian u16
 //! ```
 //!
-//! A file is named after what it was made from. It is written beside, brought to disk and renamed; one that is not
-//! whole is made again.
+//! A file is named after its sources. It is written beside its place, synced to disk and renamed; an incomplete file is made
+//! again.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};

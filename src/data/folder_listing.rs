@@ -1,4 +1,4 @@
-//! What a folder of the user's holds, told apart by what can be done with it.
+//! The files in a folder of the user's, grouped by what can be done with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

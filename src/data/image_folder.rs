@@ -1,4 +1,4 @@
-//! Files of images in a folder of the user's.
+//! Image files in a folder of the user's.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A set that can be fetched: its files, with checksums, and where these are had.
+//! A set that can be fetched: its files, their checksums, and the places that they are fetched from.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,4 @@
-//! How noisy an image is, at a timestep or between two.
+//! The noise level of an image, at a timestep or between two timesteps.
 
 use super::ForwardProcess;
 

@@ -1,4 +1,4 @@
-//! How much of two sets of images overlaps, by nearest neighbours.
+//! The overlap of two sets of images, by nearest neighbours: precision, recall, density and coverage.
 
 use super::nearest_neighbours::Tiling;
 use super::{FeatureRows, MeasureError, NeighbourDistances};

@@ -1,4 +1,4 @@
-//! Means and covariances of features as pytorch-fid and clean-fid keep them: `.npz` with `mu` and `sigma` in f64.
+//! Means and covariances of features in the files of pytorch-fid and clean-fid: `.npz` with `mu` and `sigma` in f64.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};

@@ -1,5 +1,5 @@
-//! What the UNets of DDPM and of ADM share: levels of blocks down to the lowest resolution and up again, with what is kept on the
-//! way down handed across.
+//! The levels that the UNets of DDPM and of ADM share: blocks down to the lowest resolution and up again. Activations that are
+//! kept on the way down are handed to the way up.
 
 use burn::tensor::Tensor;
 

@@ -1,4 +1,4 @@
-//! What the schedules say at one step.
+//! The learning rate and beta1 of one step.
 
 use super::{lr_schedule, momentum};
 use crate::spec::{Optimizer, RunSpec};

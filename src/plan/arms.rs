@@ -1,4 +1,4 @@
-//! Each arm's patches, in the order they apply, and what the base becomes with them.
+//! Each arm's patches, in the order of application, and the base with the patches merged.
 
 use super::finding::{Finding, MOST_PROBLEMS};
 use super::merge::merge;

@@ -1,4 +1,4 @@
-//! The axes of `grid` and `zip` with their values computed, each shown to name a field of every arm.
+//! The axes of `grid` and `zip` with their computed values. Each axis is checked to name a field of every arm that has it.
 
 use serde_json::Value as Json;
 

@@ -1,4 +1,4 @@
-//! `compare` against the runs that are planned: the yardstick must run wherever something is compared with it.
+//! Checks `compare` against the planned runs: the baseline must run wherever something is compared with it.
 
 use super::arms::{ResolvedArm, unknown_arm};
 use super::finding::Finding;

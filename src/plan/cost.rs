@@ -1,4 +1,4 @@
-//! What a run will cost, estimated before it starts. A pure function: the caller says what a model and a device are.
+//! The cost of a run, estimated before it starts. A pure function: the caller describes model and device.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! From a sweep as written to the ordered, checked list of runs.
+//! Expands a sweep as written to the ordered, checked list of runs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

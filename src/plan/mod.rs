@@ -1,12 +1,11 @@
-//! YAML to a checked, ordered list of runs. Knows no device, no result and no model's arithmetic.
+//! Makes a checked, ordered list of runs from YAML. Knows no device, no result and no model's arithmetic.
 //!
 //! ```text
 //! text -> parse (YAML -> tree) -> overrides (--set) -> read (tree -> SweepSpec)
 //!      -> arms and axes (patches merged, presets spelled out, values computed) -> expand (runs, each checked) -> Plan
 //! ```
 //!
-//! Everything wrong with a sweep is reported together and before the first run starts, each problem at the line and
-//! column it was written at.
+//! All problems of a sweep are reported together, before the first run starts, each with its line and column.
 
 mod arms;
 mod axes;

@@ -1,4 +1,4 @@
-//! What is wrong with a sweep, where, and what to do about it.
+//! A problem of a sweep: what is wrong, where, and the cure.
 
 use std::fmt;
 

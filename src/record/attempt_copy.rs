@@ -1,4 +1,4 @@
-//! A run's folder copied for another attempt, while somebody may go on writing it.
+//! Copies a run's folder for another attempt, while another process may still write to it.
 
 use std::fs;
 use std::io;

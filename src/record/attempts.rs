@@ -1,12 +1,12 @@
-//! Runs of a cluster: every attempt has a folder of its own, which one rename makes the run's.
+//! Runs on a cluster: every attempt has a folder of its own; one rename makes it the run's folder.
 //!
 //! ```text
 //! results/<sweep>/attempts/<run-id>/<token>/   as a run's folder
 //! ```
 //!
-//! A node that was given up for lost may go on with a run that another node has begun again. Both then write, each to the folder of
-//! its own attempt; the first that ends makes its folder `runs/<run-id>`, and the second finds that there is one. No lock and no clock
-//! decides it: folders that several machines share keep neither well.
+//! A node that was given up for lost may go on with a run that another node has begun again. Both then write, each to the
+//! folder of its own attempt; the first that ends makes its folder `runs/<run-id>`, and the second finds that there is one. No
+//! lock and no clock decides, because folders that several machines share keep neither well.
 
 use std::fs;
 use std::io;

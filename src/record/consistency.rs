@@ -1,4 +1,4 @@
-//! `consistency/step-<step>.safetensors`: what a run generated from the noises that all runs share.
+//! `consistency/step-<step>.safetensors`: the images that a run generated from the noises that all runs share.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Files that readers see whole or not at all.
+//! Writes files that readers see whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

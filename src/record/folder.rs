@@ -1,4 +1,4 @@
-//! Where everything is.
+//! The places of all files of a sweep's results.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};

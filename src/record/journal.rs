@@ -1,7 +1,7 @@
 //! `events.jsonl`: one event a line, on disk before the next begins.
 //!
-//! Since version 3 of the events every line ends with its number in the file and the CRC-32 of all before it, so that a line
-//! that was damaged, lost or moved is noticed: `{"event":"trained",..,"line":17,"crc32":"0a1b2c3d"}`.
+//! Since version 3 of the events every line ends with its number in the file and the CRC-32 of all before it, so that a
+//! damaged, lost or moved line is noticed: `{"event":"trained",..,"line":17,"crc32":"0a1b2c3d"}`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, Write as _};

@@ -1,4 +1,4 @@
-//! `live.json`: how the runs of a sweep stand while a process works on it.
+//! `live.json`: the state of a sweep's runs while a process works on it.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Everything recorded of a sweep, as a report reads it.
+//! All records of a sweep, as a report reads them.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What was handed to a cluster.
+//! The record of what was handed to a cluster.
 
 use std::fs;
 use std::io;

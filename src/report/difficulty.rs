@@ -1,5 +1,5 @@
-//! How hard each part of the noise is to learn: losses and gradients by bin of t along training, and how soon each bin's loss
-//! has fallen by most of what it falls.
+//! How hard each bin of timesteps is to learn: losses and gradients by bin of t along training, and when each bin's loss has
+//! fallen by most of its fall.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What runs measured beside the compared metric: last values of every measure, each protocol in a column of its own.
+//! The last values of every measure beside the compared metric, each protocol in a column of its own.
 
 use super::comparison::{ArmComparison, Comparison, PointComparison, Spread, spread};
 use super::curve::{curve, protocols};

@@ -1,4 +1,4 @@
-//! What a sweep's trials will do, drawn before anything is trained.
+//! Drawings of what a sweep's trials will do, before anything is trained.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Why a study cannot be conducted, or no longer.
+//! Why a study cannot begin or go on.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a person should know of a plan that is valid and may yet disappoint.
+//! Notes on a plan that is valid but may disappoint.
 
 use crate::spec::{FinalAt, Plan, PlannedRun, RunSpec, Target};
 

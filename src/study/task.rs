@@ -1,4 +1,4 @@
-//! One task of a cluster, and what comes after all of them.
+//! One task of a cluster, and the work after the last task.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The same first steps on two devices.
 //!
-//! Kernels that a compiler made for a device can be wrong (burn issues 3266, 4461 and 5202 are of fused kernels that were), and
+//! Kernels that a compiler makes for a device can be wrong (burn issues 3266, 4461 and 5202 are about wrong fused kernels), and
 //! a wrong loss is still a number. So before a device trains a network, it does a few steps that the CPU does too.
 
 use burn::tensor::Device;

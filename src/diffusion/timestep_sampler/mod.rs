@@ -1,5 +1,5 @@
-//! Which timesteps are trained on. A new way is one file here, one kind in `spec::TimestepSampler` and one match arm
-//! in [`timestep_sampler`].
+//! Which timesteps are trained on. A new sampler is one file here, one kind in `spec::TimestepSampler` and one match arm in
+//! [`timestep_sampler`].
 
 mod curriculum;
 mod curriculum_sampling;

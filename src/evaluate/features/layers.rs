@@ -1,4 +1,4 @@
-//! Layers of frozen networks as their files of weights hold them.
+//! Layers of frozen networks, as files of weights hold them.
 
 use super::tensors::WeightsError;
 use crate::kernels::frozen::{Activation, FrozenConvolution, FrozenDepthwise, Window};

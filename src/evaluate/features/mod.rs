@@ -1,4 +1,4 @@
-//! Networks whose activations are compared, each with its way of looking at images.
+//! Networks whose activations are compared, each with its way of preparing images.
 
 mod cost;
 mod efficientnet;

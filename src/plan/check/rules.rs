@@ -1,4 +1,4 @@
-//! What the sections share: bounds, and how a broken one is worded.
+//! What the sections share: bounds, and the message for a broken bound.
 
 use Bound::{Above, AtLeast, AtMost, Below};
 

@@ -1,4 +1,4 @@
-//! A trainer of one's own.
+//! A trainer of the user's own.
 
 use super::rules::{
     Bound::{AtLeast, AtMost},

@@ -1,4 +1,4 @@
-//! What numbers may be, put into a schema of runs from the rules that check them.
+//! Adds the ranges of numbers to a schema of runs, taken from the rules that check them.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Parts of a tree to values, with a [`Finding`] for each part that is not what it must be.
+//! Reads values from parts of a tree, with a [`Finding`] for each part that has the wrong form.
 
 use serde::de::DeserializeOwned;
 

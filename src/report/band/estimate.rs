@@ -1,4 +1,4 @@
-//! The speedup over the band, or the bound that is known of it.
+//! The speedup over the band, or the known bound of it.
 
 use super::Band;
 use super::fit::{Crossing, FittedCurve, NoFit};

@@ -1,7 +1,7 @@
-//! A run's metric as a smooth, non-increasing function of training images: what its noisy evaluations say of it.
+//! A run's metric as a smooth, non-increasing function of training images, fitted to its noisy evaluations.
 //!
-//! The first evaluation at or below a value is early by chance: noise is more often taken for progress than the other way
-//! round, and the more so the slower a run is. A fitted curve crosses the value where the run did.
+//! The first evaluation at or below a value comes too early: noise is taken for progress more often than the other way round,
+//! the more so the slower a run is. The fitted curve crosses the value where the run did.
 
 use crate::report::curve::Evaluation;
 

@@ -1,4 +1,4 @@
-//! What one number leaves out: the speedup at every quality, at both ends, and whether they differ.
+//! The speedup at every quality, at both ends of the band, and whether the ends differ.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

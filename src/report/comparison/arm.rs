@@ -1,4 +1,4 @@
-//! The runs of one arm at one grid point, and what they come to.
+//! The runs of one arm at one grid point, and their results together.
 
 use super::{ArmRun, Contrast};
 use crate::report::band::{FittedCurve, Run};

@@ -1,4 +1,4 @@
-//! A study whose seeds are added until it is decided, look by look: the same from the same records.
+//! The looks of a study whose seeds are added until it is decided. The same records give the same looks.
 
 use super::{Comparison, Contrast, Family, NoSpeedup};
 use crate::event::RunOutcome;

@@ -1,4 +1,4 @@
-//! In what two runs differ.
+//! The settings in which two runs differ.
 
 use crate::report::settings::flattened;
 use crate::spec::RunSpec;

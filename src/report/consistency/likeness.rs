@@ -1,4 +1,4 @@
-//! Similarity from the same noise beside similarity from different noises, with intervals over noises.
+//! The similarity of images from the same noise and from different noises, with intervals over noises.
 
 use super::similarity::Similarity;
 use crate::report::interval::{Interval, mean_interval};

@@ -1,4 +1,4 @@
-//! Three ways to say how alike two images are.
+//! Three measures of the similarity of two images.
 
 use super::ssim::{Prepared, Ssim};
 use crate::record::ConsistencyImages;

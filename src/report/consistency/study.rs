@@ -1,4 +1,4 @@
-//! The runs of a study that may be compared image by image, and what the comparison says.
+//! The runs of a study that may be compared image by image, and the result of the comparison.
 
 use rayon::prelude::*;
 

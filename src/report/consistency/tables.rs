@@ -1,4 +1,4 @@
-//! The same for machines.
+//! The comparison of runs as tables for other programs.
 
 use std::fmt::Write;
 

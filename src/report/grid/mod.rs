@@ -1,4 +1,4 @@
-//! What a study with a grid, or with arms that are made of others, says at once: over all grid points, along each axis, and of two
+//! The answers of a study with a grid, or with arms that combine other arms: over all grid points, along each axis, and for two
 //! changes together.
 
 mod effects;

@@ -1,4 +1,4 @@
-//! `compare.tune`: every arm at its own best setting, so that nobody can call the baseline weak.
+//! `compare.tune`: every arm at its own best setting, so that the baseline is not a weak one.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the study answers, in words and in one table.
+//! The answers of the study, in words and in one table.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! How alike runs are that start from the same noise.
+//! How similar the images of different runs are from the same noise.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! How hard each part of the noise is to learn.
+//! How hard each bin of timesteps is to learn.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! Every run, and what made it.
+//! Every run, and its provenance.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! What the arms generate from the same noise, side by side.
+//! The images that the arms generate from the same noise, side by side.
 
 use std::fs;
 use std::path::{Path, PathBuf};

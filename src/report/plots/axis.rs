@@ -1,4 +1,4 @@
-//! What a grid's axis does: speedup and final quality against it, a line for each arm.
+//! The effect of an axis of the grid: speedup and final quality against it, a line for each arm.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Values as colours, and the bar that says which is which.
+//! Values as colours, and the colour bar.
 
 use super::chart::Scale;
 use super::drawing::{Anchor, Color, Drawing};

@@ -1,4 +1,4 @@
-//! A figure as plain data: what is drawn, where, before any file format.
+//! A figure as plain data: what is drawn and where, without a file format.
 
 /// 24-bit colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The figures: what is drawn (pure), then how it becomes SVG and PNG (plotters).
+//! The figures: first as plain drawings (pure), then as SVG and PNG (plotters).
 
 mod axis;
 mod axis_map;

@@ -1,4 +1,4 @@
-//! The estimate of a speedup, or the bound that is known of it.
+//! The estimate of a speedup, or the known bound of it.
 
 use crate::report::interval::{Interval, LEVEL, LogMean, paired, welch};
 use crate::report::time_to_target::{Bracket, TimeToTarget};

@@ -1,4 +1,4 @@
-//! How many seeds a difference takes, and how small a difference so many seeds show.
+//! The number of seeds that show a given speedup, and the smallest speedup that a number of seeds shows.
 
 use super::{Pairing, Speedup};
 use crate::report::interval::quantile_of_t;

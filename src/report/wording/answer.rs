@@ -1,4 +1,4 @@
-//! What the study answers about an arm, in sentences.
+//! The study's answer about an arm, in sentences.
 
 use super::{
     band_values, estimate_cell, interval_cell, interval_words, no_speedup, pair_name, seeds, seeds_words, speedup_cell,

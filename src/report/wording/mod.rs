@@ -1,4 +1,4 @@
-//! What the numbers say, in plain words.
+//! The words for the report's numbers.
 
 mod answer;
 mod grid;

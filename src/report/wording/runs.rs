@@ -1,4 +1,4 @@
-//! How runs stand, and what was changed after the plan was frozen.
+//! The state of runs, and the changes after the plan was frozen.
 
 use crate::event::RunOutcome;
 use crate::record::{Revision, RunRecord, RunState, StudyRecord};
