@@ -11,7 +11,7 @@ use crate::spec::RunId;
 /// 4: a trainer of one's own may leave out what it does not know of `trained`, and checkpoints hold losses.
 pub const EVENT_VERSION: u32 = 4;
 
-/// Where in a run something happened. Clocks continue across a resume.
+/// The place in a run where something happened. Clocks continue across a resume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Optimizer steps done.
@@ -87,7 +87,8 @@ pub enum RunEvent {
     Checkpointed {
         stamp: Stamp,
         checkpoint: u32,
-        /// Of a trainer of one's own: the losses of the steps since the last `Trained`, so that means go on as if nobody had stopped.
+        /// For the user's own trainer: the losses of the steps since the last `Trained`, so that means go on as if
+        /// nobody had stopped.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         losses: Vec<f64>,
     },
@@ -148,7 +149,7 @@ impl RunEvent {
 
 #[cfg(test)]
 impl Started {
-    /// Of an attempt of the default run, recorded by this program.
+    /// The first event of an attempt of the default run, recorded by this program.
     pub fn of_test(attempt: u32, from_checkpoint: u32) -> Self {
         Self {
             version: EVENT_VERSION,
@@ -245,7 +246,7 @@ impl RunOutcome {
         matches!(self, Self::Completed | Self::ReachedTarget | Self::Diverged { .. })
     }
 
-    /// With the reason, where there is one.
+    /// The outcome in words, with the reason, if there is one.
     pub fn in_words(&self) -> String {
         match self.reason() {
             Some(reason) => format!("{}: {reason}", self.word()),

@@ -264,7 +264,7 @@ struct RecordingHost<'a> {
     evaluator: Evaluator,
     stop_asked: &'a dyn Fn() -> bool,
     life: SignsOfLife<'a>,
-    /// Of the last event that had one.
+    /// The stamp of the last event that had one.
     last_stamp: Stamp,
 }
 

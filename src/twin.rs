@@ -15,7 +15,7 @@ pub const NAME: &str = "torch";
 /// Names the Python that has PyTorch, where that is not `python3`.
 pub const PYTHON_VARIABLE: &str = "SPEEDLAB_PYTHON";
 
-/// Where its program begins.
+/// The file that starts the trainer.
 const MAIN: &str = "train.py";
 /// The first import of PyTorch may compile and read gigabytes.
 const IMPORT_PATIENCE: Duration = Duration::from_secs(300);

@@ -26,7 +26,7 @@ pub enum InputError {
     TooMuch { path: PathBuf },
 }
 
-/// Those of `digests` that are no longer what they were, by name; sums are made again.
+/// The names of the inputs whose contents have changed since `digests` were made; the checksums are computed again.
 pub fn changed_inputs(digests: &BTreeMap<String, String>) -> Result<Vec<String>, InputError> {
     let mut changed = Vec::new();
     for (input, digest) in digests {

@@ -71,7 +71,7 @@ pub fn bench_data(args: &BenchDataArgs) -> anyhow::Result<Exit> {
 #[derive(Debug, Default, PartialEq)]
 struct Sums {
     labels: u64,
-    /// Of each image's first value.
+    /// The sum of each image's first value.
     corners: f64,
 }
 

@@ -31,7 +31,7 @@ pub struct BenchReportArgs {
 
 /// Width and height of the one picture that every run has, in pixels.
 const SIDE: u32 = 64;
-/// As long as those of studies are.
+/// A protocol as long as those of studies.
 const PROTOCOL: &str = "digits-cnn fid, 250 images, dpm_solver_pp 7 steps, averaged weights, seed 0";
 const PICTURE: &str = "samples/last.png";
 
@@ -126,7 +126,7 @@ fn events(args: &BenchReportArgs, planned: &PlannedRun) -> Vec<RunEvent> {
     events
 }
 
-/// Of noise, which no compression makes smaller than pictures are.
+/// A picture of noise, which no compression makes smaller than real pictures.
 fn picture() -> anyhow::Result<Vec<u8>> {
     let mut normals = vec![0f32; (3 * SIDE * SIDE) as usize];
     Draws::new(0, Stream::Noise, 0).fill_normal(&mut normals);

@@ -11,7 +11,7 @@ use crate::data::{self, DataFolder, FolderListing, Images, OnProgress, Progress,
 use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, Statistics, generate_images};
 use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
 
-/// Where images, or what is known of them, come from.
+/// The source of a side: images, or statistics of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// All images in a folder and below it.
@@ -41,7 +41,7 @@ pub(super) struct Found {
 
 /// Decoded together. A whole number of sixteens.
 const BATCH_IMAGES: usize = 64;
-/// Of a run, without `--samples`.
+/// The number of images that a run generates without `--samples`.
 const RUN_SAMPLES: usize = 10_000;
 const SET_NAMES: &str = "digits, mnist, fashion_mnist, cifar10";
 

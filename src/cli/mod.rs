@@ -217,7 +217,7 @@ impl SweepArgs {
     }
 }
 
-/// Where images are.
+/// The folder of images.
 #[derive(Debug, Args)]
 struct DataArgs {
     /// The folder that fetched and decoded images are kept in [default: SPEEDLAB_DATA, else the user's folder for caches]
@@ -306,7 +306,7 @@ fn print_line(line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
     print_bytes(format!("{line}\n").as_bytes())
 }
 
-/// As [`print_line`], without a line feed after it.
+/// Like [`print_line`], without a line feed after it.
 fn print_text(text: &str) -> anyhow::Result<()> {
     print_bytes(text.as_bytes())
 }

@@ -54,7 +54,7 @@ const PLAN_JSON_VERSION: u32 = 1;
 /// The longest table that is shown.
 const MOST_TRIALS_SHOWN: usize = 200;
 
-/// That are made text at the same time.
+/// The number of runs that are made text at the same time.
 const RUNS_AT_ONCE: usize = 4096;
 
 /// One run of the plan as it stands.

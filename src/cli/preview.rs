@@ -63,9 +63,9 @@ struct TrialPreview<'p> {
     parameterization: &'static str,
     /// Steps of the run, from the first update to the last.
     step: Vec<u64>,
-    /// Of the update at each `step`.
+    /// beta1 of the update at each `step`.
     beta1: Vec<f64>,
-    /// Of the update at each `step`, with warm-up.
+    /// The learning rate of the update at each `step`, with warm-up.
     learning_rate: Vec<f64>,
     /// T.
     timesteps: usize,
@@ -76,7 +76,7 @@ struct TrialPreview<'p> {
     adaptive: bool,
     /// lambda(t) at each `t`, without importance weights: of the last step.
     loss_weight: Vec<f64>,
-    /// Of the first step, where it is another.
+    /// The loss weights of the first step, where they differ from those of the last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     loss_weight_at_first: Vec<f64>,
 }
@@ -87,7 +87,7 @@ struct Density {
     /// Percent of the planned steps.
     percent: u64,
     step: u64,
-    /// Of each `t`; all T of them sum to 1.
+    /// The probability of each `t`; all T of them sum to 1.
     probability: Vec<f64>,
     /// In times the uniform density, by equally wide bins of t.
     #[serde(skip)]

@@ -27,7 +27,7 @@ pub fn network_input(
     noisy
 }
 
-/// As [`network_input`], for images at one noise level.
+/// Like [`network_input`], for images at one noise level.
 pub(super) fn network_input_at<'a>(
     parameterization: Parameterization,
     process: &ForwardProcess,

@@ -11,9 +11,9 @@ use crate::spec::{FidProtocol, FurtherMeasure};
 /// What `evaluate.measures` asks for beside the Fréchet distance, and what does not change from evaluation to evaluation.
 pub struct FurtherMeasures {
     asked: BTreeSet<FurtherMeasure>,
-    /// Of the reference images, `[images, dimension]`; empty where no measure needs them.
+    /// The features of the reference images, `[images, dimension]`; empty where no measure needs them.
     reference: Vec<f32>,
-    /// Of the reference images, where a measure needs it.
+    /// The neighbour distances of the reference images, where a measure needs them.
     distances: Option<NeighbourDistances>,
 }
 

@@ -89,7 +89,7 @@ impl ReferenceFeatures {
     }
 }
 
-/// Where they are kept, by all that they depend on; `None` where they are quickly computed.
+/// The file in which the statistics are kept, named by all that they depend on; `None` where they are quickly computed.
 fn kept(spec: &RunSpec, network: &FeatureNetwork, images: &Images, folder: &DataFolder) -> Option<PathBuf> {
     let fid = &spec.evaluate.fid;
     let weights = &network.weights_sha256()?[..HASH_DIGITS];

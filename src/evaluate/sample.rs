@@ -13,7 +13,8 @@ use crate::spec::{OdeSampler, Parameterization, RunSpec};
 pub(super) const BATCH_IMAGES: usize = 256;
 /// What the activations of a forward pass may take. Networks whose images take more go in smaller batches.
 const ACTIVATION_BYTES: usize = 1 << 30;
-/// Of all activations, the part that lives at a time where no backward pass needs them: the share that `plan` counts with.
+/// The divisor of all activations that gives those alive at a time where no backward pass needs them. `plan` counts
+/// with it.
 const LIVE_SHARE: usize = 4;
 
 /// Images per forward pass of the run's network.

@@ -144,7 +144,7 @@ impl Validation {
 pub(super) struct Noised {
     /// `[n, channels, side, side]`.
     pub input: Vec<f32>,
-    /// Of the same shape.
+    /// The target, of the same shape.
     pub target: Vec<f32>,
     pub timesteps: Vec<f32>,
     pub classes: Option<Vec<u32>>,

@@ -17,12 +17,12 @@ pub struct AdmBlock {
     embedding: ConvolutionLayer,
     second_norm: NormLayer,
     second: ConvolutionLayer,
-    /// Where the number of channels changes.
+    /// The shortcut's convolution, where the number of channels changes.
     shortcut: Option<ConvolutionLayer>,
     scale_shift_norm: bool,
     resample: Resample,
     outputs: usize,
-    /// Of the output, in pixels.
+    /// The side of the output, in pixels.
     side: usize,
 }
 

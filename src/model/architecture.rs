@@ -40,7 +40,7 @@ pub enum InitialWeights {
 }
 
 impl InitialWeights {
-    /// Of the weights and of the biases.
+    /// The initial values of the weights and of the biases.
     fn of(self, shape: Convolution) -> (Initial, Initial) {
         match self {
             Self::VarianceScaling => (variance_scaling(shape), Initial::Zeros),

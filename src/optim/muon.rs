@@ -12,7 +12,7 @@ use super::orthogonal::orthogonalized;
 use super::rates::Rates;
 use crate::spec::{MuonOptimizer, MuonScale};
 
-/// Where a matrix lies in the flat tensor of all parameters: `rows` outputs of `columns` inputs. The weights of a
+/// The place of a matrix in the flat tensor of all parameters: `rows` outputs of `columns` inputs. The weights of a
 /// convolution, `[outputs, inputs, kernel, kernel]`, are a matrix of inputs x kernel x kernel columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matrix {

@@ -26,7 +26,7 @@ impl ResolvedAxis<'_> {
 }
 
 pub struct AxisValue {
-    /// As it is merged into an arm.
+    /// The value as it is merged into an arm.
     pub node: Node,
     /// In one spelling: 16.0 on an axis of whole numbers is 16.
     pub json: Json,

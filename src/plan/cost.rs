@@ -19,7 +19,7 @@ pub struct CostModel<'m> {
     pub feature_weight_bytes: &'m dyn Fn(Features, DataShape) -> f64,
     /// Bytes of the activations of the images that pass through it together.
     pub feature_activation_bytes: &'m dyn Fn(Features, DataShape) -> f64,
-    /// That a run has.
+    /// The threads that a run has.
     pub threads: usize,
 }
 
@@ -57,7 +57,7 @@ const INFINITY_POINTS: usize = 15;
 const KID_IMAGES: usize = 1000;
 /// Images of a set, and of the other set, whose distances a thread computes together for `precision_recall`.
 const OVERLAP_BLOCK: (f64, f64) = (256.0, 1024.0);
-/// Of each generated image, for `inception_score`.
+/// The number of class probabilities of each generated image, for `inception_score`.
 const INCEPTION_CLASSES: f64 = 1008.0;
 /// Most images generated at a time when a sample is drawn; more are taken in turns.
 const EVALUATION_BATCH: usize = 256;
@@ -122,9 +122,9 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
 
 /// What features and their statistics take.
 struct FeatureMemory {
-    /// As long as the run lasts.
+    /// Bytes that are held as long as the run lasts.
     reference_bytes: f64,
-    /// As long as an evaluation lasts.
+    /// Bytes that are held as long as an evaluation lasts.
     generated_bytes: f64,
     /// At its end.
     measuring_bytes: f64,

@@ -70,7 +70,7 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
 struct Grid<'g> {
     arms: &'g [ResolvedArm<'g>],
     axes: &'g ResolvedAxes<'g>,
-    /// As the plan has them.
+    /// The axes as the plan has them.
     planned: &'g [Axis],
     cells: &'g [Cell],
 }

@@ -55,7 +55,7 @@ impl SweepFolder {
         Ok(names.into_iter().map(|name| RunFolder { path: path.join(name) }).collect())
     }
 
-    /// Where a run is recorded: `runs/<run-id>`, unless it has not ended there and an attempt is further.
+    /// The folder of a run's record: `runs/<run-id>`, unless the run has not ended there and an attempt is further.
     pub fn current(&self, run_id: &RunId) -> Result<RunFolder, RecordError> {
         let own = self.run(run_id);
         if own.has_ended() {

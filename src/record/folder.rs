@@ -157,12 +157,12 @@ impl RunFolder {
         self.path.join("checkpoint").join("state.safetensors")
     }
 
-    /// Where the sample grid of a step is, relative to this folder.
+    /// The path of a step's sample grid, relative to this folder.
     pub fn sample_grid(step: u64) -> String {
         format!("samples/step-{step:08}.png")
     }
 
-    /// Where the images from shared noise of a step are.
+    /// The file of a step's images from shared noise.
     pub fn consistency(&self, step: u64) -> PathBuf {
         self.path.join("consistency").join(format!("step-{step:08}.safetensors"))
     }

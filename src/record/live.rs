@@ -28,7 +28,7 @@ pub struct LiveFile {
     /// Seconds until the sweep ends at its present pace, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
-    /// Of the runs that wait, the few that start first, in that order.
+    /// The few waiting runs that start first, in that order.
     pub next: Vec<RunId>,
     /// In the plan's order.
     pub runs: Vec<LiveRun>,
@@ -80,7 +80,7 @@ impl LiveRun {
     }
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveState {
@@ -104,7 +104,7 @@ pub struct LiveQuality {
 }
 
 impl LiveFile {
-    /// Of this process, which has the sweep from `now` (RFC 3339) on; without runs yet.
+    /// The view of this process, which has the sweep from `now` (RFC 3339) on; without runs yet.
     pub fn of_this_process(now: &str) -> Self {
         Self {
             version: LIVE_VERSION,

@@ -27,13 +27,13 @@ pub struct PlanFile {
     pub plan: Plan,
     /// What was changed after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
-    /// By what and where runs were started, oldest first: an entry whenever that differs from the time before. Plans of an older
-    /// program have none.
+    /// The programs that started runs, and where, oldest first: an entry whenever that differs from the time before.
+    /// Plans of an older program have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<Session>,
 }
 
-/// By what and where runs were started.
+/// Which program started runs, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// RFC 3339, UTC.
@@ -43,7 +43,7 @@ pub struct Session {
     /// The first digits of the program file's SHA-256.
     pub build: String,
     pub host: String,
-    /// As on the command line.
+    /// The devices as on the command line.
     pub devices: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl PlanFile {
         read_json(&path, PLAN_FILE_VERSION, SUMMED_SINCE).map(Some)
     }
 
-    /// Of a plan that is in no file.
+    /// The contents for a plan that is in no file.
     pub fn unfrozen(plan: Plan) -> Self {
         Self {
             version: PLAN_FILE_VERSION,

@@ -75,7 +75,7 @@ pub struct ClusterJob {
     pub count: usize,
     /// Unique among all jobs of a cluster: by it a job is found whose submission was not answered.
     pub name: String,
-    /// As the cluster calls it; `None` until it was taken in.
+    /// The cluster's name for the job; `None` until the cluster has accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
@@ -134,7 +134,7 @@ impl Submission {
         read_json(&folder.submission(number).join(FILE), SUBMISSION_VERSION, SUBMISSION_VERSION)
     }
 
-    /// Those of a sweep, oldest first; without those that ended before they were written.
+    /// The submissions of a sweep, oldest first; without those that ended before they were written.
     pub fn all(folder: &SweepFolder) -> Result<Vec<Self>, RecordError> {
         let numbers = Self::numbers(folder)?.into_iter();
         numbers

@@ -11,7 +11,7 @@ use super::json_text::with_points;
 use super::target::median;
 use crate::record::RunRecord;
 
-/// Of the fall of a bin's loss from the first evaluation to the last.
+/// Shares of the fall of a bin's loss from the first evaluation to the last.
 pub const SHARES: [f64; 2] = [0.5, 0.9];
 /// The version of `difficulty.json`.
 const VERSION: u32 = 1;

@@ -31,7 +31,7 @@ pub struct FinalMeasures<'a> {
 /// A measure by one protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasureColumn {
-    /// As in the records.
+    /// The metric's name in the records.
     pub metric: &'static str,
     pub words: String,
     pub higher_is_better: bool,

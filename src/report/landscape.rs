@@ -26,7 +26,7 @@ pub struct RunLandscape {
 pub struct LossPlane {
     /// Along both directions.
     pub at: Vec<f64>,
-    /// By the second direction, then by the first.
+    /// The losses by the second direction, then by the first.
     pub losses: Vec<Vec<f64>>,
 }
 

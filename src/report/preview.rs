@@ -29,7 +29,7 @@ pub struct TrialPreview {
 /// How often timesteps are trained on, at one time of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DensityPreview {
-    /// Of the planned steps.
+    /// The percentage of the planned steps.
     pub percent: u64,
     /// (t / T, times as often as uniformly).
     pub relative: Vec<(f64, f64)>,

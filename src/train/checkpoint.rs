@@ -72,7 +72,7 @@ pub enum CheckpointError {
 struct Header {
     version: u32,
     progress: Progress,
-    /// Of the progress and of every vector, by name. Version 1 has none.
+    /// The SHA-256 of the progress and of every vector, by name. Version 1 has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
 }
@@ -166,7 +166,7 @@ impl Checkpoint {
     }
 }
 
-/// Of everything that a checkpoint holds.
+/// The checksum of everything that a checkpoint holds.
 fn sum<'v>(progress: &Progress, vectors: impl Iterator<Item = (&'v str, &'v [u8])>) -> String {
     let progress = serde_json::to_string(progress).expect("progress is plain data, which JSON can hold");
     let mut parts: Vec<(&str, &[u8])> = vectors.collect();

@@ -14,7 +14,7 @@ pub struct StepBatch {
     pub input: Vec<f32>,
     /// What its prediction is compared with.
     pub target: Vec<f32>,
-    /// Where classes are told.
+    /// The classes, where the network is told them.
     pub classes: Option<Vec<u32>>,
     pub timesteps: Vec<u32>,
     /// The timesteps' importance weights.
@@ -22,7 +22,7 @@ pub struct StepBatch {
 }
 
 impl StepBatch {
-    /// Of the step after `step` steps, on the images of `batch`.
+    /// The draws of the step after `step` steps, for the images of `batch`.
     pub fn draw(
         spec: &RunSpec,
         step: u64,

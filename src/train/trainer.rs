@@ -25,9 +25,9 @@ pub struct Diverged(pub String);
 pub struct WindowMean {
     pub loss: f64,
     pub gradient_norm: f64,
-    /// Of the window's last step.
+    /// The learning rate of the window's last step.
     pub learning_rate: f64,
-    /// Of the window's last step.
+    /// The beta1 of the window's last step.
     pub beta1: f64,
     /// Seconds of training that the device waited for images.
     pub wait_seconds: f64,
@@ -46,7 +46,7 @@ pub struct Trainer<'a> {
     process: ForwardProcess,
     /// lambda(t) of each timestep at the next step.
     loss_weights: Vec<f64>,
-    /// Where the network learns its variance.
+    /// The hybrid loss, where the network learns its variance.
     hybrid_loss: Option<HybridLoss>,
     sampler: Box<dyn TimestepSampler + Send>,
     network: Network,

@@ -19,7 +19,7 @@ pub struct Evaluator {
     /// Generated images in a Fréchet distance.
     samples: usize,
     grid_images: usize,
-    /// Of the generated images, given back: those of the grid and of `evaluate.consistency`.
+    /// The number of generated images that are given back: those of the grid and of `evaluate.consistency`.
     kept_images: usize,
     /// Network evaluations for each generated image.
     generation_nfe: usize,
@@ -28,7 +28,7 @@ pub struct Evaluator {
     further: FurtherMeasures,
     validation: Validation,
     weights: EvaluatedWeights,
-    /// Of the weights that are compared.
+    /// The protocol of the weights that are compared.
     protocol: FidProtocol,
     batch_images: usize,
 }

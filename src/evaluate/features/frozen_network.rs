@@ -15,7 +15,7 @@ use crate::spec::{Features, Resize};
 pub struct FrozenNetwork {
     network: Network,
     resize: Resize,
-    /// Of the file of its weights, in lower-case hexadecimal.
+    /// The SHA-256 of the file of its weights, in lower-case hexadecimal.
     pub weights_sha256: String,
 }
 

@@ -130,7 +130,7 @@ impl FeatureNetwork {
         Ok(self.features(&pixels))
     }
 
-    /// Of images as files would hold them: rounded to bytes.
+    /// Features of images as files would hold them: rounded to bytes.
     fn of_files(network: &FrozenNetwork, pixels: &[f32], (channels, side): (usize, usize)) -> Vec<f32> {
         let images = || pixels.chunks_exact(channels * side * side);
         let files: Vec<RgbImage> = images().map(|pixels| RgbImage::of_pixels(pixels, channels, side)).collect();
@@ -161,7 +161,7 @@ impl FeatureNetwork {
         Some((logits, classes))
     }
 
-    /// Of the file of weights, where there is one.
+    /// The SHA-256 of the file of weights, if there is one.
     pub fn weights_sha256(&self) -> Option<&str> {
         match self {
             Self::Frozen { network, .. } => Some(&network.weights_sha256),

@@ -84,7 +84,7 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Of weights `[outputs, inputs, 3, 3]` that are used again and again.
+    /// The kernels of weights `[outputs, inputs, 3, 3]` that are used again and again.
     pub fn frozen(inputs: usize, outputs: usize, weight: &[f32]) -> Self {
         Self::new(Convolution::square(inputs, outputs, Resample::Keep), Direction::Forward, weight)
     }
@@ -127,7 +127,7 @@ impl Kernels {
         Self { values, inputs, outputs, blocks }
     }
 
-    /// Of one block and position: `[input, output]`.
+    /// The kernels of one block and position: `[input, output]`.
     #[inline(always)]
     fn block(&self, (first, channels): (usize, usize), position: usize) -> &[f32] {
         let length = self.inputs * channels;

@@ -39,7 +39,7 @@ impl Bound {
     }
 }
 
-/// As a reader would write it: 0.0001, but 1e-9.
+/// The number as a reader would write it: 0.0001, but 1e-9.
 pub fn show(value: f64) -> String {
     let is_long = value != 0.0 && !(1e-5..1e15).contains(&value.abs());
     if is_long { format!("{value:e}") } else { format!("{value}") }

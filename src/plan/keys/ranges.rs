@@ -23,7 +23,7 @@ pub(super) fn add(run: &mut Value) {
     }
 }
 
-/// Of a run on so many held-out images that their number bounds nothing.
+/// The ranges for a run with so many held-out images that their number bounds nothing.
 fn of(mut spec: RunSpec) -> Vec<(&'static str, Range)> {
     let mut found = ranges(&spec);
     let held_out = LARGEST_BOUND as usize;

@@ -42,7 +42,7 @@ pub enum NoBand {
 }
 
 impl Band {
-    /// Of the baseline's runs, which are planned to see `images` each.
+    /// The band of the baseline's runs, which are planned to see `images` each.
     pub fn of(baseline: &[Run], images: f64, shares: BandShares) -> Result<Self, NoBand> {
         let at = |share: f64| (share * images).ln();
         // An evaluation may fall short of a share by less than a step.

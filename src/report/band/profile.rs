@@ -44,7 +44,7 @@ impl Profile {
     }
 }
 
-/// Of `candidate` over `baseline`.
+/// The profile of `candidate` over `baseline`.
 pub fn profile(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost, clock_variance: f64) -> Profile {
     let contrasted = Contrasted::of(baseline, candidate, cost, clock_variance);
     Profile {
@@ -198,7 +198,7 @@ fn to_last(contrasted: &Contrasted, lasts: &[f64]) -> Estimate {
     }
 }
 
-/// Of the slope of each run's times over the part of the band that every run reached.
+/// The slope of each run's times over the part of the band that every run reached.
 fn trend(contrasted: &Contrasted, band: &Band) -> Option<f64> {
     let Matched { baseline, candidate, .. } = &contrasted.matched;
     let is_known = |target: &f64| {

@@ -17,7 +17,7 @@ pub struct Look {
     pub settled: Vec<Settled>,
     /// Comparisons that do.
     pub open: usize,
-    /// Of the arms with an open comparison, and of what they are compared with: (index of the grid point, arm).
+    /// The arms with an open comparison, and the arms that they are compared with: (index of the grid point, arm).
     pub open_arms: Vec<(usize, String)>,
 }
 
@@ -27,7 +27,7 @@ pub struct Settled {
     /// The grid point's label; empty without a grid.
     pub point: String,
     pub arm: String,
-    /// Where it is not the baseline.
+    /// The other arm, where it is not the baseline.
     pub against: Option<String>,
     /// In training images. `None` where there is no speedup at all.
     pub verdict: Option<Verdict>,
@@ -39,7 +39,7 @@ struct Open {
     point: usize,
     arm: String,
     against: Option<String>,
-    /// As it was at the last look that counts for it.
+    /// The contrast at the last look that counts for it.
     contrast: Option<Contrast>,
     is_settled: bool,
 }

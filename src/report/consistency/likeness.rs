@@ -6,7 +6,7 @@ use crate::report::interval::{Interval, mean_interval};
 /// One similarity of one pair of runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Likeness {
-    /// Of each noise.
+    /// The similarity for each noise.
     pub same: Vec<f64>,
     /// The mean over its partners, of each noise.
     pub shuffled: Vec<f64>,

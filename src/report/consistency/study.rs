@@ -43,7 +43,7 @@ pub struct Comparable<'a> {
     pub runs: Vec<ComparedRun<'a>>,
     /// Every pair, `first < second`, first by first.
     pub pairs: Vec<PairLikeness>,
-    /// By step, pairs in the order of `pairs`; empty where only the last step was kept.
+    /// The similarity by step, with pairs in the order of `pairs`; empty where only the last step was kept.
     pub by_step: Vec<StepLikeness>,
 }
 

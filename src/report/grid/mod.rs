@@ -25,7 +25,7 @@ pub struct Grid<'a> {
     pub tuned: Vec<Tuned<'a>>,
     pub effects: Vec<ArmEffect<'a>>,
     pub interactions: Vec<Interaction<'a>>,
-    /// Of every arm, the fastest first.
+    /// The ranking of every arm, the fastest first.
     pub ranking: Vec<Ranked<'a>>,
 }
 
