@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::checksum::sha256_of_parts;
 use crate::process::output_within;
 
-/// What it is called in the digests of a run's trainer.
+/// The trainer's name in the digests of a run's trainer.
 pub const NAME: &str = "torch";
 /// Names the Python that has PyTorch, where that is not `python3`.
 pub const PYTHON_VARIABLE: &str = "SPEEDLAB_PYTHON";

@@ -12,7 +12,7 @@ use super::hexadecimal;
 /// More files or bytes than these are data, not a program.
 const MOST_FILES: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
-/// What Python leaves beside its sources.
+/// The folder that Python writes beside its sources.
 const COMPILED: &str = "__pycache__";
 
 /// Why a trainer's input has no sum.

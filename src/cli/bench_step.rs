@@ -126,7 +126,7 @@ fn print_line(value: &serde_json::Value) -> std::io::Result<()> {
     output.flush()
 }
 
-/// What is timed, between two steps.
+/// The state of the timed work, between two steps.
 struct Bench {
     work: Work,
     /// `[batch, channels, side, side]`; for `matmul` two matrices.

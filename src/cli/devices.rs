@@ -44,7 +44,7 @@ const DEVICES_VERSION: u32 = 1;
 /// To train a few steps: the first time, kernels are compiled and tuned.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1200);
 
-/// What a probe found.
+/// The result of a probe.
 #[derive(Debug, Serialize, Deserialize)]
 struct Probe {
     comparison: DeviceComparison,
@@ -157,7 +157,7 @@ fn to_json(device: &FoundDevice, probed: &Option<Probed>) -> serde_json::Value {
     value
 }
 
-/// What [`found_in_children`] starts.
+/// The arguments of the process that [`found_in_children`] starts.
 #[derive(Debug, Args)]
 pub struct ListDevicesArgs {
     kind: DeviceKind,
@@ -168,7 +168,7 @@ pub fn list_devices(args: &ListDevicesArgs) -> anyhow::Result<Exit> {
     Ok(Exit::AllDone)
 }
 
-/// What `--probe` starts for each device.
+/// The arguments of the process that `--probe` starts for each device.
 #[derive(Debug, Args)]
 pub struct ProbeDeviceArgs {
     device: DeviceName,

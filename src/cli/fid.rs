@@ -162,7 +162,7 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
     answer(args, &compared, &found)
 }
 
-/// What a distance is of. Files of statistics need not say it.
+/// The features and the resizing of a distance. Files of statistics need not name them.
 struct Compared {
     features: Option<Features>,
     resize: Option<Resize>,

@@ -20,11 +20,11 @@ pub(super) enum Side {
     Statistics(PathBuf),
     /// A set that is trained on, and whether its held-out images are meant.
     Set { name: String, held_out: bool },
-    /// What a run's averaged weights generate.
+    /// The images that a run's averaged weights generate.
     Run(PathBuf),
 }
 
-/// What was found of a side.
+/// The contents of a side.
 pub(super) struct Found {
     pub gaussian: Gaussian,
     /// How many images; unknown of stored statistics.

@@ -53,7 +53,7 @@ struct Preview<'p> {
     trials: Vec<TrialPreview<'p>>,
 }
 
-/// What one trial does; seeds do not change it.
+/// The preview of one trial; seeds do not change it.
 #[derive(Serialize)]
 struct TrialPreview<'p> {
     trial: &'p str,

@@ -66,7 +66,7 @@ struct Here {
     plan: Plan,
     /// Seconds of all its runs, as many at once as there is room for.
     seconds: f64,
-    /// What is recorded of it.
+    /// Its records.
     study: Option<StudyRecord>,
 }
 

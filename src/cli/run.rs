@@ -161,7 +161,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| "a time is positive".to_owned())
 }
 
-/// What a person sees of it on stderr.
+/// The display on stderr.
 pub(super) struct Shown {
     images: DataProgress,
     runs: Progress,

@@ -19,7 +19,7 @@ pub enum EvaluateError {
     /// Asked to stop; evaluating again starts from the beginning and gives the same numbers.
     #[error("evaluation stopped")]
     Stopped,
-    /// What the network gives is no longer finite: the run has diverged.
+    /// The network's output is no longer finite: the run has diverged.
     #[error("the {} network's output is {value} at t = {t} while {doing}", weights.name())]
     NotFinite { weights: Weights, value: f32, t: f32, doing: &'static str },
     #[error("`{key}` is {value}, but {rule}")]

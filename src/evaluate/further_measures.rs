@@ -8,7 +8,8 @@ use super::{
 use crate::event::Measure;
 use crate::spec::{FidProtocol, FurtherMeasure};
 
-/// What `evaluate.measures` asks for beside the Fréchet distance, and what does not change from evaluation to evaluation.
+/// The measures that `evaluate.measures` asks for beside the Fréchet distance, and the values that do not change between
+/// evaluations.
 pub struct FurtherMeasures {
     asked: BTreeSet<FurtherMeasure>,
     /// The features of the reference images, `[images, dimension]`; empty where no measure needs them.
@@ -17,7 +18,7 @@ pub struct FurtherMeasures {
     distances: Option<NeighbourDistances>,
 }
 
-/// What the network that features come from says of each generated image's class.
+/// The class logits that the feature network gives for each generated image.
 #[derive(Clone, Copy)]
 pub struct ClassLogits<'a> {
     /// `[images, classes]`.

@@ -6,7 +6,7 @@ use super::{EvaluateError, FeatureNetwork, FurtherMeasures, Gaussian, GaussianFi
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
 use crate::spec::{Reference, RunSpec, feature_protocol};
 
-/// What generated images are compared with.
+/// The features and statistics that generated images are compared with.
 pub struct ReferenceFeatures {
     pub gaussian: Gaussian,
     /// `[images, dimension]` where a measure needs each image's features; else empty.

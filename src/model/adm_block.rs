@@ -26,7 +26,7 @@ pub struct AdmBlock {
     side: usize,
 }
 
-/// What all blocks of a network have in common.
+/// The settings that all blocks of a network share.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmBlocks {
     /// Length of the embedding of time and class.

@@ -17,7 +17,7 @@ pub struct SmallCnn {
     kernels: Kernels,
 }
 
-/// What a [`SmallCnn`] is made of.
+/// The design of a [`SmallCnn`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct CnnDesign {
     pub name: &'static str,

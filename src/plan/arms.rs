@@ -12,7 +12,7 @@ pub struct ResolvedArm<'s> {
     pub patches: Vec<&'s Node>,
     /// The base with all patches merged and presets spelled out.
     pub tree: Node,
-    /// What the tree says; the seed is still open.
+    /// The settings of the tree; the seed is still open.
     pub spec: RunSpec,
 }
 

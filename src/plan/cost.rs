@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Reference, RunSpec};
 
-/// What the caller knows: a device's speed and the arithmetic of an architecture.
+/// The facts that the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
     /// Floating-point operations per second that training reaches.
     pub flops_per_second: f64,
@@ -31,7 +31,7 @@ pub struct RunCost {
     pub eval_seconds: f64,
     /// The most it holds at a time.
     pub memory_bytes: f64,
-    /// What it leaves behind.
+    /// The bytes that it leaves on disk.
     pub disk_bytes: f64,
 }
 
@@ -45,9 +45,9 @@ const TENSORS_IN_CHECKPOINT: f64 = 4.0;
 const BYTES_PER_NUMBER: f64 = 4.0;
 /// Statistics of features are of twice as long numbers.
 const BYTES_PER_LONG_NUMBER: f64 = 8.0;
-/// What is kept of the reference: its covariance and a root of it.
+/// The matrices that are kept of the reference: its covariance and a root of it.
 const REFERENCE_MATRICES: f64 = 2.0;
-/// What becomes the covariance of the generated images.
+/// The matrix that becomes the covariance of the generated images.
 const GENERATED_MATRICES: f64 = 1.0;
 /// The products of which a Fréchet distance takes the eigenvalues.
 const DISTANCE_MATRICES: f64 = 2.0;
@@ -120,7 +120,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     RunCost { parameters, train_seconds, eval_seconds, memory_bytes, disk_bytes }
 }
 
-/// What features and their statistics take.
+/// The memory of features and their statistics.
 struct FeatureMemory {
     /// Bytes that are held as long as the run lasts.
     reference_bytes: f64,

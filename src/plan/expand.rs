@@ -216,7 +216,7 @@ fn find_digests(specs: &mut [RunSpec], grid: &Grid) -> Result<(), Vec<Finding>> 
     Ok(())
 }
 
-/// What is wrong with a cell, at the place that says so.
+/// The problem of a cell, at the place that causes it.
 fn located(rejection: Rejection, sweep: &SweepSpec, grid: &Grid, cell: usize) -> Vec<Finding> {
     let violations = match rejection {
         Rejection::Unreadable(error) => return vec![error.into()],

@@ -49,7 +49,7 @@ pub fn plan_text(path: &Path, text: &str, overrides: &[String]) -> Result<Plan, 
     resolve(&texts).map_err(|findings| texts.error(findings))
 }
 
-/// What a sweep asks of a cluster: no part of its plan, since nothing of it changes a result.
+/// The cluster options of a sweep. They are not part of its plan, since none of them changes a result.
 pub fn load_cluster(path: &Path, overrides: &[String]) -> Result<Cluster, PlanError> {
     let texts = Texts { file: path.to_owned(), text: String::new(), overrides: overrides.to_vec() };
     let text = parse::read_text(path).map_err(|finding| texts.error(vec![finding]))?;

@@ -91,7 +91,7 @@ fn iddpm_cifar10() -> Model {
     })
 }
 
-/// What the three have in common. Dhariwal and Nichol 2021, and the flags in the README of openai/guided-diffusion.
+/// The settings that the three share. Dhariwal and Nichol 2021, and the flags in the README of openai/guided-diffusion.
 fn adm_imagenet(sizes: AdmModel) -> Model {
     Model::Adm(AdmModel {
         attention_resolutions: vec![32, 16, 8],

@@ -31,9 +31,9 @@ pub struct Problem {
     pub width: usize,
     /// Another place that is part of the problem.
     pub related: Option<Related>,
-    /// What else helps to understand it.
+    /// A further fact that helps to understand it.
     pub note: Option<String>,
-    /// What to do about it.
+    /// The cure.
     pub hint: Option<String>,
 }
 

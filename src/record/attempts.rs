@@ -16,7 +16,7 @@ use super::{RecordError, RunFolder, SweepFolder, effective_events, read_journal}
 use crate::event::RunEvent;
 use crate::spec::{PlannedRun, RunId};
 
-/// What became of an attempt that ended for good.
+/// The fate of an attempt that ended for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {
     /// Its folder is the run's.

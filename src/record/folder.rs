@@ -122,7 +122,7 @@ impl SweepFolder {
         self.path.join("plan.json")
     }
 
-    /// What [`super::LiveFile`] is kept in.
+    /// The file that holds the [`super::LiveFile`].
     pub fn live_file(&self) -> PathBuf {
         self.path.join("live.json")
     }

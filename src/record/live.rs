@@ -44,7 +44,7 @@ pub struct LiveRun {
     /// The device it runs on, as on the command line. This and what follows up to `steps` is of a running run alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// What it does: `starting`, `training`, ..
+    /// Its phase: `starting`, `training`, ..
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// Seconds until it ends at its present pace.
@@ -57,7 +57,7 @@ pub struct LiveRun {
     pub step: Option<u64>,
     /// Optimizer steps planned.
     pub steps: u64,
-    /// What it last measured in this session.
+    /// The last quality that it measured in this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<LiveQuality>,
 }
@@ -125,7 +125,7 @@ impl LiveFile {
         write_view(&folder.live_file(), text.as_bytes())
     }
 
-    /// What the process that has the sweep says; `None` if no process has it, or the one that has it has not said anything.
+    /// The view of the process that has the sweep; `None` if no process has it, or if that process has not written a view.
     pub fn read(folder: &SweepFolder) -> Result<Option<Self>, RecordError> {
         let Some(holder) = folder.holder()? else { return Ok(None) };
         match read_json::<Self>(&folder.live_file(), LIVE_VERSION, u32::MAX) {

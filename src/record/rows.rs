@@ -46,7 +46,7 @@ struct Number {
 }
 
 impl Rows {
-    /// What a run's effective events hold.
+    /// The rows of a run's effective events.
     pub fn of(effective_events: &[(u32, RunEvent)]) -> Self {
         let mut rows = Self::default();
         for (attempt, event) in effective_events {

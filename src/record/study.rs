@@ -18,13 +18,13 @@ pub struct StudyRecord {
     pub plan: Plan,
     /// The sweep's file and what was set beside it, as on the command line after `speedlab run`.
     pub sweep_arguments: String,
-    /// What was changed after the plan was first frozen, oldest first.
+    /// The changes after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
     /// In the plan's order; a run that has not started yet has no rows.
     pub runs: Vec<RunRecord>,
 }
 
-/// What one run has recorded.
+/// The record of one run.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     pub planned: PlannedRun,

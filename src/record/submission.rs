@@ -35,7 +35,7 @@ pub struct Submission {
     /// `--device` and `--jobs`, for each task.
     pub device: String,
     pub runs_at_once: Option<usize>,
-    /// What the cluster was asked for.
+    /// The options that the cluster was given.
     pub cluster: Cluster,
     /// Given verbatim to the cluster's own command, after all else.
     pub flags: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Submission {
     pub jobs_named: usize,
 }
 
-/// What takes a sweep's runs.
+/// The engine that a sweep's runs are handed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
@@ -80,7 +80,7 @@ pub struct ClusterJob {
     pub id: Option<String>,
 }
 
-/// What a job does.
+/// The work of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {

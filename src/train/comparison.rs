@@ -24,7 +24,7 @@ const TOLERANCE: f64 = 5e-3;
 /// The same where products are rounded to the 8 bits of bf16.
 const TOLERANCE_BF16: f64 = 5e-2;
 
-/// What a device does in a few steps.
+/// The results of a few steps on a device.
 struct Steps {
     losses: Vec<f64>,
     gradient_norms: Vec<f64>,

@@ -37,7 +37,7 @@ pub trait TimestepSampler {
     /// Hears the loss of each image of a step (with its loss weight, without its importance weight), in the order drawn.
     fn observe(&mut self, _timesteps: &[u32], _losses: &[f32]) {}
 
-    /// What the density depends on beside the step, for the checkpoint; empty for a sampler that observes nothing.
+    /// The state that the density depends on beside the step, for the checkpoint; empty for a sampler that observes nothing.
     fn state(&self) -> Vec<f32> {
         Vec::new()
     }

@@ -33,7 +33,7 @@ pub struct Evaluator {
     batch_images: usize,
 }
 
-/// What one evaluation found.
+/// The result of one evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// `fid`, what `evaluate.measures` adds, `validation_loss` and `validation_loss/<bin>` for each bin of t; where both kinds of
@@ -109,7 +109,7 @@ impl Evaluator {
         Ok(found.expect("some weights are measured"))
     }
 
-    /// What the feature network sees in images: `[n, dimension]` of `[n, channels, side, side]`.
+    /// The features of images: `[n, dimension]` of `[n, channels, side, side]`.
     pub fn features(&self, images: &[f32]) -> Vec<f32> {
         self.features.features(images)
     }

@@ -2,7 +2,7 @@ use super::BATCH_IMAGES;
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN};
 use crate::spec::Features;
 
-/// What the network that features come from costs; known without its weights.
+/// The cost of the feature network; it is known without its weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureCost {
     /// Floating-point operations of one image: two for a multiplication and an addition.

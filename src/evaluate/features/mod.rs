@@ -31,7 +31,7 @@ pub const DIGITS_CNN_WEIGHTS: &[u8] = include_bytes!("../digits-cnn.safetensors"
 /// Trained by `speedlab train-features mnist-cnn`; its metadata says how and how well.
 pub const MNIST_CNN_WEIGHTS: &[u8] = include_bytes!("../mnist-cnn.safetensors");
 
-/// What of images is compared. It always runs on the CPU, so that a device changes no feature.
+/// The network that gives the features of images. It always runs on the CPU, so that a device changes no feature.
 pub enum FeatureNetwork {
     Cnn(Box<SmallCnn>),
     Pixels(CoarsePixels),

@@ -2,10 +2,10 @@ use super::window::{Edges, Window};
 use crate::kernels::lanes::Lanes;
 use crate::kernels::winograd;
 
-/// What a layer's sums become.
+/// The activation of a layer's sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// What they are.
+    /// The sums themselves.
     None,
     /// max(0, x).
     Relu,

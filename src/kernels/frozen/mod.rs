@@ -19,7 +19,7 @@ pub use plain::PlainFrozen;
 pub use planes::{FusedFrozen, IMAGES_AT_ONCE};
 pub use window::{Edges, Window};
 
-/// What a frozen network is made of, on some device.
+/// The operations of a frozen network, on some device.
 pub trait FrozenKernels {
     /// Up to [`IMAGES_AT_ONCE`] images in the middle of a network.
     type Planes;

@@ -1,4 +1,4 @@
-/// What slides over the planes of an image.
+/// The window that slides over the planes of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     pub height: usize,

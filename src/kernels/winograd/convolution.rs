@@ -9,7 +9,7 @@ use crate::kernels::planes::Planes;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::{Activation, Convolution, Resample};
 
-/// What is convolved with what.
+/// The operands of the convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The input with the kernel.
@@ -40,7 +40,7 @@ pub fn convolve(
     unsafe { output.assume_init() }.into_vec()
 }
 
-/// What becomes of the sums of a convolution, and where they go.
+/// The operations on the sums of a convolution, and their place.
 #[derive(Clone, Copy)]
 pub struct Finish<'a> {
     /// Per channel.

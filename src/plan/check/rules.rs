@@ -45,7 +45,7 @@ pub fn show(value: f64) -> String {
     if is_long { format!("{value:e}") } else { format!("{value}") }
 }
 
-/// What a number may be, in the words of JSON Schema.
+/// The range of a number, in the words of JSON Schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Range {
     pub minimum: Option<f64>,

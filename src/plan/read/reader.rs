@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::plan::finding::Finding;
 use crate::spec::{Entry, Node, Placed, RunSpec, Value, decode_under, nearest, quoted_list};
 
-/// What every key is read with: it collects what is wrong.
+/// The reader of every key. It collects the problems.
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) findings: Vec<Finding>,

@@ -9,11 +9,11 @@ use crate::report::interval::holm_rejects;
 use crate::report::speedup::{Decision, Estimate, Speedup, Unknown, Verdict};
 use crate::spec::UntilDecided;
 
-/// What the study came to after so many seeds of every arm that was still open.
+/// The result of the study after this number of seeds of every arm that was still open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
     pub seeds: usize,
-    /// What needs no more seeds from here on.
+    /// The comparisons that need no more seeds from here on.
     pub settled: Vec<Settled>,
     /// Comparisons that do.
     pub open: usize,
@@ -192,7 +192,7 @@ fn decision(rule: &UntilDecided, is_rejected: bool) -> Decision {
     Decision { is_looked_at: true, is_rejected, adjusted_p: None, interval_level: rule.level(1) }
 }
 
-/// What is there before the first look is shown and decides nothing.
+/// Results before the first look are shown and decide nothing.
 fn decide_nothing(comparison: &mut Comparison, rule: &UntilDecided) {
     let practical = comparison.practical();
     for axis in 0..Cost::ALL.len() {

@@ -31,7 +31,7 @@ pub use self::point::{PairComparison, PointComparison};
 pub struct Comparison<'a> {
     pub study: &'a StudyRecord,
     pub metric: Metric,
-    /// What the runs' distances are of: features by name, or that they are several.
+    /// The features of the runs' distances by name, or that there are several.
     pub features: &'static str,
     /// The arm speedups are relative to; `None` without a `compare` section.
     pub baseline: Option<&'a str>,
@@ -80,7 +80,7 @@ impl<'a> Comparison<'a> {
         self.study.plan.compare.as_ref().map_or(PRACTICAL, |compare| compare.practical)
     }
 
-    /// What shares a correction, at all grid points, in one order.
+    /// The comparisons that share a correction, at all grid points, in one order.
     fn contrasts(&mut self, family: Family) -> Vec<&mut Contrast> {
         let points = self.points.iter_mut();
         match family {

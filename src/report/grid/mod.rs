@@ -49,7 +49,7 @@ impl<'a> Grid<'a> {
         tuned.chain(effects).collect()
     }
 
-    /// What else there is to say, a sentence each: bests that may lie beyond the grid, and whether two changes multiply.
+    /// Further remarks, a sentence each: best values that may lie beyond the grid, and whether two changes multiply.
     pub fn remarks(&self, comparison: &Comparison) -> Vec<String> {
         let edges = self.tuned.iter().filter_map(|tuned| edge_words(comparison, tuned));
         let interactions = self.interactions.iter().map(|interaction| interaction_words(comparison, interaction));

@@ -15,7 +15,7 @@ use crate::report::wording::{
 /// Beyond so many grid points, what holds at each is folded away: the whole grid's answer comes first.
 const OPEN_POINTS: usize = 2;
 
-/// What the whole grid says, then a sentence for each arm at each grid point.
+/// The answers of the whole grid, then a sentence for each arm at each grid point.
 pub fn answers(comparison: &Comparison, grid: &Grid) -> Markup {
     let palette = Palette::of(comparison);
     html! {

@@ -142,7 +142,7 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
     fields
 }
 
-/// What a run used in a field; `None` if it has no such field.
+/// The value that a run used in a field; `None` if it has no such field.
 type Used<'u> = &'u dyn Fn(&RunSpec) -> Option<String>;
 
 /// The methods of other papers, where those leave something open or were written for another setting.

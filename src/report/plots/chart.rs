@@ -189,7 +189,7 @@ impl Chart {
     }
 }
 
-/// What a curve is called, beside its end.
+/// The name of a curve, beside its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndLabel {
     pub text: String,

@@ -14,7 +14,7 @@ pub struct ArmCurve {
     pub has_markers: bool,
 }
 
-/// What the axes show.
+/// The quantities on the axes.
 pub struct Axes<'a> {
     pub x_label: &'a str,
     pub y_label: &'a str,

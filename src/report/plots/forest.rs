@@ -27,7 +27,7 @@ struct Line<'a> {
     row: Row<'a>,
 }
 
-/// What a figure has lines for.
+/// The lines that a figure has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// Both axes, and the other estimators that have an interval or a bound.
@@ -174,7 +174,7 @@ fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y
     }
 }
 
-/// What fits beside the figure.
+/// The text, cut to the room beside the figure.
 fn short(text: &str) -> String {
     const LONGEST: f64 = TEXT_ROOM - 20.0;
     if font::width(text) * TICK_SIZE <= LONGEST {

@@ -53,9 +53,9 @@ mod names {
 pub struct Figure {
     /// The files' name without extension.
     pub name: String,
-    /// What it shows, for those who cannot see it and as the SVG's title.
+    /// The content of the figure, for readers who cannot see it and as the SVG's title.
     pub title: String,
-    /// What to know when reading it.
+    /// The explanation below the figure.
     pub caption: String,
     pub drawing: Drawing,
     pub place: Place,

@@ -24,7 +24,7 @@ pub struct SeedTime {
     pub time: TimeToTarget,
 }
 
-/// What the seeds of two arms say about their speed.
+/// The comparison of two arms' speed over their seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speedup {
     pub pairing: Pairing,
@@ -129,7 +129,7 @@ impl Speedup {
     }
 }
 
-/// What there is of two arms by seed, each of the shared ones beside its partner.
+/// The values of two arms by seed, each shared seed beside its partner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matched<T> {
     pub pairing: Pairing,

@@ -8,7 +8,7 @@ const POWER: f64 = 0.8;
 /// Nobody trains more.
 const MOST_SEEDS: usize = 200;
 
-/// What paired seeds can decide, by the spread that was seen.
+/// The speedups that paired seeds can decide, by the spread that was seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Power {
     /// Seeds at which four of five studies decide a difference of the size that was seen; `None` if more than 200.
