@@ -27,7 +27,7 @@ pub enum Parameterization {
     Fdm(FdmParameterization),
 }
 
-/// `parameterization: { kind: edm }`.
+/// The network's input is c_in x and the image is c_skip x + c_out F, with x = x_t / sqrt(abar_t).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdmParameterization {
@@ -35,8 +35,8 @@ pub struct EdmParameterization {
     pub sigma_data: f64,
 }
 
-/// `parameterization: { kind: fdm }`. B = multiplier (0.1 u + 9.95 u^2), where u goes from 0 at the process's least sigma to 1
-/// at its largest, evenly in sigma: as in the paper's code.
+/// As `edm`, but c_in is exp(-B) (1 + B), with B = multiplier (0.1 u + 9.95 u^2), where u goes from 0 at the process's least
+/// sigma to 1 at its largest, evenly in sigma: as in the paper's code.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FdmParameterization {
@@ -116,7 +116,7 @@ impl JsonSchema for Parameterization {
             serde_json::json!({ "const": "edm", "description": "`{ kind: edm }` with its defaults." }),
             serde_json::json!({ "const": "fdm", "description": "`{ kind: fdm }` with its defaults." }),
         ];
-        one_of_kinds("`parameterization`: what the network predicts, a word or a map with a `kind`.", kinds)
+        one_of_kinds("`parameterization`: what the network predicts. It is a word, or a map with a `kind`.", kinds)
     }
 }
 
