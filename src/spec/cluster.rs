@@ -30,8 +30,8 @@ pub struct Cluster {
     /// Short runs share a task of about this many minutes, by the estimate of `speedlab plan`; 0 gives every run a task of its
     /// own. Default 30.
     pub task_minutes: u32,
-    /// How often a task may go back into the queue when its time runs out. Earlier returns count, whatever their reason was.
-    /// Default 20.
+    /// How often a task may go back into the queue when its time runs out. Earlier returns count, whatever their reason was. In
+    /// Kubernetes: how often a failed index is started again. Default 20.
     pub requeues: u32,
     /// A task is told to write a checkpoint this many seconds before its time is over, but at most a quarter of `minutes`
     /// before. Default 120.
