@@ -141,12 +141,12 @@ impl Found {
         samples_asked: bool,
     ) -> anyhow::Result<Self> {
         if samples_asked {
-            eprintln!("note: {} is of as many images as it was made of, whatever --samples says", path.display());
+            eprintln!("note: --samples does not apply to {}, whose number of images is fixed", path.display());
         }
         let Statistics { gaussian, protocol: stored, .. } = statistics;
         match stored {
             Some(stored) if stored != protocol => bail!(
-                "{} is of {stored}, not of {protocol}\nhint: --features and --resize must be those it was made with",
+                "{} was made with {stored}, not with {protocol}\nhint: give the --features and --resize that it was made with",
                 path.display()
             ),
             Some(_) => {}

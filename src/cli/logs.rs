@@ -55,7 +55,7 @@ pub fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
     let mut lines = log.new_lines().with_context(|| cannot_read(&log))?;
     lines.extend(log.torn_line());
     if lines.is_empty() {
-        eprintln!("note: the run has written nothing yet; `speedlab status` says how it stands");
+        eprintln!("note: the run has written nothing yet; `speedlab status` shows its state");
     }
     print_bytes(&last(lines, args.lines).concat())?;
     Ok(Exit::AllDone)

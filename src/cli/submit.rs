@@ -195,7 +195,7 @@ pub(super) fn survey_words(survey: &Survey) -> String {
     );
     for (run, attempts) in &survey.stuck {
         words.push_str(&format!(
-            "\nwarning: {} seed {} is left out: {attempts} attempts got to no checkpoint beyond the one they began at\nhint: see `speedlab logs {}`; give tasks more time (`cluster.minutes`) or notice (`cluster.notice_seconds`), then --again",
+            "\nwarning: {} seed {} is left out: {attempts} attempts reached no checkpoint beyond the one that they began at\nhint: see `speedlab logs {}`; give tasks more time (`cluster.minutes`) or notice (`cluster.notice_seconds`), then --again",
             run.trial, run.seed, run.run_id
         ));
     }

@@ -35,7 +35,7 @@ pub enum EvaluateError {
     Weights(#[from] WeightsError),
     #[error("{of}: {error}")]
     Frechet { of: &'static str, error: FrechetError },
-    #[error("features `{}` tell no classes, which an Inception score is made of", features.name())]
+    #[error("features `{}` give no classes, which an Inception score needs", features.name())]
     NoClasses { features: Features },
     #[error("{of}: {error}")]
     Measure { of: &'static str, error: MeasureError },
