@@ -1,4 +1,4 @@
-//! What a run says while it happens, and how it ended. Plain data; every event is one line of JSON.
+//! What a run reports while it trains, and how it ended. Plain data; every event is one line of JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::spec::RunId;
 /// 4: a trainer of one's own may leave out what it does not know of `trained`, and checkpoints hold losses.
 pub const EVENT_VERSION: u32 = 4;
 
-/// Where in a run something happened. Clocks continue across a resume.
+/// The place in a run where something happened. Clocks continue across a resume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Optimizer steps done.
@@ -37,17 +37,17 @@ pub struct Stamp {
 pub struct Measure {
     /// `fid`, `validation_loss`, `validation_loss/3` (bin 3 of t), ...
     pub metric: String,
-    /// How it was measured; empty where the name says all.
+    /// How the value was measured; empty where the metric's name says everything.
     pub protocol: String,
     pub value: f64,
 }
 
-/// What a run says. `Progress` goes to the parent only; everything else is recorded.
+/// An event that a run reports. `Progress` goes to the parent only; everything else is recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
     Started(Started),
-    /// Steps done twice, on the run's device and on the CPU, before training began.
+    /// The first steps, done on the run's device and on the CPU, before training began.
     DeviceCompared(DeviceComparison),
     /// The probability of training on each of equally wide bins of t, as it is at `step`.
     TimestepDensity {
@@ -58,7 +58,7 @@ pub enum RunEvent {
     Trained {
         stamp: Stamp,
         loss: f64,
-        /// This and the next two: none where a trainer of one's own does not say.
+        /// This value and the next two are `None` where the user's own trainer does not state them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gradient_norm: Option<f64>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,8 @@ pub enum RunEvent {
     Checkpointed {
         stamp: Stamp,
         checkpoint: u32,
-        /// Of a trainer of one's own: the losses of the steps since the last `Trained`, so that means go on as if nobody had stopped.
+        /// For the user's own trainer: the losses of the steps since the last `Trained`, so that means go on as if
+        /// nobody had stopped.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         losses: Vec<f64>,
     },
@@ -98,7 +99,7 @@ pub enum RunEvent {
 }
 
 impl RunEvent {
-    /// Where in the run it happened, if it says.
+    /// The place in the run where the event happened, if it has one.
     pub fn stamp(&self) -> Option<Stamp> {
         match self {
             Self::Trained { stamp, .. }
@@ -148,7 +149,7 @@ impl RunEvent {
 
 #[cfg(test)]
 impl Started {
-    /// Of an attempt of the default run, recorded by this program.
+    /// The first event of an attempt of the default run, recorded by this program.
     pub fn of_test(attempt: u32, from_checkpoint: u32) -> Self {
         Self {
             version: EVENT_VERSION,
@@ -188,7 +189,7 @@ pub struct DeviceComparison {
     pub tolerance: f64,
 }
 
-/// What a run is doing.
+/// The phase that a run is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -213,27 +214,27 @@ pub enum RunOutcome {
     OutOfMemory {
         reason: String,
     },
-    /// The device it ran on is gone; goes on from its checkpoint on another.
+    /// Its device is lost. The run goes on from its checkpoint on another device.
     DeviceLost {
         reason: String,
     },
-    /// Its device computes something else than the CPU; nothing was trained.
+    /// Its device does not agree with the CPU. Nothing was trained.
     DeviceDisagrees {
         reason: String,
     },
-    /// What it wanted to record has no room; goes on from its checkpoint.
+    /// The disk had no room for its records. The run goes on from its checkpoint.
     DiskFull {
         reason: String,
     },
-    /// Said nothing for too long and was killed; goes on from its checkpoint.
+    /// The run reported nothing for too long and was killed. It goes on from its checkpoint.
     TimedOut {
         reason: String,
     },
-    /// Asked to stop; goes on from its checkpoint.
+    /// The run was asked to stop. It goes on from its checkpoint.
     Interrupted {
         reason: String,
     },
-    /// Died, or could not go on; the last lines it wrote are the reason.
+    /// The run died, or could not go on. The last lines that it wrote are the reason.
     Crashed {
         reason: String,
     },
@@ -245,7 +246,7 @@ impl RunOutcome {
         matches!(self, Self::Completed | Self::ReachedTarget | Self::Diverged { .. })
     }
 
-    /// With the reason, where there is one.
+    /// The outcome in words, with the reason, if there is one.
     pub fn in_words(&self) -> String {
         match self.reason() {
             Some(reason) => format!("{}: {reason}", self.word()),

@@ -1,4 +1,4 @@
-//! Other programs: what one says, waited for no longer than one wants to.
+//! Other programs: runs one and reads its output, within a time limit.
 
 use std::io::{self, Read};
 use std::process::{Command, Output, Stdio};

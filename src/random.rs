@@ -3,7 +3,7 @@
 //! Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). There is no state to save: a
 //! resumed run draws what an uninterrupted one would have drawn, and arms that share a seed share their draws.
 
-/// What a draw is for. Each stream is independent of the others; the numbers are part of the record format.
+/// The purpose of a draw. Each stream is independent of the others; the numbers are part of the record format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stream {

@@ -122,7 +122,7 @@ pub(crate) fn take_over(
     })
 }
 
-/// What was recorded of a run, which must be whole, and by how many attempts.
+/// The events recorded of a run, whose record must be whole, and the number of attempts.
 pub(crate) fn recorded(folder: &RunFolder) -> Result<(Vec<RunEvent>, u32), RecordError> {
     let earlier = read_journal(&folder.journal())?;
     if let Some(damage) = earlier.damage.first() {
@@ -264,7 +264,7 @@ struct RecordingHost<'a> {
     evaluator: Evaluator,
     stop_asked: &'a dyn Fn() -> bool,
     life: SignsOfLife<'a>,
-    /// Of the last event that had one.
+    /// The stamp of the last event that had one.
     last_stamp: Stamp,
 }
 

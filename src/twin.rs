@@ -1,5 +1,5 @@
-//! The trainer in PyTorch that comes with the program: `trainer: torch`. It has the same networks, first weights, batches, noises and
-//! timesteps as our own (`scripts/torch/check.py` says how near losses are).
+//! The trainer in PyTorch that comes with the program: `trainer: torch`. It has the same networks, initial weights, batches,
+//! noises and timesteps as our own (`scripts/torch/check.py` compares the losses).
 
 use std::fs;
 use std::io;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use crate::checksum::sha256_of_parts;
 use crate::process::output_within;
 
-/// What it is called in the digests of a run's trainer.
+/// The trainer's name in the digests of a run's trainer.
 pub const NAME: &str = "torch";
 /// Names the Python that has PyTorch, where that is not `python3`.
 pub const PYTHON_VARIABLE: &str = "SPEEDLAB_PYTHON";
 
-/// Where its program begins.
+/// The file that starts the trainer.
 const MAIN: &str = "train.py";
 /// The first import of PyTorch may compile and read gigabytes.
 const IMPORT_PATIENCE: Duration = Duration::from_secs(300);

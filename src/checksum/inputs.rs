@@ -1,4 +1,4 @@
-//! What a trainer's files hold: sums that are part of a run's identity.
+//! The checksums of a trainer's files, which are part of a run's identity.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::hexadecimal;
 /// More files or bytes than these are data, not a program.
 const MOST_FILES: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
-/// What Python leaves beside its sources.
+/// The folder that Python writes beside its sources.
 const COMPILED: &str = "__pycache__";
 
 /// Why a trainer's input has no sum.
@@ -26,7 +26,7 @@ pub enum InputError {
     TooMuch { path: PathBuf },
 }
 
-/// Those of `digests` that are no longer what they were, by name; sums are made again.
+/// The names of the inputs whose contents have changed since `digests` were made; the checksums are computed again.
 pub fn changed_inputs(digests: &BTreeMap<String, String>) -> Result<Vec<String>, InputError> {
     let mut changed = Vec::new();
     for (input, digest) in digests {

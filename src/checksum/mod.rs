@@ -1,4 +1,4 @@
-//! Sums over what is on disk, which tell a damaged file from a whole one. They do not protect from who means to deceive.
+//! Checksums of files, which tell a damaged file from a whole one. They do not protect from deliberate changes.
 
 mod inputs;
 

@@ -1,4 +1,4 @@
-//! `speedlab bench-data`: times how fast batches are made; it is what `scripts/bench-data.sh` runs against PyTorch.
+//! `speedlab bench-data`: times how fast batches are made. `scripts/bench-data.sh` runs it against PyTorch.
 
 use std::io::{BufRead as _, Write as _};
 
@@ -13,7 +13,7 @@ use crate::train::Stopwatch;
 /// Prints one JSON line about the images, then one for each round.
 #[derive(Debug, Args)]
 pub struct BenchDataArgs {
-    /// The images as they are written under `data`, as JSON
+    /// The images, as JSON of the key `data`
     #[arg(long)]
     images: String,
     /// Images of a batch
@@ -67,11 +67,11 @@ pub fn bench_data(args: &BenchDataArgs) -> anyhow::Result<Exit> {
     Ok(Exit::AllDone)
 }
 
-/// What tells whether two programs made the same images, and costs next to nothing.
+/// Sums that show whether two programs made the same images. They cost next to nothing.
 #[derive(Debug, Default, PartialEq)]
 struct Sums {
     labels: u64,
-    /// Of each image's first value.
+    /// The sum of each image's first value.
     corners: f64,
 }
 

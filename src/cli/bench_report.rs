@@ -1,4 +1,4 @@
-//! `speedlab bench-report`: the records of a sweep whose every run has ended, made up.
+//! `speedlab bench-report`: makes up the records of a sweep whose runs have all ended.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -19,19 +19,19 @@ pub struct BenchReportArgs {
     /// The study; nothing of it is trained
     #[arg(value_name = "SWEEP.yaml")]
     sweep: PathBuf,
-    /// Where the records are made, which must not be where results are kept
+    /// The folder that the records are written to; it must not be the folder of real results
     #[arg(long, value_name = "DIR")]
     results: PathBuf,
     #[arg(long, default_value_t = 100)]
     evaluations: u64,
-    /// Numbers of each evaluation, the compared metric first. Four more are recorded of the training before it
+    /// The number of values of each evaluation, the compared metric first. Four more values describe the training before it
     #[arg(long, default_value_t = 6)]
     measures: usize,
 }
 
 /// Width and height of the one picture that every run has, in pixels.
 const SIDE: u32 = 64;
-/// As long as those of studies are.
+/// A protocol as long as those of studies.
 const PROTOCOL: &str = "digits-cnn fid, 250 images, dpm_solver_pp 7 steps, averaged weights, seed 0";
 const PICTURE: &str = "samples/last.png";
 
@@ -126,7 +126,7 @@ fn events(args: &BenchReportArgs, planned: &PlannedRun) -> Vec<RunEvent> {
     events
 }
 
-/// Of noise, which no compression makes smaller than pictures are.
+/// A picture of noise, which no compression makes smaller than real pictures.
 fn picture() -> anyhow::Result<Vec<u8>> {
     let mut normals = vec![0f32; (3 * SIDE * SIDE) as usize];
     Draws::new(0, Stream::Noise, 0).fill_normal(&mut normals);

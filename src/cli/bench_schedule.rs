@@ -17,12 +17,12 @@ use crate::train::Stopwatch;
 
 #[derive(Debug, Args)]
 pub struct BenchScheduleArgs {
-    /// Runs that are decided about and end at once
+    /// The number of runs that are scheduled and end at once
     #[arg(long, default_value_t = 10_000)]
     runs: usize,
     #[arg(long, default_value_t = 8)]
     devices: usize,
-    /// Processes that are started and end at once
+    /// The number of processes that are started and end at once
     #[arg(long, default_value_t = 200)]
     processes: usize,
 }

@@ -1,5 +1,5 @@
-//! `speedlab bench-step`: times training steps, sampling or a plain matrix product on made-up images; it is what
-//! `scripts/bench-cpu.sh` and `scripts/gpu/measure.sh` run against PyTorch.
+//! `speedlab bench-step`: times training steps, sampling or a plain matrix product on made-up images. `scripts/bench-cpu.sh`
+//! and `scripts/gpu/measure.sh` run it against PyTorch.
 
 use std::io::{BufRead as _, Write as _};
 use std::str::FromStr;
@@ -20,7 +20,7 @@ use crate::train::Stopwatch;
 /// Prints one JSON line about the work, then one for each round.
 #[derive(Debug, Args)]
 pub struct BenchStepArgs {
-    /// The model as it is written under `model`, as JSON
+    /// The model, as JSON of the key `model`
     #[arg(long, default_value = r#"{"kind": "unet"}"#)]
     model: String,
     /// Channels and sides of an image
@@ -126,7 +126,7 @@ fn print_line(value: &serde_json::Value) -> std::io::Result<()> {
     output.flush()
 }
 
-/// What is timed, between two steps.
+/// The state of the timed work, between two steps.
 struct Bench {
     work: Work,
     /// `[batch, channels, side, side]`; for `matmul` two matrices.

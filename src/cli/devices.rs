@@ -1,6 +1,6 @@
-//! `speedlab devices`: what there is to compute on, and why other things are not.
+//! `speedlab devices`: the devices that can train runs, and why others cannot.
 //!
-//! GPUs are asked in processes of their own: a driver that dies takes one answer along, not the program.
+//! Each kind of GPU is listed by a process of its own: a driver that dies ends that process, not the program.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ use crate::train::{Speed, compare_with_cpu, measure_speed};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  speedlab devices                      what was found, and why something was not
-  speedlab devices --probe              train a few steps on each, beside the CPU: speed, and whether the numbers agree
+  speedlab devices                      the devices that can train runs, and why others cannot
+  speedlab devices --probe              train a few steps on each: its speed, and whether its numbers agree with the CPU's
   speedlab devices --json | jq -r '.devices[].name'
 
-A device is named in `speedlab run --device NAME` as it is named here.")]
+`speedlab run --device NAME` takes the names that are printed here.")]
 pub struct DevicesArgs {
     /// Train a small network for a few steps on each device and compare it with the CPU; a device that disagrees is tried again
     /// without fused kernels
@@ -44,14 +44,14 @@ const DEVICES_VERSION: u32 = 1;
 /// To train a few steps: the first time, kernels are compiled and tuned.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1200);
 
-/// What a probe found.
+/// The result of a probe.
 #[derive(Debug, Serialize, Deserialize)]
 struct Probe {
     comparison: DeviceComparison,
     speed: Speed,
 }
 
-/// What became of a probe: with fused kernels, and, where these disagreed, without.
+/// The outcome of a probe: with fused kernels and, where these disagreed with the CPU, without.
 struct Probed {
     fusion: bool,
     result: Result<Probe, String>,
@@ -157,7 +157,7 @@ fn to_json(device: &FoundDevice, probed: &Option<Probed>) -> serde_json::Value {
     value
 }
 
-/// What [`found_in_children`] starts.
+/// The arguments of the process that [`found_in_children`] starts.
 #[derive(Debug, Args)]
 pub struct ListDevicesArgs {
     kind: DeviceKind,
@@ -168,7 +168,7 @@ pub fn list_devices(args: &ListDevicesArgs) -> anyhow::Result<Exit> {
     Ok(Exit::AllDone)
 }
 
-/// What `--probe` starts for each device.
+/// The arguments of the process that `--probe` starts for each device.
 #[derive(Debug, Args)]
 pub struct ProbeDeviceArgs {
     device: DeviceName,

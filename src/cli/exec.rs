@@ -36,7 +36,7 @@ pub struct ExecArgs {
     /// How many runs share the device.
     #[arg(long, default_value_t = 1)]
     runs_at_once: usize,
-    /// For the record; what keeps burn from fusing is in the environment.
+    /// Recorded only; a variable of the environment keeps burn from fusing.
     #[arg(long)]
     without_fusion: bool,
     /// The first digits of this program's SHA-256.
@@ -143,7 +143,7 @@ fn by_trainer(args: &ExecArgs, folder: &RunFolder, data_folder: &DataFolder, lea
     Ok(exit(&outcome))
 }
 
-/// How a run ended that could not record it, where that is no failure of its own.
+/// How a run ended that could not record its end, where that is no failure of the run.
 fn unrecorded(error: &RunError, asked_to_stop: bool) -> Option<RunOutcome> {
     let reason = error.to_string();
     match error {

@@ -20,7 +20,7 @@ pub(super) struct Fault {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// As a driver does.
+    /// Abort, as a driver does.
     Abort,
     /// In a thread of the pool that kernels compute in.
     Panic,

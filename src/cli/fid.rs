@@ -15,22 +15,23 @@ use crate::report::number::grouped;
 use crate::spec::{Features, Resize, feature_protocol};
 
 #[derive(Debug, Args)]
-#[command(after_help = "A and B are each one of
+#[command(after_help = "A and B are each one of:
   a folder        all PNG, JPEG, WebP, TIFF, BMP, PPM and PGM files in and below it
   a file .npz     `mu` and `sigma`, as pytorch-fid, clean-fid and --save write them
   a data set      digits, mnist, fashion_mnist, cifar10: the images to train on;
                   `cifar10:test`: the held-out ones
-  a run's folder  results/<sweep>/runs/<run-id>: images that its averaged weights make
+  a run's folder  results/<sweep>/runs/<run-id>: images that its averaged weights generate
 
-Pictures are decoded as Pillow does. Two files of statistics need no weights.
+Pictures are decoded as Pillow decodes them. Two files of statistics need no weights.
 
-Only the distance of Inception's last features is called FID. Distances of other
-features, ways of resizing or numbers of images are not comparable. A file of
-statistics that says it was made with others is refused (those of --save say it).
+Only the distance of Inception's last features is called FID. Distances with
+different features, resizing or numbers of images are not comparable. A file of
+statistics is refused if it names other features or another resizing; files that
+--save writes name theirs.
 
-Names that begin with a dot, __MACOSX, Thumbs.db and desktop.ini are passed over;
-a note counts them. Exit code 1: files were left out because they cannot be
-decoded, are truncated or are no regular files; all of them are named.
+Names that begin with a dot, __MACOSX, Thumbs.db and desktop.ini are left out; a
+note counts them. The exit code is 1 if files were left out because they cannot
+be decoded, are truncated or are no regular files; all of them are named.
 
 Examples:
   speedlab data fetch inception-v3
@@ -40,25 +41,26 @@ Examples:
   speedlab fid results/quickstart/runs/0123456789ab digits --features digits-cnn
   speedlab fid generated/ photographs/ --features efficientnet-lite0 --resize clean")]
 pub struct FidArgs {
-    /// A set of images
+    /// The first set of images
     #[arg(value_name = "A")]
     first: String,
-    /// Another; may be left out with --save
+    /// The second set of images; may be left out with --save
     #[arg(value_name = "B", required_unless_present = "save")]
     second: Option<String>,
-    /// What of the images is compared [default: inception-v3; of two files of statistics what they say]
+    /// The features in which images are compared [default: inception-v3; for two files of statistics, the features that they
+    /// name]
     #[arg(long, value_enum)]
     features: Option<FeaturesName>,
-    /// How images get the size that the network sees; `customary` is that of pytorch-fid for Inception
+    /// How images are resized to the size that the network sees; for Inception, `customary` is the way of pytorch-fid
     #[arg(long, value_enum, default_value_t = ResizeName(Resize::Customary))]
     resize: ResizeName,
-    /// Of each set of images the first N; of a run, how many are generated [default: all; 10,000]
+    /// Use the first N images of each set, and generate N images for a run [default: all; 10,000 for a run]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1 << 24))]
     samples: Option<u64>,
     /// The network's weights, as `torch.save` wrote them [default: those that `speedlab data fetch` got]
     #[arg(long, value_name = "FILE.pth")]
     weights: Option<PathBuf>,
-    /// Also write the statistics of A
+    /// Write the statistics of A to this file too
     #[arg(long, value_name = "FILE.npz")]
     save: Option<PathBuf>,
     /// Print one JSON value
@@ -114,7 +116,7 @@ impl ValueEnum for ResizeName {
 
 /// The version of what `fid` prints with `--json`.
 const FID_JSON_VERSION: u32 = 1;
-/// Of files that cannot be used, so many are named on stderr.
+/// The most files that are named on stderr because they cannot be used.
 const NAMED_FILES: usize = 20;
 
 pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
@@ -160,7 +162,7 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
     answer(args, &compared, &found)
 }
 
-/// What a distance is of. Files of statistics need not say it.
+/// The features and the resizing of a distance. Files of statistics need not name them.
 struct Compared {
     features: Option<Features>,
     resize: Option<Resize>,

@@ -11,7 +11,7 @@ use crate::data::{self, DataFolder, FolderListing, Images, OnProgress, Progress,
 use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, Statistics, generate_images};
 use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
 
-/// Where images, or what is known of them, come from.
+/// The source of a side: images, or statistics of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// All images in a folder and below it.
@@ -20,11 +20,11 @@ pub(super) enum Side {
     Statistics(PathBuf),
     /// A set that is trained on, and whether its held-out images are meant.
     Set { name: String, held_out: bool },
-    /// What a run's averaged weights generate.
+    /// The images that a run's averaged weights generate.
     Run(PathBuf),
 }
 
-/// What was found of a side.
+/// The contents of a side.
 pub(super) struct Found {
     pub gaussian: Gaussian,
     /// How many images; unknown of stored statistics.
@@ -41,7 +41,7 @@ pub(super) struct Found {
 
 /// Decoded together. A whole number of sixteens.
 const BATCH_IMAGES: usize = 64;
-/// Of a run, without `--samples`.
+/// The number of images that a run generates without `--samples`.
 const RUN_SAMPLES: usize = 10_000;
 const SET_NAMES: &str = "digits, mnist, fashion_mnist, cifar10";
 
@@ -141,12 +141,12 @@ impl Found {
         samples_asked: bool,
     ) -> anyhow::Result<Self> {
         if samples_asked {
-            eprintln!("note: {} is of as many images as it was made of, whatever --samples says", path.display());
+            eprintln!("note: --samples does not apply to {}, whose number of images is fixed", path.display());
         }
         let Statistics { gaussian, protocol: stored, .. } = statistics;
         match stored {
             Some(stored) if stored != protocol => bail!(
-                "{} is of {stored}, not of {protocol}\nhint: --features and --resize must be those it was made with",
+                "{} was made with {stored}, not with {protocol}\nhint: give the --features and --resize that it was made with",
                 path.display()
             ),
             Some(_) => {}

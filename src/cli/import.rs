@@ -1,4 +1,4 @@
-//! `speedlab import`: numbers from elsewhere, with the intervals that our own have.
+//! `speedlab import`: other programs' curves, reported like our own.
 
 use std::path::{Path, PathBuf};
 
@@ -13,47 +13,47 @@ use crate::spec::{Metric, decode_json};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  a row for each value:
+  a table with a row for each value:
     speedlab import curves.csv --baseline adam --map arm=method seed=seed step=step images=images seconds=time fid=fid50k
-  a column for each run, as a chart of Weights & Biases is exported:
+  a table with a column for each run, as Weights & Biases exports a chart:
     speedlab import wandb.csv --baseline base --map step=Step 'fid=* - val/fid' --names '{arm}-seed{seed}' --batch-size 128
   event files of TensorBoard, a folder for each run:
     speedlab import runs/ --baseline base --map fid=eval/fid --names '{arm}/seed{seed}' --batch-size 128
 
-Reads .csv, .tsv, .parquet, .jsonl and folders of event files. What is made is a sweep like any other, with its runs recorded:
-`speedlab report results/NAME/sweep.yaml` draws its report again. Metrics that can be compared are fid, kid, fid_infinity and
+Reads .csv, .tsv, .parquet, .jsonl and folders of event files. The result is a sweep like any other, with recorded runs:
+`speedlab report results/NAME/sweep.yaml` writes its report again. Metrics that can be compared are fid, kid, fid_infinity and
 validation_loss; lower is better.")]
 pub struct ImportArgs {
     /// A table, or a folder with event files of TensorBoard
     table: PathBuf,
-    /// The sweep's name [default: the table's]
+    /// The name of the sweep [default: that of the table]
     #[arg(long)]
     name: Option<String>,
-    /// What the study asks, for the report
+    /// What the study asks; the report shows it
     #[arg(long, default_value = "")]
     question: String,
     /// The arm that speedups are relative to
     #[arg(long, value_name = "ARM")]
     baseline: String,
-    /// What stands where: arm, seed, step, images, seconds, and metrics such as fid
+    /// The column of each thing: arm, seed, step, images, seconds, and metrics such as fid
     #[arg(long, value_name = "KEY=COLUMN", num_args = 1.., required = true)]
     map: Vec<String>,
-    /// Where arm and seed stand in the names of runs, such as `{arm}-seed{seed}`
+    /// How the names of runs contain arm and seed, such as `{arm}-seed{seed}`
     #[arg(long, value_name = "PATTERN")]
     names: Option<String>,
     /// The metric that is compared [default: the first that is mapped]
     #[arg(long)]
     metric: Option<String>,
-    /// Images of a step, where the table does not say how many were seen
+    /// The number of images of a step, where the table does not say how many were seen
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 15))]
     batch_size: u64,
-    /// How the values were measured, for the page
+    /// How the values were measured; the report shows it
     #[arg(long, value_name = "TEXT", default_value = "")]
     protocol: String,
-    /// What the runs were trained on, for the page
+    /// The hardware that trained the runs; the report shows it
     #[arg(long, value_name = "TEXT", default_value = "hardware that the source does not name")]
     device: String,
-    /// Where results are kept
+    /// The folder that results are kept in
     #[arg(long, value_name = "DIR", default_value = DEFAULT_RESULTS)]
     results: PathBuf,
     /// Print the table of speedups as one JSON value

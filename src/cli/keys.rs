@@ -8,15 +8,15 @@ use crate::plan::{reference, reference_page, sweep_schema};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab keys                              every key, with its type, range, default, meaning and source
-  speedlab keys timestep_sampler             every way of drawing timesteps, and its settings
+  speedlab keys timestep_sampler             every timestep sampler, and its settings
   speedlab keys optimizer.learning_rate      one key
   speedlab keys compare
 
-Paths are those that axes and --set use: the keys of `base` without that word.")]
+Paths are written as in axes and --set: the keys of `base` without that word.")]
 pub struct KeysArgs {
     /// Only this key and those below it
     path: Option<String>,
-    /// Print a page of Markdown: what sweeps/README.md is made of
+    /// Print all keys as a page of Markdown, which is sweeps/README.md
     #[arg(long, hide = true, conflicts_with = "path")]
     markdown: bool,
 }

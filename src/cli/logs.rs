@@ -1,4 +1,4 @@
-//! `speedlab logs`: what a run wrote to its log, and with -f what it writes and records from now on.
+//! `speedlab logs`: what a run wrote to its log. With -f it also shows what the run writes and records from now on.
 
 mod event_line;
 mod find;
@@ -21,24 +21,24 @@ use crate::schedule::Stop;
 #[derive(Debug, Args)]
 #[command(after_help = "RUN is a run's folder, its id, or the beginning of its id; `speedlab status` lists the ids.
 
-A log holds what a run's process wrote beside its events. With -f the events are shown too, a line each: evaluations,
-checkpoints, how the run ended.
+A log holds the lines that a run's process wrote beside its events. With -f the events are shown too, a line each: evaluations, checkpoints,
+how the run ended.
 
 Examples:
   speedlab logs 0123456789ab
-  speedlab logs 0123 -f --lines 20                       the last 20 lines, then what comes until the run has ended
+  speedlab logs 0123 -f --lines 20                       the last 20 lines, then all new ones until the run has ended
   speedlab logs results/quickstart/runs/0123456789ab")]
 pub struct LogsArgs {
     /// The run: its folder, its id, or the beginning of its id
     #[arg(value_name = "RUN")]
     run: String,
-    /// Show what comes, until the run has ended or no process works on its sweep
+    /// Go on showing what is written, until the run has ended or no process works on its sweep
     #[arg(long, short)]
     follow: bool,
-    /// Of what is there, only the last lines (with -f, of the log and of the events)
+    /// Show only the last N lines of what is there (with -f, of the log and of the events)
     #[arg(long, value_name = "N")]
     lines: Option<usize>,
-    /// Where results are kept
+    /// The folder that results are kept in
     #[arg(long, value_name = "DIR", default_value = DEFAULT_RESULTS)]
     results: PathBuf,
 }
@@ -55,7 +55,7 @@ pub fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
     let mut lines = log.new_lines().with_context(|| cannot_read(&log))?;
     lines.extend(log.torn_line());
     if lines.is_empty() {
-        eprintln!("note: the run has written nothing yet; `speedlab status` says how it stands");
+        eprintln!("note: the run has written nothing yet; `speedlab status` shows its state");
     }
     print_bytes(&last(lines, args.lines).concat())?;
     Ok(Exit::AllDone)

@@ -59,55 +59,55 @@ use crate::study::with_rule;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// When to colour what is shown on a terminal; NO_COLOR turns it off too
+    /// When to colour the output on a terminal; the variable NO_COLOR turns colours off too
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     color: Color,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  speedlab run sweeps/quickstart.yaml          train what is missing, then report; goes on where it was stopped
-  speedlab plan sweeps/quickstart.yaml         what would run, how long, how much memory and disk
+  speedlab run sweeps/quickstart.yaml          train the missing runs, then report; goes on where it was stopped
+  speedlab plan sweeps/quickstart.yaml         the runs, and their time, memory and disk
   speedlab keys optimizer                      the keys of a sweep: type, range, default, meaning and source
   speedlab preview sweeps/quickstart.yaml      the densities over t, loss weights, beta1 and learning rates of the arms
-  speedlab status sweeps/quickstart.yaml       each run: waiting and why, running, or how it ended; --watch redraws it
-  speedlab submit sweeps/quickstart.yaml       hand what is missing to a cluster; `cancel` takes it back
-  speedlab logs 0123 -f                        the log of the run whose id begins so, and what it records, as they grow
-  speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
-  speedlab reproduce                           the paper's claims, the sweeps that ask them, and our answers so far
-  speedlab fid samples/ cifar10                the Fréchet distance of a folder of images from a data set
-  speedlab devices                             what there is to compute on, and why other things are not
+  speedlab status sweeps/quickstart.yaml       each run: waiting and why, running, or how it ended; --watch redraws the table
+  speedlab submit sweeps/quickstart.yaml       hand the missing runs to a cluster; `cancel` ends them
+  speedlab logs 0123 -f                        the log of the run whose id begins with 0123, and its events, as they grow
+  speedlab report sweeps/quickstart.yaml       write the report again, from the records alone
+  speedlab reproduce                           the paper's claims, the sweeps that test them, and our answers so far
+  speedlab fid samples/ cifar10                the Fréchet distance between a folder of images and a data set
+  speedlab devices                             the devices that can train runs, and why others cannot
 
 Exit codes: 0 all done; 1 some runs failed; 2 usage or an invalid sweep; 3 incomplete but resumable;
 130 and 143 stopped by Ctrl-C or a termination signal (run the same command again to go on).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Plan, train what is missing, report. Goes on by itself where it was stopped
+    /// Plan the sweep, train the missing runs, write the report. Goes on where it was stopped
     Run(run::RunArgs),
-    /// Show what would run, how long, how much memory and disk, and what is done; changes nothing
+    /// Show the runs of a sweep, their time, memory and disk, and which are done; changes nothing
     Plan(plan::PlanArgs),
     /// Print the keys of a sweep: type, range, default, meaning and source of each
     Keys(keys::KeysArgs),
     /// Print the JSON Schema of a sweep, for editors that complete keys and underline mistakes
     Schema(keys::SchemaArgs),
-    /// Print what a program of your own needs to train runs: a file for Python, or a JSON Schema of what it may say
+    /// Print what a trainer of your own needs: a file for Python, or the JSON Schema of the lines that it may write
     Trainer(trainer::TrainerArgs),
-    /// Read curves that other programs wrote, as a sweep: a table, or event files of TensorBoard; then report
+    /// Read other programs' curves as a sweep, from a table or from event files of TensorBoard, and write the report
     Import(import::ImportArgs),
     /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
     Preview(preview::PreviewArgs),
-    /// Show each run: waiting and why, running, unfinished, or how it ended
+    /// Show the state of each run: waiting and why, running, unfinished, or how it ended
     Status(status::StatusArgs),
-    /// Hand what is missing to a cluster: Slurm, Kubernetes, or any engine that starts a command for each index
+    /// Hand the missing runs to a cluster: Slurm, Kubernetes, or any engine that starts a command for each index
     Submit(submit::SubmitArgs),
-    /// End a sweep's jobs on the cluster; what runs writes a checkpoint where the cluster lets it
+    /// End a sweep's jobs on the cluster. Running runs write a checkpoint where the cluster lets them
     Cancel(submit::CancelArgs),
-    /// Show what a run wrote to its log, with -f as it grows
+    /// Show what a run wrote to its log; -f follows the log as it grows
     Logs(logs::LogsArgs),
-    /// Draw the report again from the records alone
+    /// Write the report again, from the records alone
     Report(report::ReportArgs),
-    /// List the paper's claims beside our sweeps, what each costs here and our answers so far; run one by name
+    /// List the paper's claims beside our sweeps, what each costs on this machine and our answers so far; run a sweep by name
     Reproduce(reproduce::ReproduceArgs),
     /// Generate images from a run's averaged weights
     Sample(sample::SampleArgs),
@@ -115,45 +115,45 @@ enum Command {
     Fid(fid::FidArgs),
     /// Measure the loss around runs' weights, on the CPU: lines, planes, the Hessian's eigenvalues and trace
     Landscape(landscape::LandscapeArgs),
-    /// List what there is to compute on, and why other things are not; try each beside the CPU
+    /// List the devices that can train runs, and why others cannot; --probe compares each with the CPU
     Devices(devices::DevicesArgs),
-    /// List, fetch and verify the sets of images that runs are trained on, and weights of feature networks
+    /// List, fetch and verify sets of images, and the weights of feature networks
     Data(data::DataCommandArgs),
-    /// Train a small classifier whose activations are compared: `digits-cnn` or `mnist-cnn`
+    /// Train a small classifier whose activations are features: `digits-cnn` or `mnist-cnn`
     TrainFeatures(train_features::TrainFeaturesArgs),
     /// Print the completion script of a shell
     #[command(
         after_help = "Example:\n  speedlab completions bash > ~/.local/share/bash-completion/completions/speedlab"
     )]
     Completions { shell: clap_complete::Shell },
-    /// Do one run, or one task of a submission: what `run` starts for each run, and a cluster for each task
+    /// Do one run, or one task of a submission. `run` starts it for each run, and a cluster for each task
     #[command(hide = true)]
     Exec(exec::ExecArgs),
-    /// Kill a process group once the process that started this one is gone: what `exec` starts beside a trainer
+    /// Kill a process group once the process that started this one is gone. `exec` starts it beside a trainer
     #[command(hide = true)]
     Guard,
-    /// List the devices of a kind: what `devices` starts for each kind, since a driver may end the process
+    /// List the devices of a kind. `devices` starts it for each kind, since a driver may end the process
     #[command(hide = true)]
     ListDevices(devices::ListDevicesArgs),
-    /// Train a few steps on a device and on the CPU: what `devices --probe` starts
+    /// Train a few steps on a device and on the CPU. `devices --probe` starts it
     #[command(hide = true)]
     ProbeDevice(devices::ProbeDeviceArgs),
-    /// Time steps of small networks on the CPU: what `plan` starts where it knows no speed
+    /// Time steps of small networks on the CPU. `plan` starts it where no speed is known
     #[command(hide = true)]
     ProbeCpu,
-    /// Time how fast batches are made: what `scripts/bench-data.sh` runs
+    /// Time how fast batches are made. `scripts/bench-data.sh` runs it
     #[command(hide = true)]
     BenchData(bench_data::BenchDataArgs),
-    /// Make up the records of a sweep whose every run has ended: what `scripts/bench-report.sh` times a report of
+    /// Make up the records of a sweep whose runs have all ended. `scripts/bench-report.sh` times their report
     #[command(hide = true)]
     BenchReport(bench_report::BenchReportArgs),
-    /// Time how fast runs are scheduled and started: what `scripts/bench-schedule.sh` runs
+    /// Time how fast runs are scheduled and started. `scripts/bench-schedule.sh` runs it
     #[command(hide = true)]
     BenchSchedule(bench_schedule::BenchScheduleArgs),
-    /// End at once, as a run that is done: what `bench-schedule` starts
+    /// End at once, as a run that is done. `bench-schedule` starts it
     #[command(hide = true)]
     NoRun,
-    /// Time steps of a model on made-up images: what `scripts/bench-cpu.sh` runs
+    /// Time steps of a model on made-up images. `scripts/bench-cpu.sh` runs it
     #[command(hide = true)]
     BenchStep(bench_step::BenchStepArgs),
 }
@@ -163,13 +163,13 @@ const DEFAULT_RESULTS: &str = "results";
 /// Which sweep, and where its results are.
 #[derive(Debug, Args)]
 struct SweepArgs {
-    /// The study, a YAML file; for what is recorded already also its folder, such as results/quickstart
+    /// The study, a YAML file. Commands that only read records also take the folder of its results, such as results/quickstart
     #[arg(value_name = "SWEEP.yaml")]
     sweep: PathBuf,
-    /// Where results are kept
+    /// The folder that results are kept in
     #[arg(long, value_name = "DIR", default_value = DEFAULT_RESULTS)]
     results: PathBuf,
-    /// Override a key, such as `train.steps=100` or `seeds=1` (repeatable). Use another `name=..` to keep results apart
+    /// Override a key, such as `train.steps=100` or `seeds=1` (repeatable). Give another `name=..` to keep the results apart
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -197,7 +197,7 @@ impl SweepArgs {
         let folder = SweepFolder::new(&self.results, &plan.name);
         match with_rule(plan, &folder, None) {
             Ok(plan) => Ok((plan, folder)),
-            // What is recorded is shown whatever has become of the sweep.
+            // Records are shown even if the sweep has changed since.
             Err(error) if error.is_about_seeds() => match PlanFile::read(&folder)? {
                 Some(frozen) => Ok((frozen.plan, folder)),
                 None => Err(error.into()),
@@ -206,7 +206,7 @@ impl SweepArgs {
         }
     }
 
-    /// As on a command line, to give again.
+    /// The same options as on a command line, to give again.
     fn as_written(&self) -> String {
         let mut words = vec![self.sweep.display().to_string()];
         words.extend(self.overrides.iter().flat_map(|given| ["--set".to_owned(), given.clone()]));
@@ -217,10 +217,10 @@ impl SweepArgs {
     }
 }
 
-/// Where images are.
+/// The folder of images.
 #[derive(Debug, Args)]
 struct DataArgs {
-    /// Where fetched and decoded images are kept [default: SPEEDLAB_DATA, else the user's folder for caches]
+    /// The folder that fetched and decoded images are kept in [default: SPEEDLAB_DATA, else the user's folder for caches]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -306,7 +306,7 @@ fn print_line(line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
     print_bytes(format!("{line}\n").as_bytes())
 }
 
-/// As [`print_line`], without a line feed after it.
+/// Like [`print_line`], without a line feed after it.
 fn print_text(text: &str) -> anyhow::Result<()> {
     print_bytes(text.as_bytes())
 }

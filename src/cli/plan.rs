@@ -1,4 +1,4 @@
-//! `speedlab plan`: what would run, how long, how much memory and disk, and what is done; changes nothing.
+//! `speedlab plan`: the runs of a sweep, their time, memory and disk, and which are done; changes nothing.
 
 use clap::Args;
 use rayon::prelude::*;
@@ -36,10 +36,10 @@ Examples:
   speedlab plan sweeps/quickstart.yaml --set seeds=10
   speedlab plan sweeps/quickstart.yaml --json | jq '.runs[].run.run_id'";
 
-/// What `--help` ends with; `-h` leaves out the presets.
+/// The end of `--help`; `-h` leaves out the presets.
 fn examples_and_presets() -> String {
     let mut text = format!(
-        "{EXAMPLES}\n\nPublished architectures, written `model: {{ preset: NAME }}`; keys beside the name change it:"
+        "{EXAMPLES}\n\nPublished architectures, written `model: {{ preset: NAME }}`. Keys beside `preset` change the architecture:"
     );
     let longest = plan::PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
     for preset in plan::PRESETS {
@@ -51,10 +51,10 @@ fn examples_and_presets() -> String {
 /// The version of `plan --json`.
 const PLAN_JSON_VERSION: u32 = 1;
 
-/// Nobody reads a longer table.
+/// The longest table that is shown.
 const MOST_TRIALS_SHOWN: usize = 200;
 
-/// That are made text at the same time.
+/// The number of runs that are made text at the same time.
 const RUNS_AT_ONCE: usize = 4096;
 
 /// One run of the plan as it stands.

@@ -16,8 +16,8 @@ use crate::spec::{Plan, PlannedRun, RunSpec, Trainer};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A line of blocks is a curve: the timesteps from the least noisy (left) to noise (right), or the steps of the run.
-Densities are in times the uniform one; loss weights are of the squared error of what is predicted.
+A line of blocks is a curve over the timesteps, from the least noisy (left) to noise (right), or over the steps of the run.
+Densities are multiples of the uniform density. Loss weights apply to the squared error of what the network predicts.
 
 Examples:
   speedlab preview sweeps/quickstart.yaml
@@ -30,14 +30,15 @@ pub struct PreviewArgs {
     /// Print one JSON value: arrays for each trial
     #[arg(long)]
     json: bool,
-    /// Draw it into this folder: preview.svg and preview.png (more pages for many trials), and preview.json with the numbers
+    /// Write drawings into this folder: preview.svg and preview.png (more pages for many trials), and preview.json with the
+    /// numbers
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 /// The version of `preview --json`.
 const PREVIEW_JSON_VERSION: u32 = 1;
-/// At most as many steps, and as many timesteps, are given.
+/// The most steps, and the most timesteps, that are given.
 const MOST_STEPS: u64 = 201;
 const MOST_TIMESTEPS: usize = 1000;
 /// Densities are shown at 0, 25, 50, 75 and 100 % of training, as they are recorded.
@@ -52,7 +53,7 @@ struct Preview<'p> {
     trials: Vec<TrialPreview<'p>>,
 }
 
-/// What one trial does; seeds do not change it.
+/// The preview of one trial; seeds do not change it.
 #[derive(Serialize)]
 struct TrialPreview<'p> {
     trial: &'p str,
@@ -62,20 +63,20 @@ struct TrialPreview<'p> {
     parameterization: &'static str,
     /// Steps of the run, from the first update to the last.
     step: Vec<u64>,
-    /// Of the update at each `step`.
+    /// beta1 of the update at each `step`.
     beta1: Vec<f64>,
-    /// Of the update at each `step`, with warm-up.
+    /// The learning rate of the update at each `step`, with warm-up.
     learning_rate: Vec<f64>,
     /// T.
     timesteps: usize,
     /// Timesteps, the least noisy first; all of them up to 1000.
     t: Vec<u32>,
     densities: Vec<Density>,
-    /// Whether the density follows the losses, so that only the first is known beforehand.
+    /// Whether the density depends on the losses, so that only the first density is known beforehand.
     adaptive: bool,
     /// lambda(t) at each `t`, without importance weights: of the last step.
     loss_weight: Vec<f64>,
-    /// Of the first step, where it is another.
+    /// The loss weights of the first step, where they differ from those of the last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     loss_weight_at_first: Vec<f64>,
 }
@@ -86,7 +87,7 @@ struct Density {
     /// Percent of the planned steps.
     percent: u64,
     step: u64,
-    /// Of each `t`; all T of them sum to 1.
+    /// The probability of each `t`; all T of them sum to 1.
     probability: Vec<f64>,
     /// In times the uniform density, by equally wide bins of t.
     #[serde(skip)]

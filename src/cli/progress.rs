@@ -49,7 +49,7 @@ pub struct Progress {
 enum Screen {
     Bars {
         area: LiveArea,
-        /// As they were last drawn.
+        /// The lines as they were last drawn.
         lines: Vec<String>,
         drawn_at: Duration,
     },

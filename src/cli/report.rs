@@ -1,4 +1,4 @@
-//! `speedlab report`: the report again, from the records alone.
+//! `speedlab report`: writes the report again, from the records alone.
 
 use clap::Args;
 
@@ -11,7 +11,7 @@ use crate::study::{write_report, write_report_of};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab report sweeps/quickstart.yaml
-  speedlab report results/quickstart             without the sweep, from what is recorded
+  speedlab report results/quickstart             without the sweep's file, from the records
   speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'")]
 pub struct ReportArgs {
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub struct ReportArgs {
     /// Print the table of speedups as one JSON value
     #[arg(long)]
     json: bool,
-    /// Draw the figures and samples of every grid point, however many these are
+    /// Draw the figures and samples of every grid point, however many there are
     #[arg(long)]
     all_figures: bool,
 }

@@ -23,20 +23,20 @@ use crate::study::{Calibration, Estimator};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  speedlab reproduce                                 the claims, and which sweeps ask them
+  speedlab reproduce                                 the claims, and the sweeps that test them
   speedlab reproduce quickstart --until-decided      run one; options after its name are those of `speedlab run`
   speedlab reproduce --table > claims.md             the same as Markdown
 
-Settings and tables of the paper were not to be had: every sweep is a re-implementation, and every report lists what was left open and
-what was taken.")]
+The paper's settings and tables could not be obtained. Every sweep is therefore a re-implementation, and every report lists the
+settings that the paper leaves open and the values that were taken.")]
 pub struct ReproduceArgs {
-    /// The sweep to run: a name of the list, such as `quickstart` or `cifar10-speedup`
+    /// The sweep to run: a name from the list, such as `quickstart` or `cifar10-speedup`
     #[arg(value_name = "STUDY")]
     study: Option<String>,
     /// Options of `speedlab run`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS", requires = "study")]
     options: Vec<String>,
-    /// Where results are kept
+    /// The folder that results are kept in
     #[arg(long, value_name = "DIR", default_value = DEFAULT_RESULTS)]
     results: PathBuf,
     #[command(flatten)]
@@ -66,7 +66,7 @@ struct Here {
     plan: Plan,
     /// Seconds of all its runs, as many at once as there is room for.
     seconds: f64,
-    /// What is recorded of it.
+    /// Its records.
     study: Option<StudyRecord>,
 }
 
@@ -184,7 +184,7 @@ fn run(args: &ReproduceArgs, name: &str) -> anyhow::Result<Exit> {
     super::dispatch(Cli::try_parse_from(words).unwrap_or_else(|error| error.exit()))
 }
 
-/// The sweep's file, made unless it is there: whoever changed it wants the change.
+/// The sweep's file. It is written unless it is there, so that a user's changes are kept.
 fn written(folder: &Path, file: &str, text: &str) -> anyhow::Result<PathBuf> {
     let path = folder.join(file);
     if !path.exists() {

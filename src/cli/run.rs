@@ -28,8 +28,8 @@ use crate::study::{NoRound, Observer, RunLabel, Study, StudyError, Tracker, live
   speedlab run sweeps/quickstart.yaml --set seeds=1 --set name=try
   speedlab run sweeps/quickstart.yaml --set name=decided --until-decided --budget 1h
 
-Ctrl-C once: running runs write a checkpoint and stop; the same command goes on.
-Ctrl-C twice: they stop at once; nothing that was recorded is lost.")]
+Ctrl-C once: running runs write a checkpoint and stop. The same command goes on with them.
+Ctrl-C twice: they stop at once. Nothing that was recorded is lost.")]
 pub struct RunArgs {
     #[command(flatten)]
     sweep: SweepArgs,
@@ -39,7 +39,7 @@ pub struct RunArgs {
     devices: DeviceArgs,
     #[command(flatten)]
     seeds: SeedArgs,
-    /// With --until-decided: add no seeds that would not end within this time of the start, such as 90m or 2h
+    /// With --until-decided: add no seed whose runs would end later than this time after the start, such as 90m or 2h
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     budget: Option<Duration>,
     /// Stop the sweep when a run has failed for good, instead of going on with the others
@@ -48,11 +48,11 @@ pub struct RunArgs {
     /// Stop the sweep when N runs have failed for good
     #[arg(long, value_name = "N")]
     max_failures: Option<NonZeroU32>,
-    /// Start a run that crashed or fell silent again from its checkpoint, up to N times
+    /// How often a run that crashed or fell silent is started again from its checkpoint
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
-    /// Kill a run that says nothing for so long, and start it again. A run whose parent died has as long for its last checkpoint,
-    /// up to 120 seconds
+    /// Kill a run that says nothing for this long, and start it again. A run whose parent died has as long for its last
+    /// checkpoint, up to 120 seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
     /// Show what would run and change nothing, as `speedlab plan` does
@@ -135,7 +135,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     }
 }
 
-/// Says so where a cluster has some of the runs.
+/// Prints a note where a cluster has some of the runs.
 fn note_tasks(plan: &Plan, folder: &SweepFolder) -> anyhow::Result<()> {
     let of_plan =
         |runs: Vec<RunId>| runs.into_iter().filter(|run_id| plan.runs.iter().any(|run| run.run_id == *run_id)).count();
@@ -161,7 +161,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| "a time is positive".to_owned())
 }
 
-/// What a person sees of it on stderr.
+/// The display on stderr.
 pub(super) struct Shown {
     images: DataProgress,
     runs: Progress,

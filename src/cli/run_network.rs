@@ -15,12 +15,12 @@ use crate::train::Checkpoint;
 pub(super) struct RunNetwork {
     pub spec: RunSpec,
     pub network: Network,
-    /// Of the checkpoint that the weights are from.
+    /// The step of the checkpoint that the weights are from.
     pub step: u64,
 }
 
 impl RunNetwork {
-    /// Of the last checkpoint in a run's folder, on the CPU.
+    /// Reads the network of the last checkpoint in a run's folder, on the CPU.
     pub fn read(run: &Path) -> anyhow::Result<Self> {
         let (PlannedRun { spec, .. }, checkpoint) = read_run(run)?;
         let device = Device::flex();

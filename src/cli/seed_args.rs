@@ -15,15 +15,15 @@ const DEFAULT_MOST_SEEDS: usize = 20;
 /// Whether seeds are added until a study is decided.
 #[derive(Debug, Args)]
 pub(super) struct SeedArgs {
-    /// Add seeds to the arms that are still open until each is faster, slower or equally fast. The first look is after the sweep's
-    /// seeds (3 at least), then there is one after each seed; the plan announces them before the first run, and all looks at all
-    /// arms together err in at most 5 % of studies. A study that was begun so goes on so
+    /// Add seeds to the undecided arms until each is faster, slower or equally fast. The first look is after the sweep's seeds
+    /// (3 at least), and one look follows each further seed. The plan announces the looks before the first run. All looks at
+    /// all arms together err in at most 5 % of studies. A study that was begun with this option goes on with it
     #[arg(long)]
     until_decided: bool,
-    /// Seeds after which --until-decided gives up [default: 20]
+    /// The number of seeds after which --until-decided gives up [default: 20]
     #[arg(long, value_name = "N", requires = "until_decided")]
     max_seeds: Option<NonZeroUsize>,
-    /// Factors nearer to 1 are as good as none: short for `--set compare.practical=FACTOR`
+    /// A speedup nearer to 1 than this factor counts as none: short for `--set compare.practical=FACTOR`
     #[arg(long, value_name = "FACTOR", requires = "until_decided")]
     practical: Option<f64>,
 }
@@ -53,7 +53,7 @@ impl SeedArgs {
         Ok((plan, folder))
     }
 
-    /// Where the flag was not given now, the error says where the rule comes from.
+    /// The error, which says where the rule comes from if the flag was not given now.
     fn explained(&self, error: StudyError) -> anyhow::Error {
         match error.is_about_seeds() && !self.until_decided {
             true => anyhow::Error::from(error).context(
@@ -63,7 +63,7 @@ impl SeedArgs {
         }
     }
 
-    /// As on a command line, to give again.
+    /// The same options as on a command line, to give again.
     pub fn as_written(&self, sweep: &SweepArgs) -> String {
         let mut written = sweep.as_written();
         if self.until_decided {

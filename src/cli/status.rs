@@ -18,18 +18,18 @@ use crate::record::RunState;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab status sweeps/quickstart.yaml
-  speedlab status sweeps/quickstart.yaml --watch                   redrawn until no process works on the sweep
+  speedlab status sweeps/quickstart.yaml --watch                   the table, redrawn until no process works on the sweep
   speedlab status sweeps/quickstart.yaml --json | jq '.runs[] | select(.state == \"unfinished\")'
 
-`waited` is the share of training in which the device waited for images. What a run that failed wrote last is shown
-below the table.")]
+`waited` is the share of training time in which the device waited for images. The last lines that a failed run wrote are
+shown below the table.")]
 pub struct StatusArgs {
     #[command(flatten)]
     sweep: SweepArgs,
-    /// Show how it goes on until no process works on the sweep any more, then the table
+    /// Redraw the state until no process works on the sweep any more, then print the table
     #[arg(long, conflicts_with = "json")]
     watch: bool,
-    /// Between two looks [default: 1 on a terminal, 10 elsewhere]
+    /// Seconds between two redraws [default: 1 on a terminal, 10 elsewhere]
     #[arg(long, value_name = "SECONDS", requires = "watch", value_parser = pause)]
     every: Option<Duration>,
     /// Print one JSON value

@@ -15,15 +15,15 @@ use crate::study::{ChosenDevices, Handed, Handover, Observer, RunLabel, Study, S
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is missing is what is planned, has not ended, and is in no task that waits or runs: given twice, the command hands in
-nothing the second time, if the engine can be asked (Slurm, and Kubernetes where there is a kubectl). Tasks write checkpoints before
-their time is over and go on by themselves; `status`, `logs`, `report` and `cancel` work from any login node. Options of the
-cluster are keys of the sweep (`speedlab keys cluster`) or `--set`, and everything after `--` goes to sbatch as it is.
+    after_help = "A run is missing if it is planned, has not ended, and is in no task that waits or runs. Given twice, the command hands in nothing
+the second time, if the engine can be asked (Slurm, and Kubernetes where there is a kubectl). Tasks write checkpoints before
+their time is over and go on by themselves. `status`, `logs`, `report` and `cancel` work from any login node. Options of the
+cluster are keys of the sweep (`speedlab keys cluster`) or `--set`. Everything after `--` is passed to sbatch verbatim.
 
 Examples:
   speedlab submit sweeps/quickstart.yaml --set cluster.cpus=4 --set cluster.minutes=60
   speedlab submit sweeps/paper/cifar10-speedup.yaml --set cluster.gpus=1 --device cuda --until-decided -- --qos=low
-  speedlab submit sweeps/quickstart.yaml --persist          a last job hands in again what was cancelled or ran out of time
+  speedlab submit sweeps/quickstart.yaml --persist          a last job hands in again the runs that were cancelled or ran out of time
   speedlab submit sweeps/quickstart.yaml -n                 what would be handed in; changes nothing
   speedlab submit sweeps/quickstart.yaml --engine command   prints a line for GNU parallel, HyperQueue, PBS, LSF or SkyPilot"
 )]
@@ -34,19 +34,19 @@ pub struct SubmitArgs {
     data: DataArgs,
     #[command(flatten)]
     seeds: SeedArgs,
-    /// What takes the runs
+    /// The engine that the runs are handed to
     #[arg(long, value_enum, default_value_t = EngineName::Slurm)]
     engine: EngineName,
-    /// Where each task trains: `auto`, `cpu`, or GPUs such as `cuda` and `cuda:0,1`, as the node has them
+    /// The devices of each task: `auto`, `cpu`, or GPUs such as `cuda` and `cuda:0,1`, as the node names them
     #[arg(long, value_name = "DEVICE", default_value_t = WantedDevices::Auto)]
     device: WantedDevices,
-    /// Runs at once on each device of a task [default: one run a core, one run a GPU]
+    /// The number of runs at once on each device of a task [default: one run a core, one run a GPU]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Leave a job behind all others that hands in again what is then missing, as long as something was done
+    /// Queue a last job behind all others. It hands in again what is then missing, as long as something was done
     #[arg(long)]
     persist: bool,
-    /// Hand in also runs whose last attempts got to no checkpoint
+    /// Also hand in runs whose last attempts reached no checkpoint
     #[arg(long)]
     again: bool,
     /// Show what would be handed in and change nothing
@@ -195,7 +195,7 @@ pub(super) fn survey_words(survey: &Survey) -> String {
     );
     for (run, attempts) in &survey.stuck {
         words.push_str(&format!(
-            "\nwarning: {} seed {} is left out: {attempts} attempts got to no checkpoint beyond the one they began at\nhint: see `speedlab logs {}`; give tasks more time (`cluster.minutes`) or notice (`cluster.notice_seconds`), then --again",
+            "\nwarning: {} seed {} is left out: {attempts} attempts reached no checkpoint beyond the one that they began at\nhint: see `speedlab logs {}`; give tasks more time (`cluster.minutes`) or notice (`cluster.notice_seconds`), then --again",
             run.trial, run.seed, run.run_id
         ));
     }

@@ -13,7 +13,7 @@ use crate::spec::{Data, MnistData};
 use crate::train;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The weights that ship with the program were made by this command with its defaults.
+#[command(after_help = "This command made the weights that ship with the program, with its defaults.
 
 Examples:
   speedlab train-features digits-cnn --out digits-cnn.safetensors
@@ -21,10 +21,10 @@ Examples:
 pub struct TrainFeaturesArgs {
     #[arg(value_enum)]
     features: TrainableFeatures,
-    /// Where the weights go, a safetensors file
+    /// The safetensors file that the weights are written to
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Decides initial weights and batches
+    /// The seed of initial weights and batches
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Optimizer steps [default: 1500 for digits-cnn, 4690 (5 times all images) for mnist-cnn]

@@ -1,4 +1,4 @@
-//! `speedlab trainer`: what a program of one's own needs to train runs.
+//! `speedlab trainer`: what a trainer of the user's own needs.
 
 use clap::Args;
 
@@ -8,10 +8,10 @@ use crate::external::{PYTHON_HELPER, SCHEMA};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab trainer --python > speedlab_run.py    the file that a Python program imports; it needs nothing else
-  speedlab trainer --schema                      what a program in any language may say, a JSON Schema of one line
+  speedlab trainer --schema                      the JSON Schema of a line that a program in any language may write
 
 A sweep names the program: `base: { trainer: { command: [python3, train.py], inputs: [train.py] }, params: { width: 64 } }`.
-sweeps/examples has one to start from; results/README.md says what is asked and what may be said.")]
+sweeps/examples has a program to start from. results/README.md lists what a program is given and what it may write.")]
 #[group(required = true)]
 pub struct TrainerArgs {
     /// Print the file for Python programs

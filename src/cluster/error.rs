@@ -1,4 +1,4 @@
-//! Why a cluster did not take what was handed in.
+//! Why a cluster did not accept a submission.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
-//! Runs onto a cluster: tasks of runs, jobs of tasks, and what each engine is told.
+//! Places runs on a cluster: tasks of runs, jobs of tasks, and the files and commands for each engine.
 //!
-//! What any engine is handed is one command with one number, `speedlab exec RESULTS SWEEP --submission N --task I`. The records say what
-//! is done; an engine is asked only which tasks still wait or run, so that no run is handed in twice. Nothing here knows what a run does.
+//! Every engine is given one command with one number, `speedlab exec RESULTS SWEEP --submission N --task I`. The records say
+//! which runs are done; an engine is asked only which tasks still wait or run, so that no run is handed in twice. Nothing here
+//! knows what a run does.
 
 mod error;
 mod kubernetes;

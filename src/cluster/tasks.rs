@@ -1,4 +1,4 @@
-//! Runs to tasks, and tasks to arrays; pure.
+//! Groups runs into tasks, and tasks into job arrays; pure.
 
 use crate::spec::RunId;
 

@@ -3,7 +3,7 @@ use std::thread::{self, JoinHandle};
 
 use super::{BatchOrder, Images, batch_pixels};
 
-/// What one step learns from.
+/// The images of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// Which training images these are.

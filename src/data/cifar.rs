@@ -1,5 +1,5 @@
-//! CIFAR-10's binary version: records of a label and 3 x 32 x 32 bytes (Krizhevsky 2009, the page of CIFAR-10); and how
-//! it is made again from pictures whose rows are images.
+//! CIFAR-10's binary version: records of a label and 3 x 32 x 32 bytes (Krizhevsky 2009, the page of CIFAR-10); and how that
+//! version is made again from pictures whose rows are images.
 
 /// Images of a file.
 pub const IMAGES_PER_FILE: usize = 10_000;

@@ -1,4 +1,4 @@
-//! A file of an image to a square of bytes.
+//! Decodes an image file to a square of bytes.
 
 use std::fs;
 use std::io::Cursor;
@@ -24,10 +24,10 @@ pub fn is_image_file(path: &Path) -> bool {
 
 /// Decodes a file: `[channels, side, side]` bytes, 0 to 255; `channels` is 1 or 3.
 ///
-/// The central square is resized with antialiasing (Lanczos of three lobes), as EDM's data tool does with
-/// `center-crop` (Karras et al. 2022, dataset_tool.py). 16-bit values are rounded to 8. What transparent pixels let
-/// through is white. Colour becomes grey by ITU-R BT.601 in whole numbers, as Pillow does. The orientation that a
-/// camera noted is applied to TIFF alone, as in Pillow and so in torchvision: images are what other tools train on.
+/// The central square is resized with antialiasing (Lanczos of three lobes), as EDM's data tool does with `center-crop` (Karras
+/// et al. 2022, dataset_tool.py). 16-bit values are rounded to 8. Transparent pixels become white. Colour becomes grey by ITU-R
+/// BT.601 in whole numbers, as Pillow does. The orientation that a camera noted is applied to TIFF alone, as in Pillow and so
+/// in torchvision: images are what other tools train on.
 pub fn decode_image(path: &Path, channels: usize, side: usize) -> Result<Vec<u8>, DataError> {
     let (image, _) = decoded(path)?;
     let (width, height) = (image.width(), image.height());

@@ -6,8 +6,8 @@
 //! labels      [train + test], little-endian u16
 //! ```
 //!
-//! A file is named after what it was made from. It is written beside, brought to disk and renamed; one that is not
-//! whole is made again.
+//! A file is named after its sources. It is written beside its place, synced to disk and renamed; an incomplete file is made
+//! again.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
@@ -28,7 +28,7 @@ const HEADER_BYTES: usize = 4096;
 /// Files up to this size are compared with their checksum each time, which takes at most a fraction of a second.
 const CHECKED_BYTES: usize = 256 << 20;
 
-/// What a decoded file is made from.
+/// The sources of a decoded file.
 pub(super) struct Recipe {
     /// The beginning of the file's name.
     pub name: String,
@@ -185,7 +185,7 @@ impl DecodedWriter {
         Ok(())
     }
 
-    /// What is pushed from here on is held out.
+    /// Images that are pushed from here on are held out.
     pub fn begin_held_out(&mut self) {
         let sha256 = hexadecimal(&std::mem::take(&mut self.split).finalize());
         self.header.train = SplitHeader { images: self.labels.len(), sha256 };

@@ -46,7 +46,7 @@ fn hint_line(hint: &Option<&'static str>) -> String {
     hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
 }
 
-/// What to do about an error of the file system.
+/// The cure for an error of the file system.
 pub(super) fn cure(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {

@@ -1,4 +1,4 @@
-//! What a folder of the user's holds, told apart by what can be done with it.
+//! The files in a folder of the user's, grouped by what can be done with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::decode::is_image_file;
 const DEEPEST: usize = 16;
 /// Endings of other kinds of images, which are named rather than passed over.
 const OTHER_ENDINGS: [&str; 9] = ["avif", "gif", "heic", "heif", "jp2", "jxl", "pbm", "pnm", "tga"];
-/// What operating systems leave in folders, beside names that begin with a dot.
+/// The files that operating systems leave in folders, beside names that begin with a dot.
 const LEFT_BY_SYSTEMS: [&str; 3] = ["__MACOSX", "Thumbs.db", "desktop.ini"];
 
 /// Files and folders, each in the order of names.
@@ -22,7 +22,7 @@ pub struct FolderListing {
     pub images: Vec<PathBuf>,
     /// Images of kinds that are not read.
     pub others: Vec<PathBuf>,
-    /// What has an image's name and is no regular file, and what it is instead.
+    /// Entries that have an image's name but are no regular files, and what they are instead.
     pub irregular: Vec<(PathBuf, &'static str)>,
     /// How many entries were passed over because their names begin with a dot or are ones that operating systems leave behind.
     pub passed_over: usize,

@@ -1,4 +1,4 @@
-//! Files of images in a folder of the user's.
+//! Image files in a folder of the user's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ struct Listed {
 fn list(data: &ImageFolderData) -> Result<Listed, DataError> {
     let root = Path::new(&data.path);
     if !root.is_dir() {
-        let hint = Some("relative folders are taken as seen from where the program is started");
+        let hint = Some("a relative path starts at the folder where the program is started");
         return Err(DataError::Folder { problem: format!("there is no folder {}", root.display()), hint });
     }
     let mut listed = Listed { files: Vec::new(), passed_over: 0 };

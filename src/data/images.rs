@@ -26,7 +26,7 @@ pub struct Images {
 pub struct Dataset {
     pub train: Images,
     pub test: Images,
-    /// What generated images are compared with, if that is neither of the two.
+    /// The images that generated ones are compared with, if these are neither of the two splits.
     pub reference: Option<Images>,
     /// Of the source's bytes, in lower-case hexadecimal: provenance.
     pub sha256: String,

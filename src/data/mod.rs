@@ -46,7 +46,7 @@ pub struct Progress {
     pub unit: Unit,
 }
 
-/// What is counted.
+/// The unit of a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Bytes,

@@ -1,4 +1,4 @@
-//! A set that can be fetched: its files, with checksums, and where these are had.
+//! A set that can be fetched: its files, their checksums, and the places that they are fetched from.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,9 +17,9 @@ use crate::checksum::hexadecimal;
 pub struct PublicSet {
     /// As in `data: { kind: .. }` or `features: ..`.
     pub name: String,
-    /// What it is, in a few words.
+    /// The set in a few words.
     pub summary: String,
-    /// What its authors allow.
+    /// The terms of its authors.
     pub terms: String,
     /// `None` where these are weights.
     pub images: Option<ImageFiles>,
@@ -29,7 +29,7 @@ pub struct PublicSet {
     pub origins: Vec<Origin>,
 }
 
-/// What images a set's files hold, and how.
+/// The images that a set's files hold, and their format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageFiles {
     /// (channels, side).
@@ -89,7 +89,7 @@ pub enum Contents {
     CifarPictures { folder: String },
 }
 
-/// What is there of a set.
+/// The state of a set on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetState {
     /// All files, each with its size.
@@ -123,7 +123,7 @@ impl PublicSet {
         }
     }
 
-    /// What is wrong with a file of the set, if anything; reads all of it.
+    /// The problem of a file of the set, if there is one. All of the file is read.
     pub fn check_file(&self, file: &SetFile, folder: &DataFolder) -> Result<(), DataError> {
         let path = folder.set(&self.name).join(&file.name);
         let wrong = self.wrong(file, folder);

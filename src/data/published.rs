@@ -1,4 +1,4 @@
-//! What is published: every set that can be fetched.
+//! Every published set that can be fetched.
 
 use super::{Contents, ImageFiles, Layout, Origin, PublicSet, SetFile};
 

@@ -1,4 +1,4 @@
-//! Truncated pictures of the kinds whose decoders make pixels of what is there and say nothing. Pillow refuses them.
+//! Finds truncated pictures of the kinds whose decoders accept them without an error. Pillow refuses such pictures.
 
 use image::ImageFormat;
 

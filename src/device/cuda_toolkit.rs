@@ -1,7 +1,8 @@
 //! What CUDA needs beside its driver: NVIDIA's kernel compiler (libnvrtc) and the headers that kernels include.
 //!
-//! A toolkit has both, and so have the packages that PyTorch brings along. cubecl looks for the headers in `CUDA_PATH` and the
-//! toolkit's usual places, and ends its thread where they are not; cudarc leaves the compiler to the system's loader.
+//! A toolkit has both, and so have the packages that come with PyTorch. cubecl looks for the headers in `CUDA_PATH` and the
+//! toolkit's usual places, and ends its thread if they are missing; cudarc leaves the search for the compiler to the system's
+//! loader.
 
 use std::env;
 use std::ffi::OsStr;

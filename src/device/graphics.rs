@@ -1,4 +1,4 @@
-//! What the system's files tell of GPUs, without asking a driver.
+//! Facts about GPUs from the system's files, without asking a driver.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
-//! Kernels that were compiled for a GPU, and which of them were fastest: kept for the processes that come after.
+//! Kernels that were compiled for a GPU, and which of them were fastest: kept for later processes.
 //!
-//! Every run is a process. Without this each would compile and try some hundred kernels again before its first step.
+//! Every run is a process. Without this cache each process would compile and try some hundred kernels again before its first
+//! step.
 
 use std::path::PathBuf;
 

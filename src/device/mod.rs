@@ -1,7 +1,7 @@
-//! What this machine computes on: devices by name, opened, described, looked for.
+//! The devices of this machine, by name: finds, describes and opens them.
 //!
-//! A driver can take the process that asks it along when it dies. So the program that plans and schedules never opens a device
-//! itself: `cli` asks in child processes, and a run opens the one it is given.
+//! A driver that dies can end the process that uses it. So the program that plans and schedules never opens a device itself:
+//! `cli` lists devices in child processes, and a run opens the one that it is given.
 
 mod cpu;
 #[cfg(feature = "cuda")]

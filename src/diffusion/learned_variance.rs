@@ -1,4 +1,4 @@
-//! The variance of a step backwards where the network says what it is.
+//! The variance of a reverse step where the network predicts it.
 
 use super::ForwardProcess;
 

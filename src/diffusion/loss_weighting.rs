@@ -1,4 +1,4 @@
-//! lambda(t), which changes the objective.
+//! lambda(t), the weight of each timestep in the loss. It changes the objective.
 
 use super::ForwardProcess;
 use super::parameterization::clean_error;

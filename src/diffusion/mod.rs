@@ -4,8 +4,7 @@
 //! of f32, one image after the other, pixels in [-1, 1]; tables and sums are f64. Nothing here knows a network, a
 //! device or a clock: [`generate`] is given the network as a closure.
 //!
-//! What the network is shown, what it is compared with and what its answer means is decided by the parameterization, in
-//! `parameterization.rs` alone.
+//! The parameterization decides the network's input, its target and the meaning of its output, in `parameterization.rs` alone.
 
 mod learned_variance;
 mod loss_weighting;

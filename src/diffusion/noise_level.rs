@@ -1,4 +1,4 @@
-//! How noisy an image is, at a timestep or between two.
+//! The noise level of an image, at a timestep or between two timesteps.
 
 use super::ForwardProcess;
 
@@ -12,7 +12,7 @@ pub struct NoiseLevel {
 }
 
 impl NoiseLevel {
-    /// Where there is no noise: the image itself. No network is asked there.
+    /// The level without noise: the image itself. The network is never evaluated there.
     pub const CLEAN: Self = Self { t: -1.0, alpha_bar: 1.0 };
 
     pub fn of_timestep(process: &ForwardProcess, t: u32) -> Self {

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::ForwardProcess;
 use crate::spec::{EdmParameterization, FdmParameterization, Parameterization};
 
-/// What the network is shown of noisy images, each at its own timestep: x_t itself, but for `edm` and `fdm` c_in x, where
-/// x = x_t / sqrt(abar_t).
+/// The network's input for noisy images, each at its own timestep: x_t itself, but for `edm` and `fdm` c_in x, where x = x_t /
+/// sqrt(abar_t).
 ///
 /// - `edm`: c_in = 1 / sqrt(sigma^2 + sigma_data^2) (Karras et al. 2022, arXiv 2206.00364, table 1): x_t over its standard
 ///   deviation.
@@ -27,7 +27,7 @@ pub fn network_input(
     noisy
 }
 
-/// As [`network_input`], for images at one noise level.
+/// Like [`network_input`], for images at one noise level.
 pub(super) fn network_input_at<'a>(
     parameterization: Parameterization,
     process: &ForwardProcess,
@@ -41,7 +41,7 @@ pub(super) fn network_input_at<'a>(
     }
 }
 
-/// What x_t is multiplied by, if by anything: c_in / sqrt(abar_t).
+/// The factor of x_t, if there is one: c_in / sqrt(abar_t).
 fn input_scale(
     parameterization: Parameterization,
     process: &ForwardProcess,
@@ -63,7 +63,7 @@ pub(super) fn damping(fdm: FdmParameterization, process: &ForwardProcess, sigma:
     (-b).exp() * (1.0 + b)
 }
 
-/// What the network's output is compared with, one value per pixel. `images` and `noise` hold `timesteps.len()` images.
+/// The target of the network's output, one value per pixel. `images` and `noise` hold `timesteps.len()` images.
 ///
 /// - `epsilon`: the noise itself (Ho et al. 2020, arXiv 2006.11239, equation 14), at every timestep.
 /// - `v`: sqrt(abar_t) epsilon - sqrt(1 - abar_t) x_0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D).

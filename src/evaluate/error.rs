@@ -19,7 +19,7 @@ pub enum EvaluateError {
     /// Asked to stop; evaluating again starts from the beginning and gives the same numbers.
     #[error("evaluation stopped")]
     Stopped,
-    /// What the network gives is no longer finite: the run has diverged.
+    /// The network's output is no longer finite: the run has diverged.
     #[error("the {} network's output is {value} at t = {t} while {doing}", weights.name())]
     NotFinite { weights: Weights, value: f32, t: f32, doing: &'static str },
     #[error("`{key}` is {value}, but {rule}")]
@@ -35,7 +35,7 @@ pub enum EvaluateError {
     Weights(#[from] WeightsError),
     #[error("{of}: {error}")]
     Frechet { of: &'static str, error: FrechetError },
-    #[error("features `{}` tell no classes, which an Inception score is made of", features.name())]
+    #[error("features `{}` give no classes, which an Inception score needs", features.name())]
     NoClasses { features: Features },
     #[error("{of}: {error}")]
     Measure { of: &'static str, error: MeasureError },

@@ -15,12 +15,12 @@ const IMAGES_PER_VALUE: usize = 2;
 /// Every run's subsets are the same, whatever its seed.
 const SEED: u64 = 0;
 
-/// Where a straight line through (1 / images, distance) meets 1 / images = 0.
+/// The value of a straight line through (1 / images, distance) at 1 / images = 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FidInfinity {
     pub distance: f64,
-    /// Of the line's intercept, by ordinary least squares: how well the points lie on a line. The points share images, so it
-    /// understates how far the distance would scatter with images drawn anew.
+    /// The standard error of the line's intercept, by ordinary least squares: how well the points lie on a line. The
+    /// points share images, so it understates how far the distance would scatter with new images.
     pub standard_error: f64,
 }
 
@@ -58,7 +58,7 @@ pub fn fid_infinity(
     Ok(FidInfinity { distance, standard_error })
 }
 
-/// Of the line through (x, y) by ordinary least squares, and its standard error.
+/// The intercept of the line through (x, y) by ordinary least squares, and its standard error.
 fn intercept(points: &[(f64, f64)]) -> (f64, f64) {
     let count = points.len() as f64;
     let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;

@@ -8,16 +8,17 @@ use super::{
 use crate::event::Measure;
 use crate::spec::{FidProtocol, FurtherMeasure};
 
-/// What `evaluate.measures` asks for beside the Fréchet distance, and what does not change from evaluation to evaluation.
+/// The measures that `evaluate.measures` asks for beside the Fréchet distance, and the values that do not change between
+/// evaluations.
 pub struct FurtherMeasures {
     asked: BTreeSet<FurtherMeasure>,
-    /// Of the reference images, `[images, dimension]`; empty where no measure needs them.
+    /// The features of the reference images, `[images, dimension]`; empty where no measure needs them.
     reference: Vec<f32>,
-    /// Of the reference images, where a measure needs it.
+    /// The neighbour distances of the reference images, where a measure needs them.
     distances: Option<NeighbourDistances>,
 }
 
-/// What the network that features come from says of each generated image's class.
+/// The class logits that the feature network gives for each generated image.
 #[derive(Clone, Copy)]
 pub struct ClassLogits<'a> {
     /// `[images, classes]`.

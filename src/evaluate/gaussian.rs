@@ -114,7 +114,7 @@ impl GaussianFit {
         self.pending = block;
     }
 
-    /// What `rows` more rows around `mean` change, once their own scatter has been added.
+    /// The change by `rows` more rows around `mean`, once their own scatter has been added.
     fn shift_towards(&mut self, mean: &[f64], rows: usize) {
         let (old, new) = (self.folded as f64, rows as f64);
         let shift: Vec<f64> = mean.iter().zip(&self.mean).map(|(new, old)| new - old).collect();

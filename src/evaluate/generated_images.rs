@@ -1,4 +1,4 @@
-//! Images that somebody else generated: a folder of pictures, or an array as numpy keeps it.
+//! Images that another program generated: a folder of pictures, or an array in numpy's format.
 
 use std::fs::File;
 use std::io::BufReader;

@@ -1,6 +1,6 @@
-//! How good a network is now: images generated with its averaged or raw weights, compared with real ones.
+//! Measures a network: images generated with its averaged or raw weights are compared with real images.
 //!
-//! Every run of a study is measured alike: generation and the validation loss start from noise that depends on
+//! Every run of a study is measured in the same way: generation and the validation loss start from noise that depends on
 //! neither the run nor its seed. Nothing here knows optimizers, training, baselines or targets.
 
 mod coarse_pixels;

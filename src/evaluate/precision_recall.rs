@@ -1,4 +1,4 @@
-//! How much of two sets of images overlaps, by nearest neighbours.
+//! The overlap of two sets of images, by nearest neighbours: precision, recall, density and coverage.
 
 use super::nearest_neighbours::Tiling;
 use super::{FeatureRows, MeasureError, NeighbourDistances};
@@ -90,13 +90,13 @@ fn tiled_overlap(
     })
 }
 
-/// Of some generated images.
+/// The counts for some of the generated images.
 struct Counts {
     /// Within a ball of the reference.
     precise: usize,
     /// Balls of the reference that they lie in, summed over them.
     balls: usize,
-    /// Of each reference image, the square of the distance to the nearest of them.
+    /// For each reference image, the square of the distance to the nearest of these generated images.
     nearest: Vec<f64>,
     /// Of each reference image, whether it lies within a ball of theirs.
     recalled: Vec<bool>,

@@ -9,7 +9,7 @@ use crate::spec::RunSpec;
 /// With `learned_sigma` the v of all images follow what is predicted of all images.
 pub type Predict<'a> = &'a mut dyn FnMut(&[f32], &[f32], Option<&[u32]>) -> Predicted;
 
-/// What a network predicts of all images.
+/// A network's predictions for all images.
 pub type Predicted = Result<Vec<f32>, EvaluateError>;
 
 /// How images are generated from a network that may know classes.

@@ -1,4 +1,4 @@
-//! Products of matrices over all threads, the same bits whatever their number.
+//! Products of matrices over all threads, with the same bits for any number of threads.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};

@@ -6,7 +6,7 @@ use super::{EvaluateError, FeatureNetwork, FurtherMeasures, Gaussian, GaussianFi
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
 use crate::spec::{Reference, RunSpec, feature_protocol};
 
-/// What generated images are compared with.
+/// The features and statistics that generated images are compared with.
 pub struct ReferenceFeatures {
     pub gaussian: Gaussian,
     /// `[images, dimension]` where a measure needs each image's features; else empty.
@@ -89,7 +89,7 @@ impl ReferenceFeatures {
     }
 }
 
-/// Where they are kept, by all that they depend on; `None` where they are quickly computed.
+/// The file in which the statistics are kept, named by all that they depend on; `None` where they are quickly computed.
 fn kept(spec: &RunSpec, network: &FeatureNetwork, images: &Images, folder: &DataFolder) -> Option<PathBuf> {
     let fid = &spec.evaluate.fid;
     let weights = &network.weights_sha256()?[..HASH_DIGITS];

@@ -11,9 +11,10 @@ use crate::spec::{OdeSampler, Parameterization, RunSpec};
 
 /// Most images per forward pass. It changes the speed, and the result by no more than rounding.
 pub(super) const BATCH_IMAGES: usize = 256;
-/// What the activations of a forward pass may take. Networks whose images take more go in smaller batches.
+/// The most bytes of a forward pass's activations. Networks whose images need more get smaller batches.
 const ACTIVATION_BYTES: usize = 1 << 30;
-/// Of all activations, the part that lives at a time where no backward pass needs them: the share that `plan` counts with.
+/// The divisor of all activations that gives those alive at a time where no backward pass needs them. `plan` counts
+/// with it.
 const LIVE_SHARE: usize = 4;
 
 /// Images per forward pass of the run's network.

@@ -1,4 +1,4 @@
-//! Means and covariances of features as pytorch-fid and clean-fid keep them: `.npz` with `mu` and `sigma` in f64.
+//! Means and covariances of features in the files of pytorch-fid and clean-fid: `.npz` with `mu` and `sigma` in f64.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
@@ -105,7 +105,8 @@ impl Statistics {
     }
 }
 
-/// Of the largest entry: what rounding to f32, and sums in another order, may make of a covariance.
+/// The asymmetry that rounding to f32, and sums in another order, may give a covariance, as a share of the largest
+/// entry.
 const ROUNDING: f64 = 1e-5;
 
 /// Refuses a matrix that is not symmetric, or has an eigenvalue further below zero than rounding can bring one.

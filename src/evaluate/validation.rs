@@ -16,11 +16,11 @@ pub struct Validation {
     timesteps: Vec<f32>,
     /// The class of each, where the network is told classes.
     classes: Option<Vec<u32>>,
-    /// What the network is shown: `[images * bins, channels, side, side]`.
+    /// The network's input: `[images * bins, channels, side, side]`.
     input: Vec<f32>,
-    /// What the network should say, of the same shape.
+    /// The network's target, of the same shape.
     target: Vec<f32>,
-    /// What of the protocol comes before how many images there are, and after the weights.
+    /// The parts of the protocol before the number of images, and after the weights.
     protocol: (String, &'static str),
     ema_decay: f64,
 }
@@ -144,7 +144,7 @@ impl Validation {
 pub(super) struct Noised {
     /// `[n, channels, side, side]`.
     pub input: Vec<f32>,
-    /// Of the same shape.
+    /// The target, of the same shape.
     pub target: Vec<f32>,
     pub timesteps: Vec<f32>,
     pub classes: Option<Vec<u32>>,

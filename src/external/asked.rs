@@ -1,4 +1,4 @@
-//! What a trainer is asked: a file with everything, and an environment that names it.
+//! What a trainer is given: a file with everything, and an environment that names the file.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What earlier attempts have recorded of a run, as far as the next one needs it.
+//! The records of a run's earlier attempts, as far as the next attempt needs them.
 
 use super::ExternalAttempt;
 use crate::event::{RunEvent, Stamp};

@@ -1,4 +1,4 @@
-//! From what a trainer says to the events of a run. Pure: time is passed in.
+//! Turns the lines of a trainer into the events of a run. Pure: time is passed in.
 
 use super::before::{Announced, Before};
 use super::said::{Moment, Outcome, Said};

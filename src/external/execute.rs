@@ -112,12 +112,12 @@ fn unfit_inputs(trainer: &Trainer) -> Option<String> {
     if trainer.is_torch() {
         let is_known = trainer.digests.get(twin::NAME).is_some_and(|digest| *digest == twin::digest());
         let reason = "the trainer in PyTorch that comes with this speedlab is another than the one that the sweep was planned with";
-        return (!is_known).then(|| format!("{reason}\nhint: plan the sweep anew, which makes these other runs"));
+        return (!is_known).then(|| format!("{reason}\nhint: plan the sweep again: the runs then have other ids"));
     }
     match changed_inputs(&trainer.digests) {
         Ok(changed) if changed.is_empty() => None,
         Ok(changed) => Some(format!(
-            "changed since the sweep was planned: {}\nhint: put back what it was, or plan the sweep anew, which makes these other runs",
+            "changed since the sweep was planned: {}\nhint: put back the earlier contents, or plan the sweep again: the runs then have other ids",
             changed.join(", ")
         )),
         Err(InputError::Io { path, source }) => {

@@ -1,4 +1,4 @@
-//! A process that sees to it that a trainer does not outlive the run's own process, however that ends.
+//! A process that kills a trainer when the run's own process has ended, for whatever reason.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::path::PathBuf;

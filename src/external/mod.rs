@@ -1,4 +1,4 @@
-//! Runs that a program of the user's own trains: `trainer` in a sweep.
+//! Runs that the user's own program trains: `trainer` in a sweep.
 //!
 //! ```text
 //! trainer.json  what is asked            -> the program
@@ -6,8 +6,9 @@
 //! standard input  answers, and `stop`    -> the program
 //! ```
 //!
-//! What it says becomes the events of any other run, so that queue, records and report need not know who trained. What is particular
-//! is kept here: its clock, its checkpoints, what it may not say, and that nothing of it outlives the run.
+//! Its lines become events like those of any other run, so that queue, records and report need not know which trainer it was.
+//! This module keeps what is particular: its clock, its checkpoints, the lines that it may not write, and that none of its
+//! processes outlives the run.
 
 mod asked;
 mod before;

@@ -1,4 +1,5 @@
-//! The named pipe into which a trainer and whatever it starts write events: launchers that close inherited files reach it too.
+//! The named pipe into which a trainer and its child processes write events. Launchers that close inherited files can use it
+//! too.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Write as _};

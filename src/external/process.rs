@@ -1,4 +1,4 @@
-//! A trainer's process: started in a group of its own, listened to, stopped, and never left behind.
+//! A trainer's process: it is started in a group of its own, read, stopped, and never left running.
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Read, Write as _};

@@ -1,4 +1,4 @@
-//! Which column is what.
+//! The mapping of columns to arm, seed, step and metrics.
 
 use super::ImportError;
 

@@ -1,11 +1,11 @@
-//! Numbers from elsewhere: tables of curves that other programs wrote become the records of a sweep, and have every interval that our own runs
-//! have.
+//! Imports curves of other programs: their tables become the records of a sweep, and get every interval that our own runs get.
 //!
 //! ```text
 //! a file -> Table, or event files of TensorBoard -> Points (run, step, metric, value) -> a sweep's YAML and the records of its runs
 //! ```
 //!
-//! What the source cannot tell is said wherever a value is shown: its protocol begins with [`IMPORTED`](crate::spec::IMPORTED).
+//! The protocol of every imported value begins with [`IMPORTED`](crate::spec::IMPORTED), so that each place that shows the
+//! value also shows its origin.
 
 mod error;
 mod mapping;

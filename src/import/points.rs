@@ -1,4 +1,4 @@
-//! Single values of runs, from whatever holds them.
+//! Single values of runs, from a table or from event files.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Event files of TensorBoard: records as TensorFlow writes them (length and CRC-32C around each), and of the messages in them
-//! what scalars need (tensorflow/core/util/event.proto, framework/summary.proto, framework/tensor.proto).
+//! Event files of TensorBoard: records as TensorFlow writes them (length and CRC-32C around each), and the parts of their
+//! messages that hold scalars (tensorflow/core/util/event.proto, framework/summary.proto, framework/tensor.proto).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Tables with a column for each run, as the export of a chart of Weights & Biases is: `Step`, `name - val/fid`, `name - val/fid__MIN`.
+//! Tables with a column for each run, as Weights & Biases exports a chart: `Step`, `name - val/fid`, `name - val/fid__MIN`.
 
 use super::table::Table;
 

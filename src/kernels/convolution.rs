@@ -114,7 +114,7 @@ struct Packed {
 struct Block {
     first_channel: usize,
     channels: usize,
-    /// Where the block starts in the values.
+    /// The start of the block in the values.
     start: usize,
 }
 

@@ -1,4 +1,4 @@
-/// What a convolution does to the side of its planes.
+/// The effect of a convolution on the side of its planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resample {
     /// Stride 1: the side stays.

@@ -14,7 +14,7 @@ pub struct GroupNorm {
     pub silu: bool,
 }
 
-/// What each channel is scaled and shifted by.
+/// The scale and shift of each channel.
 #[derive(Clone, Copy)]
 pub struct Affine<'a> {
     /// Per channel.

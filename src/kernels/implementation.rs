@@ -190,7 +190,7 @@ pub mod tests {
         results
     }
 
-    /// What `compute` gives with products of bf16, and its gradients, are near those in f32, and are not those.
+    /// The result of `compute` with products of bf16, and its gradients, are near those in f32 but not equal to them.
     fn compare_bf16(
         what: &str,
         images: &[[usize; 4]],

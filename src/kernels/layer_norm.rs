@@ -48,8 +48,8 @@ impl LayerNorm {
         (unsafe { output.assume_init() }.into_vec(), statistics)
     }
 
-    /// With x' = (x - mean) / deviation, z = slope x' + shift and d the gradient of z, the gradient of x is
-    /// (slope d - mean(slope d) - x' mean(slope d x')) / deviation, the means over the channels.
+    /// The gradients. With x' = (x - mean) / deviation, z = slope x' + shift and d the gradient of z, the gradient of x
+    /// is (slope d - mean(slope d) - x' mean(slope d x')) / deviation, the means over the channels.
     pub fn backward(self, input: &Planes, slopes: &[Chunk], statistics: &[Chunk], gradient: &Planes) -> Gradients {
         assert_eq!(gradient.values().len(), input.values().len(), "a gradient for each output");
         let pixel_length = input.channels * input.chunks;

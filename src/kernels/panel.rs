@@ -45,7 +45,7 @@ pub struct PanelProduct<'a> {
     pub row_count: usize,
     /// `[runs, run_length, columns]`
     pub panel: &'a [Chunk],
-    /// As [`panel_columns`] has it.
+    /// The columns, in the order of [`panel_columns`].
     pub columns: usize,
     /// Of a row one after the other, [`PanelProduct::stride`] from row to row.
     pub sums: &'a mut [Chunk],

@@ -63,7 +63,7 @@ impl<'a, T> Scattered<'a, T> {
 /// About 5 microseconds of one core.
 pub const WORTH_SHARING: usize = 500_000;
 
-/// Where a slice starts whose parts go to several threads.
+/// The start of a slice whose parts go to several threads.
 struct Start<T>(*mut T);
 
 impl<T> Start<T> {

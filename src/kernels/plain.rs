@@ -22,7 +22,7 @@ pub fn convolution_bf16(shape: Convolution, input: Tensor<4>, weight: Tensor<1>,
     product.cast(FloatDType::F32) + bias.reshape([1, shape.outputs, 1, 1])
 }
 
-/// What is convolved, and how.
+/// The input of the convolution, and its options.
 fn resampled(shape: Convolution, input: Tensor<4>) -> (Tensor<4>, ConvOptions<2>) {
     let (input, stride) = match shape.resample {
         Resample::Keep => (input, 1),

@@ -78,7 +78,7 @@ struct Part<'a> {
     map: Pointwise<'a>,
     /// Blocks of inputs: (first, count).
     depths: &'a [(usize, usize)],
-    /// Where the part starts in the whole output.
+    /// The start of the part in the whole output.
     start: usize,
     output: &'a mut [MaybeUninit<Chunk>],
     /// The sums of all rows and a panel, of any content.
@@ -151,9 +151,9 @@ fn panel<'a>(values: &'a [Chunk], chunks: usize, places: &[Place], copied: &'a m
 /// A column: one chunk of one pixel.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    /// Of its first channel, in the values.
+    /// The place of its first channel in the values.
     input: usize,
-    /// Of its first channel, in the whole output.
+    /// The place of its first channel in the whole output.
     output: usize,
 }
 

@@ -72,7 +72,7 @@ struct UnitSums<'a> {
     input: &'a Planes,
     gradient: &'a Planes,
     unit: &'a mut Unit,
-    /// Of any content.
+    /// Scratch memory, of any content.
     panel: &'a mut [Chunk],
 }
 

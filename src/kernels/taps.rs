@@ -84,7 +84,8 @@ impl Taps {
     }
 }
 
-/// So that what four channels need of one chunk (some 130 pixels, 34 KiB) stays near the first-level cache.
+/// The pixels of a segment: the values that four channels need of one chunk (some 130 pixels, 34 KiB) stay near the
+/// first-level cache.
 const SEGMENT_PIXELS: usize = 64;
 
 impl Segment {
@@ -103,13 +104,13 @@ impl Segment {
         Self { outputs: outputs.to_vec(), inputs, pairs }
     }
 
-    /// Of `tap`: (place in `outputs`, place in `inputs`).
+    /// The pairs of `tap`: (place in `outputs`, place in `inputs`).
     #[inline(always)]
     pub fn pairs(&self, tap: usize) -> &[(u32, u32)] {
         &self.pairs[tap]
     }
 
-    /// Of all taps.
+    /// The number of pairs of all taps.
     pub fn pair_count(&self) -> usize {
         self.pairs.iter().map(Vec::len).sum()
     }
@@ -130,7 +131,7 @@ impl Gather {
         self.starts.len() - 1
     }
 
-    /// Where `pixel` gathers from.
+    /// The sources that `pixel` gathers from.
     #[inline(always)]
     pub fn sources(&self, pixel: usize) -> &[Source] {
         &self.sources[self.starts[pixel] as usize..self.starts[pixel + 1] as usize]

@@ -17,16 +17,16 @@ pub struct AdmBlock {
     embedding: ConvolutionLayer,
     second_norm: NormLayer,
     second: ConvolutionLayer,
-    /// Where the number of channels changes.
+    /// The shortcut's convolution, where the number of channels changes.
     shortcut: Option<ConvolutionLayer>,
     scale_shift_norm: bool,
     resample: Resample,
     outputs: usize,
-    /// Of the output, in pixels.
+    /// The side of the output, in pixels.
     side: usize,
 }
 
-/// What all blocks of a network have in common.
+/// The settings that all blocks of a network share.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmBlocks {
     /// Length of the embedding of time and class.

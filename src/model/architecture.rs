@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 use super::ParameterLayout;
 use crate::kernels::{Convolution, Kernels};
 
-/// What a network is made of, collected while it is described and before any tensor exists.
+/// The layers and parameters of a network, collected while it is described and before any tensor exists.
 #[derive(Default)]
 pub struct Architecture {
     pub layout: Vec<ParameterLayout>,
@@ -34,13 +34,13 @@ pub enum Initial {
 pub enum InitialWeights {
     /// See [`variance_scaling`]: DDPM.
     VarianceScaling,
-    /// What PyTorch does unless told otherwise: weights and biases uniform within 1 / sqrt(fan in) (`reset_parameters` of
-    /// `torch.nn.Linear` and `Conv2d`: `kaiming_uniform_` with a = sqrt(5)).
+    /// PyTorch's default: weights and biases uniform within 1 / sqrt(fan in) (`reset_parameters` of `torch.nn.Linear` and
+    /// `Conv2d`: `kaiming_uniform_` with a = sqrt(5)).
     Torch,
 }
 
 impl InitialWeights {
-    /// Of the weights and of the biases.
+    /// The initial values of the weights and of the biases.
     fn of(self, shape: Convolution) -> (Initial, Initial) {
         match self {
             Self::VarianceScaling => (variance_scaling(shape), Initial::Zeros),
@@ -155,7 +155,7 @@ pub fn variance_scaling(shape: Convolution) -> Initial {
     Initial::Uniform { bound: (6.0 / (area * (shape.inputs + shape.outputs) as f64)).sqrt() }
 }
 
-/// What a layer needs to compute: its network's parameters, in layout order, and the operations.
+/// The inputs of a layer's computation: its network's parameters, in layout order, and the operations.
 #[derive(Clone, Copy)]
 pub struct Pass<'a> {
     pub kernels: Kernels,

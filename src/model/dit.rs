@@ -30,7 +30,7 @@ pub struct Dit {
 
 /// Numbers that tell a timestep.
 const TIME_LENGTH: usize = 256;
-/// Of every LayerNorm.
+/// The epsilon of every LayerNorm.
 const EPSILON: f32 = 1e-6;
 
 impl Dit {

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::architecture::Pass;
 use crate::random::{Draws, Stream};
 
-/// Where the dropout masks of a training step come from; without it nothing is dropped.
+/// The source of a training step's dropout masks; without it nothing is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropout {
     pub seed: u64,

@@ -12,7 +12,8 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    /// Of `tokens` tokens of `dim` numbers, with `hidden` between; `initial` gives the weights, and biases start at zero.
+    /// A feed-forward network for `tokens` tokens of width `dim`, with a hidden layer of width `hidden`. `initial`
+    /// gives the weights, and biases start at zero.
     pub fn describe(
         architecture: &mut Architecture,
         name: &str,

@@ -1,5 +1,5 @@
-//! What the UNets of DDPM and of ADM share: levels of blocks down to the lowest resolution and up again, with what is kept on the
-//! way down handed across.
+//! The levels that the UNets of DDPM and of ADM share: blocks down to the lowest resolution and up again. Activations that are
+//! kept on the way down are handed to the way up.
 
 use burn::tensor::Tensor;
 
@@ -71,10 +71,10 @@ struct Level<B> {
 /// All that lies between the first convolution and the last norm.
 #[derive(Clone, Debug)]
 pub struct Levels<B> {
-    /// From full resolution to the lowest.
+    /// The levels on the way down, from full resolution to the lowest.
     down: Vec<Level<B>>,
     middle: (B, AttentionBlock, B),
-    /// From the lowest resolution to full.
+    /// The levels on the way up, from the lowest resolution to full.
     up: Vec<Level<B>>,
 }
 

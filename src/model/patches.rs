@@ -14,7 +14,7 @@ pub struct Patches {
 }
 
 impl Patches {
-    /// Of images of `image_side` pixels, which `patch` divides.
+    /// Patches of images of `image_side` pixels, which `patch` divides.
     pub fn new(image_side: usize, patch: usize) -> Self {
         Self { patch, side: image_side / patch }
     }

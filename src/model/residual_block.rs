@@ -13,7 +13,7 @@ pub struct ResidualBlock {
     time: ConvolutionLayer,
     second_norm: NormLayer,
     second: ConvolutionLayer,
-    /// Where the number of channels changes.
+    /// The shortcut's convolution, where the number of channels changes.
     shortcut: Option<ConvolutionLayer>,
     outputs: usize,
     side: usize,

@@ -13,7 +13,7 @@ pub struct SelfAttention {
 }
 
 impl SelfAttention {
-    /// Of `tokens` tokens of `dim` numbers; `initial` gives the weights, and biases start at zero.
+    /// Self-attention over `tokens` tokens of width `dim`. `initial` gives the weights, and biases start at zero.
     pub fn describe(
         architecture: &mut Architecture,
         name: &str,

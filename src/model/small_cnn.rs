@@ -17,24 +17,24 @@ pub struct SmallCnn {
     kernels: Kernels,
 }
 
-/// What a [`SmallCnn`] is made of.
+/// The design of a [`SmallCnn`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct CnnDesign {
     pub name: &'static str,
-    /// Of the images, in pixels; they have one channel.
+    /// The side of the images, in pixels; they have one channel.
     pub side: usize,
-    /// Of each block, what it makes of the side and how many channels it gives.
+    /// Each block: how it changes the side, and how many channels it gives.
     blocks: &'static [(Resample, usize)],
 }
 
-/// Of 8x8 images.
+/// The classifier of 8x8 digits.
 pub static DIGITS_CNN: CnnDesign = CnnDesign {
     name: "digits-cnn",
     side: 8,
     blocks: &[(Resample::Keep, 32), (Resample::Halve, 64), (Resample::Keep, 64)],
 };
 
-/// Of 28x28 images.
+/// The classifier of 28x28 digits.
 pub static MNIST_CNN: CnnDesign = CnnDesign {
     name: "mnist-cnn",
     side: 28,
@@ -58,7 +58,7 @@ impl CnnDesign {
         self.architecture().parameter_count()
     }
 
-    /// Of the outputs of all layers, for one image.
+    /// The bytes of the outputs of all layers, for one image.
     pub fn activation_bytes(&self) -> usize {
         self.architecture().activations * size_of::<f32>()
     }

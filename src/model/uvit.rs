@@ -97,7 +97,7 @@ impl Uvit {
     }
 }
 
-/// Of every LayerNorm, as PyTorch's default.
+/// The epsilon of every LayerNorm: PyTorch's default.
 const EPSILON: f32 = 1e-5;
 
 /// Weights of linear maps and positions. The authors' code cuts the normal off at 100 standard deviations.

@@ -21,7 +21,7 @@ pub struct Adam {
     beta2_product: f64,
 }
 
-/// What does not change over time.
+/// The settings that do not change over time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamSettings {
     pub beta2: f64,
@@ -46,7 +46,7 @@ impl Adam {
         }
     }
 
-    /// What a checkpoint keeps.
+    /// The state that a checkpoint keeps.
     pub fn state(&self) -> OptimizerState {
         let (first_moment, second_moment) = self.moments.to_vecs();
         let Self { beta1_product, beta2_product, .. } = *self;

@@ -50,14 +50,15 @@ fn host_norm(gradient: &[f32]) -> f64 {
     pieces.iter().sum::<f64>().sqrt()
 }
 
-/// Of the values relative to the largest, whose squares do not overflow f32, which not every device has more than.
+/// The norm on a device. Values are divided by the largest, so that their squares do not overflow f32; not every device
+/// has a wider type.
 fn device_norm(gradient: Tensor<1>) -> Tensor<1> {
     let largest = gradient.clone().abs().max().clamp_min(f32::MIN_POSITIVE);
     sum_of_squares(gradient / largest.clone()).sqrt() * largest
 }
 
-/// By rows, then over these: no sum in f32 is long, and no kernel's loop either (Mesa's software Vulkan ends every loop after
-/// 65,535 rounds, `LP_MAX_TGSI_LOOP_ITERATIONS`, and calls what it has the sum).
+/// Sums squares by rows, then over the rows, so that no sum in f32 and no loop of a kernel is long. (Mesa's software
+/// Vulkan ends every loop after 65,535 rounds, `LP_MAX_TGSI_LOOP_ITERATIONS`, and returns the partial sum.)
 fn sum_of_squares(vector: Tensor<1>) -> Tensor<1> {
     const ROW: usize = 1024;
     let [values] = vector.dims();

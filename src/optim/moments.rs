@@ -1,4 +1,4 @@
-//! Adam's two moments and the update they make, in host memory or on a device.
+//! Adam's two moments and the update that they give, in host memory or on a device.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;

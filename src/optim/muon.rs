@@ -12,7 +12,7 @@ use super::orthogonal::orthogonalized;
 use super::rates::Rates;
 use crate::spec::{MuonOptimizer, MuonScale};
 
-/// Where a matrix lies in the flat tensor of all parameters: `rows` outputs of `columns` inputs. The weights of a
+/// The place of a matrix in the flat tensor of all parameters: `rows` outputs of `columns` inputs. The weights of a
 /// convolution, `[outputs, inputs, kernel, kernel]`, are a matrix of inputs x kernel x kernel columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matrix {
@@ -78,7 +78,7 @@ impl Muon {
         }
     }
 
-    /// What a checkpoint keeps.
+    /// The state that a checkpoint keeps.
     pub fn state(&self) -> OptimizerState {
         let rest = self.adam.state();
         let parameter_count =
@@ -146,7 +146,7 @@ impl Muon {
     }
 }
 
-/// What lies between `matrices` in 0..parameter_count, in order.
+/// The ranges between `matrices` in 0..parameter_count, in order.
 fn between(matrices: &[Matrix], parameter_count: usize) -> Vec<Range<usize>> {
     let mut rest = Vec::new();
     let mut end = 0;

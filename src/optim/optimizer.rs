@@ -49,7 +49,7 @@ impl Optimizer {
         }
     }
 
-    /// What a checkpoint keeps.
+    /// The state that a checkpoint keeps.
     pub fn state(&self) -> OptimizerState {
         match self {
             Self::Adam(adam) => adam.state(),

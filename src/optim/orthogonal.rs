@@ -1,4 +1,4 @@
-//! Newton-Schulz: a matrix to one of about the same singular vectors whose singular values are all near 1.
+//! The Newton-Schulz iteration: it turns a matrix into one with about the same singular vectors and singular values near 1.
 
 use burn::tensor::Tensor;
 

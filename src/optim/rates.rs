@@ -1,4 +1,4 @@
-//! What the schedules say at one step.
+//! The learning rate and beta1 of one step.
 
 use super::{lr_schedule, momentum};
 use crate::spec::{Optimizer, RunSpec};
@@ -11,12 +11,12 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Those of the update at `step`; for `muon` those of its matrices.
+    /// The rates of the update at `step`; for `muon` those of its matrices.
     pub fn at(spec: &RunSpec, step: u64) -> Self {
         Self::from(spec, step, spec.optimizer.learning_rate(), spec.optimizer.beta1())
     }
 
-    /// Those of the parameters that `muon` leaves to AdamW. The same as [`Rates::at`] for the other optimizers.
+    /// The rates of the parameters that `muon` leaves to AdamW. The same as [`Rates::at`] for the other optimizers.
     pub fn of_others(spec: &RunSpec, step: u64) -> Self {
         match &spec.optimizer {
             Optimizer::Muon(muon) => Self::from(spec, step, muon.others.learning_rate, muon.others.beta1),

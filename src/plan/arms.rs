@@ -1,4 +1,4 @@
-//! Each arm's patches, in the order they apply, and what the base becomes with them.
+//! Each arm's patches, in the order of application, and the base with the patches merged.
 
 use super::finding::{Finding, MOST_PROBLEMS};
 use super::merge::merge;
@@ -12,7 +12,7 @@ pub struct ResolvedArm<'s> {
     pub patches: Vec<&'s Node>,
     /// The base with all patches merged and presets spelled out.
     pub tree: Node,
-    /// What the tree says; the seed is still open.
+    /// The settings of the tree; the seed is still open.
     pub spec: RunSpec,
 }
 

@@ -1,4 +1,4 @@
-//! The axes of `grid` and `zip` with their values computed, each shown to name a field of every arm.
+//! The axes of `grid` and `zip` with their computed values. Each axis is checked to name a field of every arm that has it.
 
 use serde_json::Value as Json;
 
@@ -26,7 +26,7 @@ impl ResolvedAxis<'_> {
 }
 
 pub struct AxisValue {
-    /// As it is merged into an arm.
+    /// The value as it is merged into an arm.
     pub node: Node,
     /// In one spelling: 16.0 on an axis of whole numbers is 16.
     pub json: Json,

@@ -1,4 +1,4 @@
-//! `compare` against the runs that are planned: the yardstick must run wherever something is compared with it.
+//! Checks `compare` against the planned runs: the baseline must run wherever something is compared with it.
 
 use super::arms::{ResolvedArm, unknown_arm};
 use super::finding::Finding;
@@ -57,7 +57,7 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Option<Compare>, Vec<Finding>> {
     }))
 }
 
-/// What `compare.tune` names must be an axis, and there must be seeds to choose on and seeds to measure on.
+/// Each name in `compare.tune` must be an axis, and there must be seeds to choose on and seeds to measure on.
 fn tuned_axes(sweep: &SweepSpec, compare: &CompareSpec) -> Vec<Finding> {
     let axes: Vec<&str> =
         sweep.grid.iter().chain(sweep.zip.iter().flatten()).map(|axis| axis.path.value.as_str()).collect();

@@ -1,10 +1,10 @@
-//! What a run will cost, estimated before it starts. A pure function: the caller says what a model and a device are.
+//! The cost of a run, estimated before it starts. A pure function: the caller describes model and device.
 
 use std::collections::BTreeSet;
 
 use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Reference, RunSpec};
 
-/// What the caller knows: a device's speed and the arithmetic of an architecture.
+/// The facts that the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
     /// Floating-point operations per second that training reaches.
     pub flops_per_second: f64,
@@ -19,7 +19,7 @@ pub struct CostModel<'m> {
     pub feature_weight_bytes: &'m dyn Fn(Features, DataShape) -> f64,
     /// Bytes of the activations of the images that pass through it together.
     pub feature_activation_bytes: &'m dyn Fn(Features, DataShape) -> f64,
-    /// That a run has.
+    /// The threads that a run has.
     pub threads: usize,
 }
 
@@ -31,7 +31,7 @@ pub struct RunCost {
     pub eval_seconds: f64,
     /// The most it holds at a time.
     pub memory_bytes: f64,
-    /// What it leaves behind.
+    /// The bytes that it leaves on disk.
     pub disk_bytes: f64,
 }
 
@@ -45,9 +45,9 @@ const TENSORS_IN_CHECKPOINT: f64 = 4.0;
 const BYTES_PER_NUMBER: f64 = 4.0;
 /// Statistics of features are of twice as long numbers.
 const BYTES_PER_LONG_NUMBER: f64 = 8.0;
-/// What is kept of the reference: its covariance and a root of it.
+/// The matrices that are kept of the reference: its covariance and a root of it.
 const REFERENCE_MATRICES: f64 = 2.0;
-/// What becomes the covariance of the generated images.
+/// The matrix that becomes the covariance of the generated images.
 const GENERATED_MATRICES: f64 = 1.0;
 /// The products of which a Fréchet distance takes the eigenvalues.
 const DISTANCE_MATRICES: f64 = 2.0;
@@ -57,7 +57,7 @@ const INFINITY_POINTS: usize = 15;
 const KID_IMAGES: usize = 1000;
 /// Images of a set, and of the other set, whose distances a thread computes together for `precision_recall`.
 const OVERLAP_BLOCK: (f64, f64) = (256.0, 1024.0);
-/// Of each generated image, for `inception_score`.
+/// The number of class probabilities of each generated image, for `inception_score`.
 const INCEPTION_CLASSES: f64 = 1008.0;
 /// Most images generated at a time when a sample is drawn; more are taken in turns.
 const EVALUATION_BATCH: usize = 256;
@@ -120,11 +120,11 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     RunCost { parameters, train_seconds, eval_seconds, memory_bytes, disk_bytes }
 }
 
-/// What features and their statistics take.
+/// The memory of features and their statistics.
 struct FeatureMemory {
-    /// As long as the run lasts.
+    /// Bytes that are held as long as the run lasts.
     reference_bytes: f64,
-    /// As long as an evaluation lasts.
+    /// Bytes that are held as long as an evaluation lasts.
     generated_bytes: f64,
     /// At its end.
     measuring_bytes: f64,

@@ -1,4 +1,4 @@
-//! From a sweep as written to the ordered, checked list of runs.
+//! Expands a sweep as written to the ordered, checked list of runs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -70,7 +70,7 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
 struct Grid<'g> {
     arms: &'g [ResolvedArm<'g>],
     axes: &'g ResolvedAxes<'g>,
-    /// As the plan has them.
+    /// The axes as the plan has them.
     planned: &'g [Axis],
     cells: &'g [Cell],
 }
@@ -216,7 +216,7 @@ fn find_digests(specs: &mut [RunSpec], grid: &Grid) -> Result<(), Vec<Finding>> 
     Ok(())
 }
 
-/// What is wrong with a cell, at the place that says so.
+/// The problem of a cell, at the place that causes it.
 fn located(rejection: Rejection, sweep: &SweepSpec, grid: &Grid, cell: usize) -> Vec<Finding> {
     let violations = match rejection {
         Rejection::Unreadable(error) => return vec![error.into()],

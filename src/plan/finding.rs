@@ -1,4 +1,4 @@
-//! What is found to be wrong, before the text around it is looked up.
+//! A problem that was found, before the text around it is looked up.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Patches onto a tree.
+//! Merges patches into a tree.
 
 use super::preset;
 use crate::spec::{Entry, Node, Value};

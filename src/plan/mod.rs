@@ -1,12 +1,11 @@
-//! YAML to a checked, ordered list of runs. Knows no device, no result and no model's arithmetic.
+//! Makes a checked, ordered list of runs from YAML. Knows no device, no result and no model's arithmetic.
 //!
 //! ```text
 //! text -> parse (YAML -> tree) -> overrides (--set) -> read (tree -> SweepSpec)
 //!      -> arms and axes (patches merged, presets spelled out, values computed) -> expand (runs, each checked) -> Plan
 //! ```
 //!
-//! Everything wrong with a sweep is reported together and before the first run starts, each problem at the line and
-//! column it was written at.
+//! All problems of a sweep are reported together, before the first run starts, each with its line and column.
 
 mod arms;
 mod axes;
@@ -50,7 +49,7 @@ pub fn plan_text(path: &Path, text: &str, overrides: &[String]) -> Result<Plan, 
     resolve(&texts).map_err(|findings| texts.error(findings))
 }
 
-/// What a sweep asks of a cluster: no part of its plan, since nothing of it changes a result.
+/// The cluster options of a sweep. They are not part of its plan, since none of them changes a result.
 pub fn load_cluster(path: &Path, overrides: &[String]) -> Result<Cluster, PlanError> {
     let texts = Texts { file: path.to_owned(), text: String::new(), overrides: overrides.to_vec() };
     let text = parse::read_text(path).map_err(|finding| texts.error(vec![finding]))?;

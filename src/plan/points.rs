@@ -20,7 +20,7 @@ pub struct Cell {
     pub point: Vec<Option<usize>>,
 }
 
-/// What runs.
+/// The runs and their points.
 pub struct Layout {
     pub cells: Vec<Cell>,
     /// (seed, index of the cell), in the order they should run: seeds outermost, then points, then arms.

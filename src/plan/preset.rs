@@ -1,8 +1,8 @@
-//! `model: { preset: NAME, .. }`: a published name in place of the keys it stands for.
+//! `model: { preset: NAME, .. }`: a published name in place of the keys that it stands for.
 //!
-//! A preset is spelled out while arms and axes are merged, before anything is decoded: what is checked, hashed and
-//! recorded are the keys, so that a preset and its keys are one run. Its keys lie where its name is written, and a key
-//! written beside the name, in a later arm or on an axis takes the place of the preset's.
+//! A preset is replaced by its keys while arms and axes are merged, before anything is decoded. The keys are checked, hashed
+//! and recorded, so that a preset and its keys are one run. Its keys have the place where its name is written. A key written
+//! beside the name, in a later arm or on an axis replaces the preset's.
 
 use super::finding::Finding;
 use super::merge::merge;

@@ -4,9 +4,9 @@ use crate::spec::{AdmModel, DitModel, Model, UnetModel, UvitModel};
 
 /// A published name that stands for every key of `model`, each of which a sweep may still set otherwise.
 pub struct Preset {
-    /// As it is written: `model: { preset: ddpm-cifar10 }`.
+    /// The name, as in `model: { preset: ddpm-cifar10 }`.
     pub name: &'static str,
-    /// Where it was published, in a few words.
+    /// The publication, in a few words.
     pub source: &'static str,
     pub model: fn() -> Model,
 }
@@ -91,7 +91,7 @@ fn iddpm_cifar10() -> Model {
     })
 }
 
-/// What the three have in common. Dhariwal and Nichol 2021, and the flags in the README of openai/guided-diffusion.
+/// The settings that the three share. Dhariwal and Nichol 2021, and the flags in the README of openai/guided-diffusion.
 fn adm_imagenet(sizes: AdmModel) -> Model {
     Model::Adm(AdmModel {
         attention_resolutions: vec![32, 16, 8],

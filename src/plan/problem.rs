@@ -1,4 +1,4 @@
-//! What is wrong with a sweep, where, and what to do about it.
+//! A problem of a sweep: what is wrong, where, and the cure.
 
 use std::fmt;
 
@@ -31,9 +31,9 @@ pub struct Problem {
     pub width: usize,
     /// Another place that is part of the problem.
     pub related: Option<Related>,
-    /// What else helps to understand it.
+    /// A further fact that helps to understand it.
     pub note: Option<String>,
-    /// What to do about it.
+    /// The cure.
     pub hint: Option<String>,
 }
 

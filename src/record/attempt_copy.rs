@@ -1,4 +1,4 @@
-//! A run's folder copied for another attempt, while somebody may go on writing it.
+//! Copies a run's folder for another attempt, while another process may still write to it.
 
 use std::fs;
 use std::io;
@@ -79,7 +79,7 @@ fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(fs::read_link(from)?, to)
 }
 
-/// What it leads to; there a link needs rights that few have.
+/// Copies the link's target; there a link needs rights that few users have.
 #[cfg(not(unix))]
 fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_file() { fs::copy(from, to).map(drop) } else { Ok(()) }

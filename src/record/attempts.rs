@@ -1,12 +1,12 @@
-//! Runs of a cluster: every attempt has a folder of its own, which one rename makes the run's.
+//! Runs on a cluster: every attempt has a folder of its own; one rename makes it the run's folder.
 //!
 //! ```text
 //! results/<sweep>/attempts/<run-id>/<token>/   as a run's folder
 //! ```
 //!
-//! A node that was given up for lost may go on with a run that another node has begun again. Both then write, each to the folder of
-//! its own attempt; the first that ends makes its folder `runs/<run-id>`, and the second finds that there is one. No lock and no clock
-//! decides it: folders that several machines share keep neither well.
+//! A node that was given up for lost may go on with a run that another node has begun again. Both then write, each to the
+//! folder of its own attempt; the first that ends makes its folder `runs/<run-id>`, and the second finds that there is one. No
+//! lock and no clock decides, because folders that several machines share keep neither well.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use super::{RecordError, RunFolder, SweepFolder, effective_events, read_journal}
 use crate::event::RunEvent;
 use crate::spec::{PlannedRun, RunId};
 
-/// What became of an attempt that ended for good.
+/// The fate of an attempt that ended for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {
     /// Its folder is the run's.
@@ -55,7 +55,7 @@ impl SweepFolder {
         Ok(names.into_iter().map(|name| RunFolder { path: path.join(name) }).collect())
     }
 
-    /// Where a run is recorded: `runs/<run-id>`, unless it has not ended there and an attempt is further.
+    /// The folder of a run's record: `runs/<run-id>`, unless the run has not ended there and an attempt is further.
     pub fn current(&self, run_id: &RunId) -> Result<RunFolder, RecordError> {
         let own = self.run(run_id);
         if own.has_ended() {

@@ -1,4 +1,4 @@
-//! `consistency/step-<step>.safetensors`: what a run generated from the noises that all runs share.
+//! `consistency/step-<step>.safetensors`: the images that a run generated from the noises that all runs share.
 
 use std::collections::HashMap;
 use std::fs;
@@ -39,7 +39,7 @@ struct Header {
     version: u32,
     step: u64,
     protocol: String,
-    /// Of the other values and of both tensors. Version 1 has none.
+    /// The SHA-256 of the other values and of both tensors. Version 1 has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
 }
@@ -119,7 +119,7 @@ impl ConsistencyImages {
     }
 }
 
-/// Of everything that a file holds.
+/// The checksum of everything that a file holds.
 fn sum(step: u64, protocol: &str, pixels: &[u8], features: &[u8]) -> String {
     let parts = [("step", &step.to_le_bytes()[..]), (protocol, b""), ("pixels", pixels), ("features", features)];
     sha256_of_parts(parts)

@@ -69,7 +69,7 @@ pub fn read_curves(path: &Path) -> Result<Vec<CurveRow>, RecordError> {
         .map_err(|error| RecordError::Damaged { path: path.to_owned(), reason: error.to_string() })
 }
 
-/// What a column is made of.
+/// The source of a column.
 enum Field {
     Text(for<'r> fn(&'r PlannedRun, Row<'r>) -> &'r str),
     Attempt(fn(&PlannedRun, Row) -> u32),
@@ -103,7 +103,7 @@ fn to_frame(runs: &[RunRows]) -> DataFrame {
     DataFrame::new(height, columns.collect()).expect("every column has one value a row")
 }
 
-/// What a field of each row is.
+/// The value of a field in each row.
 fn values<'r, T>(runs: &[RunRows<'r>], height: usize, field: impl Fn(&'r PlannedRun, Row<'r>) -> T) -> Vec<T> {
     let mut values = Vec::with_capacity(height);
     runs.iter().for_each(|&(planned, rows)| values.extend(rows.iter().map(|row| field(planned, row))));

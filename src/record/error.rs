@@ -1,4 +1,4 @@
-//! What can go wrong with records on disk.
+//! Errors of records on disk.
 
 use std::io;
 use std::path::{Path, PathBuf};

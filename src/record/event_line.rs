@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 
 use crate::event::{Measure, RunEvent, Stamp};
 
-/// What a line says.
+/// The content of a line.
 pub(super) enum EventLine {
     Event(RunEvent),
     /// It is of a program with this version of the events, which is newer.
@@ -32,7 +32,8 @@ impl EventLine {
     }
 }
 
-/// What nearly all lines of a journal are. serde reads an enum that is told by its `event` in two passes, at a third of the speed.
+/// The event that nearly all lines of a journal hold. serde reads an enum with the tag `event` in two passes, at a third of the
+/// speed.
 fn frequent(line: &[u8]) -> Option<RunEvent> {
     if line.starts_with(br#"{"event":"trained","#) {
         let Trained { version: None, stamp, loss, gradient_norm, learning_rate, beta1, wait_seconds } =

@@ -1,4 +1,4 @@
-//! Files that readers see whole or not at all.
+//! Writes files that readers see whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -20,7 +20,7 @@ pub(super) fn write_beside_by(path: &Path, write: impl FnOnce(&mut File) -> io::
     place(path, write, File::sync_all)
 }
 
-/// As [`write_beside`], but a power cut may cost the file: for a view of what is recorded elsewhere.
+/// Like [`write_beside`], but a power cut may lose the file: for a view of what is recorded elsewhere.
 pub(super) fn write_view(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     place(path, |file| file.write_all(bytes), |_| Ok(()))
 }

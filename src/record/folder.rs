@@ -1,4 +1,4 @@
-//! Where everything is.
+//! The places of all files of a sweep's results.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -122,7 +122,7 @@ impl SweepFolder {
         self.path.join("plan.json")
     }
 
-    /// What [`super::LiveFile`] is kept in.
+    /// The file that holds the [`super::LiveFile`].
     pub fn live_file(&self) -> PathBuf {
         self.path.join("live.json")
     }
@@ -157,12 +157,12 @@ impl RunFolder {
         self.path.join("checkpoint").join("state.safetensors")
     }
 
-    /// Where the sample grid of a step is, relative to this folder.
+    /// The path of a step's sample grid, relative to this folder.
     pub fn sample_grid(step: u64) -> String {
         format!("samples/step-{step:08}.png")
     }
 
-    /// Where the images from shared noise of a step are.
+    /// The file of a step's images from shared noise.
     pub fn consistency(&self, step: u64) -> PathBuf {
         self.path.join("consistency").join(format!("step-{step:08}.safetensors"))
     }

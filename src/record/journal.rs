@@ -1,7 +1,7 @@
 //! `events.jsonl`: one event a line, on disk before the next begins.
 //!
-//! Since version 3 of the events every line ends with its number in the file and the CRC-32 of all before it, so that a line
-//! that was damaged, lost or moved is noticed: `{"event":"trained",..,"line":17,"crc32":"0a1b2c3d"}`.
+//! Since version 3 of the events every line ends with its number in the file and the CRC-32 of all before it, so that a
+//! damaged, lost or moved line is noticed: `{"event":"trained",..,"line":17,"crc32":"0a1b2c3d"}`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, Write as _};
@@ -21,13 +21,13 @@ pub struct Journal {
     next_line: usize,
 }
 
-/// What a journal holds.
+/// The contents of a journal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JournalContents {
     pub events: Vec<RunEvent>,
     /// Lines that are no event: each is what a killed writer left of its last one.
     pub torn_lines: usize,
-    /// What is wrong in a way that no killed writer explains, a sentence each: the events are not all that was recorded.
+    /// Damage that no killed writer explains, a sentence each: some recorded events are missing.
     pub damage: Vec<String>,
 }
 
@@ -137,7 +137,7 @@ pub fn read_journal(path: &Path) -> Result<JournalContents, RecordError> {
     Ok(reader.finish())
 }
 
-/// What is between line feeds; the last may have none after it.
+/// The lines between line feeds; the last may have none after it.
 fn lines(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let whole = bytes;

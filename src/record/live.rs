@@ -1,4 +1,4 @@
-//! `live.json`: how the runs of a sweep stand while a process works on it.
+//! `live.json`: the state of a sweep's runs while a process works on it.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub struct LiveFile {
     /// Seconds until the sweep ends at its present pace, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
-    /// Of the runs that wait, the few that start first, in that order.
+    /// The few waiting runs that start first, in that order.
     pub next: Vec<RunId>,
     /// In the plan's order.
     pub runs: Vec<LiveRun>,
@@ -44,7 +44,7 @@ pub struct LiveRun {
     /// The device it runs on, as on the command line. This and what follows up to `steps` is of a running run alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// What it does: `starting`, `training`, ..
+    /// Its phase: `starting`, `training`, ..
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// Seconds until it ends at its present pace.
@@ -57,7 +57,7 @@ pub struct LiveRun {
     pub step: Option<u64>,
     /// Optimizer steps planned.
     pub steps: u64,
-    /// What it last measured in this session.
+    /// The last quality that it measured in this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<LiveQuality>,
 }
@@ -80,7 +80,7 @@ impl LiveRun {
     }
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveState {
@@ -104,7 +104,7 @@ pub struct LiveQuality {
 }
 
 impl LiveFile {
-    /// Of this process, which has the sweep from `now` (RFC 3339) on; without runs yet.
+    /// The view of this process, which has the sweep from `now` (RFC 3339) on; without runs yet.
     pub fn of_this_process(now: &str) -> Self {
         Self {
             version: LIVE_VERSION,
@@ -125,7 +125,7 @@ impl LiveFile {
         write_view(&folder.live_file(), text.as_bytes())
     }
 
-    /// What the process that has the sweep says; `None` if no process has it, or the one that has it has not said anything.
+    /// The view of the process that has the sweep; `None` if no process has it, or if that process has not written a view.
     pub fn read(folder: &SweepFolder) -> Result<Option<Self>, RecordError> {
         let Some(holder) = folder.holder()? else { return Ok(None) };
         match read_json::<Self>(&folder.live_file(), LIVE_VERSION, u32::MAX) {

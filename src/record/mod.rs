@@ -10,8 +10,8 @@
 //! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, consistency/, checkpoint/, DONE}
 //! ```
 //!
-//! A journal is only ever appended to. Attempts that died leave events behind that a later attempt makes void;
-//! [`effective_events`] is the one place that knows which.
+//! A journal is only ever appended to. Attempts that died leave events behind that a later attempt makes void.
+//! [`effective_events`] alone decides which.
 
 mod attempt_copy;
 mod attempts;

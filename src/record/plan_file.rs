@@ -13,7 +13,7 @@ const PLAN_FILE_VERSION: u32 = 3;
 /// The first version with a checksum.
 const SUMMED_SINCE: u32 = 2;
 
-/// What `plan.json` holds.
+/// The contents of `plan.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanFile {
     /// The format's version when it was written.
@@ -25,15 +25,15 @@ pub struct PlanFile {
     /// The sweep's file and what was set beside it, as on the command line after `speedlab run`.
     pub sweep_arguments: String,
     pub plan: Plan,
-    /// What was changed after the plan was first frozen, oldest first.
+    /// The changes after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
-    /// By what and where runs were started, oldest first: an entry whenever that differs from the time before. Plans of an older
-    /// program have none.
+    /// The programs that started runs, and where, oldest first: an entry whenever that differs from the time before.
+    /// Plans of an older program have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<Session>,
 }
 
-/// By what and where runs were started.
+/// Which program started runs, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// RFC 3339, UTC.
@@ -43,7 +43,7 @@ pub struct Session {
     /// The first digits of the program file's SHA-256.
     pub build: String,
     pub host: String,
-    /// As on the command line.
+    /// The devices as on the command line.
     pub devices: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl PlanFile {
         read_json(&path, PLAN_FILE_VERSION, SUMMED_SINCE).map(Some)
     }
 
-    /// Of a plan that is in no file.
+    /// The contents for a plan that is in no file.
     pub fn unfrozen(plan: Plan) -> Self {
         Self {
             version: PLAN_FILE_VERSION,
@@ -146,7 +146,7 @@ fn announces(before: &Plan, after: &Plan) -> bool {
     before.until_decided.is_some() && is_longer && cut(before) == cut(after)
 }
 
-/// What differs between two plans, in sentences.
+/// The differences between two plans, in sentences.
 fn changes(before: &Plan, after: &Plan) -> Vec<String> {
     let mut changes = Vec::new();
     let ids = |plan: &Plan| plan.runs.iter().map(|run| run.run_id.clone()).collect::<std::collections::BTreeSet<_>>();

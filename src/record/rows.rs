@@ -46,7 +46,7 @@ struct Number {
 }
 
 impl Rows {
-    /// What a run's effective events hold.
+    /// The rows of a run's effective events.
     pub fn of(effective_events: &[(u32, RunEvent)]) -> Self {
         let mut rows = Self::default();
         for (attempt, event) in effective_events {
@@ -114,14 +114,14 @@ impl Rows {
         self.numbers.iter().map(|number| self.row(number))
     }
 
-    /// Those of one metric by one protocol.
+    /// The rows of one metric by one protocol.
     pub fn series<'r>(&'r self, metric: &str, protocol: &str) -> impl DoubleEndedIterator<Item = Row<'r>> + use<'r> {
         let name = self.name(metric, protocol);
         let numbers = if name.is_some() { self.numbers.as_slice() } else { &[] };
         numbers.iter().filter(move |number| Some(number.name) == name).map(|number| self.row(number))
     }
 
-    /// Those of metrics by whatever protocol.
+    /// The rows of metrics by any protocol.
     pub fn of_metrics(&self, is: &dyn Fn(&str) -> bool) -> impl DoubleEndedIterator<Item = Row<'_>> + use<'_> {
         let chosen: Vec<bool> = self.names().map(|(metric, _)| is(metric)).collect();
         let numbers = if chosen.contains(&true) { self.numbers.as_slice() } else { &[] };

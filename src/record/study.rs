@@ -1,4 +1,4 @@
-//! Everything recorded of a sweep, as a report reads it.
+//! All records of a sweep, as a report reads them.
 
 use std::path::PathBuf;
 
@@ -18,13 +18,13 @@ pub struct StudyRecord {
     pub plan: Plan,
     /// The sweep's file and what was set beside it, as on the command line after `speedlab run`.
     pub sweep_arguments: String,
-    /// What was changed after the plan was first frozen, oldest first.
+    /// The changes after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
     /// In the plan's order; a run that has not started yet has no rows.
     pub runs: Vec<RunRecord>,
 }
 
-/// What one run has recorded.
+/// The record of one run.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     pub planned: PlannedRun,
@@ -35,7 +35,7 @@ pub struct RunRecord {
     pub attempts: Vec<Started>,
     /// The curves without what later attempts made void, by step.
     pub rows: Rows,
-    /// By step.
+    /// The densities by step.
     pub densities: Vec<TimestepDensity>,
     /// (step, PNG) of each sample grid, by step.
     pub samples: Vec<(u64, PathBuf)>,
@@ -110,7 +110,7 @@ impl StudyRecord {
 }
 
 impl RunRecord {
-    /// Of a run that has recorded nothing yet.
+    /// The record of a run that has recorded nothing yet.
     pub fn new(planned: PlannedRun) -> Self {
         Self {
             planned,
@@ -142,7 +142,7 @@ impl RunRecord {
         Self::read_in(&folder.current(&planned.run_id)?, planned)
     }
 
-    /// Of a folder that holds it.
+    /// The record of the run in this folder.
     pub fn read_in(run_folder: &RunFolder, planned: &PlannedRun) -> Result<Self, RecordError> {
         let mut journal = read_journal(&run_folder.journal())?;
         let mut damage = std::mem::take(&mut journal.damage);
@@ -207,7 +207,7 @@ impl RunRecord {
 }
 
 impl Waiting {
-    /// Of training, between 0 and 1.
+    /// The share of training time, between 0 and 1.
     pub fn share(self) -> f64 {
         self.wait_seconds / self.train_seconds
     }

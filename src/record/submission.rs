@@ -1,4 +1,4 @@
-//! What was handed to a cluster.
+//! The record of what was handed to a cluster.
 
 use std::fs;
 use std::io;
@@ -35,7 +35,7 @@ pub struct Submission {
     /// `--device` and `--jobs`, for each task.
     pub device: String,
     pub runs_at_once: Option<usize>,
-    /// What the cluster was asked for.
+    /// The options that the cluster was given.
     pub cluster: Cluster,
     /// Given verbatim to the cluster's own command, after all else.
     pub flags: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Submission {
     pub jobs_named: usize,
 }
 
-/// What takes a sweep's runs.
+/// The engine that a sweep's runs are handed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
@@ -75,12 +75,12 @@ pub struct ClusterJob {
     pub count: usize,
     /// Unique among all jobs of a cluster: by it a job is found whose submission was not answered.
     pub name: String,
-    /// As the cluster calls it; `None` until it was taken in.
+    /// The cluster's name for the job; `None` until the cluster has accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
 
-/// What a job does.
+/// The work of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {
@@ -134,7 +134,7 @@ impl Submission {
         read_json(&folder.submission(number).join(FILE), SUBMISSION_VERSION, SUBMISSION_VERSION)
     }
 
-    /// Those of a sweep, oldest first; without those that ended before they were written.
+    /// The submissions of a sweep, oldest first; without those that ended before they were written.
     pub fn all(folder: &SweepFolder) -> Result<Vec<Self>, RecordError> {
         let numbers = Self::numbers(folder)?.into_iter();
         numbers

@@ -36,7 +36,7 @@ impl Cost {
         }
     }
 
-    /// What had been spent when `evaluation` was made.
+    /// The cost up to `evaluation`.
     pub fn of(self, evaluation: &Evaluation) -> f64 {
         match self {
             Self::ImagesSeen => evaluation.images_seen as f64,

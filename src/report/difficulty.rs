@@ -1,5 +1,5 @@
-//! How hard each part of the noise is to learn: losses and gradients by bin of t along training, and how soon each bin's loss
-//! has fallen by most of what it falls.
+//! How hard each bin of timesteps is to learn: losses and gradients by bin of t along training, and when each bin's loss has
+//! fallen by most of its fall.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::json_text::with_points;
 use super::target::median;
 use crate::record::RunRecord;
 
-/// Of the fall of a bin's loss from the first evaluation to the last.
+/// Shares of the fall of a bin's loss from the first evaluation to the last.
 pub const SHARES: [f64; 2] = [0.5, 0.9];
 /// The version of `difficulty.json`.
 const VERSION: u32 = 1;

@@ -1,4 +1,4 @@
-//! What runs measured beside the compared metric: last values of every measure, each protocol in a column of its own.
+//! The last values of every measure beside the compared metric, each protocol in a column of its own.
 
 use super::comparison::{ArmComparison, Comparison, PointComparison, Spread, spread};
 use super::curve::{curve, protocols};
@@ -31,7 +31,7 @@ pub struct FinalMeasures<'a> {
 /// A measure by one protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasureColumn {
-    /// As in the records.
+    /// The metric's name in the records.
     pub metric: &'static str,
     pub words: String,
     pub higher_is_better: bool,

@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-/// Of two-sided tests, and of what 95 % intervals leave out.
+/// The level of two-sided tests; 95 % intervals leave out as much.
 pub const LEVEL: f64 = 0.05;
 
 /// A ratio's 95 % interval.
@@ -73,7 +73,7 @@ impl LogMean {
         })
     }
 
-    /// Of a mean of 0, two-sided; `None` of a single value.
+    /// The two-sided p-value of a mean of 0; `None` for a single value.
     pub fn p_value(&self) -> Option<f64> {
         let (standard_error, freedom) = self.error?;
         if standard_error == 0.0 {

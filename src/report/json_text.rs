@@ -1,4 +1,4 @@
-//! JSON of many grid points as text, of which never all is in memory as values: these take ten times as much.
+//! JSON of many grid points as text. Not all of it is in memory as values, which take ten times as much.
 
 use rayon::prelude::*;
 use serde_json::Value;

@@ -8,7 +8,7 @@ use super::error::ReportError;
 use super::plots::{landscape_drawings, png, svg};
 use super::publish::publish;
 
-/// What was measured around the weights of one run; losses may be infinite or no numbers far away.
+/// The losses measured around the weights of one run. Far away they may be infinite or NaN.
 #[derive(Clone, Debug, Default)]
 pub struct RunLandscape {
     pub name: String,
@@ -26,7 +26,7 @@ pub struct RunLandscape {
 pub struct LossPlane {
     /// Along both directions.
     pub at: Vec<f64>,
-    /// By the second direction, then by the first.
+    /// The losses by the second direction, then by the first.
     pub losses: Vec<Vec<f64>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a sweep's trials will do, drawn before anything is trained.
+//! Drawings of what a sweep's trials will do, before anything is trained.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::publish::publish;
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrialPreview {
     pub name: String,
-    /// What there is to know beside the curves, in a few words.
+    /// The facts that the curves do not show, in a few words.
     pub words: String,
     /// Index of its arm in the sweep, which gives it its colour.
     pub arm: usize,
@@ -29,7 +29,7 @@ pub struct TrialPreview {
 /// How often timesteps are trained on, at one time of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DensityPreview {
-    /// Of the planned steps.
+    /// The percentage of the planned steps.
     pub percent: u64,
     /// (t / T, times as often as uniformly).
     pub relative: Vec<(f64, f64)>,
@@ -71,8 +71,8 @@ fn rows(trials: &[TrialPreview]) -> Vec<TrialPreview> {
     groups.into_iter().map(|(trial, names)| TrialPreview { name: shared_name(&names), ..trial.clone() }).collect()
 }
 
-/// What the names have in common, and how many they are: `clts train.batch_size=16 (3 trials)`. A trial's name is its arm
-/// and the grid's values, apart by spaces.
+/// The common part of the names, and their number: `clts train.batch_size=16 (3 trials)`. A trial's name is its arm and the
+/// grid's values, apart by spaces.
 fn shared_name(names: &[&str]) -> String {
     let [first, rest @ ..] = names else { return String::new() };
     if rest.is_empty() {

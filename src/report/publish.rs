@@ -1,4 +1,4 @@
-//! Files that are either old or new, never half.
+//! Files that are always whole: either the old or the new one.
 
 use std::path::{Path, PathBuf};
 

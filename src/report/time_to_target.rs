@@ -3,7 +3,7 @@
 use super::cost::Cost;
 use super::curve::Evaluation;
 
-/// What a run had spent when it reached the target. There is no number for a run that did not reach it.
+/// The cost of a run up to the target. A run that did not reach it has no number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TimeToTarget {
     Reached {

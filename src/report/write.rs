@@ -16,7 +16,7 @@ use super::summary::summary;
 use super::tables::{csv, json, latex, markdown, measures_csv};
 use crate::record::StudyRecord;
 
-/// What was written.
+/// The files that were written.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// `index.html`.

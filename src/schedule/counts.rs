@@ -1,4 +1,4 @@
-//! How many runs are where.
+//! The number of runs in each state.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the queue decides beside starting runs.
+//! The queue's decisions beside starting runs.
 
 /// A decision about all runs of a device, or of the sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What runs can be placed on, and how many at once.
+//! The devices that runs can be placed on, and the number of runs at once.
 
 use std::env;
 use std::num::NonZeroUsize;

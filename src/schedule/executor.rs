@@ -1,4 +1,4 @@
-//! What carries out the queue's decisions.
+//! The trait that carries out the queue's decisions.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a process that died without stating its outcome died of.
+//! Why a process died that did not state its outcome.
 
 use std::process::ExitStatus;
 

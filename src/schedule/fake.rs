@@ -1,4 +1,4 @@
-//! An executor that needs no time: a script says how long each start takes and how it ends.
+//! An executor for tests that needs no time: a script states how long each start takes and how it ends.
 
 use std::time::Duration;
 

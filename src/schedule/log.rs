@@ -1,4 +1,4 @@
-//! What a child writes that is no event: appended to a file, its last lines kept in mind.
+//! Lines of a child that are no events: they are appended to a file, and the last ones are kept in memory.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};

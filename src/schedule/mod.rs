@@ -1,4 +1,4 @@
-//! Runs onto devices: which run starts next and where, each in a process of its own, until all have ended.
+//! Places runs on devices: which run starts next and where, each in a process of its own, until all have ended.
 //!
 //! [`Queue`] decides and is pure: time and outcomes are passed in. [`execute`] drives it with any [`RunExecutor`];
 //! [`ProcessExecutor`] makes each run a child process that speaks [`crate::event::RunEvent`]s, one line of JSON each,

@@ -1,4 +1,4 @@
-//! The wish that a sweep stops: Ctrl-C, SIGTERM, or said by the program.
+//! The request to stop a sweep: by Ctrl-C, by SIGTERM, or by the program.
 
 use std::io;
 use std::sync::Arc;

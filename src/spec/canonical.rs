@@ -1,4 +1,4 @@
-//! The one spelling of a run, whatever the order and the number format of the YAML it came from.
+//! The canonical text of a run: the same for every order and number format of the YAML that it came from.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ pub fn canonical_json(spec: &RunSpec) -> String {
     if let Some(trainer) = value.get_mut("trainer").and_then(Value::as_object_mut) {
         trainer.swap_remove("stop_grace");
     }
-    // Runs from before there was a choice keep their ids.
+    // Runs that were recorded before these keys existed keep their ids.
     if spec.noise.is_independent() {
         value.as_object_mut().expect("a RunSpec is a struct").swap_remove("noise");
     }

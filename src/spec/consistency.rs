@@ -5,20 +5,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{NoiseSchedule, OdeSampler, Resize, RunSpec, Weights};
 
-/// `evaluate.consistency`: images kept to see how alike the outputs of different runs are that start from one noise, the
-/// consistency phenomenon of arXiv 2404.07946. How likeness is measured there is open; `report` states its own ways.
+/// `evaluate.consistency`: images that different runs generate from the same noise. They are kept to measure how similar the
+/// runs' outputs are: the consistency phenomenon of arXiv 2404.07946. The paper leaves open how it measures similarity;
+/// `report` states its own measures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Consistency {
-    /// Images kept of each run, the first of those that evaluations generate anyway; 0 keeps none. Default 0.
+    /// The number of images kept of each run: the first of those that evaluations generate anyway. 0 keeps none. Default 0.
     pub images: usize,
-    /// Steps between the steps at which they are kept, a multiple of `evaluate.every`; the last step always is one. 0 keeps
-    /// those of the last step alone. Default 0.
+    /// Steps between the evaluations whose images are kept, a multiple of `evaluate.every`. Images of the last step are always
+    /// kept. 0 keeps those of the last step alone. Default 0.
     pub every: u64,
 }
 
 impl Consistency {
-    /// Whether nothing is written that was not before there was a choice.
+    /// Whether the settings are the defaults; runs that were recorded before this key existed have them.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -28,9 +29,8 @@ impl Consistency {
         self.images > 0 && (step == steps || (self.every > 0 && step.is_multiple_of(self.every)))
     }
 
-    /// What two runs must share for their images to be compared: images of what, by which noise schedule, generated how, seen
-    /// by which features. Neither seed nor network nor training is part of it, nor how weights
-    /// are averaged, but whether.
+    /// What two runs must share for their images to be compared: data, noise schedule, generation and features, and whether
+    /// weights are averaged. Seed, network, training and the length of the average are not part of it.
     pub fn protocol(spec: &RunSpec) -> String {
         let fid = &spec.evaluate.fid;
         let questions = if fid.guidance == 1.0 { 1 } else { 2 };
@@ -57,7 +57,7 @@ fn noise_schedule(schedule: &NoiseSchedule) -> String {
 }
 
 impl OdeSampler {
-    /// Whether the image is a function of the noise it starts from: nothing random is added on the way.
+    /// Whether the image is a function of the noise that it starts from, with nothing random added by later steps.
     pub fn is_deterministic(&self) -> bool {
         match self {
             Self::Ddim(ddim) => ddim.eta == 0.0,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{DataShape, empty_settings, kinds};
 
 kinds! {
-    /// `data`: the images.
+    /// `data`: the images that a run is trained and measured on.
     pub enum Data {
         /// 1,797 grey 8x8 handwritten digits (UCI, Alpaydin and Kaynak 1998), shipped with the program. The default.
         Digits(DigitsData) = "digits",
@@ -16,7 +16,7 @@ kinds! {
         FashionMnist(FashionMnistData) = "fashion_mnist",
         /// 60,000 colour 32x32 images of ten classes (Krizhevsky 2009): `speedlab data fetch cifar10`.
         Cifar10(Cifar10Data) = "cifar10",
-        /// Files of images (PNG, JPEG, WebP, TIFF, BMP, PPM, PGM) of any size in a folder of the user's.
+        /// Image files (PNG, JPEG, WebP, TIFF, BMP, PPM, PGM) of any size in a folder of yours.
         ImageFolder(ImageFolderData) = "image_folder",
     }
 }
@@ -24,12 +24,12 @@ kinds! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DigitsData {
-    /// Always false: a mirrored digit is no digit. Default false.
+    /// Always false, because a mirrored digit is not a digit. Default false.
     pub horizontal_flips: bool,
 }
 
 empty_settings! {
-    /// A mirrored digit is no digit: there is nothing to set.
+    /// Images are never mirrored, because a mirrored digit is not a digit.
     MnistData;
 }
 
@@ -47,21 +47,24 @@ pub struct Cifar10Data {
     pub horizontal_flips: bool,
 }
 
-/// Every image is cropped to its central square and resized with antialiasing (see `data::decode`). What transparent
-/// pixels let through is white.
+/// Every image is cropped to its central square and resized with antialiasing (see `data::decode`). Transparent pixels become
+/// white.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageFolderData {
-    /// The folder, as seen from where the program is started; folders in it are looked into. No default.
+    /// The folder that holds the files. Its subfolders are searched too. A relative path starts at the folder where the program
+    /// is started. No default.
     pub path: String,
-    /// Width and height of the images that are made, in pixels. Default 64.
+    /// The width and height, in pixels, that every image is resized to. Default 64.
     pub side: usize,
-    /// 3 for colour, 1 for grey. Default 3.
+    /// Channels of every image: 3 for colour, 1 for grey. Default 3.
     pub channels: usize,
-    /// How many class folders `path` holds: each is a class, in the order of their names. Written down so that a run's
-    /// network is known before any file is read, and checked against the folder. Default 0: images have no classes.
+    /// The number of class folders in `path`. Each folder is a class; classes are in the order of the folders' names. The
+    /// number stands here so that a run's network is known before any file is read. It is checked against the folder. Default
+    /// 0: images have no classes.
     pub classes: usize,
-    /// Images that are not trained on: as many, evenly spread over the files in the order of their names. Default 256.
+    /// The number of images that are not trained on. They are spread evenly over the files in the order of their names. Default
+    /// 256.
     pub held_out: usize,
     /// Mirror each training image with probability one half. Default false.
     pub horizontal_flips: bool,
@@ -80,7 +83,7 @@ impl Default for ImageFolderData {
 }
 
 impl Data {
-    /// What a model has to know of the images.
+    /// What a model must know about the images.
     pub fn shape(&self) -> DataShape {
         let (channels, side) = self.image_shape();
         DataShape { channels, side, classes: self.classes() }
@@ -104,7 +107,7 @@ impl Data {
         }
     }
 
-    /// Images of the training split; unknown of a folder.
+    /// Images of the training split; `None` for a folder, where the number is not known beforehand.
     pub fn training_images(&self) -> Option<usize> {
         match self {
             Self::Digits(_) => Some(1442),

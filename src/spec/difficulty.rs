@@ -1,4 +1,4 @@
-//! How hard each part of the noise is to learn.
+//! How hard each bin of timesteps is to learn.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Difficulty {
-    /// Held-out images in each bin whose loss is differentiated, the first of `evaluate.validation.images`; 0 measures
-    /// nothing. As dear as `images * evaluate.validation.bins` images of training. Default 0.
+    /// The number of held-out images in each bin whose loss is differentiated: the first of `evaluate.validation.images`. 0
+    /// measures nothing. A measurement costs as much as training on `images * evaluate.validation.bins` images. Default 0.
     pub images: usize,
-    /// Steps between the steps at which it is measured, a multiple of `evaluate.every`; the last step always is one. 0
-    /// measures at every evaluation. Default 0.
+    /// Steps between measurements, a multiple of `evaluate.every`. The last step is always measured. 0 measures at every
+    /// evaluation. Default 0.
     pub every: u64,
 }
 
 impl Difficulty {
-    /// Whether nothing is measured that was not before there was a choice.
+    /// Whether the settings are the defaults; runs that were recorded before this key existed have them.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it is measured at the evaluation after `step` of a run of `steps` steps.
+    /// Whether the gradient is measured at the evaluation after `step` of a run of `steps` steps.
     pub fn is_measured_at(&self, step: u64, steps: u64) -> bool {
         self.images > 0 && (step == steps || self.every == 0 || step.is_multiple_of(self.every))
     }

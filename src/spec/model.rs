@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{DitModel, UvitModel, kinds};
 
 kinds! {
-    /// `model`: the architecture.
+    /// `model`: the architecture of the network.
     pub enum Model {
         /// The UNet of DDPM. The default.
         Unet(UnetModel) = "unet",
@@ -19,7 +19,8 @@ kinds! {
     }
 }
 
-/// Ho et al. 2020, appendix B: residual blocks of GroupNorm, SiLU and 3x3 convolution with a time embedding between.
+/// Ho et al. 2020, appendix B: residual blocks of GroupNorm, SiLU and 3x3 convolution; the embedding of the time is added
+/// within each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnetModel {
@@ -34,16 +35,16 @@ pub struct UnetModel {
     pub attention_resolutions: Vec<usize>,
     /// Heads of each self-attention. Default 1.
     pub attention_heads: usize,
-    /// Share of activations dropped in residual blocks. Default 0.
+    /// The share of activations that residual blocks drop. Default 0.
     pub dropout: f64,
     /// Groups of each GroupNorm; must divide every level's channels. Default 8.
     pub norm_groups: usize,
-    /// Whether the network is told the class of each image, as an embedding that is added to that of the time
-    /// (Nichol and Dhariwal 2021). Default false.
+    /// Whether the network is told the class of each image. The embedding of the class is added to that of the time (Nichol and
+    /// Dhariwal 2021). Default false.
     #[serde(skip_serializing_if = "is_false")]
     pub class_conditional: bool,
-    /// Share of the training images whose class is replaced by "none", which guidance needs (Ho and Salimans 2022,
-    /// arXiv 2207.12598, algorithm 1). Default 0.1; with 0 there is no such class.
+    /// The share of training images whose class is replaced by "none". Guidance needs it (Ho and Salimans 2022, arXiv
+    /// 2207.12598, algorithm 1). Default 0.1; with 0 there is no class "none".
     #[serde(skip_serializing_if = "is_default_class_dropout")]
     pub class_dropout: f64,
 }
@@ -82,14 +83,15 @@ impl Model {
 }
 
 /// Dhariwal and Nichol 2021 (arXiv 2105.05233), section 3, and Nichol and Dhariwal 2021 (arXiv 2102.09672): residual blocks
-/// that the embedding of the time scales and shifts, that resample, and self-attention at several sides.
+/// that are scaled and shifted by the embedding of the time, residual blocks that resample, and self-attention at several
+/// sides.
 ///
-/// Where the two papers are silent, their code is followed: initial weights are PyTorch's own, the last convolution of every
-/// block starts at zero, and sinusoids come cosines first.
+/// Where the two papers say nothing, this follows their code: initial weights are PyTorch's own, the last convolution of every
+/// block starts at zero, and cosines come before sines in the time embedding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdmModel {
-    /// Channels that the levels multiply; the time's embedding is four times as long. Default 32.
+    /// The number of channels that `channel_multipliers` multiply. The embedding of the time is four times as long. Default 32.
     pub channels: usize,
     /// Channels of each level as a multiple of `channels`; every further level halves the side. Default [1, 2].
     pub channel_multipliers: Vec<usize>,
@@ -98,28 +100,30 @@ pub struct AdmModel {
     /// Image sides, in pixels, at which self-attention follows each residual block. Default [] (none); the lowest level's
     /// middle block always has it.
     pub attention_resolutions: Vec<usize>,
-    /// Heads of each self-attention, unless `head_channels` says how many. Default 1.
+    /// Heads of each self-attention, where `head_channels` is not given. Default 1.
     pub attention_heads: usize,
-    /// Channels of each head; the number of heads then grows with the channels. Default: none, `attention_heads` counts.
+    /// Channels of each head: the number of heads then grows with the channels. Default: none, so `attention_heads` gives the
+    /// number.
     pub head_channels: Option<usize>,
-    /// Whether the embedding scales and shifts what the second GroupNorm of a block gives, rather than being added before
-    /// it. Default true.
+    /// Whether the embedding scales and shifts the output of a block's second GroupNorm. Otherwise it is added before that
+    /// GroupNorm. Default true.
     pub scale_shift_norm: bool,
-    /// Whether residual blocks halve and double the side, rather than single convolutions. Default true.
+    /// Whether residual blocks halve and double the side. Otherwise single convolutions do. Default true.
     pub resblock_updown: bool,
-    /// Whether the network also says where the variance of a step backwards lies between its bounds: one more channel for
-    /// each of the image, trained with the hybrid loss (Nichol and Dhariwal 2021, section 3.1). Default false.
+    /// Whether the network also predicts where the variance of each reverse step lies between its bounds. It has one more
+    /// output channel for each channel of the image, and is trained with the hybrid loss (Nichol and Dhariwal 2021, section
+    /// 3.1). Default false.
     pub learned_sigma: bool,
-    /// Share of activations dropped in residual blocks. Default 0.
+    /// The share of activations that residual blocks drop. Default 0.
     pub dropout: f64,
     /// Groups of each GroupNorm; must divide every level's channels. Default 32.
     pub norm_groups: usize,
-    /// Whether the network is told the class of each image, as an embedding that is added to that of the time. Default
+    /// Whether the network is told the class of each image. The embedding of the class is added to that of the time. Default
     /// false.
     #[serde(skip_serializing_if = "is_false")]
     pub class_conditional: bool,
-    /// Share of the training images whose class is replaced by "none", which guidance needs (Ho and Salimans 2022,
-    /// arXiv 2207.12598, algorithm 1). Default 0.1; with 0, as in ADM, there is no such class.
+    /// The share of training images whose class is replaced by "none". Guidance needs it (Ho and Salimans 2022, arXiv
+    /// 2207.12598, algorithm 1). Default 0.1; with 0, as in ADM, there is no class "none".
     #[serde(skip_serializing_if = "is_default_class_dropout")]
     pub class_dropout: f64,
 }
@@ -132,8 +136,7 @@ impl AdmModel {
 }
 
 impl Model {
-    /// Whether the network predicts, after what it is trained to predict of each pixel, where the variance of a step
-    /// backwards lies.
+    /// Whether the network also predicts, in further output channels, where the variance of each reverse step lies.
     pub fn learned_sigma(&self) -> bool {
         match self {
             Self::Adm(adm) => adm.learned_sigma,

@@ -1,4 +1,4 @@
-//! The near miss that an error message suggests.
+//! The similar word that an error message suggests.
 
 /// The candidate that was probably meant by `word`, if any is close; the first of equally close ones.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -12,7 +12,7 @@ kinds! {
     pub enum OdeSampler {
         /// DDIM (Song et al. 2021, arXiv 2010.02502, equation 12). The default.
         Ddim(Ddim) = "ddim",
-        /// DDPM's ancestral sampling (Ho et al. 2020, arXiv 2006.11239, algorithm 2), also on some of the timesteps.
+        /// DDPM's ancestral sampling (Ho et al. 2020, arXiv 2006.11239, algorithm 2), on all of the timesteps or some.
         Ddpm(Ddpm) = "ddpm",
         /// Heun's second-order method (Karras et al. 2022, arXiv 2206.00364, algorithm 1).
         Heun(Heun) = "heun",
@@ -21,21 +21,21 @@ kinds! {
     }
 }
 
-/// At which timesteps the network is asked.
+/// The timesteps at which the network is evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
-    /// Evenly from T down to 1, minus one (Lin et al. 2024, arXiv 2305.08891, table 2). The default of most kinds.
+    /// Evenly spaced from T down to 1, minus one (Lin et al. 2024, arXiv 2305.08891, table 2). The default of most kinds.
     #[default]
     Trailing,
-    /// The multiples of floor(T / steps), from 0 (Lin et al. 2024, table 2): starts below T - 1.
+    /// The multiples of floor(T / steps), from 0 (Lin et al. 2024, table 2). The noisiest of them is below T - 1.
     Leading,
-    /// Evenly from T - 1 to 0, both included (Lin et al. 2024, table 2).
+    /// Evenly spaced from T - 1 to 0, both included (Lin et al. 2024, table 2).
     Linspace,
     /// floor(c i^2), from T - 1 to 0 (Song et al. 2021, appendix D.2): dense where there is little noise.
     Quadratic,
-    /// Evenly in sigma^(1/7), from the largest sigma of the noise schedule to its smallest (Karras et al. 2022,
-    /// equation 5): between timesteps.
+    /// Evenly spaced in sigma^(1/7), from the largest sigma of the noise schedule to its smallest (Karras et al. 2022, equation
+    /// 5). The steps fall between whole timesteps.
     Karras,
 }
 
@@ -47,7 +47,7 @@ pub struct Ddim {
     /// eta: how much fresh noise each step adds; 0 is the ODE, 1 is ancestral sampling. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub eta: f64,
-    /// Where the steps are. Default `trailing`.
+    /// The timesteps of the steps. Default `trailing`.
     #[serde(skip_serializing_if = "is_trailing")]
     pub spacing: Spacing,
     /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
@@ -55,17 +55,18 @@ pub struct Ddim {
     pub clip: bool,
 }
 
-/// The variance of what each step of `ddpm` adds.
+/// The variance of the noise that each step of `ddpm` adds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AncestralVariance {
-    /// That of the posterior q(x_s | x_t, x_0), right for data of one image (Ho et al. 2020, section 3.2). The default.
+    /// The variance of the posterior q(x_s | x_t, x_0), which is exact for data of a single image (Ho et al. 2020, section
+    /// 3.2). The default.
     #[default]
     Small,
-    /// beta, right for data of unit variance (Ho et al. 2020, section 3.2).
+    /// beta, which is exact for data of unit variance (Ho et al. 2020, section 3.2).
     Large,
-    /// What a network with `learned_sigma` says of each pixel, between the two in logarithms (Nichol and Dhariwal 2021,
-    /// arXiv 2102.09672, equation 15).
+    /// The variance that a network with `learned_sigma` predicts for each pixel, between the other two in logarithms (Nichol
+    /// and Dhariwal 2021, arXiv 2102.09672, equation 15).
     Learned,
 }
 
@@ -75,9 +76,9 @@ pub struct Ddpm {
     /// Network evaluations per image (nfe). Default 250 (as in Nichol and Dhariwal 2021, arXiv 2102.09672; Ho et al. take
     /// all 1000).
     pub steps: usize,
-    /// Default `small`.
+    /// The variance of the noise that each step adds. Default `small`.
     pub variance: AncestralVariance,
-    /// Where the steps are. Default `trailing`.
+    /// The timesteps of the steps. Default `trailing`.
     pub spacing: Spacing,
     /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
     pub clip: bool,
@@ -86,9 +87,9 @@ pub struct Ddpm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Heun {
-    /// n; nfe is 2 n - 1. Default 18 (the paper's for 32 x 32 images).
+    /// n, the number of steps; nfe is 2 n - 1. Default 18 (the paper's for 32 x 32 images).
     pub steps: usize,
-    /// Where the steps are. Default `karras` (the paper's).
+    /// The timesteps of the steps. Default `karras` (the paper's).
     pub spacing: Spacing,
     /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
     pub clip: bool,
@@ -99,7 +100,7 @@ pub struct Heun {
 pub struct DpmSolverPp {
     /// Network evaluations per image (nfe). Default 20.
     pub steps: usize,
-    /// Where the steps are. Default `trailing` (as for `ddim`, so that the two differ by the solver alone).
+    /// The timesteps of the steps. Default `trailing` (as for `ddim`, so that the two differ in the solver alone).
     pub spacing: Spacing,
     /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
     pub clip: bool,
@@ -136,7 +137,7 @@ impl Default for DpmSolverPp {
 }
 
 impl OdeSampler {
-    /// From one noise level to the next, the last to the image.
+    /// The number of steps: each goes from one noise level to the next, the last one to the image.
     pub fn steps(&self) -> usize {
         match self {
             Self::Ddim(ddim) => ddim.steps,
@@ -173,8 +174,8 @@ impl OdeSampler {
         }
     }
 
-    /// The part of a protocol that says how images were generated: what is not the kind's default, then the nfe, where the
-    /// network is asked `questions` times at each.
+    /// The part of a protocol that says how images were generated: the settings that are not the kind's defaults, then the nfe.
+    /// `questions` is the number of network evaluations at each noise level.
     pub fn protocol(&self, questions: usize) -> String {
         let mut words = self.kind().to_owned();
         let mut say = |word: std::fmt::Arguments<'_>| write!(words, " {word}").expect("a String takes any text");
@@ -212,7 +213,7 @@ impl Spacing {
     }
 }
 
-/// A key that is younger than the runs recorded without it is left out at its default, so that their ids stay.
+/// A key that was added after runs had been recorded is left out at its default, so that the ids of those runs stay.
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }

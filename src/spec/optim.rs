@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{empty_settings, kinds};
 
 kinds! {
-    /// `optimizer`: the update rule.
+    /// `optimizer`: the rule that updates the weights.
     pub enum Optimizer {
         /// Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1). The default.
         Adam(AdamOptimizer) = "adam",
@@ -30,9 +30,9 @@ pub struct AdamOptimizer {
     pub epsilon: f64,
 }
 
-/// Before Adam's update of a step, every weight is multiplied by 1 - lr weight_decay, lr being the step's own: with warm-up
-/// and schedule, and without the paper's separate schedule multiplier eta. As in torch, all parameters decay, biases and
-/// norms too.
+/// Before Adam's update of a step, every weight is multiplied by 1 - lr weight_decay. lr is the learning rate of that step,
+/// with warm-up and schedule; the paper's separate schedule multiplier eta is left out. As in torch, all parameters decay,
+/// biases and norms too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamwOptimizer {
@@ -44,13 +44,13 @@ pub struct AdamwOptimizer {
     pub beta2: f64,
     /// Added to the root of the second moment. Default 1e-8.
     pub epsilon: f64,
-    /// The share of a weight that a step takes away, in units of its learning rate. Default 0.01 (torch's).
+    /// The share of a weight that a step takes away, in units of the step's learning rate. Default 0.01 (torch's).
     pub weight_decay: f64,
 }
 
-/// The weights of hidden layers, each as a matrix of its outputs by everything that goes into one of them (the weights of a
-/// convolution are laid flat), move by the momentum with its singular values brought near 1. Vectors, embeddings, the first
-/// layer and the last are left to AdamW.
+/// Each weight of a hidden layer is a matrix with a row for each output; the weights of a convolution are flattened. It is
+/// updated by its momentum, whose singular values are brought near 1. AdamW updates vectors, embeddings, the first layer and
+/// the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MuonOptimizer {
@@ -58,16 +58,16 @@ pub struct MuonOptimizer {
     pub learning_rate: f64,
     /// The initial momentum of the matrices; `momentum` may change it over time. Default 0.95 (the reference's).
     pub beta1: f64,
-    /// Whether the update looks ahead by one more step of the momentum. Default true (the reference's).
+    /// Whether the update looks one step of the momentum ahead. Default true (the reference's).
     pub nesterov: bool,
     /// Decoupled decay of the matrices, as AdamW's. Default 0 (the reference's; torch's is 0.1).
     pub weight_decay: f64,
-    /// How the size of an update follows the matrix's shape. Default `original`.
+    /// How the size of an update depends on the matrix's shape. Default `original`.
     pub scale: MuonScale,
     /// Steps of the Newton-Schulz iteration. Default 5 (the reference's).
     pub newton_schulz_steps: usize,
-    /// AdamW for all other parameters; `momentum` and `lr_schedule` move its beta1 and learning rate from their own initial
-    /// values. Default: as for `adamw`.
+    /// AdamW for all other parameters. `momentum` and `lr_schedule` change its beta1 and learning rate too, from its own
+    /// initial values. Default: as for `adamw`.
     pub others: AdamwOptimizer,
 }
 
@@ -79,7 +79,7 @@ pub enum MuonScale {
     #[default]
     Original,
     /// 0.2 sqrt(max(rows, columns)), about the size of AdamW's updates (Liu et al. 2025, arXiv 2502.16982), so that AdamW's
-    /// learning rate can be taken over.
+    /// learning rate can be used.
     MatchRmsAdamw,
 }
 
@@ -159,14 +159,14 @@ empty_settings! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearMomentum {
-    /// beta1 at the planned end. Default 0.
+    /// beta1 at the last planned step. Default 0.
     pub end: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExponentialMomentum {
-    /// Factor per step. Default 0.9995.
+    /// The factor per step. Default 0.9995.
     pub decay: f64,
     /// beta1 never falls below this. Default 0.4.
     pub floor: f64,
@@ -208,14 +208,14 @@ empty_settings! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearLr {
-    /// The learning rate at the planned end, as a share of lr0. Default 0.
+    /// The learning rate at the last planned step, as a share of lr0. Default 0.
     pub end: f64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CosineLr {
-    /// The learning rate at the planned end, as a share of lr0. Default 0.
+    /// The learning rate at the last planned step, as a share of lr0. Default 0.
     pub end: f64,
 }
 

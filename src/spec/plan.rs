@@ -24,7 +24,7 @@ pub struct Plan {
     pub axes: Vec<Axis>,
     pub seeds: Vec<u64>,
     pub compare: Option<Compare>,
-    /// How seeds are added, where they are; `seeds` and `runs` are then those so far.
+    /// The rule by which seeds are added, if they are. `seeds` and `runs` are then those so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_decided: Option<UntilDecided>,
     /// Whether every run has its device to itself. A plan from before there was a choice has none.
@@ -73,8 +73,8 @@ pub fn is_part(part: &Point, whole: &Point) -> bool {
     part.iter().all(|(key, value)| whole.get(key) == Some(value))
 }
 
-/// Each point once, in the order in which it is first met, without those that are parts of others: an arm that has not all axes stands
-/// at several.
+/// Each point once, in the order of its first appearance, without points that are parts of others: an arm that lacks an axis
+/// stands at several points.
 pub fn whole_points<'p>(points: impl Iterator<Item = &'p Point>) -> Vec<&'p Point> {
     let mut found: Vec<&Point> = Vec::new();
     let mut known = BTreeSet::new();
@@ -112,7 +112,7 @@ impl PlannedRun {
     }
 }
 
-/// `compare`: which arm is the yardstick and what counts as equal quality. Fixed before anything runs.
+/// `compare`: which arm is the baseline and what counts as equal quality. It is fixed before anything runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Compare {
     /// The arm that speedups are relative to.
@@ -121,10 +121,10 @@ pub struct Compare {
     /// The qualities over which speeds are compared.
     #[serde(default, skip_serializing_if = "BandShares::is_default")]
     pub band: BandShares,
-    /// A quality whose first crossing is told beside the speedup over the band.
+    /// A quality whose first crossing is reported beside the speedup over the band.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// Factors nearer to 1 than this are as good as none.
+    /// A speedup nearer to 1 than this factor counts as none.
     #[serde(default = "default_practical", skip_serializing_if = "is_default_practical")]
     pub practical: f64,
     /// Axes along which every arm is compared at its own best value.
@@ -146,13 +146,14 @@ fn is_default_practical(practical: &f64) -> bool {
     *practical == PRACTICAL
 }
 
-/// `compare.band`: the qualities that the baseline has after these shares of its training, and all between them.
+/// `compare.band`: the qualities that the baseline has between these two shares of its training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BandShares {
-    /// Of the baseline's training; above 0. Default: 0.3.
+    /// The share of the baseline's training where the band begins; above 0. Default: 0.3.
     pub from: f64,
-    /// Above `from`, up to 1. Default: 0.75, since near the end of a run noise hides when a quality was reached.
+    /// The share where the band ends; above `from`, up to 1. Default: 0.75, since near the end of a run noise hides when a
+    /// quality was reached.
     pub to: f64,
 }
 
@@ -176,8 +177,8 @@ pub struct Pair {
     pub against: String,
 }
 
-/// What quality is measured by. Lower is better: of what is better when higher (precision, recall, density, coverage, an
-/// Inception score) there is no time to a target.
+/// The metric that quality is measured by. Lower is better. Metrics for which higher is better (precision, recall, density,
+/// coverage, the Inception score) have no time to a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -188,7 +189,7 @@ pub enum Metric {
     ValidationLoss,
     /// The kernel distance, where `evaluate.measures` has `kid`.
     Kid,
-    /// The Fréchet distance of infinitely many images, where `evaluate.measures` has `fid_infinity`.
+    /// The Fréchet distance extrapolated to infinitely many images, where `evaluate.measures` has `fid_infinity`.
     FidInfinity,
 }
 
@@ -219,7 +220,7 @@ impl Metric {
 pub enum Target {
     /// A number stated in the sweep.
     Value { value: f64 },
-    /// Made of the last values that arm `from` reaches over its seeds, at the same grid point.
+    /// A value made of the last values of arm `from` over its seeds, at the same grid point.
     Final { from: String, at: FinalAt },
 }
 

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{Data, Features, OdeSampler, Reference, Resize, RunSpec, Weights};
 
-/// How the protocol of a value begins that a trainer of one's own measured itself; more may follow behind a colon.
+/// The protocol of a value that the user's own trainer measured itself begins with this; more may follow behind a colon.
 pub const MEASURED_BY_TRAINER: &str = "measured by its trainer";
 
-/// How the protocol of a value begins that was read from another program's table.
+/// The protocol of a value that was read from another program's table begins with this.
 pub const IMPORTED: &str = "imported";
 
-/// Of the reference's hash that the protocol names.
+/// The number of digits of the reference's hash that the protocol names.
 const HASH_DIGITS: usize = 12;
 
 /// How a Fréchet distance was measured. Two values are comparable only when their protocols are equal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FidProtocol {
     pub features: Features,
-    /// What it comes to with the features.
+    /// The resizing that is used with the features.
     #[serde(default, skip_serializing_if = "Resize::is_customary")]
     pub resize: Resize,
     /// Generated images.
@@ -33,16 +33,16 @@ pub struct FidProtocol {
     pub reference_sha256: Option<String>,
     pub ode: OdeSampler,
     pub ema_decay: f64,
-    /// Whose images these are.
+    /// The weights that generated the images.
     #[serde(default, skip_serializing_if = "Weights::is_averaged")]
     pub weights: Weights,
-    /// Whether images were generated for a class each, as many of every class.
+    /// Whether each image was generated for a class, with equally many of every class.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_classes: bool,
-    /// Whether a trainer of one's own generated the images in its own way.
+    /// Whether the user's own trainer generated the images in its own way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub generated_by_trainer: bool,
-    /// The scale of classifier-free guidance; none where there was none.
+    /// The scale of classifier-free guidance; `None` where there was no guidance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<f64>,
 }
@@ -53,8 +53,8 @@ pub fn feature_protocol(features: Features, resize: Resize) -> String {
 }
 
 impl FidProtocol {
-    /// Of what is compared: with `evaluate.weights: both`, of the averaged ones. `reference_sha256` is that of the reference
-    /// images' pixels, whole.
+    /// The protocol of what is compared: of the averaged weights with `evaluate.weights: both`. `reference_sha256` is the whole
+    /// SHA-256 of the reference images' pixels.
     pub fn of(spec: &RunSpec, reference_images: usize, reference_sha256: &str) -> Self {
         let fid = &spec.evaluate.fid;
         let built_in = matches!(spec.data, Data::Digits(_)) && fid.reference != Reference::Folder;
@@ -83,7 +83,7 @@ impl fmt::Display for FidProtocol {
 }
 
 impl FidProtocol {
-    /// Of a measure that is made of generated images alone.
+    /// The protocol of a measure that is made of generated images alone.
     pub fn without_reference(&self) -> String {
         let mut text = String::new();
         self.write(&mut text, false).expect("a String takes any text");

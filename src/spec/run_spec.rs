@@ -1,4 +1,4 @@
-//! One run with nothing left open.
+//! One run, with every setting resolved.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,15 +27,15 @@ pub struct RunSpec {
     pub evaluate: Evaluate,
     #[serde(deserialize_with = "trainer::word_or_map", skip_serializing_if = "Option::is_none")]
     pub trainer: Option<Trainer>,
-    /// What a trainer of your own is given, by names of your own. Every one has its value in `base`; arms, axes and `--set` give others
-    /// of the same type. Default: none.
+    /// Settings that your own trainer is given, under names of your choice. Every name has a value in `base`; arms, axes and
+    /// `--set` may give it other values of the same type. Default: none.
     #[serde(skip_serializing_if = "Params::is_empty")]
     pub params: Params,
     /// Set by the sweep's `seeds`, not by `base`.
     pub seed: u64,
 }
 
-/// What a model has to know of the images it is built for.
+/// What a model must know about the images that it is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataShape {
     pub channels: usize,
@@ -53,7 +53,7 @@ impl From<(usize, usize)> for DataShape {
 }
 
 impl RunSpec {
-    /// Number of classes that the model is told of: none where it is not class-conditional.
+    /// Number of classes that the model is told of; none where it is not class-conditional.
     pub fn told_classes(&self) -> Option<usize> {
         self.data.classes().filter(|_| self.model.class_conditional())
     }

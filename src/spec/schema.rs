@@ -1,4 +1,4 @@
-//! How what is written with a `kind` is told to editors: JSON Schema (draft 2020-12) from the types and their comments.
+//! The JSON Schema (draft 2020-12) of maps with a `kind`, made from the types and their comments. Editors read it.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};

@@ -20,13 +20,14 @@ pub struct SweepSpec {
     /// `name`: the folder of its results. Default: the file's name without its ending.
     #[schemars(with = "String")]
     pub name: Placed<String>,
-    /// `question`: what the study asks, for the report. Default: empty.
+    /// `question`: what the study asks. The report shows it. Default: empty.
     pub question: String,
     /// `base`: the keys of a run, shared by all arms. Default: every key's own default.
     #[schemars(with = "Json")]
     pub base: Node,
-    /// `arms`: by name what each arm changes, in the order written. Its maps are merged into those of the base; a map with another
-    /// `kind` replaces the whole map, a list the whole list. Default: one arm `baseline` without a patch.
+    /// `arms`: what each arm changes, by the arm's name, in the order written. Maps of an arm are merged into those of the
+    /// base. A map with another `kind` replaces the whole map, a list replaces the whole list. Default: one arm `baseline` that
+    /// changes nothing.
     #[schemars(with = "BTreeMap<String, Json>")]
     pub arms: Vec<ArmSpec>,
     /// `grid`: axes whose values are all combined, the first axis changing slowest. An axis is a key of a run with dots, such as
@@ -36,7 +37,7 @@ pub struct SweepSpec {
     /// `zip`: groups of axes that move together, one map or a list of maps. Default: none.
     #[schemars(with = "Json")]
     pub zip: Vec<Vec<AxisSpec>>,
-    /// `include`: points beyond the combinations; each gives a value to every axis. Default: none.
+    /// `include`: further points, beside the combinations. Each point gives a value to every axis. Default: none.
     #[schemars(with = "Vec<Json>")]
     pub include: Vec<PointSpec>,
     /// `exclude`: combinations that are left out. Default: none.
@@ -44,12 +45,12 @@ pub struct SweepSpec {
     pub exclude: Vec<PointSpec>,
     /// `seeds`: a count n, which stands for 0, 1, .. n - 1, or a list. Default: 3.
     pub seeds: Vec<u64>,
-    /// `compare`: the yardstick. Default: nothing is compared.
+    /// `compare`: how arms are compared: the baseline, the metric and the qualities. Default: nothing is compared.
     pub compare: Option<CompareSpec>,
-    /// `exclusive`: whether every run has its device to itself, for times that nothing shares. Default: `false`.
+    /// `exclusive`: whether every run has its device to itself, so that no other run changes its times. Default: `false`.
     #[schemars(default)]
     pub exclusive: bool,
-    /// `cluster`: what `speedlab submit` asks of a cluster. Nothing of it changes a result. Default: a cluster's own defaults.
+    /// `cluster`: what `speedlab submit` asks of a cluster. No key of it changes a result. Default: a cluster's own defaults.
     pub cluster: Cluster,
 }
 
@@ -59,8 +60,8 @@ pub struct ArmSpec {
     pub name: Placed<String>,
     /// `extends`: the arms whose patches come before its own, one name or a list.
     pub extends: Vec<Placed<String>>,
-    /// Everything but `extends`: a map that is merged into the base. A map with another `kind` replaces the whole
-    /// map, a list replaces the whole list.
+    /// Everything but `extends`: a map that is merged into the base. A map with another `kind` replaces the whole map, a list
+    /// replaces the whole list.
     pub patch: Node,
 }
 
@@ -68,7 +69,7 @@ pub struct ArmSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AxisSpec {
     pub path: Placed<String>,
-    /// The arms that it is an axis of; empty: all.
+    /// The arms that have this axis; empty for all arms.
     pub arms: Vec<Placed<String>>,
     pub values: AxisValues,
 }
@@ -113,17 +114,17 @@ pub struct CompareSpec {
     pub metric: Placed<Metric>,
     /// `band`: the qualities over which the speedup is averaged, as shares of the baseline's training.
     pub band: BandShares,
-    /// `target`: a quality whose first crossing is told too. Default: none.
+    /// `target`: a quality. The report also states when each arm first reaches it. Default: none.
     #[schemars(with = "Json")]
     pub target: Option<TargetSpec>,
-    /// `practical`: factors nearer to 1 are as good as none. Default: 1.05.
+    /// `practical`: a speedup nearer to 1 than this factor counts as none. Default: 1.05.
     pub practical: f64,
-    /// `tune`: axes of the grid, such as `[optimizer.learning_rate]`. Every arm is then also compared at its own best value, chosen
-    /// by the last values on all seeds but the one that is measured. Default: none.
+    /// `tune`: axes of the grid, such as `[optimizer.learning_rate]`. Every arm is then also compared at its own best value.
+    /// For each seed, that value is chosen by the last values of all other seeds. Default: none.
     #[schemars(with = "Vec<String>")]
     pub tune: Vec<Placed<String>>,
-    /// `pairs`: arms that are compared with each other beside the baseline, each `[arm, the arm it is compared with]`.
-    /// Default: none.
+    /// `pairs`: further pairs of arms that are compared with each other, each `[arm, the arm it is compared with]`. Default:
+    /// none.
     #[schemars(with = "Json")]
     pub pairs: Vec<PairSpec>,
 }
@@ -140,6 +141,6 @@ pub struct PairSpec {
 pub enum TargetSpec {
     /// `{ value: x }`: a number stated in advance.
     Value(Placed<f64>),
-    /// `{ from: arm, at: final_median }`: of the last values that the arm reaches over its seeds.
+    /// `{ from: arm, at: final_median }`: a value made of the arm's last values over its seeds.
     Final { from: Placed<String>, at: FinalAt },
 }

@@ -3,48 +3,48 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `train`: the loop.
+/// `train`: the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
-    /// Planned optimizer steps. Schedules over the whole run depend on it. Default 2000.
+    /// The number of planned optimizer steps. Schedules over the whole run depend on it. Default 2000.
     pub steps: u64,
     /// Images per step. Default 64.
     pub batch_size: usize,
-    /// Steps over which the learning rate rises linearly from 0 to its schedule. Default 0.
+    /// The number of first steps over which the learning rate rises linearly from 0 to its schedule. Default 0.
     pub warmup_steps: u64,
-    /// The gradient's global L2 norm is scaled down to this; 0 turns clipping off. Default 1.
+    /// The largest global L2 norm of the gradient. A larger gradient is scaled down to it; 0 turns clipping off. Default 1.
     pub clip_norm: f64,
-    /// Decay per step of the averaged weights, which evaluation uses: they are an average of about the last 1 / (1 - decay)
-    /// steps. Default 0.999.
+    /// The decay per step of the averaged weights (EMA), which evaluation uses. They are an average of about the last 1 / (1 -
+    /// decay) steps. Default 0.999.
     pub ema_decay: f64,
     /// Steps over which the recorded training loss is a mean. Default 10.
     pub log_every: u64,
-    /// Seconds of training between checkpoints. Cannot change a result, so it is not part of a run's id. Default 30.
+    /// Seconds of training between checkpoints. The value cannot change a result, so it is not part of a run's id. Default 30.
     pub checkpoint_seconds: f64,
-    /// In which numbers a step multiplies. Default `f32`.
+    /// The number format in which a training step multiplies. Default `f32`.
     #[serde(skip_serializing_if = "Precision::is_f32")]
     pub precision: Precision,
 }
 
-/// `train.precision`: in which numbers a training step multiplies. Quality is measured in f32 always.
+/// `train.precision`: the number format in which a training step multiplies. Quality is always measured in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// f32. The default. On NVIDIA's GPUs of compute capability 8.0 and later burn may let tensor cores round the factors of
-    /// products to `tf32`, and cannot be told not to; the device's name in the record says so.
+    /// f32. The default. On NVIDIA's GPUs of compute capability 8.0 and later, burn may let tensor cores round the factors of
+    /// products to `tf32`. This cannot be switched off; the device's name in the record states it.
     #[default]
     F32,
-    /// f32, but that the factors of matrix products and convolutions may be rounded to the 10 bits of TF32, the sums within a
-    /// product being f32: what `torch.backends.cuda.matmul.allow_tf32` and cuDNN's own `allow_tf32` let torch do. For GPUs that
-    /// have it.
+    /// f32, except that the factors of matrix products and convolutions may be rounded to the 10 bits of TF32. The sums within
+    /// a product are f32. `torch.backends.cuda.matmul.allow_tf32` and cuDNN's `allow_tf32` let torch do the same. For GPUs that
+    /// have TF32.
     Tf32,
-    /// Mixed precision with f32 master weights (Micikevicius et al. 2018, arXiv 1710.03740, section 3), in bf16, whose
-    /// range is that of f32, so that the loss needs no scaling: the inputs and weights of convolutions and linear maps, and
-    /// those of attention's two products, are rounded to bf16, and so are the results, forwards and backwards; the sums
-    /// within a product are left to the device. Everything else is f32: norms, activations, softmax, loss, weights,
-    /// optimizer and average. `torch.autocast` rounds the same operations, and leaves their results in bf16. For GPUs that
-    /// have bf16; it saves time rather than memory.
+    /// Mixed precision with f32 master weights (Micikevicius et al. 2018, arXiv 1710.03740, section 3), in bf16. The range of
+    /// bf16 is that of f32, so the loss needs no scaling. The inputs and weights of convolutions and linear maps, and the
+    /// factors of attention's two products, are rounded to bf16. So are their results, forwards and backwards. The device
+    /// decides how sums within a product are kept. Everything else is f32: norms, activations, softmax, loss, weights,
+    /// optimizer and average. `torch.autocast` rounds the same operations, and leaves their results in bf16. For GPUs that have
+    /// bf16; it saves time rather than memory.
     Bf16,
 }
 

@@ -1,4 +1,4 @@
-//! A program of one's own that trains runs, and what it is given.
+//! A trainer of the user's own: a program that trains runs, and what it is given.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,23 +11,24 @@ use serde::{Deserialize, Serialize};
 /// The word for the trainer in PyTorch that comes with Speedlab.
 const TORCH: &str = "torch";
 
-/// `trainer`: a program of your own trains the run, in whatever language, and says what it measures: see
-/// `results/README.md`. It finds every other key of the run in its spec. The word `torch` is the trainer in PyTorch that comes with
-/// Speedlab, which trains as Speedlab does. Default: Speedlab trains.
+/// `trainer`: a program of your own, in any language, that trains the run and reports what it measures: see
+/// `results/README.md`. The program finds every other key of the run in its spec. The word `torch` stands for the trainer in
+/// PyTorch that comes with Speedlab and trains as Speedlab does. Default: Speedlab trains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = or_torch)]
 pub struct Trainer {
-    /// The program and its words, such as `[python3, train.py]`. No shell reads them. Paths are seen from the folder where
-    /// `speedlab` is started. Default: none, and it must be given.
+    /// The program and its arguments, such as `[python3, train.py]`. No shell reads them. Relative paths start at the folder
+    /// where `speedlab` is started. No default.
     pub command: Vec<String>,
-    /// Files and folders that decide what the program computes, such as `[train.py, configs]`. Their contents are part of a run's id,
-    /// and a run is refused when they have changed since it was planned. Hidden files and `__pycache__` are passed over. Default: none.
+    /// Files and folders that decide what the program computes, such as `[train.py, configs]`. Their contents are part of a
+    /// run's id. A run is refused when they have changed since it was planned. Hidden files and `__pycache__` are left out.
+    /// Default: none.
     pub inputs: Vec<String>,
-    /// Set in the program's environment. Default: nothing beside what Speedlab itself was started with.
+    /// Variables that are set in the program's environment, beside those that Speedlab was started with. Default: none.
     pub env: BTreeMap<String, String>,
-    /// Seconds that the program has to write a checkpoint after SIGTERM. Cannot change a result, so it is not part of a run's id.
-    /// Default 60.
+    /// Seconds that the program has to write a checkpoint after SIGTERM. The value cannot change a result, so it is not part of
+    /// a run's id. Default 60.
     pub stop_grace: f64,
     /// The SHA-256 of each of `inputs`, found when the sweep is planned.
     #[schemars(skip)]
@@ -35,8 +36,8 @@ pub struct Trainer {
     pub digests: BTreeMap<String, String>,
 }
 
-/// `params`: what a trainer of your own is given, by names of your own. Every one has its value in `base`; arms, axes and `--set` give
-/// others of the same type.
+/// `params`: settings that your own trainer is given, under names of your choice. Every name has a value in `base`; arms, axes
+/// and `--set` may give it other values of the same type.
 pub type Params = BTreeMap<String, serde_json::Value>;
 
 impl Default for Trainer {
@@ -81,14 +82,14 @@ pub(super) fn word_or_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     deserializer.deserialize_any(WordOrMap)
 }
 
-/// The word `torch` in place of the map.
+/// The word `torch` in place of a map.
 fn or_torch(schema: &mut Schema) {
     schema.insert("type".to_owned(), serde_json::json!(["object", "string"]));
     schema.insert("pattern".to_owned(), serde_json::json!(format!("^{TORCH}$")));
 }
 
 impl Trainer {
-    /// Whether it is the one that comes with Speedlab.
+    /// Whether it is the trainer in PyTorch that comes with Speedlab.
     pub fn is_torch(&self) -> bool {
         self.command == [TORCH]
     }
@@ -98,7 +99,7 @@ impl Trainer {
         self.command.len() >= 2 && self.command[..2] == ["speedlab", "import"]
     }
 
-    /// As on a command line.
+    /// The command as it would stand on a command line.
     pub fn in_words(&self) -> String {
         self.command.join(" ")
     }

@@ -80,7 +80,7 @@ impl Node {
         }
     }
 
-    /// What it is, in the words of an error message.
+    /// The kind of value, in the words of an error message.
     pub fn describe(&self) -> String {
         match &self.value {
             Value::Null => "empty".to_owned(),

@@ -1,4 +1,4 @@
-//! How fast this machine's CPU trains, measured in a few seconds and kept: what the estimate of a first study rests on.
+//! The training speed of this machine's CPU, measured in a few seconds and kept. The estimate of a first study rests on it.
 
 use std::fs;
 use std::path::PathBuf;

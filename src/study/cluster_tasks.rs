@@ -1,4 +1,4 @@
-//! What a cluster has of a sweep: asked, and called off.
+//! A sweep's tasks on a cluster: listed, and cancelled.
 
 use std::collections::BTreeSet;
 use std::thread;

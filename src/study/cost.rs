@@ -1,4 +1,4 @@
-//! What runs cost on this machine: the plan's estimate, fed with what models and devices are.
+//! The cost of runs on this machine: the plan's estimate, given facts about models and devices.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

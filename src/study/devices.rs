@@ -1,6 +1,6 @@
-//! Where the runs of a study go: the devices that are asked for, or the best that there are.
+//! The devices of a study's runs: those that are asked for, or the best available.
 //!
-//! GPUs are asked in processes of their own: a driver that dies takes one answer along, not the program.
+//! Each kind of GPU is listed by a process of its own: a driver that dies ends that process, not the program.
 
 use std::fmt;
 use std::num::NonZeroUsize;

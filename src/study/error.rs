@@ -1,4 +1,4 @@
-//! Why a study cannot be conducted, or no longer.
+//! Why a study cannot begin or go on.
 
 use std::io;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ pub enum StudyError {
     #[error("--max-seeds {most} is less than the {first} seeds of the first look\nhint: give {first} or more")]
     TooFewSeeds { most: usize, first: usize },
     #[error(
-        "--max-seeds {most} is more than {limit}, which nobody trains\nhint: what takes so many is smaller than anything that matters"
+        "--max-seeds {most} is more than the limit of {limit}\nhint: a speedup that needs so many seeds is too small to matter"
     )]
     TooManySeeds { most: usize, limit: usize },
     #[error("--budget says when no more seeds are added, and this study's seeds are fixed\nhint: add --until-decided")]

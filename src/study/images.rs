@@ -1,4 +1,4 @@
-//! What a plan's runs need before the first starts: images, decoded, and what they are compared with.
+//! The decoded images and the reference statistics that a plan's runs need before the first starts.
 
 use super::StudyError;
 use crate::data::{self, DataFolder, OnProgress};

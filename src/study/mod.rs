@@ -8,7 +8,7 @@
 //! write_report   the tables and the page, from the records alone
 //! ```
 //!
-//! Whoever watches is told through [`Observer`]. The command line draws what it hears; a test counts it.
+//! An [`Observer`] is told what happens. The command line draws it; a test counts it.
 
 mod calibration;
 mod cluster_tasks;

@@ -1,4 +1,4 @@
-//! What a person should know of a plan that is valid and may yet disappoint.
+//! Notes on a plan that is valid but may disappoint.
 
 use crate::spec::{FinalAt, Plan, PlannedRun, RunSpec, Target};
 
@@ -44,17 +44,17 @@ fn average(plan: &Plan) -> Option<String> {
     ))
 }
 
-/// Nobody knows what a trainer of one's own takes, or whether it pairs runs.
+/// The time of the user's own trainer is not known beforehand, nor whether it pairs runs.
 fn trainers(plan: &Plan) -> Option<String> {
     let of = |run: &&PlannedRun| run.spec.trainer.as_ref().is_some_and(|trainer| !trainer.is_torch());
     let runs = plan.runs.iter().filter(of).count();
     if runs == 0 && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
-        return Some("of the runs that PyTorch trains, no memory and disk is in the estimate, and time only once some have ended".to_owned());
+        return Some("the estimate has no memory and disk of the runs that PyTorch trains, and their time only once some have ended".to_owned());
     }
     (runs > 0).then(|| {
         format!(
-            "{runs} of {} runs are trained by a program of your own: no memory and disk of theirs is in the estimate, time only once some \
-             have ended, and whether runs of one seed are paired is what that program makes of the seed",
+            "{runs} of {} runs are trained by a program of your own: the estimate has no memory and disk of them, and their time only once \
+             some have ended; that program decides whether runs of one seed are paired",
             plan.runs.len()
         )
     })

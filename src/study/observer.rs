@@ -1,4 +1,4 @@
-//! Who is told how a study goes on.
+//! The observer that is told how a study goes on.
 
 use std::time::Duration;
 

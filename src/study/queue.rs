@@ -1,4 +1,4 @@
-//! The runs of a plan as the queue sees them, from what is recorded of each.
+//! The runs of a plan as the queue sees them, from the records of each.
 
 use rayon::prelude::*;
 

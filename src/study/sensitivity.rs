@@ -1,4 +1,4 @@
-//! How small a speedup a plan's seeds can show.
+//! The smallest speedup that a plan's seeds can show.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! One task of a cluster, and what comes after all of them.
+//! One task of a cluster, and the work after the last task.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -114,7 +114,7 @@ impl Task {
         if attempts >= MOST_FRUITLESS {
             let PlannedRun { trial, seed, .. } = &least.planned;
             return Ok(Rest::Left(format!(
-                "{attempts} attempts of {trial} seed {seed} got to no checkpoint beyond the one they began at: a task needs more time than `cluster.minutes` gives, or more notice than `cluster.notice_seconds`"
+                "{attempts} attempts of {trial} seed {seed} reached no checkpoint beyond the one that they began at: a task needs more time than `cluster.minutes` gives, or more notice than `cluster.notice_seconds`"
             )));
         }
         let Some((task, restarts)) = Slurm.this_task() else {

@@ -1,4 +1,4 @@
-//! What is known of every run of the session, from the updates. Pure.
+//! The state of every run of the session, from the updates. Pure.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -23,7 +23,7 @@ pub struct Checkpoint {
     pub ema_weights: Vec<f32>,
     pub first_moment: Vec<f32>,
     pub second_moment: Vec<f32>,
-    /// What an adaptive timestep sampler has seen; empty for the others.
+    /// The state of an adaptive timestep sampler; empty for the others.
     pub sampler_state: Vec<f32>,
 }
 
@@ -41,7 +41,7 @@ pub struct Progress {
     pub evaluated_step: u64,
     /// How many timestep densities are recorded.
     pub densities: u64,
-    /// What goes into the next recorded training loss.
+    /// The values that go into the next recorded training loss.
     pub window: Window,
 }
 
@@ -67,12 +67,12 @@ pub enum CheckpointError {
     Newer { found: u32 },
 }
 
-/// What the file's metadata holds, as JSON.
+/// The file's metadata, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Header {
     version: u32,
     progress: Progress,
-    /// Of the progress and of every vector, by name. Version 1 has none.
+    /// The SHA-256 of the progress and of every vector, by name. Version 1 has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
 }
@@ -166,7 +166,7 @@ impl Checkpoint {
     }
 }
 
-/// Of everything that a checkpoint holds.
+/// The checksum of everything that a checkpoint holds.
 fn sum<'v>(progress: &Progress, vectors: impl Iterator<Item = (&'v str, &'v [u8])>) -> String {
     let progress = serde_json::to_string(progress).expect("progress is plain data, which JSON can hold");
     let mut parts: Vec<(&str, &[u8])> = vectors.collect();

@@ -1,6 +1,6 @@
 //! The same first steps on two devices.
 //!
-//! Kernels that a compiler made for a device can be wrong (burn issues 3266, 4461 and 5202 are of fused kernels that were), and
+//! Kernels that a compiler makes for a device can be wrong (burn issues 3266, 4461 and 5202 are about wrong fused kernels), and
 //! a wrong loss is still a number. So before a device trains a network, it does a few steps that the CPU does too.
 
 use burn::tensor::Device;
@@ -16,7 +16,7 @@ use crate::spec::{Optimizer, Precision, RunSpec};
 pub const COMPARED_STEPS: u64 = 3;
 /// Images of a compared step, at most: the CPU has to do it too.
 pub const COMPARED_IMAGES: usize = 16;
-/// Of a compared step, at most.
+/// The largest learning rate of a compared step.
 pub const COMPARED_LEARNING_RATE: f64 = 1e-3;
 /// The largest relative difference of a loss or a gradient's norm. Sums in another order differ by 1e-6; tensor cores that
 /// round products to 10 bits (tf32) by 1e-3; wrong kernels by far more.
@@ -24,7 +24,7 @@ const TOLERANCE: f64 = 5e-3;
 /// The same where products are rounded to the 8 bits of bf16.
 const TOLERANCE_BF16: f64 = 5e-2;
 
-/// What a device does in a few steps.
+/// The results of a few steps on a device.
 struct Steps {
     losses: Vec<f64>,
     gradient_norms: Vec<f64>,
@@ -97,7 +97,7 @@ pub struct Speed {
     pub images_per_second: f64,
 }
 
-/// Of twenty steps after the first five.
+/// The speed over twenty steps after the first five.
 pub fn measure_speed(spec: &RunSpec, dataset: &Dataset, device: &Device) -> Result<Speed, CheckpointError> {
     const WARM_UP_STEPS: usize = 5;
     const STEPS: usize = 20;

@@ -1,4 +1,4 @@
-//! What trains the variance of a network with `learned_sigma`: the variational bound beside the simple loss.
+//! The loss that trains the variance of a network with `learned_sigma`: the variational bound beside the simple loss.
 
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2};
 

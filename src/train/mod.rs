@@ -34,7 +34,7 @@ const DENSITY_QUARTERS: u64 = 4;
 /// Seconds between two `Progress` events.
 const PROGRESS_SECONDS: f64 = 0.2;
 
-/// What surrounds a training run.
+/// The surroundings of a training run.
 pub trait Host {
     /// Sends an event where it belongs.
     fn event(&mut self, event: RunEvent) -> Result<(), HostError>;

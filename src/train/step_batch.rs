@@ -5,16 +5,16 @@ use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::random::{Draws, Stream};
 use crate::spec::RunSpec;
 
-/// What a step learns from, one of each for every image: functions of (seed, stream, step), drawn for the whole batch
-/// in however many parts it is computed.
+/// The draws of a step, one of each for every image. They are functions of (seed, stream, step), drawn for the whole batch, in
+/// however many parts it is computed.
 pub struct StepBatch {
     /// `[batch, channels, side, side]`, as the two that follow.
     pub images: Vec<f32>,
-    /// What the network is shown: the noised images, scaled as the parameterization wants them.
+    /// The network's input: the noised images, scaled as the parameterization needs them.
     pub input: Vec<f32>,
-    /// What its prediction is compared with.
+    /// The target of its prediction.
     pub target: Vec<f32>,
-    /// Where classes are told.
+    /// The classes, where the network is told them.
     pub classes: Option<Vec<u32>>,
     pub timesteps: Vec<u32>,
     /// The timesteps' importance weights.
@@ -22,7 +22,7 @@ pub struct StepBatch {
 }
 
 impl StepBatch {
-    /// Of the step after `step` steps, on the images of `batch`.
+    /// The draws of the step after `step` steps, for the images of `batch`.
     pub fn draw(
         spec: &RunSpec,
         step: u64,

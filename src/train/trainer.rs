@@ -20,14 +20,14 @@ use crate::spec::RunSpec;
 #[derive(Debug)]
 pub struct Diverged(pub String);
 
-/// What is recorded of a window of steps.
+/// The recorded values of a window of steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowMean {
     pub loss: f64,
     pub gradient_norm: f64,
-    /// Of the window's last step.
+    /// The learning rate of the window's last step.
     pub learning_rate: f64,
-    /// Of the window's last step.
+    /// The beta1 of the window's last step.
     pub beta1: f64,
     /// Seconds of training that the device waited for images.
     pub wait_seconds: f64,
@@ -46,7 +46,7 @@ pub struct Trainer<'a> {
     process: ForwardProcess,
     /// lambda(t) of each timestep at the next step.
     loss_weights: Vec<f64>,
-    /// Where the network learns its variance.
+    /// The hybrid loss, where the network learns its variance.
     hybrid_loss: Option<HybridLoss>,
     sampler: Box<dyn TimestepSampler + Send>,
     network: Network,
@@ -54,7 +54,7 @@ pub struct Trainer<'a> {
     ema: Ema,
     optimizer: Optimizer,
     last_loss: Option<f64>,
-    /// What this process waited for images since the last recorded training loss.
+    /// The time that this process has waited for images since the last recorded training loss.
     wait_seconds: f64,
     pub(super) progress: Progress,
 }
@@ -205,16 +205,16 @@ impl<'a> Trainer<'a> {
         Ok(loss_value)
     }
 
-    /// What the step after `step` steps learns from.
+    /// The batch of the step after `step` steps.
     fn draw(&mut self, step: u64) -> StepBatch {
         let (images, wait_seconds) = timed(|| self.batches.next_batch());
         self.wait_seconds += wait_seconds;
         StepBatch::draw(self.spec, step, images, &self.process, &*self.sampler)
     }
 
-    /// What the images of `part` add to the loss of their batch, which is the mean over the batch of weight * mean squared
-    /// error of what is predicted. Where the timestep sampler observes losses also that of each of these images, with its
-    /// loss weight and without its importance weight; else none.
+    /// The share of the images of `part` in the loss of their batch, which is the mean over the batch of weight * mean squared
+    /// error of what is predicted. Where the timestep sampler observes losses also that of each of these images, with its loss
+    /// weight and without its importance weight; else none.
     fn loss_share(&self, batch: &StepBatch, part: Range<usize>) -> (Tensor<1>, Vec<f32>) {
         let spec = self.spec;
         let (channels, side) = spec.data.image_shape();

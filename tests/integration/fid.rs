@@ -54,7 +54,10 @@ fn folders_and_statistics_are_compared_by_any_features() {
     assert!(!other.status.success());
     let said = fid(folder, &["a.npz", "digits", "--features", "digits-cnn"]);
     let message = stderr(&said);
-    assert!(message.contains("a.npz is of pixels-8x8 resize=none, not of digits-cnn resize=none"), "{message}");
+    assert!(
+        message.contains("a.npz was made with pixels-8x8 resize=none, not with digits-cnn resize=none"),
+        "{message}"
+    );
 
     let value = |arguments: &[&str]| {
         let output = fid(folder, &[arguments, &["--features", "pixels-8x8", "--json"]].concat());

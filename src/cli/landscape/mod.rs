@@ -23,11 +23,12 @@ use crate::report::{BetweenRuns, RunLandscape, write_landscape};
 use crate::spec::PlannedRun;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Everything is computed on the CPU, also of runs that were trained on a graphics processor.
+#[command(after_help = "Everything is computed on the CPU, also for runs that a GPU trained.
 
-The loss is the validation loss of the first held-out images, each at one timestep of every bin of t, always the same. Lines and planes
-are along random directions whose every filter is as long as that of the weights (Li et al. 2018, arXiv 1712.09913). Products with
-the Hessian are central differences of gradients in f32; how much they change with half the step is printed beside the eigenvalues.
+The loss is the validation loss of the first held-out images, each at one timestep of every bin of t, always the same timestep.
+Lines and planes follow random directions. Each filter of a direction is as long as that filter of the weights (Li et al. 2018,
+arXiv 1712.09913). Products with the Hessian are central differences of gradients in f32. The change with half the step is
+printed beside the eigenvalues.
 
 Examples:
   speedlab landscape results/quickstart/runs/0123456789ab
@@ -38,40 +39,40 @@ pub struct LandscapeArgs {
     /// Folders of runs: `results/<sweep>/runs/<run-id>`; the first is compared with each of the others
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// Which weights of the run's last checkpoint
+    /// Which weights of the run's last checkpoint are measured
     #[arg(long, value_enum, default_value_t = Weights::Ema)]
     weights: Weights,
-    /// How many held-out images the loss is of
+    /// The number of held-out images that the loss is computed on
     #[arg(long, value_name = "N", default_value_t = 16)]
     images: usize,
-    /// Losses along each line; 0 draws no lines
+    /// The number of losses along each line; 0 draws no lines
     #[arg(long, value_name = "N", default_value_t = 25)]
     points: usize,
-    /// Random lines through the weights
+    /// The number of random lines through the weights
     #[arg(long, value_name = "N", default_value_t = 5)]
     directions: usize,
-    /// Losses along each side of a random plane; 0 draws none
+    /// The number of losses along each side of a random plane; 0 draws no plane
     #[arg(long, value_name = "N", default_value_t = 21)]
     plane: usize,
     /// How far lines and planes go, in lengths of the filters
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     extent: f64,
-    /// How many of the Hessian's eigenvalues; 0 finds none
+    /// The number of eigenvalues of the Hessian; 0 finds none
     #[arg(long, value_name = "K", default_value_t = 5)]
     eigenvalues: usize,
-    /// Steps of Lanczos' method, a product with the Hessian each
+    /// The number of steps of Lanczos' method; each is a product with the Hessian
     #[arg(long, value_name = "N", default_value_t = 30)]
     lanczos: usize,
-    /// Samples of the Hessian's trace, a product each; 0 estimates none
+    /// The number of samples of the Hessian's trace; each is a product with the Hessian. 0 estimates no trace
     #[arg(long, value_name = "N", default_value_t = 20)]
     trace: usize,
-    /// Step of the central differences, in lengths of the weight vector
+    /// The step of the central differences, in lengths of the weight vector
     #[arg(long, value_name = "X", default_value_t = 3e-4)]
     step: f64,
-    /// Another seed draws other directions
+    /// The seed of the random directions
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where the figures go, and landscape.json with the numbers
+    /// The folder that the figures are written to, with the numbers in landscape.json
     #[arg(long, value_name = "DIR", default_value = "landscape")]
     out: PathBuf,
     /// Print the numbers as one JSON value
@@ -84,9 +85,9 @@ pub struct LandscapeArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Weights {
-    /// The averaged ones, which evaluations measure
+    /// The averaged weights, which evaluations measure by default
     Ema,
-    /// Those of the last step
+    /// The weights of the last step
     Raw,
 }
 
@@ -191,7 +192,7 @@ fn read(run: &Path, weights: Weights) -> anyhow::Result<Trained> {
     Ok(Trained { planned, name, step, weights })
 }
 
-/// Whether a line between the weights of two runs is one of networks of both.
+/// Refuses a line between the weights of two runs unless model, images, noise schedule and loss are the same.
 fn compatible(first: &Trained, second: &Trained, first_loss: &str, second_loss: &str) -> anyhow::Result<()> {
     let (one, other) = (&first.planned.spec, &second.planned.spec);
     let reason = if one.model != other.model {

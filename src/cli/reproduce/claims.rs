@@ -1,22 +1,22 @@
-//! What the paper says, and which of our sweeps asks it.
+//! The paper's claims, and our sweeps that test them.
 
-/// A claim of arXiv 2404.07946, by the paper's scale and by one that a laptop has.
+/// A claim of arXiv 2404.07946, with sweeps at the paper's scale and at that of a laptop.
 pub struct Claim {
     pub claim: &'static str,
-    /// Where it is said.
+    /// Where the paper states it.
     pub source: &'static str,
     /// The speedup that is claimed, where it is a number.
     pub claimed: Option<f64>,
     pub asked: &'static [Asked],
 }
 
-/// A shipped sweep that asks it, and what of it answers.
+/// A shipped sweep that tests the claim, and the part of it that answers.
 pub struct Asked {
     pub sweep: &'static str,
     pub what: What,
 }
 
-/// What of a sweep answers a claim.
+/// The part of a sweep that answers a claim.
 pub enum What {
     /// The speedup of an arm; `against` where that is not the sweep's baseline.
     Speedup { arm: &'static str, against: Option<&'static str> },
@@ -113,7 +113,7 @@ pub const CLAIMS: &[Claim] = &[
         ],
     },
     Claim {
-        claim: "It helps, and not only what it ends with",
+        claim: "The curriculum helps, and not only its last distribution",
         source: "ours: the paper has no such control",
         claimed: None,
         asked: &[
@@ -152,7 +152,7 @@ pub const CLAIMS: &[Claim] = &[
         ],
     },
     Claim {
-        claim: "It helps, and not only its learning rates",
+        claim: "Momentum decay helps, and not only its learning rates",
         source: "ours: the paper has no such control",
         claimed: None,
         asked: &[
@@ -167,7 +167,7 @@ pub const CLAIMS: &[Claim] = &[
         ],
     },
     Claim {
-        claim: "It stands beside other ways to train sooner: Min-SNR, which claims 3.4x",
+        claim: "Another way to train sooner: Min-SNR claims 3.4x",
         source: "Hang et al. 2023",
         claimed: Some(3.4),
         asked: &[
@@ -185,7 +185,7 @@ pub const CLAIMS: &[Claim] = &[
         asked: &[asked("paper/architectures", "clts"), asked("small/networks", "clts")],
     },
     Claim {
-        claim: "Networks make similar images of the same noise, less so where they predict the image",
+        claim: "Networks generate similar images from the same noise, less so where they predict the image",
         source: "abstract",
         claimed: None,
         asked: &[likeness("paper/consistency-cifar10"), likeness("gpu/consistency-gpu"), likeness("small/consistency")],

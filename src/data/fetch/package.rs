@@ -1,4 +1,4 @@
-//! Packages, as the user's own programs are set up to get them.
+//! Fetches packages with the user's own programs, as these are set up.
 
 use std::collections::BTreeSet;
 use std::fs;

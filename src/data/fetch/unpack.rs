@@ -1,4 +1,4 @@
-//! Files out of archives and other forms.
+//! Takes files out of archives and other formats.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};

@@ -1,4 +1,4 @@
-//! The network as a denoiser: what it takes for the image.
+//! The network as a denoiser: its estimate of the image.
 
 use super::Predict;
 use crate::diffusion::parameterization::{clean_from, network_input_at};

@@ -15,7 +15,7 @@ pub fn dpm_solver_pp<E>(
     mut noisy: Vec<f64>,
     denoiser: &mut Denoiser<'_, '_, E>,
 ) -> Result<Vec<f64>, E> {
-    /// What the step before leaves.
+    /// The values that the previous step leaves.
     struct Before {
         clean: Vec<f64>,
         h: f64,

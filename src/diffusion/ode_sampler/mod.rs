@@ -54,7 +54,7 @@ pub type Predict<'a, E> = dyn FnMut(&[f32], f64) -> Result<Vec<f32>, E> + 'a;
 /// Standard normal noise for the step of an index, as many values as all images have pixels.
 pub type FreshNoise<'a> = dyn FnMut(usize) -> Vec<f32> + 'a;
 
-/// Where each step begins and ends; the last ends at [`NoiseLevel::CLEAN`].
+/// The noise levels at which each step begins and ends; the last step ends at [`NoiseLevel::CLEAN`].
 #[derive(Clone, Copy)]
 struct Steps<'a> {
     levels: &'a [NoiseLevel],

@@ -1,4 +1,4 @@
-//! Where the steps of a generation are.
+//! The timesteps of a generation's steps.
 
 use crate::diffusion::{ForwardProcess, NoiseLevel};
 use crate::spec::{OdeSampler, Spacing};

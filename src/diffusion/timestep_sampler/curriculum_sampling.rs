@@ -1,4 +1,4 @@
-//! Curriculum sampling: the middle first, then everything.
+//! Curriculum sampling: first the middle of t, then every timestep equally often.
 
 use super::TimestepSampler;
 use super::curriculum::bump;

@@ -8,7 +8,7 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    /// From weights that are proportional to the probabilities.
+    /// A sampler from weights that are proportional to the probabilities.
     pub fn proportional_to(weights: &[f64]) -> Self {
         let total: f64 = weights.iter().sum();
         assert!(total > 0.0 && total.is_finite(), "a density over timesteps has a finite sum above 0, not {total}");

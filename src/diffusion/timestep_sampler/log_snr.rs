@@ -1,4 +1,4 @@
-//! Densities that are stated in log-SNR, brought to discrete timesteps.
+//! Densities in log-SNR, converted to discrete timesteps.
 
 use crate::diffusion::ForwardProcess;
 

@@ -1,5 +1,5 @@
-//! Which timesteps are trained on. A new way is one file here, one kind in `spec::TimestepSampler` and one match arm
-//! in [`timestep_sampler`].
+//! Which timesteps are trained on. A new sampler is one file here, one kind in `spec::TimestepSampler` and one match arm in
+//! [`timestep_sampler`].
 
 mod curriculum;
 mod curriculum_sampling;
@@ -37,7 +37,7 @@ pub trait TimestepSampler {
     /// Hears the loss of each image of a step (with its loss weight, without its importance weight), in the order drawn.
     fn observe(&mut self, _timesteps: &[u32], _losses: &[f32]) {}
 
-    /// What the density depends on beside the step, for the checkpoint; empty for a sampler that observes nothing.
+    /// The state that the density depends on beside the step, for the checkpoint; empty for a sampler that observes nothing.
     fn state(&self) -> Vec<f32> {
         Vec::new()
     }

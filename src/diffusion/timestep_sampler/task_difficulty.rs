@@ -1,4 +1,4 @@
-//! The curriculum of denoising tasks: the noisiest timesteps first, the next ones when the loss stops improving.
+//! The curriculum of denoising tasks: the noisiest timesteps first; less noisy ones are added when the loss stops improving.
 
 use super::TimestepSampler;
 use crate::diffusion::ForwardProcess;

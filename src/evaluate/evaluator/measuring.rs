@@ -117,7 +117,7 @@ impl Evaluator {
     }
 }
 
-/// What the feature network saw of generated images.
+/// The feature network's output for generated images.
 struct Seen {
     fit: GaussianFit,
     /// `[n, dimension]` where something but their Gaussian is asked for.

@@ -19,7 +19,7 @@ pub struct Evaluator {
     /// Generated images in a Fréchet distance.
     samples: usize,
     grid_images: usize,
-    /// Of the generated images, given back: those of the grid and of `evaluate.consistency`.
+    /// The number of generated images that are given back: those of the grid and of `evaluate.consistency`.
     kept_images: usize,
     /// Network evaluations for each generated image.
     generation_nfe: usize,
@@ -28,12 +28,12 @@ pub struct Evaluator {
     further: FurtherMeasures,
     validation: Validation,
     weights: EvaluatedWeights,
-    /// Of the weights that are compared.
+    /// The protocol of the weights that are compared.
     protocol: FidProtocol,
     batch_images: usize,
 }
 
-/// What one evaluation found.
+/// The result of one evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// `fid`, what `evaluate.measures` adds, `validation_loss` and `validation_loss/<bin>` for each bin of t; where both kinds of
@@ -109,7 +109,7 @@ impl Evaluator {
         Ok(found.expect("some weights are measured"))
     }
 
-    /// What the feature network sees in images: `[n, dimension]` of `[n, channels, side, side]`.
+    /// The features of images: `[n, dimension]` of `[n, channels, side, side]`.
     pub fn features(&self, images: &[f32]) -> Vec<f32> {
         self.features.features(images)
     }

@@ -2,14 +2,14 @@ use super::BATCH_IMAGES;
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN};
 use crate::spec::Features;
 
-/// What the network that features come from costs; known without its weights.
+/// The cost of the feature network; it is known without its weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureCost {
     /// Floating-point operations of one image: two for a multiplication and an addition.
     pub flops: f64,
-    /// Of the weights as they are held.
+    /// The bytes of the weights in memory.
     pub weight_bytes: f64,
-    /// Of the activations of as many images as pass through it together, at most.
+    /// The most bytes of the activations of the images that pass through the network together.
     pub activation_bytes: f64,
 }
 
@@ -23,13 +23,13 @@ const INCEPTION: [(Features, f64); 4] = [
     (Features::InceptionV3, 11.422e9),
 ];
 const INCEPTION_WEIGHT_BYTES: f64 = 121.87e6;
-/// Of sixteen images: 32 and 64 planes of 147 x 147 pixels, and the images.
+/// The activations of sixteen images: 32 and 64 planes of 147 x 147 pixels, and the images.
 const INCEPTION_ACTIVATION_BYTES: f64 = 149.93e6;
 
 /// The same of EfficientNet-Lite0 and images of 224 x 224 pixels.
 const EFFICIENTNET: FeatureCost = FeatureCost { flops: 0.7678e9, weight_bytes: 18.524e6, activation_bytes: 133.27e6 };
 
-/// Of images of shape (channels, side).
+/// The cost of the features of images of shape (channels, side).
 pub fn feature_cost(features: Features, (channels, side): (usize, usize)) -> FeatureCost {
     match features {
         Features::DigitsCnn => of_cnn(&DIGITS_CNN),

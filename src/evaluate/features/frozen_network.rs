@@ -15,7 +15,7 @@ use crate::spec::{Features, Resize};
 pub struct FrozenNetwork {
     network: Network,
     resize: Resize,
-    /// Of the file of its weights, in lower-case hexadecimal.
+    /// The SHA-256 of the file of its weights, in lower-case hexadecimal.
     pub weights_sha256: String,
 }
 
@@ -83,7 +83,7 @@ impl FrozenNetwork {
         features
     }
 
-    /// What the network is shown of an image: `[side, side, 3]`.
+    /// The network's input for an image: `[side, side, 3]`.
     fn input(&self, image: &RgbImage) -> Vec<f32> {
         let mut values = resized(self.resize, image, self.side());
         let (middle, half) = match (&self.network, self.resize) {

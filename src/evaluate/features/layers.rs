@@ -1,9 +1,9 @@
-//! Layers of frozen networks as their files of weights hold them.
+//! Layers of frozen networks, as files of weights hold them.
 
 use super::tensors::WeightsError;
 use crate::kernels::frozen::{Activation, FrozenConvolution, FrozenDepthwise, Window};
 
-/// Where the weights of a network come from: the tensor with this name, which has this shape.
+/// The source of a network's weights: it gives the tensor with this name and this shape.
 pub type TensorSource<'s> = &'s dyn Fn(&str, &[usize]) -> Result<Vec<f32>, WeightsError>;
 
 /// All batch norms of both networks.
@@ -20,14 +20,14 @@ pub struct Normalised<'s> {
 }
 
 impl Normalised<'_> {
-    /// From `inputs` to `outputs` channels.
+    /// A convolution from `inputs` to `outputs` channels.
     pub fn convolution(self, inputs: usize, outputs: usize) -> Result<FrozenConvolution, WeightsError> {
         let Window { height, width, .. } = self.window;
         let (weight, bias) = self.folded(&[outputs, inputs, height, width])?;
         Ok(FrozenConvolution::new(self.window, inputs, &weight, bias, self.activation))
     }
 
-    /// Of each of `channels` on its own.
+    /// A convolution of each of `channels` channels on its own.
     pub fn depthwise(self, channels: usize) -> Result<FrozenDepthwise, WeightsError> {
         let Window { height, width, .. } = self.window;
         let (weight, bias) = self.folded(&[channels, 1, height, width])?;

@@ -1,4 +1,4 @@
-//! Networks whose activations are compared, each with its way of looking at images.
+//! Networks whose activations are compared, each with its way of preparing images.
 
 mod cost;
 mod efficientnet;
@@ -31,7 +31,7 @@ pub const DIGITS_CNN_WEIGHTS: &[u8] = include_bytes!("../digits-cnn.safetensors"
 /// Trained by `speedlab train-features mnist-cnn`; its metadata says how and how well.
 pub const MNIST_CNN_WEIGHTS: &[u8] = include_bytes!("../mnist-cnn.safetensors");
 
-/// What of images is compared. It always runs on the CPU, so that a device changes no feature.
+/// The network that gives the features of images. It always runs on the CPU, so that a device changes no feature.
 pub enum FeatureNetwork {
     Cnn(Box<SmallCnn>),
     Pixels(CoarsePixels),
@@ -130,7 +130,7 @@ impl FeatureNetwork {
         Ok(self.features(&pixels))
     }
 
-    /// Of images as files would hold them: rounded to bytes.
+    /// Features of images as files would hold them: rounded to bytes.
     fn of_files(network: &FrozenNetwork, pixels: &[f32], (channels, side): (usize, usize)) -> Vec<f32> {
         let images = || pixels.chunks_exact(channels * side * side);
         let files: Vec<RgbImage> = images().map(|pixels| RgbImage::of_pixels(pixels, channels, side)).collect();
@@ -161,7 +161,7 @@ impl FeatureNetwork {
         Some((logits, classes))
     }
 
-    /// Of the file of weights, where there is one.
+    /// The SHA-256 of the file of weights, if there is one.
     pub fn weights_sha256(&self) -> Option<&str> {
         match self {
             Self::Frozen { network, .. } => Some(&network.weights_sha256),

@@ -22,7 +22,7 @@ pub fn resized(resize: Resize, image: &RgbImage, side: usize) -> Vec<f32> {
     }
 }
 
-/// What a row or column of the result is made of: (first, second, share of the second).
+/// The sources of a row or column of the result: (first, second, share of the second).
 type Mixture = (usize, usize, f32);
 
 /// Centres of pixels on centres of pixels, as PyTorch does with `align_corners=False`.

@@ -24,7 +24,7 @@ pub enum WeightsError {
 /// The tensors of a file that `torch.save` wrote, by name.
 pub struct TensorFile {
     path: PathBuf,
-    /// Of the whole file, in lower-case hexadecimal.
+    /// The SHA-256 of the whole file, in lower-case hexadecimal.
     pub sha256: String,
     network: &'static str,
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,

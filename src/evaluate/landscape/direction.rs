@@ -1,4 +1,4 @@
-//! Directions to look in.
+//! Random directions in the space of weights.
 
 use super::length;
 use crate::model::ParameterLayout;

@@ -4,7 +4,7 @@ use faer::{Mat, Side};
 
 use super::{Product, dot, length};
 
-/// What some steps of Lanczos' method found.
+/// The result of some steps of Lanczos' method.
 #[derive(Clone, Debug)]
 pub struct Lanczos {
     /// Orthonormal, one a step.

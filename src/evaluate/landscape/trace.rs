@@ -6,7 +6,7 @@ use super::{Product, dot, length, rademacher};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TraceEstimate {
     pub trace: f64,
-    /// Of the mean over the samples; none of one alone.
+    /// The standard error of the mean over the samples; `None` for a single sample.
     pub standard_error: Option<f64>,
     pub samples: usize,
 }

@@ -44,7 +44,7 @@ struct Row<'a> {
     added: Option<&'a FrozenPlanes>,
     y: usize,
     width: usize,
-    /// Of the output.
+    /// The length of a pixel of the output.
     pixel_length: usize,
     output: &'a mut [MaybeUninit<Chunk>],
     /// The sums of all outputs and a panel, of any content.

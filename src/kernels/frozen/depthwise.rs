@@ -20,7 +20,7 @@ struct Row<'a> {
     input: &'a FrozenPlanes,
     y: usize,
     width: usize,
-    /// Of the output.
+    /// The length of a pixel of the output.
     pixel_length: usize,
     output: &'a mut [MaybeUninit<Chunk>],
 }

@@ -2,10 +2,10 @@ use super::window::{Edges, Window};
 use crate::kernels::lanes::Lanes;
 use crate::kernels::winograd;
 
-/// What a layer's sums become.
+/// The activation of a layer's sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// What they are.
+    /// The sums themselves.
     None,
     /// max(0, x).
     Relu,
@@ -33,7 +33,7 @@ pub struct FrozenConvolution {
     pub(super) weight: Vec<f32>,
     pub(super) bias: Vec<f32>,
     pub(super) activation: Activation,
-    /// Where that is the faster way.
+    /// The kernels of Winograd's method, where it is the faster way.
     pub(super) winograd: Option<winograd::Kernels>,
 }
 
@@ -67,7 +67,7 @@ impl FrozenConvolution {
     }
 }
 
-/// With fewer the transforms cost more than the products that they save.
+/// The least channels for Winograd's method: with fewer, the transforms cost more than the products that they save.
 const LEAST_WINOGRAD_CHANNELS: usize = 32;
 
 /// The padding of a 3x3 window of stride 1, if it is one that Winograd's tiles know.

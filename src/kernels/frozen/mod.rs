@@ -1,8 +1,8 @@
-//! Convolutional networks whose weights no longer change: those that features of images are taken from.
+//! Convolutional networks with frozen weights, which give the features of images.
 //!
-//! Sixteen images pass through a network at a time, one in each lane. What follows a convolution (bias, residual,
-//! activation) happens while its sums are in registers, and the parts of a concatenation are written where they belong.
-//! [`FusedFrozen`] is for the CPU; [`PlainFrozen`] says the same in burn's own operations, on any device.
+//! Sixteen images pass through a network at a time, one in each lane. The operations after a convolution (bias, residual,
+//! activation) are done while its sums are in registers, and the parts of a concatenation are written to their place.
+//! [`FusedFrozen`] is for the CPU; [`PlainFrozen`] computes the same with burn's own operations, on any device.
 
 mod convolution;
 #[cfg(test)]
@@ -19,7 +19,7 @@ pub use plain::PlainFrozen;
 pub use planes::{FusedFrozen, IMAGES_AT_ONCE};
 pub use window::{Edges, Window};
 
-/// What a frozen network is made of, on some device.
+/// The operations of a frozen network, on some device.
 pub trait FrozenKernels {
     /// Up to [`IMAGES_AT_ONCE`] images in the middle of a network.
     type Planes;

@@ -44,7 +44,7 @@ impl<'a> FrozenPlanes {
     }
 }
 
-/// Where the results of one part belong: some channels of each pixel.
+/// The place of one part's results: some channels of each pixel.
 pub(super) struct Target<'a> {
     pub height: usize,
     pub width: usize,

@@ -30,7 +30,7 @@ struct Row<'a> {
     mean: bool,
     y: usize,
     width: usize,
-    /// Of the output.
+    /// The length of a pixel of the output.
     pixel_length: usize,
     output: &'a mut [MaybeUninit<Chunk>],
 }

@@ -1,4 +1,4 @@
-/// What slides over the planes of an image.
+/// The window that slides over the planes of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     pub height: usize,
@@ -10,9 +10,10 @@ pub struct Window {
 /// How far a window reaches beyond the planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edges {
-    /// By so many pixels at each end: (above and below, left and right).
+    /// Padding by these numbers of pixels at each end: (above and below, left and right).
     Padding(usize, usize),
-    /// So that the output has side / stride pixels, rounded up; an odd pixel is below and right (TensorFlow's SAME).
+    /// Padding with which the output has side / stride pixels, rounded up; an odd pixel is below and right
+    /// (TensorFlow's SAME).
     Same,
 }
 
@@ -22,7 +23,7 @@ impl Window {
         Self { height: side, width: side, stride, edges: Edges::Padding(0, 0) }
     }
 
-    /// Of stride 1, padded so that planes keep their size.
+    /// A window of stride 1, padded so that planes keep their size.
     pub fn keeping(height: usize, width: usize) -> Self {
         Self { height, width, stride: 1, edges: Edges::Padding(height / 2, width / 2) }
     }

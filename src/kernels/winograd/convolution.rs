@@ -9,7 +9,7 @@ use crate::kernels::planes::Planes;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::{Activation, Convolution, Resample};
 
-/// What is convolved with what.
+/// The operands of the convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The input with the kernel.
@@ -40,7 +40,7 @@ pub fn convolve(
     unsafe { output.assume_init() }.into_vec()
 }
 
-/// What becomes of the sums of a convolution, and where they go.
+/// The operations on the sums of a convolution, and their place.
 #[derive(Clone, Copy)]
 pub struct Finish<'a> {
     /// Per channel.
@@ -84,7 +84,7 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Of weights `[outputs, inputs, 3, 3]` that are used again and again.
+    /// The kernels of weights `[outputs, inputs, 3, 3]` that are used again and again.
     pub fn frozen(inputs: usize, outputs: usize, weight: &[f32]) -> Self {
         Self::new(Convolution::square(inputs, outputs, Resample::Keep), Direction::Forward, weight)
     }
@@ -127,7 +127,7 @@ impl Kernels {
         Self { values, inputs, outputs, blocks }
     }
 
-    /// Of one block and position: `[input, output]`.
+    /// The kernels of one block and position: `[input, output]`.
     #[inline(always)]
     fn block(&self, (first, channels): (usize, usize), position: usize) -> &[f32] {
         let length = self.inputs * channels;

@@ -38,7 +38,7 @@ impl<'a> TiledPlanes<'a> {
         Self { values: planes.values(), height, width, channels, chunks, zeros, padding: 1 }
     }
 
-    /// Of a convolution: (height, width).
+    /// The size of a convolution's output: (height, width).
     pub fn output_size(&self) -> (usize, usize) {
         (self.height + 2 * self.padding - 2, self.width + 2 * self.padding - 2)
     }

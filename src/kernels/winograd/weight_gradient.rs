@@ -52,7 +52,7 @@ pub fn weight_gradient(shape: Convolution, input: &Planes, gradient: &Planes) ->
     weights
 }
 
-/// So few that adding up the parts costs little.
+/// The vectors of a part: there are then so few parts that adding them up costs little.
 const VECTORS_PER_PART: usize = 32;
 
 /// At most, where there is much to do.

@@ -1,4 +1,4 @@
-//! The UNet of ADM: what it has beyond the UNet of DDPM.
+//! The UNet of ADM: the keys that the UNet of DDPM does not have.
 
 use super::rules::{LARGEST_SIZE, Rules};
 use crate::spec::{AdmModel, UnetModel};

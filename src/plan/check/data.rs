@@ -1,4 +1,4 @@
-//! Images, and what they are compared with.
+//! Images, and the images that they are compared with.
 
 use super::rules::Rules;
 use crate::spec::{Data, Features, Reference, Resize, RunSpec};

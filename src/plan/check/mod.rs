@@ -1,4 +1,4 @@
-//! What a run's numbers may be, and which of them do not go together: a file for each section of the YAML.
+//! The ranges of a run's numbers, and the combinations that are impossible: a file for each section of the YAML.
 
 mod adm;
 mod data;

@@ -52,7 +52,7 @@ impl Rules {
         self.multiple_of_evaluations("evaluate.difficulty.every", difficulty.every, spec);
     }
 
-    /// What is not measured at an evaluation is not measured at all.
+    /// Whatever is measured is measured at evaluations alone.
     fn multiple_of_evaluations(&mut self, path: &'static str, every: u64, spec: &RunSpec) {
         self.size(path, every, 0, MOST_STEPS);
         let evaluations = spec.evaluate.every;

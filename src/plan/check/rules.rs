@@ -1,4 +1,4 @@
-//! What the sections share: bounds, and how a broken one is worded.
+//! What the sections share: bounds, and the message for a broken bound.
 
 use Bound::{Above, AtLeast, AtMost, Below};
 
@@ -39,13 +39,13 @@ impl Bound {
     }
 }
 
-/// As a reader would write it: 0.0001, but 1e-9.
+/// The number as a reader would write it: 0.0001, but 1e-9.
 pub fn show(value: f64) -> String {
     let is_long = value != 0.0 && !(1e-5..1e15).contains(&value.abs());
     if is_long { format!("{value:e}") } else { format!("{value}") }
 }
 
-/// What a number may be, in the words of JSON Schema.
+/// The range of a number, in the words of JSON Schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Range {
     pub minimum: Option<f64>,

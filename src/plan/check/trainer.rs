@@ -1,4 +1,4 @@
-//! A trainer of one's own.
+//! A trainer of the user's own.
 
 use super::rules::{
     Bound::{AtLeast, AtMost},
@@ -30,7 +30,7 @@ impl Rules {
                 self.breaks(&["trainer.env"], format!("{name:?} is no name of an environment variable"), None);
             } else if name.starts_with(OURS) {
                 let message = format!("`trainer.env` sets `{name}`, which Speedlab sets itself");
-                self.breaks(&["trainer.env"], message, Some("give what the program is to know in `params`"));
+                self.breaks(&["trainer.env"], message, Some("give the program's settings in `params`"));
             }
         }
         self.fraction("trainer.stop_grace", trainer.stop_grace, &[AtLeast(0.0), AtMost(LONGEST_GRACE)]);

@@ -1,4 +1,4 @@
-//! What numbers may be, put into a schema of runs from the rules that check them.
+//! Adds the ranges of numbers to a schema of runs, taken from the rules that check them.
 
 use serde_json::{Map, Value, json};
 
@@ -23,7 +23,7 @@ pub(super) fn add(run: &mut Value) {
     }
 }
 
-/// Of a run on so many held-out images that their number bounds nothing.
+/// The ranges for a run with so many held-out images that their number bounds nothing.
 fn of(mut spec: RunSpec) -> Vec<(&'static str, Range)> {
     let mut found = ranges(&spec);
     let held_out = LARGEST_BOUND as usize;

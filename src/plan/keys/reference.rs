@@ -18,7 +18,7 @@ pub struct KeyError {
 struct Line {
     /// Dotted, as `--set` and axes name it.
     path: String,
-    /// Of a line that stands for a whole `kind`.
+    /// The kind, for a line that stands for a whole `kind`.
     kind: Option<String>,
     /// Type and range in words; empty for a section.
     values: String,

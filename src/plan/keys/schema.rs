@@ -10,8 +10,8 @@ use crate::spec::{RunSpec, SweepSpec, schema::text};
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// What editors complete and underline a sweep by. A sweep that it refuses is refused when it is planned; rules between several
-/// keys are checked there alone.
+/// The schema by which editors complete keys and underline mistakes. A sweep that it refuses is also refused by the plan. Rules
+/// between several keys are checked by the plan alone.
 pub fn sweep_schema() -> Value {
     let mut run = schema_of::<RunSpec>();
     // Set by `seeds`.
@@ -22,7 +22,7 @@ pub fn sweep_schema() -> Value {
     let mut arm = patch.clone();
     let names = json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
     let mut extends = names.clone();
-    extends["description"] = json!("The arms whose patches come before this one's: a name, or a list of names.");
+    extends["description"] = json!("The arms whose changes are applied before this one's: a name, or a list of names.");
     arm["properties"]["extends"] = extends;
     arm["type"] = json!(["object", "null"]);
 
@@ -72,14 +72,14 @@ pub fn sweep_schema() -> Value {
             "type": "object",
             "minProperties": 1,
             "properties": { "arm": names, "seed": one_or_more(&seed) },
-            "description": "An arm, a seed or values of axes; what is left out means every one.",
+            "description": "An arm, a seed or values of axes. A key that is left out stands for all of its values.",
         },
     });
     tidy(&mut sweep);
     sweep
 }
 
-/// Without references, so that it can be walked.
+/// The schema of a type, without references, so that it can be walked.
 fn schema_of<T: schemars::JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
@@ -90,7 +90,7 @@ fn schema_of<T: schemars::JsonSchema>() -> Value {
     schema
 }
 
-/// Of what is merged into a run: no `kind` has to be named again.
+/// The schema of a map that is merged into a run, where no `kind` has to be named again.
 fn patch_of(run: &Value) -> Value {
     match run {
         Value::Object(map) => {
@@ -174,7 +174,7 @@ fn axis_values() -> Value {
         "minProperties": 2,
         "maxProperties": 2,
         "additionalProperties": false,
-        "description": "An axis of these arms alone: the others, and the baseline that they are compared with, are trained once.",
+        "description": "An axis of these arms alone. The other arms, and the baseline that they are compared with, are trained once.",
     });
     for form in &forms {
         for (word, value) in properties(form) {
@@ -185,7 +185,7 @@ fn axis_values() -> Value {
     json!({
         "description": "The values of an axis. A list: `optimizer.learning_rate: [1.0e-3, 2.0e-3]`. Numbers equally far apart: \
             `{ linspace: { start: 0, stop: 1, count: 5 } }`. With equal factors between: `{ logspace: { start: 1.0e-4, stop: 1.0e-2, count: 3 } }`. \
-            In steps: `{ range: { start: 8, stop: 32, step: 8 } }`. Of some arms alone, which the others are not multiplied by: \
+            In steps: `{ range: { start: 8, stop: 32, step: 8 } }`. Values for some arms alone; the other arms are trained once: \
             `timestep_sampler.center: { arms: [clts], values: [0.1, 0.3] }`.",
         "oneOf": [list, linspace, logspace, range, of_arms],
     })
@@ -200,7 +200,13 @@ fn compare(derived: &Value) -> Value {
         "oneOf": [
             {
                 "type": "object",
-                "properties": { "value": { "type": "number", "exclusiveMinimum": 0 } },
+                "properties": {
+                    "value": {
+                        "type": "number",
+                        "exclusiveMinimum": 0,
+                        "description": "The quality to reach: a number that is known beforehand.",
+                    },
+                },
                 "required": ["value"],
                 "additionalProperties": false,
                 "description": "A number that is known beforehand.",
@@ -209,7 +215,11 @@ fn compare(derived: &Value) -> Value {
                 "type": "object",
                 "properties": {
                     "from": { "type": "string", "description": "The arm whose last values count. Default: the baseline." },
-                    "at": { "enum": ["final_median", "final_worst"], "default": "final_median" },
+                    "at": {
+                        "enum": ["final_median", "final_worst"],
+                        "default": "final_median",
+                        "description": "Which of that arm's last values is the target: their median over seeds, or the worst.",
+                    },
                 },
                 "minProperties": 1,
                 "additionalProperties": false,

@@ -1,11 +1,11 @@
-//! Parts of a tree to values, with a [`Finding`] for each part that is not what it must be.
+//! Reads values from parts of a tree, with a [`Finding`] for each part that has the wrong form.
 
 use serde::de::DeserializeOwned;
 
 use crate::plan::finding::Finding;
 use crate::spec::{Entry, Node, Placed, RunSpec, Value, decode_under, nearest, quoted_list};
 
-/// What every key is read with: it collects what is wrong.
+/// The reader of every key. It collects the problems.
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) findings: Vec<Finding>,

@@ -1,4 +1,4 @@
-//! The speedup over the band, or the bound that is known of it.
+//! The speedup over the band, or the known bound of it.
 
 use super::Band;
 use super::fit::{Crossing, FittedCurve, NoFit};
@@ -36,7 +36,7 @@ pub(super) struct Contrasted<'r> {
 pub struct Measured {
     pub estimate: Estimate,
     pub mean: Option<LogMean>,
-    /// Of the qualities asked for, those that every run reached.
+    /// The number of the qualities asked for that every run reached.
     pub reached: usize,
 }
 
@@ -55,7 +55,7 @@ impl<'r> Contrasted<'r> {
         Self { matched: Matched::of(&by_seed(baseline), &by_seed(candidate)), least: clock_variance, cost }
     }
 
-    /// Of the qualities that every run reached, if they are half of `targets` or more; else a bound.
+    /// The estimate over the qualities that every run reached, if they are half of `targets` or more; else a bound.
     pub(super) fn at(&self, targets: &[f64]) -> Measured {
         let unknown = |unknown| Measured { estimate: Estimate::Unknown(unknown), mean: None, reached: 0 };
         let Matched { baseline, candidate, .. } = &self.matched;
@@ -100,7 +100,7 @@ impl<'r> Contrasted<'r> {
         Measured { estimate, mean: None, reached: known.len() }
     }
 
-    /// Those of `targets` whose crossing is known of every run.
+    /// The `targets` whose crossing is known for every run.
     fn known(&self, targets: &[f64]) -> Vec<f64> {
         let is_known = |run: &&Run, target: f64| {
             let time = self.time(run, target);
@@ -145,7 +145,7 @@ impl<'r> Contrasted<'r> {
         }
     }
 
-    /// Of a value for each run of the two arms.
+    /// The difference of a value that each run of the two arms has.
     pub(super) fn difference(&self, baseline: &[f64], candidate: &[f64]) -> LogMean {
         match self.matched.is_paired() {
             true => {

@@ -1,14 +1,14 @@
-//! A run's metric as a smooth, non-increasing function of training images: what its noisy evaluations say of it.
+//! A run's metric as a smooth, non-increasing function of training images, fitted to its noisy evaluations.
 //!
-//! The first evaluation at or below a value is early by chance: noise is more often taken for progress than the other way
-//! round, and the more so the slower a run is. A fitted curve crosses the value where the run did.
+//! The first evaluation at or below a value comes too early: noise is taken for progress more often than the other way round,
+//! the more so the slower a run is. The fitted curve crosses the value where the run did.
 
 use super::end_fit::local_parabolas;
 use crate::report::curve::Evaluation;
 
 /// Standard deviation of the Gaussian kernel, in ln(images).
 const BANDWIDTH: f64 = 0.35;
-/// Where evaluations are sparse the kernel reaches this share of the way to the second nearest.
+/// The share of the way to the second nearest evaluation that the kernel reaches where evaluations are sparse.
 const REACH: f64 = 0.6;
 /// A curve has at least this many evaluations after training began.
 pub const FEWEST: usize = 4;
@@ -47,7 +47,7 @@ pub enum Crossing {
 }
 
 impl FittedCurve {
-    /// Of evaluations by step; those before any training and those that are not finite are left out.
+    /// Fits evaluations by step. Evaluations before any training and those that are not finite are left out.
     pub fn of(curve: &[Evaluation]) -> Result<Self, NoFit> {
         let kept = |evaluation: &&Evaluation| evaluation.images_seen > 0 && evaluation.value.is_finite();
         let kept: Vec<&Evaluation> = curve.iter().filter(kept).collect();
@@ -85,7 +85,7 @@ impl FittedCurve {
         interpolate(&self.x, &self.y, x)
     }
 
-    /// Where it first came down to ln(metric) `y`.
+    /// The place where the curve first came down to ln(metric) `y`.
     pub fn crossing(&self, y: f64) -> Crossing {
         let Some(index) = self.y.iter().position(|&value| value <= y) else { return Crossing::After(self.end()) };
         let Some(previous) = index.checked_sub(1) else { return Crossing::Before(self.x[0]) };
@@ -124,7 +124,7 @@ pub struct Walk<'c> {
 }
 
 impl Walk<'_> {
-    /// As [`FittedCurve::at`], for an `x` that is not before the one of the last time.
+    /// Like [`FittedCurve::at`], for an `x` that is not before the one of the last call.
     pub fn at(&mut self, x: f64) -> f64 {
         let FittedCurve { x: xs, y: ys, .. } = self.curve;
         while xs.get(self.after).is_some_and(|&other| other < x) {

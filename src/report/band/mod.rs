@@ -1,8 +1,8 @@
 //! How many times sooner the same quality was reached, over a band of qualities that both arms pass through: the headline.
 //!
-//! One target leaves the answer to the noise around it, and to who chose it. The band is between what the baseline has
-//! reached after two shares of its training; in it every run's fitted curve is crossed at equally spaced ln(metric), and the
-//! mean of a seed's log ratios is its speedup.
+//! With a single target, the answer depends on the noise around it and on the person who chose it. The band lies between the
+//! qualities that the baseline has after two shares of its training. Within it, every run's fitted curve is crossed at equally
+//! spaced ln(metric). The mean of a seed's log ratios is its speedup.
 
 mod end_fit;
 mod estimate;
@@ -43,7 +43,7 @@ pub enum NoBand {
 }
 
 impl Band {
-    /// Of the baseline's runs, which are planned to see `images` each.
+    /// The band of the baseline's runs, which are planned to see `images` each.
     pub fn of(baseline: &[Run], images: f64, shares: BandShares) -> Result<Self, NoBand> {
         let at = |share: f64| (share * images).ln();
         // An evaluation may fall short of a share by less than a step.

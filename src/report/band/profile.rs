@@ -1,4 +1,4 @@
-//! What one number leaves out: the speedup at every quality, at both ends, and whether they differ.
+//! The speedup at every quality, at both ends of the band, and whether the ends differ.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -42,7 +42,7 @@ impl Profile {
     }
 }
 
-/// Of `candidate` over `baseline`.
+/// The profile of `candidate` over `baseline`.
 pub fn profile(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost, clock_variance: f64) -> Profile {
     let contrasted = Contrasted::of(baseline, candidate, cost, clock_variance);
     Profile {
@@ -193,7 +193,7 @@ fn until_its_end(run: &Run) -> Option<FittedCurve> {
     (run.ended && !run.diverged).then(|| Some(run.curve.as_ref().ok()?.for_the_end()))?
 }
 
-/// Of the slope of each run's times over the part of the band that every run reached.
+/// The slope of each run's times over the part of the band that every run reached.
 fn trend(contrasted: &Contrasted, band: &Band) -> Option<f64> {
     let Matched { baseline, candidate, .. } = &contrasted.matched;
     let is_known = |target: &f64| {

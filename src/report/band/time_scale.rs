@@ -1,4 +1,4 @@
-//! One factor for the whole curve: the arm at `x` images is where the baseline is at `factor * x`.
+//! One factor for the whole curve: the arm has at `x` images the quality that the baseline has at `factor * x`.
 
 use super::fit::{FEWEST, FittedCurve};
 

@@ -1,4 +1,4 @@
-//! The runs of one arm at one grid point, and what they come to.
+//! The runs of one arm at one grid point, and their results together.
 
 use super::{ArmRun, Contrast};
 use crate::report::band::{FittedCurve, Run};
@@ -10,7 +10,7 @@ use crate::report::target::median;
 pub struct ArmComparison<'a> {
     pub arm: &'a str,
     pub is_baseline: bool,
-    /// By seed in the plan's order.
+    /// The runs by seed, in the plan's order.
     pub runs: Vec<ArmRun<'a>>,
     /// The fitted curves of those runs that have measured something or are known never to.
     pub fitted: Vec<Run>,

@@ -10,7 +10,7 @@ use crate::report::target::{NoTarget, ResolvedTarget};
 pub struct Contrast {
     /// Over the band: the headline.
     pub speedups: Vec<Result<Speedup, NoSpeedup>>,
-    /// What the headline sums up; `None` where there is none.
+    /// The profiles that the headline sums up; `None` where there is none.
     pub profiles: Vec<Option<Profile>>,
     /// The first evaluations at or below `compare.target`; empty where the sweep names none.
     pub first_crossings: Vec<Result<Speedup, NoSpeedup>>,
@@ -50,7 +50,7 @@ pub enum NoSpeedup {
     },
 }
 
-/// What all comparisons at a grid point share.
+/// The band and target that all comparisons at a grid point share.
 pub(super) struct Yardstick<'t> {
     pub(super) protocol: &'t str,
     pub(super) band: Option<&'t Result<Band, NoBand>>,

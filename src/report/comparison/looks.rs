@@ -1,4 +1,4 @@
-//! A study whose seeds are added until it is decided, look by look: the same from the same records.
+//! The looks of a study whose seeds are added until it is decided. The same records give the same looks.
 
 use super::{Comparison, Contrast, Family, NoSpeedup};
 use crate::event::RunOutcome;
@@ -9,15 +9,15 @@ use crate::report::interval::holm_rejects;
 use crate::report::speedup::{Decision, Estimate, Speedup, Unknown, Verdict};
 use crate::spec::UntilDecided;
 
-/// What the study came to after so many seeds of every arm that was still open.
+/// The result of the study after this number of seeds of every arm that was still open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
     pub seeds: usize,
-    /// What needs no more seeds from here on.
+    /// The comparisons that need no more seeds from here on.
     pub settled: Vec<Settled>,
     /// Comparisons that do.
     pub open: usize,
-    /// Of the arms with an open comparison, and of what they are compared with: (index of the grid point, arm).
+    /// The arms with an open comparison, and the arms that they are compared with: (index of the grid point, arm).
     pub open_arms: Vec<(usize, String)>,
 }
 
@@ -27,7 +27,7 @@ pub struct Settled {
     /// The grid point's label; empty without a grid.
     pub point: String,
     pub arm: String,
-    /// Where it is not the baseline.
+    /// The other arm, where it is not the baseline.
     pub against: Option<String>,
     /// In training images. `None` where there is no speedup at all.
     pub verdict: Option<Verdict>,
@@ -39,7 +39,7 @@ struct Open {
     point: usize,
     arm: String,
     against: Option<String>,
-    /// As it was at the last look that counts for it.
+    /// The contrast at the last look that counts for it.
     contrast: Option<Contrast>,
     is_settled: bool,
 }
@@ -192,7 +192,7 @@ fn decision(rule: &UntilDecided, is_rejected: bool) -> Decision {
     Decision { is_looked_at: true, is_rejected, adjusted_p: None, interval_level: rule.level(1) }
 }
 
-/// What is there before the first look is shown and decides nothing.
+/// Results before the first look are shown and decide nothing.
 fn decide_nothing(comparison: &mut Comparison, rule: &UntilDecided) {
     let practical = comparison.practical();
     for axis in 0..Cost::ALL.len() {

@@ -31,13 +31,13 @@ pub use self::point::{PairComparison, PointComparison};
 pub struct Comparison<'a> {
     pub study: &'a StudyRecord,
     pub metric: Metric,
-    /// What the runs' distances are of: features by name, or that they are several.
+    /// The features of the runs' distances by name, or that there are several.
     pub features: &'static str,
     /// The arm speedups are relative to; `None` without a `compare` section.
     pub baseline: Option<&'a str>,
     /// Grid points in the plan's order.
     pub points: Vec<PointComparison<'a>>,
-    /// Of a study whose seeds are added until it is decided.
+    /// The looks of a study whose seeds are added until it is decided.
     pub looks: Option<Vec<Look>>,
 }
 
@@ -57,8 +57,8 @@ impl<'a> Comparison<'a> {
         comparison
     }
 
-    /// Of some of the study's runs, without verdicts. `bands`: those of the grid points, if they were fixed earlier. `counts`:
-    /// which runs may be compared.
+    /// The comparison of some of the study's runs, without verdicts. `bands`: those of the grid points, if they were
+    /// fixed earlier. `counts`: which runs may be compared.
     fn undecided(
         study: &'a StudyRecord,
         runs: &[&'a RunRecord],
@@ -80,7 +80,7 @@ impl<'a> Comparison<'a> {
         self.study.plan.compare.as_ref().map_or(PRACTICAL, |compare| compare.practical)
     }
 
-    /// What shares a correction, at all grid points, in one order.
+    /// The comparisons that share a correction, at all grid points, in one order.
     fn contrasts(&mut self, family: Family) -> Vec<&mut Contrast> {
         let points = self.points.iter_mut();
         match family {
@@ -102,7 +102,7 @@ impl<'a> Comparison<'a> {
         level(self.study.plan.until_decided.as_ref(), comparisons)
     }
 
-    /// Of a study whose seeds are added: those that the last look counts. `None` for fixed seeds.
+    /// The seeds that the last look counts, in a study whose seeds are added; `None` for fixed seeds.
     pub fn counted_seeds(&self) -> Option<&[u64]> {
         let (rule, looks) = (self.study.plan.until_decided.as_ref()?, self.looks.as_ref()?);
         Some(&rule.seeds[..looks.last().map_or(0, |look| look.seeds)])
@@ -151,7 +151,8 @@ fn features(plan: &Plan) -> &'static str {
 struct AtPoint<'a> {
     point: &'a Point,
     runs: Vec<&'a RunRecord>,
-    /// Of arms that are compared with the baseline at an earlier point, and are here only what others are compared with.
+    /// The runs of arms that are compared with the baseline at an earlier point. Here other arms are compared with
+    /// them.
     guests: Vec<&'a RunRecord>,
 }
 
@@ -185,9 +186,9 @@ fn by_point<'a>(runs: &[&'a RunRecord], compare: Option<&Compare>) -> Vec<AtPoin
 /// Comparisons that share a correction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
-    /// Of every arm with the baseline.
+    /// The comparisons of every arm with the baseline.
     Arms,
-    /// Of `compare.pairs`.
+    /// The comparisons of `compare.pairs`.
     Pairs,
 }
 

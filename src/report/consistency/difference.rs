@@ -1,4 +1,4 @@
-//! In what two runs differ.
+//! The settings in which two runs differ.
 
 use crate::report::settings::flattened;
 use crate::spec::RunSpec;
@@ -7,7 +7,7 @@ use crate::spec::RunSpec;
 const WIDTHS: [&str; 6] =
     ["model.channels", "model.dim", "model.heads", "model.attention_heads", "model.head_channels", "model.norm_groups"];
 
-/// What distinguishes the runs of a pair; how they were measured is no difference.
+/// The settings in which the runs of a pair differ. Settings of their measurement do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Difference {
     pub seed: bool,

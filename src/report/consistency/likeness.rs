@@ -1,4 +1,4 @@
-//! Similarity from the same noise beside similarity from different noises, with intervals over noises.
+//! The similarity of images from the same noise and from different noises, with intervals over noises.
 
 use super::similarity::Similarity;
 use crate::report::interval::{Interval, mean_interval};
@@ -6,7 +6,7 @@ use crate::report::interval::{Interval, mean_interval};
 /// One similarity of one pair of runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Likeness {
-    /// Of each noise.
+    /// The similarity for each noise.
     pub same: Vec<f64>,
     /// The mean over its partners, of each noise.
     pub shuffled: Vec<f64>,

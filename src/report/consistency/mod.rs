@@ -1,5 +1,5 @@
-//! How alike the outputs of different runs are that start from one noise (arXiv 2404.07946 calls it the consistency
-//! phenomenon), beside how alike those from different noises are.
+//! The similarity of images that different runs generate from the same noise (arXiv 2404.07946 calls it the consistency
+//! phenomenon), compared with that of images from different noises.
 
 mod difference;
 mod likeness;

@@ -1,4 +1,4 @@
-//! Which images are set beside each other to see what "alike" means where the noise is not shared.
+//! The pairs of images from different noises, whose similarity is what chance gives.
 
 /// For each noise the same number of others, spread evenly over all: a fixed choice, the same in every report.
 ///

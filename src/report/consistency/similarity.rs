@@ -1,4 +1,4 @@
-//! Three ways to say how alike two images are.
+//! Three measures of the similarity of two images.
 
 use super::ssim::{Prepared, Ssim};
 use crate::record::ConsistencyImages;
@@ -74,7 +74,8 @@ impl Observed {
     }
 }
 
-/// Of length one. Features that are all zero have no direction and are at a right angle to everything.
+/// The vector scaled to length one. Features that are all zero have no direction and are at a right angle to
+/// everything.
 fn unit(mut vector: Vec<f64>) -> Vec<f64> {
     let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
     if length > 0.0 {

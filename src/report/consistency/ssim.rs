@@ -1,7 +1,7 @@
 //! The structural similarity index of Wang, Bovik, Sheikh and Simoncelli (2004, "Image quality assessment: from error
 //! visibility to structural similarity", IEEE Transactions on Image Processing 13).
 
-/// Of levels 0..=255.
+/// The range of levels 0..=255.
 const RANGE: f64 = 255.0;
 /// K1 and K2 of the paper.
 const LUMINANCE: f64 = 0.01;

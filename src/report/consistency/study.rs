@@ -1,4 +1,4 @@
-//! The runs of a study that may be compared image by image, and what the comparison says.
+//! The runs of a study that may be compared image by image, and the result of the comparison.
 
 use rayon::prelude::*;
 
@@ -15,7 +15,7 @@ const PARTNERS_ON_THE_WAY: usize = 1;
 /// Steps that the curves along training show at most, the last among them.
 const STEPS: usize = 12;
 
-/// What the runs of a study generated from shared noises.
+/// The images that the runs of a study generated from shared noises.
 pub struct Consistency<'a> {
     /// Runs that share a protocol; only these are compared.
     pub comparable: Vec<Comparable<'a>>,
@@ -43,7 +43,7 @@ pub struct Comparable<'a> {
     pub runs: Vec<ComparedRun<'a>>,
     /// Every pair, `first < second`, first by first.
     pub pairs: Vec<PairLikeness>,
-    /// By step, pairs in the order of `pairs`; empty where only the last step was kept.
+    /// The similarity by step, with pairs in the order of `pairs`; empty where only the last step was kept.
     pub by_step: Vec<StepLikeness>,
 }
 
@@ -60,7 +60,7 @@ pub struct PairLikeness {
     pub first: usize,
     pub second: usize,
     pub difference: Difference,
-    /// What both predict, or what one and what the other.
+    /// The prediction of both, or that of one and that of the other.
     pub parameterizations: String,
     /// In the order of [`Similarity::ALL`].
     pub likeness: [Likeness; 3],

@@ -1,4 +1,4 @@
-//! The same for machines.
+//! The comparison of runs as tables for other programs.
 
 use std::fmt::Write;
 
@@ -124,7 +124,7 @@ pub fn csv(consistency: &Consistency) -> String {
     text
 }
 
-/// As RFC 4180 has it, where the text needs it.
+/// The text quoted as RFC 4180 has it, where it needs quotes.
 fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }

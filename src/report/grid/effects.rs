@@ -19,7 +19,7 @@ pub struct ArmEffect<'a> {
     pub most: usize,
 }
 
-/// Of every arm that has a number somewhere; empty without a grid.
+/// The effects of every arm that has a number somewhere; empty without a grid.
 pub fn effects<'a>(comparison: &Comparison<'a>) -> Vec<ArmEffect<'a>> {
     if !comparison.has_grid() {
         return vec![];

@@ -1,4 +1,4 @@
-//! What a study with a grid, or with arms that are made of others, says at once: over all grid points, along each axis, and of two
+//! The answers of a study with a grid, or with arms that combine other arms: over all grid points, along each axis, and for two
 //! changes together.
 
 mod effects;
@@ -25,7 +25,7 @@ pub struct Grid<'a> {
     pub tuned: Vec<Tuned<'a>>,
     pub effects: Vec<ArmEffect<'a>>,
     pub interactions: Vec<Interaction<'a>>,
-    /// Of every arm, the fastest first.
+    /// The ranking of every arm, the fastest first.
     pub ranking: Vec<Ranked<'a>>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Grid<'a> {
         tuned.chain(effects).collect()
     }
 
-    /// What else there is to say, a sentence each: bests that may lie beyond the grid, and whether two changes multiply.
+    /// Further remarks, a sentence each: best values that may lie beyond the grid, and whether two changes multiply.
     pub fn remarks(&self, comparison: &Comparison) -> Vec<String> {
         let edges = self.tuned.iter().filter_map(|tuned| edge_words(comparison, tuned));
         let interactions = self.interactions.iter().map(|interaction| interaction_words(comparison, interaction));

@@ -1,4 +1,4 @@
-//! Which arm is the fastest, how often, and how far the others are from it.
+//! How often each arm is the fastest, and how far the others are from the fastest.
 
 use super::by_seed;
 use crate::report::comparison::Comparison;

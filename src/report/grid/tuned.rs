@@ -1,4 +1,4 @@
-//! `compare.tune`: every arm at its own best setting, so that nobody can call the baseline weak.
+//! `compare.tune`: every arm at its own best setting, so that the baseline is not a weak one.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub struct TunedArm<'a> {
     pub speedup: Result<Speedup, NoBand>,
 }
 
-/// What an arm chose.
+/// The setting that an arm chose.
 pub struct Chosen<'a> {
     pub arm: &'a str,
     /// (setting, how many seeds are measured at it), the most chosen first. The setting for a seed is the one with the best last

@@ -1,4 +1,4 @@
-//! What the study answers, in words and in one table.
+//! The answers of the study, in words and in one table.
 
 use maud::{Markup, html};
 
@@ -15,7 +15,7 @@ use crate::report::wording::{
 /// Beyond so many grid points, what holds at each is folded away: the whole grid's answer comes first.
 const OPEN_POINTS: usize = 2;
 
-/// What the whole grid says, then a sentence for each arm at each grid point.
+/// The answers of the whole grid, then a sentence for each arm at each grid point.
 pub fn answers(comparison: &Comparison, grid: &Grid) -> Markup {
     let palette = Palette::of(comparison);
     html! {
@@ -151,13 +151,13 @@ pub fn notes(comparison: &Comparison) -> Markup {
         }
         @for point in &comparison.points { (secondary(point)) }
         p.note {
-            "Speedup = baseline ÷ arm, so above 1 is faster; on the line of an arm against another, that other ÷ arm. Each run's metric is \
-             fitted by a smooth curve that never rises, over the logarithm of images; where the curve comes down to each of 12 \
-             qualities of the band is when the run was that good. A seed's speedup is the geometric mean over these qualities, the arm's \
-             that over seeds; the interval is Student's t on logarithms, over pairs of runs with one seed where the arms share seeds and by \
-             Welch otherwise. A run that reached less than half of the band gives a bound, never a number. Verdicts hold together for all \
-             arms and grid points of the study (Holm); missing seeds are those at which four of five studies would decide, by the spread seen here; the intervals stand each for itself. “Last”: to the quality that the baseline's own run of \
-             the seed ends with; an arm that is by chance sooner gets there more often, so that no interval would be honest there. “First at or below”: by the first single evaluation, as AlgoPerf counts, which noise makes early."
+            "Speedup = baseline ÷ arm, so above 1 is faster; on the line of an arm against another, that other ÷ arm. A smooth curve \
+             that never rises is fitted to each run's metric, over the logarithm of images. A run reaches each of 12 qualities of the band \
+             where its curve comes down to it. A seed's speedup is the geometric mean over these qualities, and the arm's is that over \
+             seeds. The interval is Student's t on logarithms, over pairs of runs with one seed where the arms share seeds, and Welch's \
+             otherwise. A run that reached less than half of the band gives a bound, never a number. Verdicts hold together for all \
+             arms and grid points of the study (Holm); each interval stands for itself. With the missing seeds four of five studies would decide, by the spread seen here. “Last”: to the quality that the baseline's own run of \
+             the seed ends with; an arm that is faster by chance gets there more often, so no interval would be honest there. “First at or below”: by the first single evaluation, as AlgoPerf counts; noise makes it too early."
         }
     }
 }
@@ -213,7 +213,7 @@ fn secondary(point: &PointComparison) -> Markup {
     html! {
         @if !lines.is_empty() {
             p.note {
-                "The first crossing in images, read otherwise" @if !point.label.is_empty() { " at " (point.label) } ": " (lines.join("; ")) ". Interpolated: each time read off the straight line between the two \
+                "The first crossing in images, by other estimates" @if !point.label.is_empty() { " at " (point.label) } ": " (lines.join("; ")) ". Interpolated: each time is read off the straight line between the two \
                  evaluations around the target, on a logarithmic axis. Median runs: the time at which half of an arm's runs have reached it, by Kaplan and Meier."
             }
         }

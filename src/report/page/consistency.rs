@@ -1,4 +1,4 @@
-//! How alike runs are that start from the same noise.
+//! How similar the images of different runs are from the same noise.
 
 use maud::{Markup, html};
 
@@ -12,19 +12,19 @@ pub fn consistency(consistency: &Consistency, all: &[Figure], svgs: &[String]) -
     let several = consistency.comparable.len() > 1;
     html! {
         p.note {
-            "The paper of arXiv 2404.07946 says that diffusion models with other initial weights or even other architectures make very similar \
-             images of the same noise, more so the smaller the image, and not where the mean is predicted. Its formula for how similar is not \
-             published where we could read it; these are three of our own, each beside what the same two runs give from different noises: \
-             that much alike they are without sharing a noise. The share in brackets is how far the runs are on the way from there (0 %) to \
-             equal images (100 %)."
+            "The paper of arXiv 2404.07946 says that diffusion models with different initial weights or even different architectures generate very \
+             similar images from the same noise, more so the smaller the image, and not where the mean is predicted. Its formula for similarity is \
+             not published where we could read it. The table has three measures of our own. Beside each stands the similarity of the same two runs \
+             from different noises: so similar are their images without a shared noise. The share in brackets places the runs between that \
+             similarity (0 %) and equal images (100 %)."
         }
         @for (index, group) in consistency.comparable.iter().enumerate() {
             @if several { h3 { "Protocol " (index + 1) } }
             (table(group))
             (control(group))
             p.note {
-                "Intervals are 95 % by Student's t over " (grouped(group.noises as u64)) " noises, for these runs: they say what other noises would \
-                 give, not what other runs would; the range is that of the pairs' means. The SSIM is that of Wang et al. (2004) on levels 0 to 255 with a Gaussian \
+                "Intervals are 95 % by Student's t over " (grouped(group.noises as u64)) " noises, for these runs: they cover other noises, but \
+                 not other runs. The range is that of the pairs' means. The SSIM is that of Wang et al. (2004) on levels 0 to 255 with a Gaussian \
                  window of " (group.window) " × " (group.window) " pixels"
                 @if group.window < 11 { ", the largest odd one that fits into images of " (group.side) " × " (group.side) " (the paper's is 11 × 11), its deviation reduced in proportion" }
                 ". Protocol: " code { (group.protocol) }
@@ -87,7 +87,7 @@ fn control(group: &Comparable) -> Markup {
     html! {
         @if !both.0.is_empty() && !both.1.is_empty() {
             p {
-                "The control: of runs that differ in their seed alone, those that predict the image (x0), for which the paper expects less, are "
+                "The control is runs that predict the image (x0), of which the paper expects less similarity. Among runs that differ in their seed alone, these are "
                 @for (index, similarity) in Similarity::ALL.iter().enumerate() {
                     @if index > 0 { "; " }
                     (share(&both.0[index])) " by " (similarity.words()) ", the others " (share(&both.1[index]))

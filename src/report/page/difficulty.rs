@@ -1,4 +1,4 @@
-//! How hard each part of the noise is to learn.
+//! How hard each bin of timesteps is to learn.
 
 use maud::{Markup, html};
 
@@ -11,9 +11,9 @@ pub fn difficulty(points: &[PointDifficulty], all: &[Figure], svgs: &[String]) -
     html! {
         p.note {
             "The paper of arXiv 2404.07946 says that noise is easiest to predict where there is most of it, and builds its curriculum on that. How it \
-             measures difficulty is not published where we could read it. Here: the loss on held-out images by bin of t, and how soon it had fallen \
-             by " @for (index, share) in SHARES.iter().enumerate() { @if index > 0 { " and " } (format!("{:.0} %", 100.0 * share)) }
-            " of its fall from the first evaluation to the last. Losses of different parameterizations are of different things."
+             measures difficulty is not published where we could read it. The figures show the loss on held-out images by bin of t; the table shows when it had \
+             fallen by " @for (index, share) in SHARES.iter().enumerate() { @if index > 0 { " and " } (format!("{:.0} %", 100.0 * share)) }
+            " of its fall from the first evaluation to the last. Losses of different parameterizations are not comparable."
         }
         @for point in points.iter().take(DIFFICULTY_POINTS) {
             @if points.len() > 1 { h3 { (point.label) } }

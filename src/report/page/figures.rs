@@ -5,7 +5,7 @@ use maud::{Markup, PreEscaped, html};
 use crate::report::comparison::Comparison;
 use crate::report::plots::{Drawn, Figure, MOST_POINTS, Place};
 
-/// Those of the whole study.
+/// The figures of the whole study.
 pub fn of_study(comparison: &Comparison, figures: &[Figure], svgs: &[String], drawn: Drawn) -> Markup {
     html! {
         (in_place(figures, svgs, Place::Study))
@@ -15,14 +15,14 @@ pub fn of_study(comparison: &Comparison, figures: &[Figure], svgs: &[String], dr
     }
 }
 
-/// Those of one place.
+/// The figures of one place.
 pub fn in_place(figures: &[Figure], svgs: &[String], place: Place) -> Markup {
     html! {
         @for (figure, svg) in figures.iter().zip(svgs).filter(|(figure, _)| figure.place == place) { (one(figure, svg)) }
     }
 }
 
-/// Those of each grid point.
+/// The figures of each grid point.
 pub fn of_points(comparison: &Comparison, figures: &[Figure], svgs: &[String], drawn: Drawn) -> Markup {
     let of_point =
         |point: usize| figures.iter().zip(svgs).filter(move |(figure, _)| figure.place == Place::Point(point));

@@ -1,4 +1,4 @@
-//! Every measure's last values, beside the compared one.
+//! The last values of every measure, beside those of the compared metric.
 
 use maud::{Markup, html};
 

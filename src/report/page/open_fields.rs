@@ -54,10 +54,10 @@ pub fn open_fields(comparison: &Comparison) -> Markup {
     html! {
         p {
             "CLTS (the curriculum learning timestep schedule) and MDLRC (momentum decay with learning-rate compensation) are methods of \
-             arXiv 2404.07946. What runs here is a re-implementation from what is published where it could be read; settings and tables of \
-             the paper's own experiments were not. The speedups it reports (2.6× on ImageNet-128, about 2× on CIFAR-10) are claims to test, \
-             not results of this program, and a result here on other data or models neither confirms nor refutes them. Methods of other papers \
-             stand in the table too where those leave something open or were written for another setting."
+             arXiv 2404.07946. The runs here use a re-implementation from published text that could be read; settings and tables of \
+             the paper's own experiments could not. The speedups that it reports (2.6× on ImageNet-128, about 2× on CIFAR-10) are claims to test, \
+             not results of this program, and a result here on other data or models neither confirms nor refutes them. The table also has \
+             methods of other papers, where these leave something open or were written for another setting."
         }
         @if fields.is_empty() {
             p { "No arm of this sweep uses a method whose paper leaves something open." }
@@ -74,7 +74,7 @@ pub fn open_fields(comparison: &Comparison) -> Markup {
             }
             @if fields.iter().any(|field| field.field.starts_with("timestep_sampler") || field.field.starts_with("momentum")) {
                 p.note {
-                    "How much this matters was asked on 8×8 digits (" code { "sweeps/small/sensitivity.yaml" } ", "
+                    "The effect of these fields was measured on 8×8 digits (" code { "sweeps/small/sensitivity.yaml" } ", "
                     code { "sweeps/small/ema-length.yaml" } "). The speedup of the curriculum was 1.13× without an anneal, 1.07× with one over half and 1.04× over all of the training; 1.09×, \
                      1.07×, 0.98× and 0.89× with its centre at 0.1, 0.3, 0.5 and 0.7 T; 1.31×, 1.22× and 1.04× with averages of about 10, 40 and \
                      160 steps. Every way to lose momentum was slower or equal."
@@ -142,7 +142,7 @@ fn fields(comparison: &Comparison) -> Vec<Field> {
     fields
 }
 
-/// What a run used in a field; `None` if it has no such field.
+/// The value that a run used in a field; `None` if it has no such field.
 type Used<'u> = &'u dyn Fn(&RunSpec) -> Option<String>;
 
 /// The methods of other papers, where those leave something open or were written for another setting.

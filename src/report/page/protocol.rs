@@ -49,19 +49,18 @@ pub fn protocol(comparison: &Comparison) -> Markup {
                 @if trainer.is_import() {
                     dt { "Imported" } dd {
                         "Every value was read from " code { (trainer.command[2..].join(" ")) } (inputs)
-                        ": how it was measured, what its clock counts and whether runs of one seed are paired is what that source makes of it."
+                        ". That source decides how it was measured, what its clock counts and whether runs of one seed are paired."
                     }
                 } @else if trainer.is_torch() {
                     dt { "Trained by" } dd {
-                        (arms) ": PyTorch, by the trainer that comes with Speedlab (" (inputs) "). It draws the same first weights, batches, noises and \
-                         timesteps, generates images by the same ODE sampler from the same noise, and Speedlab measures them."
+                        (arms) ": PyTorch, by the trainer that comes with Speedlab (" (inputs) "). It draws the same initial weights, batches, noises and \
+                         timesteps, and generates images by the same ODE sampler from the same noise. Speedlab measures the images."
                     }
                 } @else {
                     dt { "Trained by" } dd {
                         (arms) ": " code { (trainer.in_words()) } @if !inputs.is_empty() { ", with " (inputs) } ". "
-                        "Its clock of training is what that program says it is, and runs of one seed are paired as far as that program \
-                         makes them so. A value whose protocol begins with “measured by its trainer” is that program's own; all others are \
-                         measured by Speedlab, from images."
+                        "That program states its training time, and decides whether runs of one seed are paired. A value whose protocol \
+                         begins with “measured by its trainer” is that program's own. Speedlab measures all others, from images."
                     }
                 }
             }
@@ -70,7 +69,7 @@ pub fn protocol(comparison: &Comparison) -> Markup {
                  drawn from; evaluation starts from the same noise in every run."
             } }
             @if is_own { dt { "Time" } dd {
-                code { "train_seconds" } " counts training alone: evaluation and checkpoints are off the clock, and it goes on across a resume."
+                code { "train_seconds" } " counts training alone: the clock stands still during evaluation and checkpoints, and goes on across a resume."
                 @if let Some(range) = speed_range(comparison) { " " (range) }
             } }
             @if !plan.axes.is_empty() {

@@ -1,4 +1,4 @@
-//! Every run, and what made it.
+//! Every run, and its provenance.
 
 use maud::{Markup, html};
 
@@ -124,7 +124,7 @@ pub fn provenance(comparison: &Comparison) -> Markup {
     }
 }
 
-/// What the runs' time was spent on, by their own clocks; `None` before there is any.
+/// How the runs spent their time, by their own clocks; `None` before they have spent any.
 fn times(study: &StudyRecord) -> Option<String> {
     type Clock = fn(&Stamp) -> f64;
     let clocks: [(&str, Clock); 4] = [

@@ -1,4 +1,4 @@
-//! What the arms generate from the same noise, side by side.
+//! The images that the arms generate from the same noise, side by side.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub fn samples(comparison: &Comparison, drawn: Drawn) -> Markup {
     html! {
         p.note {
             @if is_own(&comparison.study.plan) { "Every grid starts from the same noise and uses the averaged weights; one seed of each arm." }
-            @else { "One seed of each arm; how images are generated is what its trainer makes of it." }
+            @else { "One seed of each arm. Its trainer decides how images are generated." }
         }
         @for point in &comparison.points[..shown] {
             @if comparison.has_grid() { h3 { (point.label) } }

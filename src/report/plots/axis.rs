@@ -1,4 +1,4 @@
-//! What a grid's axis does: speedup and final quality against it, a line for each arm.
+//! The effect of an axis of the grid: speedup and final quality against it, a line for each arm.
 
 use std::collections::BTreeMap;
 
@@ -156,7 +156,7 @@ fn final_value(arm: &ArmComparison) -> Option<(f64, Option<(f64, f64)>)> {
     arm.final_values.map(|spread| (spread.median, Some((spread.low, spread.high))))
 }
 
-/// Where the axis' values stand.
+/// The positions of the axis' values.
 struct Places {
     scale: Scale,
     ticks: Vec<Tick>,

@@ -126,7 +126,7 @@ impl Chart {
         chart
     }
 
-    /// From left to right.
+    /// The ticks of the x axis, from left to right.
     fn x_ticks(&self) -> Vec<Tick> {
         let width = (self.x.to - self.x.from).abs();
         let mut ticks = self.x.ticks(((width / 62.0) as usize).clamp(3, 10));
@@ -189,11 +189,11 @@ impl Chart {
     }
 }
 
-/// What a curve is called, beside its end.
+/// The name of a curve, beside its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndLabel {
     pub text: String,
-    /// Where the curve ends, in pixels.
+    /// The end of the curve, in pixels.
     pub end: Point,
     pub style: ArmStyle,
     pub has_marker: bool,

@@ -1,4 +1,4 @@
-//! Values as colours, and the bar that says which is which.
+//! Values as colours, and the colour bar.
 
 use super::chart::Scale;
 use super::drawing::{Anchor, Color, Drawing};
@@ -13,7 +13,7 @@ pub struct ColorScale {
     stops: &'static [Color],
 }
 
-/// From ColorBrewer's sequential blues (Harrower and Brewer 2003, "ColorBrewer.org").
+/// ColorBrewer's sequential blues (Harrower and Brewer 2003, "ColorBrewer.org").
 const BLUES: &[Color] = &[
     Color(0xf7, 0xfb, 0xff),
     Color(0xde, 0xeb, 0xf7),
@@ -26,7 +26,7 @@ const BLUES: &[Color] = &[
     Color(0x08, 0x30, 0x6b),
 ];
 
-/// From matplotlib's viridis (Smith and van der Walt 2015), every eighth of the way.
+/// Matplotlib's viridis (Smith and van der Walt 2015), at every eighth of its length.
 const VIRIDIS: &[Color] = &[
     Color(0xfd, 0xe7, 0x25),
     Color(0xad, 0xdc, 0x30),
@@ -45,12 +45,12 @@ const BAR: f64 = 12.0;
 const PIECES: usize = 64;
 
 impl ColorScale {
-    /// From nearly white to dark blue.
+    /// Colours from nearly white to dark blue.
     pub fn blues(scale: Scale) -> Self {
         Self { scale, stops: BLUES }
     }
 
-    /// From yellow to dark violet.
+    /// Colours from yellow to dark violet.
     pub fn viridis(scale: Scale) -> Self {
         Self { scale, stops: VIRIDIS }
     }

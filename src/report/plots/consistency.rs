@@ -11,7 +11,7 @@ use crate::report::consistency::{Comparable, Consistency, Group, Similarity};
 /// Groups of pairs with a curve each.
 const MOST_CURVES: usize = 6;
 
-/// Those that have something to show, protocol by protocol.
+/// The figures that have something to show, protocol by protocol.
 pub fn consistency_figures(consistency: &Consistency) -> Vec<Figure> {
     let several = consistency.comparable.len() > 1;
     let mut figures = vec![];

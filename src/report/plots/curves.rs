@@ -1,4 +1,4 @@
-//! One curve an arm: the median over seeds, and the range of seeds as a band.
+//! One curve for each arm: the median over seeds, and the range of seeds as a band.
 
 use super::chart::{Chart, EndLabel, MARGINS, Scale, end_labels, label_room};
 use super::drawing::{Color, Drawing, Point};
@@ -14,7 +14,7 @@ pub struct ArmCurve {
     pub has_markers: bool,
 }
 
-/// What the axes show.
+/// The quantities on the axes.
 pub struct Axes<'a> {
     pub x_label: &'a str,
     pub y_label: &'a str,

@@ -1,4 +1,4 @@
-//! A figure as plain data: what is drawn, where, before any file format.
+//! A figure as plain data: what is drawn and where, without a file format.
 
 /// 24-bit colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl Color {
 /// Lengths of line and gap in turn, in pixels; empty for a solid line.
 pub type Dash = &'static [f64];
 
-/// Where a text's position is in it, horizontally. Vertically it is the baseline.
+/// The horizontal place of a text's position within the text. Vertically it is the baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     Start,

@@ -31,7 +31,7 @@ pub fn width(text: &str) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Glyph {
     pub advance: f64,
-    /// From the pen's position to the leftmost ink.
+    /// The distance from the pen's position to the leftmost ink.
     pub left_bearing: f64,
 }
 

@@ -15,7 +15,8 @@ use crate::report::wording::{interval_cell, speedup_cell, verdict};
 /// Intervals are cut here, with an arrow.
 const WIDEST: (f64, f64) = (0.125, 8.0);
 const ROW: f64 = 24.0;
-/// With more the figure would be longer than ten screens, and its bitmap take gigabytes while it is drawn.
+/// The most lines of a figure. With more it would be longer than ten screens, and its bitmap would take gigabytes while
+/// it is drawn.
 const MOST_LINES: usize = 200;
 /// For a speedup and its interval, right of the axes.
 const TEXT_ROOM: f64 = 196.0;
@@ -26,14 +27,14 @@ struct Line<'a> {
     row: Row<'a>,
 }
 
-/// What a figure has lines for.
+/// The lines that a figure has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// Both axes, and the other estimators that have an interval or a bound.
     Everything,
     /// The headline of each arm alone: with everything there would be more than [`MOST_LINES`].
     Images,
-    /// So would there be with these alone: the figure would be longer than anybody looks at.
+    /// Nothing is drawn: even these lines alone would make a figure that is longer than anybody looks at.
     Nothing,
 }
 
@@ -173,7 +174,7 @@ fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y
     }
 }
 
-/// What fits beside the figure.
+/// The text, cut to the room beside the figure.
 fn short(text: &str) -> String {
     const LONGEST: f64 = TEXT_ROOM - 20.0;
     if font::width(text) * TICK_SIZE <= LONGEST {

@@ -1,4 +1,4 @@
-//! A panel an arm: t upwards, training rightwards, a colour for each bin at each evaluation.
+//! A panel for each arm: t upwards, training rightwards, a colour for each bin at each evaluation.
 
 use super::chart::Scale;
 use super::color_scale::ColorScale;

@@ -1,4 +1,4 @@
-//! Where along the noise an arm's loss is higher or lower than the baseline's.
+//! The timesteps at which an arm's loss is higher or lower than the baseline's.
 
 use super::curves::{ArmCurve, Axes, curves};
 use super::drawing::Drawing;

@@ -1,4 +1,4 @@
-//! How alike every two runs are: the same noise below the diagonal, different noises above it.
+//! The similarity of every two runs: from the same noise below the diagonal, from different noises above it.
 
 use super::chart::Scale;
 use super::color_scale::ColorScale;

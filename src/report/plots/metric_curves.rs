@@ -1,4 +1,4 @@
-//! Quality against what was spent, and the losses.
+//! Quality against training images and training time, and the losses.
 
 use super::curves::{ArmCurve, Axes, curves};
 use super::drawing::Drawing;

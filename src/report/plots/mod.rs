@@ -1,4 +1,4 @@
-//! The figures: what is drawn (pure), then how it becomes SVG and PNG (plotters).
+//! The figures: first as plain drawings (pure), then as SVG and PNG (plotters).
 
 mod axis;
 mod axis_map;
@@ -53,9 +53,9 @@ mod names {
 pub struct Figure {
     /// The files' name without extension.
     pub name: String,
-    /// What it shows, for those who cannot see it and as the SVG's title.
+    /// The content of the figure, for readers who cannot see it and as the SVG's title.
     pub title: String,
-    /// What to know when reading it.
+    /// The explanation below the figure.
     pub caption: String,
     pub drawing: Drawing,
     pub place: Place,
@@ -64,9 +64,9 @@ pub struct Figure {
 /// The part of the page that a figure stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Of the whole study, beside the answer.
+    /// A figure of the whole study, beside the answer.
     Study,
-    /// Of the grid point with this index.
+    /// A figure of the grid point with this index.
     Point(usize),
     Consistency,
     Difficulty,
@@ -103,7 +103,8 @@ pub const MOST_POINTS: usize = 24;
 /// Which figures of a large grid are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Drawn {
-    /// Those that somebody looks at: beyond 24 grid points none of a point alone, and no list of speedups that is too long.
+    /// The figures that a reader looks at: beyond 24 grid points none of a single point, and no list of speedups that
+    /// is too long.
     #[default]
     Few,
     /// Every point's.
@@ -111,7 +112,7 @@ pub enum Drawn {
 }
 
 impl Drawn {
-    /// Of how many grid points, from the first on, something is shown of each alone.
+    /// The number of grid points, from the first on, that have figures of their own.
     pub fn points(self, comparison: &Comparison) -> usize {
         match comparison.points.len() {
             points if self == Self::Few && points > MOST_POINTS => 0,

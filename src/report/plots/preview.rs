@@ -14,7 +14,7 @@ const HEADER: f64 = 58.0;
 const ROW: f64 = 134.0;
 /// Below the last row: what the horizontal axes are.
 const FOOTER: f64 = 26.0;
-/// Where the panels are in a row.
+/// The places of the panels in a row.
 const PANEL_TOP: f64 = 26.0;
 const PANEL_BOTTOM: f64 = 104.0;
 /// Left and right ends of the panels.
@@ -126,7 +126,7 @@ fn panel(drawing: &mut Drawing, column: usize, (low, high): (f64, f64), y: Scale
     Chart::frame(drawing, x, y, [left, top + PANEL_TOP, right, top + PANEL_BOTTOM], x_label, "")
 }
 
-/// From 0 to a little above `most`.
+/// A scale from 0 to a little above `most`.
 fn linear_to(most: f64) -> Scale {
     let high = if most > 0.0 { 1.08 * most } else { 1.0 };
     Scale { low: 0.0, high, is_log: false, from: 0.0, to: 1.0 }

@@ -1,4 +1,4 @@
-//! What every run makes of the same noises: a row for each run, a column for each noise.
+//! The images that every run generates from the same noises: a row for each run, a column for each noise.
 
 use super::drawing::{Anchor, Drawing, Raster};
 use super::font;

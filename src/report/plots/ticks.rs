@@ -1,4 +1,4 @@
-//! Where an axis has ticks and what they say.
+//! The ticks of an axis and their labels.
 
 /// A tick's value and its text.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! The estimate of a speedup, or the bound that is known of it.
+//! The estimate of a speedup, or the known bound of it.
 
 use crate::report::interval::{Interval, LEVEL, LogMean, paired, welch};
 use crate::report::time_to_target::{Bracket, TimeToTarget};
@@ -12,9 +12,9 @@ pub enum Estimate {
         /// 95 %, over seeds; `None` for a single seed. The variance over seeds is taken to be at least what reading
         /// times off the evaluations, and the clock, cause by themselves.
         interval: Option<Interval>,
-        /// What the evaluations' spacing leaves open for the geometric mean: every run reached the target somewhere in
-        /// its bracket. `high` is infinite where a candidate's first evaluation was already at the target. `None` where times
-        /// are read off fitted curves.
+        /// The range that the evaluations' spacing leaves open for the geometric mean: every run reached the target somewhere
+        /// in its bracket. `high` is infinite where a candidate's first evaluation was already at the target. `None` where
+        /// times are read off fitted curves.
         resolution: Option<Interval>,
     },
     /// Some baseline runs never reached the target: the geometric mean is no less than this.

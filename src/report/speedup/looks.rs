@@ -1,4 +1,4 @@
-//! The level at which a study may be looked at again and again.
+//! The level of the test at each look, when a study is looked at several times.
 
 use rayon::prelude::*;
 use statrs::distribution::{ContinuousCDF, StudentsT};

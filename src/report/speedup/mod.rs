@@ -24,7 +24,7 @@ pub struct SeedTime {
     pub time: TimeToTarget,
 }
 
-/// What the seeds of two arms say about their speed.
+/// The comparison of two arms' speed over their seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speedup {
     pub pairing: Pairing,
@@ -102,7 +102,7 @@ impl Speedup {
         Self { reached: Some(reached), mean, ..Self::of(pairing, left_out, estimate) }
     }
 
-    /// Of a log ratio for each seed.
+    /// The speedup from a log ratio for each seed.
     pub fn of_seeds(by_seed: Vec<(u64, f64)>) -> Self {
         let mean = paired(&by_seed.iter().map(|(_, ratio)| *ratio).collect::<Vec<f64>>(), 0.0);
         let estimate = match by_seed.len() {
@@ -114,7 +114,7 @@ impl Speedup {
         Self { mean, by_seed, ..Self::of(pairing, vec![], estimate) }
     }
 
-    /// Of "no difference", two-sided; `None` without an error.
+    /// The two-sided p-value of "no difference"; `None` without an error.
     pub fn p_value(&self) -> Option<f64> {
         self.mean?.p_value()
     }
@@ -129,7 +129,7 @@ impl Speedup {
     }
 }
 
-/// What there is of two arms by seed, each of the shared ones beside its partner.
+/// The values of two arms by seed, each shared seed beside its partner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matched<T> {
     pub pairing: Pairing,

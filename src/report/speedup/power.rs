@@ -1,4 +1,4 @@
-//! How many seeds a difference takes, and how small a difference so many seeds show.
+//! The number of seeds that show a given speedup, and the smallest speedup that a number of seeds shows.
 
 use super::{Pairing, Speedup};
 use crate::report::interval::quantile_of_t;
@@ -8,7 +8,7 @@ const POWER: f64 = 0.8;
 /// Nobody trains more.
 const MOST_SEEDS: usize = 200;
 
-/// What paired seeds can decide, by the spread that was seen.
+/// The speedups that paired seeds can decide, by the spread that was seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Power {
     /// Seeds at which four of five studies decide a difference of the size that was seen; `None` if more than 200.

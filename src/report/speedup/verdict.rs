@@ -1,4 +1,4 @@
-//! What an estimate comes to.
+//! The verdict on an estimate.
 
 use super::Estimate;
 use crate::report::interval::LogMean;

@@ -34,7 +34,7 @@ pub fn json(comparison: &Comparison, grid: &Grid) -> String {
     with_points(&head, &comparison.points, |point| point_json(comparison, point))
 }
 
-/// What the whole grid, or arms that are made of others, say at once.
+/// The answers of the whole grid, or of arms that combine other arms.
 fn grid_json(comparison: &Comparison, grid: &Grid) -> Value {
     let tuned = grid.tuned.iter().map(|tuned| {
         let chosen = |chosen: &Chosen| {

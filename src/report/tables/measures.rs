@@ -86,7 +86,7 @@ pub fn measures_csv(comparison: &Comparison) -> Option<String> {
     Some(text)
 }
 
-/// Of one grid point; `None` where there is none.
+/// The measures of one grid point; `None` where there are none.
 pub fn measures_json(comparison: &Comparison, point: &PointComparison) -> Option<Value> {
     let FinalMeasures { columns, rows, .. } = final_measures(comparison, point)?;
     let measure = |(index, column): (usize, &MeasureColumn)| {

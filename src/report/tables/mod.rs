@@ -22,14 +22,14 @@ use super::wording::{metric_value, metric_words, pair_name, verdict};
 /// One line of a table: an arm on one axis.
 pub struct Row<'a> {
     pub arm: &'a ArmComparison<'a>,
-    /// What the arm is compared with, where it is not the baseline.
+    /// The arm that it is compared with, where that is not the baseline.
     pub against: Option<&'a str>,
     pub cost: Cost,
     pub estimator: Estimator,
     pub result: Result<Speedup, NoSpeedup>,
 }
 
-/// What a line's speedup is measured between.
+/// The way in which a line's speedup is estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Estimator {
     /// The headline: over the band.

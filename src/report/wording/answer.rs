@@ -1,4 +1,4 @@
-//! What the study answers about an arm, in sentences.
+//! The study's answer about an arm, in sentences.
 
 use super::{
     band_values, estimate_cell, interval_cell, interval_words, no_speedup, pair_name, seeds, seeds_words, speedup_cell,
@@ -11,7 +11,7 @@ use crate::report::grid::Grid;
 use crate::report::number::{percent, significant, times};
 use crate::report::speedup::{Estimate, Pairing, Speedup, Verdict};
 
-/// What the study answers about one arm, in a sentence or two.
+/// The study's answer about one arm, in a sentence or two.
 pub fn answer(comparison: &Comparison, point: &PointComparison, arm: &ArmComparison) -> String {
     let baseline = comparison.baseline.unwrap_or("the baseline");
     let mut text = answer_against(comparison, point, (arm.arm, baseline), arm.arm, &arm.contrast);
@@ -194,7 +194,8 @@ fn measured(images: &Speedup, seconds: &Result<Speedup, NoSpeedup>) -> String {
     }
 }
 
-/// What the one number sums up, where it hides something, and the speedup to the reference's last quality.
+/// The speedups at both ends of the band, where the one number hides a difference, and the speedup to the last
+/// quality that both arms reach.
 fn ends((_, reference): (&str, &str), profile: &Profile) -> String {
     let at = |(value, estimate): &(f64, Estimate)| match estimate {
         Estimate::Measured { speedup, .. } => Some(format!("{} at {}", times(*speedup), significant(*value, 3))),

@@ -1,4 +1,4 @@
-//! What a grid says at once, in sentences.
+//! The answers of a whole grid, in sentences.
 
 use super::{estimate_cell, interval_words, no_band_words, seeds, seeds_words};
 use crate::report::comparison::Comparison;

@@ -1,4 +1,4 @@
-//! How alike a study's runs are, in a table of several studies.
+//! The similarity of a study's runs, as a cell in a table of several studies.
 
 use crate::record::StudyRecord;
 use crate::report::consistency::{Consistency, Similarity};

@@ -10,10 +10,10 @@ use crate::spec::UntilDecided;
 pub fn rule_words(comparison: &Comparison) -> Option<String> {
     let rule = comparison.study.plan.until_decided.as_ref()?;
     Some(format!(
-        "Seeds were added until every comparison was decided: arms still open were looked at after {} seeds. At every look a \
-         difference counts below p = {}{}, so that all looks at all arms together err in at most 5 % of studies; pairs of arms, and \
-         what is said of a whole grid, have 5 % of their own. The intervals are of {} and hold over all looks; an arm is as fast as \
-         another where its interval lies within the factor that matters. Fixed before the first look: the rule, and the band of qualities.",
+        "Seeds were added until every comparison was decided: undecided arms were looked at after {} seeds. At every look a \
+         difference counts below p = {}{}, so that all looks at all arms together err in at most 5 % of studies. Pairs of arms, and \
+         the answers of a whole grid, have 5 % of their own. The intervals are of {} and hold over all looks. An arm is as fast as \
+         another where its interval lies within the factor that matters. The rule and the band of qualities were fixed before the first look.",
         looks_words(&rule.looks),
         significant(rule.level(1), 2),
         smallest_level(rule),

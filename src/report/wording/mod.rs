@@ -1,4 +1,4 @@
-//! What the numbers say, in plain words.
+//! The words for the report's numbers.
 
 mod answer;
 mod grid;
@@ -105,7 +105,7 @@ fn interval_words(interval: Interval) -> String {
     }
 }
 
-/// What the evaluations' spacing leaves open; a dash where times are not read off single evaluations.
+/// The range that the evaluations' spacing leaves open; a dash where times are not read off single evaluations.
 pub fn resolution_cell(result: &Result<Speedup, NoSpeedup>) -> String {
     match result.as_ref().map(|speedup| speedup.estimate) {
         Ok(Estimate::Measured { resolution: Some(resolution), .. }) => {

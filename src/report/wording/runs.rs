@@ -1,4 +1,4 @@
-//! How runs stand, and what was changed after the plan was frozen.
+//! The state of runs, and the changes after the plan was frozen.
 
 use crate::event::RunOutcome;
 use crate::record::{Revision, RunRecord, RunState, StudyRecord};
@@ -52,7 +52,7 @@ pub fn state(run: &RunRecord) -> String {
     }
 }
 
-/// What was changed after the plan was frozen; empty where nothing was.
+/// The changes after the plan was frozen; empty if there were none.
 pub fn revisions(study: &StudyRecord) -> Vec<String> {
     let sentence = |revision: &Revision| {
         let when = match revision.runs_ended_before {

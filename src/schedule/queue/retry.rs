@@ -1,4 +1,4 @@
-//! What becomes of a run that ended without a result, and of its device.
+//! Decides about a run that ended without a result, and about its device.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How the queue stands, for whoever looks on.
+//! The state of the queue, for observers.
 
 use std::time::Duration;
 

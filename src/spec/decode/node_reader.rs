@@ -1,4 +1,4 @@
-//! serde's view of a [`Node`]: what it is, or where it is something else than wanted.
+//! serde's view of a [`Node`]: its value, or the place where it is not of the wanted type.
 
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeSeed, Visitor};
@@ -11,7 +11,7 @@ use crate::spec::{Entry, Location, Node, Source, Value, nearest, quoted_list};
 /// The name that the `kinds!` macro gives to what serde derives for it: a map with a `kind` is wanted, not a word.
 const KIND_ENUM: &str = "Written";
 
-/// As it, where a word is wanted or a map with a `kind`, whose settings all have defaults.
+/// The same for what may be a word or a map with a `kind`, whose settings all have defaults.
 const WORD_OR_KIND_ENUM: &str = "WordOrKind";
 
 /// The settings of a kind that is written as a word.
@@ -31,7 +31,7 @@ pub struct NodeReader<'n, 'p> {
 }
 
 impl<'n> NodeReader<'n, '_> {
-    /// The error that this is not `wanted`.
+    /// The error that says that this value is not `wanted`.
     fn mismatch(self, wanted: &str) -> Fault {
         let Self { node, path, .. } = self;
         let subject = path.subject();
@@ -308,7 +308,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de, '_> {
     }
 }
 
-/// A variant and the settings it is given.
+/// A variant, and the settings that are given for it.
 struct Choice<'n, 'p> {
     variant: &'n str,
     content: NodeReader<'n, 'p>,

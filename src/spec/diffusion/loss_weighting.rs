@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::{empty_settings, kinds};
 
 kinds! {
-    /// `loss_weighting`: lambda(t), which changes the objective.
+    /// `loss_weighting`: lambda(t), the weight of each timestep in the loss. It changes the objective.
     pub enum LossWeighting {
         /// DDPM's simple loss: every timestep has weight 1. The default.
         Uniform(UniformWeighting) = "uniform",
@@ -40,9 +40,9 @@ pub struct MinSnrWeighting {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct P2Weighting {
-    /// k, which bounds the weight where there is only noise. Default 1 (the paper's).
+    /// k, which bounds the weight where almost all is noise. Default 1 (the paper's).
     pub k: f64,
-    /// gamma, how much the least noisy timesteps are weighted down. Default 1 (the paper uses 0.5 and 1).
+    /// gamma: the larger it is, the less the least noisy timesteps weigh. Default 1 (the paper uses 0.5 and 1).
     pub gamma: f64,
 }
 
@@ -53,14 +53,14 @@ pub struct EdmWeighting {
     pub sigma_data: f64,
 }
 
-/// EDM's weight, but at step i < warm_up no more than cap_start (cap_end / cap_start)^(i / warm_up) on the error of x_0.
+/// EDM's weight on the error of x_0. At step i < warm_up it is capped at cap_start (cap_end / cap_start)^(i / warm_up).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FdmWeighting {
     /// The standard deviation of pixels. Default 0.5 (the paper's).
     pub sigma_data: f64,
-    /// The steps during which weights are capped; 0 makes it `edm`. Default 200 (the paper's code for CIFAR-10, which trains for
-    /// 390 thousand steps; it has 400 and 800 for other data).
+    /// The number of first steps whose weights are capped; 0 makes it `edm`. Default 200 (the paper's code for CIFAR-10, which
+    /// trains for 390 thousand steps; the code has 400 and 800 for other data).
     pub warm_up: u64,
     /// The cap at the first step. Default 5 (of the paper's code).
     pub cap_start: f64,
@@ -72,7 +72,8 @@ pub struct FdmWeighting {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpeedWeighting {
-    /// lambda, the weight where the process changes most; where it changes least it is 1 - lambda. Default 0.6 (the paper's).
+    /// lambda, the weight where the process changes most. Where it changes least the weight is 1 - lambda. Default 0.6 (the
+    /// paper's).
     pub lambda: f64,
     /// tau, where the convergence area begins, as a share of T. Default 0.7 (the paper's 700 of 1000).
     pub tau: f64,
@@ -111,7 +112,7 @@ impl LossWeighting {
         }
     }
 
-    /// The standard deviation of pixels that EDM's weights count on, where they are used.
+    /// The standard deviation of pixels that EDM's weights assume, where they are used.
     pub fn sigma_data(&self) -> Option<f64> {
         match self {
             Self::Edm(edm) => Some(edm.sigma_data),

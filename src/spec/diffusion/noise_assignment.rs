@@ -5,10 +5,10 @@ use crate::spec::{empty_settings, kinds};
 kinds! {
     /// `noise`: which noise each image of a batch gets.
     pub enum NoiseAssignment {
-        /// Each its own draw. The default.
+        /// Each image gets a draw of its own. The default.
         Independent(IndependentNoise) = "independent",
-        /// Immiscible diffusion (Li et al. 2024, arXiv 2406.12303): the batch's draws, given to its images so that the sum of
-        /// the distances between image and noise is least. Its time is training time.
+        /// Immiscible diffusion (Li et al. 2024, arXiv 2406.12303): the draws of a batch are assigned to its images so that the
+        /// sum of the distances between image and noise is least. The time that this takes counts as training time.
         Immiscible(ImmiscibleNoise) = "immiscible",
     }
 }

@@ -12,7 +12,8 @@ kinds! {
         Linear(LinearNoise) = "linear",
         /// Cosine alpha-bar (Nichol and Dhariwal 2021, arXiv 2102.09672, equation 17).
         Cosine(CosineNoise) = "cosine",
-        /// Betas whose roots are on a line (Stable Diffusion: Rombach et al. 2022, arXiv 2112.10752; stated by its code only).
+        /// Betas whose square roots are evenly spaced (Stable Diffusion: Rombach et al. 2022, arXiv 2112.10752; only its code
+        /// states it).
         ScaledLinear(ScaledLinearNoise) = "scaled_linear",
         /// Sigmoid alpha-bar (Jabri et al. 2022, arXiv 2212.11972; the form of Chen 2023, arXiv 2301.10972, algorithm 1).
         Sigmoid(SigmoidNoise) = "sigmoid",
@@ -58,11 +59,11 @@ pub struct ScaledLinearNoise {
 pub struct SigmoidNoise {
     /// T, the number of timesteps. Default 1000.
     pub timesteps: usize,
-    /// Where on the sigmoid the image is. Default -3.
+    /// The place on the sigmoid of the image, u = 0. Default -3.
     pub start: f64,
-    /// Where on the sigmoid the noise is. Default 3.
+    /// The place on the sigmoid of the noise, u = 1. Default 3.
     pub end: f64,
-    /// The sigmoid's temperature: larger is nearer to a line. Default 1.
+    /// The sigmoid's temperature. The larger it is, the nearer abar is to a straight line. Default 1.
     pub tau: f64,
     /// No beta is larger than this. Default 0.999 (as for `cosine`; Chen keeps abar above 1e-9 instead).
     pub beta_max: f64,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::schema::{kind, one_of_kinds};
 
-/// `parameterization`: what the network predicts, a word or a map with a `kind`. Default `epsilon`.
+/// `parameterization`: what the network predicts. It is a word, or a map with a `kind`. Default `epsilon`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Parameterization {
     /// The noise (Ho et al. 2020, equation 14).
@@ -17,17 +17,17 @@ pub enum Parameterization {
     V,
     /// The image (Ho et al. 2020, section 3.2).
     X0,
-    /// EDM's preconditioning (Karras et al. 2022, arXiv 2206.00364, table 1): the network F is shown c_in x and the image is
-    /// c_skip x + c_out F, x = x_t / sqrt(abar_t), so that input and target have unit variance at every noise. It is told t
-    /// as under every other parameterization, not the paper's c_noise = ln(sigma) / 4: one is a function of the other, and
-    /// the network's sinusoids are made for 0..T.
+    /// EDM's preconditioning (Karras et al. 2022, arXiv 2206.00364, table 1): the input of the network F is c_in x with x = x_t
+    /// / sqrt(abar_t), and the image is c_skip x + c_out F. Input and target then have unit variance at every noise level. F is
+    /// told t as under every other parameterization, and not the paper's c_noise = ln(sigma) / 4. One is a function of the
+    /// other, and the network's sinusoids are made for 0..T.
     Edm(EdmParameterization),
     /// FDM on EDM's preconditioning (Wu et al. 2023, arXiv 2306.06991): as `edm`, but c_in is exp(-B) (1 + B), a critically
     /// damped decay of the input. Its loss weights are `loss_weighting: fdm`.
     Fdm(FdmParameterization),
 }
 
-/// `parameterization: { kind: edm }`.
+/// The network's input is c_in x and the image is c_skip x + c_out F, with x = x_t / sqrt(abar_t).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdmParameterization {
@@ -35,14 +35,14 @@ pub struct EdmParameterization {
     pub sigma_data: f64,
 }
 
-/// `parameterization: { kind: fdm }`. B = multiplier (0.1 u + 9.95 u^2), where u goes from 0 at the process's least sigma to 1
-/// at its largest, evenly in sigma: as the paper's code does.
+/// As `edm`, but c_in is exp(-B) (1 + B), with B = multiplier (0.1 u + 9.95 u^2), where u goes from 0 at the process's least
+/// sigma to 1 at its largest, evenly in sigma: as in the paper's code.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FdmParameterization {
     /// The standard deviation of pixels. Default 0.5 (the paper's).
     pub sigma_data: f64,
-    /// How fast the input decays. Default 2 (of the paper's code, which has 1 for FFHQ).
+    /// How fast the input decays. Default 2 (the paper's code; 1 for FFHQ).
     pub multiplier: f64,
 }
 
@@ -59,7 +59,7 @@ impl Default for EdmParameterization {
 }
 
 impl Serialize for Parameterization {
-    /// A word where there are no settings: the ids of runs depend on it.
+    /// A kind without settings is written as a word, since the ids of runs depend on it.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Kind<T> {
@@ -116,7 +116,7 @@ impl JsonSchema for Parameterization {
             serde_json::json!({ "const": "edm", "description": "`{ kind: edm }` with its defaults." }),
             serde_json::json!({ "const": "fdm", "description": "`{ kind: fdm }` with its defaults." }),
         ];
-        one_of_kinds("`parameterization`: what the network predicts, a word or a map with a `kind`.", kinds)
+        one_of_kinds("`parameterization`: what the network predicts. It is a word, or a map with a `kind`.", kinds)
     }
 }
 
@@ -132,7 +132,7 @@ impl Parameterization {
         }
     }
 
-    /// The standard deviation of pixels that EDM's preconditioning counts on, under the parameterizations that have it.
+    /// The standard deviation of pixels that EDM's preconditioning assumes, under the parameterizations that have it.
     pub fn sigma_data(self) -> Option<f64> {
         match self {
             Self::Epsilon | Self::V | Self::X0 => None,

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use crate::spec::{empty_settings, kinds};
 
 kinds! {
-    /// `timestep_sampler`: which timesteps are trained on.
+    /// `timestep_sampler`: the distribution of the timesteps that are trained on.
     pub enum TimestepSampler {
         /// Every timestep equally often. The default.
         Uniform(UniformTimesteps) = "uniform",
         /// CLTS, the curriculum learning timestep schedule of arXiv 2404.07946.
         Curriculum(CurriculumTimesteps) = "curriculum",
-        /// CLTS with another pacing of a.
+        /// CLTS in which a, the share of the favoured density, may grow in other ways.
         PacedCurriculum(PacedCurriculumTimesteps) = "paced_curriculum",
-        /// CLTS in log-SNR: the same noise under every noise schedule.
+        /// CLTS in log-SNR: it favours the same noise levels under every noise schedule.
         LogSnrCurriculum(LogSnrCurriculumTimesteps) = "log_snr_curriculum",
-        /// Curriculum Sampling (arXiv 2603.12517): the middle of t first, then uniform.
+        /// Curriculum Sampling (arXiv 2603.12517): first the middle of t, then every timestep equally often.
         CurriculumSampling(CurriculumSamplingTimesteps) = "curriculum_sampling",
         /// t / T = sigmoid(mean + deviation z) (Esser et al. 2024, arXiv 2403.03206, section 3.1).
         LogitNormal(LogitNormalTimesteps) = "logit_normal",
@@ -26,9 +26,10 @@ kinds! {
         Edm(EdmTimesteps) = "edm",
         /// SpeeD's asymmetric sampling (Wang et al. 2024, arXiv 2405.17403).
         Speed(SpeedTimesteps) = "speed",
-        /// Importance sampling by the last losses of each timestep (Nichol and Dhariwal 2021, arXiv 2102.09672).
+        /// Importance sampling by the last losses at each timestep (Nichol and Dhariwal 2021, arXiv 2102.09672).
         LossSecondMoment(LossSecondMomentTimesteps) = "loss_second_moment",
-        /// The noisiest timesteps first, and the next ones when the loss stops improving (Kim et al. 2024, arXiv 2403.10348).
+        /// The noisiest timesteps first; less noisy ones are added when the loss stops improving (Kim et al. 2024, arXiv
+        /// 2403.10348).
         TaskDifficulty(TaskDifficultyTimesteps) = "task_difficulty",
     }
 }
@@ -59,12 +60,13 @@ pub struct CurriculumTimesteps {
     pub center: f64,
     /// s, the width as a share of T. Default 0.3 (open in the paper; 1 would be nearly uniform).
     pub width: f64,
-    /// N, up to 1 as a share of the planned steps, from 2 on in steps: until then the density moves from uniform to g. 0 is
-    /// the control without a curriculum: g from the first step. Default 0.5 (open in the paper).
+    /// N, the length of the curriculum: until step N the density moves from uniform to g. A value up to 1 is a share of the
+    /// planned steps, a value from 2 on is a number of steps. 0 is the control without a curriculum: g from the first step.
+    /// Default 0.5 (open in the paper).
     pub anneal: f64,
 }
 
-/// As `curriculum`, with its `pacing`.
+/// As `curriculum`, but a follows `pacing`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PacedCurriculumTimesteps {
@@ -84,7 +86,7 @@ pub struct PacedCurriculumTimesteps {
 pub struct LogSnrCurriculumTimesteps {
     /// The favoured ln(SNR). Default -0.43, which is t = 0.3 T of the linear schedule, where the paper's mu is.
     pub center: f64,
-    /// The width in ln(SNR). Default 4 (open; the linear schedule goes from 9.2 to -10.1).
+    /// The width in ln(SNR). Default 4 (open; ln(SNR) of the linear schedule goes from 9.2 to -10.1).
     pub width: f64,
     /// As for `curriculum`. Default 0.5.
     pub anneal: f64,
@@ -98,7 +100,7 @@ pub struct LogSnrCurriculumTimesteps {
 pub struct CurriculumSamplingTimesteps {
     /// The middle, as a share of T. Default 0.5 (stated: the middle comes first).
     pub center: f64,
-    /// As a share of T. Default 0.2 (open: the ends are trained on 20 times less often than the middle).
+    /// The width, as a share of T. Default 0.2 (open; the ends are trained on 20 times less often than the middle).
     pub width: f64,
     /// When sampling becomes uniform, as a share of the planned steps. Default 0.5 (open).
     pub switch: f64,
@@ -107,9 +109,9 @@ pub struct CurriculumSamplingTimesteps {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogitNormalTimesteps {
-    /// m: above 0 favours noise. Default 0 (the paper's).
+    /// m, the mean: above 0 it favours noisy timesteps. Default 0 (the paper's).
     pub mean: f64,
-    /// s. Default 1 (the paper's).
+    /// s, the standard deviation. Default 1 (the paper's).
     pub deviation: f64,
 }
 
@@ -118,16 +120,16 @@ pub struct LogitNormalTimesteps {
 pub struct LaplaceTimesteps {
     /// The most frequent ln(SNR). Default 0 (the paper's).
     pub mean: f64,
-    /// b, the mean distance from it. Default 0.5 (the paper's best).
+    /// b, the mean distance from `mean`. Default 0.5 (the paper's best).
     pub scale: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdmTimesteps {
-    /// Of ln(sigma). Default -1.2 (the paper's).
+    /// The mean of ln(sigma). Default -1.2 (the paper's).
     pub mean: f64,
-    /// Of ln(sigma). Default 1.2 (the paper's).
+    /// The standard deviation of ln(sigma). Default 1.2 (the paper's).
     pub deviation: f64,
 }
 
@@ -135,7 +137,7 @@ pub struct EdmTimesteps {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpeedTimesteps {
-    /// How many times as often as the convergence area. Default 5 (the paper's).
+    /// How many times as often a timestep below tau T is drawn as one of the convergence area. Default 5 (the paper's).
     pub k: f64,
     /// Where the convergence area begins, as a share of T. Default 0.7 (the paper's 700 of 1000).
     pub tau: f64,
@@ -151,24 +153,24 @@ pub struct LossSecondMomentTimesteps {
     pub uniform: f64,
 }
 
-/// N clusters of timesteps; stage n trains on the n noisiest, and ends when the smoothed loss has not improved for more than
-/// `patience` steps.
+/// Timesteps are divided into N clusters. Stage n trains on the n noisiest clusters. It ends when the smoothed loss has not
+/// improved for more than `patience` steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskDifficultyTimesteps {
-    /// N. Default 20 (reported).
+    /// N, the number of clusters. Default 20 (reported).
     pub clusters: usize,
-    /// What the clusters are equally wide in. Default `timestep` (reported for DiT; by SNR for EDM).
+    /// The scale on which all clusters have the same width. Default `timestep` (reported for DiT; by SNR for EDM).
     pub clustering: Clustering,
-    /// tau, the most steps without a better loss. Default 200 (reported). All clusters are reached after
-    /// (clusters - 1) (patience + 2) steps or more, which must be fewer than the planned ones.
+    /// tau, the largest number of steps without a better loss. Default 200 (reported). All clusters are reached after (clusters
+    /// - 1) (patience + 2) steps or more, which must be fewer than the planned ones.
     pub patience: u32,
-    /// The share of the old value in the running average of the loss that patience watches; 0 watches each batch. Default
-    /// 0.99 (open: the loss of one batch is mostly which timesteps it drew, and a lucky one would never be beaten).
+    /// The share of the old value in the running average of the loss, which `patience` watches; 0 watches each batch. Default
+    /// 0.99 (open; the loss of one batch depends mostly on the timesteps that it drew, and a lucky one would never be beaten).
     pub smoothing: f64,
 }
 
-/// What clusters of timesteps are equally wide in.
+/// The scale on which clusters of timesteps have the same width.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Clustering {

@@ -1,42 +1,42 @@
-//! What of images is compared.
+//! The features in which images are compared.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `evaluate.fid.features`: what of the images is compared, most often the activations of a network.
+/// `evaluate.fid.features`: the features in which images are compared, mostly activations of a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Features {
     /// A small classifier of 8x8 digits, shipped with the program. The default.
     #[default]
     DigitsCnn,
-    /// A small classifier of MNIST, shipped with the program; of any grey 28x28 images, though strokes are what it
-    /// knows.
+    /// A small classifier of MNIST, shipped with the program. It takes any grey 28x28 images, but it knows only strokes.
     MnistCnn,
-    /// No network: images as 8x8 squares of mean colour. Of any images at least so large; sees colours and where things
-    /// are, and nothing finer.
+    /// No network: each image as 8x8 squares of mean colour. It takes any images of at least 8x8 pixels, and sees colours and
+    /// places but nothing finer.
     #[serde(rename = "pixels-8x8")]
     Pixels8,
-    /// The 2048 values that papers compare: InceptionV3 of 2015-12-05, of images of any size. Its weights are fetched.
+    /// The 2048 values that papers compare, from InceptionV3 of 2015-12-05. It takes images of any size. Its weights are
+    /// fetched.
     #[serde(rename = "inception-v3")]
     InceptionV3,
-    /// Its 768 values before the last blocks.
+    /// InceptionV3's 768 values before the last blocks.
     #[serde(rename = "inception-v3-768")]
     InceptionV3At768,
-    /// Its 192 values after the second pooling.
+    /// InceptionV3's 192 values after the second pooling.
     #[serde(rename = "inception-v3-192")]
     InceptionV3At192,
-    /// Its 64 values after the first pooling.
+    /// InceptionV3's 64 values after the first pooling.
     #[serde(rename = "inception-v3-64")]
     InceptionV3At64,
-    /// The 1280 values of EfficientNet-Lite0, trained on ImageNet, of images of any size. Its weights are fetched, also where
-    /// only package registries can be reached.
+    /// The 1280 values of EfficientNet-Lite0, which was trained on ImageNet. It takes images of any size. Its weights are
+    /// fetched, also where only package registries can be reached.
     #[serde(rename = "efficientnet-lite0")]
     EfficientnetLite0,
 }
 
 impl Features {
-    /// Those made for few images first.
+    /// All features; those made for few images come first.
     pub const ALL: [Self; 8] = [
         Self::DigitsCnn,
         Self::MnistCnn,
@@ -62,7 +62,7 @@ impl Features {
         }
     }
 
-    /// Whether they are the network's that "FID" without more words means.
+    /// Whether they are those of the network that papers mean by "FID": Inception.
     pub fn is_inception(self) -> bool {
         self.weights() == Some("inception-v3")
     }
@@ -78,7 +78,7 @@ impl Features {
         }
     }
 
-    /// Pixels of each side of what its network is shown; `None` where that is an image's own size.
+    /// The side, in pixels, of the images that its network is shown; `None` where that is an image's own size.
     pub fn network_side(self) -> Option<usize> {
         match self.weights() {
             Some("inception-v3") => Some(299),
@@ -110,7 +110,7 @@ impl Features {
         }
     }
 
-    /// Whether an Inception score can be made of it: whether it is Inception, to the last layer.
+    /// Whether an Inception score can be computed: that needs Inception up to its last layer.
     pub fn has_inception_score(self) -> bool {
         self == Self::InceptionV3
     }

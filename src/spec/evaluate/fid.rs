@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use super::{Features, Resize};
 use crate::spec::OdeSampler;
 
-/// `evaluate.fid`: the protocol, which is part of every value.
+/// `evaluate.fid`: how the Fréchet distance is measured: the protocol, which is part of every value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fid {
-    /// Generated images. Default 1000.
+    /// The number of generated images. Default 1000.
     pub samples: usize,
-    /// What of the images is compared. Default `digits-cnn`.
+    /// The features in which images are compared. Default `digits-cnn`.
     pub features: Features,
-    /// The real images compared with. Default `train`.
+    /// The real images that generated ones are compared with. Default `train`.
     pub reference: Reference,
-    /// With `reference: folder`, the folder of images compared with, cropped and resized as those of
+    /// The folder of the real images, with `reference: folder`. They are cropped and resized like those of
     /// `data: { kind: image_folder }`. Empty otherwise.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reference_folder: String,
@@ -25,9 +25,9 @@ pub struct Fid {
     pub resize: Resize,
     /// How images are generated.
     pub ode: OdeSampler,
-    /// Scale w of classifier-free guidance: what is predicted without a class plus w times what the class changes in it.
-    /// Ho and Salimans 2022 (arXiv 2207.12598, equation 6) write it 1 + w; ADM's and DiT's code count as here, so that 1
-    /// is no guidance. Two network evaluations a step unless it is 1. Default 1.
+    /// The scale w of classifier-free guidance. The prediction is the one without a class, plus w times what the class changes
+    /// in it. 1 is no guidance, as in ADM's and DiT's code; Ho and Salimans 2022 (arXiv 2207.12598, equation 6) write the scale
+    /// as 1 + w. Any other scale needs two network evaluations a step. Default 1.
     #[serde(skip_serializing_if = "is_no_guidance")]
     pub guidance: f64,
 }

@@ -21,7 +21,7 @@ pub use weights::*;
 
 use super::{Consistency, Difficulty};
 
-/// `evaluate`: measurements off the training clock.
+/// `evaluate`: what is measured, and how often. The training clock stands still meanwhile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluate {
@@ -31,19 +31,19 @@ pub struct Evaluate {
     pub fid: Fid,
     /// The loss on held-out images.
     pub validation: Validation,
-    /// Images in the sample grid that is drawn at each evaluation, from the same noise in every run. Default 64.
+    /// The number of images in the sample grid that is drawn at each evaluation, from the same noise in every run. Default 64.
     pub grid_images: usize,
-    /// What is measured beside the Fréchet distance, of the same images and features: `kid`, `precision_recall`,
-    /// `density_coverage`, `fid_infinity`, `inception_score`. Default: none.
+    /// Measures beside the Fréchet distance, of the same images and features: `kid`, `precision_recall`, `density_coverage`,
+    /// `fid_infinity`, `inception_score`. Default: none.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub measures: BTreeSet<FurtherMeasure>,
     /// Which of a run's weights are measured. Default `averaged`.
     #[serde(skip_serializing_if = "EvaluatedWeights::is_default")]
     pub weights: EvaluatedWeights,
-    /// Images from shared noise, kept to compare runs with each other. Off by default.
+    /// Images that all runs generate from the same noise, kept to compare runs with each other. Off by default.
     #[serde(skip_serializing_if = "Consistency::is_default")]
     pub consistency: Consistency,
-    /// How hard each part of the noise is to learn. Off by default.
+    /// How hard each bin of timesteps is to learn: the gradient of the validation loss. Off by default.
     #[serde(skip_serializing_if = "Difficulty::is_default")]
     pub difficulty: Difficulty,
 }

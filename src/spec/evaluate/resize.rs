@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Features;
 
-/// `evaluate.fid.resize`: how images get the size that a network sees. Another way gives another distance (Parmar et al.
+/// `evaluate.fid.resize`: how images get the size that a network sees. The way of resizing changes the distance (Parmar et al.
 /// 2022, arXiv 2104.11222).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
-    /// What is usual with the features: `pytorch-fid` for Inception, `clean` for EfficientNet, `none` for the others. The
-    /// default.
+    /// The way that is usual with the features: `pytorch-fid` for Inception, `clean` for EfficientNet, `none` for the others.
+    /// The default.
     #[default]
     Customary,
-    /// None: images have the size that the network sees.
+    /// No resizing: images already have the size that the network sees.
     None,
     /// Bilinear between pixels' centres, as pytorch-fid does.
     PytorchFid,
@@ -29,7 +29,7 @@ impl Resize {
         *self == Self::Customary
     }
 
-    /// What it comes to with `features`.
+    /// The way that is used with `features`.
     pub fn with(self, features: Features) -> Self {
         match self {
             Self::Customary if features.is_inception() => Self::PytorchFid,

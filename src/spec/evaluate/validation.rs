@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Validation {
     /// Bins of equal width over t. Default 10.
     pub bins: usize,
-    /// Held-out images, each at one timestep of every bin. Default 64.
+    /// The number of held-out images. Each is measured at one timestep of every bin. Default 64.
     pub images: usize,
 }
 

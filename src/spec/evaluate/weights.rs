@@ -3,17 +3,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `evaluate.weights`: which of a run's weights are measured. What is measured of averaged and of raw weights has its own
-/// protocol: neither is compared with the other.
+/// `evaluate.weights`: which of a run's weights are measured. Averaged and raw weights have protocols of their own, so their
+/// values are never compared with each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EvaluatedWeights {
     /// The moving average of `train.ema_decay`. The default.
     #[default]
     Averaged,
-    /// Those that the optimizer left.
+    /// The weights as the optimizer left them.
     Raw,
-    /// Each; the averaged ones are what `compare` compares. Twice the cost.
+    /// Both, at twice the cost. `compare` compares the averaged ones.
     Both,
 }
 
@@ -22,7 +22,7 @@ impl EvaluatedWeights {
         *self == Self::default()
     }
 
-    /// In the order they are measured; the first is what is compared.
+    /// The weights in the order they are measured; the first are what is compared.
     pub fn each(self) -> &'static [Weights] {
         match self {
             Self::Averaged => &[Weights::Averaged],
