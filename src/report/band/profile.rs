@@ -176,15 +176,28 @@ fn hard_end(contrasted: &Contrasted) -> Option<(f64, Estimate)> {
         true => first.iter().zip(&second).map(|(first, second)| worst(&mut [first, second].into_iter())).collect(),
         false => vec![worst(&mut first.iter().chain(&second)); first.len().max(second.len())],
     };
-    let times = |curves: &[FittedCurve]| {
-        let time = |(curve, &target): (&FittedCurve, &f64)| match curve.crossing(target) {
-            Crossing::At(x) => Some(contrasted.cost_at(curve, x)),
-            Crossing::Before(_) | Crossing::After(_) => None,
-        };
-        curves.iter().zip(&targets).map(time).collect::<Option<Vec<f64>>>()
+    // A run that was there at its first evaluation is known to have been there by then.
+    let times = |curves: &[FittedCurve]| -> (Vec<f64>, bool) {
+        let crossings: Vec<(Crossing, f64)> = curves
+            .iter()
+            .zip(&targets)
+            .map(|(curve, &target)| match curve.crossing(target) {
+                crossing @ (Crossing::Before(x) | Crossing::At(x) | Crossing::After(x)) => {
+                    (crossing, contrasted.cost_at(curve, x))
+                }
+            })
+            .collect();
+        let is_known = crossings.iter().all(|(crossing, _)| matches!(crossing, Crossing::At(_)));
+        (crossings.into_iter().map(|(_, cost)| cost).collect(), is_known)
     };
-    let mean = contrasted.difference(&times(&first)?, &times(&second)?);
-    let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None };
+    let ((first, is_known), (second, other_is_known)) = (times(&first), times(&second));
+    let mean = contrasted.difference(&first, &second);
+    let estimate = match (is_known, other_is_known) {
+        (true, true) => Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None },
+        (false, true) => Estimate::AtMost(mean.ratio()),
+        (true, false) => Estimate::AtLeast(mean.ratio()),
+        (false, false) => return None,
+    };
     Some((median(&targets)?.exp(), estimate))
 }
 

@@ -203,16 +203,19 @@ fn ends((_, reference): (&str, &str), profile: &Profile) -> String {
     };
     let changes = (profile.changes()).then(|| at(&profile.easy).zip(at(&profile.end))).flatten();
     let mut parts: Vec<String> = changes.map(|(easy, hard)| format!("from {easy} to {hard}")).into_iter().collect();
-    if let Some((value, estimate @ Estimate::Measured { speedup, interval, .. })) = &profile.hard {
-        let how_sure = match interval {
-            Some(interval) if interval.is_too_wide() => None,
-            Some(interval) => Some(format!("{} ({})", times(*speedup), interval_words(*interval))),
-            None => Some(format!("about {}", estimate_cell(estimate))),
+    if let Some((value, estimate)) = &profile.hard {
+        let how_much = match estimate {
+            Estimate::Measured { interval: Some(interval), .. } if interval.is_too_wide() => None,
+            Estimate::Measured { speedup, interval: Some(interval), .. } => {
+                Some(format!("{} ({})", times(*speedup), interval_words(*interval)))
+            }
+            Estimate::Measured { interval: None, .. } => Some(format!("about {}", estimate_cell(estimate))),
+            Estimate::AtLeast(bound) => Some(format!("at least {}", times(*bound))),
+            Estimate::AtMost(bound) => Some(format!("at most {}", times(*bound))),
+            Estimate::Unknown(_) => None,
         };
-        let to = significant(*value, 3);
-        parts.extend(
-            how_sure.map(|how_sure| format!("{how_sure} to the last value that it and {reference} both reach, {to}")),
-        );
+        let to = format!("to the last value that it and {reference} both reach, {}", significant(*value, 3));
+        parts.extend(how_much.map(|how_much| format!("{how_much} {to}")));
     }
     let mut text = parts.join("; ");
     match text.get(..1).map(str::to_uppercase) {
