@@ -51,7 +51,7 @@ use crate::data::{DataError, DataFolder};
 use crate::plan::load_sweep;
 use crate::record::{PlanFile, SweepFolder};
 use crate::spec::Plan;
-use crate::study::with_rule;
+use crate::study::with_rule_of;
 
 /// How many times sooner does a diffusion model reach the same quality?
 #[derive(Debug, Parser)]
@@ -177,17 +177,21 @@ struct SweepArgs {
 impl SweepArgs {
     /// The sweep's plan, with the runs that the frozen plan's rule for seeds has asked for so far; and where it is kept.
     fn begun(&self) -> anyhow::Result<(Plan, SweepFolder)> {
+        let (plan, folder, _) = self.begun_and_frozen()?;
+        Ok((plan, folder))
+    }
+
+    /// The same, and the plan that is frozen there.
+    fn begun_and_frozen(&self) -> anyhow::Result<(Plan, SweepFolder, Option<PlanFile>)> {
         let plan = load_sweep(&self.sweep, &self.overrides)?;
         let folder = SweepFolder::new(&self.results, &plan.name);
-        match with_rule(plan, &folder, None) {
-            Ok(plan) => Ok((plan, folder)),
+        let frozen = PlanFile::read(&folder)?;
+        let plan = match (with_rule_of(plan, &folder, frozen.as_ref(), None), &frozen) {
             // What is recorded is shown whatever has become of the sweep.
-            Err(error) if error.is_about_seeds() => match PlanFile::read(&folder)? {
-                Some(frozen) => Ok((frozen.plan, folder)),
-                None => Err(error.into()),
-            },
-            Err(error) => Err(error.into()),
-        }
+            (Err(error), Some(frozen)) if error.is_about_seeds() => frozen.plan.clone(),
+            (plan, _) => plan?,
+        };
+        Ok((plan, folder, frozen))
     }
 
     /// As on a command line, to give again.
