@@ -1,7 +1,10 @@
 //! What a run reports while it trains, and how it ended. Plain data; every event is one line of JSON.
 
+mod name;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::name::Name;
 use crate::spec::RunId;
 
 /// The version of `events.jsonl`. A newer one is refused, an older one is read.
@@ -36,9 +39,9 @@ pub struct Stamp {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// `fid`, `validation_loss`, `validation_loss/3` (bin 3 of t), ...
-    pub metric: String,
+    pub metric: Name,
     /// How the value was measured; empty where the metric's name says everything.
-    pub protocol: String,
+    pub protocol: Name,
     pub value: f64,
 }
 

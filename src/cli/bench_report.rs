@@ -118,7 +118,11 @@ fn events(args: &BenchReportArgs, planned: &PlannedRun) -> Vec<RunEvent> {
                 bin => (format!("validation_loss/{}", bin - 2), ""),
             };
             let scale = if index == 0 { 260.0 } else { 0.5 };
-            Measure { metric, protocol: protocol.to_owned(), value: scale * (0.05 + fallen) * (0.02 * normal()).exp() }
+            Measure {
+                metric: metric.into(),
+                protocol: protocol.into(),
+                value: scale * (0.05 + fallen) * (0.02 * normal()).exp(),
+            }
         });
         events.push(RunEvent::Evaluated { stamp, measures: measures.collect(), samples: PICTURE.to_owned() });
     }

@@ -51,7 +51,7 @@ use crate::data::{DataError, DataFolder};
 use crate::plan::load_sweep;
 use crate::record::{PlanFile, SweepFolder};
 use crate::spec::Plan;
-use crate::study::with_rule;
+use crate::study::with_rule_of;
 
 /// How many times sooner does a diffusion model reach the same quality?
 #[derive(Debug, Parser)]
@@ -176,9 +176,15 @@ struct SweepArgs {
 
 impl SweepArgs {
     /// The sweep's plan, with the runs that the frozen plan's rule for seeds has asked for so far; and where it is kept.
+    fn begun(&self) -> anyhow::Result<(Plan, SweepFolder)> {
+        let (plan, folder, _) = self.begun_and_frozen()?;
+        Ok((plan, folder))
+    }
+
+    /// The same, and the plan that is frozen there.
     ///
     /// The folder of a sweep's results stands for the frozen plan: neither the YAML file nor a trainer's programs are needed.
-    fn begun(&self) -> anyhow::Result<(Plan, SweepFolder)> {
+    fn begun_and_frozen(&self) -> anyhow::Result<(Plan, SweepFolder, Option<PlanFile>)> {
         if self.sweep.is_dir() {
             let folder = SweepFolder { path: self.sweep.clone() };
             let Some(frozen) = PlanFile::read(&folder)? else {
@@ -191,19 +197,17 @@ impl SweepArgs {
             if !self.overrides.is_empty() {
                 bail!("--set changes a sweep, and {} is what was recorded of one", self.sweep.display());
             }
-            return Ok((frozen.plan, folder));
+            return Ok((frozen.plan.clone(), folder, Some(frozen)));
         }
         let plan = load_sweep(&self.sweep, &self.overrides)?;
         let folder = SweepFolder::new(&self.results, &plan.name);
-        match with_rule(plan, &folder, None) {
-            Ok(plan) => Ok((plan, folder)),
+        let frozen = PlanFile::read(&folder)?;
+        let plan = match (with_rule_of(plan, &folder, frozen.as_ref(), None), &frozen) {
             // Records are shown even if the sweep has changed since.
-            Err(error) if error.is_about_seeds() => match PlanFile::read(&folder)? {
-                Some(frozen) => Ok((frozen.plan, folder)),
-                None => Err(error.into()),
-            },
-            Err(error) => Err(error.into()),
-        }
+            (Err(error), Some(frozen)) if error.is_about_seeds() => frozen.plan.clone(),
+            (plan, _) => plan?,
+        };
+        Ok((plan, folder, frozen))
     }
 
     /// The same options as on a command line, to give again.

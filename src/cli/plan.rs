@@ -2,6 +2,7 @@
 
 use clap::Args;
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::json;
 
 use super::device_args::DeviceArgs;
@@ -215,18 +216,33 @@ fn print_with_runs(head: &serde_json::Value, rows: &[Row]) -> anyhow::Result<()>
     let head = head.to_string();
     print_text(&format!("{},\"runs\":[", head.strip_suffix('}').expect("it is a map")))?;
     for (index, rows) in rows.chunks(RUNS_AT_ONCE).enumerate() {
-        let texts: Vec<String> = rows.par_iter().map(|row| to_json(row).to_string()).collect();
+        let texts: Vec<String> = rows.par_iter().map(to_json).collect();
         print_text(&format!("{}{}", if index == 0 { "" } else { "," }, texts.join(",")))?;
     }
     out!("]}}");
     Ok(())
 }
 
-fn to_json(row: &Row) -> serde_json::Value {
+fn to_json(row: &Row) -> String {
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Cost {
+        All(RunCost),
+        /// Of a trainer of the user's own nothing else is known.
+        Times {
+            train_seconds: f64,
+            eval_seconds: f64,
+        },
+    }
+    #[derive(Serialize)]
+    struct Run<'r> {
+        run: &'r PlannedRun,
+        done: bool,
+        cost: Option<Cost>,
+    }
     let cost = match (&row.run.spec.trainer, row.seconds) {
-        (None, _) => json!(row.cost),
-        (Some(_), Some((train, eval))) => json!({ "train_seconds": train, "eval_seconds": eval }),
-        (Some(_), None) => json!(null),
+        (None, _) => Some(Cost::All(row.cost)),
+        (Some(_), times) => times.map(|(train_seconds, eval_seconds)| Cost::Times { train_seconds, eval_seconds }),
     };
-    json!({ "run": row.run, "done": row.done, "cost": cost })
+    serde_json::to_string(&Run { run: row.run, done: row.done, cost }).expect("plain data, which JSON can hold")
 }

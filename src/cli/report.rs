@@ -31,8 +31,7 @@ impl ReportArgs {
 }
 
 pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
-    let (plan, folder) = args.sweep.begun()?;
-    let frozen = PlanFile::read(&folder)?;
+    let (plan, folder, frozen) = args.sweep.begun_and_frozen()?;
     if frozen.as_ref().is_some_and(|file| !file.is_of(&plan)) {
         eprintln!(
             "note: the sweep is no longer the one that was frozen in {}; the report shows the frozen one.",

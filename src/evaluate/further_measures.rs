@@ -63,7 +63,7 @@ impl FurtherMeasures {
         let failed = in_set("the generated images");
         let mut measures = Vec::new();
         let mut push = |metric: &str, protocol: &str, value| {
-            measures.push(Measure { metric: metric.to_owned(), protocol: protocol.to_owned(), value });
+            measures.push(Measure { metric: metric.into(), protocol: protocol.into(), value });
         };
         let reference = FeatureRows::new(&self.reference, generated.dimension()).map_err(MeasureError::from);
         let reference = reference.map_err(in_set("the reference images"))?;

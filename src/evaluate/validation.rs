@@ -2,7 +2,7 @@ use super::EvaluateError;
 use super::predict::Predict;
 use crate::data::Images;
 use crate::diffusion::{ForwardProcess, network_input, training_target};
-use crate::event::Measure;
+use crate::event::{Measure, Name};
 use crate::random::{Draws, Stream};
 use crate::spec::{Data, Parameterization, RunSpec, Weights};
 
@@ -131,11 +131,11 @@ impl Validation {
             }
         }
         let values_per_bin = (self.input.len() / self.bins) as f64;
-        let protocol = self.protocol(Some(weights), self.images());
+        let protocol = Name::from(self.protocol(Some(weights), self.images()));
         let measure = |metric, sum: f64, values| Measure { metric, protocol: protocol.clone(), value: sum / values };
-        let overall = measure("validation_loss".into(), sums.iter().sum(), self.input.len() as f64);
+        let overall = measure(Name::from("validation_loss"), sums.iter().sum(), self.input.len() as f64);
         let by_bin = sums.iter().enumerate();
-        let by_bin = by_bin.map(|(bin, &sum)| measure(format!("validation_loss/{bin}"), sum, values_per_bin));
+        let by_bin = by_bin.map(|(bin, &sum)| measure(format!("validation_loss/{bin}").into(), sum, values_per_bin));
         Ok(std::iter::once(overall).chain(by_bin).collect())
     }
 }

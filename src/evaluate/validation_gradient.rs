@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::EvaluateError;
 use super::validation::{Noised, Validation};
-use crate::event::Measure;
+use crate::event::{Measure, Name};
 use crate::model::Network;
 use crate::spec::Weights;
 
@@ -23,7 +23,7 @@ impl Validation {
         images: usize,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<Measure>, EvaluateError> {
-        let protocol = self.protocol(Some(weights), images);
+        let protocol = Name::from(self.protocol(Some(weights), images));
         let mut sum: Option<Tensor<1>> = None;
         let mut measures = Vec::with_capacity(self.bins() + 1);
         let mut measure = |metric: String, gradient: Tensor<1>, t: f32| -> Result<(), EvaluateError> {
@@ -32,7 +32,7 @@ impl Validation {
                 let doing = "differentiating the validation loss";
                 return Err(EvaluateError::NotFinite { weights, value: value as f32, t, doing });
             }
-            measures.push(Measure { metric, protocol: protocol.clone(), value });
+            measures.push(Measure { metric: metric.into(), protocol: protocol.clone(), value });
             Ok(())
         };
         for bin in 0..self.bins() {

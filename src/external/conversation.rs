@@ -2,7 +2,7 @@
 
 use super::before::{Announced, Before};
 use super::said::{Moment, Outcome, Said};
-use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
+use crate::event::{EVENT_VERSION, Measure, Name, RunEvent, RunOutcome, Stamp, Started};
 use crate::spec::{MEASURED_BY_TRAINER, PlannedRun};
 
 /// What a trainer's word comes to.
@@ -109,8 +109,12 @@ impl<'r> Conversation<'r> {
                 if let Some((name, value)) = measures.iter().find(|(_, value)| !value.is_finite()) {
                     return Err(RunOutcome::Diverged { reason: format!("{name} at step {} is {value}", at.step) });
                 }
-                let protocol = own_protocol(&protocol);
-                let measure = |(metric, value)| Measure { metric, protocol: protocol.clone(), value };
+                let protocol = Name::from(own_protocol(&protocol));
+                let measure = |(metric, value): (String, f64)| Measure {
+                    metric: metric.into(),
+                    protocol: protocol.clone(),
+                    value,
+                };
                 let measures = measures.into_iter().map(measure).collect();
                 acts.push(Act::Record(RunEvent::Evaluated { stamp, measures, samples: String::new() }));
             }

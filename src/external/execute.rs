@@ -333,7 +333,7 @@ impl Session<'_> {
             }
         };
         let values: serde_json::Map<_, _> =
-            measures.iter().map(|measure| (measure.metric.clone(), json!(measure.value))).collect();
+            measures.iter().map(|measure| (measure.metric.to_string(), json!(measure.value))).collect();
         if let Some(measure) = measures.iter().find(|measure| !measure.value.is_finite()) {
             let reason = format!("{} at step {} is {}", measure.metric, stamp.step, measure.value);
             return Ok(Some(RunOutcome::Diverged { reason }));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::points::{Point, RunPoints};
 use super::{ImportError, Points};
 use crate::checksum::input_digest;
-use crate::event::{EVENT_VERSION, Measure, RunEvent, RunOutcome, Stamp, Started};
+use crate::event::{EVENT_VERSION, Measure, Name, RunEvent, RunOutcome, Stamp, Started};
 use crate::plan::plan_text;
 use crate::record::{Journal, PlanFile, RunFolder, SweepFolder};
 use crate::run::conclude;
@@ -198,6 +198,7 @@ fn write_run(
     }))?;
     let protocol =
         if wanted.protocol.is_empty() { IMPORTED.to_owned() } else { format!("{IMPORTED}: {}", wanted.protocol) };
+    let protocol = Name::from(protocol);
     let (mut stamp, mut outcome) = (Stamp::default(), RunOutcome::Completed);
     for (step, point) in known {
         stamp = stamp_of(*step, point, &stamp, wanted.batch_size);
@@ -206,7 +207,7 @@ fn write_run(
             break;
         }
         let measure = |(metric, value): (&String, &f64)| Measure {
-            metric: metric.clone(),
+            metric: metric.as_str().into(),
             protocol: protocol.clone(),
             value: *value,
         };

@@ -126,6 +126,8 @@ fn read_whole<T: serde::de::DeserializeOwned>(text: &str, known: u32) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::PlanFile;
+    use crate::spec::{PLAN_VERSION, Plan, PlannedRun, RunSpec};
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Record {
@@ -162,6 +164,33 @@ mod tests {
         assert_eq!(read().unwrap(), record(1));
         write_json(&path, &record(3)).unwrap();
         assert!(matches!(read(), Err(RecordError::Newer { found: 3, .. })));
+    }
+
+    #[test]
+    fn a_plan_is_read_without_a_tree_of_all_its_runs() {
+        let spec = RunSpec { seed: 3, ..RunSpec::default() };
+        let compare =
+            serde_json::json!({ "baseline": "baseline", "metric": "fid", "target": { "kind": "value", "value": 40 } });
+        let plan = Plan {
+            version: PLAN_VERSION,
+            name: "plan".into(),
+            question: "why?".into(),
+            arms: vec!["baseline".into()],
+            axes: vec![],
+            seeds: vec![0, 3],
+            compare: Some(decode_json(&compare).unwrap()),
+            until_decided: None,
+            exclusive: false,
+            runs: vec![PlannedRun::of_baseline(RunSpec::default()), PlannedRun::of_baseline(spec)],
+        };
+        let file = PlanFile::unfrozen(plan);
+        let text = with_sum(&serde_json::to_string_pretty(&file).unwrap());
+        assert_eq!(read_whole(&text, u32::MAX), Some(file.clone()));
+        let json: serde_json::Value = serde_json::to_value(&file).unwrap();
+        assert_eq!(decode_json(&json), Ok(file.clone()), "as one tree it is the same");
+        let wrong = text.replace("\"kind\": \"digits\"", "\"kind\": \"digit\"");
+        let error = serde_json::from_str::<PlanFile>(&wrong).unwrap_err().to_string();
+        assert!(error.starts_with("unknown kind `digit` of `spec.data`"), "{error}");
     }
 
     #[test]

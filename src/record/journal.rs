@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::RecordError;
 use super::event_line::EventLine;
-use crate::checksum::crc32;
+use super::frequent_lines::FrequentLines;
+use crate::checksum::{crc32, crc32_digits};
 use crate::event::{EVENT_VERSION, RunEvent, RunOutcome};
 
 /// An open journal, which only grows.
@@ -89,7 +90,7 @@ fn number_of(line: &[u8]) -> Result<Option<usize>, ()> {
     else {
         return Ok(None);
     };
-    if sum != crc32(before).as_bytes() {
+    if sum != crc32_digits(before) {
         return Err(());
     }
     let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -122,10 +123,11 @@ pub fn read_journal(path: &Path) -> Result<JournalContents, RecordError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(JournalContents::default()),
         Err(error) => return Err(RecordError::io("read", path)(error)),
     };
+    let mut frequent = FrequentLines::default();
     let mut reader = Reader::default();
     reader.contents.events.reserve(bytes.iter().filter(|&&byte| byte == b'\n').count());
     for (index, line) in lines(&bytes).enumerate().filter(|(_, line)| !line.is_empty()) {
-        let event = match EventLine::read(line, EVENT_VERSION) {
+        let event = match EventLine::read(line, &mut frequent, EVENT_VERSION) {
             EventLine::Event(event) => Some(event),
             EventLine::Unreadable => None,
             EventLine::Newer(found) => {

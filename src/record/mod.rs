@@ -16,12 +16,14 @@
 mod attempt_copy;
 mod attempts;
 mod consistency;
+mod curve_table;
 mod curves;
 mod effective;
 mod error;
 mod event_line;
 mod files;
 mod folder;
+mod frequent_lines;
 mod journal;
 mod live;
 mod plan_file;

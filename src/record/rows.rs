@@ -1,13 +1,13 @@
 //! The numbers of a run's curves: clocks and names, which many numbers share, are kept once.
 
-use crate::event::{RunEvent, Stamp};
+use crate::event::{Measure, Name, RunEvent, Stamp};
 
 /// Every number that a run has recorded along its training, in the order recorded. A sweep may hold ten million: each takes 16 bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
     moments: Vec<Moment>,
     /// (metric, protocol), each once, in the order met.
-    names: Vec<(Box<str>, Box<str>)>,
+    names: Vec<(Name, Name)>,
     numbers: Vec<Number>,
 }
 
@@ -28,12 +28,12 @@ pub struct Row<'r> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Moment {
-    attempt: u32,
-    step: u64,
-    images_seen: u64,
-    train_seconds: f64,
-    wall_seconds: f64,
+pub(super) struct Moment {
+    pub(super) attempt: u32,
+    pub(super) step: u64,
+    pub(super) images_seen: u64,
+    pub(super) train_seconds: f64,
+    pub(super) wall_seconds: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,32 +49,35 @@ impl Rows {
     /// The rows of a run's effective events.
     pub fn of(effective_events: &[(u32, RunEvent)]) -> Self {
         let mut rows = Self::default();
+        let count = |(_, event): &(u32, RunEvent)| match event {
+            RunEvent::Trained { .. } => 4,
+            RunEvent::Evaluated { measures, .. } => measures.len(),
+            _ => 0,
+        };
+        rows.moments.reserve(effective_events.iter().filter(|event| count(event) > 0).count());
+        rows.numbers.reserve(effective_events.iter().map(count).sum());
+        let [train_loss, gradient_norm_name, learning_rate_name, beta1_name, none] =
+            ["train_loss", "gradient_norm", "learning_rate", "beta1", ""].map(Name::from);
         for (attempt, event) in effective_events {
-            let mut push = |stamp: &Stamp, metric: &str, protocol: &str, value: f64| {
-                rows.push(Row {
-                    attempt: *attempt,
-                    step: stamp.step,
-                    images_seen: stamp.images_seen,
-                    train_seconds: stamp.train_seconds,
-                    wall_seconds: stamp.wall_seconds,
-                    metric,
-                    protocol,
-                    value,
-                });
-            };
             match event {
                 RunEvent::Trained { stamp, loss, gradient_norm, learning_rate, beta1, .. } => {
-                    push(stamp, "train_loss", "", *loss);
-                    let rest = [("gradient_norm", gradient_norm), ("learning_rate", learning_rate), ("beta1", beta1)];
+                    let moment = Moment::of(*attempt, stamp);
+                    rows.put_named(moment, &train_loss, &none, *loss);
+                    let rest = [
+                        (&gradient_norm_name, gradient_norm),
+                        (&learning_rate_name, learning_rate),
+                        (&beta1_name, beta1),
+                    ];
                     for (metric, value) in rest {
                         if let Some(value) = value {
-                            push(stamp, metric, "", *value);
+                            rows.put_named(moment, metric, &none, *value);
                         }
                     }
                 }
                 RunEvent::Evaluated { stamp, measures, .. } => {
-                    for measure in measures {
-                        push(stamp, &measure.metric, &measure.protocol, measure.value);
+                    let moment = Moment::of(*attempt, stamp);
+                    for Measure { metric, protocol, value } in measures {
+                        rows.put_named(moment, metric, protocol, *value);
                     }
                 }
                 _ => {}
@@ -88,14 +91,28 @@ impl Rows {
     pub fn push(&mut self, row: Row) {
         let Row { attempt, step, images_seen, train_seconds, wall_seconds, metric, protocol, value } = row;
         let moment = Moment { attempt, step, images_seen, train_seconds, wall_seconds };
+        let is = |(one, by): &(Name, Name)| one == metric && by == protocol;
+        self.put(moment, is, || (metric.into(), protocol.into()), value);
+    }
+
+    fn put_named(&mut self, moment: Moment, metric: &Name, protocol: &Name, value: f64) {
+        let is = |(one, by): &(Name, Name)| one == metric && by == protocol;
+        self.put(moment, is, || (metric.clone(), protocol.clone()), value);
+    }
+
+    /// `is`: whether a name is the number's. `new`: that name.
+    fn put(&mut self, moment: Moment, is: impl Fn(&(Name, Name)) -> bool, new: impl Fn() -> (Name, Name), value: f64) {
         if self.moments.last() != Some(&moment) {
             self.moments.push(moment);
         }
-        let name = self.next_name(metric, protocol).or_else(|| self.name(metric, protocol)).unwrap_or_else(|| {
-            self.names.push((metric.into(), protocol.into()));
-            self.names.len() as u32 - 1
+        // Most evaluations name the same metrics in the same order.
+        let next = self.numbers.last().map_or(0, |last| (last.name as usize + 1) % self.names.len());
+        let known = if self.names.get(next).is_some_and(&is) { Some(next) } else { self.names.iter().position(is) };
+        let name = known.unwrap_or_else(|| {
+            self.names.push(new());
+            self.names.len() - 1
         });
-        self.numbers.push(Number { moment: self.moments.len() as u32 - 1, name, value });
+        self.numbers.push(Number { moment: self.moments.len() as u32 - 1, name: name as u32, value });
     }
 
     pub fn len(&self) -> usize {
@@ -130,7 +147,22 @@ impl Rows {
 
     /// Every (metric, protocol) of which there is a number, each once, in the order met.
     pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names.iter().map(|(metric, protocol)| (&**metric, &**protocol))
+        self.names.iter().map(|(metric, protocol)| (metric.as_str(), protocol.as_str()))
+    }
+
+    /// Every moment with how many numbers are of it, in the order recorded.
+    pub(super) fn moments(&self) -> impl Iterator<Item = (&Moment, usize)> {
+        let of_one = self.numbers.chunk_by(|first, second| first.moment == second.moment);
+        of_one.map(|numbers| (&self.moments[numbers[0].moment as usize], numbers.len()))
+    }
+
+    /// The place of every number's name among [`Self::names`].
+    pub(super) fn name_places(&self) -> impl Iterator<Item = usize> {
+        self.numbers.iter().map(|number| number.name as usize)
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = f64> {
+        self.numbers.iter().map(|number| number.value)
     }
 
     /// The attempts of which there is a number, each once where none comes back.
@@ -138,15 +170,8 @@ impl Rows {
         self.moments.chunk_by(|first, second| first.attempt == second.attempt).map(|same| same[0].attempt)
     }
 
-    /// The name after the last number's, if that is it: most evaluations name the same metrics in the same order.
-    fn next_name(&self, metric: &str, protocol: &str) -> Option<u32> {
-        let next = (self.numbers.last()?.name as usize + 1) % self.names.len();
-        let (one, by) = &self.names[next];
-        (**one == *metric && **by == *protocol).then_some(next as u32)
-    }
-
     fn name(&self, metric: &str, protocol: &str) -> Option<u32> {
-        let is = |(one, by): &(Box<str>, Box<str>)| **one == *metric && **by == *protocol;
+        let is = |(one, by): &(Name, Name)| one == metric && by == protocol;
         self.names.iter().position(is).map(|place| place as u32)
     }
 
@@ -154,6 +179,13 @@ impl Rows {
         let Moment { attempt, step, images_seen, train_seconds, wall_seconds } = self.moments[number.moment as usize];
         let (metric, protocol) = &self.names[number.name as usize];
         Row { attempt, step, images_seen, train_seconds, wall_seconds, metric, protocol, value: number.value }
+    }
+}
+
+impl Moment {
+    fn of(attempt: u32, stamp: &Stamp) -> Self {
+        let Stamp { step, images_seen, train_seconds, wall_seconds, .. } = *stamp;
+        Self { attempt, step, images_seen, train_seconds, wall_seconds }
     }
 }
 

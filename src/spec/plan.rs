@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::decode::each_in_record;
 use super::{FurtherMeasure, RunId, RunSpec, UntilDecided};
 
 /// The version of a [`Plan`].
@@ -31,6 +32,7 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclusive: bool,
     /// In the order they should run: seeds outermost, so that every comparison becomes readable early.
+    #[serde(deserialize_with = "each_in_record")]
     pub runs: Vec<PlannedRun>,
 }
 

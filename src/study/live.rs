@@ -167,7 +167,7 @@ mod tests {
         let mut session = Session::new();
         let start = session.start(Duration::ZERO);
         let stamp = Stamp { step: 400, ..Stamp::default() };
-        let measures = vec![Measure { metric: "fid".into(), protocol: String::new(), value: 143.25 }];
+        let measures = vec![Measure { metric: "fid".into(), protocol: "".into(), value: 143.25 }];
         let evaluated = RunEvent::Evaluated { stamp, measures, samples: String::new() };
         session.take(SECOND, News::Said { run_id: &start.run_id, event: &evaluated });
         let progress = RunEvent::Progress { stamp, loss: Some(0.25), phase: Phase::Training };

@@ -44,4 +44,4 @@ pub use sensitivity::sensitivity;
 pub use submit::{Handed, Handover, Survey};
 pub use task::{Finished, Rest, Task, finish, prepare};
 pub use tracker::{Doing, RunLabel, Tracked, Tracker};
-pub use until_decided::{FEWEST_SEEDS, NoRound, with_rule};
+pub use until_decided::{FEWEST_SEEDS, NoRound, with_rule, with_rule_of};

@@ -27,8 +27,17 @@ pub enum NoRound {
 /// The plan with the rule, and the runs that it has asked for so far: those frozen or recorded. What it asks for next is for
 /// [`OpenStudy::next_round`] to add. `most_seeds`: as asked for now; otherwise the rule of the frozen plan holds, if it has one.
 pub fn with_rule(plan: Plan, folder: &SweepFolder, most_seeds: Option<usize>) -> Result<Plan, StudyError> {
-    let frozen = PlanFile::read(folder)?;
-    let known = frozen.as_ref().and_then(|file| file.plan.until_decided.as_ref());
+    with_rule_of(plan, folder, PlanFile::read(folder)?.as_ref(), most_seeds)
+}
+
+/// The same, where the frozen plan has been read already.
+pub fn with_rule_of(
+    plan: Plan,
+    folder: &SweepFolder,
+    frozen: Option<&PlanFile>,
+    most_seeds: Option<usize>,
+) -> Result<Plan, StudyError> {
+    let known = frozen.and_then(|file| file.plan.until_decided.as_ref());
     let (seeds, looks) = match (most_seeds, known) {
         (Some(most), _) => {
             let first = plan.seeds.len().max(FEWEST_SEEDS);
@@ -46,7 +55,7 @@ pub fn with_rule(plan: Plan, folder: &SweepFolder, most_seeds: Option<usize>) ->
     let mut plan = first_round(plan, seeds, looks, known)?;
     let is_known = |run: &PlannedRun| {
         let is_frozen = |file: &PlanFile| file.plan.runs.iter().any(|other| other.run_id == run.run_id);
-        frozen.as_ref().is_some_and(is_frozen) || folder.run(&run.run_id).has_ended()
+        frozen.is_some_and(is_frozen) || folder.run(&run.run_id).has_ended()
     };
     let mut file = PlanFile::unfrozen(plan.clone());
     loop {

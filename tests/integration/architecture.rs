@@ -44,6 +44,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["plan/parse"]),
     ("clap", &["cli/", "main.rs"]),
     ("polars", &["record/", "report/", "import/table.rs"]),
+    ("polars_arrow", &["record/curve_table.rs"]),
+    ("polars_parquet", &["record/curve_table.rs"]),
     ("csv::ReaderBuilder", &["import/table.rs"]),
     ("plotters", &["report/"]),
     ("maud", &["report/"]),

@@ -127,7 +127,7 @@ fn other_kinds_of_tables_give_the_same_answers() {
             let of_run = values().filter(|value| (value.0, value.1) == (arm, seed));
             let evaluated = of_run.map(|(_, _, step, value)| {
                 let stamp = Stamp { step, images_seen: 64 * step, train_seconds: step as f64, ..Stamp::default() };
-                let measures = vec![Measure { metric: "fid".into(), protocol: String::new(), value }];
+                let measures = vec![Measure { metric: "fid".into(), protocol: "".into(), value }];
                 (1, RunEvent::Evaluated { stamp, measures, samples: String::new() })
             });
             (planned, Rows::of(&evaluated.collect::<Vec<_>>()))

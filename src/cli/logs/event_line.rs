@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn evaluations_say_what_was_measured_but_not_bin_by_bin() {
         let measure =
-            |metric: &str, value| Measure { metric: metric.to_owned(), protocol: "a long protocol".to_owned(), value };
+            |metric: &str, value| Measure { metric: metric.into(), protocol: "a long protocol".into(), value };
         let measures =
             vec![measure("fid", 143.25), measure("validation_loss", 0.03125), measure("validation_loss/3", 1.0)];
         let evaluated = RunEvent::Evaluated { stamp: stamp(1400), measures, samples: String::new() };

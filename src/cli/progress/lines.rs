@@ -143,7 +143,7 @@ mod tests {
 
         fn evaluated(&mut self, start: &Start, at: Duration, step: u64, metric: &str, value: f64) {
             let stamp = Stamp { step, ..Stamp::default() };
-            let measures = vec![Measure { metric: metric.into(), protocol: String::new(), value }];
+            let measures = vec![Measure { metric: metric.into(), protocol: "".into(), value }];
             self.said(start, at, RunEvent::Evaluated { stamp, measures, samples: String::new() });
         }
 

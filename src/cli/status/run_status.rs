@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::super::progress::words::{measured, roughly};
@@ -37,7 +38,7 @@ impl RunStatus {
             let task = tasks.get(&planned.run_id).map(|&task| task.clone());
             Self::read(folder, planned, live_run(planned), task)
         };
-        plan.runs.iter().map(read).collect()
+        plan.runs.par_iter().map(read).collect()
     }
 
     fn read(

@@ -106,7 +106,7 @@ impl Evaluator {
     ) -> Result<Vec<Measure>, EvaluateError> {
         let in_generated = in_frechet("the generated images");
         let fid = fit.finish().and_then(|gaussian| self.reference.distance(&gaussian)).map_err(&in_generated)?;
-        let mut measures = vec![Measure { metric: "fid".into(), protocol: protocol.to_string(), value: fid }];
+        let mut measures = vec![Measure { metric: "fid".into(), protocol: protocol.to_string().into(), value: fid }];
         if !self.further.is_empty() {
             let rows = FeatureRows::new(&kept, self.features.dimension()).map_err(&in_generated)?;
             let logits = self.further.needs_logits().then(|| self.features.logits(&kept)).flatten();

@@ -15,7 +15,7 @@ use crate::report::target::median;
 /// Qualities in a profile.
 const PROFILE_TARGETS: usize = 33;
 /// Draws for the critical value of the simultaneous band.
-const DRAWS: u64 = 2000;
+const DRAWS: usize = 2000;
 
 /// The speedup against the quality.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,30 +121,37 @@ fn critical_value(contrasted: &Contrasted, targets: &[f64]) -> Option<f64> {
         return None;
     }
     let drawn = normals(count + freedom);
-    let mut largest: Vec<f64> = drawn
-        .chunks_exact(count + freedom)
-        .map(|normals| {
-            let (of_runs, of_scale) = normals.split_at(count);
-            let scale = of_scale.iter().map(|normal| f64::from(*normal).powi(2)).sum::<f64>() / freedom as f64;
-            let t = |column: &Vec<f64>| {
-                column.iter().zip(of_runs).map(|(part, normal)| part * f64::from(*normal)).sum::<f64>().abs()
-            };
-            columns.iter().map(t).fold(0.0, f64::max) / scale.sqrt()
-        })
-        .collect();
-    let (_, quantile, _) = largest.select_nth_unstable_by((DRAWS as usize * 95) / 100, f64::total_cmp);
+    let (of_runs, of_scale) = drawn.split_at(count);
+    let mut largest = vec![0.0; DRAWS];
+    let mut sums = vec![0.0; DRAWS];
+    for column in &columns {
+        sums.fill(0.0);
+        for (part, normals) in column.iter().zip(of_runs) {
+            sums.iter_mut().zip(normals).for_each(|(sum, normal)| *sum += part * f64::from(*normal));
+        }
+        largest.iter_mut().zip(&sums).for_each(|(largest, sum)| *largest = f64::max(*largest, sum.abs()));
+    }
+    sums.fill(0.0);
+    for normals in of_scale {
+        sums.iter_mut().zip(normals).for_each(|(sum, normal)| *sum += f64::from(*normal).powi(2));
+    }
+    largest.iter_mut().zip(&sums).for_each(|(largest, sum)| *largest /= (sum / freedom as f64).sqrt());
+    let (_, quantile, _) = largest.select_nth_unstable_by((DRAWS * 95) / 100, f64::total_cmp);
     Some(*quantile)
 }
 
-/// `count` normals for each of [`DRAWS`] draws, one draw after the other. They are the same for all arms with so many runs, of which a
-/// grid has hundreds.
-fn normals(count: usize) -> Arc<Vec<f32>> {
-    static KNOWN: Mutex<BTreeMap<usize, Arc<Vec<f32>>>> = Mutex::new(BTreeMap::new());
+/// `count` normals of each of [`DRAWS`] draws: `[count][draws]`, so that all draws are added up at once. They are the same for all arms with
+/// so many runs, of which a grid has hundreds.
+fn normals(count: usize) -> Arc<Vec<Vec<f32>>> {
+    static KNOWN: Mutex<BTreeMap<usize, Arc<Vec<Vec<f32>>>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().expect("drawing does not panic");
     let drawn = known.entry(count).or_insert_with(|| {
-        let mut normals = vec![0f32; count * DRAWS as usize];
-        let draws = normals.chunks_exact_mut(count).zip(0..);
-        draws.for_each(|(normals, draw)| Draws::new(0, Stream::Noise, draw).fill_normal(normals));
+        let mut normals = vec![vec![0f32; DRAWS]; count];
+        let mut of_draw = vec![0f32; count];
+        for draw in 0..DRAWS {
+            Draws::new(0, Stream::Noise, draw as u64).fill_normal(&mut of_draw);
+            normals.iter_mut().zip(&of_draw).for_each(|(normals, normal)| normals[draw] = *normal);
+        }
         Arc::new(normals)
     });
     Arc::clone(drawn)

@@ -70,12 +70,9 @@ pub(super) fn clock_variance(arms: &[ArmComparison]) -> f64 {
 
 pub(super) fn fitted(runs: &[ArmRun], counts: fn(&ArmRun) -> bool) -> Vec<Run> {
     let known = runs.iter().filter(|run| counts(run) && (!run.curve.is_empty() || run.diverged()));
+    let curves = FittedCurve::of_each(known.clone().map(|run| run.curve.as_slice()));
     known
-        .map(|run| Run {
-            seed: run.record.planned.seed,
-            curve: FittedCurve::of(&run.curve),
-            diverged: run.diverged(),
-            ended: run.ended(),
-        })
+        .zip(curves)
+        .map(|(run, curve)| Run { seed: run.record.planned.seed, curve, diverged: run.diverged(), ended: run.ended() })
         .collect()
 }

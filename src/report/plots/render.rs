@@ -145,9 +145,6 @@ struct Canvas<'a, Backend: DrawingBackend> {
 
 impl<Backend: DrawingBackend> Canvas<'_, Backend> {
     fn draw(&self, drawing: &Drawing) -> Result<(), String> {
-        if self.joints {
-            self.area.fill(&WHITE).map_err(|error| error.to_string())?;
-        }
         drawing.elements.iter().try_for_each(|element| self.element(element))
     }
 

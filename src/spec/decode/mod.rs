@@ -7,7 +7,8 @@ mod fault;
 mod node_reader;
 mod path;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 
 use self::node_reader::NodeReader;
 use self::path::Path;
@@ -37,6 +38,24 @@ pub fn decode_under<T: DeserializeOwned>(path: &str, node: &Node) -> Result<T, D
 /// Reads a `T` out of a JSON record (positions are unknown).
 pub fn decode_json<T: DeserializeOwned>(json: &serde_json::Value) -> Result<T, DecodeError> {
     decode(&Node::from_json(json))
+}
+
+/// A list in a JSON record, of what serde's own reader cannot read: one after the other becomes a tree. All of them at once would take ten
+/// times as much memory as the values.
+pub(super) fn each_in_record<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    struct Part<T>(T);
+    impl<'de, T: DeserializeOwned> Deserialize<'de> for Part<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let json = serde_json::Value::deserialize(deserializer)?;
+            decode_json(&json).map(Self).map_err(D::Error::custom)
+        }
+    }
+    let parts: Vec<Part<T>> = Vec::deserialize(deserializer)?;
+    Ok(parts.into_iter().map(|Part(value)| value).collect())
 }
 
 #[cfg(test)]

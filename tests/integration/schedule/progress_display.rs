@@ -31,7 +31,7 @@ pub fn parent_that_shows_progress() {
             json(&RunEvent::Progress { stamp, loss: Some(0.5), phase })
                 .replace("0.5", "0.'$((9000 / (step + 100) + 10))'")
         };
-        let fid = Measure { metric: "fid".into(), protocol: String::new(), value: 12.5 };
+        let fid = Measure { metric: "fid".into(), protocol: "".into(), value: 12.5 };
         let evaluated = json(&RunEvent::Evaluated { stamp, measures: vec![fid], samples: "x.png".into() });
         let last = match (number, start) {
             (1, 1) => "echo 'the checkpoint could not be read' >&2; exit 3".to_owned(),
