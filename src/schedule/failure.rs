@@ -37,6 +37,8 @@ const NO_DEVICE: [&str; 10] = [
 
 /// Lines of a log that are told as the reason.
 const TOLD_LINES: usize = 20;
+/// Characters of each; the log has the rest.
+const TOLD_CHARACTERS: usize = 300;
 
 /// The signal that ended a process, where there are signals.
 fn signal_of(status: &ExitStatus) -> Option<i32> {
@@ -118,14 +120,14 @@ impl Death<'_> {
     }
 
     fn with_last_lines(&self, how: String) -> String {
-        let told = &self.last_lines[self.last_lines.len().saturating_sub(TOLD_LINES)..];
-        [&[how], told].concat().join("\n")
+        let told = self.last_lines[self.last_lines.len().saturating_sub(TOLD_LINES)..].iter().map(|line| cut(line));
+        std::iter::once(how).chain(told).collect::<Vec<_>>().join("\n")
     }
 
     /// With the line that says what happened where it is not among the last.
     fn with_word(&self, how: String, line: usize) -> String {
         match line + TOLD_LINES < self.last_lines.len() {
-            true => self.with_last_lines(format!("{how}\n{}\n...", self.last_lines[line])),
+            true => self.with_last_lines(format!("{how}\n{}\n...", cut(&self.last_lines[line]))),
             false => self.with_last_lines(how),
         }
     }
@@ -136,6 +138,13 @@ impl Death<'_> {
             let line = line.to_lowercase();
             phrases.iter().any(|phrase| line.contains(phrase))
         })
+    }
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(TOLD_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
     }
 }
 
@@ -182,6 +191,15 @@ mod tests {
             assert_eq!(told[..4], ["exited with status 101", word, "...", "40: frame"]);
             assert_eq!(told.len(), 3 + TOLD_LINES);
         }
+    }
+
+    #[test]
+    fn of_a_line_without_an_end_the_beginning_is_told() {
+        let RunOutcome::Crashed { reason } = outcome(exited(1), None, false, &["short", &"ä".repeat(100_000)]) else {
+            panic!("it crashed")
+        };
+        let told: Vec<&str> = reason.lines().collect();
+        assert_eq!((told[1], told[2].chars().count()), ("short", TOLD_CHARACTERS + 3));
     }
 
     #[test]
