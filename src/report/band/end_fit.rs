@@ -1,7 +1,8 @@
 //! The same fit with parabolas for lines, by which the end of a run is neither better nor worse than its middle.
 //!
 //! On a course that bends, a straight line through neighbours on one side is off by something else than one through neighbours on both:
-//! to the last quality, where one arm's end is compared with another's middle, lines were 4 to 8 % off, parabolas are less than 3 %.
+//! to the last quality, where one arm's end is compared with another's middle, lines were 4 to 8 % off, parabolas are less than 2 % off, and 2 to 5 % where evaluations
+//! scatter by 8 % (results/reference/band-simulation.md).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
