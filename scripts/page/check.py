@@ -162,8 +162,8 @@ def prints(page):
     page.ask("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     expect(not is_dark(page), "paper is dark")
     expect(page.evaluate('document.getElementById("explore").offsetHeight') == 0, "what needs a pointer is on paper")
-    height = page.evaluate('document.querySelector("#runs table").getBoundingClientRect().height')
-    expect(height > 200, "what is folded away is not on paper")
+    expect(page.evaluate('!document.querySelector("#protocol > details").open'), "this part is not folded away, and tells nothing")
+    expect(page.evaluate('document.querySelector("#protocol table").checkVisibility()'), "what is folded away is not on paper")
     page.ask("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": "light"}])
 
 
@@ -249,9 +249,10 @@ def check(page, pages, picture):
     for name in ("curves-alone", "nothing", "many"):
         page.open(url(name))
         ready(page)
-        expect(page.evaluate('document.getElementById("explore").hidden') == (name != "curves-alone"), f"{name}: figures are there without curves, or the other way round")
+        expect(page.evaluate('document.querySelectorAll("#explore canvas").length') == (name == "curves-alone"), f"{name}: a figure is there without curves, or the other way round")
         no_sideways(page, 1200)
         no_faults(page)
+    expect("4,000 runs are too many for curves here" in text_of(page, "#explore"), "it is not said that curves are left out")
     expect(page.evaluate('document.querySelectorAll("#runs tbody tr").length') == 300, "the table of runs is not bounded")
 
 

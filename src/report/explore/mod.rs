@@ -115,11 +115,6 @@ impl<'a> Explore<'a> {
             settings,
         }
     }
-
-    /// What of the study is not in the value, in words; `None` where everything is.
-    pub fn left_out(comparison: &Comparison) -> Option<String> {
-        Detail::of(comparison).left_out(comparison)
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::report::wording::{answer, pair_answer, yardstick};
 use crate::spec::RunId;
 
 /// Grid points on the page; the tables beside it have all.
-pub const MOST_POINTS: usize = 100;
+pub const MOST_POINTS: usize = 40;
 
 #[derive(Debug, Serialize)]
 pub struct Point {

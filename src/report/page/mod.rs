@@ -20,6 +20,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::comparison::Comparison;
 use super::consistency::Consistency;
 use super::difficulty::PointDifficulty;
+use super::explore::Explore;
 use super::grid::Grid;
 use super::plots::{Drawn, FONT, Figure};
 use super::summary::progress;
@@ -42,6 +43,7 @@ pub fn page(
     let plan = &comparison.study.plan;
     let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
     let scripts = Scripts::new();
+    let explore = Explore::of(comparison, grid);
     let mut sections: Vec<Section> = vec![
         Section {
             id: "speedups",
@@ -111,10 +113,10 @@ pub fn page(
                     }
                 }
                 main {
-                    (script::place(comparison))
+                    (script::place(&explore))
                     @for section in &sections { (section.markup()) }
                 }
-                (scripts.elements(comparison, grid))
+                (scripts.elements(&explore))
             }
         }
     };

@@ -6,9 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::vendor::{UPLOT, UPLOT_LICENSE, UPLOT_VERSION};
-use crate::report::comparison::Comparison;
 use crate::report::explore::{Explore, embedded};
-use crate::report::grid::Grid;
 
 /// In the order in which they use each other.
 const PARTS: [&str; 10] = [
@@ -48,9 +46,9 @@ impl Scripts {
     }
 
     /// At the end of the page: the study, then the scripts that read it.
-    pub fn elements(&self, comparison: &Comparison, grid: &Grid) -> Markup {
+    pub fn elements(&self, explore: &Explore) -> Markup {
         html! {
-            script type="application/json" id="study" { (PreEscaped(embedded(&Explore::of(comparison, grid)))) }
+            script type="application/json" id="study" { (PreEscaped(embedded(explore))) }
             script { (PreEscaped(&self.library)) }
             script { (PreEscaped(&self.own)) }
         }
@@ -58,11 +56,11 @@ impl Scripts {
 }
 
 /// Where the script puts the figures; a reader without scripts sees nothing of it.
-pub fn place(comparison: &Comparison) -> Markup {
+pub fn place(explore: &Explore) -> Markup {
     html! {
         section id="explore" class="explore" hidden {
-            h2 { "Curves to question" }
-            @if let Some(left_out) = Explore::left_out(comparison) { p.note { (left_out) } }
+            h2 { "Explore the curves" }
+            @if let Some(left_out) = &explore.left_out { p.note { (left_out) } }
         }
     }
 }

@@ -79,11 +79,12 @@ function start() {
   openRuns();
   document.querySelectorAll("table.sortable").forEach(makeSortable);
   addSampleSliders();
+  // Where there are too many curves, it says so.
+  place.hidden = !hasCurves && study.left_out === null;
   if (hasCurves) {
     chosen.metric = comparedMetric() ?? 0;
     chosen.log.y = isSteep(chosen.metric);
     if (usesTarget()) keepTarget();
-    place.hidden = false;
     addControls(place);
     addLegend(place);
     addFigure(place);

@@ -48,11 +48,17 @@ function moveTarget(target) {
 }
 
 function dragTarget() {
-  // Else the figure takes it for the beginning of a zoom.
-  ["mousedown", "click"].forEach((kind) => targetLine.addEventListener(kind, (event) => event.stopPropagation()));
-  targetLine.addEventListener("pointerdown", (event) => targetLine.setPointerCapture(event.pointerId));
+  let isDragged = false;
+  // Else the figure takes it for the beginning of a zoom, and its end for a click on a curve.
+  targetLine.addEventListener("mousedown", (event) => event.stopPropagation());
+  targetLine.addEventListener("click", (event) => isDragged && event.stopPropagation());
+  targetLine.addEventListener("pointerdown", (event) => {
+    isDragged = false;
+    targetLine.setPointerCapture(event.pointerId);
+  });
   targetLine.addEventListener("pointermove", (event) => {
     if (!targetLine.hasPointerCapture(event.pointerId)) return;
+    isDragged = true;
     hideHover();
     const { plot } = figure;
     moveTarget(plot.posToVal(event.clientY - plot.over.getBoundingClientRect().top, "y"));
