@@ -13,7 +13,7 @@ import re
 import sys
 
 from browser import Browser, Fault, find
-from reader import center, click, column, expect, is_dark, no_faults, no_sideways, over_a_curve, ready, select, text_of
+from reader import center, click, column, every_choice, expect, is_dark, no_faults, no_sideways, over_a_curve, ready, select, text_of
 
 PHONE = 360
 
@@ -48,6 +48,14 @@ def legend_hides(page):
     expect("onerror=alert(1)" in before and "onerror=alert(1)" not in after, "a hidden arm is still compared")
     page.evaluate(f"{first}.click()")
     expect(text_of(page, "#at-target") == before, "an arm that is shown again is not as before")
+
+
+def nothing_is_left(page):
+    toggle = '[...document.querySelectorAll(".legend button")].forEach((entry) => entry.click())'
+    page.evaluate(toggle)
+    expect(page.evaluate('!document.getElementById("nothing").hidden'), "without any arm it is not said that nothing is shown")
+    page.evaluate(toggle)
+    over_a_curve(page)
 
 
 def filters_choose(page):
@@ -200,6 +208,7 @@ def check(page, pages, picture):
     picture("hover")
     keys_go_along_curves(page)
     legend_hides(page)
+    nothing_is_left(page)
     filters_choose(page)
     target_moves(page, pages)
     numbers_open(page)
@@ -246,11 +255,12 @@ def check(page, pages, picture):
     expect("over grid points" in text_of(page, "#panel"), "a number of the whole grid does not open")
     no_faults(page)
 
-    for name in ("curves-alone", "nothing", "many"):
+    for name in ("curves-alone", "unfinished", "nothing", "many"):
         page.open(url(name))
         ready(page)
-        expect(page.evaluate('document.querySelectorAll("#explore canvas").length') == (name == "curves-alone"), f"{name}: a figure is there without curves, or the other way round")
+        expect(page.evaluate('document.querySelectorAll("#explore canvas").length') == (name in ("curves-alone", "unfinished")), f"{name}: a figure is there without curves, or the other way round")
         no_sideways(page, 1200)
+        every_choice(page)
         no_faults(page)
     expect("4,000 runs are too many for curves here" in text_of(page, "#explore"), "it is not said that curves are left out")
     expect(page.evaluate('document.querySelectorAll("#runs tbody tr").length') == 300, "the table of runs is not bounded")

@@ -66,3 +66,12 @@ def column(page, table, index):
 
 def is_dark(page):
     return page.evaluate('getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g).slice(0, 3).every((part) => Number(part) < 60)')
+
+
+def every_choice(page):
+    """Each option of each list, one after the other: the figure has to stand them all."""
+    page.evaluate("""[...document.querySelectorAll(".choice")].map((label) => label.querySelector("span").textContent).forEach((words) => {
+        const list = () => [...document.querySelectorAll(".choice")].find((label) => label.querySelector("span").textContent === words).querySelector("select");
+        [...list().options].map((option) => option.value).reverse().forEach((value) => { list().value = value; list().dispatchEvent(new Event("change")); });
+        document.querySelectorAll(".ticks input").forEach((box) => box.click());
+    })""")

@@ -11,11 +11,11 @@ use crate::report::number::grouped;
 /// Runs that are named one by one where there are too many for their curves.
 pub const MOST_LISTED: usize = 300;
 /// Text that the curves may take, roughly.
-const MOST_BYTES: usize = 1_500_000;
+const MOST_BYTES: usize = 2_000_000;
 /// Of a number, and of its place among the moments; of a moment's four clocks; of everything else about a run.
 const NUMBER_BYTES: usize = 13;
 const MOMENT_BYTES: usize = 32;
-const RUN_BYTES: usize = 700;
+const RUN_BYTES: usize = 1000;
 
 /// The moments of a curve that are kept, from the most to the fewest, and whether of every metric.
 const LEVELS: [(usize, bool); 5] = [(400, true), (80, true), (80, false), (30, false), (16, false)];

@@ -236,8 +236,13 @@ fn pages_for_a_browser() {
         cut(run, 0, RunState::Waiting);
         run.attempts.clear();
     }
+    let mut unfinished = Synthetic::default().study(&at("unfinished"));
+    for run in unfinished.runs.iter_mut().filter(|run| run.planned.arm != "baseline") {
+        let step = run.planned.seed * 900;
+        cut(run, step, if step == 0 { RunState::Waiting } else { RunState::Unfinished });
+    }
     let many = Synthetic { seeds: 800, steps: 400, every: 40, ..Synthetic::default() }.study(&at("many"));
-    for study in [hostile(&at("hostile")), grid, curves_alone, nothing, many] {
+    for study in [hostile(&at("hostile")), grid, curves_alone, nothing, unfinished, many] {
         let report = write(&study, &study.folder.join("report")).expect("a report");
         let size = fs::metadata(&report.page).expect("the page").len();
         assert!(size < 3_500_000, "{}: {size} bytes", study.folder.display());

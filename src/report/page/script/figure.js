@@ -63,9 +63,13 @@ function axis(label, isLog, size) {
 function drawFigure() {
   const lines = linesToDraw();
   figure.plot?.destroy();
+  figure.plot = null;
   figure.lines = lines;
   figure.focus = null;
   hideHover();
+  plotPlace.hidden = !lines.length;
+  document.getElementById("nothing").hidden = lines.length > 0;
+  if (!lines.length) return;
   const name = `${metricWords(chosen.metric)} against ${axisOf(chosen.axis).label}`;
   plotPlace.setAttribute("aria-label", `${name}. Arrow keys go along a curve and from one to the next; Enter opens the run.`);
   const strokes = (line) => {
@@ -88,7 +92,6 @@ function drawFigure() {
   figure.plot.over.addEventListener("mouseleave", hideHover);
   figure.plot.over.addEventListener("click", () => figure.focus?.line.run && openRun(figure.focus.line.run));
   addTargetLine(figure.plot);
-  document.getElementById("nothing").hidden = lines.length > 0;
 }
 
 const plotHeight = () => Math.max(260, Math.min(430, Math.round(plotPlace.clientWidth * 0.52)));

@@ -84,16 +84,21 @@ function openAtTarget(arm, axis, target) {
     return time.high === Infinity ? `after ${spent(axis.key, time.low)}` : `by ${spent(axis.key, time.high)}`;
   };
   const ratio = ([first, second]) => (first.low === first.high && second.low === second.high ? times(first.low / second.low) : "–");
-  const rows = found.pairs.map((pair) => [String(pair.seed), ...(chosen.point < 0 ? [pair.point.label] : []), runButton(pair.baseline), runButton(pair.run),
-    ...pair.times.map(when), ratio(pair.times)]);
-  const names = chosen.point < 0 ? 4 : 3;
+  const atPoint = (pair) => (chosen.point < 0 ? [pair.point.label] : []);
+  const ofPairs = () => table(["Seed", ...(chosen.point < 0 ? ["Point"] : []), `Run of ${study.baseline}`, `Run of ${name}`, study.baseline, name, "Speedup"],
+    found.pairs.map((pair) => [String(pair.seed), ...atPoint(pair), runButton(pair.baseline), runButton(pair.run), ...pair.times.map(when), ratio(pair.times)]),
+    chosen.point < 0 ? 4 : 3);
+  const ofGroups = () => table(["Run", "Arm", "Seed", axis.words],
+    found.groups.flat().map(({ run, time }) => [runButton(run), study.arms[run.arm].name, String(run.seed), when(time)]), 3);
+  const isPaired = found.pairs.length > 0;
   openPanel(`${name} against ${study.baseline} at ${study.metric} ${significant(target, 4)}`, [
     element("p", { class: "figure-number" }, element("strong", {}, found.words), ` in ${axis.words}, at one target`),
     element("h3", {}, "Formula"),
-    element("p", {}, `exp of the mean over seeds of ln(${axis.words} of ${study.baseline} / ${axis.words} of ${name}), each where the run's fitted curve first comes `
-      + "down to the target. A run that never does, or did before its first evaluation, leaves a bound. It has no interval: the band estimate has."),
-    element("h3", {}, "Values"),
-    table(["Seed", ...(chosen.point < 0 ? ["Point"] : []), `Run of ${study.baseline}`, `Run of ${name}`, study.baseline, name, "Speedup"], rows, names),
+    element("p", {}, (isPaired ? `exp of the mean over seeds of ln(${axis.words} of ${study.baseline} / ${axis.words} of ${name})`
+      : `exp of the mean of ln(${axis.words}) over the runs of ${study.baseline} minus that over the runs of ${name}`)
+      + ", each where the run's fitted curve first comes down to the target. A run that never does, or did before its first evaluation, leaves a bound. "
+      + "It has no interval: the band estimate has."),
+    element("h3", {}, "Values"), isPaired ? ofPairs() : ofGroups(),
   ]);
 }
 

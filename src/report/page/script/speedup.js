@@ -44,22 +44,28 @@ function pairsOf(arm) {
 }
 
 /**
- * How many times sooner `arm` came down to `target`: { words, pairs, ratio }, of which `ratio` is null where it is a bound or nothing.
- * The geometric mean over pairs of runs with one seed. A run that never was so good, or from its first evaluation on, leaves a bound.
+ * How many times sooner `arm` came down to `target`: `words`, and `ratio`, which is null where it is a bound or nothing. The geometric mean
+ * over `pairs` of runs with one seed; where the arms share too few seeds, there are none, and the means of two `groups` are compared. A
+ * run that never was so good, or from its first evaluation on, leaves a bound.
  */
 function speedupAt(arm, axis, target) {
-  const known = pairsOf(arm).map((pair) => {
-    const times = [pair.baseline, pair.run].map((run) => crossing(run, pair.point.metric, axis, target));
-    return { ...pair, times };
-  });
-  const pairs = known.filter(({ times: [first, second] }) => first && second);
-  if (!pairs.length) return { words: "–", pairs, ratio: null };
-  const low = Math.exp(mean(pairs.map(({ times: [first, second] }) => Math.log(first.low / second.high))));
-  const high = Math.exp(mean(pairs.map(({ times: [first, second] }) => Math.log(first.high / second.low))));
-  if (pairs.every(({ times: both }) => both.every((time) => time.low === time.high))) return { words: times(low), pairs, ratio: low };
-  if (low > 0 && Number.isFinite(low)) return { words: `≥ ${times(low)}`, pairs, ratio: null };
-  if (high > 0 && Number.isFinite(high)) return { words: `≤ ${times(high)}`, pairs, ratio: null };
-  return { words: "–", pairs, ratio: null };
+  const timed = (point, run) => ({ run, time: crossing(run, point.metric, axis, target) });
+  const group = (is) => entries().filter((entry) => is(entry.arm)).map(({ point, run }) => timed(point, run)).filter(({ time }) => time);
+  const groups = [group((other) => study.arms[other].name === study.baseline), group((other) => other === arm)];
+  const shared = pairsOf(arm).map((pair) => ({ ...pair, times: [pair.baseline, pair.run].map((run) => timed(pair.point, run).time) }))
+    .filter(({ times: both }) => both.every((time) => time));
+  const isPaired = shared.length > 1 || (shared.length === 1 && groups.some((runs) => runs.length === 1));
+  const pairs = isPaired ? shared : [];
+  const [first, second] = [0, 1].map((side) => (isPaired ? pairs.map((pair) => pair.times[side]) : groups[side].map(({ time }) => time)));
+  const found = { words: "–", ratio: null, pairs, groups };
+  if (!first.length || !second.length) return found;
+  const log = (times, end) => mean(times.map((time) => Math.log(time[end])));
+  const low = Math.exp(log(first, "low") - log(second, "high"));
+  const high = Math.exp(log(first, "high") - log(second, "low"));
+  if ([...first, ...second].every((time) => time.low === time.high)) return { ...found, words: times(low), ratio: low };
+  if (low > 0 && Number.isFinite(low)) return { ...found, words: `≥ ${times(low)}` };
+  if (high > 0 && Number.isFinite(high)) return { ...found, words: `≤ ${times(high)}` };
+  return found;
 }
 
 /** From the easiest to the hardest value that the fitted curves of the points in view come down to; null without curves. */

@@ -43,7 +43,7 @@ function placeTargetLine(plot) {
 function moveTarget(target) {
   const [easy, hard] = targetRange();
   chosen.target = Math.min(easy, Math.max(hard, target));
-  placeTargetLine(figure.plot);
+  if (figure.plot) placeTargetLine(figure.plot);
   showTarget();
 }
 
@@ -87,7 +87,7 @@ function showTarget() {
     const ratios = found.ratio === null ? [] : found.pairs.map(({ times: [first, second] }) => first.low / second.low);
     const range = ratios.length > 1 ? `${times(Math.min(...ratios))} to ${times(Math.max(...ratios))}` : "";
     const open = button(found.words, () => openAtTarget(arm, axis, chosen.target), { class: "cell", "data-at-target": name });
-    return [...cells, found.pairs.length ? open : "–", range, `${seen.length}/${own.length}`, when];
+    return [...cells, found.groups.every((runs) => runs.length) ? open : "–", range, `${seen.length}/${own.length}`, when];
   });
   const head = ["Arm", "Speedup there", "Range of seeds", "Runs that got there", `Median ${axis.words}`];
   targetTable.dataset.target = String(chosen.target);
@@ -98,7 +98,7 @@ function addTarget(place) {
   dragTarget();
   const words = "At one target, the speedup is read off each run's fitted curve, where it first comes down to the target, on straight lines "
     + "between evaluations in the logarithms of images and metric; a seed's speedup is baseline ÷ arm, and what stands here is the geometric mean over "
-    + "seeds. It moves with the target and has no interval: the answer above is the band estimate, which averages over the shaded band "
+    + "seeds (of arms that share no seeds, the ratio of the two geometric means). It moves with the target and has no interval: the answer above is the band estimate, which averages over the shaded band "
     + "of qualities that was fixed in advance.";
   const parts = element("div", { class: "target" },
     element("div", { class: "slider" }, element("span", {}, "Target"), targetSlider, targetWords), targetTable, element("p", { class: "note" }, words));
