@@ -18,6 +18,9 @@ cargo fmt --check
 step "tests: cargo test --release"
 cargo test --release --locked
 
+step "the report's page, used in a browser"
+scripts/check-page.sh
+
 step "lints"
 cargo clippy --release --locked --all-targets -- -D warnings
 

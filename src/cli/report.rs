@@ -12,7 +12,10 @@ use crate::study::{write_report, write_report_of};
 #[command(after_help = "Examples:
   speedlab report sweeps/quickstart.yaml
   speedlab report results/quickstart             without the sweep's file, from the records
-  speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'")]
+  speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'
+
+The page, results/<sweep>/report/index.html, needs no network: open it from disk. A click on a number shows the runs and the formula
+behind it, a click on a curve its run; the target of the comparison can be moved. It prints, and reads without scripts.")]
 pub struct ReportArgs {
     #[command(flatten)]
     sweep: SweepArgs,

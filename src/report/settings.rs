@@ -25,3 +25,12 @@ pub fn flattened(spec: &RunSpec) -> BTreeMap<String, Value> {
     descend("", serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold"), &mut found);
     found
 }
+
+/// Those that mean something: of what a trainer of one's own is given, only its name, its parameters and the length mean the same to
+/// everybody. The seed is left out, which differs by design.
+pub fn known(spec: &RunSpec) -> BTreeMap<String, Value> {
+    let is_foreign = spec.trainer.as_ref().is_some_and(|trainer| !trainer.is_torch());
+    let is_known =
+        |key: &str| !is_foreign || ["trainer", "params", "train.steps"].iter().any(|known| key.starts_with(known));
+    flattened(spec).into_iter().filter(|(key, _)| key != "seed" && is_known(key)).collect()
+}

@@ -1,6 +1,7 @@
 //! Reports of made-up studies whose truth is known.
 
 mod comparison;
+mod explore;
 mod files;
 mod grid;
 mod looks;

@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::folded;
+use super::overview::{has_overview, number};
 use crate::report::comparison::{Comparison, NoSpeedup, PointComparison};
+use crate::report::explore::MOST_POINTS;
 use crate::report::grid::Grid;
 use crate::report::number::{percent, significant, times};
 use crate::report::plots::Palette;
@@ -15,16 +18,23 @@ use crate::report::wording::{
 /// Beyond so many grid points, what holds at each is folded away: the whole grid's answer comes first.
 const OPEN_POINTS: usize = 2;
 
-/// The answers of the whole grid, then a sentence for each arm at each grid point.
-pub fn answers(comparison: &Comparison, grid: &Grid) -> Markup {
-    let palette = Palette::of(comparison);
+/// The answers of the whole grid, then a sentence for each arm at each grid point; folded where the table before it says the same.
+pub fn in_words(comparison: &Comparison, grid: &Grid) -> Markup {
+    let words = sentences(comparison, grid);
     html! {
         @if comparison.baseline.is_none() {
             p { "This sweep has no " code { "compare" } " section, so it asks for no speedup: below are its curves." }
         }
         @if comparison.points.is_empty() { p { "The plan has no runs." } }
-        @let answers = grid.answers(comparison);
-        @let remarks = grid.remarks(comparison);
+        @if has_overview(comparison, grid) { (folded("In words", words)) } @else { (words) }
+    }
+}
+
+fn sentences(comparison: &Comparison, grid: &Grid) -> Markup {
+    let palette = Palette::of(comparison);
+    let answers = grid.answers(comparison);
+    let remarks = grid.remarks(comparison);
+    html! {
         @if !answers.is_empty() {
             ul.answers {
                 @for (arm, sentence) in &answers {
@@ -52,7 +62,7 @@ fn of_points(comparison: &Comparison) -> Markup {
         point.arms.iter().filter(|arm| arm.is_baseline).map(troubles).find(|troubles| !troubles.is_empty())
     };
     html! {
-        @for point in &comparison.points {
+        @for point in comparison.points.iter().take(MOST_POINTS) {
             @if comparison.has_grid() && comparison.baseline.is_some() { p.point { "At " (point.label) } }
             @if let Some(troubles) = baseline_troubles(point) { p.note { (troubles) } }
             @if comparison.baseline.is_some() {
@@ -67,6 +77,7 @@ fn of_points(comparison: &Comparison) -> Markup {
                 }
             }
         }
+        (cut_short(comparison))
     }
 }
 
@@ -82,7 +93,7 @@ pub fn table(comparison: &Comparison) -> Markup {
     let palette = Palette::of(comparison);
     let metric = metric_words(comparison);
     html! {
-        @for point in &comparison.points {
+        @for (place, point) in comparison.points.iter().enumerate().take(MOST_POINTS) {
             @if comparison.has_grid() { h3 { (point.label) } }
             @if let Some(resolved) = &point.target { p { "Target of the first crossing: " (target(comparison, resolved)) "." } }
             div.wide {
@@ -102,10 +113,20 @@ pub fn table(comparison: &Comparison) -> Markup {
                         }
                     }
                     tbody {
-                        @for group in groups(point) { (lines(comparison, &group, &palette)) }
+                        @for (index, group) in groups(point).iter().enumerate() { (lines(comparison, (place, index), group, &palette)) }
                     }
                 }
             }
+        }
+        (cut_short(comparison))
+    }
+}
+
+/// Where the grid points are that the page leaves out.
+fn cut_short(comparison: &Comparison) -> Markup {
+    html! {
+        @if comparison.points.len() > MOST_POINTS {
+            p.note { "The other " (comparison.points.len() - MOST_POINTS) " grid points are in " code { "speedups.csv" } " and " code { "speedups.json" } " beside this page." }
         }
     }
 }
@@ -118,6 +139,7 @@ pub fn ranking(comparison: &Comparison, grid: &Grid) -> Markup {
     html! {
         @if !ranking.is_empty() {
             h3 { "Which arm is the fastest" }
+            div.wide {
             table.ranking {
                 thead { tr { th { "Arm" } th.number { "Fastest in" } th.number { "of seeds" br; "and grid points" } @if has_score { th.number { "AlgoPerf's" br; "score" } } } }
                 tbody {
@@ -130,6 +152,7 @@ pub fn ranking(comparison: &Comparison, grid: &Grid) -> Markup {
                         }
                     }
                 }
+            }
             }
             p.note {
                 "Over the band, in training images: one seed at one grid point is one contest, and the baseline takes part."
@@ -149,21 +172,22 @@ pub fn notes(comparison: &Comparison) -> Markup {
             p.note { (rule) }
             ul.note { @for look in look_words(comparison) { li { (look) } } }
         }
-        @for point in &comparison.points { (secondary(point)) }
+        @for point in comparison.points.iter().take(MOST_POINTS) { (secondary(point)) }
         p.note {
             "Speedup = baseline ÷ arm, so above 1 is faster; on the line of an arm against another, that other ÷ arm. A smooth curve \
              that never rises is fitted to each run's metric, over the logarithm of images. A run reaches each of 12 qualities of the band \
              where its curve comes down to it. A seed's speedup is the geometric mean over these qualities, and the arm's is that over \
              seeds. The interval is Student's t on logarithms, over pairs of runs with one seed where the arms share seeds, and Welch's \
              otherwise. A run that reached less than half of the band gives a bound, never a number. Verdicts hold together for all \
-             arms and grid points of the study (Holm); each interval stands for itself. With the missing seeds four of five studies would decide, by the spread seen here. “Last”: to the quality that the baseline's own run of \
-             the seed ends with; an arm that is faster by chance gets there more often, so no interval would be honest there. “First at or below”: by the first single evaluation, as AlgoPerf counts; noise makes it too early."
+             arms and grid points of the study (Holm); each interval stands for itself. With the missing seeds four of five studies would decide, by the spread seen here. “Last”: to the last quality that both arms reach, of each pair of runs its own where seeds are paired. \
+             “First at or below”: by the first single evaluation, as AlgoPerf counts; noise makes it too early."
         }
     }
 }
 
 /// The lines of one arm, or of one pair.
-fn lines(comparison: &Comparison, rows: &[Row], palette: &Palette) -> Markup {
+/// `place`: of the grid point, and of the arm or pair.
+fn lines(comparison: &Comparison, place: (usize, usize), rows: &[Row], palette: &Palette) -> Markup {
     html! {
         @for (index, row) in rows.iter().enumerate() {
             tr.first[index == 0] {
@@ -184,7 +208,13 @@ fn lines(comparison: &Comparison, rows: &[Row], palette: &Palette) -> Markup {
                         Estimator::Band => td.nowrap { (row.measured_in(comparison)) },
                         _ => td { span.note { (row.measured_in(comparison)) } },
                     }
-                    td.number { (speedup_cell(&row.result)) }
+                    td.number {
+                        // The first lines are the band's, an axis each.
+                        @match row.estimator {
+                            Estimator::Band => (number(place.0, place.1, index, &row.result)),
+                            _ => (speedup_cell(&row.result)),
+                        }
+                    }
                     td.nowrap { (interval_cell(&row.result)) }
                     td.nowrap { (seeds_cell(&row.result)) }
                     td.verdict { (row.verdict_cell()) }

@@ -1,4 +1,4 @@
-//! One self-contained page: opens from disk, needs no network, prints well.
+//! One self-contained page: opens from disk, needs no network, can be questioned, prints well.
 
 mod answers;
 mod consistency;
@@ -6,9 +6,12 @@ mod difficulty;
 mod figures;
 mod measures;
 mod open_fields;
+mod overview;
 mod protocol;
 mod runs;
 mod samples;
+mod script;
+mod vendor;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,11 +20,15 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::comparison::Comparison;
 use super::consistency::Consistency;
 use super::difficulty::PointDifficulty;
+use super::explore::Explore;
 use super::grid::Grid;
 use super::plots::{Drawn, FONT, Figure};
 use super::summary::progress;
 
-const STYLE: &str = include_str!("page.css");
+use self::script::Scripts;
+use self::vendor::UPLOT_STYLE;
+
+const STYLES: [&str; 3] = [include_str!("page.css"), include_str!("explore.css"), include_str!("print.css")];
 
 /// The page; `svgs` are the figures' drawings in the same order.
 pub fn page(
@@ -35,49 +42,62 @@ pub fn page(
 ) -> String {
     let plan = &comparison.study.plan;
     let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
-    let mut sections: Vec<(&str, &str, Markup)> = vec![
-        (
-            "speedups",
-            if comparison.baseline.is_some() { "Speedups" } else { "Final values" },
-            html! {
+    let scripts = Scripts::new();
+    let explore = Explore::of(comparison, grid);
+    let mut sections: Vec<Section> = vec![
+        Section {
+            id: "speedups",
+            title: if comparison.baseline.is_some() { "Speedups" } else { "Final values" },
+            is_long: false,
+            body: html! {
                 // Of a grid people look at the figures of its axes first.
                 @if comparison.has_grid() { (figures::of_study(comparison, figures, svgs, drawn)) }
-                (answers::table(comparison))
+                (folded("Every line of the table", answers::table(comparison)))
                 @if !comparison.has_grid() { (figures::of_study(comparison, figures, svgs, drawn)) }
                 (answers::ranking(comparison, grid))
-                (answers::notes(comparison))
+                (folded("How the numbers are made", answers::notes(comparison)))
             },
-        ),
-        ("figures", "Curves", figures::of_points(comparison, figures, svgs, drawn)),
-        ("samples", "Samples", samples::samples(comparison, drawn)),
+        },
+        Section::long("figures", "Figures for papers", figures::of_points(comparison, figures, svgs, drawn)),
+        Section { id: "samples", title: "Samples", is_long: false, body: samples::samples(comparison, drawn) },
     ];
     if let Some(consistency) = consistency {
-        sections.push(("consistency", "Consistency", consistency::consistency(consistency, figures, svgs)));
+        sections.push(Section::long(
+            "consistency",
+            "Consistency",
+            consistency::consistency(consistency, figures, svgs),
+        ));
     }
     if !difficulty.is_empty() {
-        sections.push(("difficulty", "Learning difficulty", difficulty::difficulty(difficulty, figures, svgs)));
+        sections.push(Section::long(
+            "difficulty",
+            "Learning difficulty",
+            difficulty::difficulty(difficulty, figures, svgs),
+        ));
     }
     sections.extend([
-        ("protocol", "Protocol", protocol::protocol(comparison)),
-        ("open", "Fields that the paper leaves open", open_fields::open_fields(comparison)),
-        ("runs", "Runs", runs::runs(comparison)),
-        ("provenance", "Provenance", runs::provenance(comparison)),
+        Section::long("protocol", "Protocol", protocol::protocol(comparison)),
+        Section::long("open", "Fields that the paper leaves open", open_fields::open_fields(comparison)),
+        Section::long("runs", "Runs", runs::runs(comparison)),
+        Section::long("provenance", "Provenance", runs::provenance(comparison)),
     ]);
     if let Some(measures) = measures::measures(comparison) {
-        sections.insert(1, ("measures", "Every measure at the end", measures));
+        sections.insert(1, Section::long("measures", "Every measure at the end", measures));
     }
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(scripts.policy());
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light";
+                meta name="color-scheme" content="light dark";
                 title { (plan.name) ": " (question) }
                 style {
                     (PreEscaped(format!(
-                        "@font-face{{font-family:Inter;font-weight:400 650;src:url(data:font/ttf;base64,{})}}\n{STYLE}",
-                        STANDARD.encode(FONT)
+                        "@font-face{{font-family:Inter;font-weight:400 650;src:url(data:font/ttf;base64,{})}}\n{UPLOT_STYLE}\n{}",
+                        STANDARD.encode(FONT),
+                        STYLES.join("\n")
                     )))
                 }
             }
@@ -85,22 +105,54 @@ pub fn page(
                 header {
                     p.name { (plan.name) }
                     h1 { (question) }
-                    (answers::answers(comparison, grid))
+                    (overview::overview(comparison, grid))
+                    (answers::in_words(comparison, grid))
                     p.state { (progress(comparison.study)) }
                     nav {
-                        @for (id, title, _) in &sections { a href={ "#" (id) } { (title) } }
+                        @for section in &sections { a href={ "#" (section.id) } { (section.title) } }
                     }
                 }
                 main {
-                    @for (id, title, body) in &sections {
-                        section id=(id) {
-                            h2 { (title) }
-                            (body)
-                        }
-                    }
+                    (script::place(&explore))
+                    @for section in &sections { (section.markup()) }
                 }
+                (scripts.elements(&explore))
             }
         }
     };
     page.into_string()
+}
+
+/// A part of the page under a title of its own.
+struct Section {
+    id: &'static str,
+    title: &'static str,
+    /// Folded away at first, where a script can open it again.
+    is_long: bool,
+    body: Markup,
+}
+
+impl Section {
+    fn long(id: &'static str, title: &'static str, body: Markup) -> Self {
+        Self { id, title, is_long: true, body }
+    }
+
+    fn markup(&self) -> Markup {
+        let Self { id, title, is_long, body } = self;
+        html! {
+            section id=(id) {
+                @if *is_long {
+                    details open data-fold { summary { h2 { (title) } } (body) }
+                } @else {
+                    h2 { (title) }
+                    (body)
+                }
+            }
+        }
+    }
+}
+
+/// Open where no script runs, and on paper.
+fn folded(words: &str, body: Markup) -> Markup {
+    html! { details.fold open data-fold { summary { (words) } (body) } }
 }

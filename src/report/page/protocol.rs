@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::report::comparison::Comparison;
 use crate::report::number::grouped;
-use crate::report::settings::flattened;
+use crate::report::settings::known;
 use crate::spec::{EvaluatedWeights, Plan, RunSpec, Trainer};
 
 /// How fast the runs were: where equal work takes unequal time, times say less.
@@ -172,18 +172,11 @@ fn settings(comparison: &Comparison) -> (Vec<(String, String)>, Differing) {
     (shared, differing)
 }
 
-/// (dotted key, value) of every setting but the seed, which differs by design.
+/// (dotted key, value) of every setting that means something.
 fn settings_of(spec: &RunSpec) -> impl Iterator<Item = (String, String)> {
     let text = |value: Value| match value {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    // Of what a trainer of one's own is given, only this means the same to everybody.
-    let is_foreign = spec.trainer.as_ref().is_some_and(|trainer| !trainer.is_torch());
-    let is_known =
-        move |key: &str| !is_foreign || ["trainer", "params", "train.steps"].iter().any(|known| key.starts_with(known));
-    flattened(spec)
-        .into_iter()
-        .filter(move |(key, _)| key != "seed" && is_known(key))
-        .map(move |(key, value)| (key, text(value)))
+    known(spec).into_iter().map(move |(key, value)| (key, text(value)))
 }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::event::Stamp;
 use crate::record::{RunRecord, RunState, StudyRecord};
 use crate::report::comparison::Comparison;
+use crate::report::explore::MOST_LISTED;
 use crate::report::number::{duration, grouped, percent};
 use crate::report::plots::Palette;
 use crate::report::wording::{metric_value, metric_words, revisions, state};
@@ -32,7 +33,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
         @if !failed.is_empty() {
             p { "Runs that did not end as planned:" }
             ul {
-                @for run in &failed {
+                @for run in failed.iter().take(MOST_LISTED) {
                     @let reason = state(run);
                     @let (how, last_words) = reason.split_once('\n').unwrap_or((reason.as_str(), ""));
                     li {
@@ -42,10 +43,11 @@ pub fn runs(comparison: &Comparison) -> Markup {
                 }
             }
         }
+        @if failed.len() > MOST_LISTED { p { "And " (failed.len() - MOST_LISTED) " more." } }
         @if waiting > 0 { p { (waiting) " of " (study.runs.len()) " runs have not started." } }
         @if torn > 0 { p.note { (torn) " torn journal lines (of killed writers) were skipped." } }
         div.wide {
-            table {
+            table.sortable {
                 thead {
                     tr {
                         th { "Run" } th { "Trial" } th.number { "Seed" } th { "Outcome" } th.number { "Attempts" } th.number { "Last step" }
@@ -53,23 +55,23 @@ pub fn runs(comparison: &Comparison) -> Markup {
                     }
                 }
                 tbody {
-                    @for run in &study.runs {
+                    @for (index, run) in study.runs.iter().enumerate().take(MOST_LISTED) {
                         @let last = run.rows.last();
                         @let seconds = run.rows.iter().map(|row| row.train_seconds).fold(f64::NAN, f64::max);
                         // By the first protocol that arms are compared by, where the run has measured by one.
                         @let last_by = |protocol: &str| run.rows.series(metric, protocol).next_back();
                         @let measured = protocols.iter().find_map(|protocol| last_by(protocol));
                         @let reason = state(run);
-                        tr.first {
+                        tr.first data-run=(index) {
                             td { code { (run.planned.run_id) } }
                             td style=(format!("--arm:{}", palette.css(&run.planned.arm))) { span.nowrap { span.swatch {} (run.planned.trial) } }
                             td.number { (run.planned.seed) }
                             td { (reason.lines().next().unwrap_or_default()) }
                             td.number { (run.attempts.len()) }
-                            td.number { @match last { Some(row) => (grouped(row.step)), None => "–" } }
-                            td.number { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
-                            td.number { @match run.waiting { Some(waiting) => (percent(waiting.share())), None => "–" } }
-                            td.number { @match measured {
+                            td.number data-sort=[last.map(|row| row.step)] { @match last { Some(row) => (grouped(row.step)), None => "–" } }
+                            td.number data-sort=[seconds.is_finite().then_some(seconds)] { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
+                            td.number data-sort=[run.waiting.map(|waiting| waiting.share())] { @match run.waiting { Some(waiting) => (percent(waiting.share())), None => "–" } }
+                            td.number data-sort=[measured.map(|row| row.value)] { @match measured {
                                 Some(row) => { (metric_value(row.value)) @if let Some(number) = number(row.protocol) { sup { (number) } } }
                                 None => "–",
                             } }
@@ -77,6 +79,12 @@ pub fn runs(comparison: &Comparison) -> Markup {
                         }
                     }
                 }
+            }
+        }
+        @if study.runs.len() > MOST_LISTED {
+            p.note {
+                "The first " (MOST_LISTED) " of " (grouped(study.runs.len() as u64)) " runs. Every run is in " code { "curves.parquet" } " and in " code { "speedups.json" }
+                ", and " code { "speedlab status " (study.sweep_arguments) } " lists them all."
             }
         }
         @if protocols.len() > 1 {

@@ -71,7 +71,7 @@ fn of_point(folder: &Path, point: &PointComparison, columns: usize) -> Markup {
                         tr {
                             th { (arm) br; span.note { "seed " (run.planned.seed) } }
                             @for step in &steps {
-                                td {
+                                td data-run=(run.planned.run_id) data-step=(step) {
                                     @if let Some((_, path)) = run.samples.iter().find(|sample| sample.0 == *step) {
                                         (image(folder, run, path, &format!("{arm} after {step} steps: a grid of generated images")))
                                     } @else { span.note { "–" } }

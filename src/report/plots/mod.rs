@@ -178,7 +178,7 @@ pub fn figures(comparison: &Comparison, drawn: Drawn) -> Vec<Figure> {
                  reached it. An interval that holds 1 does not tell an arm from the baseline.",
                 match shown {
                     forest::Shown::Images => "In training images alone: the table has the other lines.",
-                    _ => "Hollow: to the quality that the baseline ends with.",
+                    _ => "Hollow: to the last quality that both arms reach.",
                 }
             ),
             drawing,

@@ -34,7 +34,7 @@ pub struct Row<'a> {
 pub enum Estimator {
     /// The headline: over the band.
     Band,
-    /// The baseline's last quality, which is this value.
+    /// The last quality that both arms reach, which is this value.
     LastQuality(f64),
     /// One factor for the whole curve, which is a poor summary where the speedup changes over the band.
     WholeCurve { changes: bool },

@@ -116,10 +116,12 @@ fn the_page_needs_nothing_but_itself() {
     study.plan.question = "Is <b>a & b</b> \"sooner\"?".into();
     let report = write(&study, &samples.path().join("report")).expect("a report");
     let page = fs::read_to_string(report.page).expect("the page");
-    for absent in ["<script", "<link", "@import", "src=\"http", "href=\"http", "url(http", "<b>a & b</b>"] {
+    for absent in ["<script src", "<link", "@import", "src=\"http", "href=\"http", "url(http", "<b>a & b</b>"] {
         assert!(!page.contains(absent), "{absent}");
     }
     assert!(page.contains("src:url(data:font/ttf;base64,"));
+    let policy = "content=\"default-src 'none'; script-src 'sha256-";
+    assert!(page.contains(policy) && page.contains("require-trusted-types-for 'script'"));
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 25, "five grids of five arms");
     assert_eq!(page.matches("<svg role=\"img\"").count(), 12);
     assert_eq!(page.matches("<img alt=\"").count(), 25, "every image says what it shows");
