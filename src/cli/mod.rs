@@ -9,12 +9,14 @@ mod bench_data;
 mod bench_report;
 mod bench_schedule;
 mod bench_step;
+mod bundle;
 mod data;
 mod data_progress;
 mod device_args;
 mod devices;
 mod exec;
 mod exit;
+mod export;
 mod fault;
 mod fid;
 mod fid_side;
@@ -22,6 +24,7 @@ mod import;
 mod keys;
 mod landscape;
 mod logs;
+mod merge;
 mod plan;
 mod preview;
 pub mod progress;
@@ -49,7 +52,7 @@ pub use exit::Exit;
 use crate::cluster::quoted;
 use crate::data::{DataError, DataFolder};
 use crate::plan::load_sweep;
-use crate::record::{PlanFile, SweepFolder};
+use crate::record::{PlanFile, RecordError, SweepFolder};
 use crate::spec::Plan;
 use crate::study::with_rule;
 
@@ -74,6 +77,7 @@ Examples:
   speedlab submit sweeps/quickstart.yaml       hand what is missing to a cluster; `cancel` takes it back
   speedlab logs 0123 -f                        the log of the run whose id begins so, and what it records, as they grow
   speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
+  speedlab merge a/mine b/mine --into all      results of one sweep from two machines; also export, bundle, verify
   speedlab reproduce                           the paper's claims, the sweeps that ask them, and our answers so far
   speedlab fid samples/ cifar10                the Fréchet distance of a folder of images from a data set
   speedlab devices                             what there is to compute on, and why other things are not
@@ -95,6 +99,14 @@ enum Command {
     Trainer(trainer::TrainerArgs),
     /// Read curves that other programs wrote, as a sweep: a table, or event files of TensorBoard; then report
     Import(import::ImportArgs),
+    /// Join results of one sweep from several machines; a run that they record differently is refused
+    Merge(merge::MergeArgs),
+    /// Write a sweep's curves for other programs: CSV, Parquet, event files of TensorBoard
+    Export(export::ExportArgs),
+    /// Put a sweep's results into one archive, with sums and RO-Crate metadata
+    Bundle(bundle::BundleArgs),
+    /// Check every sum and record of a bundle, or of the folder it was unpacked to
+    Verify(bundle::VerifyArgs),
     /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
     Preview(preview::PreviewArgs),
     /// Show each run: waiting and why, running, unfinished, or how it ended
@@ -163,7 +175,7 @@ const DEFAULT_RESULTS: &str = "results";
 /// Which sweep, and where its results are.
 #[derive(Debug, Args)]
 struct SweepArgs {
-    /// The study, a YAML file
+    /// The study, a YAML file; where nothing is trained, also the folder of its results, such as results/quickstart
     #[arg(value_name = "SWEEP.yaml")]
     sweep: PathBuf,
     /// Where results are kept
@@ -177,6 +189,10 @@ struct SweepArgs {
 impl SweepArgs {
     /// The sweep's plan, with the runs that the frozen plan's rule for seeds has asked for so far; and where it is kept.
     fn begun(&self) -> anyhow::Result<(Plan, SweepFolder)> {
+        if let Some(folder) = self.results_folder()? {
+            let file = PlanFile::read(&folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+            return Ok((file.plan, folder));
+        }
         let plan = load_sweep(&self.sweep, &self.overrides)?;
         let folder = SweepFolder::new(&self.results, &plan.name);
         match with_rule(plan, &folder, None) {
@@ -188,6 +204,20 @@ impl SweepArgs {
             },
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The folder of results that was named in place of a study.
+    fn results_folder(&self) -> anyhow::Result<Option<SweepFolder>> {
+        if !self.sweep.is_dir() {
+            return Ok(None);
+        }
+        if let Some(given) = self.overrides.first() {
+            anyhow::bail!(
+                "--set {given} changes a study, and {} is a folder of results\nhint: name the study's YAML file",
+                self.sweep.display()
+            );
+        }
+        Ok(Some(SweepFolder { path: self.sweep.clone() }))
     }
 
     /// As on a command line, to give again.
@@ -269,6 +299,10 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Trainer(args) => trainer::trainer(&args),
         Command::Import(args) => import::import(&args),
+        Command::Merge(args) => merge::merge(&args),
+        Command::Export(args) => export::export(&args),
+        Command::Bundle(args) => bundle::bundle(&args),
+        Command::Verify(args) => bundle::verify(&args),
         Command::Data(args) => data::data(&args),
         Command::TrainFeatures(args) => train_features::train_features(&args),
         Command::Completions { shell } => {

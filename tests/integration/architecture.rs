@@ -24,7 +24,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
     ("cluster", &["spec", "record", "checksum", "process"]),
-    ("import", &["spec", "event", "plan", "record", "run", "checksum"]),
+    ("import", &["spec", "event", "plan", "record", "run", "checksum", "tensorboard"]),
+    ("tensorboard", &[]),
+    ("export", &["spec", "record", "tensorboard"]),
+    ("merge", &["spec", "event", "record", "checksum"]),
+    ("bundle", &["spec", "event", "record", "checksum"]),
     (
         "study",
         &[
@@ -45,6 +49,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "main.rs"]),
     ("polars", &["record/", "report/", "import/table.rs"]),
     ("csv::ReaderBuilder", &["import/table.rs"]),
+    ("csv::WriterBuilder", &["export/csv.rs"]),
+    ("ZipArchive::new", &["bundle/", "evaluate/", "data/fetch/"]),
+    ("ZipWriter::new", &["bundle/", "evaluate/"]),
     ("plotters", &["report/"]),
     ("maud", &["report/"]),
     ("faer", &["evaluate/"]),
