@@ -21,6 +21,8 @@ pub mod bundle;
 
 pub mod export;
 
+pub mod compare;
+
 pub mod train;
 
 pub mod evaluate;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::bundle::BundleError;
 use crate::cluster::ClusterError;
+use crate::compare::CompareError;
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::export::ExportError;
@@ -54,7 +55,9 @@ impl Exit {
         let no_merge = error.downcast_ref::<MergeError>().is_some_and(MergeError::is_conflict);
         let no_bundle = matches!(error.downcast_ref::<BundleError>(), Some(BundleError::NoBundle { .. }));
         let no_export = matches!(error.downcast_ref::<ExportError>(), Some(ExportError::NotEmpty { .. }));
+        let no_compare = error.downcast_ref::<CompareError>().is_some();
         if invalid
+            || no_compare
             || no_bundle
             || no_export
             || no_merge

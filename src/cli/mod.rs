@@ -10,6 +10,7 @@ mod bench_report;
 mod bench_schedule;
 mod bench_step;
 mod bundle;
+mod compare;
 mod data;
 mod data_progress;
 mod device_args;
@@ -77,7 +78,7 @@ Examples:
   speedlab submit sweeps/quickstart.yaml       hand what is missing to a cluster; `cancel` takes it back
   speedlab logs 0123 -f                        the log of the run whose id begins so, and what it records, as they grow
   speedlab report sweeps/quickstart.yaml       draw the report again from the records alone
-  speedlab merge a/mine b/mine --into all      results of one sweep from two machines; also export, bundle, verify
+  speedlab merge a/mine b/mine --into all      results of one sweep from two machines; also export, bundle, verify, compare
   speedlab reproduce                           the paper's claims, the sweeps that ask them, and our answers so far
   speedlab fid samples/ cifar10                the Fréchet distance of a folder of images from a data set
   speedlab devices                             what there is to compute on, and why other things are not
@@ -107,6 +108,8 @@ enum Command {
     Bundle(bundle::BundleArgs),
     /// Check every sum and record of a bundle, or of the folder it was unpacked to
     Verify(bundle::VerifyArgs),
+    /// Report on several studies at once, where they measured the same thing in the same way
+    Compare(compare::CompareArgs),
     /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
     Preview(preview::PreviewArgs),
     /// Show each run: waiting and why, running, unfinished, or how it ended
@@ -300,6 +303,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Trainer(args) => trainer::trainer(&args),
         Command::Import(args) => import::import(&args),
         Command::Merge(args) => merge::merge(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Export(args) => export::export(&args),
         Command::Bundle(args) => bundle::bundle(&args),
         Command::Verify(args) => bundle::verify(&args),

@@ -16,7 +16,7 @@ pub enum MergeError {
     #[error("{} holds other things than a sweep's results\nhint: give --into a folder that is new, or one with results of the same sweep", path.display())]
     Occupied { path: PathBuf },
     #[error(
-        "{} and {} are not of one study: {what}\nhint: merge joins runs of one sweep",
+        "{} and {} are not of one study: {what}\nhint: merge joins runs of one sweep; `speedlab compare` reports on several studies",
         one.display(), other.display()
     )]
     OtherPlan { one: PathBuf, other: PathBuf, what: String },

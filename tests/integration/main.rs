@@ -4,6 +4,7 @@ mod architecture;
 mod bundle;
 #[cfg(unix)]
 mod cluster;
+mod compare;
 mod consistency;
 mod damage;
 mod data;
