@@ -15,6 +15,14 @@ pub mod external;
 
 pub mod import;
 
+pub mod merge;
+
+pub mod bundle;
+
+pub mod export;
+
+pub mod compare;
+
 pub mod train;
 
 pub mod evaluate;
@@ -38,6 +46,7 @@ pub mod random;
 
 pub mod checksum;
 pub mod process;
+pub mod tensorboard;
 pub mod twin;
 
 pub mod cli;

@@ -23,6 +23,21 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// The SHA-256 of what comes piece by piece.
+#[derive(Clone, Default)]
+pub struct RunningSha256(Sha256);
+
+impl RunningSha256 {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// As hexadecimal digits.
+    pub fn finish(self) -> String {
+        hexadecimal(&self.0.finalize())
+    }
+}
+
 /// The CRC-32 of a line (ISO 3309, as in gzip and PNG), as 8 hexadecimal digits.
 pub fn crc32(bytes: &[u8]) -> String {
     crc32_digits(bytes).into_iter().map(char::from).collect()

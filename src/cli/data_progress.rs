@@ -1,4 +1,4 @@
-//! Progress of fetching and decoding images, on stderr.
+//! Progress of what takes long and is no training, on stderr: images fetched and decoded, files written.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -36,14 +36,23 @@ impl DataProgress {
     }
 
     pub fn show(&mut self, progress: &Progress) {
+        self.show_line(&progress.doing, || words(progress));
+    }
+
+    /// `merging  12 of 96 runs`.
+    pub fn count(&mut self, doing: &str, done: usize, total: usize, unit: &str) {
+        self.show_line(doing, || format!("{doing}  {} of {} {unit}", grouped(done as u64), grouped(total as u64)));
+    }
+
+    fn show_line(&mut self, doing: &str, line: impl FnOnce() -> String) {
         let now = self.stopwatch.wall_seconds();
         let pause = if self.on_terminal { TERMINAL_SECONDS } else { LOG_SECONDS };
-        let is_new = |(at, doing): &(f64, String)| now - at >= pause || *doing != progress.doing;
+        let is_new = |(at, last): &(f64, String)| now - at >= pause || last != doing;
         if self.quiet || !self.shown.as_ref().is_none_or(is_new) {
             return;
         }
-        self.shown = Some((now, progress.doing.clone()));
-        let line = words(progress);
+        self.shown = Some((now, doing.to_owned()));
+        let line = line();
         let text = if self.on_terminal { self.area.draw(&[line], COLUMNS) } else { format!("{line}\n") };
         // Whoever closed stderr wants no progress.
         let _ = std::io::stderr().write_all(text.as_bytes());

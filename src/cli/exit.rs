@@ -2,10 +2,14 @@
 
 use std::process::ExitCode;
 
+use crate::bundle::BundleError;
 use crate::cluster::ClusterError;
+use crate::compare::CompareError;
 use crate::data::DataError;
 use crate::device::DeviceError;
+use crate::export::ExportError;
 use crate::import::ImportError;
+use crate::merge::MergeError;
 use crate::plan::PlanError;
 use crate::study::StudyError;
 
@@ -47,7 +51,23 @@ impl Exit {
             error.downcast_ref::<StudyError>(),
             Some(StudyError::NoTrainer { .. } | StudyError::NoTorch { .. } | StudyError::Imported)
         );
-        if invalid || no_import || no_trainer || no_volume || no_data || no_device || no_rule {
+        // Neither do results that are of no one sweep fit together.
+        let no_merge = error.downcast_ref::<MergeError>().is_some_and(MergeError::is_conflict);
+        let no_bundle = matches!(error.downcast_ref::<BundleError>(), Some(BundleError::NoBundle { .. }));
+        let no_export = matches!(error.downcast_ref::<ExportError>(), Some(ExportError::NotEmpty { .. }));
+        let no_compare = error.downcast_ref::<CompareError>().is_some();
+        if invalid
+            || no_compare
+            || no_bundle
+            || no_export
+            || no_merge
+            || no_import
+            || no_trainer
+            || no_volume
+            || no_data
+            || no_device
+            || no_rule
+        {
             Self::Invalid
         } else {
             Self::SomeFailed

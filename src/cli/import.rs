@@ -15,6 +15,8 @@ use crate::spec::{Metric, decode_json};
 #[command(after_help = "Examples:
   a table with a row for each value:
     speedlab import curves.csv --baseline adam --map arm=method seed=seed step=step images=images seconds=time fid=fid50k
+  a table with a row for each number and a column for its name, as `speedlab export --csv` writes it:
+    speedlab import curves.csv --baseline base --only metric=fid --map arm=trial seed=seed step=step fid=value
   a table with a column for each run, as Weights & Biases exports a chart:
     speedlab import wandb.csv --baseline base --map step=Step 'fid=* - val/fid' --names '{arm}-seed{seed}' --batch-size 128
   event files of TensorBoard, a folder for each run:
@@ -38,6 +40,9 @@ pub struct ImportArgs {
     /// The column of each thing: arm, seed, step, images, seconds, and metrics such as fid
     #[arg(long, value_name = "KEY=COLUMN", num_args = 1.., required = true)]
     map: Vec<String>,
+    /// Read only the rows in which a column holds a text, such as metric=fid
+    #[arg(long, value_name = "COLUMN=TEXT", num_args = 1..)]
+    only: Vec<String>,
     /// How the names of runs contain arm and seed, such as `{arm}-seed{seed}`
     #[arg(long, value_name = "PATTERN")]
     names: Option<String>,
@@ -62,7 +67,7 @@ pub struct ImportArgs {
 }
 
 pub fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
-    let mapping = Mapping::parse(&args.map)?;
+    let mapping = Mapping::parse(&args.map)?.only(&args.only)?;
     let names = args.names.as_deref().map(NamePattern::parse).transpose()?;
     let compared = args.metric.as_ref().unwrap_or(&mapping.metrics[0].0);
     if !mapping.metrics.iter().any(|(metric, _)| metric == compared) {

@@ -9,12 +9,15 @@ mod bench_data;
 mod bench_report;
 mod bench_schedule;
 mod bench_step;
+mod bundle;
+mod compare;
 mod data;
 mod data_progress;
 mod device_args;
 mod devices;
 mod exec;
 mod exit;
+mod export;
 mod fault;
 mod fid;
 mod fid_side;
@@ -22,6 +25,7 @@ mod import;
 mod keys;
 mod landscape;
 mod logs;
+mod merge;
 mod plan;
 mod preview;
 pub mod progress;
@@ -41,7 +45,7 @@ mod trainer;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
@@ -49,7 +53,7 @@ pub use exit::Exit;
 use crate::cluster::quoted;
 use crate::data::{DataError, DataFolder};
 use crate::plan::load_sweep;
-use crate::record::{PlanFile, SweepFolder};
+use crate::record::{PlanFile, RecordError, SweepFolder};
 use crate::spec::Plan;
 use crate::study::with_rule_of;
 
@@ -74,6 +78,7 @@ Examples:
   speedlab submit sweeps/quickstart.yaml       hand the missing runs to a cluster; `cancel` ends them
   speedlab logs 0123 -f                        the log of the run whose id begins with 0123, and its events, as they grow
   speedlab report sweeps/quickstart.yaml       write the report again, from the records alone
+  speedlab merge a/mine b/mine --into all      results of one sweep from two machines; see also export, bundle, verify, compare
   speedlab reproduce                           the paper's claims, the sweeps that test them, and our answers so far
   speedlab fid samples/ cifar10                the Fréchet distance between a folder of images and a data set
   speedlab devices                             the devices that can train runs, and why others cannot
@@ -95,6 +100,16 @@ enum Command {
     Trainer(trainer::TrainerArgs),
     /// Read other programs' curves as a sweep, from a table or from event files of TensorBoard, and write the report
     Import(import::ImportArgs),
+    /// Join results of one sweep from several machines; a run that they record differently is refused
+    Merge(merge::MergeArgs),
+    /// Write a sweep's curves for other programs: CSV, Parquet, event files of TensorBoard
+    Export(export::ExportArgs),
+    /// Put a sweep's results into one archive, with sums and RO-Crate metadata
+    Bundle(bundle::BundleArgs),
+    /// Check every sum and record of a bundle, or of the folder it was unpacked to
+    Verify(bundle::VerifyArgs),
+    /// Report on several studies at once, where they measured the same thing in the same way
+    Compare(compare::CompareArgs),
     /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
     Preview(preview::PreviewArgs),
     /// Show the state of each run: waiting and why, running, unfinished, or how it ended
@@ -185,19 +200,9 @@ impl SweepArgs {
     ///
     /// The folder of a sweep's results stands for the frozen plan: neither the YAML file nor a trainer's programs are needed.
     fn begun_and_frozen(&self) -> anyhow::Result<(Plan, SweepFolder, Option<PlanFile>)> {
-        if self.sweep.is_dir() {
-            let folder = SweepFolder { path: self.sweep.clone() };
-            let Some(frozen) = PlanFile::read(&folder)? else {
-                bail!(
-                    "{} holds no sweep's results: there is no plan.json in it\nhint: name the sweep, a YAML file, or the folder that \
-                     `speedlab run` made of it",
-                    self.sweep.display()
-                );
-            };
-            if !self.overrides.is_empty() {
-                bail!("--set changes a sweep, and {} is what was recorded of one", self.sweep.display());
-            }
-            return Ok((frozen.plan.clone(), folder, Some(frozen)));
+        if let Some(folder) = self.results_folder()? {
+            let file = PlanFile::read(&folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+            return Ok((file.plan.clone(), folder, Some(file)));
         }
         let plan = load_sweep(&self.sweep, &self.overrides)?;
         let folder = SweepFolder::new(&self.results, &plan.name);
@@ -208,6 +213,20 @@ impl SweepArgs {
             (plan, _) => plan?,
         };
         Ok((plan, folder, frozen))
+    }
+
+    /// The folder of results that was named in place of a study.
+    fn results_folder(&self) -> anyhow::Result<Option<SweepFolder>> {
+        if !self.sweep.is_dir() {
+            return Ok(None);
+        }
+        if let Some(given) = self.overrides.first() {
+            anyhow::bail!(
+                "--set {given} changes a study, and {} is a folder of results\nhint: name the study's YAML file",
+                self.sweep.display()
+            );
+        }
+        Ok(Some(SweepFolder { path: self.sweep.clone() }))
     }
 
     /// The same options as on a command line, to give again.
@@ -289,6 +308,11 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Trainer(args) => trainer::trainer(&args),
         Command::Import(args) => import::import(&args),
+        Command::Merge(args) => merge::merge(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Export(args) => export::export(&args),
+        Command::Bundle(args) => bundle::bundle(&args),
+        Command::Verify(args) => bundle::verify(&args),
         Command::Data(args) => data::data(&args),
         Command::TrainFeatures(args) => train_features::train_features(&args),
         Command::Completions { shell } => {

@@ -26,6 +26,10 @@ pub enum ImportError {
         "`--map {written}` is not of the form key=COLUMN\nhint: keys are arm, seed, step, images, seconds, and metrics such as fid"
     )]
     Mapping { written: String },
+    #[error("`--only {written}` is not of the form COLUMN=TEXT\nhint: as in `--only metric=fid`")]
+    Only { written: String },
+    #[error("--only chooses rows of a table, and {} is a folder of event files\nhint: tags are chosen by --map", path.display())]
+    OnlyOfEvents { path: PathBuf },
     #[error("--map needs {what}\nhint: {hint}")]
     Missing { what: &'static str, hint: String },
     #[error(

@@ -12,9 +12,21 @@ pub struct Mapping {
     pub seconds: Option<String>,
     /// (metric, column, or the tag of TensorBoard).
     pub metrics: Vec<(String, String)>,
+    /// (column, what stands there in the rows that are read): all others are passed over.
+    pub only: Vec<(String, String)>,
 }
 
 impl Mapping {
+    /// Keeps to rows in which columns hold certain texts, written `COLUMN=TEXT`.
+    pub fn only(self, written: &[String]) -> Result<Self, ImportError> {
+        let pair = |text: &String| {
+            let pair = text.split_once('=').filter(|(column, _)| !column.is_empty());
+            let pair = pair.map(|(column, wanted)| (column.to_owned(), wanted.to_owned()));
+            pair.ok_or_else(|| ImportError::Only { written: text.clone() })
+        };
+        Ok(Self { only: written.iter().map(pair).collect::<Result<_, _>>()?, ..self })
+    }
+
     pub fn parse(written: &[String]) -> Result<Self, ImportError> {
         let mut mapping = Self::default();
         for text in written {

@@ -38,7 +38,10 @@ pub fn read_points(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) 
     let points = if path.is_dir() { of_events(path, mapping, names)? } else { of_table(path, mapping, names)? };
     match points.runs.is_empty() {
         true => {
-            let hint = "the mapped columns are empty, or no tag has that name".to_owned();
+            let hint = match mapping.only.is_empty() {
+                true => "the mapped columns are empty, or no tag has that name".to_owned(),
+                false => "the mapped columns are empty in the rows that --only leaves".to_owned(),
+            };
             Err(ImportError::Nothing { path: path.to_owned(), hint })
         }
         false => Ok(points),
@@ -57,6 +60,9 @@ fn whole_name() -> NamePattern {
 }
 
 fn of_events(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Result<Points, ImportError> {
+    if !mapping.only.is_empty() {
+        return Err(ImportError::OnlyOfEvents { path: path.to_owned() });
+    }
     let whole = whole_name();
     let names = names.unwrap_or(&whole);
     let mut points = Points { has_seconds: true, ..Points::default() };
@@ -124,7 +130,10 @@ fn of_table(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Resu
         }
     }
     let mut points = Points { has_images: images.is_some(), has_seconds: seconds.is_some(), ..Points::default() };
-    for (index, row) in table.rows.iter().enumerate() {
+    let only = mapping.only.iter().map(|(name, wanted)| Ok((column(name)?, Cell::of_text(wanted))));
+    let only: Vec<(usize, Cell)> = only.collect::<Result<_, ImportError>>()?;
+    let is_wanted = |(_, row): &(usize, &Vec<Cell>)| only.iter().all(|(place, wanted)| row[*place] == *wanted);
+    for (index, row) in table.rows.iter().enumerate().filter(is_wanted) {
         let failed = |place: usize, reason: String| ImportError::Row {
             path: path.to_owned(),
             // The first line has the names.
@@ -165,10 +174,13 @@ fn of_table(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Resu
             if let Some(earlier) = point.values.insert((*metric).to_owned(), value)
                 && earlier.to_bits() != value.to_bits()
             {
-                return Err(failed(
-                    *place,
-                    format!("step {at} of this run has {earlier} already; is a column of seeds missing?"),
-                ));
+                let chosen = match mapping.only.is_empty() {
+                    true => "",
+                    false => " Or does --only have to choose more, as by protocol?",
+                };
+                let reason =
+                    format!("step {at} of this run has {earlier} already; is a column of seeds missing?{chosen}");
+                return Err(failed(*place, reason));
             }
             point.images = images.or(point.images);
             point.seconds = seconds.or(point.seconds);
@@ -214,6 +226,30 @@ mod tests {
         assert_eq!((point.images, point.seconds), (Some(1280), Some(3.0)));
         assert_eq!(point.values, [("fid".to_owned(), 20.0), ("kid".to_owned(), 0.1)].into());
         assert_eq!(value(&points, "fast", 1, 10).values.len(), 1);
+    }
+
+    #[test]
+    fn rows_of_other_texts_are_passed_over() {
+        let content = "arm,metric,protocol,step,value\na,fid,,10,30\na,kid,,10,0.5\na,fid,raw,10,40\nb,fid,,10,20\n";
+        let mapping = ["arm=arm", "step=step", "fid=value"].map(str::to_owned);
+        let read = |only: &[&str]| {
+            let temporary = tempfile::tempdir().unwrap();
+            let path = temporary.path().join("table.csv");
+            std::fs::write(&path, content).unwrap();
+            let only: Vec<String> = only.iter().map(|text| (*text).to_owned()).collect();
+            read_points(&path, &Mapping::parse(&mapping).unwrap().only(&only)?, None)
+        };
+        let points = read(&["metric=fid", "protocol="]).unwrap();
+        assert_eq!(value(&points, "a", 0, 10).values["fid"], 30.0);
+        assert_eq!(points.runs.len(), 2);
+        assert_eq!(value(&read(&["protocol=raw"]).unwrap(), "a", 0, 10).values["fid"], 40.0);
+        let refused = |only| read(only).unwrap_err().to_string();
+        assert!(
+            refused(&["metric=inception"])
+                .ends_with("hint: the mapped columns are empty in the rows that --only leaves")
+        );
+        assert!(refused(&["metrics=fid"]).ends_with("hint: did you mean `metric`?"));
+        assert!(refused(&["fid"]).starts_with("`--only fid` is not of the form COLUMN=TEXT"));
     }
 
     #[test]

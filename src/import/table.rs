@@ -23,7 +23,7 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    fn of_text(text: &str) -> Self {
+    pub fn of_text(text: &str) -> Self {
         let text = text.trim();
         match text {
             "" => Self::Empty,

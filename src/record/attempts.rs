@@ -27,7 +27,7 @@ pub enum Commit {
 
 /// How far a folder is: whether it ended, the step of its last checkpoint, how often it was begun, what it has recorded. The attempt that was
 /// begun last counts for more than one that got further beyond the same checkpoint and died.
-type Progress = (bool, u64, usize, usize);
+pub type Progress = (bool, u64, usize, usize);
 
 impl SweepFolder {
     /// The folder of one attempt.
@@ -152,6 +152,11 @@ impl SweepFolder {
         let _ = fs::remove_dir(self.attempts(run_id));
     }
 
+    /// Removes attempts at a run of which everything is in its own folder; another stays.
+    pub fn forget_parts(&self, run_id: &RunId) {
+        self.forget_forerunners(run_id, &self.run(run_id));
+    }
+
     /// Gives a run to the cluster: what `runs/<run-id>` holds of it becomes an attempt, so that the first that ends finds the place
     /// free.
     pub fn set_aside(&self, run: &PlannedRun, token: &str) -> Result<(), RecordError> {
@@ -195,7 +200,8 @@ impl SweepFolder {
     }
 }
 
-fn progress(folder: &RunFolder) -> Result<Progress, RecordError> {
+/// How far a folder is; the larger is further.
+pub fn progress(folder: &RunFolder) -> Result<Progress, RecordError> {
     let events = effective_events(read_journal(&folder.journal())?.events);
     let checkpoint = events.iter().rev().find_map(|(_, event)| match event {
         RunEvent::Checkpointed { stamp, .. } => Some(stamp.step),

@@ -16,7 +16,7 @@ pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
 }
 
 /// The same of a file that is never in memory as a whole: `write` writes it.
-pub(super) fn write_beside_by(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RecordError> {
+pub fn write_beside_by(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RecordError> {
     place(path, write, File::sync_all)
 }
 
@@ -32,6 +32,8 @@ fn place(
     secure: impl FnOnce(&File) -> io::Result<()>,
 ) -> Result<(), RecordError> {
     let folder = path.parent().expect("a file of a record is in a folder");
+    // That of a bare name is the one that the program was started in.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     fs::create_dir_all(folder).map_err(RecordError::io("make the folder", folder))?;
     let name = path.file_name().expect("a file of a record has a name").to_string_lossy();
     let beside = folder.join(beside_name(&name, std::process::id()));

@@ -71,17 +71,32 @@ impl SweepFolder {
 
     /// Runs that were recorded here and are not in `plan`, by their ids: the sweep's file was changed since.
     pub fn unplanned(&self, plan: &Plan) -> Result<Vec<RunId>, RecordError> {
-        let path = self.path.join("runs");
+        let planned: BTreeSet<&RunId> = plan.runs.iter().map(|run| &run.run_id).collect();
+        let mut unplanned = self.ids_in("runs")?;
+        unplanned.retain(|run_id| !planned.contains(run_id));
+        Ok(unplanned)
+    }
+
+    /// Every run that has a folder here, also one that a cluster has, by id.
+    pub fn recorded(&self) -> Result<Vec<RunId>, RecordError> {
+        let mut ids = self.ids_in("runs")?;
+        ids.extend(self.ids_in("attempts")?);
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    fn ids_in(&self, folder: &str) -> Result<Vec<RunId>, RecordError> {
+        let path = self.path.join(folder);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(RecordError::io("read", &path)(error)),
         };
-        let planned: BTreeSet<&RunId> = plan.runs.iter().map(|run| &run.run_id).collect();
-        let ids = entries.flatten().filter_map(|entry| RunId::parse(entry.file_name().to_str()?));
-        let mut unplanned: Vec<RunId> = ids.filter(|run_id| !planned.contains(run_id)).collect();
-        unplanned.sort_unstable();
-        Ok(unplanned)
+        let mut ids: Vec<RunId> =
+            entries.flatten().filter_map(|entry| RunId::parse(entry.file_name().to_str()?)).collect();
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     pub fn report(&self) -> PathBuf {

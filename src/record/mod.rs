@@ -31,12 +31,12 @@ mod rows;
 mod study;
 mod submission;
 
-pub use attempts::Commit;
+pub use attempts::{Commit, Progress, progress};
 pub use consistency::ConsistencyImages;
 pub use curves::{CurveRow, read_curves, write_curves};
 pub use effective::effective_events;
 pub use error::RecordError;
-pub use files::write_beside;
+pub use files::{write_beside, write_beside_by};
 pub use folder::{Lock, RunFolder, SweepFolder, host_name};
 pub use journal::{Journal, JournalContents, read_journal, record_silent_end};
 pub use live::{LiveFile, LiveQuality, LiveRun, LiveState};

@@ -113,6 +113,11 @@ impl PlanFile {
         Ok(file)
     }
 
+    /// Replaces the file in `folder`.
+    pub fn write(&self, folder: &SweepFolder) -> Result<(), RecordError> {
+        write_json(&folder.plan_file(), self)
+    }
+
     /// Takes note of a session that begins, if it differs from the last.
     pub fn begin_session(&mut self, folder: &SweepFolder, session: Session) -> Result<(), RecordError> {
         let same = |earlier: &Session| Session { started_at: session.started_at.clone(), ..earlier.clone() } == session;

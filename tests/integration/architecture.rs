@@ -24,7 +24,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("record", &["spec", "event", "checksum"]),
     ("report", &["spec", "event", "record", "random"]),
     ("cluster", &["spec", "record", "checksum", "process"]),
-    ("import", &["spec", "event", "plan", "record", "run", "checksum"]),
+    ("import", &["spec", "event", "plan", "record", "run", "checksum", "tensorboard"]),
+    ("tensorboard", &[]),
+    ("export", &["spec", "record", "tensorboard"]),
+    ("compare", &["spec", "record"]),
+    ("merge", &["spec", "event", "record", "checksum"]),
+    ("bundle", &["spec", "event", "record", "checksum"]),
     (
         "study",
         &[
@@ -47,6 +52,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("polars_arrow", &["record/curve_table.rs"]),
     ("polars_parquet", &["record/curve_table.rs"]),
     ("csv::ReaderBuilder", &["import/table.rs"]),
+    ("csv::WriterBuilder", &["export/csv.rs"]),
+    ("ZipArchive::new", &["bundle/", "evaluate/", "data/fetch/"]),
+    ("ZipWriter::new", &["bundle/", "evaluate/"]),
     ("plotters", &["report/"]),
     ("maud", &["report/"]),
     ("faer", &["evaluate/"]),

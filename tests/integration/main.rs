@@ -1,13 +1,16 @@
 //! Tests of the whole program and of its parts against outside references.
 
 mod architecture;
+mod bundle;
 #[cfg(unix)]
 mod cluster;
+mod compare;
 mod consistency;
 mod damage;
 mod data;
 mod diffusion;
 mod evaluate;
+mod export;
 #[cfg(unix)]
 mod external;
 mod features;
@@ -18,6 +21,7 @@ mod import;
 mod kernels;
 mod landscape;
 mod measures;
+mod merge;
 mod model;
 mod optim;
 mod parity;

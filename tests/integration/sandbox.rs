@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use speedlab::record::{CurveRow, StudyRecord, SweepFolder, read_curves};
+use speedlab::event::RunEvent;
+use speedlab::record::{
+    CurveRow, Journal, RunFolder, RunRecord, StudyRecord, SweepFolder, read_curves, read_journal, write_curves,
+};
 use tempfile::TempDir;
 
 /// Two arms, two seeds, a network and a length that take about a second in all.
@@ -129,4 +132,21 @@ pub fn stdout(output: &Output) -> String {
 
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Writes the journal of a run that has ended anew with other events, as if they had happened so.
+pub fn retrain(run: &Path, change: impl Fn(&mut RunEvent)) {
+    let folder = RunFolder { path: run.to_owned() };
+    let outcome = folder.read_done().expect("DONE is readable").expect("it has ended");
+    let events = read_journal(&folder.journal()).expect("the journal is readable").events;
+    fs::remove_file(folder.journal()).expect("it is there");
+    let mut journal = Journal::open(&folder.journal()).expect("the folder is writable");
+    for mut event in events {
+        change(&mut event);
+        journal.append(&event).expect("the folder is writable");
+    }
+    fs::remove_file(run.join("DONE")).expect("it is there");
+    let record = RunRecord::read_in(&folder, &folder.read_spec().expect("the spec is readable")).expect("it is whole");
+    write_curves(&folder.curves(), [(&record.planned, &record.rows)]).expect("the folder is writable");
+    folder.write_done(&outcome).expect("the folder is writable");
 }

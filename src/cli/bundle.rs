@@ -1,0 +1,103 @@
+//! `speedlab bundle` and `speedlab verify`: results in one archive, and whether they are what was bundled.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::data_progress::DataProgress;
+use super::table::bytes;
+use super::{Exit, SweepArgs};
+use crate::bundle::{self, Wanted};
+use crate::record::PlanFile;
+use crate::report::Drawn;
+use crate::report::number::grouped;
+use crate::study::write_report;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  speedlab bundle sweeps/quickstart.yaml                         writes quickstart.zip
+  speedlab bundle results/quickstart --out archive/quickstart.zip --license https://creativecommons.org/licenses/by/4.0/
+  speedlab verify quickstart.zip && unzip quickstart.zip -d quickstart && speedlab report quickstart
+
+It holds the plan, every run's settings, journal, curves, log and images, the report (drawn again first), SHA256SUMS, and
+ro-crate-metadata.json, which says what they are by RO-Crate 1.1. Left out: checkpoints and what a trainer of your own keeps, unless
+--checkpoints asks for them; runs that are no longer planned; what was handed to a cluster. Equal results give equal bytes.")]
+pub struct BundleArgs {
+    #[command(flatten)]
+    sweep: SweepArgs,
+    /// The archive [default: the sweep's name and .zip]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Also the weights of last checkpoints, and what a trainer of your own keeps in output/
+    #[arg(long)]
+    checkpoints: bool,
+    /// The terms under which others may use the results: an address, or words
+    #[arg(long, value_name = "TERMS")]
+    license: Option<String>,
+    /// Who answers for the study, by name
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+    /// No progress on stderr
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  speedlab verify quickstart.zip
+  speedlab verify quickstart/          the folder that a bundle was unpacked to
+
+Exit codes: 0 all is as it was bundled; 1 a file was changed, is missing or was added, or a record does not fit the plan: each is named;
+2 it is no bundle. Sums tell damage, not fraud: who changes a file on purpose can change its sum.")]
+pub struct VerifyArgs {
+    /// What `speedlab bundle` wrote, or the folder it was unpacked to
+    bundle: PathBuf,
+    /// No progress on stderr
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub fn bundle(args: &BundleArgs) -> anyhow::Result<Exit> {
+    let (_, folder) = args.sweep.begun()?;
+    let (study, _) = write_report(&folder, Drawn::Few)?;
+    let plan = PlanFile::read(&folder)?.expect("its report was just drawn");
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.zip", study.plan.name)));
+    let wanted = Wanted {
+        sweep: args.sweep.sweep.is_file().then_some(args.sweep.sweep.as_path()),
+        checkpoints: args.checkpoints,
+        license: args.license.as_deref(),
+        author: args.author.as_deref(),
+        out: &out,
+    };
+    let mut shown = DataProgress::new(args.quiet);
+    let bundled = bundle::bundle(&study, &plan, &wanted, &mut |doing, done, of| shown.count(doing, done, of, "files"))?;
+    shown.clear();
+    if bundled.ended < bundled.planned {
+        eprintln!("note: {} of {} planned runs have ended", bundled.ended, bundled.planned);
+    }
+    if args.license.is_none() {
+        eprintln!("note: no terms of use are stated; --license states them");
+    }
+    out!("{}: {} files, {}", out.display(), grouped(bundled.files as u64), bytes(bundled.bytes as f64));
+    Ok(Exit::AllDone)
+}
+
+pub fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let mut shown = DataProgress::new(args.quiet);
+    let verified = bundle::verify(&args.bundle, &mut |doing, done, of| shown.count(doing, done, of, "files"))?;
+    shown.clear();
+    let path = args.bundle.display();
+    for words in &verified.mistakes {
+        out!("{words}");
+    }
+    if !verified.mistakes.is_empty() {
+        out!("{path}: {} mistakes in {} files", verified.mistakes.len(), grouped(verified.files as u64));
+        return Ok(Exit::SomeFailed);
+    }
+    let (ended, planned) = (verified.ended, verified.planned);
+    out!(
+        "{path}: {} files are as they were bundled; {ended} of {planned} planned runs have ended, and every record is whole",
+        grouped(verified.files as u64)
+    );
+    Ok(Exit::AllDone)
+}
