@@ -85,12 +85,12 @@ pub fn moments(run: &RunRecord, metrics: &[Metric], most: usize, fit: Option<&Fi
     (moments, curves)
 }
 
-/// `count` of the sorted steps, evenly spaced in order, the first and the last always among them.
-fn spaced(steps: &[u64], count: usize) -> Vec<u64> {
-    if steps.len() <= count {
-        return steps.to_vec();
+/// `count` of them, which are two or more, evenly spaced in order, the first and the last always among them.
+pub fn spaced<T: Clone>(all: &[T], count: usize) -> Vec<T> {
+    if all.len() <= count {
+        return all.to_vec();
     }
-    (0..count).map(|index| steps[index * (steps.len() - 1) / (count - 1)]).collect()
+    (0..count).map(|index| all[index * (all.len() - 1) / (count - 1)].clone()).collect()
 }
 
 /// To six significant digits; `None` of what is no finite number, for which JSON has no word.

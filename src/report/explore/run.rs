@@ -8,12 +8,15 @@ use serde_json::Value;
 use super::Metric;
 use super::detail::Detail;
 use super::log_end::log_end;
-use super::moments::{Curve, Moments, moments};
+use super::moments::{Curve, Moments, moments, spaced};
 use super::points::Fits;
 use crate::record::{RunRecord, RunState, StudyRecord, SweepFolder};
 use crate::report::comparison::Comparison;
 use crate::report::settings::known;
 use crate::report::wording::state;
+
+/// Grids of images that are named of each run.
+const MOST_SAMPLES: usize = 6;
 
 #[derive(Debug, Serialize)]
 pub struct Run<'a> {
@@ -36,7 +39,7 @@ pub struct Run<'a> {
     pub curves: Vec<Curve>,
     /// Those that not all runs share.
     pub settings: BTreeMap<String, Value>,
-    /// (step, file as seen from the page); no file where it lies elsewhere.
+    /// (step, file as seen from the page) of some grids of images; no file where it lies elsewhere.
     pub samples: Vec<(u64, Option<String>)>,
     /// The last lines that its process wrote.
     pub log: String,
@@ -74,10 +77,10 @@ fn of_run<'a>(
     let mut devices: Vec<&str> = run.attempts.iter().map(|attempt| attempt.device.as_str()).collect();
     devices.sort_unstable();
     devices.dedup();
-    let samples = run.samples.iter().map(|(step, path)| {
+    let samples = spaced(&run.samples, MOST_SAMPLES).into_iter().map(|(step, path)| {
         // The page lies in the study's folder `report`.
         let inside = path.strip_prefix(&study.folder).ok();
-        (*step, inside.map(|inside| format!("../{}", inside.to_string_lossy().replace('\\', "/"))))
+        (step, inside.map(|inside| format!("../{}", inside.to_string_lossy().replace('\\', "/"))))
     });
     let imported = planned.spec.trainer.as_ref().filter(|trainer| trainer.is_import());
     Run {

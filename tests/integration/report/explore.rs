@@ -96,6 +96,8 @@ fn names_of_the_study_are_text_on_the_page_and_end_no_element() {
     assert_eq!(value["question"], study.plan.question.as_str());
     assert_eq!(value["arms"][1]["name"], HOSTILE);
     assert!(value["runs"][0]["log"].as_str().unwrap().ends_with("</script><img src=x onerror=alert(3)>"));
+    let steps: Vec<_> = list(&value["runs"][0]["samples"]).iter().map(|sample| &sample[0]).collect();
+    assert_eq!((steps.len(), steps[0], steps[5]), (6, &200.into(), &2000.into()), "some of ten, both ends among them");
     let file = value["runs"][0]["samples"][0][1].as_str().expect("it lies in the study's folder");
     assert!(samples.path().join("report").join(file).is_file(), "{file}");
 }
@@ -103,8 +105,13 @@ fn names_of_the_study_are_text_on_the_page_and_end_no_element() {
 #[test]
 fn large_studies_keep_fewer_points_then_the_compared_metric_then_a_summary() {
     let of = |seeds: u64| {
-        let study =
-            Synthetic { seeds, steps: 1000, every: 50, ..Synthetic::default() }.study(Path::new("results/synthetic"));
+        let folder = Path::new("results/synthetic");
+        let mut study = Synthetic { seeds, steps: 1000, every: 50, ..Synthetic::default() }.study(folder);
+        for run in &mut study.runs {
+            let own = folder.join("runs").join(run.planned.run_id.as_str()).join("samples");
+            run.samples =
+                (1..=100).map(|number| (10 * number, own.join(format!("step-{:08}.png", 10 * number)))).collect();
+        }
         explored(&study)
     };
     let lengths = |value: &Value| {

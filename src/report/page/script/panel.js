@@ -120,7 +120,7 @@ function openRun(run) {
     facts([["Arm", element("span", {}, swatch(run.arm), study.arms[run.arm].name)], ["Trial", run.trial], ["Seed", String(run.seed)], ["State", run.state],
       ["Device", run.devices.join("; ")], ["Steps", `${grouped(run.moments.step.at(-1) ?? 0)} of ${grouped(run.steps)} measured`], ["Starts", String(run.attempts)]]),
     ...(images.length ? [element("h3", {}, "Samples over time"), element("div", { class: "strip" }, images)] : []),
-    ...(links.length ? [element("p", { class: "note" }, "In the run's folder, where it lies beside this page: step ", ...links, ".")] : []),
+    ...(links.length ? [element("p", { class: "note" }, "In the run's folder, where it lies beside this page, among others: step ", ...links, ".")] : []),
     ...(values ? [element("h3", {}, study.metric), element("details", {}, element("summary", {}, `${values.length} evaluations`),
       table(["Step", "Images", "Training s", "Value", "Fitted"], values, 0))] : []),
     element("h3", {}, "Command"), element("pre", {}, element("code", {}, run.command)),
