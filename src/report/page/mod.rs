@@ -24,6 +24,7 @@ use super::explore::Explore;
 use super::grid::Grid;
 use super::plots::{Drawn, FONT, Figure};
 use super::summary::progress;
+use crate::spec::Trainer;
 
 use self::script::Scripts;
 use self::vendor::UPLOT_STYLE;
@@ -75,9 +76,13 @@ pub fn page(
             difficulty::difficulty(difficulty, figures, svgs),
         ));
     }
+    sections.push(Section::long("protocol", "Protocol", protocol::protocol(comparison)));
+    // The methods of programs of the user's own are not known.
+    if plan.runs.iter().any(|run| run.spec.trainer.as_ref().is_none_or(Trainer::is_torch)) {
+        let open = open_fields::open_fields(comparison);
+        sections.push(Section::long("open", "Fields that the paper leaves open", open));
+    }
     sections.extend([
-        Section::long("protocol", "Protocol", protocol::protocol(comparison)),
-        Section::long("open", "Fields that the paper leaves open", open_fields::open_fields(comparison)),
         Section::long("runs", "Runs", runs::runs(comparison)),
         Section::long("provenance", "Provenance", runs::provenance(comparison)),
     ]);

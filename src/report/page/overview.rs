@@ -7,7 +7,7 @@ use crate::report::grid::{ArmEffect, Grid};
 use crate::report::number::percent;
 use crate::report::plots::Palette;
 use crate::report::speedup::Speedup;
-use crate::report::tables::{Row, groups};
+use crate::report::tables::{Estimator, Row, groups};
 use crate::report::wording::{interval_cell, metric_words, seeds_cell, speedup_cell, verdict};
 
 /// Up to so many grid points have a column each.
@@ -38,7 +38,8 @@ fn of_point(comparison: &Comparison, point: &PointComparison) -> Markup {
             thead {
                 tr {
                     th { "Arm" } th.number { "Speedup in images" } th { (level(comparison)) " interval" } th { "Verdict" }
-                    th.number { "In training time" } th { "Seeds" } th.number { "Final " (metric_words(comparison)) }
+                    th.number { "In training time" } th.number { "To the last quality" } th { "Seeds" }
+                    th.number { "Final " (metric_words(comparison)) }
                 }
             }
             tbody {
@@ -52,16 +53,18 @@ fn of_point(comparison: &Comparison, point: &PointComparison) -> Markup {
 fn line(palette: &Palette, place: usize, rows: &[Row]) -> Markup {
     let first = &rows[0];
     let is_baseline = matches!(first.result, Err(NoSpeedup::IsBaseline));
+    let last = rows.iter().find(|row| matches!(row.estimator, Estimator::LastQuality(_)));
     html! {
         tr.first {
             th { span.swatch style=(format!("--arm:{}", palette.css(first.arm.arm))) {} (first.name()) }
             @if is_baseline {
-                td.number { "1" } td {} td { "baseline" } td.number { "1" } td {}
+                td.number { "1" } td {} td { "baseline" } td.number { "1" } td.number { "1" } td {}
             } @else {
                 td.number { (number(0, place, 0, &first.result)) }
                 td.nowrap { (interval_cell(&first.result)) }
                 td.verdict { (verdict(&first.result)) }
                 td.number { @if let Some(second) = rows.get(1) { (number(0, place, 1, &second.result)) } }
+                td.number { @if let Some(last) = last { (speedup_cell(&last.result)) small { (interval_cell(&last.result)) } } }
                 td.nowrap { (seeds_cell(&first.result)) }
             }
             td.number data-sort=[first.arm.final_values.map(|spread| spread.median)] {
