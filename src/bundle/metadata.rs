@@ -1,4 +1,4 @@
-//! `ro-crate-metadata.json`: what is in a bundle, by RO-Crate 1.1 (https://w3id.org/ro/crate/1.1).
+//! `ro-crate-metadata.json`: what is in a bundle, by RO-Crate 1.1 (<https://w3id.org/ro/crate/1.1>).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,7 +24,7 @@ pub struct CompareArgs {
     /// The arm that speedups are relative to
     #[arg(long, value_name = "STUDY/ARM")]
     baseline: String,
-    /// Where the report is written [default: comparisons/<studies> below the folder of results]
+    /// Where the report is written [default: comparisons/STUDIES below the folder of results]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Where results are kept

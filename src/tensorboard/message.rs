@@ -1,4 +1,4 @@
-//! Messages of protobuf, as far as scalars need them (https://protobuf.dev/programming-guides/encoding).
+//! Messages of protobuf, as far as scalars need them (<https://protobuf.dev/programming-guides/encoding>).
 
 /// A field of a message: its number, and what it holds.
 #[derive(Debug, PartialEq)]
