@@ -89,9 +89,12 @@ fn runs_keep_what_they_make_of_shared_noises_and_the_report_compares_them() {
     let csv = fs::read_to_string(report.join("consistency.csv")).expect("a table");
     assert_eq!(csv.lines().count(), 1 + 15 * 3 + 3 * 15 * 3);
     let page = fs::read_to_string(report.join("index.html")).expect("the page");
-    for expected in
-        ["<h2>Consistency</h2>", "The control:", "<h2>Learning difficulty</h2>", "image-rendering:pixelated"]
-    {
+    for expected in [
+        "<h2>Consistency</h2>",
+        "The control is runs that predict the image",
+        "<h2>Learning difficulty</h2>",
+        "image-rendering:pixelated",
+    ] {
         assert!(page.contains(expected), "{expected}");
     }
     for figure in ["consistency_ssim", "consistency_strip", "consistency_ssim_by_step", "gradient_by_timestep_and_step"]
