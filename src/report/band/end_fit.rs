@@ -4,7 +4,7 @@
 //! to the last quality, where one arm's end is compared with another's middle, lines were 4 to 8 % off, parabolas are less than 2 % off, and 2 to 5 % where evaluations
 //! scatter by 8 % (results/reference/band-simulation.md).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// Standard deviation of the Gaussian kernel, in ln(images).
@@ -22,10 +22,9 @@ pub(super) fn local_parabolas(x: &[f64], y: &[f64]) -> Vec<f64> {
 
 /// Row by row, what each `y` counts in the fitted value at each `x`.
 fn known_weights(x: &[f64]) -> Arc<Vec<f64>> {
-    static KNOWN: Mutex<Option<HashMap<Vec<u64>, Arc<Vec<f64>>>>> = Mutex::new(None);
+    static KNOWN: Mutex<BTreeMap<Vec<u64>, Arc<Vec<f64>>>> = Mutex::new(BTreeMap::new());
     let key: Vec<u64> = x.iter().map(|x| x.to_bits()).collect();
     let mut known = KNOWN.lock().expect("computing weights does not panic");
-    let known = known.get_or_insert_default();
     if let Some(weights) = known.get(&key) {
         return Arc::clone(weights);
     }
