@@ -3,7 +3,9 @@
 use super::comparison::Comparison;
 use super::grid::Grid;
 use super::tables::{Row, groups};
-use super::wording::{answer, interval_cell, look_words, metric_words, pair_answer, speedup_cell, target, yardstick};
+use super::wording::{
+    answer, confidence, interval_cell, look_words, metric_words, pair_answer, speedup_cell, target, yardstick,
+};
 use crate::event::RunOutcome;
 use crate::record::{RunState, StudyRecord};
 
@@ -46,7 +48,7 @@ pub fn summary(comparison: &Comparison, grid: &Grid) -> String {
             "reached".into(),
             "in".into(),
             "speedup".into(),
-            "95 % interval".into(),
+            format!("{} interval", confidence(comparison)),
             "verdict".into(),
         ]];
         rows.extend(groups(point).iter().flat_map(|group| lines(comparison, group)));

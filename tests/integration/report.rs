@@ -4,6 +4,7 @@ mod comparison;
 mod explore;
 mod files;
 mod grid;
+mod last_quality;
 mod looks;
 mod measures;
 mod simulation;

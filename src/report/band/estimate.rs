@@ -71,6 +71,12 @@ impl<'r> Contrasted<'r> {
                 NoFit::NotPositive => Unknown::NotPositive,
             });
         }
+        // Imported numbers may have no clock.
+        let has_cost =
+            |run: &&Run| run.curve.as_ref().map_or(true, |curve| self.cost_at(curve, curve.end()).is_finite());
+        if !runs().all(has_cost) {
+            return unknown(Unknown::NoClock);
+        }
         let known = self.known(targets);
         if known.len() * 2 >= targets.len() && !known.is_empty() {
             let of_runs = |arm: &[&Run]| arm.iter().map(|run| self.mean_time(run, &known)).collect::<Vec<f64>>();

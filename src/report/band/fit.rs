@@ -3,7 +3,7 @@
 //! The first evaluation at or below a value comes too early: noise is taken for progress more often than the other way round,
 //! the more so the slower a run is. The fitted curve crosses the value where the run did.
 
-use super::end_fit::local_parabolas;
+use super::end_fit::{EndFit, Parabolas, local_parabolas};
 use crate::report::curve::Evaluation;
 
 /// Standard deviation of the Gaussian kernel, in ln(images).
@@ -85,8 +85,9 @@ impl FittedCurve {
     }
 
     /// The same evaluations fitted by parabolas: for comparing where runs end.
-    pub fn for_the_end(&self) -> Self {
-        Self { y: non_increasing(&local_parabolas(&self.x, &self.measured)), ..self.clone() }
+    pub fn for_the_end(&self) -> EndFit {
+        let Parabolas { values, end_error } = local_parabolas(&self.x, &self.measured);
+        EndFit { curve: Self { y: non_increasing(&values), ..self.clone() }, end_error }
     }
 
     /// ln(images) of the last evaluation.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::estimate::{Contrasted, Measured, Run};
 use super::time_scale::time_scale;
-use super::{Band, Crossing, FittedCurve};
+use super::{Band, Crossing, EndFit};
 use crate::random::{Draws, Stream};
 use crate::report::cost::Cost;
 use crate::report::interval::{Interval, LEVEL, LogMean, paired};
@@ -42,16 +42,22 @@ impl Profile {
     }
 }
 
-/// The profile of `candidate` over `baseline`.
-pub fn profile(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost, clock_variance: f64) -> Profile {
+/// The profile of `candidate` over `baseline`; `level` is two-sided, of the intervals to the last quality and of the whole curve.
+pub fn profile(
+    band: &Band,
+    baseline: &[Run],
+    candidate: &[Run],
+    cost: Cost,
+    (clock_variance, level): (f64, f64),
+) -> Profile {
     let contrasted = Contrasted::of(baseline, candidate, cost, clock_variance);
     Profile {
         curve: curve(&contrasted, band),
         easy: (band.targets[0].exp(), contrasted.at(&band.targets[..1]).estimate),
         end: end(&contrasted, band),
-        hard: hard_end(&contrasted),
+        hard: hard_end(&contrasted, level),
         trend: trend(&contrasted, band),
-        whole_curve: whole_curve(&contrasted),
+        whole_curve: whole_curve(&contrasted, level),
     }
 }
 
@@ -164,52 +170,62 @@ pub fn to_last_quality(
     cost: Cost,
     clock_variance: f64,
 ) -> Option<(f64, Estimate)> {
-    hard_end(&Contrasted::of(baseline, candidate, cost, clock_variance))
+    hard_end(&Contrasted::of(baseline, candidate, cost, clock_variance), LEVEL)
 }
 
 /// To the last quality that both arms reach, and that quality: the worse of the two last ones. Where seeds are paired, it is each pair's
 /// own.
 ///
 /// To the reference's own last quality, of equal arms only those get that are sooner by chance. This one every run reaches, and which
-/// arm is the sooner is as likely the one as the other; of a faster arm it is the reference's last quality.
-fn hard_end(contrasted: &Contrasted) -> Option<(f64, Estimate)> {
-    let curves = |runs: &[&Run]| runs.iter().map(|run| until_its_end(run)).collect::<Option<Vec<FittedCurve>>>();
-    let (first, second) = (curves(&contrasted.matched.baseline)?, curves(&contrasted.matched.candidate)?);
-    let worst = |curves: &mut dyn Iterator<Item = &FittedCurve>| {
-        curves.map(FittedCurve::final_value).reduce(f64::max).expect("an arm has runs")
+/// arm is the sooner is as likely the one as the other; of a faster arm it is the reference's last quality. A run that levels off before
+/// its end comes to its last quality at no certain time, so that there is no number then.
+fn hard_end(contrasted: &Contrasted, level: f64) -> Option<(f64, Estimate)> {
+    let ends = |runs: &[&Run]| runs.iter().map(|run| until_its_end(run)).collect::<Option<Vec<EndFit>>>();
+    let (first, second) = (ends(&contrasted.matched.baseline)?, ends(&contrasted.matched.candidate)?);
+    let worst = |fits: &mut dyn Iterator<Item = &EndFit>| {
+        let ends = fits.map(|fit| (fit.curve.final_value(), fit.levels_off()));
+        ends.reduce(|one, other| if other.0 > one.0 { other } else { one })
     };
-    let targets: Vec<f64> = match contrasted.matched.is_paired() {
-        _ if first.is_empty() || second.is_empty() => return None,
-        true => first.iter().zip(&second).map(|(first, second)| worst(&mut [first, second].into_iter())).collect(),
-        false => vec![worst(&mut first.iter().chain(&second)); first.len().max(second.len())],
+    let worst: Vec<(f64, bool)> = match contrasted.matched.is_paired() {
+        true => {
+            let pairs = first.iter().zip(&second);
+            pairs.map(|(first, second)| worst(&mut [first, second].into_iter())).collect::<Option<_>>()?
+        }
+        false => vec![worst(&mut first.iter().chain(&second))?; first.len().max(second.len())],
     };
+    let targets: Vec<f64> = worst.iter().map(|(value, _)| *value).collect();
+    let value = median(&targets)?.exp();
+    if worst.iter().any(|(_, levels_off)| *levels_off) {
+        return Some((value, Estimate::Unknown(Unknown::LevelsOff)));
+    }
     // A run that was there at its first evaluation is known to have been there by then.
-    let times = |curves: &[FittedCurve]| -> (Vec<f64>, bool) {
-        let crossings: Vec<(Crossing, f64)> = curves
-            .iter()
-            .zip(&targets)
-            .map(|(curve, &target)| match curve.crossing(target) {
-                crossing @ (Crossing::Before(x) | Crossing::At(x) | Crossing::After(x)) => {
-                    (crossing, contrasted.cost_at(curve, x))
-                }
+    let times = |fits: &[EndFit]| -> (Vec<f64>, bool) {
+        let crossings = fits.iter().zip(&targets).map(|(fit, &target)| (&fit.curve, fit.curve.crossing(target)));
+        let crossings: Vec<(f64, bool)> = crossings
+            .map(|(curve, crossing)| match crossing {
+                Crossing::At(x) => (contrasted.cost_at(curve, x), true),
+                Crossing::Before(x) | Crossing::After(x) => (contrasted.cost_at(curve, x), false),
             })
             .collect();
-        let is_known = crossings.iter().all(|(crossing, _)| matches!(crossing, Crossing::At(_)));
-        (crossings.into_iter().map(|(_, cost)| cost).collect(), is_known)
+        (crossings.iter().map(|(cost, _)| *cost).collect(), crossings.iter().all(|(_, is_known)| *is_known))
     };
     let ((first, is_known), (second, other_is_known)) = (times(&first), times(&second));
+    // A source may have no clock.
+    if first.is_empty() || second.is_empty() || first.iter().chain(&second).any(|cost| !cost.is_finite()) {
+        return None;
+    }
     let mean = contrasted.difference(&first, &second);
     let estimate = match (is_known, other_is_known) {
-        (true, true) => Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None },
+        (true, true) => Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(level), resolution: None },
         (false, true) => Estimate::AtMost(mean.ratio()),
         (true, false) => Estimate::AtLeast(mean.ratio()),
         (false, false) => return None,
     };
-    Some((median(&targets)?.exp(), estimate))
+    Some((value, estimate))
 }
 
 /// The curve of a run that has nothing more to measure; one that diverged ended with nothing.
-fn until_its_end(run: &Run) -> Option<FittedCurve> {
+fn until_its_end(run: &Run) -> Option<EndFit> {
     (run.ended && !run.diverged).then(|| Some(run.curve.as_ref().ok()?.for_the_end()))?
 }
 
@@ -233,7 +249,7 @@ fn trend(contrasted: &Contrasted, band: &Band) -> Option<f64> {
     contrasted.difference(&slopes(baseline), &slopes(candidate)).p_value()
 }
 
-fn whole_curve(contrasted: &Contrasted) -> Option<Measured> {
+fn whole_curve(contrasted: &Contrasted, level: f64) -> Option<Measured> {
     let Matched { baseline, candidate, .. } = &contrasted.matched;
     if !contrasted.matched.is_paired() || contrasted.cost != Cost::ImagesSeen {
         return None;
@@ -241,6 +257,6 @@ fn whole_curve(contrasted: &Contrasted) -> Option<Measured> {
     let scale = |(first, second): (&&Run, &&Run)| time_scale(first.curve.as_ref().ok()?, second.curve.as_ref().ok()?);
     let scales: Option<Vec<f64>> = baseline.iter().zip(candidate).map(scale).collect();
     let mean = paired(&scales.filter(|scales| !scales.is_empty())?, 0.0);
-    let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: None };
+    let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(level), resolution: None };
     Some(Measured { estimate, mean: Some(mean), reached: 0 })
 }

@@ -56,6 +56,8 @@ pub(super) struct Yardstick<'t> {
     pub(super) band: Option<&'t Result<Band, NoBand>>,
     pub(super) target: Option<&'t Result<ResolvedTarget, NoTarget>>,
     pub(super) clock_variance: f64,
+    /// Two-sided, of intervals beside the headline.
+    pub(super) level: f64,
 }
 
 /// `candidate` against `reference`, whose name is `None` without a `compare` section.
@@ -78,8 +80,11 @@ pub(super) fn contrast(
     };
     let over_band =
         |cost| banded(cost).map(|band| over_band(band, reference_runs, &candidate.fitted, cost, variance(cost)));
-    let of_profile =
-        |cost| banded(cost).ok().map(|band| profile(band, reference_runs, &candidate.fitted, cost, variance(cost)));
+    let of_profile = |cost| {
+        banded(cost)
+            .ok()
+            .map(|band| profile(band, reference_runs, &candidate.fitted, cost, (variance(cost), yardstick.level)))
+    };
     let to_target = |cost| {
         let reference = compared(cost)?;
         match yardstick.target {

@@ -7,6 +7,7 @@ use crate::record::{RunRecord, StudyRecord};
 use crate::report::band::{Band, NoBand};
 use crate::report::cost::Cost;
 use crate::report::curve::protocols;
+use crate::report::speedup::level;
 use crate::report::target::{NoTarget, ResolvedTarget, resolve};
 use crate::spec::{Metric, Point};
 
@@ -103,7 +104,8 @@ pub(super) fn point_comparison<'a>(
         };
     }
     let clock_variance = clock_variance(&arms);
-    let yardstick = Yardstick { protocol, band: band.as_ref(), target: target.as_ref(), clock_variance };
+    let level = level(study.plan.until_decided.as_ref(), 1);
+    let yardstick = Yardstick { protocol, band: band.as_ref(), target: target.as_ref(), clock_variance, level };
     for index in 0..arms.len() {
         let reference = baseline_arm.map(|baseline| &arms[baseline]);
         arms[index].contrast = contrast(reference, baseline, &arms[index], &yardstick);

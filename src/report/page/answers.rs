@@ -11,7 +11,7 @@ use crate::report::number::{percent, significant, times};
 use crate::report::plots::Palette;
 use crate::report::tables::{Estimator, Row, groups};
 use crate::report::wording::{
-    answer, interval_cell, look_words, metric_words, pair_answer, resolution_cell, rule_words, seeds_cell,
+    answer, confidence, interval_cell, look_words, metric_words, pair_answer, resolution_cell, rule_words, seeds_cell,
     speedup_cell, target, troubles, yardstick,
 };
 
@@ -106,7 +106,7 @@ pub fn table(comparison: &Comparison) -> Markup {
                             @if comparison.baseline.is_some() {
                                 th { "Measured in" }
                                 th.number { "Speedup" }
-                                th { "95 %" br; "interval" }
+                                th { (confidence(comparison)) br; "interval" }
                                 th { "Seeds" }
                                 th { "Verdict" }
                             }

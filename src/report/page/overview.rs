@@ -4,11 +4,10 @@ use maud::{Markup, html};
 
 use crate::report::comparison::{Comparison, NoSpeedup, PointComparison};
 use crate::report::grid::{ArmEffect, Grid};
-use crate::report::number::percent;
 use crate::report::plots::Palette;
 use crate::report::speedup::Speedup;
 use crate::report::tables::{Estimator, Row, groups};
-use crate::report::wording::{interval_cell, metric_words, seeds_cell, speedup_cell, verdict};
+use crate::report::wording::{confidence, interval_cell, metric_words, seeds_cell, speedup_cell, verdict};
 
 /// Up to so many grid points have a column each.
 const COLUMNS: usize = 4;
@@ -37,7 +36,7 @@ fn of_point(comparison: &Comparison, point: &PointComparison) -> Markup {
         table.sortable {
             thead {
                 tr {
-                    th { "Arm" } th.number { "Speedup in images" } th { (level(comparison)) " interval" } th { "Verdict" }
+                    th { "Arm" } th.number { "Speedup in images" } th { (confidence(comparison)) " interval" } th { "Verdict" }
                     th.number { "In training time" } th.number { "To the last quality" } th { "Seeds" }
                     th.number { "Final " (metric_words(comparison)) }
                 }
@@ -81,7 +80,7 @@ fn of_grid(comparison: &Comparison, grid: &Grid) -> Markup {
         table.sortable {
             thead {
                 tr {
-                    th { "Arm" } th.number { "Speedup in images," br; "over the whole grid" } th { (level(comparison)) " interval" } th { "Verdict" }
+                    th { "Arm" } th.number { "Speedup in images," br; "over the whole grid" } th { (confidence(comparison)) " interval" } th { "Verdict" }
                     @for point in points { th.number { "at " (point.label) } }
                     @if points.is_empty() { th.number { "at its least" } th.number { "at its most" } }
                 }
@@ -121,8 +120,4 @@ fn effect_line(
 /// A speedup of the grid point, arm or pair, and axis with these places, for a script to show what is behind it.
 pub fn number(point: usize, group: usize, cost: usize, result: &Result<Speedup, NoSpeedup>) -> Markup {
     html! { span data-number=(format!("{point},{group},{cost}")) { (speedup_cell(result)) } }
-}
-
-fn level(comparison: &Comparison) -> String {
-    percent(1.0 - comparison.level(1))
 }

@@ -37,7 +37,7 @@ pub use render::{RenderError, png, svg};
 use self::style::{ArmStyle, arm_style};
 use super::comparison::{Comparison, PointComparison};
 use super::cost::Cost;
-use super::wording::metric_words;
+use super::wording::{confidence, metric_words};
 use crate::spec::Weights;
 
 /// Metrics by their names in the records.
@@ -136,9 +136,10 @@ pub fn figures(comparison: &Comparison, drawn: Drawn) -> Vec<Figure> {
             name: format!("axis{}", index + 1),
             title: format!("Speedup and final {} of each arm against {}", metric_words(comparison), axis.path),
             caption: format!(
-                "Against {}: the speedup over the baseline at the same value with its 95 % interval over seeds, and the median of the \
+                "Against {}: the speedup over the baseline at the same value with its {} interval over seeds, and the median of the \
                  final {} with its range over seeds. One row for each combination of the other axes, up to {}.",
                 axis.path,
+                confidence(comparison),
                 metric_words(comparison),
                 axis::MOST_ROWS
             ),
@@ -172,10 +173,11 @@ pub fn figures(comparison: &Comparison, drawn: Drawn) -> Vec<Figure> {
     if let Some(drawing) = forest::forest(comparison, &palette, shown) {
         figures.push(Figure {
             name: "speedups".to_owned(),
-            title: "Speedup of every arm with its 95 % interval".to_owned(),
+            title: format!("Speedup of every arm with its {} interval", confidence(comparison)),
             caption: format!(
-                "Speedup of each arm over the band of qualities, with 95 % intervals over seeds. {} An arrow is a bound: not every run \
-                 reached it. An interval that holds 1 does not tell an arm from the baseline.",
+                "Speedup of each arm over the band of qualities, with {} intervals over seeds. {} An arrow is a bound: not of every run \
+                 is it seen when it came there. An interval that holds 1 does not tell an arm from the baseline.",
+                confidence(comparison),
                 match shown {
                     forest::Shown::Images => "In training images alone: the table has the other lines.",
                     _ => "Hollow: to the last quality that both arms reach.",

@@ -43,6 +43,10 @@ pub enum Unknown {
     NotThereYet,
     /// A value of 0 or below has no logarithm.
     NotPositive,
+    /// A run levels off before its end.
+    LevelsOff,
+    /// The source of the numbers has no clock.
+    NoClock,
 }
 
 pub(super) fn estimate(

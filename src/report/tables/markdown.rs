@@ -3,7 +3,9 @@
 use super::{groups, measures};
 use crate::report::comparison::Comparison;
 use crate::report::grid::Grid;
-use crate::report::wording::{interval_cell, look_words, metric_words, seeds_cell, speedup_cell, target, yardstick};
+use crate::report::wording::{
+    confidence, interval_cell, look_words, metric_words, seeds_cell, speedup_cell, target, yardstick,
+};
 
 pub fn markdown(comparison: &Comparison, grid: &Grid) -> String {
     let mut text = String::new();
@@ -25,7 +27,8 @@ pub fn markdown(comparison: &Comparison, grid: &Grid) -> String {
         }
         let metric = metric_words(comparison);
         text.push_str(&format!(
-            "| arm | final {metric}: median (range) | reached | measured in | speedup | 95 % interval | seeds | verdict |\n"
+            "| arm | final {metric}: median (range) | reached | measured in | speedup | {} interval | seeds | verdict |\n",
+            confidence(comparison)
         ));
         text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
         for row in groups(point).into_iter().flatten() {

@@ -132,7 +132,7 @@ fn over_band(
         (_, Estimate::AtLeast(_) | Estimate::AtMost(_)) => {
             let (all, values) = (band.targets.len(), band_values(comparison, band));
             format!(
-                "{label}: {measured}, a bound alone: only {reached} of {all} qualities were reached by every run, over {values}."
+                "{label}: {measured}, a bound alone: only at {reached} of {all} qualities is it seen when every run came there, over {values}."
             )
         }
         (_, Estimate::Unknown(unknown)) => {

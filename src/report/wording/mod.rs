@@ -164,11 +164,16 @@ pub fn target(comparison: &Comparison, target: &Result<ResolvedTarget, NoTarget>
     }
 }
 
+/// The level of the intervals that are shown: `95 %`, or more where a study is looked at more than once.
+pub fn confidence(comparison: &Comparison) -> String {
+    percent(1.0 - comparison.level(1))
+}
+
 /// Over which qualities a grid point's arms are compared: what the sentences about them leave out.
 pub fn yardstick(comparison: &Comparison, band: &Result<Band, NoBand>) -> String {
     let words = band_words(comparison, band);
     match band {
-        Ok(_) => format!("Speedups over {words}, with 95 % intervals."),
+        Ok(_) => format!("Speedups over {words}, with {} intervals.", confidence(comparison)),
         Err(_) => format!("The band of qualities is {words}."),
     }
 }
@@ -223,6 +228,8 @@ fn unknown_words(unknown: Unknown) -> &'static str {
         Unknown::TooFewEvaluations => "a run has too few evaluations to fit a curve through",
         Unknown::NotThereYet => "runs are not far enough yet",
         Unknown::NotPositive => "values of 0 or below have no logarithm",
+        Unknown::LevelsOff => "a run levels off before its end: when it came to its last value cannot be told",
+        Unknown::NoClock => "the source of the numbers has no clock",
     }
 }
 

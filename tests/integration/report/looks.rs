@@ -148,3 +148,29 @@ fn a_grid_says_nothing_as_decided_before_the_first_look() {
     assert!(!comparison_of(2).iter().any(is_decided));
     assert!(comparison_of(3).iter().any(is_decided));
 }
+
+#[test]
+fn every_interval_beside_a_look_is_of_the_looks_level_and_says_so() {
+    let sequential = study(Synthetic { seeds: 3, spread: 0.03, every: 20, ..Synthetic::default() }, 20);
+    let mut fixed = sequential.clone();
+    fixed.plan.until_decided = None;
+    let widths = |study: &StudyRecord| {
+        let comparison = Comparison::of(study);
+        let profile = arm(&comparison, "clts+mdlrc").contrast.profiles[0].clone().expect("it is compared");
+        let last = profile.hard.expect("all runs have ended").1;
+        let whole = profile.whole_curve.expect("seeds are paired").estimate;
+        [last, whole].map(|estimate| match estimate {
+            Estimate::Measured { interval: Some(interval), .. } => (interval.high / interval.low).ln(),
+            other => panic!("{other:?}"),
+        })
+    };
+    for (looked, at_once) in widths(&sequential).into_iter().zip(widths(&fixed)) {
+        assert!(looked > at_once, "{looked} {at_once}");
+    }
+    let folder = super::folder();
+    let summary = speedlab::report::write(&sequential, folder.path()).expect("a report").summary;
+    let page = std::fs::read_to_string(folder.path().join("index.html")).expect("a page");
+    let tables = std::fs::read_to_string(folder.path().join("speedups.md")).expect("a table");
+    assert!(summary.contains("98 % interval") && tables.contains("98 % interval"), "{summary}");
+    assert!(!summary.contains("95 %") && !tables.contains("95 %") && page.contains("98 % interval"), "{summary}");
+}

@@ -43,6 +43,7 @@ fn the_shipped_sweeps_on_digits_run_a_few_steps() {
         ("small/ema-length", 10, 12, &[]),
         ("small/equal-arms", 10, 2, &[]),
         ("small/factorial", 10, 8, &[]),
+        ("small/known-truth", 10, 3, &[]),
         ("small/learning-rate", 10, 15, &tuned),
         ("small/networks", 10, 36, &tuned),
         ("small/sensitivity", 10, 29, &[]),
