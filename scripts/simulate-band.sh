@@ -14,7 +14,8 @@ Made by `scripts/simulate-band.sh`. Made-up studies with paired seeds: FID = flo
 shares of these: of nominal 95 % intervals, 95 % should cover, and at a true 1.0x 5 % should exclude 1 (2,000 studies: +-1 %). Bias is the
 geometric mean of the estimate over the truth.
 
-"To the last FID" is to the last one that both arms reach. To the baseline's own, of equal arms only those get that are sooner by chance: with
+"To the last FID" is to the last one that both arms reach; none is given where that arm levels off, which its fitted fall over the second half of
+its images shows by less than 1.5 standard errors ("answered": the rest). To the baseline's own, of equal arms only those get that are sooner by chance: with
 Student's t of 28 November 2026 on lines instead of parabolas, its interval covered 73 to 96 % at a true 1.3x and 2.0x, and called up to
 92 % of the equal arms that got there faster (5 seeds, flat).
 

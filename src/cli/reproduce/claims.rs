@@ -61,6 +61,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/ema-length"
     "small/networks"
     "small/equal-arms"
+    "small/known-truth"
     "gpu/cifar10-gpu"
     "gpu/rivals-gpu"
     "gpu/consistency-gpu"

@@ -18,10 +18,13 @@ function costAt(run, points, axis, images) {
   return before + ((clock(points[after]) - before) * (images - left)) / (points[after].images - left);
 }
 
-/** What is known of when the fitted curve first came down to `target`: { low, high }, equal where it is seen; null without a curve. */
+/**
+ * What is known of when the fitted curve first came down to `target`: { low, high }, equal where it is seen. A run that diverged, or whose evaluations are
+ * too few for a curve, leaves everything open; null where nothing was measured yet.
+ */
 function crossing(run, metric, axis, target) {
   const points = fittedPoints(run, metric);
-  if (!points.length) return null;
+  if (!points.length) return run.outcome === "diverged" || curveOf(run, metric) ? { low: 0, high: Infinity } : null;
   const cost = (images) => costAt(run, points, axis, images);
   const index = points.findIndex((point) => point.value <= target);
   if (index < 0) return { low: cost(points[points.length - 1].images), high: Infinity };
