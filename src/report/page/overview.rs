@@ -109,7 +109,10 @@ fn effect_line(
     html! {
         tr.first {
             th { span.swatch style=(format!("--arm:{}", palette.css(effect.arm))) {} (effect.arm) }
-            td.number { span data-effect=(index) { (speedup_cell(&result)) } }
+            td.number {
+                span data-effect=(index) { (speedup_cell(&result)) }
+                @if effect.measured < effect.tried { small { "at " (effect.measured) " of " (effect.tried) " points" } }
+            }
             td.nowrap { (interval_cell(&result)) }
             td.verdict { (verdict(&result)) }
             @for place in places { td.number { @match at(place) { Some(number) => (number), None => "–" } } }
