@@ -171,6 +171,6 @@ fn every_interval_beside_a_look_is_of_the_looks_level_and_says_so() {
     let summary = speedlab::report::write(&sequential, folder.path()).expect("a report").summary;
     let page = std::fs::read_to_string(folder.path().join("index.html")).expect("a page");
     let tables = std::fs::read_to_string(folder.path().join("speedups.md")).expect("a table");
-    assert!(summary.contains("98 % interval") && tables.contains("98 % interval"), "{summary}");
-    assert!(!summary.contains("95 %") && !tables.contains("95 %") && page.contains("98 % interval"), "{summary}");
+    assert!(summary.contains("99 % interval") && tables.contains("99 % interval"), "{summary}");
+    assert!(!summary.contains("95 %") && !tables.contains("95 %") && page.contains("99 % interval"), "{summary}");
 }
