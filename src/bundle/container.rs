@@ -23,7 +23,12 @@ impl Container {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        let file = File::open(path).map_err(BundleError::io("read", path))?;
+        let file = File::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                BundleError::NoBundle { path: path.to_owned(), reason: "there is no such file or folder".to_owned() }
+            }
+            _ => BundleError::io("read", path)(error),
+        })?;
         let no_bundle = |error: zip::result::ZipError| BundleError::NoBundle {
             path: path.to_owned(),
             reason: format!("it is no whole zip archive: {error}"),
@@ -75,7 +80,7 @@ impl Container {
 }
 
 /// Whether a name leads to a place below a folder, and is written in one way.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     !name.is_empty()
         && !name.contains(['\\', '\0'])

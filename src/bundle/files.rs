@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::BundleError;
+use super::container::is_plain;
 use crate::record::{RunFolder, StudyRecord, SweepFolder};
 
 /// A file, and its name in the bundle.
@@ -23,10 +24,16 @@ const RUN_FOLDERS: [&str; 2] = ["samples", "consistency"];
 /// What only goes along where checkpoints are asked for: weights, and what a trainer of the user's own keeps.
 const HEAVY_FOLDERS: [&str; 2] = ["checkpoint", "output"];
 
+/// What a bundle holds, and how many links and files with a dot before their names it does not.
+pub(super) struct Members {
+    pub found: Vec<Member>,
+    pub left_out: usize,
+}
+
 /// Every file that goes in, by name. Locks, views of what is under way and what a cluster was handed stay where they are.
-pub(super) fn members(study: &StudyRecord, checkpoints: bool) -> Result<Vec<Member>, BundleError> {
+pub(super) fn members(study: &StudyRecord, checkpoints: bool) -> Result<Members, BundleError> {
     let folder = SweepFolder { path: study.folder.clone() };
-    let mut found = Vec::new();
+    let mut found = Members { found: Vec::new(), left_out: 0 };
     add_all(&folder.path, "", &SWEEP_FILES, &SWEEP_FOLDERS, &mut found)?;
     for run in &study.runs {
         let run_id = &run.planned.run_id;
@@ -38,8 +45,13 @@ pub(super) fn members(study: &StudyRecord, checkpoints: bool) -> Result<Vec<Memb
             add_all(&path, &prefix, &RUN_FILES, &folders, &mut found)?;
         }
     }
-    found.sort();
-    Ok(found)
+    found.found.sort();
+    // One that reads the bundle would have to refuse it.
+    let is_odd = |member: &&Member| !is_plain(&member.name) || member.name.contains(char::is_control);
+    match found.found.iter().find(is_odd) {
+        Some(Member { name, path }) => Err(BundleError::Unplain { path: path.clone(), name: name.clone() }),
+        None => Ok(found),
+    }
 }
 
 fn add_all(
@@ -47,15 +59,15 @@ fn add_all(
     prefix: &str,
     files: &[&str],
     folders: &[&str],
-    found: &mut Vec<Member>,
+    found: &mut Members,
 ) -> Result<(), BundleError> {
     let files = files.iter().map(|name| (format!("{prefix}{name}"), folder.join(name)));
-    found.extend(files.filter(|(_, path)| path.is_file()).map(|(name, path)| Member { name, path }));
+    found.found.extend(files.filter(|(_, path)| path.is_file()).map(|(name, path)| Member { name, path }));
     folders.iter().try_for_each(|name| visit(&folder.join(name), &format!("{prefix}{name}"), found))
 }
 
 /// Every plain file below a folder; a name with a dot before it is a file that was not whole yet, and links may lead anywhere.
-fn visit(folder: &Path, prefix: &str, found: &mut Vec<Member>) -> Result<(), BundleError> {
+fn visit(folder: &Path, prefix: &str, found: &mut Members) -> Result<(), BundleError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -67,13 +79,16 @@ fn visit(folder: &Path, prefix: &str, found: &mut Vec<Member>) -> Result<(), Bun
         let name = entry.file_name().into_string().map_err(|_| BundleError::Name { path: path.clone() })?;
         let kind = entry.file_type().map_err(BundleError::io("read", &path))?;
         if name.starts_with('.') {
+            found.left_out += 1;
             continue;
         }
         let name = format!("{prefix}/{name}");
         if kind.is_dir() {
             visit(&path, &name, found)?;
         } else if kind.is_file() {
-            found.push(Member { name, path });
+            found.found.push(Member { name, path });
+        } else {
+            found.left_out += 1;
         }
     }
     Ok(())

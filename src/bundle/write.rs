@@ -7,12 +7,12 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::files::{Member, members};
+use super::files::{Member, Members, members};
 use super::metadata::{Described, metadata_text};
 use super::sums::{Sums, copy_summed, to_text};
 use super::{BundleError, METADATA, OnFiles, SUMS};
 use crate::checksum::sha256;
-use crate::record::{PlanFile, RecordError, RunState, StudyRecord, SweepFolder, write_beside_by};
+use crate::record::{PlanFile, RecordError, RunState, StudyRecord, SweepFolder, first_and_count, write_beside_by};
 
 /// What is wanted of a bundle.
 pub struct Wanted<'w> {
@@ -36,6 +36,8 @@ pub struct Bundled {
     /// Runs that have ended, and all that are planned.
     pub ended: usize,
     pub planned: usize,
+    /// Links, and files with a dot before their names, which stay where they are.
+    pub left_out: usize,
 }
 
 /// Larger files need the longer headers of zip.
@@ -53,9 +55,12 @@ pub fn bundle(
         return Err(RecordError::Held { folder: folder.path, holder }.into());
     }
     if let Some((run, damage)) = study.damaged().next() {
-        return Err(BundleError::Damaged { path: folder.run(&run.planned.run_id).path, damage: damage.join("; ") });
+        return Err(BundleError::Damaged {
+            path: folder.run(&run.planned.run_id).path,
+            damage: first_and_count(damage),
+        });
     }
-    let mut members = members(study, wanted.checkpoints)?;
+    let Members { found: mut members, left_out } = members(study, wanted.checkpoints)?;
     if let Some(sweep) = wanted.sweep
         && !members.iter().any(|member| member.name == "sweep.yaml")
     {
@@ -76,7 +81,7 @@ pub fn bundle(
     write_beside_by(wanted.out, |file| write_zip(file, &texts, &members, &described, progress))?;
     let ended = study.runs.iter().filter(|run| matches!(run.state, RunState::Ended(_))).count();
     let bytes = described.iter().map(|file| file.bytes).sum();
-    Ok(Bundled { files: members.len() + texts.len(), bytes, ended, planned: study.runs.len() })
+    Ok(Bundled { files: members.len() + texts.len(), bytes, ended, planned: study.runs.len(), left_out })
 }
 
 fn write_zip(

@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::data_progress::DataProgress;
 use super::table::bytes;
-use super::{Exit, SweepArgs};
+use super::{Exit, SweepArgs, say_if_changed, without_controls};
 use crate::bundle::{self, Wanted};
-use crate::record::PlanFile;
+use crate::record::{RecordError, refuse_outputs};
 use crate::report::Drawn;
 use crate::report::number::grouped;
-use crate::study::write_report;
+use crate::study::write_report_of;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -21,7 +21,8 @@ use crate::study::write_report;
 
 It holds the plan, every run's settings, journal, curves, log and images, the report (drawn again first), SHA256SUMS, and
 ro-crate-metadata.json, which says what they are by RO-Crate 1.1. Left out: checkpoints and what a trainer of your own keeps, unless
---checkpoints asks for them; runs that are no longer planned; what was handed to a cluster. Equal results give equal bytes.")]
+--checkpoints asks for them; runs that are no longer planned; what was handed to a cluster; links. Equal results give
+equal bytes, if they are named in the same way: by the folder, or by the sweep's file.")]
 pub struct BundleArgs {
     #[command(flatten)]
     sweep: SweepArgs,
@@ -58,12 +59,15 @@ pub struct VerifyArgs {
 }
 
 pub fn bundle(args: &BundleArgs) -> anyhow::Result<Exit> {
-    let (_, folder) = args.sweep.begun()?;
-    let (study, _) = write_report(&folder, Drawn::Few)?;
-    let plan = PlanFile::read(&folder)?.expect("its report was just drawn");
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.zip", study.plan.name)));
+    let (planned, folder, frozen) = args.sweep.begun_and_frozen()?;
+    let plan = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.zip", plan.plan.name)));
+    refuse_outputs(&[&out], &folder, &args.sweep.sweep)?;
+    let is_frozen =
+        say_if_changed(&planned, &folder, &plan, "the bundle holds the frozen one, without the sweep's file");
+    let (study, _) = write_report_of(&folder, plan.clone(), Drawn::Few)?;
     let wanted = Wanted {
-        sweep: args.sweep.sweep.is_file().then_some(args.sweep.sweep.as_path()),
+        sweep: (is_frozen && args.sweep.sweep.is_file()).then_some(args.sweep.sweep.as_path()),
         checkpoints: args.checkpoints,
         license: args.license.as_deref(),
         author: args.author.as_deref(),
@@ -74,6 +78,12 @@ pub fn bundle(args: &BundleArgs) -> anyhow::Result<Exit> {
     shown.clear();
     if bundled.ended < bundled.planned {
         eprintln!("note: {} of {} planned runs have ended", bundled.ended, bundled.planned);
+    }
+    if bundled.left_out > 0 {
+        eprintln!(
+            "note: {} links and files with a dot before their names are left out",
+            grouped(bundled.left_out as u64)
+        );
     }
     if args.license.is_none() {
         eprintln!("note: no terms of use are stated; --license states them");
@@ -88,7 +98,7 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
     shown.clear();
     let path = args.bundle.display();
     for words in &verified.mistakes {
-        out!("{words}");
+        out!("{}", without_controls(words));
     }
     if !verified.mistakes.is_empty() {
         out!("{path}: {} mistakes in {} files", verified.mistakes.len(), grouped(verified.files as u64));

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{DEFAULT_RESULTS, Exit, SweepArgs};
+use super::{DEFAULT_RESULTS, Exit, SweepArgs, say_if_changed};
+use crate::checksum::sha256;
+use crate::cluster::quoted;
 use crate::compare::compare as join;
-use crate::record::{PlanFile, RecordError, StudyRecord, write_curves};
+use crate::record::{RecordError, StudyRecord, first_and_count, refuse_folder, write_curves};
 use crate::report::{self, Drawn};
 
 #[derive(Debug, Args)]
@@ -39,15 +41,16 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<Exit> {
     let mut studies: Vec<(String, StudyRecord)> = Vec::new();
     for path in &args.studies {
         let sweep = SweepArgs { sweep: path.clone(), results: args.results.clone(), overrides: vec![] };
-        let (_, folder) = sweep.begun()?;
-        let file = PlanFile::read(&folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+        let (plan, folder, frozen) = sweep.begun_and_frozen()?;
+        let file = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+        say_if_changed(&plan, &folder, &file, "the frozen one is compared");
         let study = StudyRecord::of(&folder, file)?;
         for (run, damage) in study.damaged() {
             eprintln!(
                 "warning: run {} of {} is left out, because its record is damaged: {}",
                 run.planned.run_id,
                 path.display(),
-                damage.join("; ")
+                first_and_count(damage)
             );
         }
         let given = study.plan.name.clone();
@@ -57,12 +60,13 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<Exit> {
         eprintln!("note: {} is called `{name}`", path.display());
         studies.push((name, study));
     }
-    let words: Vec<String> = args.studies.iter().map(|path| path.display().to_string()).collect();
-    let command = format!("(compared: speedlab compare {} --baseline {})", words.join(" "), args.baseline);
+    let words: Vec<String> = args.studies.iter().map(|path| quoted(&path.display().to_string())).collect();
+    let command = format!("(compared: speedlab compare {} --baseline {})", words.join(" "), quoted(&args.baseline));
     let compared = join(&studies, &args.baseline, &command)?;
     compared.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    let default = || args.results.join("comparisons").join(&compared.study.plan.name);
+    let default = || args.results.join("comparisons").join(folder_name(&compared.study.plan.name));
     let out = args.out.clone().unwrap_or_else(default);
+    refuse_folder(&out)?;
     let written = report::write_drawn(&compared.study, &out, Drawn::Few)?;
     let runs = compared.study.runs.iter().map(|run| (&run.planned, &run.rows));
     write_curves(&out.join("curves.parquet"), runs)?;
@@ -73,4 +77,29 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<Exit> {
         out!("report: {}", written.page.display());
     }
     Ok(Exit::AllDone)
+}
+
+/// The most characters that the names of all studies may have together before the folder's name is cut.
+const LONGEST: usize = 80;
+
+/// The names of studies as that of a folder, which no file system takes at any length.
+fn folder_name(names: &str) -> String {
+    match names.chars().count() > LONGEST {
+        true => format!("{}-{}", names.chars().take(48).collect::<String>(), &sha256(names.as_bytes())[..8]),
+        false => names.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_names_make_a_short_one() {
+        assert_eq!(folder_name("ema+methods"), "ema+methods");
+        let long = vec!["a-study-of-many"; 40];
+        let name = folder_name(&long.join("+"));
+        assert!(name.starts_with("a-study-of-many+a-study-of-many+") && name.len() == 48 + 1 + 8, "{name}");
+        assert_ne!(name, folder_name(&long[1..].join("+")));
+    }
 }

@@ -11,6 +11,7 @@ use crate::export::ExportError;
 use crate::import::ImportError;
 use crate::merge::MergeError;
 use crate::plan::PlanError;
+use crate::record::RecordError;
 use crate::study::StudyError;
 
 /// How the program ends.
@@ -55,8 +56,11 @@ impl Exit {
         let no_merge = error.downcast_ref::<MergeError>().is_some_and(MergeError::is_conflict);
         let no_bundle = matches!(error.downcast_ref::<BundleError>(), Some(BundleError::NoBundle { .. }));
         let no_export = matches!(error.downcast_ref::<ExportError>(), Some(ExportError::NotEmpty { .. }));
-        let no_compare = error.downcast_ref::<CompareError>().is_some();
+        let no_compare =
+            error.downcast_ref::<CompareError>().is_some_and(|error| !matches!(error, CompareError::Record(_)));
+        let of_usage = of_record(error).is_some_and(RecordError::is_usage);
         if invalid
+            || of_usage
             || no_compare
             || no_bundle
             || no_export
@@ -73,6 +77,23 @@ impl Exit {
             Self::SomeFailed
         }
     }
+}
+
+/// What an error says of records, whichever command met it.
+fn of_record(error: &anyhow::Error) -> Option<&RecordError> {
+    if let Some(StudyError::Record(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(BundleError::Record(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(MergeError::Record(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(ExportError::Record(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    error.downcast_ref()
 }
 
 impl From<Exit> for ExitCode {

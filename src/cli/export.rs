@@ -1,13 +1,14 @@
 //! `speedlab export`: a sweep's curves for other programs.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::data_progress::DataProgress;
-use super::{Exit, SweepArgs};
+use super::{Exit, SweepArgs, say_if_changed};
 use crate::export::{write_csv, write_tensorboard};
-use crate::record::{PlanFile, RecordError, StudyRecord, write_curves};
+use crate::record::{RecordError, RunState, StudyRecord, first_and_count, refuse_outputs, write_curves};
 use crate::report::number::grouped;
 
 #[derive(Debug, Args)]
@@ -46,20 +47,26 @@ struct Destinations {
 }
 
 pub fn export(args: &ExportArgs) -> anyhow::Result<Exit> {
-    let (_, folder) = args.sweep.begun()?;
-    let frozen = PlanFile::read(&folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+    let (plan, folder, frozen) = args.sweep.begun_and_frozen()?;
+    let frozen = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+    let Destinations { csv, parquet, tensorboard } = &args.to;
+    let outputs: Vec<&Path> = [csv, parquet, tensorboard].into_iter().flatten().map(PathBuf::as_path).collect();
+    refuse_outputs(&outputs, &folder, &args.sweep.sweep)?;
+    say_if_changed(&plan, &folder, &frozen, "the curves are those of the frozen one");
     let study = StudyRecord::of(&folder, frozen)?;
     for (run, damage) in study.damaged() {
         eprintln!(
             "warning: run {} is left out, because its record is damaged: {}",
             run.planned.run_id,
-            damage.join("; ")
+            first_and_count(damage)
         );
     }
     let values = grouped(study.runs.iter().map(|run| run.rows.len() as u64).sum());
     let runs = study.runs.iter().filter(|run| !run.rows.is_empty()).count();
+    if let Some(words) = without_values(&study) {
+        eprintln!("note: {words}");
+    }
     let mut shown = DataProgress::new(args.quiet);
-    let Destinations { csv, parquet, tensorboard } = &args.to;
     if let Some(path) = csv {
         write_csv(&study, path, &mut |done, of| shown.count("writing CSV", done, of, "runs"))?;
         shown.clear();
@@ -75,4 +82,22 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<Exit> {
         out!("{}: {values} values of {runs} runs; tensorboard --logdir {}", path.display(), path.display());
     }
     Ok(Exit::AllDone)
+}
+
+/// How many runs have recorded no value, and why; `None` if every run has.
+fn without_values(study: &StudyRecord) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for run in study.runs.iter().filter(|run| run.rows.is_empty()) {
+        let words = match &run.state {
+            RunState::Waiting => "not started",
+            RunState::Unfinished => "unfinished",
+            RunState::Ended(outcome) => outcome.word(),
+            RunState::Damaged(_) => "damaged",
+        };
+        *counts.entry(words).or_default() += 1;
+    }
+    let empty: usize = counts.values().sum();
+    let words: Vec<String> = counts.iter().map(|(words, count)| format!("{count} {words}")).collect();
+    (empty > 0)
+        .then(|| format!("{empty} of {} planned runs have recorded no values: {}", study.runs.len(), words.join(", ")))
 }

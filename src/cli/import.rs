@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 
-use super::{DEFAULT_RESULTS, Exit, report};
+use super::{DEFAULT_RESULTS, Exit, report, without_controls};
 use crate::import::{Mapping, NamePattern, Wanted, import as write, read_points};
 use crate::report::Drawn;
 use crate::run::PROGRAM;
@@ -97,7 +97,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     let imported = write(&points, &wanted, &args.results)?;
     eprintln!("imported  {} values of {} runs into {}", imported.values, imported.runs, imported.folder.path.display());
     for note in &imported.notes {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", without_controls(note));
     }
     report::write_and_print(&imported.folder, None, args.json, Drawn::Few)?;
     Ok(Exit::AllDone)

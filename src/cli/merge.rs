@@ -39,7 +39,10 @@ pub struct MergeArgs {
 }
 
 pub fn merge(args: &MergeArgs) -> anyhow::Result<Exit> {
-    let merge = Merge::of(&args.folders, &args.into)?;
+    let merge = match args.dry_run {
+        true => Merge::of(&args.folders, &args.into)?,
+        false => Merge::locked(&args.folders, &args.into)?,
+    };
     for note in merge.notes() {
         eprintln!("note: {note}");
     }

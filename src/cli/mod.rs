@@ -240,6 +240,29 @@ impl SweepArgs {
     }
 }
 
+/// Says so if a sweep is no longer the one that is frozen in its folder, and what that means; whether it still is.
+fn say_if_changed(plan: &Plan, folder: &SweepFolder, frozen: &PlanFile, so: &str) -> bool {
+    let is_frozen = frozen.is_of(plan);
+    if !is_frozen {
+        let path = folder.plan_file();
+        eprintln!("note: the sweep is no longer the one that was frozen in {}; {so}.", path.display());
+        eprintln!("hint: `speedlab run` takes the changes in, and keeps what was recorded");
+    }
+    is_frozen
+}
+
+/// A text of unknown origin as a terminal may show it: control characters but line feeds and tabs as Rust writes them.
+fn without_controls(text: &str) -> String {
+    let is_harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        match is_harmful(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+        shown
+    })
+}
+
 /// The folder of images.
 #[derive(Debug, Args)]
 struct DataArgs {
@@ -358,5 +381,16 @@ pub fn print_error(error: &anyhow::Error) {
     }
     // A plan's errors come as whole diagnostics that begin with `error:` themselves.
     let prefix = if text.starts_with("error:") { "" } else { "error: " };
-    eprintln!("{prefix}{text}");
+    // It may quote a file of unknown origin.
+    eprintln!("{prefix}{}", without_controls(&text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_steered_by_what_files_say() {
+        assert_eq!(without_controls("a\u{1b}[31m\u{9b}b\r\0é\n\tc"), "a\\u{1b}[31m\\u{9b}b\\r\\u{0}é\n\tc");
+    }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Exit, SweepArgs};
+use super::{Exit, SweepArgs, say_if_changed};
 use crate::record::{PlanFile, SweepFolder};
 use crate::report::Drawn;
 use crate::spec::PlannedRun;
@@ -35,12 +35,8 @@ impl ReportArgs {
 
 pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     let (plan, folder, frozen) = args.sweep.begun_and_frozen()?;
-    if frozen.as_ref().is_some_and(|file| !file.is_of(&plan)) {
-        eprintln!(
-            "note: the sweep is no longer the one that was frozen in {}; the report shows the frozen one.",
-            folder.plan_file().display()
-        );
-        eprintln!("hint: `speedlab run` takes the changes in, and keeps what was recorded");
+    if let Some(file) = &frozen {
+        say_if_changed(&plan, &folder, file, "the report shows the frozen one");
     }
     write_and_print(&folder, frozen, args.json, args.drawn())?;
     Ok(Exit::AllDone)

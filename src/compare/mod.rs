@@ -2,6 +2,7 @@
 //!
 //! The records stay where they are: what is made is a study in memory whose arms are called `study/arm`, for the report to read.
 
+mod copies;
 mod draws;
 mod error;
 
@@ -13,7 +14,7 @@ pub use error::CompareError;
 
 use self::draws::Draws;
 use crate::record::StudyRecord;
-use crate::spec::{Compare, IMPORTED, MEASURED_BY_TRAINER, Metric, Pair, Plan, PlannedRun, RunSpec, Target};
+use crate::spec::{Compare, IMPORTED, MEASURED_BY_TRAINER, Metric, Pair, Plan, PlannedRun, RunSpec, Target, Trainer};
 
 /// The studies as one, and what a person should know of them.
 pub struct Compared {
@@ -51,7 +52,9 @@ pub fn compare(studies: &[(String, StudyRecord)], baseline: &str, command: &str)
         }
     }
     let base_draws = Draws::of(base_study);
-    let mut notes = Vec::new();
+    let mut notes = copies::shared_records(studies)?;
+    let seeds_of = |study: &StudyRecord| study.plan.runs.iter().map(|run| run.seed).collect::<BTreeSet<u64>>();
+    let base_seeds = seeds_of(base_study);
     let mut joined = StudyRecord {
         plan: Plan {
             name: studies.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("+"),
@@ -71,8 +74,12 @@ pub fn compare(studies: &[(String, StudyRecord)], baseline: &str, command: &str)
         let shares = number == base || Draws::of(study).is_some_and(|draws| Some(&draws) == base_draws.as_ref());
         let apart = if shares { 0 } else { APART * (number as u64 + 1) };
         notes.extend(study_notes(name, study, compare.metric));
+        let shares_seeds = !base_seeds.is_disjoint(&seeds_of(study));
         notes.push(match (number == base, shares) {
             (true, _) => format!("`{name}` has the baseline"),
+            (_, true) if !shares_seeds => format!(
+                "`{name}` is not paired with `{base_name}`: they share no seed, so arms are compared by Welch's t"
+            ),
             (_, true) => format!("`{name}` is paired with `{base_name}` by seed: Speedlab drew the same for both"),
             (_, false) => format!(
                 "`{name}` is not paired with `{base_name}`: they share no draws, so its seeds are shown with {apart} \
@@ -122,14 +129,21 @@ fn difference(one: &StudyRecord, other: &StudyRecord, metric: Metric) -> Option<
         true => "none".to_owned(),
         false => json!(study.plan.axes).to_string(),
     };
-    differs(
-        "data",
-        each_once(one, |spec| json!(spec.data).to_string()),
-        each_once(other, |spec| json!(spec.data).to_string()),
-    )
-    .or_else(|| differs("metric", metrics(one), metrics(other)))
-    .or_else(|| differs("grid", axes(one), axes(other)))
-    .or_else(|| differing_protocol(one, other, metric))
+    let data = |study: &StudyRecord| each_once(study, |spec| json!(spec.data).to_string());
+    // What an import freezes there is a default that nobody asked for.
+    let of_data = match is_imported(one) || is_imported(other) {
+        true => None,
+        false => differs("data", data(one), data(other)),
+    };
+    of_data
+        .or_else(|| differs("metric", metrics(one), metrics(other)))
+        .or_else(|| differs("grid", axes(one), axes(other)))
+        .or_else(|| differing_protocol(one, other, metric))
+}
+
+/// Whether others' programs trained the runs.
+fn is_imported(study: &StudyRecord) -> bool {
+    study.plan.runs.iter().any(|run| run.spec.trainer.as_ref().is_some_and(Trainer::is_import))
 }
 
 /// What runs' settings say, each once.
@@ -170,6 +184,11 @@ fn study_notes(name: &str, study: &StudyRecord, metric: Metric) -> Vec<String> {
     let mut notes = Vec::new();
     if study.plan.until_decided.is_some() {
         notes.push(format!("`{name}` had seeds added until it was decided; here they count as fixed, so intervals are a little too narrow"));
+    }
+    if is_imported(study) {
+        notes.push(format!(
+            "`{name}` was imported: what data it was trained on is not known, and that it is the same as elsewhere is not checked"
+        ));
     }
     let is_foreign = |protocol: &String| protocol.starts_with(IMPORTED) || protocol.starts_with(MEASURED_BY_TRAINER);
     if protocols(study, metric).values().flatten().any(is_foreign) {

@@ -20,7 +20,7 @@ pub fn write_tensorboard(study: &StudyRecord, folder: &Path, progress: OnRuns<'_
         Err(error) => return Err(ExportError::io("read", folder)(error)),
     }
     let beside = beside(folder);
-    // What a killed process left of its own.
+    // What a killed process left that had this one's number; one of another number is not touched, because that may still write.
     let _ = fs::remove_dir_all(&beside);
     let written = write_runs(study, &beside, progress).and_then(|runs| {
         // A folder that is there and empty gives way.
@@ -66,7 +66,10 @@ fn write_runs(study: &StudyRecord, folder: &Path, progress: OnRuns<'_>) -> Resul
 fn run_name(run: &RunRecord) -> String {
     let is_plain = |c: char| !c.is_control() && !"/\\:*?\"<>|".contains(c);
     let trial: String = run.planned.trial.chars().map(|c| if is_plain(c) { c } else { '-' }).collect();
-    format!("{}/seed{}", trial.trim_start_matches('.'), run.planned.seed)
+    match trial.trim_start_matches('.') {
+        "" => format!("run/seed{}", run.planned.seed),
+        trial => format!("{trial}/seed{}", run.planned.seed),
+    }
 }
 
 /// An event for each moment at which something was measured. A metric that was measured by several protocols has a tag for each.
@@ -87,4 +90,24 @@ fn write_run(rows: &Rows, began: f64, path: &Path) -> io::Result<()> {
     }
     file.flush()?;
     file.get_ref().sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{PlannedRun, RunSpec};
+
+    #[test]
+    fn a_runs_folder_is_below_the_one_that_was_named() {
+        for (trial, folder) in [
+            ("clts model.channels=16", "clts model.channels=16/seed0"),
+            ("...", "run/seed0"),
+            ("", "run/seed0"),
+            ("../x", "-x/seed0"),
+            ("/x", "-x/seed0"),
+        ] {
+            let planned = PlannedRun { trial: trial.into(), ..PlannedRun::of_baseline(RunSpec::default()) };
+            assert_eq!(run_name(&RunRecord::new(planned)), folder, "{trial}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::table::{Cell, Table};
+use super::table::{Cell, Table, cell_of};
 use super::tensorboard::EventRun;
 use super::{ImportError, Mapping, NamePattern, tensorboard, wide};
 
@@ -130,7 +130,7 @@ fn of_table(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Resu
         }
     }
     let mut points = Points { has_images: images.is_some(), has_seconds: seconds.is_some(), ..Points::default() };
-    let only = mapping.only.iter().map(|(name, wanted)| Ok((column(name)?, Cell::of_text(wanted))));
+    let only = mapping.only.iter().map(|(name, wanted)| Ok((column(name)?, cell_of(wanted))));
     let only: Vec<(usize, Cell)> = only.collect::<Result<_, ImportError>>()?;
     let is_wanted = |(_, row): &(usize, &Vec<Cell>)| only.iter().all(|(place, wanted)| row[*place] == *wanted);
     for (index, row) in table.rows.iter().enumerate().filter(is_wanted) {
@@ -142,15 +142,20 @@ fn of_table(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Resu
             reason,
         };
         let number = |place: usize| match &row[place] {
-            Cell::Empty => Ok(None),
-            Cell::Number(number) => Ok(Some(*number)),
-            Cell::Text(text) => Err(failed(place, format!("`{text}` is no number"))),
+            None => Ok(None),
+            Some(text) => match text.parse::<f64>() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => Err(failed(place, format!("`{text}` is no number"))),
+            },
         };
-        let whole = |place: usize| match number(place)? {
+        // Digits are read as they are: a float has but 53 bits of them.
+        let digits = |place: usize| row[place].as_ref().and_then(|text| text.parse::<u64>().ok());
+        let rounded = |place: usize| match number(place)? {
             None => Ok(None),
             Some(number) if number >= 0.0 && number.fract() == 0.0 && number < 9.0e15 => Ok(Some(number as u64)),
             Some(number) => Err(failed(place, format!("{number} is no whole number of at least 0"))),
         };
+        let whole = |place: usize| digits(place).map_or_else(|| rounded(place), |whole| Ok(Some(whole)));
         for (metric, run, place) in &columns {
             let Some(value) = number(*place)? else { continue };
             if value.is_nan() {
@@ -160,7 +165,7 @@ fn of_table(path: &Path, mapping: &Mapping, names: Option<&NamePattern>) -> Resu
             let run = match (run, arm) {
                 (Some(run), _) => run.clone(),
                 (None, Some(arm)) => {
-                    let name = row[arm].text().ok_or_else(|| failed(arm, "it is empty".to_owned()))?;
+                    let name = row[arm].clone().ok_or_else(|| failed(arm, "it is empty".to_owned()))?;
                     let (arm, named_seed) = names.map_or_else(|| Ok((name.clone(), 0)), |names| names.read(&name))?;
                     let seed = seed.map(|place| whole(place)?.ok_or_else(|| failed(place, "it is empty".to_owned())));
                     (arm, seed.transpose()?.unwrap_or(named_seed))
@@ -226,6 +231,23 @@ mod tests {
         assert_eq!((point.images, point.seconds), (Some(1280), Some(3.0)));
         assert_eq!(point.values, [("fid".to_owned(), 20.0), ("kid".to_owned(), 0.1)].into());
         assert_eq!(value(&points, "fast", 1, 10).values.len(), 1);
+    }
+
+    #[test]
+    fn names_are_texts_and_whole_numbers_are_exact() {
+        let content = "arm,seed,step,value\n007,9007199254740993,10,1\n7,9007199254740992,10,2\n1e5,0,1e1,3\n100000,0,10.0,4\n1e-3,0,10,5\n0.001,0,10,6\n";
+        let points = read(content, &["arm=arm", "seed=seed", "step=step", "fid=value"], None).unwrap();
+        let of = |arm: &str, seed: u64| value(&points, arm, seed, 10).values["fid"];
+        assert_eq!((of("007", 9_007_199_254_740_993), of("7", 9_007_199_254_740_992)), (1.0, 2.0));
+        assert_eq!((of("1e5", 0), of("100000", 0), of("1e-3", 0), of("0.001", 0)), (3.0, 4.0, 5.0, 6.0));
+        assert_eq!(points.runs.len(), 6);
+        let only = ["arm=arm", "step=step", "fid=value"].map(str::to_owned);
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("table.csv");
+        std::fs::write(&path, content).unwrap();
+        let only = Mapping::parse(&only).unwrap().only(&["arm=7".to_owned()]).unwrap();
+        let chosen = read_points(&path, &only, None).unwrap();
+        assert_eq!(chosen.runs.keys().collect::<Vec<_>>(), [&("7".to_owned(), 0)]);
     }
 
     #[test]

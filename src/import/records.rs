@@ -225,7 +225,7 @@ fn write_run(
 }
 
 fn stamp_of(step: u64, point: &Point, last: &Stamp, batch_size: u64) -> Stamp {
-    let images_seen = point.images.unwrap_or(step * batch_size).max(last.images_seen);
+    let images_seen = point.images.unwrap_or(step.saturating_mul(batch_size)).max(last.images_seen);
     let seconds = point.seconds.unwrap_or(last.train_seconds).max(last.train_seconds);
     Stamp { step, images_seen, train_seconds: seconds, wall_seconds: seconds, ..Stamp::default() }
 }

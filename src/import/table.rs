@@ -15,30 +15,13 @@ pub(super) struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Cell {
-    Empty,
-    Number(f64),
-    Text(String),
-}
+/// A cell as it is written, without space around it; `None` if it is empty. Whether it is a name or a number, the mapping says: `007` and `7`
+/// are two names.
+pub(super) type Cell = Option<String>;
 
-impl Cell {
-    pub fn of_text(text: &str) -> Self {
-        let text = text.trim();
-        match text {
-            "" => Self::Empty,
-            _ => text.parse().map_or_else(|_| Self::Text(text.to_owned()), Self::Number),
-        }
-    }
-
-    /// As a name.
-    pub fn text(&self) -> Option<String> {
-        match self {
-            Self::Empty => None,
-            Self::Number(number) => Some(number.to_string()),
-            Self::Text(text) => Some(text.clone()),
-        }
-    }
+pub(super) fn cell_of(text: &str) -> Cell {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 impl Table {
@@ -63,7 +46,7 @@ fn csv(path: &Path, delimiter: u8) -> Result<Table, ImportError> {
     let columns: Vec<String> = reader.headers().map_err(failed)?.iter().map(str::to_owned).collect();
     // Some programs begin a file with the mark of its encoding.
     let columns = columns.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
-    let rows = reader.records().map(|record| Ok(record.map_err(failed)?.iter().map(Cell::of_text).collect()));
+    let rows = reader.records().map(|record| Ok(record.map_err(failed)?.iter().map(cell_of).collect()));
     Ok(Table { columns, rows: rows.collect::<Result<_, ImportError>>()? })
 }
 
@@ -91,13 +74,12 @@ fn parquet(path: &Path) -> Result<Table, ImportError> {
         for (index, row) in rows.iter_mut().enumerate() {
             let value = column.get(index).map_err(|error| failed(error.to_string()))?;
             row.push(match value {
-                AnyValue::Null => Cell::Empty,
+                AnyValue::Null => None,
                 // Also of a column that holds each text once and numbers for it.
-                text if text.get_str().is_some() => Cell::Text(text.get_str().unwrap_or_default().to_owned()),
-                number => match number.extract::<f64>() {
-                    Some(number) => Cell::Number(number),
-                    None => Cell::Text(number.to_string()),
-                },
+                text if text.get_str().is_some() => text.get_str().and_then(cell_of),
+                // As it is, where 64 bits of a float would round it.
+                whole if whole.is_integer() => Some(whole.to_string()),
+                number => Some(number.extract::<f64>().map_or_else(|| number.to_string(), |number| number.to_string())),
             });
         }
     }
@@ -115,27 +97,28 @@ fn json_lines(path: &Path) -> Result<Table, ImportError> {
         };
         let value: Value = serde_json::from_str(line).map_err(|error| failed(error.to_string()))?;
         let Value::Object(fields) = value else { return Err(failed("no object".to_owned())) };
-        let mut row = vec![Cell::Empty; table.columns.len()];
+        let mut row = vec![None; table.columns.len()];
         for (key, value) in fields {
             let place = match table.columns.iter().position(|column| *column == key) {
                 Some(place) => place,
                 None => {
                     table.columns.push(key);
-                    row.push(Cell::Empty);
+                    row.push(None);
                     row.len() - 1
                 }
             };
             row[place] = match value {
-                Value::Null => Cell::Empty,
-                Value::Number(number) => Cell::Number(number.as_f64().unwrap_or(f64::NAN)),
-                Value::String(text) => Cell::of_text(&text),
-                other => Cell::Text(other.to_string()),
+                Value::Null => None,
+                Value::Number(number) if number.is_f64() => number.as_f64().map(|number| number.to_string()),
+                Value::Number(whole) => Some(whole.to_string()),
+                Value::String(text) => cell_of(&text),
+                other => Some(other.to_string()),
             };
         }
         table.rows.push(row);
     }
     let width = table.columns.len();
-    table.rows.iter_mut().for_each(|row| row.resize(width, Cell::Empty));
+    table.rows.iter_mut().for_each(|row| row.resize(width, None));
     Ok(table)
 }
 
@@ -152,7 +135,7 @@ mod tests {
 
     #[test]
     fn tables_of_each_kind_have_columns_and_cells() {
-        let number = Cell::Number;
+        let cell = |text: &str| Some(text.to_owned());
         for (name, content) in [
             ("a.csv", "\u{feff}arm,step,fid\n\"a, b\",10,2.5\nc,20,\n"),
             ("a.tsv", "arm\tstep\tfid\na, b\t10\t2.5\nc\t20\t\n"),
@@ -160,9 +143,27 @@ mod tests {
         ] {
             let table = read(name, content).unwrap();
             assert_eq!(table.columns, ["arm", "step", "fid"], "{name}");
-            assert_eq!(table.rows[0], [Cell::Text("a, b".into()), number(10.0), number(2.5)], "{name}");
-            assert_eq!(table.rows[1], [Cell::Text("c".into()), number(20.0), Cell::Empty], "{name}");
+            assert_eq!(table.rows[0], [cell("a, b"), cell("10"), cell("2.5")], "{name}");
+            assert_eq!(table.rows[1], [cell("c"), cell("20"), None], "{name}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_of_parquet_are_as_they_are() {
+        use polars::prelude::{DataFrame, NamedFrom as _, ParquetWriter, Series};
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a.parquet");
+        let columns = vec![
+            Series::new("seed".into(), [9_007_199_254_740_993_u64, 7]).into(),
+            Series::new("step".into(), [-1_i64, 10]).into(),
+            Series::new("fid".into(), [0.1_f64, 1e-7]).into(),
+        ];
+        let mut frame = DataFrame::new(2, columns).unwrap();
+        ParquetWriter::new(File::create(&path).unwrap()).finish(&mut frame).unwrap();
+        let rows = Table::read(&path).unwrap().rows;
+        let cells = |texts: [&str; 3]| texts.map(|text| Some(text.to_owned()));
+        assert_eq!(rows[0], cells(["9007199254740993", "-1", "0.1"]));
+        assert_eq!(rows[1], cells(["7", "10", "0.0000001"]));
     }
 
     #[test]

@@ -15,6 +15,12 @@ pub enum MergeError {
     NoSweep { path: PathBuf },
     #[error("{} holds other things than a sweep's results\nhint: give --into a folder that is new, or one with results of the same sweep", path.display())]
     Occupied { path: PathBuf },
+    #[error("{} lies in {}\nhint: merge joins folders that stand beside each other, such as results/a and results/b", inner.display(), outer.display())]
+    Nested { inner: PathBuf, outer: PathBuf },
+    #[error("{} was made while the plans were read\nhint: give the same command again, once what writes there has ended", path.display())]
+    Meanwhile { path: PathBuf },
+    #[error("{} and {} differ\nhint: a sweep has one file; put the right one into both folders and merge again", one.display(), other.display())]
+    OtherSweep { one: PathBuf, other: PathBuf },
     #[error(
         "{} and {} are not of one study: {what}\nhint: merge joins runs of one sweep; `speedlab compare` reports on several studies",
         one.display(), other.display()

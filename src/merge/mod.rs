@@ -9,6 +9,7 @@
 
 mod copy;
 mod error;
+mod into;
 mod plans;
 mod protocols;
 mod runs;
@@ -22,7 +23,7 @@ pub use error::MergeError;
 
 use self::runs::Gathered;
 use crate::checksum::sha256;
-use crate::record::{PlanFile, RecordError, SweepFolder, write_beside};
+use crate::record::{Lock, PlanFile, RecordError, SweepFolder, lies_in, write_beside};
 use crate::spec::RunId;
 
 /// What is to be done, with every conflict ruled out.
@@ -31,6 +32,10 @@ pub struct Merge {
     sources: Vec<Source>,
     plan: PlanFile,
     runs: Vec<Gathered>,
+    /// The sweep's own file, where a source has it.
+    sweep: Option<Vec<u8>>,
+    /// Held from before `into` was read, where it was there.
+    lock: Option<Lock>,
 }
 
 /// A folder of results, and the plan that is frozen in it.
@@ -41,11 +46,19 @@ struct Source {
 }
 
 impl Merge {
+    /// The same as [`Self::of`], for who carries it out: takes `into` for this process before it is read.
+    pub fn locked(folders: &[PathBuf], into: &Path) -> Result<Self, MergeError> {
+        let folder = SweepFolder { path: into.to_owned() };
+        // Nothing is written into a folder of other things, and none is made before every conflict is known.
+        let lock = into::known(&folder)?.map(|_| folder.lock()).transpose()?;
+        Ok(Self { lock, ..Self::of(folders, into)? })
+    }
+
     /// Reads everything and writes nothing. What `into` holds already takes part.
     pub fn of(folders: &[PathBuf], into: &Path) -> Result<Self, MergeError> {
         let into = SweepFolder { path: into.to_owned() };
         let mut sources = Vec::new();
-        if let Some(known) = known(&into)? {
+        if let Some(known) = into::known(&into)? {
             sources.push(known);
         }
         for path in folders {
@@ -53,6 +66,11 @@ impl Merge {
             let plan = PlanFile::read(&folder)?.ok_or_else(|| MergeError::NoSweep { path: path.clone() })?;
             if is_same(path, &into.path) {
                 continue;
+            }
+            for (inner, outer) in [(path, &into.path), (&into.path, path)] {
+                if lies_in(inner, outer) {
+                    return Err(MergeError::Nested { inner: inner.clone(), outer: outer.clone() });
+                }
             }
             if let Some(holder) = folder.holder()? {
                 return Err(RecordError::Held { folder: path.clone(), holder }.into());
@@ -70,7 +88,8 @@ impl Merge {
         let gathered: Vec<Option<Gathered>> = gathered.collect::<Result<_, _>>()?;
         let runs: Vec<Gathered> = gathered.into_iter().flatten().collect();
         protocols::check(&runs)?;
-        Ok(Self { into, sources, plan, runs })
+        let sweep = into::sweep_file(&sources)?;
+        Ok(Self { into, sources, plan, runs, sweep, lock: None })
     }
 
     /// The plan that the merged folder gets.
@@ -101,7 +120,10 @@ impl Merge {
 
     /// Copies what is missing, and writes the plan last. `progress` hears how many runs are done, of how many.
     pub fn carry_out(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<(), MergeError> {
-        let _lock = self.into.lock()?;
+        let _lock = match &self.lock {
+            Some(_) => None,
+            None => Some(self.lock_new()?),
+        };
         for (done, run) in self.runs.iter().enumerate() {
             progress(done, self.runs.len());
             run.carry_into(&self.into)?;
@@ -121,22 +143,23 @@ impl Merge {
                 write_beside(&kept, &bytes)?;
             }
         }
+        if let Some(bytes) = &self.sweep {
+            let path = self.into.path.join(into::SWEEP);
+            if !path.exists() {
+                write_beside(&path, bytes)?;
+            }
+        }
         Ok(self.plan.write(&self.into)?)
     }
-}
 
-/// What may be in a folder that has no plan yet.
-const OURS: [&str; 7] = ["runs", "attempts", "plans", "lock", "curves.parquet", "report", "live.json"];
-
-/// What the folder that is written holds already; `None` if there is none.
-fn known(into: &SweepFolder) -> Result<Option<Source>, MergeError> {
-    let Ok(entries) = fs::read_dir(&into.path) else { return Ok(None) };
-    let plan = PlanFile::read(into)?;
-    let is_ours = |name: &str| OURS.contains(&name) || name.starts_with('.');
-    if plan.is_none() && entries.flatten().any(|entry| !is_ours(&entry.file_name().to_string_lossy())) {
-        return Err(MergeError::Occupied { path: into.path.clone() });
+    /// Takes a folder that was not there when it was read.
+    fn lock_new(&self) -> Result<Lock, MergeError> {
+        let lock = self.into.lock()?;
+        match into::names_in(&self.into.path)?.is_some_and(|names| names == ["lock"]) {
+            true => Ok(lock),
+            false => Err(MergeError::Meanwhile { path: self.into.path.clone() }),
+        }
     }
-    Ok(Some(Source { folder: into.clone(), plan }))
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

@@ -102,7 +102,8 @@ impl Gathered {
     /// Copies a record to its place among the attempts, unless it is there.
     fn place(&self, into: &SweepFolder, token: &str) -> Result<(), MergeError> {
         let (from, to) = (&self.all[token], into.attempt(&self.run_id, token));
-        match from.path.starts_with(&into.path) {
+        // Only what is this run's own there may be moved.
+        match from.path == into.run(&self.run_id).path || from.path.parent() == to.path.parent() {
             // It is there, perhaps by another name.
             true if from.path != to.path => {
                 let action = "rename";

@@ -15,9 +15,18 @@ pub enum RecordError {
     Held { folder: PathBuf, holder: String },
     #[error("there is nothing recorded in {}\nhint: `speedlab run SWEEP.yaml` makes it, or name another folder with --results", path.display())]
     Nothing { path: PathBuf },
+    #[error("`{}` names no file\nhint: give a path that ends in a name", path.display())]
+    NoName { path: PathBuf },
+    #[error("{} would be written over: {reason}\nhint: choose another place", path.display())]
+    WrittenOver { path: PathBuf, reason: String },
 }
 
 impl RecordError {
+    /// Whether it lies with what was given on a command line, not with a disk or a record.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Nothing { .. } | Self::NoName { .. } | Self::WrittenOver { .. })
+    }
+
     /// Wraps an I/O error with what was being done to which file.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }

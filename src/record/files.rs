@@ -31,12 +31,13 @@ fn place(
     write: impl FnOnce(&mut File) -> io::Result<()>,
     secure: impl FnOnce(&File) -> io::Result<()>,
 ) -> Result<(), RecordError> {
-    let folder = path.parent().expect("a file of a record is in a folder");
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(RecordError::NoName { path: path.to_owned() });
+    };
     // That of a bare name is the one that the program was started in.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     fs::create_dir_all(folder).map_err(RecordError::io("make the folder", folder))?;
-    let name = path.file_name().expect("a file of a record has a name").to_string_lossy();
-    let beside = folder.join(beside_name(&name, std::process::id()));
+    let beside = folder.join(beside_name(&name.to_string_lossy(), std::process::id()));
     let written = File::create(&beside).and_then(|mut file| {
         write(&mut file)?;
         secure(&file)
@@ -55,7 +56,7 @@ fn beside_name(name: &str, process: u32) -> String {
 }
 
 /// Whether a file has such a name.
-pub(super) fn is_half_written(path: &Path) -> bool {
+pub fn is_half_written(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let parts = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
     parts.is_some_and(|(name, process)| !name.is_empty() && process.parse::<u32>().is_ok())
@@ -193,6 +194,14 @@ mod tests {
         let wrong = text.replace("\"kind\": \"digits\"", "\"kind\": \"digit\"");
         let error = serde_json::from_str::<PlanFile>(&wrong).unwrap_err().to_string();
         assert!(error.starts_with("unknown kind `digit` of `spec.data`"), "{error}");
+    }
+
+    #[test]
+    fn a_path_without_a_name_is_refused() {
+        for path in ["", ".", "..", "/", "a/.."] {
+            let error = write_beside(Path::new(path), b"x").unwrap_err();
+            assert!(matches!(error, RecordError::NoName { .. }), "{path}: {error}");
+        }
     }
 
     #[test]

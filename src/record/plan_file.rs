@@ -66,7 +66,11 @@ impl PlanFile {
         if !path.exists() {
             return Ok(None);
         }
-        read_json(&path, PLAN_FILE_VERSION, SUMMED_SINCE).map(Some)
+        let file: Self = read_json(&path, PLAN_FILE_VERSION, SUMMED_SINCE)?;
+        match wrong_name(&file.plan) {
+            Some(reason) => Err(RecordError::Damaged { path, reason }),
+            None => Ok(Some(file)),
+        }
     }
 
     /// The contents for a plan that is in no file.
@@ -143,6 +147,23 @@ impl PlanFile {
     }
 }
 
+/// A name that would lead out of the folder that is called by it: no sweep of ours has one, but a file of unknown origin may.
+fn wrong_name(plan: &Plan) -> Option<String> {
+    let is_name = |name: &str| !name.contains('\0') && !name.trim_matches('.').is_empty();
+    let is_of_folder = |name: &str| is_name(name) && !name.contains('/');
+    let wrong = |what: &str, name: &str| Some(format!("the {what} {name:?} is no name that a folder can have"));
+    if !is_of_folder(&plan.name) {
+        return wrong("sweep's name", &plan.name);
+    }
+    let arms = plan.arms.iter().chain(plan.runs.iter().map(|run| &run.arm));
+    if let Some(arm) = arms.into_iter().find(|arm| !is_of_folder(arm)) {
+        return wrong("arm", arm);
+    }
+    // A trial names values of axes too, which may be paths.
+    let trial = plan.runs.iter().map(|run| &run.trial).find(|trial| !is_name(trial))?;
+    wrong("trial", trial)
+}
+
 /// Whether `after` is `before` with runs that its rule for seeds announces.
 fn announces(before: &Plan, after: &Plan) -> bool {
     let known = (&before.seeds, &before.runs);
@@ -192,4 +213,44 @@ fn changes(before: &Plan, after: &Plan) -> Vec<String> {
         changes.push("names or order of arms, axes or runs changed".to_owned());
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{PLAN_VERSION, RunSpec};
+
+    #[test]
+    fn a_name_that_leads_out_of_its_folder_is_refused() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = SweepFolder { path: temporary.path().to_owned() };
+        let run = PlannedRun { trial: "baseline data.path=/a/b".into(), ..PlannedRun::of_baseline(RunSpec::default()) };
+        let good = Plan {
+            version: PLAN_VERSION,
+            name: "a b.c".into(),
+            question: String::new(),
+            arms: vec!["baseline".into()],
+            axes: vec![],
+            seeds: vec![0],
+            compare: None,
+            until_decided: None,
+            exclusive: false,
+            runs: vec![run.clone()],
+        };
+        let read = |plan: Plan| {
+            PlanFile::unfrozen(plan).write(&folder).unwrap();
+            PlanFile::read(&folder).map(Option::unwrap).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(good.clone()).unwrap().plan, good);
+        for name in ["../pwned/x", "..", "", "a/b", "a\0b"] {
+            let error = read(Plan { name: name.into(), ..good.clone() }).unwrap_err();
+            let words = format!("plan.json is damaged: the sweep's name {name:?} is no name that a folder can have");
+            assert!(error.ends_with(&words), "{error}");
+            assert!(read(Plan { arms: vec![name.into()], ..good.clone() }).unwrap_err().contains("the arm "));
+        }
+        let trial = PlannedRun { trial: "...".into(), ..run.clone() };
+        assert!(read(Plan { runs: vec![trial], ..good.clone() }).unwrap_err().contains("the trial \"...\" is no name"));
+        let arm = PlannedRun { arm: "../x".into(), ..run };
+        assert!(read(Plan { runs: vec![arm], ..good }).unwrap_err().contains("the arm \"../x\" is no name"));
+    }
 }

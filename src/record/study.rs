@@ -51,6 +51,15 @@ pub struct RunRecord {
     pub checkpoint: (u32, u64),
 }
 
+/// What is wrong with a record in one line: the first sentence, and how many more there are.
+pub fn first_and_count(damage: &[String]) -> String {
+    match damage {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, more @ ..] => format!("{first}, and {} more", more.len()),
+    }
+}
+
 /// How long a device waited for images while it was to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Waiting {
@@ -233,6 +242,13 @@ fn waiting(effective_events: &[(u32, RunEvent)]) -> Option<Waiting> {
 mod tests {
     use super::*;
     use crate::spec::RunSpec;
+
+    #[test]
+    fn damage_is_told_in_one_line() {
+        let damage: Vec<String> = (1..=2000).map(|line| format!("line {line} is torn")).collect();
+        assert_eq!(first_and_count(&damage), "line 1 is torn, and 1999 more");
+        assert_eq!(first_and_count(&damage[..1]), "line 1 is torn");
+    }
 
     #[test]
     fn attempts_that_began_at_one_checkpoint_are_fruitless() {

@@ -27,7 +27,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("import", &["spec", "event", "plan", "record", "run", "checksum", "tensorboard"]),
     ("tensorboard", &[]),
     ("export", &["spec", "record", "tensorboard"]),
-    ("compare", &["spec", "record"]),
+    ("compare", &["spec", "record", "checksum"]),
     ("merge", &["spec", "event", "record", "checksum"]),
     ("bundle", &["spec", "event", "record", "checksum"]),
     (

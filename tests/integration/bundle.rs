@@ -228,3 +228,59 @@ fn a_damaged_record_is_not_bundled_and_a_part_of_a_sweep_is() {
     assert!(stderr(&output).contains("note: 3 of 4 planned runs have ended"), "{}", stderr(&output));
     assert!(done(&sandbox, &["verify", "tiny.zip"]).contains("3 of 4 planned runs have ended"));
 }
+
+#[test]
+fn a_bundle_spares_records_and_says_what_it_leaves_out() {
+    let sandbox = Sandbox::new(TINY);
+    let at = |path: &str| sandbox.path().join(path);
+    done(&sandbox, &["bench-report", "sweep.yaml", "--results", "results"]);
+    let run = fs::read_dir(sandbox.results().join("runs")).unwrap().flatten().next().unwrap().path();
+    let journal = run.join("events.jsonl");
+    let id = run.file_name().unwrap().to_string_lossy().into_owned();
+    let before = fs::read(&journal).unwrap();
+    let inside = format!("results/tiny/runs/{id}/events.jsonl");
+    for (out, words) in [
+        (inside.as_str(), "holds records"),
+        ("results/tiny/lock", "holds records"),
+        ("sweep.yaml", "it is the sweep's own file"),
+        ("..", "`..` names no file"),
+    ] {
+        let output = sandbox.speedlab(&["bundle", "sweep.yaml", "--quiet", "--out", out]);
+        assert_eq!(output.status.code(), Some(2), "{out}");
+        assert!(stderr(&output).contains(words), "{out}: {}", stderr(&output));
+    }
+    assert_eq!(fs::read(&journal).unwrap(), before);
+    assert_eq!(fs::read_to_string(at("sweep.yaml")).unwrap(), TINY);
+
+    // A sweep's file that is not the frozen one is left out; so are links.
+    fs::create_dir_all(run.join("samples")).unwrap();
+    fs::write(run.join("samples/.half.4711"), "").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/etc/hostname", run.join("samples/link.png")).unwrap();
+    let output = sandbox.speedlab(&["bundle", "sweep.yaml", "--quiet", "--set", "train.steps=40"]);
+    let said = stderr(&output);
+    assert!(said.contains("the bundle holds the frozen one, without the sweep's file"), "{said}");
+    let left_out = if cfg!(unix) { 2 } else { 1 };
+    let note = format!("note: {left_out} links and files with a dot before their names are left out");
+    assert!(said.contains(&note), "{said}");
+    assert!(!unzipped(&at("tiny.zip")).keys().any(|name| name.contains("sweep.yaml") || name.contains("link")));
+    assert!(done(&sandbox, &["verify", "tiny.zip", "--quiet"]).contains("4 of 4 planned runs have ended"));
+
+    // A name that another program would refuse or show as something else.
+    fs::write(run.join("samples/a\nb.png"), "").unwrap();
+    let output = sandbox.speedlab(&["bundle", "sweep.yaml", "--quiet", "--out", "odd.zip"]);
+    let said = stderr(&output);
+    let words = format!("has the name \"runs/{id}/samples/a\\nb.png\", which not every program");
+    assert!(said.contains(&words) && said.contains("hint: rename it") && !at("odd.zip").exists(), "{said}");
+
+    let output = sandbox.speedlab(&["verify", "absent.zip"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("absent.zip is no bundle: there is no such file or folder"), "{said}");
+    // What an archive calls its files does not steer a terminal.
+    let mut files = unzipped(&at("tiny.zip"));
+    files.insert("report/\u{1b}[31mred".to_owned(), b"x".to_vec());
+    zip(&at("red.zip"), &files);
+    let said = mistakes(&sandbox, "red.zip");
+    assert!(said.contains("report/\\u{1b}[31mred: ") && !said.contains('\u{1b}'), "{said}");
+}

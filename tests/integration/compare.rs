@@ -92,3 +92,73 @@ fn what_does_not_compare_is_refused_by_what_differs() {
     );
     assert!(!sandbox.path().join("results/comparisons").exists());
 }
+
+#[test]
+fn a_study_and_its_copy_are_refused_and_records_are_not_written_over() {
+    let sandbox = Sandbox::new("");
+    study(&sandbox, "one", CLTS, LONG, "fid");
+    study(&sandbox, "two", MDLRC, LONG, "fid");
+    let compared = |args: &[&str]| sandbox.speedlab(&[&["compare", "--baseline", "one/baseline"], args].concat());
+    let refused = |args: &[&str]| {
+        let output = compared(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}{}", stdout(&output), stderr(&output));
+        stderr(&output)
+    };
+    let message = refused(&["results/one", "results/../results/one"]);
+    assert!(message.contains("results/one and results/../results/one are the same results: they are one"), "{message}");
+    let mut copy = std::process::Command::new("cp");
+    let copied = copy.args(["-r", "results/one", "copy"]).current_dir(sandbox.path()).status().unwrap();
+    assert!(copied.success());
+    let message = refused(&["results/one", "copy"]);
+    let words = "results/one and copy are the same results: all 10 recorded runs of one have the same journals";
+    assert!(message.contains(words), "{message}");
+
+    let page = sandbox.path().join("results/two/report/index.html");
+    fs::create_dir_all(page.parent().unwrap()).unwrap();
+    fs::write(&page, "its own").unwrap();
+    for out in ["results/two", "results/two/report", "results/two/new"] {
+        let message = refused(&["results/one", "results/two", "--out", out]);
+        assert!(message.contains(&format!("{out} would be written over: ")), "{message}");
+        assert!(message.contains("results/two holds a sweep's results"), "{message}");
+    }
+    assert_eq!(fs::read_to_string(&page).unwrap(), "its own");
+}
+
+#[test]
+fn only_studies_with_common_seeds_are_called_paired_and_the_data_of_imports_is_not_known() {
+    let sandbox = Sandbox::new("");
+    study(&sandbox, "one", CLTS, LONG, "fid");
+    let text = fs::read_to_string(sandbox.path().join("one.yaml")).unwrap();
+    fs::write(sandbox.path().join("far.yaml"), text.replace("one", "far").replace("seeds: 5", "seeds: [7, 8, 9]"))
+        .unwrap();
+    let made = sandbox.speedlab(&["bench-report", "far.yaml", "--results", "results"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let output = sandbox.speedlab(&["compare", "results/one", "results/far", "--baseline", "one/baseline"]);
+    let said = stderr(&output);
+    assert!(
+        said.contains("note: `far` is not paired with `one`: they share no seed, so arms are compared by Welch"),
+        "{said}"
+    );
+
+    // Two imports of different data, which nobody has said.
+    for name in ["left", "right"] {
+        let row = |step: u64, seed: u64| format!("base,{seed},{step},{}\n", 100.0 / (step + seed) as f64);
+        let rows: String =
+            (0..3).flat_map(|seed| (1..20).map(move |step| (step, seed))).map(|(step, seed)| row(step, seed)).collect();
+        fs::write(sandbox.path().join(format!("{name}.csv")), format!("arm,seed,step,fid\n{rows}")).unwrap();
+        let map = ["--map", "arm=arm", "seed=seed", "step=step", "fid=fid"];
+        let file = format!("{name}.csv");
+        let output = sandbox.speedlab(&[&["import", &file, "--baseline", "base"], &map[..]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let output = sandbox.speedlab(&["compare", "results/left", "results/right", "--baseline", "left/base"]);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    for name in ["left", "right"] {
+        assert!(
+            said.contains(&format!("note: `{name}` was imported: what data it was trained on is not known")),
+            "{said}"
+        );
+    }
+    assert!(!said.contains("digits"), "{said}");
+}

@@ -67,6 +67,7 @@ fn what_is_exported_comes_back() {
     let nothing = sandbox.speedlab(&["export", "sweep.yaml"]);
     assert_eq!(nothing.status.code(), Some(2));
     let unknown = sandbox.speedlab(&["export", "sweep.yaml", "--set", "name=other", "--csv", "x.csv"]);
+    assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("there is nothing recorded in "), "{}", stderr(&unknown));
     let names: Vec<String> = fs::read_dir(sandbox.path())
         .unwrap()
@@ -74,4 +75,39 @@ fn what_is_exported_comes_back() {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     assert!(!names.iter().any(|name| name.starts_with('.')), "nothing half-written is left: {names:?}");
+}
+
+#[test]
+fn records_are_not_written_over_and_what_is_left_out_is_said() {
+    let sandbox = Sandbox::new(TINY);
+    let at = |path: &str| sandbox.path().join(path);
+    done(&sandbox, &["bench-report", "sweep.yaml", "--results", "results"]);
+    let plan = fs::read(sandbox.results().join("plan.json")).unwrap();
+    for (args, words) in [
+        (&["--csv", "results/tiny/plan.json"][..], "results/tiny/plan.json would be written over: "),
+        (&["--parquet", "results/tiny/curves.parquet"], "holds records"),
+        (&["--tensorboard", "results/tiny/tb"], "holds records"),
+        (&["--csv", "sweep.yaml"], "it is the sweep's own file"),
+        (&["--csv", "x", "--parquet", "./x"], "x is written too"),
+        (&["--csv", ".."], "`..` names no file\nhint: "),
+        (&["--parquet", "/"], "`/` names no file"),
+        (&["--tensorboard", "."], "`.` names no file"),
+    ] {
+        let output = sandbox.speedlab(&[&["export", "sweep.yaml", "--quiet"], args].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+    }
+    assert_eq!(fs::read(sandbox.results().join("plan.json")).unwrap(), plan);
+    assert_eq!(fs::read_to_string(at("sweep.yaml")).unwrap(), TINY);
+    assert!(!at("x").exists());
+
+    let run = fs::read_dir(sandbox.results().join("runs")).unwrap().flatten().next().unwrap().path();
+    fs::remove_dir_all(run).unwrap();
+    let output = sandbox.speedlab(&["export", "sweep.yaml", "--csv", "x.csv", "--quiet"]);
+    let said = stderr(&output);
+    assert!(said.contains("note: 1 of 4 planned runs have recorded no values: 1 not started\n"), "{said}");
+    assert!(!said.contains("no longer the one"), "{said}");
+    let output = sandbox.speedlab(&["export", "sweep.yaml", "--csv", "y.csv", "--set", "train.steps=40"]);
+    let said = stderr(&output);
+    assert!(said.contains("the sweep is no longer the one that was frozen in results/tiny/plan.json"), "{said}");
 }

@@ -120,6 +120,8 @@ fn two_halves_are_the_whole_and_a_merge_can_be_interrupted() {
 
     // What a merge leaves that was killed: records without a plan, and a copy that is not whole.
     fs::remove_file(at("whole/plan.json")).unwrap();
+    fs::remove_file(at("whole/curves.parquet")).unwrap();
+    fs::remove_dir_all(at("whole/report")).unwrap();
     let runs = run_folders(&at("whole"));
     fs::create_dir_all(at("whole/attempts").join(runs[0].file_name().unwrap()).join(".half")).unwrap();
     fs::remove_dir_all(&runs[1]).unwrap();
@@ -256,4 +258,86 @@ fn what_one_machine_began_and_another_ended_is_ended() {
     assert!(matches!(state("whole"), RunState::Ended(_)));
     assert_eq!(values(&at("whole")), values(&at("results/tiny")));
     assert!(!at("whole/attempts").join(&id).exists(), "the beginning is a part of the end");
+}
+
+/// Made-up records of the sweep with these seeds, in `<results>/tiny`.
+fn made_up(sandbox: &Sandbox, seeds: &str, results: &str) {
+    fs::write(sandbox.path().join("made-up.yaml"), TINY.replace("seeds: 2", &format!("seeds: {seeds}"))).unwrap();
+    done(sandbox, &["bench-report", "made-up.yaml", "--results", results]);
+}
+
+#[test]
+fn folders_that_lie_in_each_other_are_refused_and_stay_as_they_are() {
+    let sandbox = Sandbox::new(TINY);
+    let at = |path: &str| sandbox.path().join(path);
+    made_up(&sandbox, "[0]", "a");
+    made_up(&sandbox, "[1]", "a/tiny/runs");
+    made_up(&sandbox, "[1]", "c");
+    let before = records(&at("a/tiny"));
+    for (from, into, words) in [
+        ("a/tiny/runs/tiny", "a/tiny", "a/tiny/runs/tiny lies in a/tiny\nhint: merge joins folders that stand beside"),
+        ("a/tiny", "a/tiny/new", "a/tiny/new lies in a/tiny\n"),
+        ("a/tiny", "a/tiny/runs/tiny", "a/tiny/runs/tiny lies in a/tiny\n"),
+        ("a/tiny/../tiny/runs/tiny", "a/tiny", " lies in a/tiny\n"),
+    ] {
+        for extra in [&["--quiet"][..], &["--dry-run"]] {
+            let message = refused(&sandbox, &[&["merge", from, "--into", into], extra].concat());
+            assert!(message.contains(words), "{from} into {into}: {message}");
+        }
+    }
+    assert_eq!(records(&at("a/tiny")), before);
+    assert!(!at("a/tiny/new").exists());
+    // What is the folder's own moves; the same record beside it stays.
+    let own = records(&at("c/tiny"));
+    made_up(&sandbox, "[1]", "d");
+    done(&sandbox, &["merge", "d/tiny", "--into", "c/tiny", "--quiet"]);
+    assert_eq!((records(&at("c/tiny")), records(&at("d/tiny"))), (own.clone(), own));
+}
+
+#[test]
+fn a_folder_of_other_things_is_not_merged_into() {
+    let sandbox = Sandbox::new(TINY);
+    let at = |path: &str| sandbox.path().join(path);
+    made_up(&sandbox, "[0]", "a");
+    for (file, text) in [
+        ("o1/report/index.html", "mine"),
+        ("o2/curves.parquet", "mine"),
+        ("o3/.git", "mine"),
+        ("o4/runs/baseline/events", "mine"),
+        ("o5/sweep.yaml", "mine"),
+        ("o6/plans/next.json", "mine"),
+    ] {
+        let into = file.split('/').next().unwrap();
+        fs::create_dir_all(at(file).parent().unwrap()).unwrap();
+        fs::write(at(file), text).unwrap();
+        for extra in ["--quiet", "--dry-run"] {
+            let message = refused(&sandbox, &["merge", "a/tiny", "--into", into, extra]);
+            assert!(message.contains(&format!("{into} holds other things than a sweep's results")), "{message}");
+        }
+        assert_eq!((fs::read_to_string(at(file)).unwrap().as_str(), at(into).join("lock").exists()), (text, false));
+    }
+    // A file is no folder.
+    fs::write(at("file"), "mine").unwrap();
+    let output = sandbox.speedlab(&["merge", "a/tiny", "--into", "file", "--dry-run"]);
+    assert!(!output.status.success() && stderr(&output).contains("cannot read file: "), "{}", stderr(&output));
+}
+
+#[test]
+fn a_folder_is_taken_before_it_is_read_and_the_sweeps_own_file_goes_along() {
+    let sandbox = Sandbox::new(TINY);
+    let at = |path: &str| sandbox.path().join(path);
+    made_up(&sandbox, "[0]", "a");
+    made_up(&sandbox, "[1]", "b");
+    let held = SweepFolder { path: at("b/tiny") }.lock().unwrap();
+    let output = sandbox.speedlab(&["merge", "a/tiny", "--into", "b/tiny", "--quiet"]);
+    assert!(stderr(&output).contains("b/tiny is in use by process "), "{}", stderr(&output));
+    drop(held);
+
+    fs::write(at("a/tiny/sweep.yaml"), "name: tiny\n").unwrap();
+    done(&sandbox, &["merge", "b/tiny", "a/tiny", "--into", "whole", "--quiet"]);
+    assert_eq!(fs::read_to_string(at("whole/sweep.yaml")).unwrap(), "name: tiny\n");
+    fs::write(at("b/tiny/sweep.yaml"), "name: other\n").unwrap();
+    let message = refused(&sandbox, &["merge", "a/tiny", "b/tiny", "--into", "new", "--quiet"]);
+    assert!(message.contains("a/tiny/sweep.yaml and b/tiny/sweep.yaml differ\nhint: "), "{message}");
+    assert!(!at("new").exists());
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::progress::words::{measured, roughly};
 use crate::cluster::LiveTask;
 use crate::event::RunOutcome;
-use crate::record::{LiveFile, LiveRun, LiveState, RecordError, RunRecord, RunState, SweepFolder};
+use crate::record::{LiveFile, LiveRun, LiveState, RecordError, RunRecord, RunState, SweepFolder, first_and_count};
 use crate::spec::{Plan, PlannedRun, RunId};
 use crate::study::TaskRuns;
 
@@ -59,7 +59,7 @@ impl RunStatus {
         let live_state = live.map(|live| live.state);
         let live_words = |words: fn(&LiveRun) -> String| live.map(words).unwrap_or_default();
         match (&self.record.state, live_state, &self.record.last_outcome) {
-            (RunState::Damaged(damage), ..) => ("damaged", damage.join("; ")),
+            (RunState::Damaged(damage), ..) => ("damaged", first_and_count(damage)),
             (RunState::Ended(outcome), ..) if is_failure(outcome) => ("failed", outcome.in_words()),
             (RunState::Ended(outcome), ..) => ("done", outcome.in_words()),
             (_, Some(LiveState::Running), _) => ("running", live_words(doing_in_words)),

@@ -129,6 +129,8 @@ fn combined<'a>(comparison: &Comparison<'a>) -> Vec<[&'a str; 3]> {
         (!changes.is_empty()).then_some((arm, changes))
     };
     let arms: Vec<(&str, Changes)> = plan.arms.iter().filter_map(|arm| changes(arm)).collect();
+    // The study of an arm that comes from several: settings of two studies that are alike need not mean the same.
+    let study = |arm: &'a str| arm.rsplit_once('/').map(|(study, _)| study);
     let mut found = Vec::new();
     for (index, (first, of_first)) in arms.iter().enumerate() {
         for (second, of_second) in &arms[index + 1..] {
@@ -137,7 +139,11 @@ fn combined<'a>(comparison: &Comparison<'a>) -> Vec<[&'a str; 3]> {
                 continue;
             }
             let union: Changes = of_first.union(of_second).cloned().collect();
-            found.extend(arms.iter().find(|(_, changes)| *changes == union).map(|(both, _)| [*first, *second, *both]));
+            if study(first) != study(second) {
+                continue;
+            }
+            let is_both = |(arm, changes): &&(&'a str, Changes)| *changes == union && study(arm) == study(first);
+            found.extend(arms.iter().find(is_both).map(|(both, _)| [*first, *second, *both]));
         }
     }
     found

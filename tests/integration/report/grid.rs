@@ -38,6 +38,31 @@ fn an_arm_over_all_grid_points_has_its_true_speedup() {
 }
 
 #[test]
+fn arms_of_two_studies_are_not_parts_of_one_another() {
+    let found = |names: [(&str, &str); 4]| {
+        let mut study = study();
+        let renamed = |name: &mut String| {
+            if let Some((_, new)) = names.iter().find(|(old, _)| old == name) {
+                *name = (*new).to_owned();
+            }
+        };
+        study.plan.arms.iter_mut().for_each(renamed);
+        study.plan.runs.iter_mut().for_each(|run| renamed(&mut run.arm));
+        study.runs.iter_mut().for_each(|run| renamed(&mut run.planned.arm));
+        study.plan.compare.iter_mut().for_each(|compare| renamed(&mut compare.baseline));
+        let comparison = Comparison::of(&study);
+        let grid = Grid::of(&comparison);
+        grid.interactions.iter().filter(|interaction| matches!(interaction.of, Of::Arms { .. })).count()
+    };
+    let of = |clts: &'static str, mdlrc: &'static str, both: &'static str| {
+        found([("baseline", "a/baseline"), ("clts", clts), ("mdlrc", mdlrc), ("clts+mdlrc", both)])
+    };
+    assert_eq!(of("a/clts", "a/mdlrc", "a/clts+mdlrc"), 1);
+    assert_eq!(of("a/clts", "b/mdlrc", "a/clts+mdlrc"), 0);
+    assert_eq!(of("a/clts", "a/mdlrc", "b/clts+mdlrc"), 0);
+}
+
+#[test]
 fn arms_that_are_made_of_others_are_found_by_their_settings_and_their_interaction_is_true() {
     let study = study();
     let comparison = Comparison::of(&study);
