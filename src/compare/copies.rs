@@ -15,8 +15,14 @@ type Journals<'s> = BTreeMap<&'s RunId, String>;
 /// Refuses a study that is another, or a copy of it; of two that share some records, a note.
 pub(super) fn shared_records(studies: &[(String, StudyRecord)]) -> Result<Vec<String>, CompareError> {
     let mut notes = Vec::new();
+    let mut counts: BTreeMap<&RunId, usize> = BTreeMap::new();
+    for run_id in studies.iter().flat_map(|(_, study)| recorded(study)) {
+        *counts.entry(run_id).or_default() += 1;
+    }
+    // Journals may be long: only those are read that another study may have too.
+    let is_shared = |run_id: &RunId| counts[run_id] > 1;
     let journals: Vec<Journals> =
-        studies.iter().map(|(_, study)| journals(study)).collect::<Result<_, RecordError>>()?;
+        studies.iter().map(|(_, study)| journals(study, is_shared)).collect::<Result<_, RecordError>>()?;
     for (index, (name, study)) in studies.iter().enumerate() {
         for (other_index, (other_name, other)) in studies.iter().enumerate().take(index) {
             let same =
@@ -28,13 +34,13 @@ pub(super) fn shared_records(studies: &[(String, StudyRecord)]) -> Result<Vec<St
             }
             let (own, others) = (&journals[index], &journals[other_index]);
             let shared = own.iter().filter(|(run_id, sum)| others.get(*run_id) == Some(*sum)).count();
-            let fewer = own.len().min(others.len());
+            let fewer = recorded(study).count().min(recorded(other).count());
             if shared > 0 && shared == fewer {
                 return Err(same(format!("all {shared} recorded runs of one have the same journals in the other")));
             }
             if shared > 0 {
                 notes.push(format!(
-                    "{shared} runs of `{name}` are records of `{other_name}` too: they are no independent evidence"
+                    "`{name}` and `{other_name}` share records of runs ({shared}): these are no independent evidence"
                 ));
             }
         }
@@ -42,13 +48,18 @@ pub(super) fn shared_records(studies: &[(String, StudyRecord)]) -> Result<Vec<St
     Ok(notes)
 }
 
-fn journals(study: &StudyRecord) -> Result<Journals<'_>, RecordError> {
+/// Runs that have recorded something whole.
+fn recorded(study: &StudyRecord) -> impl Iterator<Item = &RunId> {
+    study.runs.iter().filter(|run| !run.attempts.is_empty()).map(|run| &run.planned.run_id)
+}
+
+fn journals(study: &StudyRecord, is_wanted: impl Fn(&RunId) -> bool) -> Result<Journals<'_>, RecordError> {
     let folder = SweepFolder { path: study.folder.clone() };
     let mut found = Journals::new();
-    for run in study.runs.iter().filter(|run| !run.attempts.is_empty()) {
-        let path = folder.current(&run.planned.run_id)?.journal();
+    for run_id in recorded(study).filter(|run_id| is_wanted(run_id)) {
+        let path = folder.current(run_id)?.journal();
         match fs::read(&path) {
-            Ok(bytes) => drop(found.insert(&run.planned.run_id, sha256(&bytes))),
+            Ok(bytes) => drop(found.insert(run_id, sha256(&bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(RecordError::Io { action: "read", path, source }),
         }

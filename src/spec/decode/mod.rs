@@ -196,6 +196,6 @@ mod tests {
             "",
         );
         fails::<Axis>(json!({"path": 3}), "`path` must be text, not 3", "put it in quotes");
-        fails::<PlannedRun>(json!({"run_id": "0"}), "this lacks the key `arm`", "");
+        fails::<PlannedRun>(json!({"run_id": "0123456789ab"}), "this lacks the key `arm`", "");
     }
 }
