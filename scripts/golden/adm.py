@@ -14,6 +14,8 @@ import torch
 from diffusers import UNet2DModel
 from torch.utils.flop_counter import FlopCounterMode
 
+from rounding import rounded
+
 
 def formula(shape, start=0):
     """sin(1), sin(4), sin(9), ...: not periodic, so that matrices of it have full rank."""
@@ -192,14 +194,6 @@ COUNTED = {
         256,
     ),
 }
-
-
-def rounded(value):
-    if isinstance(value, float):
-        return float(f"{value:.9g}")
-    if isinstance(value, list):
-        return [rounded(item) for item in value]
-    return {key: rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def case(model, images, side):

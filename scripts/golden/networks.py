@@ -16,6 +16,7 @@ from torch import nn
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "torch"))
 from layers import Modulation
 from networks import Unet
+from rounding import rounded
 from transformers import Dit, Uvit
 
 UNETS = [
@@ -115,14 +116,6 @@ def parameter_counts():
         net = transformer("uvit", 3, 32, 2, 512, 12, 8)
     counts["uvit-s/2"] = dict(with_positions=sum(p.numel() for p in net.parameters()), positions=0)
     return counts
-
-
-def rounded(value):
-    if isinstance(value, float):
-        return float(f"{value:.9g}")
-    if isinstance(value, list):
-        return [rounded(item) for item in value]
-    return {key: rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def lines(cases):

@@ -9,6 +9,7 @@ use zip::ZipArchive;
 
 use super::BundleError;
 use super::files::name_of;
+use crate::record::RecordError;
 
 pub(super) enum Container {
     Zip(Box<ZipArchive<BufReader<File>>>),
@@ -27,7 +28,7 @@ impl Container {
             io::ErrorKind::NotFound => {
                 BundleError::NoBundle { path: path.to_owned(), reason: "there is no such file or folder".to_owned() }
             }
-            _ => BundleError::io("read", path)(error),
+            _ => RecordError::io("read", path)(error).into(),
         })?;
         let no_bundle = |error: zip::result::ZipError| BundleError::NoBundle {
             path: path.to_owned(),
@@ -89,10 +90,10 @@ pub(super) fn is_plain(name: &str) -> bool {
 }
 
 fn visit(folder: &Path, root: &Path, names: &mut Vec<String>) -> Result<(), BundleError> {
-    for entry in fs::read_dir(folder).map_err(BundleError::io("read", folder))? {
-        let entry = entry.map_err(BundleError::io("read", folder))?;
+    for entry in fs::read_dir(folder).map_err(RecordError::io("read", folder))? {
+        let entry = entry.map_err(RecordError::io("read", folder))?;
         let path = entry.path();
-        if entry.file_type().map_err(BundleError::io("read", &path))?.is_dir() {
+        if entry.file_type().map_err(RecordError::io("read", &path))?.is_dir() {
             visit(&path, root, names)?;
             continue;
         }

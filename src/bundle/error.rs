@@ -1,6 +1,5 @@
 //! Why a bundle cannot be made or read.
 
-use std::io;
 use std::path::PathBuf;
 
 use crate::record::RecordError;
@@ -9,8 +8,6 @@ use crate::record::RecordError;
 pub enum BundleError {
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is damaged: {damage}\nhint: put back a copy of it, or move it away; a bundle holds whole records only", path.display())]
     Damaged { path: PathBuf, damage: String },
     #[error("{} has a name that is not in UTF-8\nhint: rename it", path.display())]
@@ -19,11 +16,4 @@ pub enum BundleError {
     Unplain { path: PathBuf, name: String },
     #[error("{} is no bundle: {reason}\nhint: give a file that `speedlab bundle` wrote, or the folder that it was unpacked to", path.display())]
     NoBundle { path: PathBuf, reason: String },
-}
-
-impl BundleError {
-    pub(super) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
-    }
 }

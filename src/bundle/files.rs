@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::BundleError;
 use super::container::is_plain;
-use crate::record::{RunFolder, StudyRecord, SweepFolder};
+use crate::record::{RecordError, RunFolder, StudyRecord, SweepFolder};
 
 /// A file, and its name in the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,13 +71,13 @@ fn visit(folder: &Path, prefix: &str, found: &mut Members) -> Result<(), BundleE
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(BundleError::io("read", folder)(error)),
+        Err(error) => return Err(RecordError::io("read", folder)(error).into()),
     };
     for entry in entries {
-        let entry = entry.map_err(BundleError::io("read", folder))?;
+        let entry = entry.map_err(RecordError::io("read", folder))?;
         let path = entry.path();
         let name = entry.file_name().into_string().map_err(|_| BundleError::Name { path: path.clone() })?;
-        let kind = entry.file_type().map_err(BundleError::io("read", &path))?;
+        let kind = entry.file_type().map_err(RecordError::io("read", &path))?;
         if name.starts_with('.') {
             found.left_out += 1;
             continue;

@@ -9,7 +9,7 @@ use super::container::{Container, Found};
 use super::sums::{copy_summed, of_text};
 use super::{BundleError, METADATA, OnFiles, SUMS, metadata};
 use crate::event::RunEvent;
-use crate::record::{PlanFile, RunFolder, RunState, StudyRecord, SweepFolder, read_journal};
+use crate::record::{PlanFile, RecordError, RunFolder, RunState, StudyRecord, SweepFolder, read_journal};
 use crate::spec::{PlannedRun, RunId, canonical_json};
 
 /// What a check has found.
@@ -68,7 +68,7 @@ fn check_records(
     found: &Found,
     verified: &mut Verified,
 ) -> Result<(), BundleError> {
-    let unpacked = tempfile::tempdir().map_err(BundleError::io("make a folder below", &std::env::temp_dir()))?;
+    let unpacked = tempfile::tempdir().map_err(RecordError::io("make a folder below", &std::env::temp_dir()))?;
     let folder = match container {
         Container::Folder(folder) => folder.clone(),
         Container::Zip(_) => {
@@ -165,8 +165,8 @@ fn is_record(name: &str) -> bool {
 
 fn unpack(container: &mut Container, name: &str, to: &Path) -> Result<(), BundleError> {
     let folder = to.parent().expect("it is below a folder");
-    std::fs::create_dir_all(folder).map_err(BundleError::io("make the folder", folder))?;
-    let mut file = File::create(to).map_err(BundleError::io("write", to))?;
-    container.read(name, |read| io::copy(read, &mut file)).map_err(BundleError::io("unpack to", to))?;
+    std::fs::create_dir_all(folder).map_err(RecordError::io("make the folder", folder))?;
+    let mut file = File::create(to).map_err(RecordError::io("write", to))?;
+    container.read(name, |read| io::copy(read, &mut file)).map_err(RecordError::io("unpack to", to))?;
     Ok(())
 }

@@ -70,8 +70,8 @@ pub fn bundle(
     let mut described = Vec::with_capacity(members.len());
     for (index, Member { name, path }) in members.iter().enumerate() {
         progress("summing", index, members.len());
-        let mut file = File::open(path).map_err(BundleError::io("read", path))?;
-        let (sum, bytes) = copy_summed(&mut file, &mut io::sink()).map_err(BundleError::io("read", path))?;
+        let mut file = File::open(path).map_err(RecordError::io("read", path))?;
+        let (sum, bytes) = copy_summed(&mut file, &mut io::sink()).map_err(RecordError::io("read", path))?;
         described.push(Described { name: name.clone(), sum, bytes });
     }
     let text = metadata_text(study, plan, &described, wanted.license, wanted.author);

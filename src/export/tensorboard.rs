@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{ExportError, OnRuns};
-use crate::record::{Row, Rows, RunRecord, StudyRecord};
+use crate::record::{RecordError, Row, Rows, RunRecord, StudyRecord};
 use crate::tensorboard::{MARK, write_begin, write_scalars};
 
 /// Writes `folder/<trial>/seed<n>/events.out.tfevents.*` of every run that has recorded a number. Gives how many runs that are.
@@ -17,7 +17,7 @@ pub fn write_tensorboard(study: &StudyRecord, folder: &Path, progress: OnRuns<'_
             _ => return Err(ExportError::NotEmpty { path: folder.to_owned() }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(ExportError::io("read", folder)(error)),
+        Err(error) => return Err(RecordError::io("read", folder)(error).into()),
     }
     let beside = beside(folder);
     // What a killed process left that had this one's number; one of another number is not touched, because that may still write.
@@ -25,7 +25,8 @@ pub fn write_tensorboard(study: &StudyRecord, folder: &Path, progress: OnRuns<'_
     let written = write_runs(study, &beside, progress).and_then(|runs| {
         // A folder that is there and empty gives way.
         let _ = fs::remove_dir(folder);
-        fs::rename(&beside, folder).map_err(ExportError::io("write", folder)).map(|()| runs)
+        fs::rename(&beside, folder).map_err(RecordError::io("write", folder))?;
+        Ok(runs)
     });
     if written.is_err() {
         // A half is of no use; failing to remove it is no further harm.
@@ -40,7 +41,7 @@ fn beside(folder: &Path) -> PathBuf {
 }
 
 fn write_runs(study: &StudyRecord, folder: &Path, progress: OnRuns<'_>) -> Result<usize, ExportError> {
-    fs::create_dir_all(folder).map_err(ExportError::io("make the folder", folder))?;
+    fs::create_dir_all(folder).map_err(RecordError::io("make the folder", folder))?;
     let mut taken = BTreeSet::new();
     for (done, run) in study.runs.iter().enumerate() {
         progress(done, study.runs.len());
@@ -55,9 +56,9 @@ fn write_runs(study: &StudyRecord, folder: &Path, progress: OnRuns<'_>) -> Resul
             taken.insert(name.clone());
         }
         let place = folder.join(name);
-        fs::create_dir_all(&place).map_err(ExportError::io("make the folder", &place))?;
+        fs::create_dir_all(&place).map_err(RecordError::io("make the folder", &place))?;
         let path = place.join(format!("events.out.{MARK}.{:010}.speedlab", began.as_second()));
-        write_run(&run.rows, began.as_nanosecond() as f64 * 1e-9, &path).map_err(ExportError::io("write", &path))?;
+        write_run(&run.rows, began.as_nanosecond() as f64 * 1e-9, &path).map_err(RecordError::io("write", &path))?;
     }
     Ok(taken.len())
 }

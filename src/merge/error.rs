@@ -1,6 +1,5 @@
 //! Why results cannot be joined.
 
-use std::io;
 use std::path::PathBuf;
 
 use crate::record::RecordError;
@@ -9,8 +8,6 @@ use crate::record::RecordError;
 pub enum MergeError {
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} holds no sweep's results: there is no plan.json in it\nhint: name folders such as results/quickstart", path.display())]
     NoSweep { path: PathBuf },
     #[error("{} holds other things than a sweep's results\nhint: give --into a folder that is new, or one with results of the same sweep", path.display())]
@@ -48,6 +45,6 @@ pub enum MergeError {
 impl MergeError {
     /// Whether it lies with what was given to be joined, not with the disk.
     pub fn is_conflict(&self) -> bool {
-        !matches!(self, Self::Record(_) | Self::Io { .. })
+        !matches!(self, Self::Record(_))
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::{MergeError, Source};
-use crate::record::{PlanFile, SweepFolder, is_half_written};
+use crate::record::{PlanFile, RecordError, SweepFolder, is_half_written};
 use crate::spec::RunId;
 
 /// The file of an imported sweep, which has no other place.
@@ -46,14 +46,13 @@ fn holds_only(folder: &Path, is_ours: impl Fn(&str) -> bool) -> Result<bool, Mer
 
 /// The names of a folder's entries; `None` if it is not there.
 pub(super) fn names_in(folder: &Path) -> Result<Option<Vec<String>>, MergeError> {
-    let failed = |source| MergeError::Io { action: "read", path: folder.to_owned(), source };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(RecordError::io("read", folder)(error).into()),
     };
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-    entries.map(name).collect::<Result<_, _>>().map(Some).map_err(failed)
+    Ok(Some(entries.map(name).collect::<io::Result<_>>().map_err(RecordError::io("read", folder))?))
 }
 
 /// The one file of the sweep that sources hold, if any does.
@@ -64,7 +63,7 @@ pub(super) fn sweep_file(sources: &[Source]) -> Result<Option<Vec<u8>>, MergeErr
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(MergeError::Io { action: "read", path, source }),
+            Err(error) => return Err(RecordError::io("read", &path)(error).into()),
         };
         match &found {
             Some((one, known)) if *known != bytes => {

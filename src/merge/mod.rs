@@ -137,7 +137,7 @@ impl Merge {
             if source.plan.as_ref().is_none_or(|plan| *plan == self.plan) {
                 continue;
             }
-            let bytes = fs::read(&path).map_err(|source| MergeError::Io { action: "read", path, source })?;
+            let bytes = fs::read(&path).map_err(RecordError::io("read", &path))?;
             let kept = self.into.path.join("plans").join(format!("{}.json", &sha256(&bytes)[..12]));
             if !kept.exists() {
                 write_beside(&kept, &bytes)?;

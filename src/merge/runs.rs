@@ -8,7 +8,7 @@ use super::copy::copy_run;
 use super::{MergeError, Source};
 use crate::checksum::sha256;
 use crate::event::RunOutcome;
-use crate::record::{Row, RunFolder, RunRecord, RunState, SweepFolder, progress};
+use crate::record::{RecordError, Row, RunFolder, RunRecord, RunState, SweepFolder, progress};
 use crate::spec::{PlannedRun, RunId, canonical_json};
 
 /// The records of one run.
@@ -83,12 +83,7 @@ impl Gathered {
             self.place(into, &self.token)?;
             if let Some(own_token) = &own_token {
                 let aside = into.attempt(&self.run_id, own_token).path;
-                let action = "rename";
-                fs::rename(&own.path, &aside).map_err(|source| MergeError::Io {
-                    action,
-                    path: own.path.clone(),
-                    source,
-                })?;
+                fs::rename(&own.path, &aside).map_err(RecordError::io("rename", &own.path))?;
             }
             into.commit(&self.run_id, &self.token)?;
         }
@@ -106,17 +101,13 @@ impl Gathered {
         match from.path == into.run(&self.run_id).path || from.path.parent() == to.path.parent() {
             // It is there, perhaps by another name.
             true if from.path != to.path => {
-                let action = "rename";
-                fs::rename(&from.path, &to.path).map_err(|source| MergeError::Io {
-                    action,
-                    path: from.path.clone(),
-                    source,
-                })
+                fs::rename(&from.path, &to.path).map_err(RecordError::io("rename", &from.path))?;
             }
-            true => Ok(()),
-            false if to.path.exists() => Ok(()),
-            false => copy_run(&from.path, &to.path),
+            true => {}
+            false if to.path.exists() => {}
+            false => copy_run(&from.path, &to.path)?,
         }
+        Ok(())
     }
 }
 
@@ -186,7 +177,7 @@ impl Known {
 fn journal(folder: &RunFolder) -> Result<Vec<u8>, MergeError> {
     match fs::read(folder.journal()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(|source| MergeError::Io { action: "read", path: folder.journal(), source }),
+        read => Ok(read.map_err(RecordError::io("read", &folder.journal()))?),
     }
 }
 
@@ -220,7 +211,7 @@ fn first_difference(
 
 /// A file below `one` that `other` has too, with other bytes.
 fn differing_file(one: &Path, other: &Path) -> Result<Option<PathBuf>, MergeError> {
-    let read = |path: PathBuf| fs::read(&path).map_err(|source| MergeError::Io { action: "read", path, source });
+    let read = |path: PathBuf| fs::read(&path).map_err(RecordError::io("read", &path));
     let mut names: Vec<PathBuf> = ["curves.parquet", "DONE"].map(PathBuf::from).into();
     for folder in ["samples", "consistency"] {
         let entries = fs::read_dir(one.join(folder)).into_iter().flatten().flatten();

@@ -75,13 +75,13 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), RecordError> {
 }
 
 #[cfg(unix)]
-fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(fs::read_link(from)?, to)
 }
 
 /// Copies the link's target; there a link needs rights that few users have.
 #[cfg(not(unix))]
-fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_file() { fs::copy(from, to).map(drop) } else { Ok(()) }
 }
 

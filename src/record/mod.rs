@@ -32,6 +32,7 @@ mod rows;
 mod study;
 mod submission;
 
+pub(crate) use attempt_copy::copy_link;
 pub use attempts::{Commit, Progress, progress};
 pub use consistency::ConsistencyImages;
 pub use curves::{CurveRow, read_curves, write_curves};

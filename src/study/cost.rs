@@ -93,12 +93,12 @@ impl Estimator {
     /// What the estimate of a plan rests on.
     pub fn basis(&self, plan: &Plan) -> String {
         let own = plan.runs.iter().any(|run| run.spec.trainer.is_none());
-        let others = match self.by_trainers.runs {
+        let others = match self.by_trainers.all.len() {
             0 => "nothing: no run by a trainer of your own has ended here".to_owned(),
             1 => "the run by a trainer of your own that has ended".to_owned(),
             runs => format!("the {runs} runs by trainers of your own that have ended"),
         };
-        match (own, self.by_trainers.runs) {
+        match (own, self.by_trainers.all.len()) {
             (true, 0) => self.basis.clone(),
             (true, _) => format!("{}; {others}", self.basis),
             (false, _) => others,
@@ -145,7 +145,6 @@ struct TrainerTimes {
     by_spec: HashMap<String, Vec<(f64, f64)>>,
     /// The same of all of them.
     all: Vec<(f64, f64)>,
-    runs: usize,
 }
 
 impl TrainerTimes {
@@ -157,7 +156,6 @@ impl TrainerTimes {
             let a_step = (stamp.train_seconds / stamp.step as f64, stamp.eval_seconds / stamp.step as f64);
             times.by_spec.entry(without_seed(&record.planned.spec)).or_default().push(a_step);
             times.all.push(a_step);
-            times.runs += 1;
         }
         times
     }

@@ -3,7 +3,7 @@
 //! The first evaluation at or below a value comes too early: noise is taken for progress more often than the other way round,
 //! the more so the slower a run is. The fitted curve crosses the value where the run did.
 
-use super::end_fit::{EndFit, Parabolas, local_parabolas};
+use super::end_fit::{EndFit, end_fits};
 use crate::report::curve::Evaluation;
 
 /// Standard deviation of the Gaussian kernel, in ln(images).
@@ -12,6 +12,8 @@ const BANDWIDTH: f64 = 0.35;
 const REACH: f64 = 0.6;
 /// A curve has at least this many evaluations after training began.
 pub const FEWEST: usize = 4;
+/// A run is said to level off where its fitted value falls by less than so many standard errors from half of its images to its end.
+const LEVEL_ERRORS: f64 = 1.5;
 
 /// Local linear regression of ln(metric) on ln(images) with a Gaussian kernel, made non-increasing by pooling adjacent
 /// violators: its values at the evaluations, with straight lines between them.
@@ -23,6 +25,8 @@ pub struct FittedCurve {
     y: Vec<f64>,
     /// ln(metric) as measured.
     measured: Vec<f64>,
+    /// The same evaluations by parabolas: for comparing where runs end.
+    for_the_end: EndFit,
     /// Images, and the training seconds they took, both from 0.
     clock: (Vec<f64>, Vec<f64>),
 }
@@ -60,12 +64,15 @@ impl FittedCurve {
         for alike in known.chunk_by_mut(|first, second| first.x == second.x) {
             let measured: Vec<&[f64]> = alike.iter().map(|curve| curve.measured.as_slice()).collect();
             let smooth = local_lines(&alike[0].x, &measured);
-            alike.iter_mut().zip(&smooth).for_each(|(curve, smooth)| curve.y = non_increasing(smooth));
+            let for_the_end = end_fits(&alike[0].x, &measured);
+            for ((curve, smooth), for_the_end) in alike.iter_mut().zip(&smooth).zip(for_the_end) {
+                (curve.y, curve.for_the_end) = (non_increasing(smooth), for_the_end);
+            }
         }
         fitted
     }
 
-    /// What was measured, of which `y` is still to be made.
+    /// What was measured, of which `y` and `for_the_end` are still to be made.
     fn unfitted(curve: &[Evaluation]) -> Result<Self, NoFit> {
         let kept = |evaluation: &&Evaluation| evaluation.images_seen > 0 && evaluation.value.is_finite();
         let kept: Vec<&Evaluation> = curve.iter().filter(kept).collect();
@@ -79,15 +86,10 @@ impl FittedCurve {
         Ok(Self {
             x: kept.iter().map(|evaluation| (evaluation.images_seen as f64).ln()).collect(),
             y: vec![],
+            for_the_end: EndFit::default(),
             measured: kept.iter().map(|evaluation| evaluation.value.ln()).collect(),
             clock: std::iter::once((0.0, 0.0)).chain(clock).unzip(),
         })
-    }
-
-    /// The same evaluations fitted by parabolas: for comparing where runs end.
-    pub fn for_the_end(&self) -> EndFit {
-        let Parabolas { values, end_error } = local_parabolas(&self.x, &self.measured);
-        EndFit { curve: Self { y: non_increasing(&values), ..self.clone() }, end_error }
     }
 
     /// ln(images) of the last evaluation.
@@ -107,12 +109,32 @@ impl FittedCurve {
 
     /// The place where the curve first came down to ln(metric) `y`.
     pub fn crossing(&self, y: f64) -> Crossing {
-        let index = self.y.partition_point(|&value| value > y);
-        if index == self.y.len() {
+        self.crossing_of(&self.y, y)
+    }
+
+    /// ln(metric) at the last evaluation by the fit for the end.
+    pub fn last_quality(&self) -> f64 {
+        self.for_the_end.y[self.x.len() - 1]
+    }
+
+    /// Where the fit for the end first came down to ln(metric) `y`.
+    pub fn crossing_for_the_end(&self, y: f64) -> Crossing {
+        self.crossing_of(&self.for_the_end.y, y)
+    }
+
+    /// Whether the run is not seen to improve in the second half of its images: when it came to its last quality cannot be told then.
+    pub fn levels_off(&self) -> bool {
+        let fall = interpolate(&self.x, &self.for_the_end.y, self.end() - 2f64.ln()) - self.last_quality();
+        fall <= LEVEL_ERRORS * self.for_the_end.error + 1e-9
+    }
+
+    fn crossing_of(&self, ys: &[f64], y: f64) -> Crossing {
+        let index = ys.partition_point(|&value| value > y);
+        if index == ys.len() {
             return Crossing::After(self.end());
         }
         let Some(previous) = index.checked_sub(1) else { return Crossing::Before(self.x[0]) };
-        let share = (self.y[previous] - y) / (self.y[previous] - self.y[index]);
+        let share = (ys[previous] - y) / (ys[previous] - ys[index]);
         Crossing::At(self.x[previous] + share * (self.x[index] - self.x[previous]))
     }
 
@@ -196,7 +218,7 @@ fn local_lines(x: &[f64], ys: &[&[f64]]) -> Vec<Vec<f64>> {
 }
 
 /// The closest sequence in squares that never increases (pool adjacent violators).
-fn non_increasing(values: &[f64]) -> Vec<f64> {
+pub(super) fn non_increasing(values: &[f64]) -> Vec<f64> {
     let mut blocks: Vec<(f64, usize)> = Vec::new();
     for &value in values {
         let mut block = (value, 1);

@@ -10,7 +10,6 @@ mod fit;
 mod profile;
 mod time_scale;
 
-pub use self::end_fit::EndFit;
 pub use self::estimate::{Run, over_band};
 pub use self::fit::{Crossing, FEWEST, FittedCurve, NoFit};
 pub use self::profile::{Profile, profile, to_last_quality};

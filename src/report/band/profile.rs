@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::estimate::{Contrasted, Measured, Run};
 use super::time_scale::time_scale;
-use super::{Band, Crossing, EndFit};
+use super::{Band, Crossing, FittedCurve};
 use crate::random::{Draws, Stream};
 use crate::report::cost::Cost;
 use crate::report::interval::{Interval, LEVEL, LogMean, paired};
@@ -180,34 +180,31 @@ pub fn to_last_quality(
 /// arm is the sooner is as likely the one as the other; of a faster arm it is the reference's last quality. A run that levels off before
 /// its end comes to its last quality at no certain time, so that there is no number then.
 fn hard_end(contrasted: &Contrasted, level: f64) -> Option<(f64, Estimate)> {
-    let ends = |runs: &[&Run]| runs.iter().map(|run| until_its_end(run)).collect::<Option<Vec<EndFit>>>();
-    let (first, second) = (ends(&contrasted.matched.baseline)?, ends(&contrasted.matched.candidate)?);
-    let worst = |fits: &mut dyn Iterator<Item = &EndFit>| {
-        let ends = fits.map(|fit| (fit.curve.final_value(), fit.levels_off()));
-        ends.reduce(|one, other| if other.0 > one.0 { other } else { one })
-    };
-    let worst: Vec<(f64, bool)> = match contrasted.matched.is_paired() {
-        true => {
-            let pairs = first.iter().zip(&second);
-            pairs.map(|(first, second)| worst(&mut [first, second].into_iter())).collect::<Option<_>>()?
+    let Matched { baseline, candidate, .. } = &contrasted.matched;
+    let (first, second) = (until_their_ends(baseline)?, until_their_ends(candidate)?);
+    // Which run of a pair, or of all, ends worst.
+    let worst: Vec<&FittedCurve> = match contrasted.matched.is_paired() {
+        true => first.iter().zip(&second).map(|(first, second)| worse(first, second)).collect(),
+        false => {
+            let of_all = first.iter().chain(&second).copied().reduce(worse)?;
+            vec![of_all; first.len().max(second.len())]
         }
-        false => vec![worst(&mut first.iter().chain(&second))?; first.len().max(second.len())],
     };
-    let targets: Vec<f64> = worst.iter().map(|(value, _)| *value).collect();
+    let targets: Vec<f64> = worst.iter().map(|curve| curve.last_quality()).collect();
     let value = median(&targets)?.exp();
-    if worst.iter().any(|(_, levels_off)| *levels_off) {
+    if worst.iter().any(|curve| curve.levels_off()) {
         return Some((value, Estimate::Unknown(Unknown::LevelsOff)));
     }
     // A run that was there at its first evaluation is known to have been there by then.
-    let times = |fits: &[EndFit]| -> (Vec<f64>, bool) {
-        let crossings = fits.iter().zip(&targets).map(|(fit, &target)| (&fit.curve, fit.curve.crossing(target)));
-        let crossings: Vec<(f64, bool)> = crossings
-            .map(|(curve, crossing)| match crossing {
-                Crossing::At(x) => (contrasted.cost_at(curve, x), true),
-                Crossing::Before(x) | Crossing::After(x) => (contrasted.cost_at(curve, x), false),
-            })
-            .collect();
-        (crossings.iter().map(|(cost, _)| *cost).collect(), crossings.iter().all(|(_, is_known)| *is_known))
+    let times = |curves: &[&FittedCurve]| -> (Vec<f64>, bool) {
+        let mut is_known = true;
+        let time = |(curve, &target): (&&FittedCurve, &f64)| {
+            let crossing = curve.crossing_for_the_end(target);
+            is_known &= matches!(crossing, Crossing::At(_));
+            let (Crossing::Before(x) | Crossing::At(x) | Crossing::After(x)) = crossing;
+            contrasted.cost_at(curve, x)
+        };
+        (curves.iter().zip(&targets).map(time).collect(), is_known)
     };
     let ((first, is_known), (second, other_is_known)) = (times(&first), times(&second));
     // A source may have no clock.
@@ -224,9 +221,14 @@ fn hard_end(contrasted: &Contrasted, level: f64) -> Option<(f64, Estimate)> {
     Some((value, estimate))
 }
 
-/// The curve of a run that has nothing more to measure; one that diverged ended with nothing.
-fn until_its_end(run: &Run) -> Option<EndFit> {
-    (run.ended && !run.diverged).then(|| Some(run.curve.as_ref().ok()?.for_the_end()))?
+/// The one that ends with the worse quality.
+fn worse<'c>(one: &'c FittedCurve, other: &'c FittedCurve) -> &'c FittedCurve {
+    if other.last_quality() > one.last_quality() { other } else { one }
+}
+
+/// The curves of runs that have nothing more to measure; one that diverged ended with nothing.
+fn until_their_ends<'r>(runs: &[&'r Run]) -> Option<Vec<&'r FittedCurve>> {
+    runs.iter().map(|run| if run.ended && !run.diverged { run.curve.as_ref().ok() } else { None }).collect()
 }
 
 /// The slope of each run's times over the part of the band that every run reached.

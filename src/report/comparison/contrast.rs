@@ -92,6 +92,7 @@ pub(super) fn contrast(
                 &reference.seed_times(target.value, cost),
                 &candidate.seed_times(target.value, cost),
                 variance(cost),
+                yardstick.level,
             )),
             Some(Err(no_target)) => Err(NoSpeedup::NoTarget(no_target.clone())),
             None => Err(NoSpeedup::NoCompare),

@@ -1,6 +1,6 @@
 //! The estimate of a speedup, or the known bound of it.
 
-use crate::report::interval::{Interval, LEVEL, LogMean, paired, welch};
+use crate::report::interval::{Interval, LogMean, paired, welch};
 use crate::report::time_to_target::{Bracket, TimeToTarget};
 
 /// A speedup, or what is known of it.
@@ -54,6 +54,7 @@ pub(super) fn estimate(
     baseline: &[TimeToTarget],
     candidate: &[TimeToTarget],
     clock_variance: f64,
+    level: f64,
 ) -> Estimate {
     if baseline.is_empty() || candidate.is_empty() {
         return Estimate::Unknown(Unknown::NoSeeds);
@@ -81,7 +82,7 @@ pub(super) fn estimate(
             let mean = log_mean(is_paired, &at(&first), &at(&second), least);
             let resolution =
                 Interval { low: earliest(baseline) / latest(&second), high: latest(&first) / earliest(candidate) };
-            Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(LEVEL), resolution: Some(resolution) }
+            Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(level), resolution: Some(resolution) }
         }
         (false, true) => match earliest(baseline) / latest(&second) {
             bound if bound > 0.0 => Estimate::AtLeast(bound),
@@ -99,6 +100,7 @@ pub(super) fn interpolated(
     is_paired: bool,
     baseline: &[TimeToTarget],
     candidate: &[TimeToTarget],
+    level: f64,
 ) -> Option<(f64, Option<Interval>)> {
     let times = |arm: &[TimeToTarget]| -> Option<Vec<f64>> {
         let time = |time: &TimeToTarget| match time {
@@ -108,7 +110,7 @@ pub(super) fn interpolated(
         arm.iter().map(time).collect()
     };
     let mean = log_mean(is_paired, &times(baseline)?, &times(candidate)?, [0.0; 2]);
-    mean.mean.is_finite().then(|| (mean.ratio(), mean.interval(LEVEL)))
+    mean.mean.is_finite().then(|| (mean.ratio(), mean.interval(level)))
 }
 
 /// Mean variance of a log time that lies anywhere in its bracket: w^2 / 12 for a bracket of width w on the logarithmic

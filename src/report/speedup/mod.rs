@@ -57,20 +57,20 @@ pub enum Pairing {
 
 /// Compares two arms' times; paired on the seeds they share, by Welch's t where they share none (or too few).
 pub fn speedup(baseline: &[SeedTime], candidate: &[SeedTime]) -> Speedup {
-    speedup_timed(baseline, candidate, 0.0)
+    speedup_timed(baseline, candidate, 0.0, LEVEL)
 }
 
 /// The same for times that a clock measured: identical work takes a machine now longer, now shorter, and the variance of a
-/// log time is taken to be at least `clock_variance` because of that.
-pub fn speedup_timed(baseline: &[SeedTime], candidate: &[SeedTime], clock_variance: f64) -> Speedup {
+/// log time is taken to be at least `clock_variance` because of that. `level` is two-sided, of the intervals.
+pub fn speedup_timed(baseline: &[SeedTime], candidate: &[SeedTime], clock_variance: f64, level: f64) -> Speedup {
     let by_seed =
         |times: &[SeedTime]| -> Vec<(u64, TimeToTarget)> { times.iter().map(|time| (time.seed, time.time)).collect() };
     let matched = Matched::of(&by_seed(baseline), &by_seed(candidate));
     let is_paired = matched.is_paired();
     let Matched { pairing, left_out, baseline, candidate } = matched;
-    let estimate = estimate(is_paired, &baseline, &candidate, clock_variance);
+    let estimate = estimate(is_paired, &baseline, &candidate, clock_variance, level);
     let interpolated =
-        interpolated(is_paired, &baseline, &candidate).filter(|_| matches!(estimate, Estimate::Measured { .. }));
+        interpolated(is_paired, &baseline, &candidate, level).filter(|_| matches!(estimate, Estimate::Measured { .. }));
     let median_ratio = median_time(&baseline).zip(median_time(&candidate)).map(|(first, second)| first / second);
     Speedup { interpolated, median_ratio, verdict: verdict(&estimate), ..Speedup::of(pairing, left_out, estimate) }
 }

@@ -296,8 +296,7 @@ fn a_pair_is_compared_as_an_arm_with_the_baseline_and_stands_in_every_table() {
     // Its last quality is that which it and the arm it is compared with both reach; the baseline has no part in it.
     let ends = |name: &str| -> Vec<f64> {
         let arm = comparison.points[0].arms.iter().find(|arm| arm.arm == name).expect("planned");
-        let last =
-            |run: &speedlab::report::Run| run.curve.as_ref().expect("a curve").for_the_end().curve.final_value().exp();
+        let last = |run: &speedlab::report::Run| run.curve.as_ref().expect("a curve").last_quality().exp();
         arm.fitted.iter().map(last).collect()
     };
     let mut lasts: Vec<f64> =

@@ -5,6 +5,8 @@ use std::path::Path;
 use speedlab::record::{RunState, StudyRecord};
 use speedlab::report::{ArmComparison, Comparison, Estimate, Pairing, Verdict, until_decided};
 
+use speedlab::spec::Target;
+
 use super::synthetic::Synthetic;
 
 /// With the rule, looked at after 3 to `most` seeds; runs of more seeds than there are records stay out.
@@ -151,7 +153,8 @@ fn a_grid_says_nothing_as_decided_before_the_first_look() {
 
 #[test]
 fn every_interval_beside_a_look_is_of_the_looks_level_and_says_so() {
-    let sequential = study(Synthetic { seeds: 3, spread: 0.03, every: 20, ..Synthetic::default() }, 20);
+    let mut sequential = study(Synthetic { seeds: 3, spread: 0.03, every: 20, ..Synthetic::default() }, 20);
+    sequential.plan.compare.as_mut().expect("it compares").target = Some(Target::Value { value: 25.0 });
     let mut fixed = sequential.clone();
     fixed.plan.until_decided = None;
     let widths = |study: &StudyRecord| {
@@ -159,7 +162,9 @@ fn every_interval_beside_a_look_is_of_the_looks_level_and_says_so() {
         let profile = arm(&comparison, "clts+mdlrc").contrast.profiles[0].clone().expect("it is compared");
         let last = profile.hard.expect("all runs have ended").1;
         let whole = profile.whole_curve.expect("seeds are paired").estimate;
-        [last, whole].map(|estimate| match estimate {
+        let first =
+            arm(&comparison, "clts+mdlrc").contrast.first_crossings[0].as_ref().expect("it is compared").estimate;
+        [last, whole, first].map(|estimate| match estimate {
             Estimate::Measured { interval: Some(interval), .. } => (interval.high / interval.low).ln(),
             other => panic!("{other:?}"),
         })
