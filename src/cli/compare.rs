@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::report::warn_of_damage;
 use super::{DEFAULT_RESULTS, Exit, SweepArgs, say_if_changed};
 use crate::checksum::sha256;
 use crate::cluster::quoted;
 use crate::compare::compare as join;
-use crate::record::{RecordError, StudyRecord, first_and_count, refuse_folder, write_curves};
+use crate::record::{RecordError, StudyRecord, refuse_folder, write_curves};
 use crate::report::{self, Drawn};
 
 #[derive(Debug, Args)]
@@ -45,14 +46,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<Exit> {
         let file = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
         say_if_changed(&plan, &folder, &file, "the frozen one is compared");
         let study = StudyRecord::of(&folder, file)?;
-        for (run, damage) in study.damaged() {
-            eprintln!(
-                "warning: run {} of {} is left out, because its record is damaged: {}",
-                run.planned.run_id,
-                path.display(),
-                first_and_count(damage)
-            );
-        }
+        warn_of_damage(&study);
         let given = study.plan.name.clone();
         let is_taken = |name: &String| studies.iter().any(|(other, _)| other == name);
         let names = (1..).map(|number| if number == 1 { given.clone() } else { format!("{given}-{number}") });

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::data_progress::DataProgress;
+use super::report::warn_of_damage;
 use super::{Exit, SweepArgs, say_if_changed};
 use crate::export::{write_csv, write_tensorboard};
-use crate::record::{RecordError, RunState, StudyRecord, first_and_count, refuse_outputs, write_curves};
+use crate::record::{RecordError, RunState, StudyRecord, refuse_outputs, write_curves};
 use crate::report::number::grouped;
 
 #[derive(Debug, Args)]
@@ -54,13 +55,7 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<Exit> {
     refuse_outputs(&outputs, &folder, &args.sweep.sweep)?;
     say_if_changed(&plan, &folder, &frozen, "the curves are those of the frozen one");
     let study = StudyRecord::of(&folder, frozen)?;
-    for (run, damage) in study.damaged() {
-        eprintln!(
-            "warning: run {} is left out, because its record is damaged: {}",
-            run.planned.run_id,
-            first_and_count(damage)
-        );
-    }
+    warn_of_damage(&study);
     let values = grouped(study.runs.iter().map(|run| run.rows.len() as u64).sum());
     let runs = study.runs.iter().filter(|run| !run.rows.is_empty()).count();
     if let Some(words) = without_values(&study) {

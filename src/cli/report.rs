@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Exit, SweepArgs, say_if_changed};
-use crate::record::{PlanFile, SweepFolder};
+use crate::record::{PlanFile, StudyRecord, SweepFolder, first_and_count};
 use crate::report::Drawn;
 use crate::spec::PlannedRun;
 use crate::study::{write_report, write_report_of};
@@ -53,15 +53,7 @@ pub(super) fn write_and_print(
         Some(frozen) => write_report_of(folder, frozen, drawn)?,
         None => write_report(folder, drawn)?,
     };
-    for (run, damage) in study.damaged() {
-        let PlannedRun { run_id, trial, seed, .. } = &run.planned;
-        eprintln!("warning: run {run_id} ({trial}, seed {seed}) is left out, because its record is damaged:");
-        damage.iter().for_each(|words| eprintln!("  {words}"));
-        eprintln!(
-            "hint: put back a copy of {}, or move it away and `speedlab run` trains the run again",
-            folder.run(run_id).path.display()
-        );
-    }
+    warn_of_damage(&study);
     if json {
         out!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
     } else {
@@ -69,4 +61,20 @@ pub(super) fn write_and_print(
         out!("report: {}", report.page.display());
     }
     Ok(())
+}
+
+/// Names the runs that are left out.
+pub(super) fn warn_of_damage(study: &StudyRecord) {
+    let folder = SweepFolder { path: study.folder.clone() };
+    for (run, damage) in study.damaged() {
+        let PlannedRun { run_id, trial, seed, .. } = &run.planned;
+        eprintln!(
+            "warning: run {run_id} ({trial}, seed {seed}) is left out, because its record is damaged: {}",
+            first_and_count(damage)
+        );
+        eprintln!(
+            "hint: put back a copy of {}, or move it away and `speedlab run` trains the run again",
+            folder.run(run_id).path.display()
+        );
+    }
 }

@@ -61,7 +61,7 @@ fn journals(study: &StudyRecord, is_wanted: impl Fn(&RunId) -> bool) -> Result<J
         match fs::read(&path) {
             Ok(bytes) => drop(found.insert(run_id, sha256(&bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(RecordError::Io { action: "read", path, source }),
+            Err(error) => return Err(RecordError::io("read", &path)(error)),
         }
     }
     Ok(found)

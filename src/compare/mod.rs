@@ -14,7 +14,7 @@ pub use error::CompareError;
 
 use self::draws::Draws;
 use crate::record::StudyRecord;
-use crate::spec::{Compare, IMPORTED, MEASURED_BY_TRAINER, Metric, Pair, Plan, PlannedRun, RunSpec, Target, Trainer};
+use crate::spec::{Compare, IMPORTED, MEASURED_BY_TRAINER, Metric, Pair, Plan, PlannedRun, RunSpec, Target};
 
 /// The studies as one, and what a person should know of them.
 pub struct Compared {
@@ -131,7 +131,7 @@ fn difference(one: &StudyRecord, other: &StudyRecord, metric: Metric) -> Option<
     };
     let data = |study: &StudyRecord| each_once(study, |spec| json!(spec.data).to_string());
     // What an import freezes there is a default that nobody asked for.
-    let of_data = match is_imported(one) || is_imported(other) {
+    let of_data = match one.plan.is_imported() || other.plan.is_imported() {
         true => None,
         false => differs("data", data(one), data(other)),
     };
@@ -139,11 +139,6 @@ fn difference(one: &StudyRecord, other: &StudyRecord, metric: Metric) -> Option<
         .or_else(|| differs("metric", metrics(one), metrics(other)))
         .or_else(|| differs("grid", axes(one), axes(other)))
         .or_else(|| differing_protocol(one, other, metric))
-}
-
-/// Whether others' programs trained the runs.
-fn is_imported(study: &StudyRecord) -> bool {
-    study.plan.runs.iter().any(|run| run.spec.trainer.as_ref().is_some_and(Trainer::is_import))
 }
 
 /// What runs' settings say, each once.
@@ -185,7 +180,7 @@ fn study_notes(name: &str, study: &StudyRecord, metric: Metric) -> Vec<String> {
     if study.plan.until_decided.is_some() {
         notes.push(format!("`{name}` had seeds added until it was decided; here they count as fixed, so intervals are a little too narrow"));
     }
-    if is_imported(study) {
+    if study.plan.is_imported() {
         notes.push(format!(
             "`{name}` was imported: what data it was trained on is not known, and that it is the same as elsewhere is not checked"
         ));

@@ -7,30 +7,15 @@ use std::path::Path;
 use csv::WriterBuilder;
 
 use super::{ExportError, OnRuns};
-use crate::record::{Row, StudyRecord, write_beside_by};
+use crate::record::{Row, StudyRecord, curve_columns, write_beside_by};
 use crate::spec::PlannedRun;
-
-const COLUMNS: [&str; 12] = [
-    "run_id",
-    "arm",
-    "trial",
-    "seed",
-    "attempt",
-    "step",
-    "images_seen",
-    "train_seconds",
-    "wall_seconds",
-    "metric",
-    "protocol",
-    "value",
-];
 
 /// Writes every number of every run, in the plan's order. Numbers are written as short as they come back bit for bit; those that are not
 /// finite as `NaN`, `inf` and `-inf`.
 pub fn write_csv(study: &StudyRecord, path: &Path, progress: OnRuns<'_>) -> Result<(), ExportError> {
     Ok(write_beside_by(path, |file| {
         let mut writer = WriterBuilder::new().from_writer(BufWriter::with_capacity(1 << 16, file));
-        writer.write_record(COLUMNS)?;
+        writer.write_record(curve_columns())?;
         for (done, run) in study.runs.iter().enumerate() {
             progress(done, study.runs.len());
             for row in run.rows.iter() {

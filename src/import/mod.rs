@@ -18,4 +18,4 @@ mod wide;
 pub use error::ImportError;
 pub use mapping::{Mapping, NamePattern};
 pub use points::{Points, read_points};
-pub use records::{Imported, Wanted, import, is_imported};
+pub use records::{Imported, Wanted, import};

@@ -13,7 +13,7 @@ use crate::event::{EVENT_VERSION, Measure, Name, RunEvent, RunOutcome, Stamp, St
 use crate::plan::plan_text;
 use crate::record::{Journal, PlanFile, RunFolder, SweepFolder};
 use crate::run::conclude;
-use crate::spec::{FurtherMeasure, IMPORTED, Metric, Plan, PlannedRun, Trainer};
+use crate::spec::{FurtherMeasure, IMPORTED, Metric, PlannedRun};
 
 /// What is wanted of an import.
 pub struct Wanted<'w> {
@@ -228,9 +228,4 @@ fn stamp_of(step: u64, point: &Point, last: &Stamp, batch_size: u64) -> Stamp {
     let images_seen = point.images.unwrap_or(step.saturating_mul(batch_size)).max(last.images_seen);
     let seconds = point.seconds.unwrap_or(last.train_seconds).max(last.train_seconds);
     Stamp { step, images_seen, train_seconds: seconds, wall_seconds: seconds, ..Stamp::default() }
-}
-
-/// Whether a plan's runs were trained elsewhere and imported.
-pub fn is_imported(plan: &Plan) -> bool {
-    !plan.runs.is_empty() && plan.runs.iter().all(|run| run.spec.trainer.as_ref().is_some_and(Trainer::is_import))
 }

@@ -8,7 +8,7 @@ use super::copy::copy_run;
 use super::{MergeError, Source};
 use crate::checksum::sha256;
 use crate::event::RunOutcome;
-use crate::record::{RecordError, Row, RunFolder, RunRecord, RunState, SweepFolder, progress};
+use crate::record::{RecordError, Row, RunFolder, RunRecord, RunState, SweepFolder, first_and_count, progress};
 use crate::spec::{PlannedRun, RunId, canonical_json};
 
 /// The records of one run.
@@ -120,7 +120,7 @@ impl Known {
         }
         let record = RunRecord::read_in(&folder, &planned)?;
         if let RunState::Damaged(damage) = &record.state {
-            return Err(damaged(damage.join("; ")));
+            return Err(damaged(first_and_count(damage)));
         }
         Ok(Self { folder, token, journal, record })
     }

@@ -51,6 +51,11 @@ const COLUMNS: [(&str, Field); 12] = [
     ("value", Field::Value),
 ];
 
+/// The names of the columns, in their order.
+pub fn curve_columns() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|(name, _)| *name)
+}
+
 pub(super) fn write_table<'r>(file: &File, runs: impl IntoIterator<Item = RunRows<'r>>) -> PolarsResult<()> {
     let schema: Schema = COLUMNS.iter().map(|(name, field)| ((*name).into(), field.data_type())).collect();
     let mut writer =

@@ -35,6 +35,7 @@ mod submission;
 pub(crate) use attempt_copy::copy_link;
 pub use attempts::{Commit, Progress, progress};
 pub use consistency::ConsistencyImages;
+pub use curve_table::curve_columns;
 pub use curves::{CurveRow, read_curves, write_curves};
 pub use effective::effective_events;
 pub use error::RecordError;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decode::each_in_record;
-use super::{FurtherMeasure, RunId, RunSpec, UntilDecided};
+use super::{FurtherMeasure, RunId, RunSpec, Trainer, UntilDecided};
 
 /// The version of a [`Plan`].
 pub const PLAN_VERSION: u32 = 1;
@@ -90,6 +90,13 @@ pub fn whole_points<'p>(points: impl Iterator<Item = &'p Point>) -> Vec<&'p Poin
         point.len() == most || !found.iter().any(|other| other.len() > point.len() && is_part(point, other))
     };
     found.iter().filter(is_whole).copied().collect()
+}
+
+impl Plan {
+    /// Whether the runs were trained elsewhere and imported.
+    pub fn is_imported(&self) -> bool {
+        !self.runs.is_empty() && self.runs.iter().all(|run| run.spec.trainer.as_ref().is_some_and(Trainer::is_import))
+    }
 }
 
 /// A run and where in the study it stands.

@@ -9,7 +9,6 @@ use super::workers::Workers;
 use super::{ChosenDevices, Observer, StudyError, StudyQueue, images, plan_notes};
 use crate::data::DataFolder;
 use crate::external::unfindable;
-use crate::import::is_imported;
 use crate::record::{Lock, PlanFile, Session, SweepFolder, host_name};
 use crate::run::{PROGRAM, build_of_this_program};
 use crate::schedule::{Policy, ProcessExecutor, RunCommand, RunExecutor, Start, Stop, Summary};
@@ -56,7 +55,7 @@ impl Study {
     }
 
     fn check_images(&self, observer: &mut dyn Observer) -> Result<(), StudyError> {
-        if is_imported(&self.plan) {
+        if self.plan.is_imported() {
             return Err(StudyError::Imported);
         }
         for note in images::check(&self.plan, &self.folder(), &self.data_folder)? {

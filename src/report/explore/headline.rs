@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::moments::rounded;
 use crate::report::comparison::{Comparison, NoSpeedup};
 use crate::report::cost::Cost;
-use crate::report::number::{percent, significant};
+use crate::report::number::significant;
 use crate::report::speedup::{Pairing, Speedup};
-use crate::report::wording::{interval_cell, seeds_cell, speedup_cell, verdict};
+use crate::report::wording::{confidence, interval_cell, seeds_cell, speedup_cell, verdict};
 
 /// A speedup over the band: as it is shown, and the values that it is made of.
 #[derive(Debug, Serialize)]
@@ -57,7 +57,7 @@ impl Headline {
         let mean = found.and_then(|speedup| speedup.mean);
         let error = mean.and_then(|mean| mean.error);
         let by_seed = found.map_or(&[][..], |speedup| &speedup.by_seed);
-        let level = percent(1.0 - comparison.level(1));
+        let level = confidence(comparison);
         Self {
             arm: of.arm.to_owned(),
             against: of.against.to_owned(),
