@@ -7,6 +7,7 @@ mod grid;
 mod last_quality;
 mod looks;
 mod measures;
+mod simulated_grids;
 mod simulation;
 mod synthetic;
 

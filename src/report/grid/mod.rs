@@ -8,7 +8,7 @@ mod tuned;
 
 pub use self::effects::ArmEffect;
 pub use self::interactions::{Interaction, Of};
-pub use self::ranking::{HOPELESS, Ranked};
+pub use self::ranking::{HOPELESS, Ranked, share_within};
 pub use self::tuned::{Chosen, Tuned, TunedArm};
 
 use self::effects::effects;

@@ -88,7 +88,12 @@ pub fn ranking<'a>(comparison: &Comparison<'a>) -> Vec<Ranked<'a>> {
     ranked
 }
 
-/// The integral over r from 1 to [`HOPELESS`] of the share of ratios at or below r, over its length.
+/// The share of `ratios` at or below `factor`: a performance profile (Dolan and More 2002, equation 1.1).
+pub fn share_within(ratios: &[f64], factor: f64) -> f64 {
+    ratios.iter().filter(|ratio| **ratio <= factor).count() as f64 / ratios.len() as f64
+}
+
+/// The integral over r from 1 to [`HOPELESS`] of the share of ratios within r, over its length.
 fn score(ratios: &[f64]) -> f64 {
     let shares = ratios.iter().map(|ratio| (HOPELESS - ratio.max(1.0)).max(0.0));
     shares.sum::<f64>() / (HOPELESS - 1.0) / ratios.len() as f64
@@ -97,6 +102,28 @@ fn score(ratios: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Golden values: scripts/golden/performance_profile.py, by rliable.
+    #[test]
+    fn profiles_and_their_integrals_are_rliables() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/golden/performance_profile.json")).unwrap();
+        let numbers = |value: &serde_json::Value| -> Vec<f64> {
+            value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap_or(f64::INFINITY)).collect()
+        };
+        let factors = numbers(&golden["factors"]);
+        let arms = golden["arms"].as_array().unwrap();
+        assert_eq!((arms.len(), factors.len()), (4, 25));
+        for arm in arms {
+            let ratios = numbers(&arm["ratios"]);
+            let shares: Vec<f64> = factors.iter().map(|&factor| share_within(&ratios, factor)).collect();
+            for (share, expected) in shares.iter().zip(numbers(&arm["shares"])) {
+                assert!((share - expected).abs() < 1e-12, "{share} is not {expected}: {arm}");
+            }
+            let expected = arm["score"].as_f64().unwrap();
+            assert!((score(&ratios) - expected).abs() < 1e-9, "{} is not {expected}: {arm}", score(&ratios));
+        }
+    }
 
     #[test]
     fn the_score_is_algoperfs() {

@@ -5,7 +5,7 @@ use super::chart::{Chart, EndLabel, Scale, end_labels, label_room};
 use super::drawing::Drawing;
 use super::style::*;
 use crate::report::comparison::Comparison;
-use crate::report::grid::{Grid, HOPELESS};
+use crate::report::grid::{Grid, HOPELESS, share_within};
 
 const HEIGHT: f64 = 270.0;
 /// Beyond the largest factor that is measured by this, nothing changes any more.
@@ -56,12 +56,12 @@ pub fn performance_profile(comparison: &Comparison, palette: &Palette) -> Option
 
 /// The corners of the share of sorted ratios at or below r, from 1 to `last`.
 fn steps(ratios: &[f64], last: f64) -> Vec<(f64, f64)> {
-    let share = |count: usize| count as f64 / ratios.len() as f64;
     let mut corners = vec![(1.0, 0.0)];
-    for (index, &ratio) in ratios.iter().enumerate().take_while(|(_, ratio)| **ratio <= last) {
-        corners.extend([(ratio, share(index)), (ratio, share(index + 1))]);
+    let mut reached = 0.0;
+    for &ratio in ratios.iter().take_while(|ratio| **ratio <= last) {
+        let before = std::mem::replace(&mut reached, share_within(ratios, ratio));
+        corners.extend([(ratio, before), (ratio, reached)]);
     }
-    let reached = corners.last().map_or(0.0, |corner| corner.1);
     corners.push((last, reached));
     corners
 }

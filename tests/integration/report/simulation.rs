@@ -8,49 +8,51 @@ use speedlab::report::{
 };
 use speedlab::spec::BandShares;
 
-const STUDIES: u64 = 2000;
+pub(super) const STUDIES: u64 = 2000;
 /// A study with a look after every seed is dearer.
 const PROFILES: u64 = 500;
-const IMAGES: f64 = 64_000.0;
+pub(super) const IMAGES: f64 = 64_000.0;
 
 /// FID = floor + amplitude * x^-power at a share x of the training, times what scatters.
-struct World {
-    name: &'static str,
+pub(super) struct World {
+    pub(super) name: &'static str,
     floor: f64,
     amplitude: f64,
     power: f64,
     /// Standard deviation of ln FID by sampling, at FID 1.3 and its power of FID.
     noise: (f64, f64),
-    evaluations: u32,
+    pub(super) evaluations: u32,
     /// The share of training at which an evaluation `index / evaluations` stands is that to this power.
     uneven: f64,
 }
 
-const FLAT: World =
+pub(super) const FLAT: World =
     World { name: "flat", floor: 1.0, amplitude: 0.3, power: 1.0, noise: (0.03, 0.0), evaluations: 20, uneven: 1.0 };
+
+pub(super) const STEEP: World = World { name: "steep", floor: 0.3, amplitude: 1.0, power: 1.2, ..FLAT };
 
 const WORLDS: [World; 7] = [
     FLAT,
-    World { name: "steep", floor: 0.3, amplitude: 1.0, power: 1.2, ..FLAT },
+    STEEP,
     World { name: "flat, noise grows as FID falls", noise: (0.03, -2.0), ..FLAT },
-    World {
-        name: "steep, noise grows as FID falls",
-        floor: 0.3,
-        amplitude: 1.0,
-        power: 1.2,
-        noise: (0.03, -0.7),
-        ..FLAT
-    },
+    World { name: "steep, noise grows as FID falls", noise: (0.03, -0.7), ..STEEP },
     World { name: "flat, 8 % noise", noise: (0.08, 0.0), ..FLAT },
     World { name: "flat, 8 evaluations", evaluations: 8, ..FLAT },
     World { name: "flat, most evaluations early", uneven: 2.5, ..FLAT },
 ];
 
+/// Hardly anything happens in their second halves.
+const LEVELLING: [World; 2] = [
+    World { name: "levels off slowly", amplitude: 0.05, power: 2.0, ..FLAT },
+    World { name: "levels off", amplitude: 0.01, power: 3.0, ..FLAT },
+];
+
 impl World {
-    fn run(&self, seed: u64, shift: f64, speed: f64, normals: &mut impl FnMut() -> f64) -> Run {
+    /// The evaluations of a run whose ln x is shifted by `shift` and by what is its own.
+    pub(super) fn evaluations(&self, shift: f64, speed: f64, normals: &mut impl FnMut() -> f64) -> Vec<Evaluation> {
         let own = 0.04 * normals();
         let mut wander = 0.02 * normals();
-        let evaluations: Vec<Evaluation> = (1..=self.evaluations)
+        (1..=self.evaluations)
             .map(|index| {
                 let share = (f64::from(index) / f64::from(self.evaluations)).powf(self.uneven);
                 let fid = self.floor + self.amplitude * (share * speed * (shift + own).exp()).powf(-self.power);
@@ -64,7 +66,11 @@ impl World {
                     value: fid * (wander + noise).exp(),
                 }
             })
-            .collect();
+            .collect()
+    }
+
+    fn run(&self, seed: u64, shift: f64, speed: f64, normals: &mut impl FnMut() -> f64) -> Run {
+        let evaluations = self.evaluations(shift, speed, normals);
         Run { seed, curve: FittedCurve::of(&evaluations), diverged: false, ended: true }
     }
 
@@ -85,7 +91,7 @@ impl World {
 
 /// What became of many studies, in shares of those asked.
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     asked: f64,
     measured: f64,
     covers: f64,
@@ -94,35 +100,36 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(estimates: &[Estimate], truth: f64) -> Self {
-        let mut tally = Self { asked: estimates.len() as f64, ..Self::default() };
-        for estimate in estimates {
-            let Estimate::Measured { speedup, interval, .. } = *estimate else {
-                continue;
-            };
-            tally.measured += 1.0;
-            if let Some(Interval { low, high }) = interval {
-                tally.covers += f64::from(low <= truth && truth <= high);
-                tally.decided += f64::from(low > 1.0 || high < 1.0);
-            }
-            tally.ln_bias += (speedup / truth).ln();
-        }
+    pub(super) fn of(estimates: &[Estimate], truth: f64) -> Self {
+        let mut tally = Self::default();
+        estimates.iter().for_each(|estimate| tally.add(estimate, truth));
         tally
+    }
+
+    pub(super) fn add(&mut self, estimate: &Estimate, truth: f64) {
+        self.asked += 1.0;
+        let Estimate::Measured { speedup, interval, .. } = *estimate else { return };
+        self.measured += 1.0;
+        if let Some(Interval { low, high }) = interval {
+            self.covers += f64::from(low <= truth && truth <= high);
+            self.decided += f64::from(low > 1.0 || high < 1.0);
+        }
+        self.ln_bias += (speedup / truth).ln();
     }
 
     fn share(count: f64, of: f64) -> String {
         if of > 0.0 { format!("{:.1} %", 100.0 * count / of) } else { "–".to_owned() }
     }
 
-    fn answered(&self) -> String {
+    pub(super) fn answered(&self) -> String {
         Self::share(self.measured, self.asked)
     }
 
-    fn intervals(&self) -> String {
+    pub(super) fn intervals(&self) -> String {
         format!("{} | {}", Self::share(self.covers, self.measured), Self::share(self.decided, self.measured))
     }
 
-    fn bias(&self) -> String {
+    pub(super) fn bias(&self) -> String {
         if self.measured > 0.0 { format!("{:.3}", (self.ln_bias / self.measured).exp()) } else { "–".to_owned() }
     }
 }
@@ -197,7 +204,8 @@ impl World {
     }
 }
 
-/// Prints what becomes of few and many seeds, of arms without common seeds, and of runs that diverge: a further table.
+/// Prints what becomes of few and many seeds, of arms without common seeds, of runs that diverge, of arms that reach only part of the
+/// band, and of runs that level off: a further table.
 #[test]
 #[ignore = "minutes; scripts/simulate-band.sh runs it"]
 fn coverage_in_trouble() {
@@ -205,42 +213,45 @@ fn coverage_in_trouble() {
         "| world | trouble | seeds | true speedup | answered | covers | excludes 1 | bias | to the last FID: answered | covers | excludes 1 | bias |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    let troubles = [
-        (Trouble::None, "few or many seeds", [2, 20].as_slice()),
-        (Trouble::Unpaired, "no common seeds", &[3, 5, 10]),
-        (Trouble::Diverging, "one run in ten diverges", &[3, 5, 10]),
-    ];
-    for world in &WORLDS[..2] {
-        for (trouble, name, counts) in troubles {
+    let rows = |worlds: &[World], trouble: Trouble, name: &str, counts: &[u64], speeds: &[f64]| {
+        for world in worlds {
             for &seeds in counts {
-                for speed in [1.0, 1.3] {
-                    let one = |number: u64| {
-                        let (baseline, candidate) = world.troubled(number, seeds, speed, trouble);
-                        // Without a run of the baseline that got through there is no band, and no answer.
-                        let none = Estimate::Unknown(Unknown::NoneReached);
-                        let band = Band::of(&baseline, IMAGES, BandShares::default());
-                        let headline =
-                            band.map(|band| over_band(&band, &baseline, &candidate, Cost::ImagesSeen, 0.0).estimate);
-                        let hard = to_last_quality(&baseline, &candidate, Cost::ImagesSeen, 0.0);
-                        (headline.unwrap_or(none), hard.map_or(none, |(_, estimate)| estimate))
-                    };
-                    let (headlines, hard): (Vec<Estimate>, Vec<Estimate>) =
-                        (0..STUDIES).into_par_iter().map(one).unzip();
-                    let (tally, hard) = (Tally::of(&headlines, speed), Tally::of(&hard, speed));
-                    println!(
-                        "| {} | {name} | {seeds} | {speed:.1}x | {} | {} | {} | {} | {} | {} |",
-                        world.name,
-                        tally.answered(),
-                        tally.intervals(),
-                        tally.bias(),
-                        hard.answered(),
-                        hard.intervals(),
-                        hard.bias()
-                    );
+                for &speed in speeds {
+                    row(world, trouble, name, seeds, speed);
                 }
             }
         }
-    }
+    };
+    let both = [FLAT, STEEP];
+    rows(&both, Trouble::None, "few or many seeds", &[2, 20], &[1.0, 1.3]);
+    rows(&both, Trouble::Unpaired, "no common seeds", &[3, 5, 10], &[1.0, 1.3]);
+    rows(&both, Trouble::Diverging, "one run in ten diverges", &[3, 5, 10], &[1.0, 1.3]);
+    rows(&both, Trouble::None, "slow: part of the band", &[3, 5, 10], &[0.7, 0.6, 0.5]);
+    rows(&LEVELLING, Trouble::None, "levels off", &[3, 5, 10], &[1.0, 1.3, 2.0]);
+}
+
+fn row(world: &World, trouble: Trouble, name: &str, seeds: u64, speed: f64) {
+    let one = |number: u64| {
+        let (baseline, candidate) = world.troubled(number, seeds, speed, trouble);
+        // Without a run of the baseline that got through there is no band, and no answer.
+        let none = Estimate::Unknown(Unknown::NoneReached);
+        let band = Band::of(&baseline, IMAGES, BandShares::default());
+        let headline = band.map(|band| over_band(&band, &baseline, &candidate, Cost::ImagesSeen, 0.0).estimate);
+        let hard = to_last_quality(&baseline, &candidate, Cost::ImagesSeen, 0.0);
+        (headline.unwrap_or(none), hard.map_or(none, |(_, estimate)| estimate))
+    };
+    let (headlines, hard): (Vec<Estimate>, Vec<Estimate>) = (0..STUDIES).into_par_iter().map(one).unzip();
+    let (tally, hard) = (Tally::of(&headlines, speed), Tally::of(&hard, speed));
+    println!(
+        "| {} | {name} | {seeds} | {speed:.1}x | {} | {} | {} | {} | {} | {} |",
+        world.name,
+        tally.answered(),
+        tally.intervals(),
+        tally.bias(),
+        hard.answered(),
+        hard.intervals(),
+        hard.bias()
+    );
 }
 
 /// Seeds of a study that is looked at after 3, 4, .. 20 of them.
