@@ -58,36 +58,33 @@ NETWORKS = {
         ),
     ),
     "DiT 3x32x32": dict(image=(3, 32), model=dict(kind="dit", patch=4, dim=192, depth=6, heads=3)),
+    "DiT 3x32x32, patches of 2": dict(image=(3, 32), model=dict(kind="dit", patch=2, dim=256, depth=4, heads=4)),
 }
 
 
 def torch_network(network):
-    """The same network in PyTorch: the twins that the golden files were made with."""
-    (images, side), model = network["image"], network["model"]
-    if model["kind"] == "dit":
-        from dit import Dit
+    """The same network in PyTorch: that of `trainer: torch`."""
+    (images, side), model = network["image"], dict(network["model"])
+    if model.pop("kind") == "dit":
+        from transformers import Dit
 
-        return Dit(images, side, model["patch"], model["dim"], model["depth"], model["heads"])
-    from unet import Unet
+        return Dit(images, side, None, images, **model, mlp_ratio=4, class_dropout=0.0)
+    from networks import Unet
 
-    return Unet(
-        images=images,
-        side=side,
-        channels=model["channels"],
-        multipliers=model["channel_multipliers"],
-        blocks=model["blocks_per_level"],
-        attention=model["attention_resolutions"],
-        heads=model["attention_heads"],
-        groups=model["norm_groups"],
-    )
+    return Unet(images, side, None, images, **model, dropout=0.0)
 
 
 # (row, network, work, images of a step, processes at once, threads of each, torch's ways, goal)
 WAYS = ["eager", "channels_last", "compile"]
+# With products of bf16, ours against all of torch's: bf16 by autocast, and f32.
+BF16 = [*WAYS, "eager bf16", "channels_last bf16", "compile bf16"]
 ROWS = [
     ("training", "UNet 1x8x8", "train", 64, 1, 2, WAYS, 1.2),
     ("training", "UNet 3x32x32", "train", 64, 1, 2, WAYS, 1.0),
     ("training", "DiT 3x32x32", "train", 64, 1, 2, WAYS, 1.0),
+    ("training in bf16", "UNet 3x32x32", "train", 64, 1, 2, BF16, 1.3),
+    ("training in bf16", "DiT 3x32x32", "train", 64, 1, 2, BF16, 1.3),
+    ("training in bf16", "DiT 3x32x32, patches of 2", "train", 64, 1, 2, BF16, 1.3),
     ("sampling", "UNet 1x8x8", "sample", 256, 1, 2, WAYS, 1.2),
     ("sampling", "UNet 3x32x32", "sample", 256, 1, 2, WAYS, 1.2),
     ("sampling", "DiT 3x32x32", "sample", 256, 1, 2, WAYS, 1.2),
@@ -139,10 +136,11 @@ def main():
 
 def measure(args, row, peak):
     name, network, kind, batch, processes, threads, ways, goal = row
-    job = dict(network=network, work=kind, batch=batch, steps=args.steps)
+    job = dict(network=network, work=kind, batch=batch, steps=args.steps, bf16=ways is BF16)
     sides = {"speedlab": [Speedlab(args, job, threads) for _ in range(processes)]}
     for way in ways:
-        sides[f"torch {way}"] = [Torch(job | dict(way=way), threads) for _ in range(processes)]
+        torchs = job | dict(way=way.removesuffix(" bf16"), precision="bf16" if way.endswith(" bf16") else "f32")
+        sides[f"torch {way}"] = [Torch(torchs, threads) for _ in range(processes)]
     counts = {member.head["parameters"] for side in sides.values() for member in side}
     if len(counts) != 1:
         sys.exit(f"error: {network} has different parameter counts on the two sides: {sorted(counts)}")
@@ -220,6 +218,8 @@ def bench_step(speedlab, job):
         network = NETWORKS[job["network"]]
         channels, side = network["image"]
         command += ["--model", json.dumps(network["model"]), "--image", f"{channels}x{side}x{side}"]
+    if job.get("bf16"):
+        command.append("--bf16")
     return command
 
 
@@ -252,7 +252,7 @@ def work(job):
     On the CPU in f32, unless `device` and `precision` (f32, tf32, bf16) say otherwise: scripts/gpu/speed.py."""
     import resource
 
-    sys.path.insert(0, str(ROOT / "scripts/golden"))
+    sys.path.insert(0, str(ROOT / "scripts/torch"))
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DeviceKind, DeviceName, cpu_memory_bytes, cpu_model};
+use crate::kernels::multiplies_bf16;
 
 /// What was found of one or more kinds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -102,7 +103,7 @@ fn cpu() -> FoundDevice {
         compiled_for: None,
         memory_bytes: cpu_memory_bytes(),
         software: false,
-        bf16: false,
+        bf16: multiplies_bf16(),
         tf32: false,
     }
 }

@@ -7,12 +7,19 @@ use super::pointwise::{Pointwise, transposed};
 use super::sums::pixel_sums;
 use super::taps::{Gather, Taps};
 use super::winograd::{self, Direction};
-use super::{Convolution, Resample};
+use super::{Convolution, Products, Resample};
 use super::{pointwise_gradient, weight_gradient};
 
 /// Output of a convolution with bias, plus `added`: nothing, one chunk row per channel (for every pixel), or a whole
-/// output. `[output pixels, outputs, chunks]`.
-pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32], added: Option<&Planes>) -> Vec<Chunk> {
+/// output. `[output pixels, outputs, chunks]`. Of `products`, see [`super::Kernels::Fused`].
+pub fn forward(
+    shape: Convolution,
+    products: Products,
+    input: &Planes,
+    weight: &[f32],
+    bias: &[f32],
+    added: Option<&Planes>,
+) -> Vec<Chunk> {
     assert_eq!(input.channels, shape.inputs, "channels of the input of {shape:?}");
     assert_eq!((weight.len(), bias.len()), (shape.weight_count(), shape.outputs), "weights of {shape:?}");
     let taps = Taps::cached(shape, input.height, input.width);
@@ -28,7 +35,7 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
         let (bias, added, values) = (Some(bias), added.map(Planes::values), input.values());
         let (pixels, chunks) = (input.pixels(), input.chunks);
         let Convolution { inputs, outputs, .. } = shape;
-        return Pointwise { weight, bias, added, values, pixels, inputs, outputs, chunks }.output();
+        return Pointwise { weight, bias, added, values, pixels, inputs, outputs, chunks }.output(products);
     }
     let weight_of =
         |output, input, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
@@ -44,7 +51,13 @@ pub fn forward(shape: Convolution, input: &Planes, weight: &[f32], bias: &[f32],
 }
 
 /// The gradient with respect to the input, `[input pixels, inputs, chunks]`, for the gradient of the output.
-pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradient: &Planes) -> Vec<Chunk> {
+pub fn input_gradient(
+    shape: Convolution,
+    products: Products,
+    input: &Planes,
+    weight: &[f32],
+    gradient: &Planes,
+) -> Vec<Chunk> {
     if winograd::suits(shape, input.height, input.width) {
         return winograd::convolve(shape, Direction::Backward, gradient, weight, None, None);
     }
@@ -59,7 +72,7 @@ pub fn input_gradient(shape: Convolution, input: &Planes, weight: &[f32], gradie
             outputs: shape.inputs,
             chunks: gradient.chunks,
         }
-        .output();
+        .output(products);
     }
     let taps = Taps::cached(shape, input.height, input.width);
     let weight_of =
@@ -85,9 +98,14 @@ pub struct ParameterGradients {
 }
 
 /// For the gradient of the output.
-pub fn parameter_gradients(shape: Convolution, input: &Planes, gradient: &Planes) -> ParameterGradients {
+pub fn parameter_gradients(
+    shape: Convolution,
+    products: Products,
+    input: &Planes,
+    gradient: &Planes,
+) -> ParameterGradients {
     if is_pointwise(shape) {
-        return pointwise_gradient::parameter_gradients(shape, input, gradient);
+        return pointwise_gradient::parameter_gradients(shape, products, input, gradient);
     }
     let weights = if winograd::suits(shape, input.height, input.width) {
         winograd::weight_gradient(shape, input, gradient)

@@ -13,7 +13,7 @@ use super::convolution::ParameterGradients;
 use super::lanes::Chunk;
 use super::planes::{Planes, contiguous, numbers, planes_tensor, vector_tensor};
 use super::sums::image_sums;
-use super::{Convolution, convolution};
+use super::{Convolution, Products, convolution};
 
 /// Operations that burn does not have. Their contract is that of the methods of [`super::Kernels`] with these names.
 #[backend_extension(Autodiff, Flex)]
@@ -23,6 +23,7 @@ pub trait ConvolutionOperations: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         shape: Convolution,
+        products: Products,
     ) -> FloatTensor<Self>;
 
     fn fused_convolution_added(
@@ -31,12 +32,19 @@ pub trait ConvolutionOperations: Backend {
         bias: FloatTensor<Self>,
         added: FloatTensor<Self>,
         shape: Convolution,
+        products: Products,
     ) -> FloatTensor<Self>;
 }
 
 impl ConvolutionOperations for Flex {
-    fn fused_convolution(input: FlexTensor, weight: FlexTensor, bias: FlexTensor, shape: Convolution) -> FlexTensor {
-        convolve(&input, &weight, &bias, None, shape)
+    fn fused_convolution(
+        input: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        shape: Convolution,
+        products: Products,
+    ) -> FlexTensor {
+        convolve(&input, &weight, &bias, None, (shape, products))
     }
 
     fn fused_convolution_added(
@@ -45,8 +53,9 @@ impl ConvolutionOperations for Flex {
         bias: FlexTensor,
         added: FlexTensor,
         shape: Convolution,
+        products: Products,
     ) -> FlexTensor {
-        convolve(&input, &weight, &bias, Some(&added), shape)
+        convolve(&input, &weight, &bias, Some(&added), (shape, products))
     }
 }
 
@@ -55,11 +64,11 @@ fn convolve(
     weight: &FlexTensor,
     bias: &FlexTensor,
     added: Option<&FlexTensor>,
-    shape: Convolution,
+    (shape, products): (Convolution, Products),
 ) -> FlexTensor {
     let (input, weight, bias) = (Planes::new(input), contiguous(weight), contiguous(bias));
     let added = added.map(Planes::new);
-    let output = convolution::forward(shape, &input, numbers(&weight), numbers(&bias), added.as_ref());
+    let output = convolution::forward(shape, products, &input, numbers(&weight), numbers(&bias), added.as_ref());
     planes_tensor(output, shape.output_side(input.height), shape.output_side(input.width), shape.outputs)
 }
 
@@ -69,12 +78,14 @@ impl<C: CheckpointStrategy> ConvolutionOperations for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         shape: Convolution,
+        products: Products,
     ) -> FloatTensor<Self> {
-        let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), None, shape);
+        let by = (shape, products);
+        let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), None, by);
         let parents = [input.node(), weight.node(), bias.node()];
         match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                prepared.finish((input.primitive().clone(), weight.primitive().clone(), shape), output)
+                prepared.finish((input.primitive().clone(), weight.primitive().clone(), by), output)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
@@ -86,13 +97,15 @@ impl<C: CheckpointStrategy> ConvolutionOperations for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         added: FloatTensor<Self>,
         shape: Convolution,
+        products: Products,
     ) -> FloatTensor<Self> {
-        let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), Some(added.primitive()), shape);
+        let by = (shape, products);
+        let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), Some(added.primitive()), by);
         let parents = [input.node(), weight.node(), bias.node(), added.node()];
         match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let added_whole = added.primitive().layout().shape() == output.layout().shape();
-                let state = (input.primitive().clone(), weight.primitive().clone(), shape, added_whole);
+                let state = (input.primitive().clone(), weight.primitive().clone(), by, added_whole);
                 prepared.finish(state, output)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
@@ -106,17 +119,18 @@ struct ConvolutionBackward;
 impl ConvolutionBackward {
     /// Registers the gradients of input, weight and bias; gives what is to be registered for what was added to each pixel.
     fn register(
-        (input, weight, shape): (FlexTensor, FlexTensor, Convolution),
+        (input, weight, (shape, products)): (FlexTensor, FlexTensor, (Convolution, Products)),
         gradient: &Planes,
         [input_node, weight_node, bias_node]: [Option<NodeId>; 3],
         gradients: &mut Gradients,
     ) -> Vec<Chunk> {
         let (input, weight) = (Planes::new(&input), contiguous(&weight));
         if let Some(node) = input_node {
-            let values = convolution::input_gradient(shape, &input, numbers(&weight), gradient);
+            let values = convolution::input_gradient(shape, products, &input, numbers(&weight), gradient);
             gradients.register::<Flex>(node, input.tensor_of_shape(values));
         }
-        let ParameterGradients { weights, pixel_sums } = convolution::parameter_gradients(shape, &input, gradient);
+        let ParameterGradients { weights, pixel_sums } =
+            convolution::parameter_gradients(shape, products, &input, gradient);
         if let Some(node) = weight_node {
             gradients.register::<Flex>(node, vector_tensor(weights));
         }
@@ -128,7 +142,7 @@ impl ConvolutionBackward {
 }
 
 impl Backward<Flex, 3> for ConvolutionBackward {
-    type State = (FlexTensor, FlexTensor, Convolution);
+    type State = (FlexTensor, FlexTensor, (Convolution, Products));
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
@@ -139,16 +153,16 @@ impl Backward<Flex, 3> for ConvolutionBackward {
 
 impl Backward<Flex, 4> for ConvolutionBackward {
     /// The last: whether what was added had the shape of the output, rather than one pixel.
-    type State = (FlexTensor, FlexTensor, Convolution, bool);
+    type State = (FlexTensor, FlexTensor, (Convolution, Products), bool);
 
     fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient_tensor = gradients.consume::<Flex>(&ops.node);
-        let (input, weight, shape, added_whole) = ops.state;
+        let (input, weight, by, added_whole) = ops.state;
         let [input_node, weight_node, bias_node, added_node] = ops.parents.map(|node| Some(node?.id));
         let nodes = [input_node, weight_node, bias_node];
-        let sums = Self::register((input, weight, shape), &Planes::new(&gradient_tensor), nodes, gradients);
+        let sums = Self::register((input, weight, by), &Planes::new(&gradient_tensor), nodes, gradients);
         if let Some(node) = added_node {
-            let added = if added_whole { gradient_tensor } else { planes_tensor(sums, 1, 1, shape.outputs) };
+            let added = if added_whole { gradient_tensor } else { planes_tensor(sums, 1, 1, by.0.outputs) };
             gradients.register::<Flex>(node, added);
         }
     }

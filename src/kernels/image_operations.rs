@@ -6,20 +6,21 @@ use super::convolution_extension::ConvolutionOperations;
 use super::extension::FusedOperations;
 use super::group_norm::GroupNorm;
 use super::group_norm_extension::GroupNormOperations;
-use super::{Convolution, Kernels, plain};
+use super::{Convolution, Kernels, Products, plain};
 
 /// The operations of networks of any kind, on images as planes.
 impl Kernels {
     /// Convolution with bias; weights and bias flat as [`Convolution`] says.
     pub fn convolution(self, shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
         match self {
-            Self::Plain => plain::convolution(shape, input, weight, bias),
-            Self::PlainBf16 => plain::convolution_bf16(shape, input, weight, bias),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_convolution(
+            Self::Plain(Products::F32) => plain::convolution(shape, input, weight, bias),
+            Self::Plain(Products::Bf16) => plain::convolution_bf16(shape, input, weight, bias),
+            Self::Fused(products) => Tensor::from_dispatch(Dispatch::fused_convolution(
                 input.into_dispatch(),
                 weight.into_dispatch(),
                 bias.into_dispatch(),
                 shape,
+                products,
             )),
         }
     }
@@ -35,14 +36,15 @@ impl Kernels {
         added: Tensor<4>,
     ) -> Tensor<4> {
         match self {
-            Self::Plain => plain::convolution(shape, input, weight, bias) + added,
-            Self::PlainBf16 => plain::convolution_bf16(shape, input, weight, bias) + added,
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_convolution_added(
+            Self::Plain(Products::F32) => plain::convolution(shape, input, weight, bias) + added,
+            Self::Plain(Products::Bf16) => plain::convolution_bf16(shape, input, weight, bias) + added,
+            Self::Fused(products) => Tensor::from_dispatch(Dispatch::fused_convolution_added(
                 input.into_dispatch(),
                 weight.into_dispatch(),
                 bias.into_dispatch(),
                 added.into_dispatch(),
                 shape,
+                products,
             )),
         }
     }
@@ -60,8 +62,8 @@ impl Kernels {
         silu: bool,
     ) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => plain::group_norm(input, scale, shift, groups, silu),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_group_norm(
+            Self::Plain(_) => plain::group_norm(input, scale, shift, groups, silu),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_group_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
                 shift.into_dispatch(),
@@ -85,8 +87,8 @@ impl Kernels {
         silu: bool,
     ) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => plain::group_norm_modulated(input, scale, shift, modulation, groups, silu),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_group_norm_modulated(
+            Self::Plain(_) => plain::group_norm_modulated(input, scale, shift, modulation, groups, silu),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_group_norm_modulated(
                 input.into_dispatch(),
                 scale.into_dispatch(),
                 shift.into_dispatch(),
@@ -102,24 +104,24 @@ impl Kernels {
     /// If the sides are odd.
     pub fn halve(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => plain::halve(input),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_halve(input.into_dispatch())),
+            Self::Plain(_) => plain::halve(input),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_halve(input.into_dispatch())),
         }
     }
 
     /// Each pixel as a square of 2x2 pixels.
     pub fn double(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => plain::double(input),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_double(input.into_dispatch())),
+            Self::Plain(_) => plain::double(input),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_double(input.into_dispatch())),
         }
     }
 
     /// x * sigmoid(x).
     pub fn silu(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => burn::tensor::activation::silu(input),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_silu(input.into_dispatch())),
+            Self::Plain(_) => burn::tensor::activation::silu(input),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_silu(input.into_dispatch())),
         }
     }
 
@@ -130,17 +132,19 @@ impl Kernels {
     /// If the heads do not divide the channels.
     pub fn attention(self, input: Tensor<4>, heads: usize) -> Tensor<4> {
         match self {
-            Self::Plain => plain::attention(input, heads),
-            Self::PlainBf16 => plain::attention_bf16(input, heads),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_attention(input.into_dispatch(), Attention { heads })),
+            Self::Plain(Products::F32) => plain::attention(input, heads),
+            Self::Plain(Products::Bf16) => plain::attention_bf16(input, heads),
+            Self::Fused(_) => {
+                Tensor::from_dispatch(Dispatch::fused_attention(input.into_dispatch(), Attention { heads }))
+            }
         }
     }
 
     /// The channels of `first`, then those of `second`.
     pub fn concatenate(self, first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => Tensor::cat(vec![first, second], 1),
-            Self::Fused => {
+            Self::Plain(_) => Tensor::cat(vec![first, second], 1),
+            Self::Fused(_) => {
                 Tensor::from_dispatch(Dispatch::fused_concatenate(first.into_dispatch(), second.into_dispatch()))
             }
         }
@@ -149,11 +153,11 @@ impl Kernels {
     /// The mean of each plane, `[batch, channels]`.
     pub fn plane_means(self, input: Tensor<4>, batch: usize) -> Tensor<2> {
         match self {
-            Self::Plain | Self::PlainBf16 => {
+            Self::Plain(_) => {
                 let [_, channels, height, width] = input.dims();
                 input.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
             }
-            Self::Fused => {
+            Self::Fused(_) => {
                 let [height, width, channels, padded] = input.dims();
                 let means = input.reshape([height * width, channels * padded]).mean_dim(0);
                 means.reshape([channels, padded]).narrow(1, 0, batch).swap_dims(0, 1)
@@ -276,7 +280,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "planes of 3x4 pixels cannot be halved")]
     fn odd_sides_are_not_halved() {
-        Kernels::Fused.halve(Tensor::zeros([3, 4, 2, 16], &Device::flex()));
+        Kernels::Fused(Products::F32).halve(Tensor::zeros([3, 4, 2, 16], &Device::flex()));
     }
 
     #[test]
@@ -306,6 +310,6 @@ mod tests {
     fn groups_that_do_not_divide_the_channels_are_refused() {
         let device = Device::flex();
         let vector = || Tensor::<1>::zeros([16], &device);
-        Kernels::Fused.group_norm(Tensor::zeros([2, 2, 16, 16], &device), vector(), vector(), 3, true);
+        Kernels::Fused(Products::F32).group_norm(Tensor::zeros([2, 2, 16, 16], &device), vector(), vector(), 3, true);
     }
 }

@@ -1,7 +1,7 @@
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use super::lanes::LANES;
+use super::lanes::{LANES, multiplies_bf16};
 
 /// Which implementation of the operations a network uses. Its tensors between [`Kernels::enter`] and
 /// [`Kernels::leave`] are in the layout of the implementation, and only to be given back to it (or to
@@ -9,22 +9,36 @@ use super::lanes::LANES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernels {
     /// burn's own operations, on any device. Layout `[batch, channels, height, width]`.
-    Plain,
-    /// The same with products of bf16: the inputs and weights of convolutions, linear maps and attention's two products are
+    ///
+    /// With products of bf16, the inputs and weights of convolutions, linear maps and attention's two products are
     /// rounded to bf16, and so are their results before they are f32 again; everything else is f32.
-    PlainBf16,
+    Plain(Products),
     /// Our own operations, on burn's Flex device. Layout `[height, width, channels, batch]`, the batch padded with
     /// zero images to a multiple of 16: sixteen images are computed at once, so that the smallest planes are as fast
     /// as large ones, and nothing is rearranged between operations.
-    Fused,
+    ///
+    /// With products of bf16, the factors of linear maps, forwards and backwards, are rounded to bf16; sums, results and everything
+    /// else are f32. Other convolutions and attention stay f32: Winograd's way takes fewer products than bf16 is faster.
+    Fused(Products),
+}
+
+/// What is multiplied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Products {
+    #[default]
+    F32,
+    Bf16,
 }
 
 /// Why a device is not to multiply in a precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPrecision {
-    /// Its own operations are f32, and burn's would be slower in bf16 than in f32.
-    #[error("the CPU computes in f32")]
-    Cpu,
+    /// TF32 is a format of tensor cores.
+    #[error("the CPU has no tf32")]
+    CpuTf32,
+    /// Without its instructions, bf16 would be slower than f32.
+    #[error("this processor has no instructions for products of bf16 (AVX512-BF16)")]
+    CpuBf16,
     #[error("this device has no bf16")]
     NoBf16,
     #[error("this device has no tf32")]
@@ -36,17 +50,20 @@ impl Kernels {
     /// chooses.
     pub fn for_device(device: &Device) -> Self {
         match device.clone().without_autodiff().as_dispatch() {
-            DispatchDevice::Flex(_) => Self::Fused,
-            _ => Self::Plain,
+            DispatchDevice::Flex(_) => Self::Fused(Products::F32),
+            _ => Self::Plain(Products::F32),
         }
     }
 
     /// The best implementation for `device` whose products are of bf16.
     pub fn bf16_for_device(device: &Device) -> Result<Self, NoPrecision> {
         match Self::for_device(device) {
-            Self::Fused => Err(NoPrecision::Cpu),
-            _ if device.clone().without_autodiff().supports_dtype(FloatDType::BF16) => Ok(Self::PlainBf16),
-            _ => Err(NoPrecision::NoBf16),
+            Self::Fused(_) if multiplies_bf16() => Ok(Self::Fused(Products::Bf16)),
+            Self::Fused(_) => Err(NoPrecision::CpuBf16),
+            Self::Plain(_) if device.clone().without_autodiff().supports_dtype(FloatDType::BF16) => {
+                Ok(Self::Plain(Products::Bf16))
+            }
+            Self::Plain(_) => Err(NoPrecision::NoBf16),
         }
     }
 
@@ -54,7 +71,7 @@ impl Kernels {
     /// products of f32.
     pub fn tf32_for_device(device: &Device) -> Result<Self, NoPrecision> {
         match Self::for_device(device) {
-            Self::Fused => Err(NoPrecision::Cpu),
+            Self::Fused(_) => Err(NoPrecision::CpuTf32),
             plain if has_tf32(&device.clone().without_autodiff()) => Ok(plain),
             _ => Err(NoPrecision::NoTf32),
         }
@@ -63,8 +80,8 @@ impl Kernels {
     /// Brings images `[batch, channels, height, width]` into the layout.
     pub fn enter(self, images: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => images,
-            Self::Fused => {
+            Self::Plain(_) => images,
+            Self::Fused(_) => {
                 let [batch, channels, height, width] = images.dims();
                 let planes = images.permute([2, 3, 1, 0]);
                 let missing = batch.next_multiple_of(LANES) - batch;
@@ -86,8 +103,8 @@ impl Kernels {
     /// Back to `[batch, channels, height, width]`.
     pub fn leave(self, activations: Tensor<4>, batch: usize) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => activations,
-            Self::Fused => activations.narrow(3, 0, batch).permute([3, 2, 0, 1]),
+            Self::Plain(_) => activations,
+            Self::Fused(_) => activations.narrow(3, 0, batch).permute([3, 2, 0, 1]),
         }
     }
 }
@@ -116,6 +133,7 @@ pub fn has_tf32(_: &Device) -> bool {
 pub mod tests {
     use burn::tensor::TensorData;
 
+    use super::super::lanes::Kind;
     use super::super::lanes::tests::on_all_lanes;
     use super::super::{Convolution, Resample};
     use super::*;
@@ -128,9 +146,9 @@ pub mod tests {
         vectors: &[usize],
         compute: impl Fn(Kernels, Vec<Tensor<4>>, Vec<Tensor<1>>) -> Tensor<4>,
     ) {
-        let plain = run(Kernels::Plain, images, vectors, &compute);
+        let plain = run(Kernels::Plain(Products::F32), images, vectors, &compute);
         on_all_lanes(|kind| {
-            let fused = run(Kernels::Fused, images, vectors, &compute);
+            let fused = run(Kernels::Fused(Products::F32), images, vectors, &compute);
             for (index, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
                 assert_eq!(fused.len(), plain.len(), "{what}, {kind:?}");
                 let norm = |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
@@ -190,15 +208,18 @@ pub mod tests {
         results
     }
 
+    type Computation<'c> = &'c dyn Fn(Kernels, Vec<Tensor<4>>, Vec<Tensor<1>>) -> Tensor<4>;
+
     /// The result of `compute` with products of bf16, and its gradients, are near those in f32 but not equal to them.
     fn compare_bf16(
+        kernels: fn(Products) -> Kernels,
         what: &str,
         images: &[[usize; 4]],
         vectors: &[usize],
         compute: impl Fn(Kernels, Vec<Tensor<4>>, Vec<Tensor<1>>) -> Tensor<4>,
     ) {
         let [exact, rounded] =
-            [Kernels::Plain, Kernels::PlainBf16].map(|kernels| run(kernels, images, vectors, &compute));
+            [Products::F32, Products::Bf16].map(|products| run(kernels(products), images, vectors, &compute));
         assert_ne!(exact[0], rounded[0], "{what}");
         for (index, (rounded, exact)) in rounded.iter().zip(&exact).enumerate() {
             assert_eq!(rounded.len(), exact.len(), "{what}");
@@ -210,41 +231,86 @@ pub mod tests {
         }
     }
 
-    /// On Flex, which multiplies bf16 in f32 and rounds the result.
     #[test]
     fn tf32_comes_with_compute_capability_8() {
         let rounding = ["ptx_sm70", "ptx_sm75", "ptx_sm80", "ptx_sm120", "wgsl", ""].map(super::is_ampere_or_later);
         assert_eq!(rounding, [false, false, true, true, false, false]);
     }
 
+    /// On Flex, which multiplies bf16 in f32 and rounds the result.
     #[test]
     fn products_of_bf16_are_near_those_of_f32() {
+        let compare_bf16 = |what: &str, images: &[[usize; 4]], vectors: &[usize], compute: Computation| {
+            compare_bf16(Kernels::Plain, what, images, vectors, compute);
+        };
         for resample in [Resample::Keep, Resample::Halve, Resample::Double] {
             let shape = Convolution { inputs: 12, outputs: 10, kernel: 3, resample };
             let vectors = [shape.weight_count(), shape.outputs];
-            compare_bf16(&format!("{shape:?}"), &[[5, 12, 6, 8]], &vectors, |kernels, images, vectors| {
+            compare_bf16(&format!("{shape:?}"), &[[5, 12, 6, 8]], &vectors, &|kernels, images, vectors| {
                 kernels.convolution(shape, images[0].clone(), vectors[0].clone(), vectors[1].clone())
             });
         }
         let shape = Convolution::pointwise(24, 16);
         let (images, vectors) = ([[7, 24, 1, 1], [7, 16, 1, 1]], [shape.weight_count(), shape.outputs]);
-        compare_bf16("linear map and sum", &images, &vectors, |kernels, images, vectors| {
+        compare_bf16("linear map and sum", &images, &vectors, &|kernels, images, vectors| {
             let [input, added] = [0, 1].map(|index| images[index].clone());
             kernels.convolution_added(shape, input, vectors[0].clone(), vectors[1].clone(), added)
         });
-        compare_bf16("attention", &[[5, 48, 4, 4]], &[], |kernels, images, _| kernels.attention(images[0].clone(), 2));
+        compare_bf16("attention", &[[5, 48, 4, 4]], &[], &|kernels, images, _| kernels.attention(images[0].clone(), 2));
+    }
+
+    /// On every kind of lanes and, where they are, with instructions for bf16: products of many and few, even and odd channels
+    /// and chunks.
+    #[test]
+    fn linear_maps_of_bf16_are_near_those_of_f32() {
+        for (inputs, outputs, batch, height, width) in [
+            (24, 16, 7, 1, 1),
+            (150, 13, 70, 3, 5),
+            (130, 7, 1, 1, 1),
+            (17, 200, 33, 1, 1),
+            (1, 9, 17, 3, 1),
+            (600, 31, 40, 5, 5),
+        ] {
+            let shape = Convolution::pointwise(inputs, outputs);
+            let images = [[batch, inputs, height, width], [batch, outputs, height, width]];
+            let vectors = [shape.weight_count(), shape.outputs];
+            let map = |kernels: Kernels, images: Vec<Tensor<4>>, vectors: Vec<Tensor<1>>| {
+                let [input, added] = [0, 1].map(|index| images[index].clone());
+                kernels.convolution_added(shape, input, vectors[0].clone(), vectors[1].clone(), added)
+            };
+            let what = format!("{shape:?} of {images:?}");
+            compare_bf16(Kernels::Fused, &what, &images, &vectors, map);
+            on_all_lanes(|kind| compare_bf16(Kernels::Fused, &format!("{what}, {kind:?}"), &images, &vectors, map));
+            // What is rounded decides, not what multiplies it: only the order of sums differs.
+            let native = run(Kernels::Fused(Products::Bf16), &images, &vectors, &map);
+            on_all_lanes(|kind| {
+                let emulated = run(Kernels::Fused(Products::Bf16), &images, &vectors, &map);
+                for (native, emulated) in native.iter().flatten().zip(emulated.iter().flatten()) {
+                    let tolerance = 1e-4 * native.abs().max((inputs as f32).sqrt());
+                    assert!((native - emulated).abs() < tolerance, "{what}, {kind:?}: {native} and {emulated}");
+                }
+            });
+        }
     }
 
     #[test]
-    fn the_cpu_is_not_to_multiply_in_bf16() {
-        assert_eq!(Kernels::bf16_for_device(&Device::flex()), Err(NoPrecision::Cpu));
-        assert_eq!(Kernels::bf16_for_device(&Device::flex().autodiff()), Err(NoPrecision::Cpu));
-        assert_eq!(Kernels::tf32_for_device(&Device::flex()), Err(NoPrecision::Cpu));
+    fn the_cpu_multiplies_in_bf16_where_it_has_instructions_for_it() {
+        let bf16 = || Kernels::bf16_for_device(&Device::flex().autodiff());
+        assert_eq!(
+            bf16(),
+            if multiplies_bf16() { Ok(Kernels::Fused(Products::Bf16)) } else { Err(NoPrecision::CpuBf16) }
+        );
+        on_all_lanes(|kind| {
+            if kind == Kind::Portable {
+                assert_eq!(bf16(), Err(NoPrecision::CpuBf16));
+            }
+        });
+        assert_eq!(Kernels::tf32_for_device(&Device::flex()), Err(NoPrecision::CpuTf32));
     }
 
     #[test]
     #[should_panic(expected = "a batch of 5 was not entered into the fused layout")]
     fn a_tensor_that_was_not_entered_is_refused() {
-        Kernels::Fused.silu(Tensor::zeros([2, 2, 16, 5], &Device::flex()));
+        Kernels::Fused(Products::F32).silu(Tensor::zeros([2, 2, 16, 5], &Device::flex()));
     }
 }

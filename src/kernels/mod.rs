@@ -42,4 +42,5 @@ mod winograd;
 pub use convolution_shape::{Convolution, Resample};
 use frozen::Activation;
 pub use gelu::Gelu;
-pub use implementation::{Kernels, NoPrecision, has_tf32};
+pub use implementation::{Kernels, NoPrecision, Products, has_tf32};
+pub use lanes::multiplies_bf16;

@@ -1,6 +1,54 @@
-//! Products of rows of numbers with a panel of chunks: the heart of linear maps and of their weights' gradients.
+//! Products of rows of words with a panel of chunks of words: the heart of linear maps and of their weights' gradients.
 
-use super::lanes::{Chunk, Job, Lanes, unchecked};
+use std::marker::PhantomData;
+
+use super::lanes::{self, Chunk, Job, Lanes, unchecked};
+
+/// What the 32 bits of a word hold.
+pub trait Word: Copy + Send + Sync {
+    /// How many numbers, next to each other in the direction that is summed over.
+    const NUMBERS: usize;
+
+    /// Runs a job on such words.
+    fn run<J: Job>(job: J);
+
+    /// `sum` plus the products of the numbers of two words.
+    fn mul_add<L: Lanes>(words: L, factor: L, sum: L) -> L;
+}
+
+/// An f32.
+#[derive(Clone, Copy)]
+pub struct Single;
+
+impl Word for Single {
+    const NUMBERS: usize = 1;
+
+    fn run<J: Job>(job: J) {
+        lanes::run(job);
+    }
+
+    #[inline(always)]
+    fn mul_add<L: Lanes>(words: L, factor: L, sum: L) -> L {
+        words.mul_add(factor, sum)
+    }
+}
+
+/// Two bf16, whose products are added up in f32.
+#[derive(Clone, Copy)]
+pub struct Pair;
+
+impl Word for Pair {
+    const NUMBERS: usize = 2;
+
+    fn run<J: Job>(job: J) {
+        lanes::run_pairs(job);
+    }
+
+    #[inline(always)]
+    fn mul_add<L: Lanes>(words: L, factor: L, sum: L) -> L {
+        words.pairs_mul_add(factor, sum)
+    }
+}
 
 /// Rows whose products with a panel are summed together, in registers.
 pub const ROWS: usize = 6;
@@ -8,7 +56,7 @@ pub const ROWS: usize = 6;
 /// Columns of a panel at most.
 pub const COLUMNS: usize = 4;
 
-/// The depth of a panel at most: [`COLUMNS`] of it fill two thirds of a first-level cache of 48 KiB.
+/// The depth of a panel in words, at most: [`COLUMNS`] of it fill two thirds of a first-level cache of 48 KiB.
 pub const DEPTH: usize = 128;
 
 /// Columns of the next panel where `rest` are left: what the registers hold the sums of.
@@ -21,7 +69,7 @@ pub fn panel_columns<L: Lanes>(rest: usize) -> usize {
     }
 }
 
-/// Rows of numbers in runs: number k of a run is at `run * run_stride + row * row_stride + k`.
+/// Rows of words in runs: word k of a run is at `run * run_stride + row * row_stride + k`.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     pub values: &'a [f32],
@@ -56,37 +104,37 @@ pub struct PanelProduct<'a> {
 
 impl PanelProduct<'_> {
     #[inline(always)]
-    pub fn add<L: Lanes>(self) {
+    pub fn add<L: Lanes, W: Word>(self) {
         match self.columns {
-            COLUMNS if L::MANY_REGISTERS => self.add_columns::<L, COLUMNS>(),
-            2 if L::MANY_REGISTERS => self.add_columns::<L, 2>(),
+            COLUMNS if L::MANY_REGISTERS => self.add_columns::<L, W, COLUMNS>(),
+            2 if L::MANY_REGISTERS => self.add_columns::<L, W, 2>(),
             columns => {
                 assert_eq!(columns, 1, "columns of a panel");
-                self.add_columns::<L, 1>();
+                self.add_columns::<L, W, 1>();
             }
         }
     }
 
     #[inline(always)]
-    fn add_columns<L: Lanes, const C: usize>(self) {
+    fn add_columns<L: Lanes, W: Word, const C: usize>(self) {
         match self.row_count {
-            1 => L::call(Tile::<1, C>(self)),
-            2 => L::call(Tile::<2, C>(self)),
-            3 => L::call(Tile::<3, C>(self)),
-            4 => L::call(Tile::<4, C>(self)),
-            5 => L::call(Tile::<5, C>(self)),
+            1 => L::call(Tile::<W, 1, C>(self, PhantomData)),
+            2 => L::call(Tile::<W, 2, C>(self, PhantomData)),
+            3 => L::call(Tile::<W, 3, C>(self, PhantomData)),
+            4 => L::call(Tile::<W, 4, C>(self, PhantomData)),
+            5 => L::call(Tile::<W, 5, C>(self, PhantomData)),
             rows => {
                 assert_eq!(rows, ROWS, "rows of a product");
-                L::call(Tile::<ROWS, C>(self));
+                L::call(Tile::<W, ROWS, C>(self, PhantomData));
             }
         }
     }
 }
 
 /// R rows and C columns, their sums in registers.
-struct Tile<'a, const R: usize, const C: usize>(PanelProduct<'a>);
+struct Tile<'a, W, const R: usize, const C: usize>(PanelProduct<'a>, PhantomData<W>);
 
-impl<const R: usize, const C: usize> Job for Tile<'_, R, C> {
+impl<W: Word, const R: usize, const C: usize> Job for Tile<'_, W, R, C> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let PanelProduct { rows, panel, sums: all_sums, stride, fresh, .. } = self.0;
@@ -101,9 +149,9 @@ impl<const R: usize, const C: usize> Job for Tile<'_, R, C> {
         }
         let panel = panel.as_chunks::<C>().0;
         for run in 0..rows.runs {
-            let mut numbers = [&rows.values[..0]; R];
+            let mut words = [&rows.values[..0]; R];
             for r in 0..R {
-                numbers[r] = &rows.values[run * rows.run_stride + r * rows.row_stride..][..rows.run_length];
+                words[r] = &rows.values[run * rows.run_stride + r * rows.row_stride..][..rows.run_length];
             }
             let panel = &panel[run * rows.run_length..][..rows.run_length];
             for (k, columns) in panel.iter().enumerate() {
@@ -112,10 +160,10 @@ impl<const R: usize, const C: usize> Job for Tile<'_, R, C> {
                     loaded[c] = L::load(&columns[c]);
                 }
                 for r in 0..R {
-                    // SAFETY: k is below the length of a run, and so many numbers were taken of each row.
-                    let number = L::splat(*unsafe { unchecked(numbers[r], k) });
+                    // SAFETY: k is below the length of a run, and so many words were taken of each row.
+                    let word = L::splat(*unsafe { unchecked(words[r], k) });
                     for c in 0..C {
-                        sums[r][c] = loaded[c].mul_add(number, sums[r][c]);
+                        sums[r][c] = W::mul_add(loaded[c], word, sums[r][c]);
                     }
                 }
             }

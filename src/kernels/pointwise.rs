@@ -1,10 +1,13 @@
 //! Linear maps of the channels of each pixel.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+use super::Products;
 use super::convolution::even_blocks;
-use super::lanes::{self, Chunk, Job, LANES, Lanes};
-use super::panel::{COLUMNS, DEPTH, PanelProduct, ROWS, Rows, panel_columns};
+use super::lanes::{Chunk, Job, LANES, Lanes};
+use super::panel::{COLUMNS, DEPTH, Pair, PanelProduct, ROWS, Rows, Single, Word, panel_columns};
 use super::parallel::for_each_part;
 use super::scratch::with_scratch;
 
@@ -26,11 +29,23 @@ pub struct Pointwise<'a> {
 
 impl Pointwise<'_> {
     /// `[pixels, outputs, chunks]`
-    pub fn output(self) -> Vec<Chunk> {
+    pub fn output(self, products: Products) -> Vec<Chunk> {
+        match products {
+            Products::F32 => self.output_by::<Single>(Cow::Borrowed(self.weight)),
+            Products::Bf16 => {
+                let mut words = vec![0.0; self.outputs * self.inputs.div_ceil(Pair::NUMBERS)];
+                Pair::run(Paired { numbers: self.weight, length: self.inputs, words: &mut words });
+                self.output_by::<Pair>(Cow::Owned(words))
+            }
+        }
+    }
+
+    /// `weight` holds the words of each row.
+    fn output_by<W: Word>(self, weight: Cow<[f32]>) -> Vec<Chunk> {
         let Self { pixels, inputs, outputs, chunks, .. } = self;
         assert_eq!(self.weight.len(), outputs * inputs, "weights of {inputs} to {outputs} channels");
         assert_eq!(self.values.len(), pixels * inputs * chunks, "{pixels} pixels of {inputs} channels");
-        let depths: Vec<_> = even_blocks(inputs, DEPTH).collect();
+        let depths: Vec<_> = even_blocks(inputs.div_ceil(W::NUMBERS), DEPTH).collect();
         let mut output = Box::<[Chunk]>::new_uninit_slice(pixels * outputs * chunks);
         // A pixel on its own is shared by its channels.
         let part = if pixels == 1 {
@@ -42,11 +57,35 @@ impl Pointwise<'_> {
         for_each_part(&mut output, part, operations, |index, output| {
             let rows = output.len().min(outputs * chunks) / chunks;
             with_scratch((rows + DEPTH) * COLUMNS, |scratch| {
-                lanes::run(Part { map: self, depths: &depths, start: index * part, output, scratch });
+                let (weight, start) = (&*weight, index * part);
+                W::run(Part { word: PhantomData::<W>, map: self, weight, depths: &depths, start, output, scratch });
             });
         });
         // SAFETY: the parts are the whole, and a part writes all rows of all columns of its pixels.
         unsafe { output.assume_init() }.into_vec()
+    }
+}
+
+/// Each row of `length` numbers as pairs of neighbours; the last of an odd number has 0 beside it.
+struct Paired<'a> {
+    numbers: &'a [f32],
+    length: usize,
+    words: &'a mut [f32],
+}
+
+impl Job for Paired<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let words = self.length.div_ceil(Pair::NUMBERS);
+        for (row, words) in self.numbers.chunks_exact(self.length).zip(self.words.chunks_exact_mut(words)) {
+            for (numbers, words) in row.chunks(2 * LANES).zip(words.chunks_mut(LANES)) {
+                let mut both = [[0.0; LANES]; 2];
+                both.as_flattened_mut()[..numbers.len()].copy_from_slice(numbers);
+                let mut paired = [0.0; LANES];
+                L::load(&both[0]).neighbours_paired(L::load(&both[1])).store(&mut paired);
+                words.copy_from_slice(&paired[..words.len()]);
+            }
+        }
     }
 }
 
@@ -74,9 +113,12 @@ const PIXELS: usize = COLUMNS;
 const PARTS_OF_A_PIXEL: usize = 8;
 
 /// Some pixels, or some channels of the only one.
-struct Part<'a> {
+struct Part<'a, W> {
+    word: PhantomData<W>,
     map: Pointwise<'a>,
-    /// Blocks of inputs: (first, count).
+    /// `[outputs, words of the inputs]`
+    weight: &'a [f32],
+    /// Blocks of those words: (first, count).
     depths: &'a [(usize, usize)],
     /// The start of the part in the whole output.
     start: usize,
@@ -85,10 +127,11 @@ struct Part<'a> {
     scratch: &'a mut [Chunk],
 }
 
-impl Job for Part<'_> {
+impl<W: Word> Job for Part<'_, W> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Pointwise { weight, values, pixels, inputs, outputs, chunks, .. } = self.map;
+        let Pointwise { values, pixels, inputs, outputs, chunks, .. } = self.map;
+        let (weight, words) = (self.weight, inputs.div_ceil(W::NUMBERS));
         let pixel_length = outputs * chunks;
         let (first_row, rows) = match pixels {
             1 => (self.start / chunks, self.output.len() / chunks),
@@ -105,19 +148,26 @@ impl Job for Part<'_> {
                 let (pixel, chunk) = ((first_column + column + c) / chunks, (first_column + column + c) % chunks);
                 places[c] = Place { input: pixel * inputs * chunks + chunk, output: pixel * pixel_length + chunk };
             }
-            for (block, &(first_input, depth)) in self.depths.iter().enumerate() {
-                let values = &values[first_input * chunks..];
-                let panel = panel(values, chunks, &places[..width], &mut copied[..depth * width]);
+            for (block, &(first_word, depth)) in self.depths.iter().enumerate() {
+                let (values, copied) = (&values[W::NUMBERS * first_word * chunks..], &mut copied[..depth * width]);
+                let panel = match W::NUMBERS {
+                    1 => panel(values, chunks, &places[..width], copied),
+                    _ => {
+                        let left = inputs - W::NUMBERS * first_word;
+                        paired_panel::<L>(values, chunks, &places[..width], left, copied);
+                        copied
+                    }
+                };
                 let mut row = 0;
                 while row < rows {
                     let row_count = ROWS.min(rows - row);
                     let sums = &mut sums[row * width..][..row_count * width];
-                    let weights = &weight[(first_row + row) * inputs + first_input..];
-                    let rows = Rows { values: weights, row_stride: inputs, runs: 1, run_stride: 0, run_length: depth };
+                    let weights = &weight[(first_row + row) * words + first_word..];
+                    let rows = Rows { values: weights, row_stride: words, runs: 1, run_stride: 0, run_length: depth };
                     let fresh = block == 0;
                     let sums_of_rows = &mut *sums;
                     PanelProduct { rows, row_count, panel, columns: width, sums: sums_of_rows, stride: width, fresh }
-                        .add::<L>();
+                        .add::<L, W>();
                     if block + 1 == self.depths.len() {
                         for (r, sums) in sums.chunks_exact(width).enumerate() {
                             self.map.finish::<L>(first_row + row + r, sums, &places, self.start, self.output);
@@ -146,6 +196,19 @@ fn panel<'a>(values: &'a [Chunk], chunks: usize, places: &[Place], copied: &'a m
         }
     }
     copied
+}
+
+/// The same in pairs of inputs, of which `left` are there; the last of an odd number has 0 beside it.
+#[inline(always)]
+fn paired_panel<L: Lanes>(values: &[Chunk], chunks: usize, places: &[Place], left: usize, panel: &mut [Chunk]) {
+    let columns = places.len();
+    for (column, place) in places.iter().enumerate() {
+        for (pair, word) in panel[column..].iter_mut().step_by(columns).enumerate() {
+            let first = place.input + 2 * pair * chunks;
+            let second = if 2 * pair + 1 < left { L::load(&values[first + chunks]) } else { L::splat(0.0) };
+            L::load(&values[first]).paired(second).store(word);
+        }
+    }
 }
 
 /// A column: one chunk of one pixel.

@@ -1,18 +1,32 @@
-use super::Convolution;
+use std::marker::PhantomData;
+
 use super::convolution::{ParameterGradients, even_blocks};
-use super::lanes::{self, Chunk, Job, LANES, Lanes};
-use super::panel::{COLUMNS, DEPTH, PanelProduct, ROWS, Rows, panel_columns};
+use super::lanes::{Chunk, Job, LANES, Lanes};
+use super::panel::{COLUMNS, DEPTH, Pair, PanelProduct, ROWS, Rows, Single, Word, panel_columns};
 use super::parallel::{WORTH_SHARING, for_each_part};
 use super::planes::Planes;
 use super::scratch::with_scratch;
 use super::sums::add_up;
+use super::{Convolution, Products};
 
 /// The gradients with respect to the weights and the bias of a linear map of every pixel.
 ///
 /// It is the product of the gradient `[outputs, pixels and images]` with the input `[pixels and images, inputs]`, for
 /// which sixteen inputs of an image are brought into one chunk. Parts of the pixels are summed apart and then added in
 /// order; how many there are depends on the shapes alone.
-pub fn parameter_gradients(shape: Convolution, input: &Planes, gradient: &Planes) -> ParameterGradients {
+pub fn parameter_gradients(
+    shape: Convolution,
+    products: Products,
+    input: &Planes,
+    gradient: &Planes,
+) -> ParameterGradients {
+    match products {
+        Products::F32 => gradients_by::<Single>(shape, input, gradient),
+        Products::Bf16 => gradients_by::<Pair>(shape, input, gradient),
+    }
+}
+
+fn gradients_by<W: Word>(shape: Convolution, input: &Planes, gradient: &Planes) -> ParameterGradients {
     let (inputs, outputs, chunks, pixels) = (shape.inputs, shape.outputs, input.chunks, input.pixels());
     assert_eq!(
         (input.channels, gradient.channels, gradient.chunks),
@@ -33,8 +47,10 @@ pub fn parameter_gradients(shape: Convolution, input: &Planes, gradient: &Planes
         }
     }
     for_each_part(&mut units, 1, operations, |_, units| {
-        with_scratch(DEPTH * COLUMNS, |panel| {
-            lanes::run(UnitSums { input, gradient, unit: &mut units[0], panel });
+        let words_of_rows = if W::NUMBERS == 1 { 0 } else { outputs * DEPTH / LANES };
+        with_scratch(DEPTH * COLUMNS + words_of_rows, |scratch| {
+            let (panel, words) = scratch.split_at_mut(DEPTH * COLUMNS);
+            W::run(UnitSums { word: PhantomData::<W>, input, gradient, unit: &mut units[0], panel, words });
         });
     });
     let mut weights = vec![0.0; outputs * inputs];
@@ -68,22 +84,26 @@ struct Unit {
     pixel_sums: Vec<Chunk>,
 }
 
-struct UnitSums<'a> {
+struct UnitSums<'a, W> {
+    word: PhantomData<W>,
     input: &'a Planes,
     gradient: &'a Planes,
     unit: &'a mut Unit,
     /// Scratch memory, of any content.
     panel: &'a mut [Chunk],
+    /// The same, for the rows where their words are not their numbers.
+    words: &'a mut [Chunk],
 }
 
-impl Job for UnitSums<'_> {
+impl<W: Word> Job for UnitSums<'_, W> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Self { input, gradient, unit, panel } = self;
+        let Self { input, gradient, unit, panel, words, .. } = self;
         let (chunks, outputs) = (input.chunks, gradient.channels);
         // As many images as a panel is deep: some chunks of one pixel, or all of some pixels.
-        let chunks_at_once = chunks.min(DEPTH / LANES);
-        let pixels_at_once = DEPTH / LANES / chunks_at_once;
+        let most = DEPTH * W::NUMBERS / LANES;
+        let chunks_at_once = chunks.min(most);
+        let pixels_at_once = most / chunks_at_once;
         let mut vector = 0;
         while vector < unit.vectors {
             let columns = panel_columns::<L>(unit.vectors - vector);
@@ -96,12 +116,15 @@ impl Job for UnitSums<'_> {
                 while chunk < chunks {
                     let taken = chunks_at_once.min(chunks - chunk);
                     let images = Images { first_pixel, pixels, first_chunk: chunk, chunks: taken };
-                    let panel = &mut panel[..images.count() * columns];
-                    images.turn::<L>(input, unit.first_vector + vector, columns, panel);
+                    let panel = &mut panel[..images.count() / W::NUMBERS * columns];
+                    images.turn::<L, W>(input, unit.first_vector + vector, columns, panel);
                     if unit.first_vector + vector == 0 {
                         images.add_to::<L>(gradient, &mut unit.pixel_sums);
                     }
-                    let rows = images.rows(gradient);
+                    let rows = match W::NUMBERS {
+                        1 => images.rows(gradient),
+                        _ => images.paired_rows::<L>(gradient, words),
+                    };
                     let mut row = 0;
                     while row < outputs {
                         let row_count = ROWS.min(outputs - row);
@@ -114,7 +137,7 @@ impl Job for UnitSums<'_> {
                             stride: unit.vectors,
                             fresh,
                         }
-                        .add::<L>();
+                        .add::<L, W>();
                         row += row_count;
                     }
                     fresh = false;
@@ -156,6 +179,31 @@ impl Images {
         }
     }
 
+    /// The same in pairs of images, in `words`: one run a row.
+    #[inline(always)]
+    fn paired_rows<'w, L: Lanes>(self, planes: &Planes, words: &'w mut [Chunk]) -> Rows<'w> {
+        let row_stride = self.count() / Pair::NUMBERS;
+        let (values, words) = (planes.values(), words.as_flattened_mut());
+        let words_of_pixel = self.chunks * LANES / Pair::NUMBERS;
+        for pixel in 0..self.pixels {
+            let values = &values[(self.first_pixel + pixel) * planes.channels * planes.chunks..];
+            for channel in 0..planes.channels {
+                let (both, last) = values[channel * planes.chunks + self.first_chunk..][..self.chunks].as_chunks::<2>();
+                let words = &mut words[channel * row_stride + pixel * words_of_pixel..][..words_of_pixel];
+                let (whole, half) = words.as_chunks_mut::<LANES>();
+                for (both, words) in both.iter().zip(whole) {
+                    L::load(&both[0]).neighbours_paired(L::load(&both[1])).store(words);
+                }
+                if let [last] = last {
+                    let mut paired = [0.0; LANES];
+                    L::load(last).neighbours_paired(L::splat(0.0)).store(&mut paired);
+                    half.copy_from_slice(&paired[..LANES / Pair::NUMBERS]);
+                }
+            }
+        }
+        Rows { values: words, row_stride, runs: 1, run_stride: 0, run_length: row_stride }
+    }
+
     /// Adds the pixels to `sums`, `[channels, chunks]`.
     #[inline(always)]
     fn add_to<L: Lanes>(self, planes: &Planes, sums: &mut [Chunk]) {
@@ -173,12 +221,13 @@ impl Images {
         }
     }
 
-    /// Sixteen channels of an image as one chunk: `[images, columns]`, 0 where there are no more channels.
+    /// Sixteen channels of an image, or of a pair of images, as one chunk: `[images, columns]`, 0 where there are no more channels.
     #[inline(always)]
-    fn turn<L: Lanes>(self, planes: &Planes, first_column: usize, columns: usize, panel: &mut [Chunk]) {
-        let mut images = panel.chunks_exact_mut(LANES * columns);
+    fn turn<L: Lanes, W: Word>(self, planes: &Planes, first_column: usize, columns: usize, panel: &mut [Chunk]) {
+        let mut images = panel.chunks_exact_mut(LANES / W::NUMBERS * columns);
+        let all_values = planes.values();
         for pixel in self.first_pixel..self.first_pixel + self.pixels {
-            let values = &planes.values()[pixel * planes.channels * planes.chunks..];
+            let values = &all_values[pixel * planes.channels * planes.chunks..];
             for chunk in self.first_chunk..self.first_chunk + self.chunks {
                 let Some(images) = images.next() else { return };
                 for column in 0..columns {
@@ -189,8 +238,12 @@ impl Images {
                         rows[channel] = L::load(&values[(first_channel + channel) * planes.chunks + chunk]);
                     }
                     let turned = L::turned(rows);
-                    for lane in 0..LANES {
-                        turned[lane].store(&mut images[lane * columns + column]);
+                    for (word, numbers) in turned.chunks_exact(W::NUMBERS).enumerate() {
+                        let place = &mut images[word * columns + column];
+                        match *numbers {
+                            [lower, upper] => lower.paired(upper).store(place),
+                            _ => numbers[0].store(place),
+                        }
                     }
                 }
             }

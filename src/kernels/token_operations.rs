@@ -10,8 +10,8 @@ impl Kernels {
     /// LayerNorm over the channels of each pixel (Ba et al. 2016), with `scale` and `shift` per channel.
     pub fn layer_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => plain::layer_norm(input, scale, shift, epsilon),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_layer_norm(
+            Self::Plain(_) => plain::layer_norm(input, scale, shift, epsilon),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_layer_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
                 shift.into_dispatch(),
@@ -24,8 +24,8 @@ impl Kernels {
     /// each image has its own.
     pub fn modulated_norm(self, input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => plain::modulated_norm(input, scale, shift, epsilon),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_modulated_norm(
+            Self::Plain(_) => plain::modulated_norm(input, scale, shift, epsilon),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_modulated_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
                 shift.into_dispatch(),
@@ -37,8 +37,8 @@ impl Kernels {
     /// `kept + gate * branch`; `gate` is planes of one pixel.
     pub fn gated_sum(self, kept: Tensor<4>, gate: Tensor<4>, branch: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => kept + gate * branch,
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_gated_sum(
+            Self::Plain(_) => kept + gate * branch,
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_gated_sum(
                 kept.into_dispatch(),
                 gate.into_dispatch(),
                 branch.into_dispatch(),
@@ -49,16 +49,16 @@ impl Kernels {
     /// x times the share of a standard normal below x.
     pub fn gelu(self, input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => plain::gelu(input, gelu),
-            Self::Fused => Tensor::from_dispatch(Dispatch::fused_gelu(input.into_dispatch(), gelu)),
+            Self::Plain(_) => plain::gelu(input, gelu),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_gelu(input.into_dispatch(), gelu)),
         }
     }
 
     /// `image`, flat `[height, width, channels]`, added to each image.
     pub fn add_image(self, input: Tensor<4>, image: Tensor<1>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => plain::add_image(input, image),
-            Self::Fused => {
+            Self::Plain(_) => plain::add_image(input, image),
+            Self::Fused(_) => {
                 Tensor::from_dispatch(Dispatch::fused_add_image(input.into_dispatch(), image.into_dispatch()))
             }
         }
@@ -67,11 +67,11 @@ impl Kernels {
     /// The pixels of each plane, row by row, as one row: `height` 1.
     pub fn as_row(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => {
+            Self::Plain(_) => {
                 let [batch, channels, height, width] = input.dims();
                 input.reshape([batch, channels, 1, height * width])
             }
-            Self::Fused => {
+            Self::Fused(_) => {
                 let [height, width, channels, batch] = input.dims();
                 input.reshape([1, height * width, channels, batch])
             }
@@ -81,8 +81,8 @@ impl Kernels {
     /// Rows of pixels, one after the other.
     pub fn join_rows(self, rows: Vec<Tensor<4>>) -> Tensor<4> {
         match self {
-            Self::Plain | Self::PlainBf16 => Tensor::cat(rows, 3),
-            Self::Fused => Tensor::cat(rows, 1),
+            Self::Plain(_) => Tensor::cat(rows, 3),
+            Self::Fused(_) => Tensor::cat(rows, 1),
         }
     }
 
@@ -90,11 +90,11 @@ impl Kernels {
     pub fn end_of_row(self, row: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
         let count = height * width;
         match self {
-            Self::Plain | Self::PlainBf16 => {
+            Self::Plain(_) => {
                 let [batch, channels, _, pixels] = row.dims();
                 row.narrow(3, pixels - count, count).reshape([batch, channels, height, width])
             }
-            Self::Fused => {
+            Self::Fused(_) => {
                 let [_, pixels, channels, batch] = row.dims();
                 row.narrow(1, pixels - count, count).reshape([height, width, channels, batch])
             }

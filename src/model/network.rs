@@ -100,7 +100,10 @@ impl Network {
         assert!(self.class_conditional || classes.is_none(), "this model is not told classes");
         let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
         let batch = noisy.dims()[0];
-        if self.parameters.tracked() || self.kernels != Kernels::Fused || dropout.is_some() || batch <= SAMPLED_AT_ONCE
+        if self.parameters.tracked()
+            || !matches!(self.kernels, Kernels::Fused(_))
+            || dropout.is_some()
+            || batch <= SAMPLED_AT_ONCE
         {
             return self.body.forward(pass, noisy, timesteps, classes, dropout);
         }

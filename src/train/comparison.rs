@@ -47,7 +47,7 @@ pub fn compare_with_cpu(
         Precision::Bf16 => TOLERANCE_BF16,
     };
     let here = first_steps(&spec, dataset, device)?;
-    // The CPU computes in f32.
+    // With the CPU's f32.
     spec.train.precision = Precision::F32;
     let cpu = first_steps(&spec, dataset, &Device::flex())?;
     let differences = [(&here.losses, &cpu.losses), (&here.gradient_norms, &cpu.gradient_norms)];

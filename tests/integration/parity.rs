@@ -1,7 +1,7 @@
 //! The comparison of networks with PyTorch, for whoever has a golden file.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use speedlab::kernels::Kernels;
+use speedlab::kernels::{Kernels, Products};
 use speedlab::model;
 use speedlab::spec::{DataShape, Model};
 
@@ -26,7 +26,7 @@ pub fn agrees_with_pytorch(model: &Model, asked: Asked, case: &serde_json::Value
     let Asked { shape, classes, weight_scale } = asked;
     let DataShape { channels, side, .. } = shape;
     assert_eq!(model::parameter_count(model, shape) as u64, case["parameters"]);
-    for kernels in [Kernels::Plain, Kernels::Fused] {
+    for kernels in [Kernels::Plain(Products::F32), Kernels::Fused(Products::F32)] {
         let what = format!("{} for {shape:?} by {kernels:?}", model.kind());
         let plain = Device::flex();
         let mut network = model::build(model, shape, 0, &plain.clone().autodiff());

@@ -4,7 +4,7 @@ use super::layer::{FrozenConvolution, winograd_padding};
 use super::planes::{FrozenPlanes, Target};
 use crate::kernels::convolution::even_blocks;
 use crate::kernels::lanes::{self, Chunk, Job, LANES, Lanes};
-use crate::kernels::panel::{COLUMNS, DEPTH, PanelProduct, ROWS, Rows, panel_columns};
+use crate::kernels::panel::{COLUMNS, DEPTH, PanelProduct, ROWS, Rows, Single, panel_columns};
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::winograd;
 
@@ -71,7 +71,7 @@ impl Job for Row<'_> {
                     let sums = &mut sums[row * columns..][..row_count * columns];
                     let product =
                         PanelProduct { rows, row_count, panel, columns, sums, stride: columns, fresh: block == 0 };
-                    product.add::<L>();
+                    product.add::<L, Single>();
                 }
             }
             for (channel, sums) in sums.chunks_exact(columns).take(outputs).enumerate() {

@@ -3,6 +3,7 @@
 //! A computation is a [`Job`] generic over [`Lanes`]; [`run`] picks the instructions at run time, so that a binary
 //! built for any x86-64 uses AVX-512 or AVX2 where they exist, and plain code elsewhere.
 
+mod pairs;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -47,6 +48,25 @@ pub fn run<J: Job>(job: J) {
     }
 }
 
+/// Runs a job whose products are of pairs of bf16; with instructions for them where [`multiplies_bf16`].
+pub fn run_pairs<J: Job>(job: J) {
+    #[cfg(target_arch = "x86_64")]
+    if multiplies_bf16() {
+        // SAFETY: the processor has the features that `run_avx512_bf16` is compiled for.
+        return unsafe { run_avx512_bf16(job) };
+    }
+    run(job);
+}
+
+/// Whether the processor has instructions that multiply pairs of bf16 and add them to f32: AVX512-BF16.
+pub fn multiplies_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if Kind::widest() == Kind::Avx512 {
+        return is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw");
+    }
+    false
+}
+
 /// The kinds of lanes of this architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -89,7 +109,14 @@ impl Kind {
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 fn run_avx512<J: Job>(job: J) {
-    job.run::<x86::Avx512>();
+    job.run::<x86::Avx512<false>>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx512bf16,avx2,fma")]
+fn run_avx512_bf16<J: Job>(job: J) {
+    job.run::<x86::Avx512<true>>();
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -133,6 +160,49 @@ pub trait Lanes: Copy {
     #[inline(always)]
     fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
         [a.sum(), b.sum(), c.sum(), d.sum()]
+    }
+
+    /// Two bf16 in each lane, as [`pairs::word`] says: `self` in its lower half, `other` in its upper half, both rounded.
+    #[inline(always)]
+    fn paired(self, other: Self) -> Self {
+        let (mut lower, mut upper) = ([0.0; LANES], [0.0; LANES]);
+        self.store(&mut lower);
+        other.store(&mut upper);
+        for lane in 0..LANES {
+            lower[lane] = pairs::word(lower[lane], upper[lane]);
+        }
+        Self::load(&lower)
+    }
+
+    /// The same of lanes 0 and 1, 2 and 3, .. of `self`, then of `other`.
+    #[inline(always)]
+    fn neighbours_paired(self, other: Self) -> Self {
+        let mut numbers = [[0.0; LANES]; 2];
+        self.store(&mut numbers[0]);
+        other.store(&mut numbers[1]);
+        let numbers = numbers.as_flattened();
+        let mut words = [0.0; LANES];
+        for lane in 0..LANES {
+            words[lane] = pairs::word(numbers[2 * lane], numbers[2 * lane + 1]);
+        }
+        Self::load(&words)
+    }
+
+    /// `term` plus the products of the lower and of the upper bf16 of `self` and `factor`.
+    #[inline(always)]
+    fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
+        let mut words = [[0.0; LANES]; 2];
+        self.store(&mut words[0]);
+        factor.store(&mut words[1]);
+        let mut halves = [[[0.0; LANES]; 2]; 2];
+        for lane in 0..LANES {
+            for side in 0..2 {
+                let (lower, upper) = pairs::numbers(words[side][lane]);
+                (halves[side][0][lane], halves[side][1][lane]) = (lower, upper);
+            }
+        }
+        let [[lower, upper], [other_lower, other_upper]] = halves.map(|side| side.map(|half| Self::load(&half)));
+        lower.mul_add(other_lower, upper.mul_add(other_upper, term))
     }
 
     /// Lane r of result c is lane c of row r.

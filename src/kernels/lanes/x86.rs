@@ -4,9 +4,18 @@ use std::arch::x86_64::*;
 
 use super::{Chunk, Job, LANES, Lanes};
 
-/// Values exist only inside `run_avx512`, which runs where the processor has AVX-512.
+/// Values exist only inside `run_avx512` and, with `BF16`, `run_avx512_bf16`, which run where the processor has AVX-512 and
+/// AVX512-BF16.
 #[derive(Clone, Copy)]
-pub struct Avx512(__m512);
+pub struct Avx512<const BF16: bool>(__m512);
+
+/// What differs with AVX512-BF16.
+pub trait Bf16 {
+    fn call<J: Job>(job: J);
+    fn paired(self, other: Self) -> Self;
+    fn neighbours_paired(self, other: Self) -> Self;
+    fn pairs_mul_add(self, factor: Self, term: Self) -> Self;
+}
 
 /// Values exist only inside `run_avx2`, which runs where the processor has AVX2 and FMA.
 #[derive(Clone, Copy)]
@@ -21,12 +30,105 @@ macro_rules! call {
     }};
 }
 
-impl Lanes for Avx512 {
+impl Bf16 for Avx512<false> {
+    #[inline(always)]
+    fn call<J: Job>(job: J) {
+        call!(super::run_avx512(job));
+    }
+    #[inline(always)]
+    fn paired(self, other: Self) -> Self {
+        call!({
+            let upper = _mm512_set1_epi32(!0xffff);
+            let (lower, other) = (rounded(self.0), rounded(other.0));
+            let word = _mm512_or_si512(_mm512_srli_epi32::<16>(lower), _mm512_and_si512(other, upper));
+            Self(_mm512_castsi512_ps(word))
+        })
+    }
+    #[inline(always)]
+    fn neighbours_paired(self, other: Self) -> Self {
+        call!({
+            // The even lanes of both, then the odd ones.
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            let pick = |lanes| Self(_mm512_permutex2var_ps(self.0, lanes, other.0));
+            Bf16::paired(pick(even), pick(odd))
+        })
+    }
+    #[inline(always)]
+    fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
+        call!({
+            let upper = _mm512_set1_epi32(!0xffff);
+            let halves = |words: __m512| {
+                let words = _mm512_castps_si512(words);
+                let lower = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words));
+                (lower, _mm512_castsi512_ps(_mm512_and_si512(words, upper)))
+            };
+            let ((lower, upper), (other_lower, other_upper)) = (halves(self.0), halves(factor.0));
+            Self(_mm512_fmadd_ps(lower, other_lower, _mm512_fmadd_ps(upper, other_upper, term.0)))
+        })
+    }
+}
+
+/// The nearest bf16 in the upper half of each lane; what is in the lower half is of no meaning.
+#[inline(always)]
+fn rounded(values: __m512) -> __m512i {
+    call!({
+        let bits = _mm512_castps_si512(values);
+        let tie = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        let near = _mm512_add_epi32(bits, _mm512_add_epi32(tie, _mm512_set1_epi32(0x7fff)));
+        let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
+        _mm512_mask_or_epi32(near, is_nan, bits, _mm512_set1_epi32(0x0040_0000))
+    })
+}
+
+impl Bf16 for Avx512<true> {
+    #[inline(always)]
+    fn call<J: Job>(job: J) {
+        call!(super::run_avx512_bf16(job));
+    }
+    #[inline(always)]
+    fn paired(self, other: Self) -> Self {
+        call!({
+            let halves =
+                |values| _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(values)));
+            let upper = _mm512_slli_epi32::<16>(halves(other.0));
+            Self(_mm512_castsi512_ps(_mm512_or_si512(halves(self.0), upper)))
+        })
+    }
+    #[inline(always)]
+    fn neighbours_paired(self, other: Self) -> Self {
+        call!(Self(std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(other.0, self.0))))
+    }
+    #[inline(always)]
+    fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
+        call!({
+            let [words, factors] = [self.0, factor.0].map(|words| std::mem::transmute::<__m512, __m512bh>(words));
+            Self(_mm512_dpbf16_ps(term.0, words, factors))
+        })
+    }
+}
+
+impl<const BF16: bool> Lanes for Avx512<BF16>
+where
+    Self: Bf16,
+{
     const MANY_REGISTERS: bool = true;
 
     #[inline(always)]
     fn call<J: Job>(job: J) {
-        call!(super::run_avx512(job));
+        <Self as Bf16>::call(job);
+    }
+    #[inline(always)]
+    fn paired(self, other: Self) -> Self {
+        Bf16::paired(self, other)
+    }
+    #[inline(always)]
+    fn neighbours_paired(self, other: Self) -> Self {
+        Bf16::neighbours_paired(self, other)
+    }
+    #[inline(always)]
+    fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
+        Bf16::pairs_mul_add(self, factor, term)
     }
     #[inline(always)]
     fn splat(value: f32) -> Self {

@@ -196,7 +196,10 @@ fn coverage_of_grids() {
                 println!(
                     "| {} | {question} | {seeds} | {:.2}x | {} | {} | {} |",
                     world.name,
-                    asked[0].1,
+                    asked
+                        .iter()
+                        .find(|(estimate, _)| matches!(estimate, Estimate::Measured { .. }))
+                        .map_or(1.0, |it| it.1),
                     tally.answered(),
                     tally.intervals(),
                     tally.bias()

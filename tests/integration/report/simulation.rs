@@ -108,12 +108,10 @@ impl Tally {
 
     pub(super) fn add(&mut self, estimate: &Estimate, truth: f64) {
         self.asked += 1.0;
-        let Estimate::Measured { speedup, interval, .. } = *estimate else { return };
+        let Estimate::Measured { speedup, interval: Some(Interval { low, high }), .. } = *estimate else { return };
         self.measured += 1.0;
-        if let Some(Interval { low, high }) = interval {
-            self.covers += f64::from(low <= truth && truth <= high);
-            self.decided += f64::from(low > 1.0 || high < 1.0);
-        }
+        self.covers += f64::from(low <= truth && truth <= high);
+        self.decided += f64::from(low > 1.0 || high < 1.0);
         self.ln_bias += (speedup / truth).ln();
     }
 

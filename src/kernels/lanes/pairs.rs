@@ -1,0 +1,50 @@
+//! Two bf16 in the 32 bits of one f32: a word, which memory and registers hold like any number.
+
+/// The word of two numbers, each rounded to the nearest bf16, ties to even: the first in its lower half.
+#[inline(always)]
+pub fn word(lower: f32, upper: f32) -> f32 {
+    f32::from_bits(rounded(lower) >> 16 | rounded(upper))
+}
+
+/// What the halves of a word stand for.
+#[inline(always)]
+pub fn numbers(word: f32) -> (f32, f32) {
+    let bits = word.to_bits();
+    (f32::from_bits(bits << 16), f32::from_bits(bits & UPPER))
+}
+
+const UPPER: u32 = 0xffff_0000;
+
+/// The bits of the nearest bf16, in the upper half.
+#[inline(always)]
+fn rounded(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if value.is_nan() {
+        // Without the bit, its payload could be rounded away.
+        return (bits | 0x0040_0000) & UPPER;
+    }
+    (bits + 0x7fff + (bits >> 16 & 1)) & UPPER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_and_ties_to_even() {
+        let rounded = |value: f32| numbers(word(value, -value));
+        for (value, expected) in [
+            (1.0, 1.0),
+            // A bf16 has 8 bits: 1 + 1/128 is the next after 1.
+            (1.0 + 1.0 / 256.0, 1.0),
+            (1.0 + 3.0 / 256.0, 1.0 + 2.0 / 128.0),
+            (1.0 + 1.1 / 256.0, 1.0 + 1.0 / 128.0),
+            (f32::MAX, f32::INFINITY),
+            (0.0, 0.0),
+        ] {
+            assert_eq!(rounded(value), (expected, -expected), "{value}");
+        }
+        let (lower, upper) = rounded(f32::NAN);
+        assert!(lower.is_nan() && upper.is_nan());
+    }
+}
