@@ -10,7 +10,7 @@ cat <<'TEXT'
 
 Made by `scripts/simulate-band.sh`. Made-up studies with paired seeds: FID = floor + amplitude x^-power at a share x of the training
 (flat: 1, 0.3, 1; steep: 0.3, 1, 1.2), seeds that shift ln x by 0.08 together and by 0.04 each, a wander of ln FID by 2 %, sampling noise of
-3 %, 20 evaluations, unless the world says otherwise. 2,000 studies a row. "Answered": a number, no bound. "Covers" and "excludes 1" are
+3 %, 20 evaluations, unless the world says otherwise. 2,000 studies a row. "Answered": a number with an interval, no bound. "Covers" and "excludes 1" are
 shares of these: of nominal 95 % intervals, 95 % should cover, and at a true 1.0x 5 % should exclude 1 (2,000 studies: +-1 %). Bias is the
 geometric mean of the estimate over the truth.
 
@@ -23,12 +23,27 @@ TEXT
 cargo test --release --test integration report::simulation::coverage_of_the_band -- --ignored --nocapture | grep '^|'
 cat <<'TEXT'
 
-## Few and many seeds, no common seeds, and runs that diverge
+## Few and many seeds, no common seeds, runs that diverge, slow arms, and runs that level off
 
-2,000 studies a row (+-1 %). A diverged run reaches nothing, so that a study with one gives a bound and no interval.
+2,000 studies a row (+-1 %). A diverged run reaches nothing, so that a study with one gives a bound and no interval. A slow arm is compared on
+the part of the band that its runs reach; where that is less than half, it gets a bound. At a true 0.5x only those studies have a number
+whose slow runs were lucky (28 to 67 % had none with ten seeds), which costs the number 1 to 2 % and its interval up to 5 % of coverage.
+Runs that level off: FID = 1 + 0.05 x^-2 ("slowly"), 1 + 0.01 x^-3.
 
 TEXT
 cargo test --release --test integration report::simulation::coverage_in_trouble -- --ignored --nocapture | grep '^|'
+cat <<'TEXT'
+
+## Grids
+
+1,000 studies a row (+-1.4 %), three values of an axis with speeds of 1.5x, 1.3x and 1.1x, or five with speeds that fall off around each
+arm's own best. The truth over grid points is the geometric mean of the true speedups at the points that have a number. A seed counts over the grid
+where no point lacks it: with missing runs there are fewer answers, and they are no worse. "An axis of the arm alone": the baseline's
+runs are the same at every value. "Each at its own best": `compare.tune`, against the ratio at the true bests and, "as chosen", at the settings that the
+study chose.
+
+TEXT
+cargo test --release --test integration report::simulated_grids::coverage_of_grids -- --ignored --nocapture | grep '^|'
 cat <<'TEXT'
 
 ## Seeds that are added until it is decided
