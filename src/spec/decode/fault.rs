@@ -26,10 +26,13 @@ impl Fault {
         let (message, hint) = match self {
             Self::Placed(error) => return error,
             Self::UnknownKey(key, known) => {
-                let hint = match nearest(&key, known.iter().copied()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None if known.is_empty() => "there are no settings here".to_owned(),
-                    None => format!("the keys here are {}", quoted_list(known.iter().copied())),
+                let hint = match (key.split_once('.'), nearest(&key, known.iter().copied())) {
+                    (Some((outer, inner)), _) if known.contains(&outer) => {
+                        format!("write `{outer}: {{ {inner}: .. }}`; a key with dots is an axis of `grid`")
+                    }
+                    (_, Some(meant)) => format!("did you mean `{meant}`?"),
+                    (_, None) if known.is_empty() => "there are no settings here".to_owned(),
+                    (_, None) => format!("the keys here are {}", quoted_list(known.iter().copied())),
                 };
                 (format!("unknown key `{path}`"), Some(hint))
             }

@@ -171,6 +171,11 @@ mod tests {
         );
         fails::<RunSpec>(json!({"train": {"step": 1}}), "unknown key `train.step`", "did you mean `steps`?");
         fails::<RunSpec>(
+            json!({"train.steps": 1}),
+            "unknown key `train.steps`",
+            "write `train: { steps: .. }`; a key with dots is an axis of `grid`",
+        );
+        fails::<RunSpec>(
             json!({"evaluate": {"validation": {"colour": 1}}}),
             "unknown key `evaluate.validation.colour`",
             "the keys here are `bins`, `images`",
