@@ -3,17 +3,18 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use speedlab::kernels::{Kernels, Products};
 use speedlab::model::{self, Dropout};
 use speedlab::random::{Draws, Stream};
-use speedlab::spec::{Model, UnetModel};
+use speedlab::spec::{DitModel, Model, UnetModel};
 
 /// 32 channels and 48 images: enough work for the operations to use all threads of the pool.
 #[test]
 fn a_training_step_is_the_same_bit_for_bit_whatever_the_number_of_threads() {
-    let step = || {
+    let step = |model: &Model, products: Products| {
         let device = Device::flex();
-        let unet = Model::Unet(UnetModel { channels: 32, dropout: 0.2, ..UnetModel::default() });
-        let mut network = model::build(&unet, (3, 8), 1, &device.clone().autodiff());
+        let mut network = model::build(model, (3, 8), 1, &device.clone().autodiff());
+        network = network.with_kernels(Kernels::Fused(products));
         let mut noise = vec![0f32; 48 * 3 * 8 * 8];
         Draws::new(1, Stream::Noise, 0).fill_normal(&mut noise);
         let images = Tensor::<4>::from_data(TensorData::new(noise, [48, 3, 8, 8]), &device);
@@ -30,11 +31,20 @@ fn a_training_step_is_the_same_bit_for_bit_whatever_the_number_of_threads() {
         }
         gradient.try_into_vec_as::<f32>().unwrap()
     };
-    let with_threads = |count| rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap().install(step);
-    let one = with_threads(1);
-    assert!(one.iter().filter(|&&value| value != 0.0).count() > one.len() / 2);
-    for count in [2, 3] {
-        assert!(one == with_threads(count), "{count} threads");
+    let unet = Model::Unet(UnetModel { channels: 32, dropout: 0.2, ..UnetModel::default() });
+    let dit = Model::Dit(DitModel { patch: 1, dim: 64, depth: 2, heads: 2, ..DitModel::default() });
+    for (model, products) in
+        [(&unet, Products::F32), (&dit, Products::F32), (&unet, Products::Bf16), (&dit, Products::Bf16)]
+    {
+        let with_threads = |count| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
+            pool.install(|| step(model, products))
+        };
+        let one = with_threads(1);
+        assert!(one.iter().filter(|&&value| value != 0.0).count() > one.len() / 2);
+        for count in [2, 3] {
+            assert!(one == with_threads(count), "{} by {products:?}, {count} threads", model.kind());
+        }
     }
 }
 
