@@ -27,8 +27,9 @@ pub struct Stamp {
     /// Seconds of writing checkpoints alone. Records of version 1 have none.
     #[serde(default)]
     pub checkpoint_seconds: f64,
-    /// Seconds of everything that comes before training, in each attempt: compiling and tuning kernels, warming up, comparing
-    /// the device with the CPU. Records of version 1 have none.
+    /// Seconds of everything that comes before training, in each attempt: reading images and reference features, compiling and tuning
+    /// kernels, warming up, comparing the device with the CPU. Records of version 1 have none; reading was not counted before
+    /// 29 November 2026.
     #[serde(default)]
     pub setup_seconds: f64,
     /// Seconds since the run first started, without the time between attempts.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use sha2::{Digest as _, Sha256};
@@ -74,6 +74,7 @@ pub fn execute(
     stop_asked: &dyn Fn() -> bool,
     tell_parent: &dyn Fn(&RunEvent),
 ) -> Result<RunOutcome, RunError> {
+    let started_at = Instant::now();
     let (planned, _lock) = match take_over(folder, stop_asked, tell_parent)? {
         Taken::Now(planned, lock) => (planned, lock),
         Taken::HasEnded(outcome) => return Ok(outcome),
@@ -90,7 +91,8 @@ pub fn execute(
     let last_stamp = Stamp::default();
     let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, life, last_stamp };
     host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), attempt))?;
-    let (outcome, stamp) = train::train(spec, &dataset, attempt.device, checkpoint, attempt.micro_batches, &mut host)?;
+    let Attempt { device, micro_batches, .. } = *attempt;
+    let (outcome, stamp) = train::train(spec, &dataset, device, checkpoint, micro_batches, started_at, &mut host)?;
 
     let ended = RunEvent::Ended { stamp, outcome: outcome.clone() };
     conclude(folder, &planned, &mut host.journal, &ended)?;

@@ -103,6 +103,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         let summary = study.train(queue, policy, &mut executor, &mut shown, &stop)?;
         spent += executor.now();
         drop(executor);
+        study.note_held(&summary)?;
         if summary.stopped.is_some() {
             break (summary, None);
         }

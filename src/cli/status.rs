@@ -13,7 +13,8 @@ use serde_json::json;
 
 use self::run_status::{RunStatus, is_failure};
 use super::{Color, Exit, SweepArgs};
-use crate::record::RunState;
+use crate::record::{PlanFile, RunState, SpentTime};
+use crate::report::spent_words;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -21,8 +22,9 @@ use crate::record::RunState;
   speedlab status sweeps/quickstart.yaml --watch                   the table, redrawn until no process works on the sweep
   speedlab status sweeps/quickstart.yaml --json | jq '.runs[] | select(.state == \"unfinished\")'
 
-`waited` is the share of training time in which the device waited for images. The last lines that a failed run wrote are
-shown below the table.")]
+`waited` is the share of training time in which the device waited for images. The line below the table says where the time
+of the whole study went; `idle` are places that had no run, because the last runs of a round were waited for. The last lines
+that a failed run wrote follow.")]
 pub struct StatusArgs {
     #[command(flatten)]
     sweep: SweepArgs,
@@ -55,15 +57,20 @@ pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
     let tasks = cluster::tasks(&folder)?;
     let statuses = RunStatus::read_all(&folder, &plan, tasks.as_deref().unwrap_or_default())?;
     let unplanned = folder.unplanned(&plan)?;
+    let held = PlanFile::read(&folder)?.and_then(|file| file.held);
+    let spent = SpentTime::of(statuses.iter().map(|status| &status.record), held);
     if args.json {
         let runs: Vec<_> = statuses.iter().map(RunStatus::to_json).collect();
         let holder = folder.holder()?;
         out!(
             "{}",
-            json!({ "version": STATUS_VERSION, "sweep": plan.name, "held_by": holder, "runs": runs, "unplanned": unplanned })
+            json!({ "version": STATUS_VERSION, "sweep": plan.name, "held_by": holder, "spent_seconds": spent, "runs": runs, "unplanned": unplanned })
         );
     } else {
         out!("{}", table::to_table(&statuses));
+        if !spent.parts().is_empty() {
+            out!("\ntime: {}", spent_words(&spent));
+        }
         if !unplanned.is_empty() {
             let ids = unplanned.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             out!("\nno longer planned, and kept under {}: {ids}", folder.path.join("runs").display());

@@ -67,6 +67,7 @@ pub fn compare(studies: &[(String, StudyRecord)], baseline: &str, command: &str)
         },
         sweep_arguments: command.to_owned(),
         revisions: studies.iter().flat_map(|(_, study)| study.revisions.clone()).collect(),
+        held: None,
         runs: Vec::new(),
         folder: base_study.folder.clone(),
     };

@@ -29,6 +29,7 @@ mod live;
 mod outputs;
 mod plan_file;
 mod rows;
+mod spent_time;
 mod study;
 mod submission;
 
@@ -44,7 +45,8 @@ pub use folder::{Lock, RunFolder, SweepFolder, host_name};
 pub use journal::{Journal, JournalContents, read_journal, record_silent_end};
 pub use live::{LiveFile, LiveQuality, LiveRun, LiveState};
 pub use outputs::{lies_in, refuse_folder, refuse_outputs};
-pub use plan_file::{PlanFile, Revision, Session};
+pub use plan_file::{HeldTime, PlanFile, Revision, Session};
 pub use rows::{Row, Rows};
+pub use spent_time::SpentTime;
 pub use study::{RunRecord, RunState, StudyRecord, TimestepDensity, Waiting, first_and_count};
 pub use submission::{ClusterJob, Engine, JobKind, Submission};

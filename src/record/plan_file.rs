@@ -31,6 +31,20 @@ pub struct PlanFile {
     /// Plans of an older program have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<Session>,
+    /// How long devices were held for runs, over all rounds that came to their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldTime>,
+}
+
+/// How long devices were held for runs, and used. Places: see [`crate::schedule::Slot`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeldTime {
+    /// From the first start to the last end, in seconds.
+    pub seconds: f64,
+    /// The same, summed over places for runs.
+    pub place_seconds: f64,
+    /// Of these, in which a place had the process of a run.
+    pub busy_seconds: f64,
 }
 
 /// Which program started runs, and where.
@@ -83,6 +97,7 @@ impl PlanFile {
             plan,
             revisions: vec![],
             sessions: vec![],
+            held: None,
         }
     }
 
@@ -129,6 +144,16 @@ impl PlanFile {
             return Ok(());
         }
         self.sessions.push(session);
+        self.version = PLAN_FILE_VERSION;
+        write_json(&folder.plan_file(), self)
+    }
+
+    /// Adds the time of a round of runs that has come to its end.
+    pub fn add_held(&mut self, folder: &SweepFolder, round: HeldTime) -> Result<(), RecordError> {
+        let held = self.held.get_or_insert_default();
+        held.seconds += round.seconds;
+        held.place_seconds += round.place_seconds;
+        held.busy_seconds += round.busy_seconds;
         self.version = PLAN_FILE_VERSION;
         write_json(&folder.plan_file(), self)
     }

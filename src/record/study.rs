@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::{
-    PlanFile, RecordError, Revision, Rows, RunFolder, SweepFolder, effective_events, read_journal, write_curves,
+    HeldTime, PlanFile, RecordError, Revision, Rows, RunFolder, SweepFolder, effective_events, read_journal,
+    write_curves,
 };
 use crate::event::{RunEvent, RunOutcome, Stamp, Started};
 use crate::spec::{Plan, PlannedRun};
@@ -20,6 +21,8 @@ pub struct StudyRecord {
     pub sweep_arguments: String,
     /// The changes after the plan was first frozen, oldest first.
     pub revisions: Vec<Revision>,
+    /// How long devices were held for runs, where processes of this machine conducted the sweep.
+    pub held: Option<HeldTime>,
     /// In the plan's order; a run that has not started yet has no rows.
     pub runs: Vec<RunRecord>,
 }
@@ -99,6 +102,7 @@ impl StudyRecord {
             plan: file.plan,
             sweep_arguments: file.sweep_arguments,
             revisions: file.revisions,
+            held: file.held,
             runs,
         })
     }

@@ -49,5 +49,5 @@ pub use speedup::{
 };
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
-pub use wording::{answer_cell, likeness_cell, look_words};
+pub use wording::{answer_cell, likeness_cell, look_words, spent_words};
 pub use write::{Report, write, write_drawn};

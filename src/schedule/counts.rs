@@ -68,6 +68,9 @@ pub struct Summary {
     pub stopped: Option<StopReason>,
     /// How long the session took.
     pub elapsed: Duration,
+    /// Places for runs, on all devices together, and how long they had the process of one.
+    pub places: usize,
+    pub busy: Duration,
 }
 
 impl Summary {

@@ -1,5 +1,6 @@
 //! Carries out the queue's decisions until every run has ended or the sweep is stopped.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{News, Queue, Report, RunExecutor, Stop, Summary, Update};
@@ -21,6 +22,7 @@ pub fn execute(
     observer: &mut dyn FnMut(Update),
     stop: &Stop,
 ) -> Summary {
+    let mut busy = Busy::default();
     let mut told_to_stop = false;
     let mut killed = false;
     let mut looked_for_room = Duration::ZERO;
@@ -54,10 +56,12 @@ pub fn execute(
         while let Some(start) = queue.next(executor.now()) {
             match executor.start(&start) {
                 Ok(()) => {
-                    observer(Update { at: executor.now(), queue: &queue, news: News::Started(&start) });
+                    let at = executor.now();
+                    busy.since.insert(start.run_id.clone(), at);
+                    observer(Update { at, queue: &queue, news: News::Started(&start) });
                 }
                 Err(error) => {
-                    ended(&mut queue, executor, observer, &start.run_id, error.into_outcome());
+                    ended(&mut queue, executor.now(), observer, &start.run_id, error.into_outcome());
                 }
             }
         }
@@ -80,31 +84,32 @@ pub fn execute(
             Some(Report::LogLost { run_id, reason }) => {
                 observer(Update { at, queue: &queue, news: News::LogLost { run_id: &run_id, reason: &reason } });
             }
-            Some(Report::Ended { run_id, outcome }) => ended(&mut queue, executor, observer, &run_id, outcome),
+            Some(Report::Ended { run_id, outcome }) => {
+                busy.total += busy.since.remove(&run_id).map_or(Duration::ZERO, |since| at.saturating_sub(since));
+                ended(&mut queue, at, observer, &run_id, outcome);
+            }
         }
     }
     let at = executor.now();
-    let summary = queue.summary(at);
+    let summary = Summary { busy: busy.total, ..queue.summary(at) };
     observer(Update { at, queue: &queue, news: News::Finished(&summary) });
     summary
 }
 
-fn ended(
-    queue: &mut Queue,
-    executor: &impl RunExecutor,
-    observer: &mut dyn FnMut(Update),
-    run_id: &RunId,
-    outcome: RunOutcome,
-) {
-    let at = executor.now();
+/// How long places had the process of a run.
+#[derive(Default)]
+struct Busy {
+    since: BTreeMap<RunId, Duration>,
+    total: Duration,
+}
+
+fn ended(queue: &mut Queue, at: Duration, observer: &mut dyn FnMut(Update), run_id: &RunId, outcome: RunOutcome) {
     let retry_at = queue.ended(run_id, outcome.clone(), at);
     observer(Update { at, queue, news: News::Ended { run_id, outcome: &outcome, retry_at } });
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::fake::FakeExecutor;
     use super::super::{Decision, Device, Policy, QueuedRun, Start, StopReason};
     use super::*;
@@ -140,6 +145,7 @@ mod tests {
         assert_eq!((summary.counts.completed, summary.retries, summary.troubles.len()), (15, 0, 0));
         assert_eq!(started.len(), 15);
         assert_eq!(summary.elapsed, 8 * SECOND, "15 runs of 1 s on 2 slots");
+        assert_eq!((summary.places, summary.busy), (2, 15 * SECOND), "the last has the devices for itself");
         assert_eq!(started[0].1.run_id, run_id(4), "the longest of the first seed");
     }
 

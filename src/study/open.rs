@@ -9,7 +9,7 @@ use super::workers::Workers;
 use super::{ChosenDevices, Observer, StudyError, StudyQueue, images, plan_notes};
 use crate::data::DataFolder;
 use crate::external::unfindable;
-use crate::record::{Lock, PlanFile, Session, SweepFolder, host_name};
+use crate::record::{HeldTime, Lock, PlanFile, Session, SweepFolder, host_name};
 use crate::run::{PROGRAM, build_of_this_program};
 use crate::schedule::{Policy, ProcessExecutor, RunCommand, RunExecutor, Start, Stop, Summary};
 use crate::spec::{Plan, PlannedRun};
@@ -150,6 +150,17 @@ impl OpenStudy {
         patience: Duration,
     ) -> Result<ProcessExecutor<impl FnMut(&Start) -> RunCommand + use<'_>>, StudyError> {
         self.workers().executor(queue, patience)
+    }
+
+    /// Takes note in the plan's file of how long a round held its devices.
+    pub fn note_held(&mut self, round: &Summary) -> Result<(), StudyError> {
+        let seconds = round.elapsed.as_secs_f64();
+        if round.busy.is_zero() {
+            return Ok(());
+        }
+        let place_seconds = round.places as f64 * seconds;
+        let held = HeldTime { seconds, place_seconds, busy_seconds: round.busy.as_secs_f64() };
+        Ok(self.frozen.add_held(&self.folder, held)?)
     }
 
     /// Runs the queue to its end or until it is stopped. How a run ended that could not say it itself is recorded here.

@@ -11,6 +11,8 @@ mod step_batch;
 mod stopwatch;
 mod trainer;
 
+use std::time::Instant;
+
 use burn::tensor::Device;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
@@ -63,17 +65,19 @@ pub enum HostError {
 }
 
 /// Trains from the start, or from `checkpoint`, to the end or until asked to stop; see [`Trainer::new`] for `micro_batches`.
+/// `started`: since when this attempt has been prepared.
 pub fn train(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
     checkpoint: Option<Checkpoint>,
     micro_batches: usize,
+    started: Instant,
     host: &mut dyn Host,
 ) -> Result<(RunOutcome, crate::event::Stamp), HostError> {
     let batch_size = spec.train.batch_size;
     let before = checkpoint.as_ref().map_or_else(Default::default, |checkpoint| checkpoint.progress.stamp);
-    let mut stopwatch = Stopwatch::continuing(&before);
+    let mut stopwatch = Stopwatch::continuing_since(started, &before);
     if !is_host(device)
         && let Some(reason) = stopwatch.setting_up(|| set_up(spec, dataset, device, micro_batches, host))?
     {

@@ -28,6 +28,12 @@ impl Stopwatch {
         }
     }
 
+    /// The same for a process that has been at work since `started`, on what comes before training.
+    pub fn continuing_since(started: Instant, stamp: &Stamp) -> Self {
+        let setup_seconds = stamp.setup_seconds + started.elapsed().as_secs_f64();
+        Self { setup_seconds, started, ..Self::continuing(stamp) }
+    }
+
     /// Does `work` on the training clock. The work must have waited for the device.
     pub fn training<T>(&mut self, work: impl FnOnce() -> T) -> T {
         on(&mut self.train_seconds, work)
@@ -98,7 +104,7 @@ mod tests {
             setup_seconds: 2.0,
             wall_seconds: 40.0,
         };
-        let mut stopwatch = Stopwatch::continuing(&before);
+        let mut stopwatch = Stopwatch::continuing_since(Instant::now() - std::time::Duration::from_secs(1), &before);
         let pause = std::time::Duration::from_millis(20);
         stopwatch.training(|| std::thread::sleep(pause));
         stopwatch.evaluating(|| std::thread::sleep(pause));
@@ -108,8 +114,8 @@ mod tests {
         assert!((10.02..11.0).contains(&stamp.train_seconds), "{stamp:?}");
         assert!((20.02..21.0).contains(&stamp.eval_seconds), "{stamp:?}");
         assert!((1.02..2.0).contains(&stamp.checkpoint_seconds), "{stamp:?}");
-        assert!((2.02..3.0).contains(&stamp.setup_seconds), "{stamp:?}");
-        assert!((40.08..44.0).contains(&stamp.wall_seconds), "{stamp:?}");
+        assert!((3.02..4.0).contains(&stamp.setup_seconds), "{stamp:?}");
+        assert!((41.08..45.0).contains(&stamp.wall_seconds), "{stamp:?}");
         assert_eq!((stamp.step, stamp.images_seen), (6, 384));
     }
 }

@@ -2,13 +2,12 @@
 
 use maud::{Markup, html};
 
-use crate::event::Stamp;
-use crate::record::{RunRecord, RunState, StudyRecord};
+use crate::record::{RunRecord, RunState, SpentTime, StudyRecord};
 use crate::report::comparison::Comparison;
 use crate::report::explore::MOST_LISTED;
 use crate::report::number::{duration, grouped, percent};
 use crate::report::plots::Palette;
-use crate::report::wording::{metric_value, metric_words, revisions, state};
+use crate::report::wording::{metric_value, metric_words, revisions, spent_words, state};
 
 /// The table of runs, in the plan's order; those that did not end as planned are named first.
 pub fn runs(comparison: &Comparison) -> Markup {
@@ -132,20 +131,19 @@ pub fn provenance(comparison: &Comparison) -> Markup {
     }
 }
 
-/// How the runs spent their time, by their own clocks; `None` before they have spent any.
-fn times(study: &StudyRecord) -> Option<String> {
-    type Clock = fn(&Stamp) -> f64;
-    let clocks: [(&str, Clock); 4] = [
-        ("training", |stamp| stamp.train_seconds),
-        ("evaluation", |stamp| stamp.eval_seconds),
-        ("checkpoints", |stamp| stamp.checkpoint_seconds),
-        ("compiling, tuning and comparing the device", |stamp| stamp.setup_seconds),
-    ];
-    let stamps: Vec<Stamp> = study.runs.iter().filter_map(|run| run.last_stamp).collect();
-    let sums = clocks.map(|(name, clock)| (name, stamps.iter().map(clock).sum::<f64>()));
-    let spent: Vec<String> =
-        sums.iter().filter(|(_, sum)| *sum > 0.0).map(|(name, sum)| format!("{} of {name}", duration(*sum))).collect();
-    (!spent.is_empty()).then(|| spent.join(", "))
+/// Where the time went, as a bar and in words; `None` before any was spent.
+fn times(study: &StudyRecord) -> Option<Markup> {
+    let spent = SpentTime::of(study.runs.iter(), study.held);
+    let parts = spent.parts();
+    let all: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
+    (!parts.is_empty()).then(|| {
+        html! {
+            div.spent aria-hidden="true" {
+                @for (name, seconds) in &parts { span class=(name) style=(format!("flex-grow:{:.4}", seconds / all)) title=(name) {} }
+            }
+            (spent_words(&spent)) "."
+        }
+    })
 }
 
 fn unique<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {

@@ -1,8 +1,9 @@
 //! The state of runs, and the changes after the plan was frozen.
 
 use crate::event::RunOutcome;
-use crate::record::{Revision, RunRecord, RunState, StudyRecord};
+use crate::record::{Revision, RunRecord, RunState, SpentTime, StudyRecord};
 use crate::report::comparison::ArmComparison;
+use crate::report::number::{duration, percent};
 
 /// Runs that did not end as planned, or not yet; empty where all did.
 pub fn troubles(arm: &ArmComparison) -> String {
@@ -49,6 +50,21 @@ pub fn state(run: &RunRecord) -> String {
         (_, Some(RunOutcome::ReachedTarget)) => "stopped at the target".to_owned(),
         (_, Some(outcome)) => outcome.in_words(),
         (RunState::Ended(_), None) => unreachable!("a run that has ended has an outcome"),
+    }
+}
+
+/// Where the time of a study went, the largest part first.
+pub fn spent_words(spent: &SpentTime) -> String {
+    let mut parts = spent.parts();
+    let all: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
+    parts.sort_by(|(_, first), (_, second)| second.total_cmp(first));
+    let shares = parts.iter().map(|(name, seconds)| format!("{} {name}", percent(seconds / all)));
+    let shares = shares.collect::<Vec<_>>().join(", ");
+    match spent.elapsed {
+        Some(elapsed) => {
+            format!("{} from start to end, {} of all places together: {shares}", duration(elapsed), duration(all))
+        }
+        None => format!("{} of all runs together: {shares}", duration(all)),
     }
 }
 

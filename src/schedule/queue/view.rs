@@ -85,6 +85,8 @@ impl Queue {
             troubles: troubles.into_iter().map(|(_, run_id, outcome)| (run_id, outcome)).collect(),
             stopped: self.stopping.clone(),
             elapsed,
+            places: self.devices.iter().map(|device| device.slots).sum(),
+            busy: Duration::ZERO,
         }
     }
 }

@@ -107,6 +107,7 @@ impl Synthetic {
             plan,
             sweep_arguments: "sweeps/synthetic.yaml".into(),
             revisions: vec![],
+            held: None,
             runs,
         }
     }
