@@ -139,6 +139,7 @@ mod tests {
                     compare: None,
                     until_decided: None,
                     exclusive: false,
+                    labels: crate::spec::Labels::default(),
                     runs,
                 },
             }

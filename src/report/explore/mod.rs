@@ -19,6 +19,7 @@ use self::detail::Detail;
 use self::headline::Headline;
 use self::points::{Fits, Point, effects, points};
 use self::run::{Run, runs, shared_settings};
+use super::cell::Cells;
 use super::comparison::Comparison;
 use super::grid::Grid;
 use super::plots::Palette;
@@ -94,6 +95,7 @@ impl<'a> Explore<'a> {
         let palette = Palette::of(comparison);
         let detail = Detail::of(comparison);
         let fits = Fits::of(comparison);
+        let cells = Cells::of(comparison, grid);
         let metrics = detail.metrics(comparison);
         let arms = plan.arms.iter().map(|arm| Arm { name: arm, color: palette.css(arm) });
         let settings = shared_settings(study);
@@ -108,8 +110,8 @@ impl<'a> Explore<'a> {
             left_out: detail.left_out(comparison),
             axes: AXES.into(),
             arms: arms.collect(),
-            points: points(comparison, &detail, &metrics),
-            effects: effects(comparison, grid),
+            points: points(comparison, &detail, &metrics, &cells),
+            effects: effects(comparison, grid, &cells),
             runs: runs(comparison, &detail, &metrics, &fits, &settings),
             metrics,
             settings,
