@@ -104,7 +104,12 @@ fn found(study: &StudyRecord, given: &str, id: &str) -> Result<CellDetail, CellE
     let cells = Cells::of(&comparison, &grid);
     let cell = cells.find(id).map_err(|near| {
         let near = near.iter().map(|cell| format!("{} ({})", cell.id, detail(&comparison, &grid, cell).what)).collect();
-        CellError::Unknown { given: given.to_owned(), study: study.plan.name.clone(), folder: study.folder.clone(), near }
+        CellError::Unknown {
+            given: given.to_owned(),
+            study: study.plan.name.clone(),
+            folder: study.folder.clone(),
+            near,
+        }
     })?;
     Ok(detail(&comparison, &grid, cell))
 }
@@ -143,7 +148,8 @@ fn rerun_command(cell: &CellDetail, folder: &SweepFolder) -> Option<String> {
 }
 
 fn list(args: &CellArgs) -> anyhow::Result<Exit> {
-    let path = args.study.as_ref().cloned().or_else(|| args.id.as_ref().map(PathBuf::from)).ok_or(CellError::NoStudy)?;
+    let path =
+        args.study.as_ref().cloned().or_else(|| args.id.as_ref().map(PathBuf::from)).ok_or(CellError::NoStudy)?;
     let (folder, frozen) = args.study(&path)?;
     let study = StudyRecord::of(&folder, frozen)?;
     warn_of_damage(&study);
@@ -157,7 +163,8 @@ fn list(args: &CellArgs) -> anyhow::Result<Exit> {
             let list = details.iter().map(|cell| {
                 json!({ "id": cell.id, "kind": cell.kind, "what": cell.what, "number": cell.number, "verdict": cell.verdict })
             });
-            let value = json!({ "version": CELL_JSON_VERSION, "study": study.plan.name, "cells": list.collect::<Vec<_>>() });
+            let value =
+                json!({ "version": CELL_JSON_VERSION, "study": study.plan.name, "cells": list.collect::<Vec<_>>() });
             out!("{}", serde_json::to_string_pretty(&value)?);
         }
         false => out!("{}", words::list(&details)),

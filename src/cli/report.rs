@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::print::without_controls;
 use super::{Exit, SweepArgs, say_if_changed};
+use crate::cluster::quoted;
 use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count};
 use crate::report::{CheckError, Checked, Difference, Drawn, check, read_kept, speedups_json};
 use crate::spec::PlannedRun;
@@ -61,8 +62,8 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
 fn compare_with(path: &Path, study: &StudyRecord, within: f64) -> anyhow::Result<Exit> {
     warn_of_damage(study);
     let text = std::fs::read_to_string(path).map_err(|source| KeptError::Io { path: path.to_owned(), source })?;
-    let kept = read_kept(&text, &study.plan.name)
-        .map_err(|source| KeptError::Content { path: path.to_owned(), source })?;
+    let kept =
+        read_kept(&text, &study.plan.name).map_err(|source| KeptError::Content { path: path.to_owned(), source })?;
     let now: Value = serde_json::from_str(&speedups_json(study)).expect("it was just written");
     let Checked { agree, differences } = check(&kept, &now, within);
     for Difference { what, kept, now, cell } in &differences {
@@ -75,9 +76,12 @@ fn compare_with(path: &Path, study: &StudyRecord, within: f64) -> anyhow::Result
         out!("all {agree} numbers agree{how} with {}", path.display());
         return Ok(Exit::AllDone);
     }
-    out!("{} differences from {}; {agree} numbers agree{how}", differences.len(), path.display());
+    let count = differences.len();
+    let differ = if count == 1 { "1 difference".to_owned() } else { format!("{count} differences") };
+    out!("{differ} from {}; {agree} numbers agree{how}", path.display());
     if let Some(found) = differences.iter().find(|difference| !difference.cell.is_empty()) {
-        eprintln!("hint: `speedlab cell {}` shows what is behind the first of these numbers", found.cell);
+        let folder = quoted(&study.folder.display().to_string());
+        eprintln!("hint: `speedlab cell {} {folder}` shows what is behind the first of them", found.cell);
     }
     Ok(Exit::SomeFailed)
 }

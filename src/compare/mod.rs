@@ -14,7 +14,9 @@ pub use error::CompareError;
 
 use self::draws::Draws;
 use crate::record::StudyRecord;
-use crate::spec::{ArmLabel, Compare, IMPORTED, Labels, MEASURED_BY_TRAINER, Metric, Pair, Plan, PlannedRun, RunSpec, Target};
+use crate::spec::{
+    ArmLabel, Compare, IMPORTED, Labels, MEASURED_BY_TRAINER, Metric, Pair, Plan, PlannedRun, RunSpec, Target,
+};
 
 /// The studies as one, and what a person should know of them.
 pub struct Compared {

@@ -23,7 +23,8 @@ pub fn resolve(sweep: &SweepSpec) -> Result<Labels, Vec<Finding>> {
         let written = |(name, label): &&(Placed<String>, _)| name.value == arm || labels_are(label, shown);
         let at = spec.arms.iter().rev().find(written).map_or(sweep.name.at, |(name, _)| name.at);
         let message = format!("two arms would be called `{shown}`");
-        findings.push(Finding::new(at, message).hint("a label differs from every other label and every other arm's name"));
+        findings
+            .push(Finding::new(at, message).hint("a label differs from every other label and every other arm's name"));
     }
     if findings.is_empty() { Ok(labels) } else { Err(findings) }
 }

@@ -11,11 +11,17 @@ use super::tables::SPEEDUPS_VERSION;
 pub enum CheckError {
     #[error("it is not JSON: {reason}\nhint: it must be a `speedups.json` that `speedlab report` has written")]
     NoJson { reason: String },
-    #[error("it is no table of speedups: it has no `{key}`\nhint: it must be a `speedups.json` that `speedlab report` has written")]
+    #[error(
+        "it is no table of speedups: it has no `{key}`\nhint: it must be a `speedups.json` that `speedlab report` has written"
+    )]
     NoTable { key: &'static str },
-    #[error("it was written by a newer speedlab (format {found}, this one reads {known})\nhint: update speedlab; the file was not touched")]
+    #[error(
+        "it was written by a newer speedlab (format {found}, this one reads {known})\nhint: update speedlab; the file was not touched"
+    )]
     Newer { found: u64, known: u32 },
-    #[error("it was written by an older speedlab (format {found}, this one reads {known}), whose numbers are others\nhint: keep the `speedups.json` of this version")]
+    #[error(
+        "it was written by an older speedlab (format {found}, this one reads {known}), whose numbers are others\nhint: keep the `speedups.json` of this version"
+    )]
     Older { found: u64, known: u32 },
     #[error("it is of the study `{kept}`, and this is `{now}`\nhint: name the study that it was kept of")]
     OtherStudy { kept: String, now: String },
@@ -45,8 +51,20 @@ pub struct Difference {
 /// Keys that hold sentences, which say in words what the numbers say, or names that are free to change.
 const WORDS: [&str; 6] = ["answer", "words", "question", "plan_revisions", "label", "cell"];
 /// What tells an entry of a list from the others.
-const NAMES: [&str; 12] =
-    ["point", "arm", "arms", "both", "against", "axis", "value", "reference", "run_id", "metric", "protocol", "setting"];
+const NAMES: [&str; 12] = [
+    "point",
+    "arm",
+    "arms",
+    "both",
+    "against",
+    "axis",
+    "value",
+    "reference",
+    "run_id",
+    "metric",
+    "protocol",
+    "setting",
+];
 
 /// Reads the text of a kept table of the study `sweep`.
 pub fn read_kept(text: &str, sweep: &str) -> Result<Value, CheckError> {
@@ -155,14 +173,28 @@ impl Walk {
 fn names(list: &[Value]) -> Option<Vec<String>> {
     let name = |entry: &Value| {
         let entry = entry.as_object()?;
-        let parts = NAMES.iter().filter_map(|key| entry.get(*key)).filter(|value| **value != Value::Null);
-        let part = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let name = parts.map(part).filter(|part| !part.is_empty() && part != "{}").collect::<Vec<_>>().join(" ");
-        Some(name)
+        let parts = NAMES.iter().filter_map(|key| name_of(entry.get(*key)?)).filter(|part| !part.is_empty());
+        Some(parts.collect::<Vec<_>>().join(" "))
     };
     let names: Vec<String> = list.iter().map(name).collect::<Option<_>>()?;
     let distinct: BTreeSet<&String> = names.iter().collect();
     (distinct.len() == names.len()).then_some(names)
+}
+
+/// A text, a list of texts, or a grid point.
+fn name_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            texts.map(|texts| texts.join(" "))
+        }
+        Value::Object(point) => {
+            let parts = point.iter().map(|(path, value)| format!("{path} = {value}"));
+            Some(parts.collect::<Vec<_>>().join(", "))
+        }
+        _ => None,
+    }
 }
 
 fn joined(what: &str, key: &str) -> String {
@@ -224,7 +256,8 @@ mod tests {
         now["points"][0]["arms"][0]["arm"] = "c".into();
         now["points"][0]["arms"][1]["speedups"]["images_seen"]["verdict"] = "undecided".into();
         let found = check(&kept, &now, 0.0).differences;
-        let seen: Vec<_> = found.iter().map(|difference| (difference.what.as_str(), difference.cell.as_str())).collect();
+        let seen: Vec<_> =
+            found.iter().map(|difference| (difference.what.as_str(), difference.cell.as_str())).collect();
         assert_eq!(
             seen,
             [("points.arms[a]", ""), ("points.arms[b].speedups.images_seen.verdict", "k3f9qa"), ("points.arms[c]", "")]
@@ -239,7 +272,10 @@ mod tests {
         assert!(matches!(read_kept("{\"version\": 2,", "s"), Err(CheckError::NoJson { .. })));
         assert_eq!(read(json!([1])), Err(CheckError::NoTable { key: "version" }));
         assert_eq!(read(json!({ "version": 2 })), Err(CheckError::NoTable { key: "sweep" }));
-        assert_eq!(read(json!({ "version": 2, "sweep": "s", "points": 3 })), Err(CheckError::NoTable { key: "points" }));
+        assert_eq!(
+            read(json!({ "version": 2, "sweep": "s", "points": 3 })),
+            Err(CheckError::NoTable { key: "points" })
+        );
         assert_eq!(read(json!({ "version": 99 })), Err(CheckError::Newer { found: 99, known: SPEEDUPS_VERSION }));
         assert_eq!(read(json!({ "version": 1 })), Err(CheckError::Older { found: 1, known: SPEEDUPS_VERSION }));
         let other = json!({ "version": 2, "sweep": "t", "points": [] });

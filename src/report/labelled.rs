@@ -24,11 +24,7 @@ pub fn labelled(study: &StudyRecord) -> Cow<'_, StudyRecord> {
             Target::Final { from, at } => Target::Final { from: shown(&from), at },
             stated @ Target::Value { .. } => stated,
         }),
-        pairs: compare
-            .pairs
-            .iter()
-            .map(|pair| Pair { arm: shown(&pair.arm), against: shown(&pair.against) })
-            .collect(),
+        pairs: compare.pairs.iter().map(|pair| Pair { arm: shown(&pair.arm), against: shown(&pair.against) }).collect(),
         ..compare.clone()
     });
     let arms = labels.ordered(&plan.arms).iter().map(shown).collect();

@@ -36,8 +36,8 @@ pub use band::{
     Band, Crossing, FittedCurve, NoBand, NoFit, Profile, Run, WholeCurve, over_band, profile, to_last_quality,
 };
 pub use cell::{
-    Cell, CellDetail, CellNumber, CellRun, Cells, Formula, Key, Kind, Rerun, RerunRun, SeedRatio, compare_rerun, detail,
-    normal as normal_cell_id,
+    Cell, CellDetail, CellNumber, CellRun, Cells, Formula, Key, Kind, Rerun, RerunRun, SeedRatio, compare_rerun,
+    detail, normal as normal_cell_id,
 };
 pub use check::{CheckError, Checked, Difference, check, read_kept};
 pub use comparison::{

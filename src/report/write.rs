@@ -46,7 +46,8 @@ pub fn write_drawn(study: &StudyRecord, folder: &Path, drawn: Drawn) -> Result<R
     let mut figures = figures(&comparison, drawn);
     let (consistency, difficulty) = rayon::join(|| Consistency::of(study), || difficulty(&comparison));
     if let Some(consistency) = &consistency {
-        let table = serde_json::to_string_pretty(&consistency::json(consistency, labels)).expect("a JSON value can be written");
+        let table =
+            serde_json::to_string_pretty(&consistency::json(consistency, labels)).expect("a JSON value can be written");
         files.push(publish(folder, "consistency.json", format!("{table}\n").as_bytes())?);
         files.push(publish(folder, "consistency.csv", consistency::csv(consistency, labels).as_bytes())?);
         figures.extend(consistency_figures(consistency));

@@ -98,8 +98,10 @@ pub fn whole_points<'p>(points: impl Iterator<Item = &'p Point>) -> Vec<&'p Poin
 impl Plan {
     /// Whether two plans ask the same: whether nothing but their labels differs.
     pub fn asks_as(&self, other: &Self) -> bool {
-        let Self { version, name, question, arms, axes, seeds, compare, until_decided, exclusive, labels: _, runs } = self;
-        (version, name, question, arms, axes) == (&other.version, &other.name, &other.question, &other.arms, &other.axes)
+        let Self { version, name, question, arms, axes, seeds, compare, until_decided, exclusive, labels: _, runs } =
+            self;
+        (version, name, question, arms, axes)
+            == (&other.version, &other.name, &other.question, &other.arms, &other.axes)
             && (seeds, compare, until_decided) == (&other.seeds, &other.compare, &other.until_decided)
             && (exclusive, runs) == (&other.exclusive, &other.runs)
     }

@@ -52,7 +52,9 @@ impl Study {
     pub fn open(self, observer: &mut dyn Observer) -> Result<OpenStudy, StudyError> {
         self.check_images(observer)?;
         self.check_trainers()?;
-        images::prepare(self.wanted(), &self.folder(), &self.data_folder, &mut |progress| observer.preparing(progress))?;
+        images::prepare(self.wanted(), &self.folder(), &self.data_folder, &mut |progress| {
+            observer.preparing(progress)
+        })?;
         self.frozen()
     }
 

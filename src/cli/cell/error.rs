@@ -12,11 +12,16 @@ pub enum CellError {
     NoStudy,
     #[error("`{study}` has no number with the id `{given}`{}\nhint: `speedlab cell --list {}` lists all of them", near_words(near), folder.display())]
     Unknown { given: String, study: String, folder: PathBuf, near: Vec<String> },
-    #[error("{}\nhint: name the study, as in `speedlab cell {id} sweeps/quickstart.yaml`; `--list` lists its numbers", which_words(id, results, found))]
+    #[error(
+        "{}\nhint: name the study, as in `speedlab cell {id} sweeps/quickstart.yaml`; `--list` lists its numbers",
+        which_words(id, results, found)
+    )]
     WhichStudy { id: String, results: PathBuf, found: Vec<PathBuf> },
     #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("the number cannot be trained again: run {run_id} of {arm} was imported, and what trained it is not known here\nhint: `speedlab import` reads a newer table as another study")]
+    #[error(
+        "the number cannot be trained again: run {run_id} of {arm} was imported, and what trained it is not known here\nhint: `speedlab import` reads a newer table as another study"
+    )]
     Imported { run_id: String, arm: String },
     #[error("there is no number yet that could hold: {what}\nhint: `speedlab run` trains the runs that are missing")]
     NothingToHold { what: String },

@@ -10,13 +10,20 @@ use crate::report::{CellDetail, CellRun, Rerun};
 pub(super) fn shown(cell: &CellDetail, command: Option<&str>) -> String {
     let mut text = format!("{}  {}\n", cell.id, cell.what);
     let _ = writeln!(text, "\n  {}", number(cell));
-    let mut facts = vec![("study", cell.study.clone()), ("metric", cell.metric.clone()), ("kind", cell.kind.to_owned())];
+    let mut facts =
+        vec![("study", cell.study.clone()), ("metric", cell.metric.clone()), ("kind", cell.kind.to_owned())];
     facts.extend([("seeds", cell.seeds.clone()), ("verdict", cell.verdict.clone())]);
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty() && value != "–") {
         let _ = writeln!(text, "  {name:<8}  {value}");
     }
-    let _ = writeln!(text, "\nRuns{}:", if cell.value_is.is_empty() { String::new() } else { format!(" (value: {})", cell.value_is) });
-    text.push_str(&aligned(&cell.runs.iter().map(run_cells).collect::<Vec<_>>()));
+    let _ = writeln!(
+        text,
+        "\nRuns{}:",
+        if cell.value_is.is_empty() { String::new() } else { format!(" (value: {})", cell.value_is) }
+    );
+    // Runs of one arm at several grid points are told apart by their trials.
+    let has_trials = cell.runs.iter().any(|run| run.trial != run.arm);
+    text.push_str(&aligned(&cell.runs.iter().map(|run| run_cells(run, has_trials)).collect::<Vec<_>>()));
     if !cell.by_seed.is_empty() {
         text.push_str("\nBy seed:\n");
         let seeds = cell.by_seed.iter().map(|seed| vec![format!("seed {}", seed.seed), times(seed.ratio)]);
@@ -37,12 +44,13 @@ fn number(cell: &CellDetail) -> String {
     }
 }
 
-fn run_cells(run: &CellRun) -> Vec<String> {
+fn run_cells(run: &CellRun, has_trials: bool) -> Vec<String> {
     let value = run.value.map_or("–".to_owned(), |value| match value.abs() >= 1e5 {
         true => grouped(value.round() as u64),
         false => significant(value, 5),
     });
-    vec![run.arm.clone(), format!("seed {}", run.seed), run.run_id.clone(), value, run.state.clone(), run.devices.join("; ")]
+    let name = if has_trials { run.trial.clone() } else { run.arm.clone() };
+    vec![name, format!("seed {}", run.seed), run.run_id.clone(), value, run.state.clone(), run.devices.join("; ")]
 }
 
 /// The ids of a study's numbers.

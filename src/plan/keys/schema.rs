@@ -197,8 +197,7 @@ fn labels() -> Value {
     let color = json!({ "type": "string", "pattern": "^#[0-9a-fA-F]{6}$", "description": label["properties"]["color"]["description"] });
     label["properties"]["color"] = color;
     let text = json!({ "type": "string", "minLength": 1, "maxLength": 80 });
-    label["properties"]["label"] =
-        json!({ "type": "string", "minLength": 1, "maxLength": 80, "description": label["properties"]["label"]["description"] });
+    label["properties"]["label"] = json!({ "type": "string", "minLength": 1, "maxLength": 80, "description": label["properties"]["label"]["description"] });
     label["additionalProperties"] = json!(false);
     let name = json!({ "type": "string" });
     json!({

@@ -15,7 +15,7 @@ use crate::report::curve::curve;
 use crate::report::final_measures::{MeasureColumn, final_value, measure_columns};
 use crate::report::grid::{Grid, Of as Changes};
 use crate::report::number::significant;
-use crate::report::speedup::{Pairing, Speedup};
+use crate::report::speedup::{Pairing, Speedup, Verdict};
 use crate::report::tables::{Estimator, Row};
 use crate::report::wording::{
     confidence, interval_cell, metric_value, metric_words, seeds_cell, speedup_cell, state, verdict,
@@ -147,15 +147,26 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
                     };
                     let points = comparison.points.iter().filter(is_here).collect();
                     let path = &axis.path;
-                    let what = format!("how many times larger its speedup is at {path} {value} than at {reference}");
+                    let what = format!(
+                        "interaction: how many times larger the speedup of {arm} is at {path} = {value} than at {reference}"
+                    );
                     let signs = (format!("{arm} at {path} = {value}"), format!("{arm} at {path} = {reference}"));
-                    of_grid(comparison, cell, &what, &[arm], points, result, Some((&signs.0, &signs.1)))
+                    of_grid(comparison, cell, &what, &[arm], points, result, Some((&signs.0, &[&signs.1])))
                 }
                 Changes::Arms { first, second, both } => {
                     let points = comparison.points.iter().collect();
-                    let what = format!("how many times larger the speedup of {both} is than those of {first} and {second} multiplied");
-                    let minus = format!("{first} and that of {second}");
-                    of_grid(comparison, cell, &what, &[first, second, both], points, result, Some((both, &minus)))
+                    let what = format!(
+                        "interaction: how many times larger the speedup of {both} is than those of {first} and {second} multiplied"
+                    );
+                    of_grid(
+                        comparison,
+                        cell,
+                        &what,
+                        &[first, second, both],
+                        points,
+                        result,
+                        Some((both, &[first, second])),
+                    )
                 }
             }
         }
@@ -178,8 +189,9 @@ fn of_last_values(
     CellDetail {
         what: format!("final {words} of {}{}: the median over seeds", arm.arm, at(&point.label)),
         shown: spread.map_or("–".to_owned(), |spread| metric_value(spread.median)),
-        interval: several
-            .map_or("–".to_owned(), |spread| format!("{} to {}", metric_value(spread.low), metric_value(spread.high))),
+        interval: several.map_or("–".to_owned(), |spread| {
+            format!("{} to {}", metric_value(spread.low), metric_value(spread.high))
+        }),
         level: String::new(),
         verdict: String::new(),
         number: spread.map(CellNumber::of_spread),
@@ -261,7 +273,7 @@ fn of_contrast(
         None => format!("{}, {}", kind.name(), cost.words()),
     };
     CellDetail {
-        what: format!("speedup of {} over {against_name}{}: {}", arm.arm, at(&point.label), how_words(kind, cost, &how)),
+        what: format!("speedup of {} over {against_name}{}{}", arm.arm, at(&point.label), how_words(kind, cost, &how)),
         verdict: row.map_or_else(|| "no number".to_owned(), |row| row.verdict_cell()),
         formula: Formula::of(kind, words, &of, paired, None),
         value_is,
@@ -279,7 +291,7 @@ fn of_grid(
     arms: &[&str],
     points: Vec<&PointComparison>,
     result: Result<Speedup, NoSpeedup>,
-    signs: Option<(&str, &str)>,
+    signs: Option<(&str, &[&str])>,
 ) -> CellDetail {
     let against = comparison.baseline.unwrap_or_default();
     let arm = *arms.last().expect("a number is of an arm");
@@ -298,9 +310,12 @@ fn of_grid(
     CellDetail {
         what: match signs {
             None => format!("speedup of {arm} over {against} in training images, {what}"),
-            Some(_) => format!("interaction of {}: {what}", arms.join(" and ")),
+            Some(_) => what.to_owned(),
         },
-        verdict: verdict(&result),
+        verdict: match signs {
+            None => verdict(&result),
+            Some(_) => interaction_verdict(&result),
+        },
         formula: Formula::of(cell.key.kind, words, &of, true, signs),
         runs,
         by_seed,
@@ -423,11 +438,21 @@ fn cell_run(run: &ArmRun, value: Option<f64>) -> CellRun {
     }
 }
 
+/// A ratio of speedups is neither faster nor slower.
+fn interaction_verdict(result: &Result<Speedup, NoSpeedup>) -> String {
+    match result.as_ref().map(|speedup| speedup.verdict) {
+        Ok(Verdict::Faster) => "more than multiplied".to_owned(),
+        Ok(Verdict::Slower) => "less than multiplied".to_owned(),
+        Ok(Verdict::Equivalent) => "multiplied, within the practical factor".to_owned(),
+        _ => verdict(result),
+    }
+}
+
 fn how_words(kind: Kind, cost: Cost, how: &str) -> String {
     match kind {
-        Kind::Band => format!("in {}, over the band of qualities", cost.words()),
-        _ if cost == Cost::TrainSeconds => how.replacen("images", "training time", 1),
-        _ => how.to_owned(),
+        Kind::Band => format!(" in {}, over the band of qualities", cost.words()),
+        _ if cost == Cost::TrainSeconds => format!(": {}", how.replacen("images", "training time", 1)),
+        _ => format!(": {how}"),
     }
 }
 

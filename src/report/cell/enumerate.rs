@@ -73,9 +73,7 @@ impl Cells {
         found.extend(effects.map(|(effect, index)| (cells.effect_key(effect.arm), Place::Effect(index))));
         for (group, tuned) in grid.tuned.iter().enumerate() {
             let arms = tuned.arms.iter().enumerate();
-            found.extend(
-                arms.map(|(arm, own)| (cells.tuned_key(tuned, own.chosen.arm), Place::Tuned { group, arm })),
-            );
+            found.extend(arms.map(|(arm, own)| (cells.tuned_key(tuned, own.chosen.arm), Place::Tuned { group, arm })));
         }
         let interactions = grid.interactions.iter().zip(0..);
         found.extend(interactions.map(|(of, index)| (cells.interaction_key(&of.of), Place::Interaction(index))));

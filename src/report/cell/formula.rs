@@ -28,8 +28,9 @@ pub struct Formula {
 }
 
 impl Formula {
-    /// Of a speedup of this kind; `words` are those of the headline. `paired`: whether seeds are.
-    pub fn of(kind: Kind, words: String, of: &Of, paired: bool, interaction: Option<(&str, &str)>) -> Self {
+    /// Of a speedup of this kind; `words` are those of the headline. `paired`: whether seeds are. `interaction`: the speedup of which
+    /// others are taken.
+    pub fn of(kind: Kind, words: String, of: &Of, paired: bool, interaction: Option<(&str, &[&str])>) -> Self {
         let Of { arm, against, cost, targets, .. } = of;
         let spent = spent(*cost);
         let interval = "interval: exp(mean r ± t · se(r)), Student's t";
@@ -52,7 +53,11 @@ impl Formula {
                 format!(
                     "{} what {against} had spent over what {arm} had spent in {spent}, each where its fitted curve first comes down to \
                      the last quality that both reach: the worse of the two last fitted values. Speedup: exp of the mean of their logarithms.",
-                    if paired { "Of each pair of runs with one seed:" } else { "The arms share no seeds; the mean of ln(spent) of each is compared (Welch):" }
+                    if paired {
+                        "Of each pair of runs with one seed:"
+                    } else {
+                        "The arms share no seeds; the mean of ln(spent) of each is compared (Welch):"
+                    }
                 ),
                 of_seeds(", q_s"),
             ),
@@ -62,7 +67,9 @@ impl Formula {
                      so that the evaluations of each lie closest to the other's fitted curve in squares of ln(metric). Speedup: exp of the \
                      mean of ln f over seeds."
                 ),
-                format!("S = exp(mean_s ln f_s); f_s = argmin_f mean_x (ln y({arm}, s, x) - ln y({against}, s, f · x))²; {interval}"),
+                format!(
+                    "S = exp(mean_s ln f_s); f_s = argmin_f mean_x (ln y({arm}, s, x) - ln y({against}, s, f · x))²; {interval}"
+                ),
             ),
             Kind::Target => (
                 format!(
@@ -90,12 +97,15 @@ impl Formula {
             ),
             Kind::Interaction => {
                 let (plus, minus) = interaction.unwrap_or_default();
+                let minus_words: Vec<String> = minus.iter().map(|minus| format!("that of {minus}")).collect();
+                let minus_signs: String = minus.iter().map(|minus| format!(" - r_s({minus})")).collect();
                 (
                     format!(
-                        "Of each seed: ln speedup over {against} of {plus}, less that of {minus}; averaged over what else the grid has. \
-                         1 where the two changes multiply."
+                        "Of each seed: ln speedup over {against} of {plus}, less {}; averaged over what else the grid has. 1 where the \
+                         two changes multiply.",
+                        minus_words.join(" and ")
                     ),
-                    format!("R = exp(mean_s d_s); d_s = mean_p (r_s({plus}) - r_s({minus})); {interval}"),
+                    format!("R = exp(mean_s d_s); d_s = mean_p (r_s({plus}){minus_signs}); {interval}"),
                 )
             }
             Kind::Final | Kind::Measure => Self::of_last_values(arm).into_parts(),

@@ -68,7 +68,11 @@ mod tests {
         let sums = ["aaaaaabc", "aaaaaabd", "aaaaaacc", "bbbbbbbb"].map(|sum| format!("{sum}{}", "0".repeat(24)));
         assert_eq!(shortened(&sums), ["aaaaaabc", "aaaaaabd", "aaaaaac", "bbbbbb"]);
         assert_eq!(shortened(&[]), [""; 0]);
-        assert_eq!(shortened(&[sums[0].clone(), sums[0].clone()])[0].len(), LONGEST, "what is the same is not told apart");
+        assert_eq!(
+            shortened(&[sums[0].clone(), sums[0].clone()])[0].len(),
+            LONGEST,
+            "what is the same is not told apart"
+        );
     }
 
     #[test]

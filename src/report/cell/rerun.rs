@@ -144,7 +144,10 @@ fn judged(
 ) -> (bool, String) {
     let ended = |words: &str| words == "completed" || words.starts_with("diverged") || words == "stopped at the target";
     if let Some(run) = runs.iter().find(|run| !ended(&run.now) && ended(&run.before)) {
-        return (false, format!("run {} of {}, seed {}, was {} and is {}", run.run_id, run.arm, run.seed, run.before, run.now));
+        return (
+            false,
+            format!("run {} of {}, seed {}, was {} and is {}", run.run_id, run.arm, run.seed, run.before, run.now),
+        );
     }
     let differing = runs.iter().find_map(|run| Some((run, run.differs.as_ref()?)));
     if let (true, Some((run, what))) = (due, differing) {
@@ -169,14 +172,22 @@ fn judged(
     }
     let prefix = if same_bits { format!("{bits}, and times are new: ") } else { String::new() };
     if !old.can_be_judged() && !new.can_be_judged() {
-        let words = format!("{prefix}{} then and {} now, of a single seed, which has no interval to judge by", shown(&old), shown(&new));
+        let words = format!(
+            "{prefix}{} then and {} now, of a single seed, which has no interval to judge by",
+            shown(&old),
+            shown(&new)
+        );
         return (old.value == new.value, words);
     }
     let ((low, high), (new_low, new_high)) = (old.range(), new.range());
     let name = if before.measured_in.is_some() { "interval" } else { "range of seeds" };
     let (holds, how) = match () {
-        () if (low..=high).contains(&new.value) && new.kind == "measured" => (true, format!("lies within the {name} of before")),
-        () if new_low <= high && low <= new_high => (true, format!("has an {name} that overlaps that of before").replace("an range", "a range")),
+        () if (low..=high).contains(&new.value) && new.kind == "measured" => {
+            (true, format!("lies within the {name} of before"))
+        }
+        () if new_low <= high && low <= new_high => {
+            (true, format!("has an {name} that overlaps that of before").replace("an range", "a range"))
+        }
         () => (false, format!("is outside of the {name} of before, and so is its own")),
     };
     (holds, format!("{prefix}{} {how}, {}", shown(&new), shown(&old)))

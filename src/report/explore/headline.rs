@@ -71,8 +71,10 @@ impl Headline {
             verdict: verdict(result),
             seeds: seeds_cell(result),
             paired: found.is_some_and(|speedup| matches!(speedup.pairing, Pairing::Paired { .. })),
-            formula: found
-                .map_or_else(|| format!("No number: {}.", verdict(result)), |speedup| speedup_words(of, speedup, &level)),
+            formula: found.map_or_else(
+                || format!("No number: {}.", verdict(result)),
+                |speedup| speedup_words(of, speedup, &level),
+            ),
             reached: found.and_then(|speedup| speedup.reached),
             by_seed: by_seed.iter().map(|(seed, ratio)| (*seed, rounded(*ratio))).collect(),
             mean: mean.and_then(|mean| rounded(mean.mean)),

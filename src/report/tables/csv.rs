@@ -39,7 +39,8 @@ fn lines(
     text: &mut String,
 ) {
     let labels = &comparison.study.plan.labels;
-    let id = |kind, cost| against.map_or("", |against| cells.speedup(point, arm.arm, Some(against), kind, cost)).to_owned();
+    let id =
+        |kind, cost| against.map_or("", |against| cells.speedup(point, arm.arm, Some(against), kind, cost)).to_owned();
     for (index, (cost, result)) in Cost::ALL.iter().zip(&contrast.speedups).enumerate() {
         let speedup = result.as_ref().ok();
         let profile = contrast.profiles[index].as_ref();

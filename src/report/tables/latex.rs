@@ -11,7 +11,7 @@ pub fn latex(comparison: &Comparison, cells: &Cells) -> String {
     let metric = escape(&metric_words(comparison));
     let mut text = String::from("% Needs \\usepackage{booktabs}.\n");
     text.push_str(
-        "% Speedup = baseline / candidate, above 1 is faster: geometric mean over the band and over seeds, Student's t on logarithms;\n% verdicts after Holm's correction for the number of arms. Bold: faster than the baseline by that verdict.\n",
+        "% Speedup = baseline / candidate, above 1 is faster: geometric mean over the band and over seeds, Student's t on logarithms;\n% verdicts after Holm's correction for the number of arms. Bold: faster by that verdict.\n",
     );
     for point in &comparison.points {
         if !point.label.is_empty() {
@@ -78,7 +78,7 @@ fn escape(text: &str) -> String {
             '<' => escaped.push_str("\\textless{}"),
             '>' => escaped.push_str("\\textgreater{}"),
             '|' => escaped.push_str("\\textbar{}"),
-            '"' => escaped.push_str("\\textquotedbl{}"),
+            '"' => escaped.push_str("''"),
             control if control.is_control() => escaped.push(' '),
             other => escaped.push(other),
         }

@@ -10,7 +10,8 @@ use crate::report::comparison::{Comparison, PointComparison};
 use crate::report::final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures, has_final_measures};
 use crate::report::number::significant;
 
-const HEADER: &str = "point,arm,metric,protocol,higher_is_better,runs_planned,n,median,low,high,median_uncertainty,label,cell";
+const HEADER: &str =
+    "point,arm,metric,protocol,higher_is_better,runs_planned,n,median,low,high,median_uncertainty,label,cell";
 
 /// How to read the numbers.
 pub const MEASURES_NOTE: &str = "Last values of completed runs: median, and the range over seeds in parentheses. ± is the \

@@ -8,10 +8,10 @@ mod measures;
 mod typst;
 
 pub use csv::csv;
+pub use json::SPEEDUPS_VERSION;
 pub use json::json;
 pub use latex::latex;
 pub use markdown::markdown;
-pub use json::SPEEDUPS_VERSION;
 pub use measures::{MEASURES_NOTE, cell, column_name, measures_csv, planned};
 pub use typst::typst;
 

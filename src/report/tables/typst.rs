@@ -10,7 +10,7 @@ pub fn typst(comparison: &Comparison, cells: &Cells) -> String {
     let metric = metric_words(comparison);
     let mut text = String::from(
         "// Speedup = baseline / candidate, above 1 is faster: geometric mean over the band and over seeds, Student's t on logarithms;\n\
-         // verdicts after Holm's correction for the number of arms. Bold: faster than the baseline by that verdict.\n",
+         // verdicts after Holm's correction for the number of arms. Bold: faster by that verdict.\n",
     );
     for point in &comparison.points {
         let mut remark = |words: &str| text.push_str(&format!("// {}\n", one_line(words)));
@@ -27,8 +27,14 @@ pub fn typst(comparison: &Comparison, cells: &Cells) -> String {
             "#table(\n  columns: {COLUMNS},\n  align: (left, left, center, left, right, left, left),\n  stroke: none,\n  table.hline(),\n"
         ));
         let heads = ["Arm", &format!("Final {metric}"), "Reached", "Measured in", "Speedup"];
-        let heads = heads.into_iter().map(string).chain([string(&format!("{} interval", confidence(comparison))), string("Verdict")]);
-        text.push_str(&format!("  table.header({}),\n  table.hline(stroke: 0.5pt),\n", heads.collect::<Vec<_>>().join(", ")));
+        let heads = heads
+            .into_iter()
+            .map(string)
+            .chain([string(&format!("{} interval", confidence(comparison))), string("Verdict")]);
+        text.push_str(&format!(
+            "  table.header({}),\n  table.hline(stroke: 0.5pt),\n",
+            heads.collect::<Vec<_>>().join(", ")
+        ));
         for group in groups(point) {
             for (index, row) in group.iter().enumerate() {
                 let mut words = line(comparison, row, index == 0).map(|cell| string(&cell));

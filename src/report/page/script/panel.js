@@ -28,10 +28,13 @@ function cellParts(headline, finalCell) {
   if (!headline.cell || study.sweep.startsWith("(")) return [];
   const rows = [...headline.others, ...(finalCell ? [{ what: `final ${study.metric} of ${headline.arm}`, shown: "", interval: "", cell: finalCell }] : [])]
     .map((other) => [other.what, other.shown, other.interval === "–" ? "" : other.interval, element("code", {}, other.cell)]);
+  const command = `speedlab cell ${headline.cell} ${study.sweep}`;
+  // What was imported nothing here can train.
+  const isTrained = study.runs.every((run) => run.command.startsWith("speedlab run "));
   return [
     element("h3", {}, "Cell ", element("code", {}, headline.cell)),
-    element("p", { class: "note" }, "This id names the number, whatever its value. The first command prints its runs, values and formula; the second trains these runs again and says whether the number holds."),
-    element("pre", {}, element("code", {}, `speedlab cell ${headline.cell} ${study.sweep}\nspeedlab cell ${headline.cell} ${study.sweep} --rerun`)),
+    element("p", { class: "note" }, `This id names the number, whatever its value. The command prints its runs, values and formula${isTrained ? "; with --rerun it trains these runs again and says whether the number holds" : ""}.`),
+    element("pre", {}, element("code", {}, isTrained ? `${command}\n${command} --rerun` : command)),
     ...(rows.length ? [element("details", {}, element("summary", {}, "Ids of this arm's other numbers"), table(["Number", "Value", "Interval", "Id"], rows, 4))] : []),
   ];
 }

@@ -1,0 +1,108 @@
+//! Labels of arms: in everything that is shown, and in nothing that is recorded or counted.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use speedlab::record::StudyRecord;
+use speedlab::report::{check, labelled, speedups_json, write};
+use speedlab::spec::{ArmLabel, Color, Labels};
+
+use super::synthetic::{Synthetic, draw_samples};
+use super::{folder, reaching};
+
+const HOSTILE: &str = "=CLTS <img src=x onerror=alert(1)> & 50% \\input{x} | \"ours\"";
+
+fn with_labels(mut study: StudyRecord) -> StudyRecord {
+    let label = |label: &str, color| ArmLabel { label: Some(label.to_owned()), color };
+    let arms = [
+        ("baseline", label("Uniform/plain", None)),
+        ("clts", label(HOSTILE, Some(Color([0xcc, 0x11, 0x22])))),
+        ("same-lr", label("#eval(\"1\") $x$", None)),
+    ];
+    study.plan.labels = Labels {
+        arms: arms.into_iter().map(|(arm, label)| (arm.to_owned(), label)).collect(),
+        order: vec!["clts+mdlrc".into(), "clts".into()],
+    };
+    study
+}
+
+#[test]
+fn labels_are_shown_everywhere_and_are_text_wherever_they_stand() {
+    let samples = folder();
+    let mut study = with_labels(Synthetic { every: 50, ..Synthetic::default() }.study(samples.path()));
+    draw_samples(&mut study, samples.path());
+    let report = write(&study, &samples.path().join("report")).expect("a report");
+    let read = |name: &str| fs::read_to_string(samples.path().join("report").join(name)).expect("written");
+    assert!(
+        report.summary.contains(&format!("\n- {HOSTILE} may be faster than Uniform/plain, ")),
+        "{}",
+        report.summary
+    );
+
+    let page = read("index.html");
+    assert!(!page.contains("<img src=x"), "a label became HTML");
+    assert!(page.contains("=CLTS &lt;img src=x onerror=alert(1)&gt; &amp; 50% \\input{x} | &quot;ours&quot;"));
+    assert!(page.contains("--arm:#cc1122"));
+    assert!(read("fid_images_seen.svg").contains("Uniform/plain") && read("fid_images_seen.svg").contains("#CC1122"));
+
+    let tex = read("speedups.tex");
+    assert!(tex.contains("\n=CLTS \\textless{}img src=x onerror=alert(1)\\textgreater{} \\& 50\\% \\textbackslash{}input\\{x\\} \\textbar{} ''ours'' & "), "{tex}");
+    let typ = read("speedups.typ");
+    assert!(typ.contains("\n  \"#eval(\\\"1\\\") $x$\", "), "{typ}");
+    let md = read("speedups.md");
+    assert!(md.contains("| =CLTS \\<img src=x onerror=alert(1)> & 50% \\\\input{x} \\| \"ours\" | "), "{md}");
+
+    // The arm is called by its name, and the label is no formula.
+    let csv = read("speedups.csv");
+    assert!(csv.contains("\n,clts,baseline,false,images_seen,"), "{csv}");
+    assert!(csv.contains(",\"'=CLTS <img src=x onerror=alert(1)> & 50% \\input{x} | \"\"ours\"\"\","), "{csv}");
+    let json: Value = serde_json::from_str(&read("speedups.json")).expect("JSON");
+    let arms: Vec<(&str, &Value)> = json["points"][0]["arms"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|arm| (arm["arm"].as_str().expect("a name"), &arm["label"]))
+        .collect();
+    assert_eq!(
+        arms,
+        [
+            ("clts+mdlrc", &Value::Null),
+            ("clts", &HOSTILE.into()),
+            ("baseline", &"Uniform/plain".into()),
+            ("mdlrc", &Value::Null),
+            ("same-lr", &"#eval(\"1\") $x$".into())
+        ]
+    );
+    assert_eq!(json["baseline"], "baseline");
+}
+
+#[test]
+fn labels_change_no_number_and_no_id() {
+    for channels in [vec![16], vec![16, 32]] {
+        let plain = Synthetic { channels, ..Synthetic::default() }.study(Path::new("results/synthetic"));
+        let labelled = with_labels(plain.clone());
+        let [first, second]: [Value; 2] =
+            [&plain, &labelled].map(|study| serde_json::from_str(&speedups_json(study)).expect("JSON"));
+        let found = check(&first, &second, 0.0);
+        assert_eq!(found.differences, []);
+        assert!(found.agree > 1000, "{}", found.agree);
+        let ids = |value: &Value| {
+            let text = value.to_string();
+            let mut ids: Vec<String> = text.split("\"cell\":\"").skip(1).map(|rest| rest[..6].to_owned()).collect();
+            ids.sort();
+            ids
+        };
+        assert_eq!(ids(&first), ids(&second));
+    }
+}
+
+#[test]
+fn labels_that_would_confuse_arms_are_not_shown() {
+    let mut study = reaching();
+    let swapped = |label: &str| ArmLabel { label: Some(label.to_owned()), color: None };
+    study.plan.labels.arms = [("clts".to_owned(), swapped("baseline")), ("gone".to_owned(), swapped("mdlrc"))].into();
+    let shown = labelled(&study);
+    assert_eq!(shown.plan.arms, study.plan.arms);
+    assert_eq!(speedups_json(&study), speedups_json(&reaching()));
+}
