@@ -50,21 +50,9 @@ pub struct Difference {
 
 /// Keys that hold sentences, which say in words what the numbers say, or names that are free to change.
 const WORDS: [&str; 6] = ["answer", "words", "question", "plan_revisions", "label", "cell"];
-/// What tells an entry of a list from the others.
-const NAMES: [&str; 12] = [
-    "point",
-    "arm",
-    "arms",
-    "both",
-    "against",
-    "axis",
-    "value",
-    "reference",
-    "run_id",
-    "metric",
-    "protocol",
-    "setting",
-];
+/// What tells an entry of a list from the others, where that is no grid point.
+const NAMES: [&str; 11] =
+    ["arm", "arms", "both", "against", "axis", "value", "reference", "run_id", "metric", "protocol", "setting"];
 
 /// Reads the text of a kept table of the study `sweep`.
 pub fn read_kept(text: &str, sweep: &str) -> Result<Value, CheckError> {
@@ -173,6 +161,9 @@ impl Walk {
 fn names(list: &[Value]) -> Option<Vec<String>> {
     let name = |entry: &Value| {
         let entry = entry.as_object()?;
+        if let Some(point) = entry.get("point") {
+            return name_of(point);
+        }
         let parts = NAMES.iter().filter_map(|key| name_of(entry.get(*key)?)).filter(|part| !part.is_empty());
         Some(parts.collect::<Vec<_>>().join(" "))
     };

@@ -195,7 +195,9 @@ impl Cells {
                 self.grid_key(Kind::Interaction, arm, String::new(), texts(&[axis, value, reference]))
             }
             Of::Arms { first, second, both } => {
-                let of = vec![self.name(first), self.name(second)];
+                // In whatever order they are shown.
+                let mut of = vec![self.name(first), self.name(second)];
+                of.sort();
                 self.grid_key(Kind::Interaction, both, String::new(), of)
             }
         }

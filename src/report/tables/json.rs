@@ -66,7 +66,11 @@ fn grid_json(comparison: &Comparison, grid: &Grid, cells: &Cells) -> Value {
             Of::Axis { arm, axis, value, reference } => {
                 json!({ "arm": name(arm), "axis": axis, "value": value, "reference": reference })
             }
-            Of::Arms { first, second, both } => json!({ "arms": [name(first), name(second)], "both": name(both) }),
+            Of::Arms { first, second, both } => {
+                let mut arms = [name(first), name(second)];
+                arms.sort();
+                json!({ "arms": arms, "both": name(both) })
+            }
         };
         value["images_seen"] = speedup_json(&Ok(interaction.ratio.clone()));
         value["images_seen"]["cell"] = cells.interaction(&interaction.of).into();

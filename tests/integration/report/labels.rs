@@ -22,7 +22,7 @@ fn with_labels(mut study: StudyRecord) -> StudyRecord {
     ];
     study.plan.labels = Labels {
         arms: arms.into_iter().map(|(arm, label)| (arm.to_owned(), label)).collect(),
-        order: vec!["clts+mdlrc".into(), "clts".into()],
+        order: vec!["clts+mdlrc".into(), "mdlrc".into(), "clts".into()],
     };
     study
 }
@@ -68,9 +68,9 @@ fn labels_are_shown_everywhere_and_are_text_wherever_they_stand() {
         arms,
         [
             ("clts+mdlrc", &Value::Null),
+            ("mdlrc", &Value::Null),
             ("clts", &HOSTILE.into()),
             ("baseline", &"Uniform/plain".into()),
-            ("mdlrc", &Value::Null),
             ("same-lr", &"#eval(\"1\") $x$".into())
         ]
     );
