@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use speedlab::record::StudyRecord;
@@ -105,4 +106,35 @@ fn labels_that_would_confuse_arms_are_not_shown() {
     let shown = labelled(&study);
     assert_eq!(shown.plan.arms, study.plan.arms);
     assert_eq!(speedups_json(&study), speedups_json(&reaching()));
+}
+
+/// Runs a program in a folder; whether it is installed. It must succeed.
+fn run_in(folder: &Path, program: &str, args: &[&str]) -> bool {
+    let output = match Command::new(program).args(args).current_dir(folder).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
+        started => started.expect("the program can be started"),
+    };
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&said));
+    true
+}
+
+/// `scripts/check-tables.sh` runs it, in an environment with Typst.
+#[test]
+#[ignore = "needs Typst: scripts/check-tables.sh installs it"]
+fn tables_for_papers_are_compiled() {
+    let study = with_labels(Synthetic { channels: vec![16, 32], ..Synthetic::default() }.study(Path::new("x")));
+    let folder = folder();
+    let path = folder.path();
+    write(&study, path).expect("a report");
+    let script = "import typst; typst.compile('speedups.typ', output='typst.pdf')";
+    assert!(run_in(path, "python3", &["-c", script]), "there is no python3");
+    assert!(fs::metadata(path.join("typst.pdf")).expect("a PDF").len() > 5000);
+    let paper =
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\tiny\\input{speedups}\\end{document}\n";
+    fs::write(path.join("paper.tex"), paper).expect("a paper");
+    match run_in(path, "pdflatex", &["-interaction=nonstopmode", "-halt-on-error", "paper.tex"]) {
+        true => assert!(fs::metadata(path.join("paper.pdf")).expect("a PDF").len() > 5000),
+        false => println!("there is no pdflatex: LaTeX was not tried"),
+    }
 }
