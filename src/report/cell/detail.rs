@@ -216,18 +216,17 @@ fn of_contrast(
     let index = usize::from(cost == Cost::TrainSeconds);
     let against_name = against.or(comparison.baseline).unwrap_or_default();
     let reference = arm_at(comparison, point, against_name);
-    let fitted = |arm: Option<&ArmComparison>| -> Vec<Run> { arm.map_or_else(Vec::new, |arm| arm.fitted.clone()) };
-    let (first, second) = (fitted(reference), arm.fitted.clone());
+    let (first, second): (&[Run], &[Run]) = (reference.map_or(&[], |arm| &arm.fitted), &arm.fitted);
     let found = estimated(point, contrast, kind, index);
     let result = found.as_ref().map_or(Err(NoSpeedup::NoCompare), |(_, result)| result.clone());
     let band = point.band.as_ref().and_then(|band| band.as_ref().ok());
     let (spent, value_is) = match (kind, found.as_ref().map(|(estimator, _)| estimator)) {
         (Kind::Band, _) => {
-            let spent = band.map(|band| spent_over_band(band, &first, &second, cost)).unwrap_or_default();
+            let spent = band.map(|band| spent_over_band(band, first, second, cost)).unwrap_or_default();
             (spent, format!("{}, geometric mean over the band", cost.words()))
         }
         (Kind::Last, Some(Estimator::LastQuality(value))) => (
-            spent_to_last_quality(&first, &second, cost),
+            spent_to_last_quality(first, second, cost),
             format!("{} to the last quality, {}", cost.words(), significant(*value, 3)),
         ),
         (Kind::Target, Some(Estimator::FirstCrossing(value))) => (

@@ -40,6 +40,8 @@ pub struct Explore<'a> {
     pub question: &'a str,
     /// What stands after `speedlab run`.
     pub sweep: &'a str,
+    /// What stands after commands that only read.
+    pub reads: &'a str,
     pub baseline: Option<&'a str>,
     /// The compared metric in words.
     pub metric: String,
@@ -104,6 +106,7 @@ impl<'a> Explore<'a> {
             study: &plan.name,
             question: plan.question.trim(),
             sweep: &study.sweep_arguments,
+            reads: study.reading_arguments(),
             baseline: comparison.baseline,
             metric: metric_words(comparison),
             detail: detail.name(),

@@ -28,7 +28,7 @@ function cellParts(headline, finalCell) {
   if (!headline.cell || study.sweep.startsWith("(")) return [];
   const rows = [...headline.others, ...(finalCell ? [{ what: `final ${study.metric} of ${headline.arm}`, shown: "", interval: "", cell: finalCell }] : [])]
     .map((other) => [other.what, other.shown, other.interval === "–" ? "" : other.interval, element("code", {}, other.cell)]);
-  const command = `speedlab cell ${headline.cell} ${study.sweep}`;
+  const command = `speedlab cell ${headline.cell} ${study.reads}`;
   // What was imported nothing here can train.
   const isTrained = study.runs.every((run) => run.command.startsWith("speedlab run "));
   return [
