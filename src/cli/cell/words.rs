@@ -1,7 +1,5 @@
 //! A number and its runs in words.
 
-use std::fmt::Write as _;
-
 use crate::cli::print::without_controls;
 use crate::report::number::{grouped, significant, times};
 use crate::report::{CellDetail, CellRun, Rerun};
@@ -9,18 +7,17 @@ use crate::report::{CellDetail, CellRun, Rerun};
 /// The number, its runs, its values, its formula and what repeats it.
 pub(super) fn shown(cell: &CellDetail, command: Option<&str>) -> String {
     let mut text = format!("{}  {}\n", cell.id, cell.what);
-    let _ = writeln!(text, "\n  {}", number(cell));
+    text.push_str(&format!("\n  {}\n", number(cell)));
     let mut facts =
         vec![("study", cell.study.clone()), ("metric", cell.metric.clone()), ("kind", cell.kind.to_owned())];
     facts.extend([("seeds", cell.seeds.clone()), ("verdict", cell.verdict.clone())]);
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty() && value != "–") {
-        let _ = writeln!(text, "  {name:<8}  {value}");
+        text.push_str(&format!("  {name:<8}  {value}\n"));
     }
-    let _ = writeln!(
-        text,
-        "\nRuns{}:",
+    text.push_str(&format!(
+        "\nRuns{}:\n",
         if cell.value_is.is_empty() { String::new() } else { format!(" (value: {})", cell.value_is) }
-    );
+    ));
     // Runs of one arm at several grid points are told apart by their trials.
     let has_trials = cell.runs.iter().any(|run| run.trial != run.arm);
     text.push_str(&aligned(&cell.runs.iter().map(|run| run_cells(run, has_trials)).collect::<Vec<_>>()));
@@ -29,9 +26,9 @@ pub(super) fn shown(cell: &CellDetail, command: Option<&str>) -> String {
         let seeds = cell.by_seed.iter().map(|seed| vec![format!("seed {}", seed.seed), times(seed.ratio)]);
         text.push_str(&aligned(&seeds.collect::<Vec<_>>()));
     }
-    let _ = writeln!(text, "\nFormula:\n  {}\n  {}", cell.formula.words, cell.formula.symbols);
+    text.push_str(&format!("\nFormula:\n  {}\n  {}\n", cell.formula.words, cell.formula.symbols));
     let again = command.unwrap_or("nothing here can: its runs were imported");
-    let _ = write!(text, "\nTrains these runs again:\n  {again}");
+    text.push_str(&format!("\nTrains these runs again:\n  {again}"));
     without_controls(&text)
 }
 
@@ -63,9 +60,9 @@ pub(super) fn list(cells: &[CellDetail]) -> String {
 /// Whether the number holds, and what came of each run.
 pub(super) fn rerun(rerun: &Rerun) -> String {
     let mut text = format!("{}  {}\n", rerun.before.id, rerun.before.what);
-    let _ = writeln!(text, "\n  before  {}", number(&rerun.before));
+    text.push_str(&format!("\n  before  {}\n", number(&rerun.before)));
     let now = rerun.now.as_ref().map_or("–".to_owned(), number);
-    let _ = writeln!(text, "  now     {now}\n");
+    text.push_str(&format!("  now     {now}\n\n"));
     let lines = rerun.runs.iter().map(|run| {
         let due = match (run.same_device, run.same_program) {
             (true, true) => "same device, same build",
@@ -80,7 +77,7 @@ pub(super) fn rerun(rerun: &Rerun) -> String {
         vec![run.arm.clone(), format!("seed {}", run.seed), run.run_id.clone(), run.now.clone(), due.to_owned(), bits]
     });
     text.push_str(&aligned(&lines.collect::<Vec<_>>()));
-    let _ = write!(text, "\n{} {}", rerun.before.id, rerun.verdict);
+    text.push_str(&format!("\n{} {}", rerun.before.id, rerun.verdict));
     without_controls(&text)
 }
 

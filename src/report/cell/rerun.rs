@@ -106,7 +106,7 @@ fn compared(old: &RunRecord, new: &RunRecord, arm: &str) -> RerunRun {
         seed: old.planned.seed,
         before: state(old),
         now: state(new),
-        same_device: same(|started| device_kind(started)),
+        same_device: same(device_kind),
         same_program: same(|started| {
             if started.build.is_empty() { String::new() } else { format!("{} {}", started.program, started.build) }
         }),
