@@ -119,17 +119,20 @@ def tables_sort(page):
     expect(values[0] == sorted(values[0]) and values[1] == values[0][::-1], f"the column is not sorted: {values}")
 
 
-def numbers_open(page):
+def numbers_open(page, pages):
     page.evaluate('document.querySelectorAll(".overview button.cell")[0].focus()')
     page.key("Enter", 13, "\r")
     words = text_of(page, "#panel")
     for part in ("against baseline", "Formula", "ln speedup of a seed", "Values"):
         expect(part in words, f"the panel of a number has no `{part}`")
-    lines = page.evaluate('[...document.querySelectorAll("#panel tbody tr")].map((line) => [...line.cells].map((cell) => cell.textContent))')
+    lines = page.evaluate('[...document.querySelector("#panel table").tBodies[0].rows].map((line) => [...line.cells].map((cell) => cell.textContent))')
     expect(len(lines) == 3, f"the panel has {len(lines)} seeds")
     for line in lines:
         ratio = float(line[3].replace(",", "")) / float(line[4].replace(",", ""))
         expect(abs(ratio / float(line[5].rstrip("×")) - 1) < 0.005, f"a seed's values do not give its speedup: {line}")
+    commands = re.findall(r"speedlab cell ([0-9a-z]{6,}) sweeps/synthetic.yaml(?: --rerun)?", words)
+    csv = (pages / "hostile/report/speedups.csv").read_text()
+    expect(len(commands) == 2 and len(set(commands)) == 1 and f",{commands[0]}," in csv, f"the panel names no cell of the table: {words}")
     page.key("Escape", 27)
     expect(page.evaluate('document.getElementById("panel").hidden'), "Escape does not close the panel")
     expect(page.evaluate('document.activeElement === document.querySelectorAll(".overview button.cell")[0]'), "the focus does not go back")
@@ -211,7 +214,7 @@ def check(page, pages, picture):
     nothing_is_left(page)
     filters_choose(page)
     target_moves(page, pages)
-    numbers_open(page)
+    numbers_open(page, pages)
     runs_open(page)
     tables_sort(page)
     samples_slide(page)

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::cell::CellError;
+use super::report::KeptError;
 use crate::bundle::BundleError;
 use crate::cluster::ClusterError;
 use crate::compare::CompareError;
@@ -50,7 +52,12 @@ impl Exit {
         let no_import = error.downcast_ref::<ImportError>().is_some();
         let no_trainer = matches!(
             error.downcast_ref::<StudyError>(),
-            Some(StudyError::NoTrainer { .. } | StudyError::NoTorch { .. } | StudyError::Imported)
+            Some(
+                StudyError::NoTrainer { .. }
+                    | StudyError::NoTorch { .. }
+                    | StudyError::Imported
+                    | StudyError::NoSuchRun { .. }
+            )
         );
         // Neither do results that are of no one sweep fit together.
         let no_merge = error.downcast_ref::<MergeError>().is_some_and(MergeError::is_conflict);
@@ -59,7 +66,10 @@ impl Exit {
         let no_compare =
             error.downcast_ref::<CompareError>().is_some_and(|error| !matches!(error, CompareError::Record(_)));
         let of_usage = of_record(error).is_some_and(RecordError::is_usage);
+        // Nor does a table that was kept of something else, or an id that no number has.
+        let no_check = error.downcast_ref::<KeptError>().is_some() || error.downcast_ref::<CellError>().is_some();
         if invalid
+            || no_check
             || of_usage
             || no_compare
             || no_bundle

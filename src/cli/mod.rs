@@ -10,6 +10,7 @@ mod bench_report;
 mod bench_schedule;
 mod bench_step;
 mod bundle;
+mod cell;
 mod compare;
 mod data;
 mod data_progress;
@@ -80,6 +81,7 @@ Examples:
   speedlab submit sweeps/quickstart.yaml       hand the missing runs to a cluster; `cancel` ends them
   speedlab logs 0123 -f                        the log of the run whose id begins with 0123, and its events, as they grow
   speedlab report sweeps/quickstart.yaml       write the report again, from the records alone
+  speedlab cell k3f9qa sweeps/quickstart.yaml  one number of a report: its runs, values and formula; --rerun trains these runs again
   speedlab merge a/mine b/mine --into all      results of one sweep from two machines; see also export, bundle, verify, compare
   speedlab reproduce                           the paper's claims, the sweeps that test them, and our answers so far
   speedlab fid samples/ cifar10                the Fréchet distance between a folder of images and a data set
@@ -122,8 +124,10 @@ enum Command {
     Cancel(submit::CancelArgs),
     /// Show what a run wrote to its log; -f follows the log as it grows
     Logs(logs::LogsArgs),
-    /// Write the report again, from the records alone
+    /// Write the report again, from the records alone; --check compares its numbers with kept ones
     Report(report::ReportArgs),
+    /// Show one number of a report by its id: what it is, its runs, values and formula; --rerun trains its runs again
+    Cell(cell::CellArgs),
     /// List the paper's claims beside our sweeps, what each costs on this machine and our answers so far; run a sweep by name
     Reproduce(reproduce::ReproduceArgs),
     /// Generate images from a run's averaged weights
@@ -208,7 +212,11 @@ impl SweepArgs {
         }
         let plan = load_sweep(&self.sweep, &self.overrides)?;
         let folder = SweepFolder::new(&self.results, &plan.name);
-        let frozen = PlanFile::read(&folder)?;
+        let mut frozen = PlanFile::read(&folder)?;
+        if let Some(frozen) = &mut frozen {
+            // They are no part of what was frozen, and the file has the newest.
+            frozen.plan.labels = plan.labels.clone();
+        }
         let plan = match (with_rule_of(plan, &folder, frozen.as_ref(), None), &frozen) {
             // Records are shown even if the sweep has changed since.
             (Err(error), Some(frozen)) if error.is_about_seeds() => frozen.plan.clone(),
@@ -307,6 +315,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Cancel(args) => submit::cancel(&args),
         Command::Logs(args) => logs::logs(&args),
         Command::Report(args) => report::report(&args),
+        Command::Cell(args) => cell::cell(&args, cli.color),
         Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Fid(args) => fid::fid(&args),

@@ -1,10 +1,15 @@
 //! `speedlab report`: writes the report again, from the records alone.
 
-use clap::Args;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
+use serde_json::Value;
+
+use super::print::without_controls;
 use super::{Exit, SweepArgs, say_if_changed};
-use crate::record::{PlanFile, StudyRecord, SweepFolder, first_and_count};
-use crate::report::Drawn;
+use crate::cluster::quoted;
+use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count};
+use crate::report::{CheckError, Checked, Difference, Drawn, check, read_kept, speedups_json};
 use crate::spec::PlannedRun;
 use crate::study::{write_report, write_report_of};
 
@@ -13,6 +18,7 @@ use crate::study::{write_report, write_report_of};
   speedlab report sweeps/quickstart.yaml
   speedlab report results/quickstart             without the sweep's file, from the records
   speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'
+  speedlab report sweeps/quickstart.yaml --check paper/speedups.json      whether every number is the kept one; writes nothing
 
 The page, results/<sweep>/report/index.html, needs no network: open it from disk. A click on a number shows the runs and the formula
 behind it, a click on a curve its run; the target of the comparison can be moved. It prints, and reads without scripts.")]
@@ -25,6 +31,12 @@ pub struct ReportArgs {
     /// Draw the figures and samples of every grid point, however many there are
     #[arg(long)]
     all_figures: bool,
+    /// Write nothing, but compare every number with those of a kept `speedups.json`; exit with 1 where one differs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all_figures"])]
+    check: Option<PathBuf>,
+    /// With --check: the relative difference up to which numbers agree [default: 0, the same bits]
+    #[arg(long, value_name = "SHARE", requires = "check", value_parser = parse_share)]
+    within: Option<f64>,
 }
 
 impl ReportArgs {
@@ -38,8 +50,55 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     if let Some(file) = &frozen {
         say_if_changed(&plan, &folder, file, "the report shows the frozen one");
     }
+    if let Some(path) = &args.check {
+        let frozen = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
+        return compare_with(path, &StudyRecord::of(&folder, frozen)?, args.within.unwrap_or(0.0));
+    }
     write_and_print(&folder, frozen, args.json, args.drawn())?;
     Ok(Exit::AllDone)
+}
+
+/// Compares the numbers of the study with those that a file keeps.
+fn compare_with(path: &Path, study: &StudyRecord, within: f64) -> anyhow::Result<Exit> {
+    warn_of_damage(study);
+    let text = std::fs::read_to_string(path).map_err(|source| KeptError::Io { path: path.to_owned(), source })?;
+    let kept =
+        read_kept(&text, &study.plan.name).map_err(|source| KeptError::Content { path: path.to_owned(), source })?;
+    let now: Value = serde_json::from_str(&speedups_json(study)).expect("it was just written");
+    let Checked { agree, differences } = check(&kept, &now, within);
+    for Difference { what, kept, now, cell } in &differences {
+        let [kept, now] = [kept, now].map(|value| value.as_deref().unwrap_or("nothing"));
+        let cell = if cell.is_empty() { String::new() } else { format!(" (cell {cell})") };
+        out!("{}", without_controls(&format!("{what}: kept {kept}, now {now}{cell}")));
+    }
+    let how = if within > 0.0 { format!(" within {within}") } else { String::new() };
+    if differences.is_empty() {
+        out!("all {agree} numbers agree{how} with {}", path.display());
+        return Ok(Exit::AllDone);
+    }
+    let count = differences.len();
+    let differ = if count == 1 { "1 difference".to_owned() } else { format!("{count} differences") };
+    out!("{differ} from {}; {agree} numbers agree{how}", path.display());
+    if let Some(found) = differences.iter().find(|difference| !difference.cell.is_empty()) {
+        let folder = quoted(&study.folder.display().to_string());
+        eprintln!("hint: `speedlab cell {} {folder}` shows what is behind the first of them", found.cell);
+    }
+    Ok(Exit::SomeFailed)
+}
+
+/// Why a kept table cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeptError {
+    #[error("cannot read {}: {source}\nhint: `speedlab report` writes such a file, report/speedups.json", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("cannot compare with {}: {source}", path.display())]
+    Content { path: PathBuf, source: CheckError },
+}
+
+/// A share from 0 to 1.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "give a number from 0 and below 1, such as 0.01".to_owned())
 }
 
 /// Writes the sweep's table and its report, and prints the answer on stdout. `frozen`: the plan, if it has been read already.

@@ -1,5 +1,6 @@
 //! `speedlab run`: plan, train what is missing, report.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::study::{NoRound, Observer, RunLabel, Study, StudyError, Tracker, live
   speedlab run sweeps/small/cifar10.yaml --device cuda:0,1
   speedlab run sweeps/quickstart.yaml --set seeds=1 --set name=try
   speedlab run sweeps/quickstart.yaml --set name=decided --until-decided --budget 1h
+  speedlab run sweeps/quickstart.yaml --only 0123        the run whose id begins with 0123, and no other
 
 Ctrl-C once: running runs write a checkpoint and stop. The same command goes on with them.
 Ctrl-C twice: they stop at once. Nothing that was recorded is lost.")]
@@ -39,6 +41,9 @@ pub struct RunArgs {
     devices: DeviceArgs,
     #[command(flatten)]
     seeds: SeedArgs,
+    /// Train only the run whose id begins so (repeatable); the others of the plan stay as they are
+    #[arg(long, value_name = "RUN", conflicts_with = "dry_run")]
+    only: Vec<String>,
     /// With --until-decided: add no seed whose runs would end later than this time after the start, such as 90m or 2h
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     budget: Option<Duration>,
@@ -84,8 +89,10 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         shown.note(note);
     }
     let slots = chosen.devices.iter().map(|device| device.slots).sum::<usize>() as f64;
+    let only = chosen_runs(&plan, &args.only)?;
     let study = Study {
         plan,
+        only,
         results: args.sweep.results.clone(),
         data_folder: args.data.folder()?,
         devices: chosen,
@@ -104,7 +111,8 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         spent += executor.now();
         drop(executor);
         study.note_held(&summary)?;
-        if summary.stopped.is_some() {
+        // Seeds are added to whole studies.
+        if summary.stopped.is_some() || !args.only.is_empty() {
             break (summary, None);
         }
         let is_affordable = |runs: usize, seconds_each: f64| {
@@ -134,6 +142,22 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         }
         _ => Ok(exit),
     }
+}
+
+/// The runs whose ids begin as is asked for; `None` where nothing is.
+fn chosen_runs(plan: &Plan, asked: &[String]) -> Result<Option<BTreeSet<RunId>>, StudyError> {
+    let mut chosen = BTreeSet::new();
+    for prefix in asked {
+        let begins = plan.runs.iter().filter(|run| run.run_id.as_str().starts_with(&prefix.to_lowercase()));
+        let mut ids: Vec<&RunId> = begins.map(|run| &run.run_id).collect();
+        match (ids.len(), ids.pop()) {
+            (1, Some(only)) => drop(chosen.insert(only.clone())),
+            (count, _) => {
+                return Err(StudyError::NoSuchRun { prefix: prefix.clone(), study: plan.name.clone(), count });
+            }
+        }
+    }
+    Ok((!asked.is_empty()).then_some(chosen))
 }
 
 /// Prints a note where a cluster has some of the runs.
@@ -196,7 +220,7 @@ impl Observer for Shown {
     }
 }
 
-fn exit_of(summary: &Summary, stop: &Stop) -> Exit {
+pub(super) fn exit_of(summary: &Summary, stop: &Stop) -> Exit {
     match stop.exit_code() {
         Some(code) if !summary.all_done() => Exit::Code(code),
         _ if summary.counts.failed() + summary.counts.diverged > 0 => Exit::SomeFailed,

@@ -119,6 +119,7 @@ pub fn submit(args: &SubmitArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::AllDone);
     }
     let study = Study {
+        only: None,
         plan,
         results: std::path::absolute(&args.sweep.results)?,
         data_folder: args.data.folder()?,

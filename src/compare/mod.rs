@@ -14,7 +14,9 @@ pub use error::CompareError;
 
 use self::draws::Draws;
 use crate::record::StudyRecord;
-use crate::spec::{Compare, IMPORTED, MEASURED_BY_TRAINER, Metric, Pair, Plan, PlannedRun, RunSpec, Target};
+use crate::spec::{
+    ArmLabel, Compare, IMPORTED, Labels, MEASURED_BY_TRAINER, Metric, Pair, Plan, PlannedRun, RunSpec, Target,
+};
 
 /// The studies as one, and what a person should know of them.
 pub struct Compared {
@@ -63,6 +65,7 @@ pub fn compare(studies: &[(String, StudyRecord)], baseline: &str, command: &str)
             runs: Vec::new(),
             until_decided: None,
             compare: Some(renamed(compare, base_name, baseline, studies)),
+            labels: labels(studies),
             ..base_study.plan.clone()
         },
         sweep_arguments: command.to_owned(),
@@ -119,6 +122,18 @@ fn renamed(compare: &Compare, base_name: &str, baseline: &str, studies: &[(Strin
         })
     });
     Compare { baseline: baseline.to_owned(), target, pairs: pairs.collect(), ..compare.clone() }
+}
+
+/// What the studies call their arms, with the study before it.
+fn labels(studies: &[(String, StudyRecord)]) -> Labels {
+    let of_study = |(name, study): &(String, StudyRecord)| {
+        let of_arm = |(arm, label): (&String, &ArmLabel)| {
+            let shown = label.label.as_ref().map(|label| format!("{name}/{label}"));
+            (format!("{name}/{arm}"), ArmLabel { label: shown, color: label.color })
+        };
+        study.plan.labels.arms.iter().map(of_arm).collect::<Vec<_>>()
+    };
+    Labels { arms: studies.iter().flat_map(of_study).collect(), order: vec![] }
 }
 
 /// What differs that must not: its name, and what each study has.

@@ -30,6 +30,9 @@ pub(super) fn join(sources: &[Source]) -> Result<PlanFile, MergeError> {
             })?,
             None => union(&joined.plan, &file.plan),
         };
+        if joined.plan.labels.is_empty() {
+            joined.plan.labels = file.plan.labels;
+        }
         if file.planned_at < joined.planned_at {
             joined.planned_at = file.planned_at;
             joined.program = file.program;

@@ -11,6 +11,7 @@ use super::axes::{self, ResolvedAxes, ResolvedAxis};
 use super::check::{Violation, check};
 use super::compare;
 use super::finding::{Finding, MOST_PROBLEMS};
+use super::labels;
 use super::merge::{merge, patch_of};
 use super::params;
 use super::points::{self, Cell, Layout};
@@ -24,11 +25,12 @@ use crate::twin;
 /// Every run of the sweep, or everything that is wrong with it. `override_count` is how many `--set` were applied.
 pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Finding>> {
     let compared = compare::resolve(sweep);
-    let arms = match (arms::resolve(sweep), &compared) {
-        (Ok(arms), Ok(_)) => arms,
-        (arms, compared) => {
-            let both = [arms.err(), compared.as_ref().err().cloned()];
-            return Err(both.into_iter().flatten().flatten().collect());
+    let labels = labels::resolve(sweep);
+    let (arms, labels) = match (arms::resolve(sweep), &compared, labels) {
+        (Ok(arms), Ok(_), Ok(labels)) => (arms, labels),
+        (arms, compared, labels) => {
+            let all = [arms.err(), compared.as_ref().err().cloned(), labels.err()];
+            return Err(all.into_iter().flatten().flatten().collect());
         }
     };
     let undeclared = params::check(sweep);
@@ -62,6 +64,7 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
         compare: compared.expect("checked above"),
         until_decided: None,
         exclusive: sweep.exclusive,
+        labels,
         runs,
     })
 }

@@ -16,6 +16,7 @@ mod excerpt;
 mod expand;
 mod finding;
 mod keys;
+mod labels;
 mod merge;
 mod overrides;
 mod params;

@@ -184,6 +184,7 @@ mod tests {
             compare: Some(decode_json(&compare).unwrap()),
             until_decided: None,
             exclusive: false,
+            labels: crate::spec::Labels::default(),
             runs: vec![PlannedRun::of_baseline(RunSpec::default()), PlannedRun::of_baseline(spec)],
         };
         let file = PlanFile::unfrozen(plan);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{read_json, write_json};
 use super::{RecordError, SweepFolder};
-use crate::spec::{Plan, PlannedRun, UntilDecided};
+use crate::spec::{Plan, PlannedRun, UntilDecided, is_label};
 
 /// The version of `plan.json`. A newer one is refused, an older one is read.
 ///
@@ -103,7 +103,7 @@ impl PlanFile {
 
     /// Whether `plan` is the frozen one, or that with runs that its rule for seeds announces.
     pub fn is_of(&self, plan: &Plan) -> bool {
-        self.plan == *plan || announces(&self.plan, plan)
+        self.plan.asks_as(plan) || announces(&self.plan, plan)
     }
 
     /// Freezes `plan`. If another plan is frozen already, it is replaced and what changed is added to `revisions`: nothing, if only
@@ -117,6 +117,10 @@ impl PlanFile {
     ) -> Result<Self, RecordError> {
         let file = match Self::read(folder)? {
             Some(earlier) if earlier.plan == *plan => return Ok(earlier),
+            // What arms are called is no part of what was frozen.
+            Some(earlier) if earlier.plan.asks_as(plan) => {
+                Self { plan: Plan { labels: plan.labels.clone(), ..earlier.plan }, ..earlier }
+            }
             Some(earlier) if announces(&earlier.plan, plan) => {
                 Self { version: PLAN_FILE_VERSION, plan: plan.clone(), ..earlier }
             }
@@ -184,6 +188,10 @@ fn wrong_name(plan: &Plan) -> Option<String> {
     if let Some(arm) = arms.into_iter().find(|arm| !is_of_folder(arm)) {
         return wrong("arm", arm);
     }
+    let labels = plan.labels.arms.values().filter_map(|label| label.label.as_ref());
+    if let Some(label) = labels.into_iter().find(|label| !is_label(label)) {
+        return Some(format!("the label {label:?} is no line of 1 to 80 characters"));
+    }
     // A trial names values of axes too, which may be paths.
     let trial = plan.runs.iter().map(|run| &run.trial).find(|trial| !is_name(trial))?;
     wrong("trial", trial)
@@ -194,7 +202,7 @@ fn announces(before: &Plan, after: &Plan) -> bool {
     let known = (&before.seeds, &before.runs);
     let is_longer = after.seeds.starts_with(known.0) && after.runs.starts_with(known.1);
     let cut = |plan: &Plan| Plan { seeds: vec![], runs: vec![], ..plan.clone() };
-    before.until_decided.is_some() && is_longer && cut(before) == cut(after)
+    before.until_decided.is_some() && is_longer && cut(before).asks_as(&cut(after))
 }
 
 /// The differences between two plans, in sentences.
@@ -243,7 +251,34 @@ fn changes(before: &Plan, after: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{PLAN_VERSION, RunSpec};
+    use crate::spec::{ArmLabel, Labels, PLAN_VERSION, RunSpec};
+
+    #[test]
+    fn other_labels_are_taken_over_without_a_revision() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = SweepFolder { path: temporary.path().to_owned() };
+        let plan = Plan {
+            version: PLAN_VERSION,
+            name: "x".into(),
+            question: String::new(),
+            arms: vec!["baseline".into()],
+            axes: vec![],
+            seeds: vec![0],
+            compare: None,
+            until_decided: None,
+            exclusive: false,
+            labels: Labels::default(),
+            runs: vec![PlannedRun::of_baseline(RunSpec::default())],
+        };
+        let first = PlanFile::freeze(&folder, &plan, "speedlab 1", "then", "x.yaml").unwrap();
+        let label = ArmLabel { label: Some("Uniform".into()), color: None };
+        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), order: vec![] };
+        let labelled = Plan { labels, ..plan };
+        assert!(first.is_of(&labelled));
+        let second = PlanFile::freeze(&folder, &labelled, "speedlab 2", "now", "other.yaml").unwrap();
+        assert_eq!(second, PlanFile { plan: labelled, ..first });
+        assert_eq!(PlanFile::read(&folder).unwrap(), Some(second));
+    }
 
     #[test]
     fn a_name_that_leads_out_of_its_folder_is_refused() {
@@ -260,6 +295,7 @@ mod tests {
             compare: None,
             until_decided: None,
             exclusive: false,
+            labels: Labels::default(),
             runs: vec![run.clone()],
         };
         let read = |plan: Plan| {
@@ -273,6 +309,9 @@ mod tests {
             assert!(error.ends_with(&words), "{error}");
             assert!(read(Plan { arms: vec![name.into()], ..good.clone() }).unwrap_err().contains("the arm "));
         }
+        let label = ArmLabel { label: Some("\u{1b}[31m".into()), color: None };
+        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), order: vec![] };
+        assert!(read(Plan { labels, ..good.clone() }).unwrap_err().contains("is no line of 1 to 80 characters"));
         let trial = PlannedRun { trial: "...".into(), ..run.clone() };
         assert!(read(Plan { runs: vec![trial], ..good.clone() }).unwrap_err().contains("the trial \"...\" is no name"));
         let arm = PlannedRun { arm: "../x".into(), ..run };

@@ -107,6 +107,11 @@ impl StudyRecord {
         })
     }
 
+    /// The same for commands that only read: without the options for seeds, which `run` alone takes and which stand last.
+    pub fn reading_arguments(&self) -> &str {
+        without_seed_options(&self.sweep_arguments)
+    }
+
     /// Runs whose records are damaged, and what is wrong with each.
     pub fn damaged(&self) -> impl Iterator<Item = (&RunRecord, &[String])> {
         self.runs.iter().filter_map(|run| match &run.state {
@@ -120,6 +125,10 @@ impl StudyRecord {
         let folder = SweepFolder { path: self.folder.clone() };
         write_curves(&folder.curves(), self.runs.iter().map(|run| (&run.planned, &run.rows)))
     }
+}
+
+fn without_seed_options(arguments: &str) -> &str {
+    arguments.split_once(" --until-decided").map_or(arguments, |(before, _)| before)
 }
 
 impl RunRecord {
@@ -252,6 +261,13 @@ mod tests {
         let damage: Vec<String> = (1..=2000).map(|line| format!("line {line} is torn")).collect();
         assert_eq!(first_and_count(&damage), "line 1 is torn, and 1999 more");
         assert_eq!(first_and_count(&damage[..1]), "line 1 is torn");
+    }
+
+    #[test]
+    fn what_only_reads_is_given_no_options_for_seeds() {
+        let given = "a.yaml --set seeds=3 --until-decided --max-seeds 10 --practical 1.1";
+        assert_eq!(without_seed_options(given), "a.yaml --set seeds=3");
+        assert_eq!(without_seed_options("a.yaml"), "a.yaml");
     }
 
     #[test]

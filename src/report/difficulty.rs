@@ -10,6 +10,7 @@ use super::comparison::{ArmComparison, Comparison};
 use super::json_text::with_points;
 use super::target::median;
 use crate::record::RunRecord;
+use crate::spec::Labels;
 
 /// Shares of the fall of a bin's loss from the first evaluation to the last.
 pub const SHARES: [f64; 2] = [0.5, 0.9];
@@ -123,7 +124,7 @@ fn reached(runs: &[&RunRecord], bin: usize, share: f64) -> Option<Reached> {
 }
 
 /// `difficulty.json`.
-pub fn difficulty_json(points: &[PointDifficulty]) -> String {
+pub fn difficulty_json(points: &[PointDifficulty], labels: &Labels) -> String {
     let surface = |surface: &Surface| json!({ "steps": surface.steps, "by_step_and_bin": surface.values });
     let reached = |reached: &Option<Reached>| {
         reached.map_or(Value::Null, |reached| {
@@ -139,7 +140,7 @@ pub fn difficulty_json(points: &[PointDifficulty]) -> String {
         let shares = shares
             .map(|(share, bins)| json!({ "share": share, "by_bin": bins.iter().map(reached).collect::<Vec<_>>() }));
         json!({
-            "arm": arm.arm, "bins": arm.loss.bins, "validation_loss": surface(&arm.loss),
+            "arm": labels.name_of(arm.arm), "bins": arm.loss.bins, "validation_loss": surface(&arm.loss),
             "validation_gradient_norm": arm.gradient.as_ref().map_or(Value::Null, surface),
             "share_of_the_fall_since_the_first_evaluation": shares.collect::<Vec<_>>(),
         })

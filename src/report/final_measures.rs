@@ -68,10 +68,26 @@ pub fn has_final_measures(study: &StudyRecord) -> bool {
 
 /// `None` where the study asks for nothing beside its metric, or nothing has been measured.
 pub fn final_measures<'a>(comparison: &Comparison<'a>, point: &PointComparison<'a>) -> Option<FinalMeasures<'a>> {
-    if !has_final_measures(comparison.study) {
-        return None;
-    }
+    let mut found = columns(comparison, point);
+    found.rows = point
+        .arms
+        .iter()
+        .map(|arm| (arm.arm, found.columns.iter().map(|column| final_value(arm, column)).collect()))
+        .collect();
+    (!found.columns.is_empty()).then_some(found)
+}
+
+/// The measures of a grid point; empty where the study asks for nothing beside its metric.
+pub fn measure_columns(comparison: &Comparison, point: &PointComparison) -> Vec<MeasureColumn> {
+    columns(comparison, point).columns
+}
+
+/// Columns and protocols, without rows.
+fn columns<'a>(comparison: &Comparison<'a>, point: &PointComparison<'a>) -> FinalMeasures<'a> {
     let mut found = FinalMeasures { columns: vec![], rows: vec![], protocols: vec![] };
+    if !has_final_measures(comparison.study) {
+        return found;
+    }
     for (metric, words, _) in MEASURES {
         for run in point.arms.iter().flat_map(|arm| &arm.runs) {
             for protocol in protocols(run.record, metric) {
@@ -79,12 +95,7 @@ pub fn final_measures<'a>(comparison: &Comparison<'a>, point: &PointComparison<'
             }
         }
     }
-    found.rows = point
-        .arms
-        .iter()
-        .map(|arm| (arm.arm, found.columns.iter().map(|column| final_value(arm, column)).collect()))
-        .collect();
-    (!found.columns.is_empty()).then_some(found)
+    found
 }
 
 impl FinalMeasures<'_> {
@@ -107,7 +118,8 @@ impl FinalMeasures<'_> {
     }
 }
 
-fn final_value(arm: &ArmComparison, column: &MeasureColumn) -> Option<FinalValue> {
+/// The last values of an arm's completed runs.
+pub fn final_value(arm: &ArmComparison, column: &MeasureColumn) -> Option<FinalValue> {
     let last = |metric: &str| -> Vec<f64> {
         let completed = arm.runs.iter().filter(|run| run.completed());
         completed.filter_map(|run| curve(run.record, metric, &column.protocol).last().map(|last| last.value)).collect()

@@ -3,6 +3,8 @@
 //! [`Comparison`] holds every number (pure); `tables`, `plots` and `page` only show it.
 
 mod band;
+mod cell;
+mod check;
 mod comparison;
 mod consistency;
 mod cost;
@@ -14,6 +16,7 @@ mod final_measures;
 mod grid;
 mod interval;
 mod json_text;
+mod labelled;
 mod landscape;
 pub mod number;
 mod page;
@@ -29,7 +32,14 @@ mod time_to_target;
 mod wording;
 mod write;
 
-pub use band::{Band, Crossing, FittedCurve, NoBand, NoFit, Profile, Run, over_band, profile, to_last_quality};
+pub use band::{
+    Band, Crossing, FittedCurve, NoBand, NoFit, Profile, Run, WholeCurve, over_band, profile, to_last_quality,
+};
+pub use cell::{
+    Cell, CellDetail, CellNumber, CellRun, Cells, Formula, Key, Kind, Rerun, RerunRun, SeedRatio, compare_rerun,
+    detail, normal as normal_cell_id,
+};
+pub use check::{CheckError, Checked, Difference, check, read_kept};
 pub use comparison::{
     ArmComparison, ArmRun, Comparison, Contrast, Look, NoSpeedup, PairComparison, PointComparison, Settled, Spread,
 };
@@ -41,6 +51,7 @@ pub use explore::Explore;
 pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures};
 pub use grid::{Grid, Interaction, Of};
 pub use interval::Interval;
+pub use labelled::labelled;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
 pub use plots::Drawn;
 pub use preview::{DensityPreview, TrialPreview, write_preview};
@@ -50,4 +61,4 @@ pub use speedup::{
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
 pub use wording::{answer_cell, likeness_cell, look_words, spent_words};
-pub use write::{Report, write, write_drawn};
+pub use write::{Report, speedups_json, write, write_drawn};

@@ -2,10 +2,8 @@
 
 use super::comparison::Comparison;
 use super::grid::Grid;
-use super::tables::{Row, groups};
-use super::wording::{
-    answer, confidence, interval_cell, look_words, metric_words, pair_answer, speedup_cell, target, yardstick,
-};
+use super::tables::{Row, groups, line};
+use super::wording::{answer, confidence, look_words, metric_words, pair_answer, target, yardstick};
 use crate::event::RunOutcome;
 use crate::record::{RunState, StudyRecord};
 
@@ -93,19 +91,7 @@ pub fn progress(study: &StudyRecord) -> String {
 }
 
 fn lines(comparison: &Comparison, group: &[Row]) -> Vec<[String; 7]> {
-    let lines = group.iter().enumerate().map(|(index, row)| {
-        let first = |cell: String| if index == 0 { cell } else { String::new() };
-        [
-            first(row.name()),
-            first(row.final_cell()),
-            first(row.reached_cell()),
-            row.measured_in(comparison),
-            speedup_cell(&row.result),
-            interval_cell(&row.result),
-            row.verdict_cell(),
-        ]
-    });
-    lines.collect()
+    group.iter().enumerate().map(|(index, row)| line(comparison, row, index == 0)).collect()
 }
 
 /// Columns as wide as their widest cell, two spaces apart.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decode::each_in_record;
-use super::{FurtherMeasure, RunId, RunSpec, Trainer, UntilDecided};
+use super::{FurtherMeasure, Labels, RunId, RunSpec, Trainer, UntilDecided};
 
 /// The version of a [`Plan`].
 pub const PLAN_VERSION: u32 = 1;
@@ -31,6 +31,9 @@ pub struct Plan {
     /// Whether every run has its device to itself. A plan from before there was a choice has none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclusive: bool,
+    /// What reports call the arms: no part of what the plan asks, so that it may change at any time.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// In the order they should run: seeds outermost, so that every comparison becomes readable early.
     #[serde(deserialize_with = "each_in_record")]
     pub runs: Vec<PlannedRun>,
@@ -93,6 +96,16 @@ pub fn whole_points<'p>(points: impl Iterator<Item = &'p Point>) -> Vec<&'p Poin
 }
 
 impl Plan {
+    /// Whether two plans ask the same: whether nothing but their labels differs.
+    pub fn asks_as(&self, other: &Self) -> bool {
+        let Self { version, name, question, arms, axes, seeds, compare, until_decided, exclusive, labels: _, runs } =
+            self;
+        (version, name, question, arms, axes)
+            == (&other.version, &other.name, &other.question, &other.arms, &other.axes)
+            && (seeds, compare, until_decided) == (&other.seeds, &other.compare, &other.until_decided)
+            && (exclusive, runs) == (&other.exclusive, &other.runs)
+    }
+
     /// Whether the runs were trained elsewhere and imported.
     pub fn is_imported(&self) -> bool {
         !self.runs.is_empty() && self.runs.iter().all(|run| run.spec.trainer.as_ref().is_some_and(Trainer::is_import))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value as Json;
 
-use super::{BandShares, Cluster, FinalAt, Location, Metric, Node};
+use super::{BandShares, Cluster, FinalAt, LabelsSpec, Location, Metric, Node};
 
 /// A value and the place it was written at.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,11 @@ pub struct SweepSpec {
     pub seeds: Vec<u64>,
     /// `compare`: how arms are compared: the baseline, the metric and the qualities. Default: nothing is compared.
     pub compare: Option<CompareSpec>,
+    /// `labels`: what tables, figures and the page call the arms, in which order they stand, and their colours. No key of it
+    /// changes a run, an id or a number: labels may be changed when the runs are done. Default: the arms' names, in the order
+    /// written.
+    #[schemars(with = "Json")]
+    pub labels: LabelsSpec,
     /// `exclusive`: whether every run has its device to itself, so that no other run changes its times. Default: `false`.
     #[schemars(default)]
     pub exclusive: bool,

@@ -43,6 +43,10 @@ pub enum StudyError {
     TooManySeeds { most: usize, limit: usize },
     #[error("--budget says when no more seeds are added, and this study's seeds are fixed\nhint: add --until-decided")]
     BudgetOfFixedSeeds,
+    #[error(
+        "{count} runs of `{study}` have an id that begins with `{prefix}`\nhint: `speedlab status` lists the runs with their ids; give as many digits as tell one from the others"
+    )]
+    NoSuchRun { prefix: String, study: String, count: usize },
     #[error(transparent)]
     Cluster(ClusterError),
     #[error(

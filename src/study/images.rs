@@ -4,12 +4,16 @@ use super::StudyError;
 use crate::data::{self, DataFolder, OnProgress};
 use crate::evaluate::prepare_reference;
 use crate::record::SweepFolder;
-use crate::spec::{Plan, RunSpec};
+use crate::spec::{Plan, PlannedRun, RunSpec};
 
 /// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
-pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> Result<Vec<String>, StudyError> {
+pub(super) fn check<'r>(
+    runs: impl Iterator<Item = &'r PlannedRun>,
+    folder: &SweepFolder,
+    data_folder: &DataFolder,
+) -> Result<Vec<String>, StudyError> {
     let mut notes = Vec::new();
-    each_kind(plan, folder, &mut |spec| {
+    each_kind(runs, folder, &mut |spec| {
         notes.extend(data::check_present(spec, data_folder)?);
         Ok(())
     })?;
@@ -19,32 +23,32 @@ pub(super) fn check(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder)
 
 /// Of a plan, which needs no images: what would keep its runs from starting is a note.
 pub fn image_notes(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) -> Vec<String> {
-    check(plan, folder, data_folder)
+    check(plan.runs.iter(), folder, data_folder)
         .unwrap_or_else(|error| vec![format!("no run can start yet: {error}").replace("\nhint: ", "; ")])
 }
 
 /// Decodes images and computes features of a large network that were not kept from before, so that runs that start
 /// together need not wait for each other.
-pub(super) fn prepare(
-    plan: &Plan,
+pub(super) fn prepare<'r>(
+    runs: impl Iterator<Item = &'r PlannedRun>,
     folder: &SweepFolder,
     data_folder: &DataFolder,
     progress: OnProgress<'_>,
 ) -> Result<(), StudyError> {
-    each_kind(plan, folder, &mut |spec| {
+    each_kind(runs, folder, &mut |spec| {
         let dataset = data::load_for(spec, data_folder, progress)?;
         Ok(prepare_reference(spec, &dataset, data_folder, progress)?)
     })
 }
 
 /// Runs that differ in their images or in what these are compared by; a plan has few of these, however many runs.
-fn each_kind(
-    plan: &Plan,
+fn each_kind<'r>(
+    runs: impl Iterator<Item = &'r PlannedRun>,
     folder: &SweepFolder,
     visit: &mut dyn FnMut(&RunSpec) -> Result<(), StudyError>,
 ) -> Result<(), StudyError> {
     let mut seen: Vec<&RunSpec> = Vec::new();
-    for run in &plan.runs {
+    for run in runs {
         let same = |other: &&RunSpec| {
             let (one, other) = (&run.spec, *other);
             let compared = |spec: &RunSpec| {

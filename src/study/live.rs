@@ -45,8 +45,9 @@ impl<'a> LiveWriter<'a> {
         self.file.seconds_left = tracker.sweep_seconds_left(update.queue, update.at);
         self.file.next = update.queue.waiting().take(NEXT).map(|run| run.run_id.clone()).collect();
         let standings: BTreeMap<&RunId, Standing> = update.queue.standings(update.at).collect();
-        let live_run = |planned: &PlannedRun| live_run(planned, &standings[&planned.run_id], update, tracker);
-        self.file.runs = self.plan.runs.iter().map(live_run).collect();
+        // The session may be of some of the runs alone.
+        let live_run = |planned: &PlannedRun| Some(live_run(planned, standings.get(&planned.run_id)?, update, tracker));
+        self.file.runs = self.plan.runs.iter().filter_map(live_run).collect();
         match self.file.write(self.folder) {
             Err(error) if !self.has_failed => {
                 self.has_failed = true;
@@ -139,6 +140,7 @@ mod tests {
                     compare: None,
                     until_decided: None,
                     exclusive: false,
+                    labels: crate::spec::Labels::default(),
                     runs,
                 },
             }

@@ -12,12 +12,14 @@ use crate::external::unfindable;
 use crate::record::{HeldTime, Lock, PlanFile, Session, SweepFolder, host_name};
 use crate::run::{PROGRAM, build_of_this_program};
 use crate::schedule::{Policy, ProcessExecutor, RunCommand, RunExecutor, Start, Stop, Summary};
-use crate::spec::{Plan, PlannedRun};
+use crate::spec::{Plan, PlannedRun, RunId};
 use crate::twin;
 
 /// What is conducted, where, and with what. Nothing but the plan changes a result.
 pub struct Study {
     pub plan: Plan,
+    /// The runs that are trained; `None` for all of the plan.
+    pub only: Option<BTreeSet<RunId>>,
     /// The folder that holds the folders of sweeps.
     pub results: PathBuf,
     pub data_folder: DataFolder,
@@ -40,11 +42,19 @@ impl Study {
         SweepFolder::new(&self.results, &self.plan.name)
     }
 
+    /// The runs that are trained, in the plan's order.
+    fn wanted(&self) -> impl Iterator<Item = &PlannedRun> {
+        let only = self.only.as_ref();
+        self.plan.runs.iter().filter(move |run| only.is_none_or(|only| only.contains(&run.run_id)))
+    }
+
     /// Looks for the images, decodes those that were not, takes the sweep's folder and freezes the plan there.
     pub fn open(self, observer: &mut dyn Observer) -> Result<OpenStudy, StudyError> {
         self.check_images(observer)?;
         self.check_trainers()?;
-        images::prepare(&self.plan, &self.folder(), &self.data_folder, &mut |progress| observer.preparing(progress))?;
+        images::prepare(self.wanted(), &self.folder(), &self.data_folder, &mut |progress| {
+            observer.preparing(progress)
+        })?;
         self.frozen()
     }
 
@@ -58,7 +68,7 @@ impl Study {
         if self.plan.is_imported() {
             return Err(StudyError::Imported);
         }
-        for note in images::check(&self.plan, &self.folder(), &self.data_folder)? {
+        for note in images::check(self.wanted(), &self.folder(), &self.data_folder)? {
             observer.note(&note);
         }
         plan_notes(&self.plan).iter().for_each(|note| observer.note(note));
@@ -68,7 +78,7 @@ impl Study {
     /// That the programs are there that are to train: on this machine, which a cluster's is not where a sweep is handed in.
     fn check_trainers(&self) -> Result<(), StudyError> {
         let mut seen = BTreeSet::new();
-        for run in &self.plan.runs {
+        for run in self.wanted() {
             let Some(trainer) = &run.spec.trainer else { continue };
             if trainer.is_torch() {
                 if seen.insert(&trainer.command[0])
@@ -136,7 +146,8 @@ impl OpenStudy {
     pub fn begin(&mut self) -> Result<StudyQueue, StudyError> {
         let threads = self.study.devices.devices.first().map_or(1, |device| device.threads);
         let place = |run: &PlannedRun| self.folder.take_back(run);
-        let queue = StudyQueue::read(&self.study.plan.runs, &place, threads)?;
+        let wanted: Vec<&PlannedRun> = self.study.wanted().collect();
+        let queue = StudyQueue::read(&wanted, &place, threads)?;
         if queue.has_work() {
             self.note_session()?;
         }

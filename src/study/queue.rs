@@ -20,12 +20,12 @@ impl StudyQueue {
     /// `threads`: what a run has on its device, for the estimate of what it takes.
     /// `place`: the folder of a run while this process works on it.
     pub(super) fn read(
-        planned: &[PlannedRun],
+        planned: &[&PlannedRun],
         place: &(impl Fn(&PlannedRun) -> Result<RunFolder, RecordError> + Sync),
         threads: usize,
     ) -> Result<Self, StudyError> {
         let (mut runs, mut labels, mut disk_bytes) = (Vec::new(), Vec::new(), 0f64);
-        let records = planned.par_iter().map(|run| {
+        let records = planned.par_iter().map(|&run| {
             let folder = place(run)?;
             Ok((RunRecord::read_in(&folder, run)?, folder))
         });

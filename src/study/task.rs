@@ -83,7 +83,8 @@ impl Task {
             }
         };
         let threads = self.devices.devices.first().map_or(1, |device| device.threads);
-        let queue = StudyQueue::read(&self.runs, &place, threads)?;
+        let runs: Vec<&PlannedRun> = self.runs.iter().collect();
+        let queue = StudyQueue::read(&runs, &place, threads)?;
         let workers = Workers {
             results: &self.results,
             sweep: &self.folder,
@@ -139,7 +140,7 @@ pub fn prepare(results: &Path, sweep: &str, number: u32, observer: &mut dyn Obse
     let submission = submission(&folder, number)?;
     let Some(frozen) = PlanFile::read(&folder)? else { return Ok(()) };
     let data_folder = DataFolder::find(Some(&submission.data_folder))?;
-    images::prepare(&frozen.plan, &folder, &data_folder, &mut |progress| observer.preparing(progress))
+    images::prepare(frozen.plan.runs.iter(), &folder, &data_folder, &mut |progress| observer.preparing(progress))
 }
 
 /// What a submission's last job did.
@@ -219,6 +220,7 @@ fn open_when_free(
     loop {
         let frozen = PlanFile::read(folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
         let study = Study {
+            only: None,
             plan: frozen.plan,
             results: results.to_owned(),
             data_folder: DataFolder::find(Some(&submission.data_folder))?,
@@ -247,6 +249,7 @@ fn plan_of(sweep: &str, runs: &[PlannedRun], exclusive: bool) -> Plan {
         compare: None,
         until_decided: None,
         exclusive,
+        labels: crate::spec::Labels::default(),
         runs: runs.to_vec(),
     }
 }

@@ -22,7 +22,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("train", &["spec", "event", "random", "checksum", "diffusion", "model", "optim", "kernels", "data"]),
     ("evaluate", &["spec", "event", "random", "checksum", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event", "checksum"]),
-    ("report", &["spec", "event", "record", "random"]),
+    ("report", &["spec", "event", "record", "random", "checksum"]),
     ("cluster", &["spec", "record", "checksum", "process"]),
     ("import", &["spec", "event", "plan", "record", "run", "checksum", "tensorboard"]),
     ("tensorboard", &[]),

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bundle;
+mod cell;
 #[cfg(unix)]
 mod cluster;
 mod compare;

@@ -1,9 +1,11 @@
 //! Reports of made-up studies whose truth is known.
 
+mod cells;
 mod comparison;
 mod explore;
 mod files;
 mod grid;
+mod labels;
 mod last_quality;
 mod looks;
 mod measures;

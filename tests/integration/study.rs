@@ -150,6 +150,7 @@ fn study(results: &Path, text: &str) -> Study {
     let devices =
         ChosenDevices { devices: vec![Device::new("cpu", 2, 1)], words: "a device of the test".into(), note: None };
     Study {
+        only: None,
         plan: plan_text(Path::new("sweep.yaml"), text, &[]).unwrap(),
         results: results.to_owned(),
         data_folder: DataFolder::find(Some(&results.join("data"))).unwrap(),

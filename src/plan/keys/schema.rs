@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::ranges::{self, properties, tag, variants};
 use super::reference::capitalized;
 use crate::plan::presets::PRESETS;
-use crate::spec::{RunSpec, SweepSpec, schema::text};
+use crate::spec::{ArmLabel, RunSpec, SweepSpec, schema::text};
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -61,6 +61,7 @@ pub fn sweep_schema() -> Value {
             "default": 3,
         }),
     );
+    say("labels", labels());
     let one_or_more = |one: &Value| json!({ "oneOf": [one, { "type": "array", "items": one }] });
     sweep["properties"]["compare"] = compare(&sweep["properties"]["compare"]);
     sweep["$defs"] = json!({
@@ -188,6 +189,34 @@ fn axis_values() -> Value {
             In steps: `{ range: { start: 8, stop: 32, step: 8 } }`. Values for some arms alone; the other arms are trained once: \
             `timestep_sampler.center: { arms: [clts], values: [0.1, 0.3] }`.",
         "oneOf": [list, linspace, logspace, range, of_arms],
+    })
+}
+
+fn labels() -> Value {
+    let mut label = schema_of::<ArmLabel>();
+    let color = json!({ "type": "string", "pattern": "^#[0-9a-fA-F]{6}$", "description": label["properties"]["color"]["description"] });
+    label["properties"]["color"] = color;
+    let text = json!({ "type": "string", "minLength": 1, "maxLength": 80 });
+    label["properties"]["label"] = json!({ "type": "string", "minLength": 1, "maxLength": 80, "description": label["properties"]["label"]["description"] });
+    label["additionalProperties"] = json!(false);
+    let name = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "properties": {
+            "arms": {
+                "type": "object",
+                "additionalProperties": { "oneOf": [text, label] },
+                "description": "What an arm is called, by the arm's name: `clts: CLTS (ours)`, or with a colour `clts: { label: CLTS (ours), color: \"#0072B2\" }`. \
+                    Every label differs from every other and from the names of other arms.",
+            },
+            "order": {
+                "type": "array",
+                "items": name,
+                "uniqueItems": true,
+                "description": "Names of arms that stand first, in this order. The others follow in the order of `arms`.",
+            },
+        },
+        "additionalProperties": false,
     })
 }
 

@@ -3,6 +3,7 @@
 mod arms;
 mod axes;
 mod compare;
+mod labels;
 mod name;
 mod points;
 mod reader;
@@ -13,7 +14,7 @@ use super::finding::Finding;
 use crate::spec::{Location, Node, SweepSpec, Value};
 
 /// The keys of a sweep. Keys that begin with `x-` hold anchors and are not read.
-pub const SWEEP_KEYS: [&str; 12] = [
+pub const SWEEP_KEYS: [&str; 13] = [
     "name",
     "question",
     "base",
@@ -24,6 +25,7 @@ pub const SWEEP_KEYS: [&str; 12] = [
     "exclude",
     "seeds",
     "compare",
+    "labels",
     "exclusive",
     "cluster",
 ];
@@ -63,6 +65,7 @@ pub fn read(tree: &Node, default_name: &str) -> Result<SweepSpec, Vec<Finding>> 
         exclude: reader.points("exclude", tree.get("exclude")),
         seeds: reader.seeds(tree.get("seeds")),
         compare: tree.entry("compare").and_then(|entry| reader.compare(entry)),
+        labels: tree.get("labels").map(|node| reader.labels(node)).unwrap_or_default(),
         exclusive: tree.get("exclusive").and_then(|node| reader.decode("exclusive", node)).unwrap_or_default(),
         cluster: tree.get("cluster").and_then(|node| reader.decode("cluster", node)).unwrap_or_default(),
     };

@@ -49,6 +49,26 @@ pub fn over_band(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost, c
     Speedup { by_seed, ..Speedup::of_band(pairing, left_out, estimate, mean, reached) }
 }
 
+/// What the runs of two arms had spent, each by its seed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spent {
+    pub baseline: Vec<(u64, f64)>,
+    pub candidate: Vec<(u64, f64)>,
+}
+
+/// What each compared run had spent over the band: the geometric mean of its costs at the qualities that every one reached. Nothing
+/// where these are fewer than half, so that there is no number.
+pub fn spent_over_band(band: &Band, baseline: &[Run], candidate: &[Run], cost: Cost) -> Spent {
+    let contrasted = Contrasted::of(baseline, candidate, cost, 0.0);
+    let known = contrasted.known(&band.targets);
+    if known.is_empty() || known.len() * 2 < band.targets.len() {
+        return Spent::default();
+    }
+    let of = |runs: &[&Run]| runs.iter().map(|run| (run.seed, contrasted.mean_time(run, &known).exp())).collect();
+    let Matched { baseline, candidate, .. } = &contrasted.matched;
+    Spent { baseline: of(baseline), candidate: of(candidate) }
+}
+
 impl<'r> Contrasted<'r> {
     pub(super) fn of(baseline: &'r [Run], candidate: &'r [Run], cost: Cost, clock_variance: f64) -> Self {
         let by_seed = |runs: &'r [Run]| -> Vec<(u64, &'r Run)> { runs.iter().map(|run| (run.seed, run)).collect() };

@@ -10,9 +10,9 @@ mod fit;
 mod profile;
 mod time_scale;
 
-pub use self::estimate::{Run, over_band};
+pub use self::estimate::{Run, Spent, over_band, spent_over_band};
 pub use self::fit::{Crossing, FEWEST, FittedCurve, NoFit};
-pub use self::profile::{Profile, profile, to_last_quality};
+pub use self::profile::{Profile, WholeCurve, profile, spent_to_last_quality, to_last_quality};
 
 use super::target::median;
 use crate::spec::BandShares;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::estimate::{Contrasted, Measured, Run};
+use super::estimate::{Contrasted, Measured, Run, Spent};
 use super::time_scale::time_scale;
 use super::{Band, Crossing, FittedCurve};
 use crate::random::{Draws, Stream};
@@ -32,7 +32,16 @@ pub struct Profile {
     /// Two-sided p-value of "the speedup is the same from one end of the band to the other".
     pub trend: Option<f64>,
     /// One factor for the whole curve; where seeds are paired.
-    pub whole_curve: Option<Measured>,
+    pub whole_curve: Option<WholeCurve>,
+}
+
+/// One factor for the whole curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WholeCurve {
+    pub estimate: Estimate,
+    pub mean: LogMean,
+    /// The ln factor of each pair of runs with one seed.
+    pub by_seed: Vec<(u64, f64)>,
 }
 
 impl Profile {
@@ -180,6 +189,42 @@ pub fn to_last_quality(
 /// arm is the sooner is as likely the one as the other; of a faster arm it is the reference's last quality. A run that levels off before
 /// its end comes to its last quality at no certain time, so that there is no number then.
 fn hard_end(contrasted: &Contrasted, level: f64) -> Option<(f64, Estimate)> {
+    let Ends { value, times } = ends(contrasted)?;
+    let Some([(first, is_known), (second, other_is_known)]) = times else {
+        return Some((value, Estimate::Unknown(Unknown::LevelsOff)));
+    };
+    // A source may have no clock.
+    if first.is_empty() || second.is_empty() || first.iter().chain(&second).any(|cost| !cost.is_finite()) {
+        return None;
+    }
+    let mean = contrasted.difference(&first, &second);
+    let estimate = match (is_known, other_is_known) {
+        (true, true) => Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(level), resolution: None },
+        (false, true) => Estimate::AtMost(mean.ratio()),
+        (true, false) => Estimate::AtLeast(mean.ratio()),
+        (false, false) => return None,
+    };
+    Some((value, estimate))
+}
+
+/// What each run had spent to the last quality that both arms reach; nothing where that cannot be told.
+pub fn spent_to_last_quality(baseline: &[Run], candidate: &[Run], cost: Cost) -> Spent {
+    let contrasted = Contrasted::of(baseline, candidate, cost, 0.0);
+    let Some(Ends { times: Some([(first, _), (second, _)]), .. }) = ends(&contrasted) else { return Spent::default() };
+    let Matched { baseline, candidate, .. } = &contrasted.matched;
+    let of = |runs: &[&Run], times: Vec<f64>| runs.iter().zip(times).map(|(run, ln)| (run.seed, ln.exp())).collect();
+    Spent { baseline: of(baseline, first), candidate: of(candidate, second) }
+}
+
+/// When two arms came to the last quality that both reach.
+struct Ends {
+    /// That quality: the median, where each pair of runs has its own.
+    value: f64,
+    /// ln(cost) of each run of either arm, and whether all of them are seen to come there; `None` where a run levels off before its end.
+    times: Option<[(Vec<f64>, bool); 2]>,
+}
+
+fn ends(contrasted: &Contrasted) -> Option<Ends> {
     let Matched { baseline, candidate, .. } = &contrasted.matched;
     let (first, second) = (until_their_ends(baseline)?, until_their_ends(candidate)?);
     // Which run of a pair, or of all, ends worst.
@@ -193,7 +238,7 @@ fn hard_end(contrasted: &Contrasted, level: f64) -> Option<(f64, Estimate)> {
     let targets: Vec<f64> = worst.iter().map(|curve| curve.last_quality()).collect();
     let value = median(&targets)?.exp();
     if worst.iter().any(|curve| curve.levels_off()) {
-        return Some((value, Estimate::Unknown(Unknown::LevelsOff)));
+        return Some(Ends { value, times: None });
     }
     // A run that was there at its first evaluation is known to have been there by then.
     let times = |curves: &[&FittedCurve]| -> (Vec<f64>, bool) {
@@ -206,19 +251,7 @@ fn hard_end(contrasted: &Contrasted, level: f64) -> Option<(f64, Estimate)> {
         };
         (curves.iter().zip(&targets).map(time).collect(), is_known)
     };
-    let ((first, is_known), (second, other_is_known)) = (times(&first), times(&second));
-    // A source may have no clock.
-    if first.is_empty() || second.is_empty() || first.iter().chain(&second).any(|cost| !cost.is_finite()) {
-        return None;
-    }
-    let mean = contrasted.difference(&first, &second);
-    let estimate = match (is_known, other_is_known) {
-        (true, true) => Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(level), resolution: None },
-        (false, true) => Estimate::AtMost(mean.ratio()),
-        (true, false) => Estimate::AtLeast(mean.ratio()),
-        (false, false) => return None,
-    };
-    Some((value, estimate))
+    Some(Ends { value, times: Some([times(&first), times(&second)]) })
 }
 
 /// The one that ends with the worse quality.
@@ -251,14 +284,17 @@ fn trend(contrasted: &Contrasted, band: &Band) -> Option<f64> {
     contrasted.difference(&slopes(baseline), &slopes(candidate)).p_value()
 }
 
-fn whole_curve(contrasted: &Contrasted, level: f64) -> Option<Measured> {
+fn whole_curve(contrasted: &Contrasted, level: f64) -> Option<WholeCurve> {
     let Matched { baseline, candidate, .. } = &contrasted.matched;
     if !contrasted.matched.is_paired() || contrasted.cost != Cost::ImagesSeen {
         return None;
     }
-    let scale = |(first, second): (&&Run, &&Run)| time_scale(first.curve.as_ref().ok()?, second.curve.as_ref().ok()?);
-    let scales: Option<Vec<f64>> = baseline.iter().zip(candidate).map(scale).collect();
-    let mean = paired(&scales.filter(|scales| !scales.is_empty())?, 0.0);
+    let scale = |(first, second): (&&Run, &&Run)| {
+        Some((first.seed, time_scale(first.curve.as_ref().ok()?, second.curve.as_ref().ok()?)?))
+    };
+    let by_seed: Option<Vec<(u64, f64)>> = baseline.iter().zip(candidate).map(scale).collect();
+    let by_seed = by_seed.filter(|by_seed| !by_seed.is_empty())?;
+    let mean = paired(&by_seed.iter().map(|(_, scale)| *scale).collect::<Vec<f64>>(), 0.0);
     let estimate = Estimate::Measured { speedup: mean.ratio(), interval: mean.interval(level), resolution: None };
-    Some(Measured { estimate, mean: Some(mean), reached: 0 })
+    Some(WholeCurve { estimate, mean, by_seed })
 }

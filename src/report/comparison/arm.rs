@@ -56,15 +56,18 @@ pub fn spread(values: &[f64]) -> Option<Spread> {
 /// How much the speed of runs of one arm varies, though they do the same work: the variance of its logarithm within
 /// arms, pooled over arms.
 pub(super) fn clock_variance(arms: &[ArmComparison]) -> f64 {
-    let (mut squares, mut freedom) = (0.0, 0.0);
+    let (mut squares, mut freedom) = (Vec::new(), 0.0);
     for arm in arms {
         let logs: Vec<f64> = arm.runs.iter().filter_map(ArmRun::seconds_per_thousand_images).map(f64::ln).collect();
         if !logs.is_empty() {
             let mean = logs.iter().sum::<f64>() / logs.len() as f64;
-            squares += logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>();
+            squares.push(logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>());
             freedom += logs.len() as f64 - 1.0;
         }
     }
+    // In whatever order the arms are shown, the sum has the same bits.
+    squares.sort_unstable_by(f64::total_cmp);
+    let squares: f64 = squares.iter().sum();
     if freedom > 0.0 { squares / freedom } else { 0.0 }
 }
 

@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::moments::rounded;
+use crate::report::cell::{Of, speedup_words};
 use crate::report::comparison::{Comparison, NoSpeedup};
-use crate::report::cost::Cost;
-use crate::report::number::significant;
 use crate::report::speedup::{Pairing, Speedup};
 use crate::report::wording::{confidence, interval_cell, seeds_cell, speedup_cell, verdict};
 
@@ -38,21 +37,25 @@ pub struct Headline {
     pub adjusted_p: Option<f64>,
     /// Seeds that only one of the two arms has measured.
     pub seeds_left_out: Vec<u64>,
+    /// The id of the number's cell, which `speedlab cell` takes.
+    pub cell: String,
+    /// The arm's other numbers on this axis.
+    pub others: Vec<Other>,
 }
 
-/// What a number is of.
-pub struct Of<'n> {
-    pub arm: &'n str,
-    pub against: &'n str,
-    pub cost: Cost,
-    /// The mean over grid points, not that of one.
-    pub over_grid: bool,
-    /// Qualities of the band.
-    pub targets: usize,
+/// A number beside the headline.
+#[derive(Debug, Serialize)]
+pub struct Other {
+    /// Such as `to the last quality`.
+    pub what: String,
+    pub shown: String,
+    pub interval: String,
+    pub cell: String,
 }
 
 impl Headline {
-    pub fn of(comparison: &Comparison, of: &Of, result: &Result<Speedup, NoSpeedup>) -> Self {
+    /// `cell`: the number's id.
+    pub fn of(comparison: &Comparison, of: &Of, result: &Result<Speedup, NoSpeedup>, cell: &str) -> Self {
         let found = result.as_ref().ok();
         let mean = found.and_then(|speedup| speedup.mean);
         let error = mean.and_then(|mean| mean.error);
@@ -68,8 +71,10 @@ impl Headline {
             verdict: verdict(result),
             seeds: seeds_cell(result),
             paired: found.is_some_and(|speedup| matches!(speedup.pairing, Pairing::Paired { .. })),
-            formula: found
-                .map_or_else(|| format!("No number: {}.", verdict(result)), |speedup| formula(of, speedup, &level)),
+            formula: found.map_or_else(
+                || format!("No number: {}.", verdict(result)),
+                |speedup| speedup_words(of, speedup, &level),
+            ),
             reached: found.and_then(|speedup| speedup.reached),
             by_seed: by_seed.iter().map(|(seed, ratio)| (*seed, rounded(*ratio))).collect(),
             mean: mean.and_then(|mean| rounded(mean.mean)),
@@ -77,50 +82,8 @@ impl Headline {
             degrees_of_freedom: error.and_then(|(_, freedom)| rounded(freedom)),
             adjusted_p: found.and_then(|speedup| speedup.adjusted_p).and_then(rounded),
             seeds_left_out: found.map_or_else(Vec::new, |speedup| speedup.left_out.clone()),
+            cell: cell.to_owned(),
+            others: vec![],
         }
     }
-}
-
-/// How the number is made, in words.
-fn formula(of: &Of, speedup: &Speedup, level: &str) -> String {
-    let Of { arm, against, cost, over_grid, targets } = of;
-    let spent = match cost {
-        Cost::ImagesSeen => "training images",
-        Cost::TrainSeconds => "training seconds",
-    };
-    let Some(mean) = speedup.mean else {
-        return format!(
-            "No number, at most a bound: at fewer than half of the {targets} qualities of the band is it known of every run when it was \
-             that good."
-        );
-    };
-    let one = match (over_grid, speedup.pairing) {
-        (true, _) => format!(
-            "ln speedup of a seed: the mean over grid points of its ln({spent} of {against} / {spent} of {arm}) there."
-        ),
-        (false, Pairing::Paired { .. }) => format!(
-            "ln speedup of a seed: the mean over {} qualities of ln({spent} of {against} / {spent} of {arm}), each where the run's fitted \
-             curve comes down to the quality.",
-            speedup.reached.unwrap_or(*targets)
-        ),
-        (false, Pairing::Unpaired { .. }) => format!(
-            "The arms share no seeds. Of each run: the mean over {} qualities of ln({spent}) where its fitted curve comes down to the \
-             quality; the ln speedup is the mean of {against} minus that of {arm} (Welch).",
-            speedup.reached.unwrap_or(*targets)
-        ),
-    };
-    let interval = match mean.error {
-        Some((error, freedom)) => format!(
-            " Interval: exp({} ± t × {}), Student's t of {level} with {} degrees of freedom.",
-            log_words(mean.mean),
-            log_words(error),
-            significant(freedom, 3).trim_end_matches('0').trim_end_matches('.')
-        ),
-        None => " A single value has no interval.".to_owned(),
-    };
-    format!("{one} Speedup: exp of their mean, exp({}).{interval}", log_words(mean.mean))
-}
-
-fn log_words(log: f64) -> String {
-    significant(log, 3).replace('-', "−")
 }

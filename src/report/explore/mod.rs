@@ -19,6 +19,7 @@ use self::detail::Detail;
 use self::headline::Headline;
 use self::points::{Fits, Point, effects, points};
 use self::run::{Run, runs, shared_settings};
+use super::cell::Cells;
 use super::comparison::Comparison;
 use super::grid::Grid;
 use super::plots::Palette;
@@ -39,6 +40,8 @@ pub struct Explore<'a> {
     pub question: &'a str,
     /// What stands after `speedlab run`.
     pub sweep: &'a str,
+    /// What stands after commands that only read.
+    pub reads: &'a str,
     pub baseline: Option<&'a str>,
     /// The compared metric in words.
     pub metric: String,
@@ -94,6 +97,7 @@ impl<'a> Explore<'a> {
         let palette = Palette::of(comparison);
         let detail = Detail::of(comparison);
         let fits = Fits::of(comparison);
+        let cells = Cells::of(comparison, grid);
         let metrics = detail.metrics(comparison);
         let arms = plan.arms.iter().map(|arm| Arm { name: arm, color: palette.css(arm) });
         let settings = shared_settings(study);
@@ -102,14 +106,15 @@ impl<'a> Explore<'a> {
             study: &plan.name,
             question: plan.question.trim(),
             sweep: &study.sweep_arguments,
+            reads: study.reading_arguments(),
             baseline: comparison.baseline,
             metric: metric_words(comparison),
             detail: detail.name(),
             left_out: detail.left_out(comparison),
             axes: AXES.into(),
             arms: arms.collect(),
-            points: points(comparison, &detail, &metrics),
-            effects: effects(comparison, grid),
+            points: points(comparison, &detail, &metrics, &cells),
+            effects: effects(comparison, grid, &cells),
             runs: runs(comparison, &detail, &metrics, &fits, &settings),
             metrics,
             settings,

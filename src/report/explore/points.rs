@@ -6,13 +6,15 @@ use serde::Serialize;
 
 use super::Metric;
 use super::detail::Detail;
-use super::headline::{Headline, Of};
+use super::headline::{Headline, Other};
 use super::moments::{Fit, rounded};
 use crate::report::band::Band;
+use crate::report::cell::{Cells, Kind, Of};
 use crate::report::comparison::{ArmComparison, Comparison, Contrast, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::grid::Grid;
-use crate::report::wording::{answer, pair_answer, yardstick};
+use crate::report::tables::{Estimator, Row, groups};
+use crate::report::wording::{answer, interval_cell, pair_answer, speedup_cell, yardstick};
 use crate::spec::RunId;
 
 /// Grid points on the page; the tables beside it have all.
@@ -42,6 +44,8 @@ pub struct PointArm {
     pub answer: String,
     /// On each axis; empty for the baseline.
     pub headlines: Vec<Headline>,
+    /// The id of its final value's cell.
+    pub final_cell: String,
 }
 
 /// An arm against another that is not the baseline.
@@ -51,11 +55,12 @@ pub struct PointPair {
     pub headlines: Vec<Headline>,
 }
 
-pub fn points(comparison: &Comparison, detail: &Detail, metrics: &[Metric]) -> Vec<Point> {
+pub fn points(comparison: &Comparison, detail: &Detail, metrics: &[Metric], cells: &Cells) -> Vec<Point> {
     let study = comparison.study;
     let listed = &study.runs[..detail.listed(study.runs.len())];
     let places: BTreeMap<&RunId, usize> = listed.iter().map(|run| &run.planned.run_id).zip(0..).collect();
-    comparison.points.iter().take(MOST_POINTS).map(|point| of_point(comparison, point, metrics, &places)).collect()
+    let points = comparison.points.iter().take(MOST_POINTS);
+    points.map(|point| of_point(comparison, point, metrics, &places, cells)).collect()
 }
 
 fn of_point(
@@ -63,18 +68,31 @@ fn of_point(
     point: &PointComparison,
     metrics: &[Metric],
     places: &BTreeMap<&RunId, usize>,
+    cells: &Cells,
 ) -> Point {
     let compared = Metric { name: comparison.metric.name(), protocol: &point.protocol };
     let targets = match &point.band {
         Some(Ok(Band { targets, .. })) => targets.iter().filter_map(|target| rounded(target.exp())).collect(),
         Some(Err(_)) | None => vec![],
     };
-    let headlines = |names: (&str, &str), contrast: &Contrast| -> Vec<Headline> {
-        let costs = Cost::ALL.iter().zip(&contrast.speedups);
+    let groups = groups(point);
+    let headlines = |place: usize, names: (&str, &str), contrast: &Contrast| -> Vec<Headline> {
         let of = |cost| Of { arm: names.0, against: names.1, cost, over_grid: false, targets: targets.len() };
-        costs.map(|(cost, result)| Headline::of(comparison, &of(*cost), result)).collect()
+        let costs = Cost::ALL.iter().zip(&contrast.speedups);
+        let headlines = costs.map(|(cost, result)| {
+            let id = cells.speedup(point, names.0, Some(names.1), Kind::Band, *cost);
+            let others = groups[place].iter().filter(|row| row.estimator != Estimator::Band && row.cost == *cost);
+            let other = |row: &Row| Other {
+                what: row.measured_in(comparison),
+                shown: speedup_cell(&row.result),
+                interval: interval_cell(&row.result),
+                cell: cells.of_row(point, row).to_owned(),
+            };
+            Headline { others: others.map(other).collect(), ..Headline::of(comparison, &of(*cost), result, id) }
+        });
+        headlines.collect()
     };
-    let arm = |arm: &ArmComparison| {
+    let arm = |(place, arm): (usize, &ArmComparison)| {
         let is_answered = !arm.is_baseline && comparison.baseline.is_some();
         PointArm {
             arm: comparison
@@ -87,31 +105,32 @@ fn of_point(
             runs: arm.runs.iter().filter_map(|run| places.get(&run.record.planned.run_id).copied()).collect(),
             answer: if is_answered { answer(comparison, point, arm) } else { String::new() },
             headlines: match comparison.baseline {
-                Some(baseline) if is_answered => headlines((arm.arm, baseline), &arm.contrast),
+                Some(baseline) if is_answered => headlines(place, (arm.arm, baseline), &arm.contrast),
                 _ => vec![],
             },
+            final_cell: cells.final_value(point, arm.arm).to_owned(),
         }
     };
-    let pairs = point.pairs.iter().map(|pair| PointPair {
+    let pairs = point.pairs.iter().enumerate().map(|(place, pair)| PointPair {
         answer: pair_answer(comparison, point, pair),
-        headlines: headlines((pair.arm, pair.against), &pair.contrast),
+        headlines: headlines(point.arms.len() + place, (pair.arm, pair.against), &pair.contrast),
     });
     Point {
         label: point.label.clone(),
         metric: metrics.iter().position(|metric| *metric == compared),
         yardstick: point.band.as_ref().map(|band| yardstick(comparison, band)),
-        arms: point.arms.iter().map(arm).collect(),
+        arms: point.arms.iter().enumerate().map(arm).collect(),
         pairs: pairs.collect(),
         targets,
     }
 }
 
 /// Every arm over all grid points, where there are several.
-pub fn effects(comparison: &Comparison, grid: &Grid) -> Vec<Headline> {
+pub fn effects(comparison: &Comparison, grid: &Grid, cells: &Cells) -> Vec<Headline> {
     let against = comparison.baseline.unwrap_or_default();
     let effects = grid.effects.iter().map(|effect| {
         let of = Of { arm: effect.arm, against, cost: Cost::ImagesSeen, over_grid: true, targets: 0 };
-        Headline::of(comparison, &of, &Ok(effect.speedup.clone()))
+        Headline::of(comparison, &of, &Ok(effect.speedup.clone()), cells.effect(effect.arm))
     });
     effects.collect()
 }

@@ -130,7 +130,7 @@ fn combined<'a>(comparison: &Comparison<'a>) -> Vec<[&'a str; 3]> {
     };
     let arms: Vec<(&str, Changes)> = plan.arms.iter().filter_map(|arm| changes(arm)).collect();
     // The study of an arm that comes from several: settings of two studies that are alike need not mean the same.
-    let study = |arm: &'a str| arm.rsplit_once('/').map(|(study, _)| study);
+    let study = |arm: &'a str| plan.labels.name_of(arm).rsplit_once('/').map(|(study, _)| study);
     let mut found = Vec::new();
     for (index, (first, of_first)) in arms.iter().enumerate() {
         for (second, of_second) in &arms[index + 1..] {

@@ -40,7 +40,7 @@ pub fn of_points(comparison: &Comparison, figures: &[Figure], svgs: &[String], d
 
 /// How to have what was left out.
 pub fn draw_all(comparison: &Comparison) -> Markup {
-    html! { code { "speedlab report " (comparison.study.sweep_arguments) " --all-figures" } " draws everything." }
+    html! { code { "speedlab report " (comparison.study.reading_arguments()) " --all-figures" } " draws everything." }
 }
 
 fn one(figure: &Figure, svg: &str) -> Markup {

@@ -38,7 +38,7 @@ use self::style::{ArmStyle, arm_style};
 use super::comparison::{Comparison, PointComparison};
 use super::cost::Cost;
 use super::wording::{confidence, metric_words};
-use crate::spec::Weights;
+use crate::spec::{Color, Labels, Weights};
 
 /// Metrics by their names in the records.
 mod names {
@@ -76,12 +76,14 @@ pub enum Place {
 pub struct Palette<'a> {
     arms: &'a [String],
     baseline: Option<usize>,
+    labels: &'a Labels,
 }
 
 impl<'a> Palette<'a> {
     pub fn of(comparison: &Comparison<'a>) -> Self {
-        let arms = &comparison.study.plan.arms;
-        Self { arms, baseline: comparison.baseline.and_then(|baseline| arms.iter().position(|arm| arm == baseline)) }
+        let (arms, labels) = (&comparison.study.plan.arms, &comparison.study.plan.labels);
+        let baseline = comparison.baseline.and_then(|baseline| arms.iter().position(|arm| arm == baseline));
+        Self { arms, baseline, labels }
     }
 
     /// The arm's colour as `#rrggbb`.
@@ -91,7 +93,11 @@ impl<'a> Palette<'a> {
     }
 
     fn arm(&self, arm: &str) -> ArmStyle {
-        arm_style(self.arms.iter().position(|other| other == arm).unwrap_or(self.arms.len()), self.baseline)
+        let place = self.arms.iter().position(|other| other == arm).unwrap_or(self.arms.len());
+        let style = arm_style(place, self.baseline);
+        let asked_for = self.labels.arms.get(self.labels.name_of(arm)).and_then(|label| label.color);
+        let asked_for = asked_for.map(|Color([red, green, blue])| drawing::Color(red, green, blue));
+        ArmStyle { color: asked_for.unwrap_or(style.color), ..style }
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::measures::measures_json;
 use crate::report::band::Profile;
+use crate::report::cell::{Cells, Kind};
 use crate::report::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PairComparison, PointComparison};
 use crate::report::cost::Cost;
 use crate::report::grid::{Chosen, Grid, Of};
@@ -19,31 +20,34 @@ use crate::report::wording::{
 pub const SPEEDUPS_VERSION: u32 = 2;
 
 /// One JSON value; a number that is not finite is null.
-pub fn json(comparison: &Comparison, grid: &Grid) -> String {
+pub fn json(comparison: &Comparison, grid: &Grid, cells: &Cells) -> String {
     let plan = &comparison.study.plan;
+    let labels = &plan.labels;
     let head = json!({
         "version": SPEEDUPS_VERSION,
         "sweep": plan.name,
         "question": plan.question,
-        "baseline": comparison.baseline,
+        "baseline": comparison.baseline.map(|baseline| labels.name_of(baseline)),
         "metric": comparison.metric.name(),
         "plan_revisions": revisions(comparison.study),
         "until_decided": until_decided_json(comparison),
-        "grid": grid_json(comparison, grid),
+        "grid": grid_json(comparison, grid, cells),
     });
-    with_points(&head, &comparison.points, |point| point_json(comparison, point))
+    with_points(&head, &comparison.points, |point| point_json(comparison, cells, point))
 }
 
 /// The answers of the whole grid, or of arms that combine other arms.
-fn grid_json(comparison: &Comparison, grid: &Grid) -> Value {
+fn grid_json(comparison: &Comparison, grid: &Grid, cells: &Cells) -> Value {
+    let name = |arm: &str| comparison.study.plan.labels.name_of(arm).to_owned();
     let tuned = grid.tuned.iter().map(|tuned| {
         let chosen = |chosen: &Chosen| {
             let settings = chosen.settings.iter().map(|(setting, seeds)| json!({ "setting": setting, "seeds": seeds }));
-            json!({ "arm": chosen.arm, "settings": settings.collect::<Vec<_>>(), "at_edge": chosen.is_at_edge })
+            json!({ "arm": name(chosen.arm), "settings": settings.collect::<Vec<_>>(), "at_edge": chosen.is_at_edge })
         };
         let arms = tuned.arms.iter().map(|arm| {
             let mut value = chosen(&arm.chosen);
             value["images_seen"] = speedup_json(&arm.speedup.clone().map_err(NoSpeedup::NoBand));
+            value["images_seen"]["cell"] = cells.tuned(tuned, arm.chosen.arm).into();
             value["words"] = tuned_words(comparison, tuned, arm).into();
             value
         });
@@ -52,22 +56,29 @@ fn grid_json(comparison: &Comparison, grid: &Grid) -> Value {
     });
     let tuned: Vec<Value> = tuned.collect();
     let effects = grid.effects.iter().map(|effect| {
-        json!({ "arm": effect.arm, "points": effect.measured, "points_tried": effect.tried,
-                "images_seen": speedup_json(&Ok(effect.speedup.clone())), "words": effect_words(comparison, effect) })
+        let mut value = json!({ "arm": name(effect.arm), "points": effect.measured, "points_tried": effect.tried,
+                "images_seen": speedup_json(&Ok(effect.speedup.clone())), "words": effect_words(comparison, effect) });
+        value["images_seen"]["cell"] = cells.effect(effect.arm).into();
+        value
     });
     let interactions = grid.interactions.iter().map(|interaction| {
         let mut value = match &interaction.of {
             Of::Axis { arm, axis, value, reference } => {
-                json!({ "arm": arm, "axis": axis, "value": value, "reference": reference })
+                json!({ "arm": name(arm), "axis": axis, "value": value, "reference": reference })
             }
-            Of::Arms { first, second, both } => json!({ "arms": [first, second], "both": both }),
+            Of::Arms { first, second, both } => {
+                let mut arms = [name(first), name(second)];
+                arms.sort();
+                json!({ "arms": arms, "both": name(both) })
+            }
         };
         value["images_seen"] = speedup_json(&Ok(interaction.ratio.clone()));
+        value["images_seen"]["cell"] = cells.interaction(&interaction.of).into();
         value["words"] = interaction_words(comparison, interaction).into();
         value
     });
     let ranking = grid.ranking.iter().map(|ranked| {
-        json!({ "arm": ranked.arm, "wins": ranked.wins, "contests": ranked.contests, "algoperf_score": ranked.score })
+        json!({ "arm": name(ranked.arm), "wins": ranked.wins, "contests": ranked.contests, "algoperf_score": ranked.score })
     });
     let ranking: Vec<Value> = ranking.collect();
     json!({ "ranking": ranking, "tuned": tuned, "effects": effects.collect::<Vec<_>>(), "interactions": interactions.collect::<Vec<_>>() })
@@ -85,13 +96,14 @@ fn until_decided_json(comparison: &Comparison) -> Value {
     json!({ "rule": rule, "looks": looks.collect::<Vec<_>>() })
 }
 
-fn point_json(comparison: &Comparison, point: &PointComparison) -> Value {
+fn point_json(comparison: &Comparison, cells: &Cells, point: &PointComparison) -> Value {
+    let labels = &comparison.study.plan.labels;
     let target = match &point.target {
         Some(Ok(target)) => {
             let origin = match &target.origin {
                 TargetOrigin::Stated => json!({ "kind": "stated" }),
                 TargetOrigin::Final { from, at, completed, planned } => {
-                    json!({ "kind": at, "from": from, "runs_completed": completed, "runs_planned": planned })
+                    json!({ "kind": at, "from": labels.name_of(from), "runs_completed": completed, "runs_planned": planned })
                 }
             };
             json!({ "value": target.value, "origin": origin })
@@ -111,29 +123,36 @@ fn point_json(comparison: &Comparison, point: &PointComparison) -> Value {
         "protocol": point.protocol,
         "band": band,
         "target": target,
-        "arms": point.arms.iter().map(|arm| arm_json(comparison, point, arm)).collect::<Vec<_>>(),
-        "pairs": point.pairs.iter().map(|pair| pair_json(comparison, point, pair)).collect::<Vec<_>>(),
+        "arms": point.arms.iter().map(|arm| arm_json(comparison, cells, point, arm)).collect::<Vec<_>>(),
+        "pairs": point.pairs.iter().map(|pair| pair_json(comparison, cells, point, pair)).collect::<Vec<_>>(),
     });
-    if let Some(measures) = measures_json(comparison, point) {
+    if let Some(measures) = measures_json(comparison, cells, point) {
         value["measures"] = measures;
     }
     value
 }
 
-fn arm_json(comparison: &Comparison, point: &PointComparison, arm: &ArmComparison) -> Value {
+fn arm_json(comparison: &Comparison, cells: &Cells, point: &PointComparison, arm: &ArmComparison) -> Value {
+    let name = comparison.study.plan.labels.name_of(arm.arm);
     let runs = arm.runs.iter().map(|run| {
         json!({ "run_id": run.record.planned.run_id, "seed": run.record.planned.seed, "state": state(run.record),
                 "last_value": run.curve.last().map(|evaluation| evaluation.value) })
     });
-    json!({
-        "arm": arm.arm,
+    let mut value = json!({
+        "arm": name,
         "is_baseline": arm.is_baseline,
         "answer": if arm.is_baseline { Value::Null } else { answer(comparison, point, arm).into() },
         "runs": { "planned": arm.runs.len(), "completed": arm.count(|run| run.completed()), "diverged": arm.count(|run| run.diverged()),
                   "reached": arm.reached, "reached_share": reached_share(arm), "each": runs.collect::<Vec<_>>() },
-        "final": arm.final_values.map(|spread| json!({ "median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n })),
-        "speedups": contrast_json(&arm.contrast),
-    })
+        "final": arm.final_values.map(|spread| json!({
+            "median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n, "cell": cells.final_value(point, arm.arm),
+        })),
+        "speedups": contrast_json(&arm.contrast, &|kind, cost| cells.speedup(point, arm.arm, None, kind, cost)),
+    });
+    if name != arm.arm {
+        value["label"] = arm.arm.into();
+    }
+    value
 }
 
 /// The share of runs that reached it, with a 95 % interval.
@@ -147,26 +166,38 @@ fn reached_share(arm: &ArmComparison) -> Value {
     }
 }
 
-fn pair_json(comparison: &Comparison, point: &PointComparison, pair: &PairComparison) -> Value {
+fn pair_json(comparison: &Comparison, cells: &Cells, point: &PointComparison, pair: &PairComparison) -> Value {
+    let labels = &comparison.study.plan.labels;
+    let id = |kind, cost| cells.speedup(point, pair.arm, Some(pair.against), kind, cost);
     json!({
-        "arm": pair.arm,
-        "against": pair.against,
+        "arm": labels.name_of(pair.arm),
+        "against": labels.name_of(pair.against),
         "answer": pair_answer(comparison, point, pair),
-        "speedups": contrast_json(&pair.contrast),
+        "speedups": contrast_json(&pair.contrast, &id),
     })
 }
 
-/// By axis.
-fn contrast_json(contrast: &Contrast) -> Value {
+/// By axis; `id`: of a number's cell, empty where it has none.
+fn contrast_json<'c>(contrast: &Contrast, id: &dyn Fn(Kind, Cost) -> &'c str) -> Value {
     let costs = Cost::ALL.iter().zip(&contrast.speedups).enumerate();
     let by_cost: serde_json::Map<String, Value> = costs
         .map(|(index, (cost, result))| {
             let mut value = speedup_json(result);
+            let with_cell = |value: &mut Value, kind| {
+                let id = id(kind, *cost);
+                if value.is_object() && !id.is_empty() {
+                    value["cell"] = id.into();
+                }
+            };
+            with_cell(&mut value, Kind::Band);
             if let Some(profile) = &contrast.profiles[index] {
                 value["profile"] = profile_json(profile);
+                with_cell(&mut value["profile"]["last_quality"], Kind::Last);
+                with_cell(&mut value["profile"]["whole_curve"], Kind::WholeCurve);
             }
             if let Some(first) = contrast.first_crossings.get(index) {
                 value["first_crossing"] = first_crossing_json(first);
+                with_cell(&mut value["first_crossing"], Kind::Target);
             }
             (cost.name().to_owned(), value)
         })
@@ -216,7 +247,7 @@ fn profile_json(profile: &Profile) -> Value {
         "hard": at(&profile.end),
         "last_quality": profile.hard.as_ref().map(at),
         "trend_p": profile.trend,
-        "whole_curve": profile.whole_curve.map(|measured| estimate_json(&measured.estimate)),
+        "whole_curve": profile.whole_curve.as_ref().map(|measured| estimate_json(&measured.estimate)),
         "by_target": profile.curve.iter().map(at).collect::<Vec<_>>(),
     })
 }

@@ -1,14 +1,17 @@
 //! The table for a paper: LaTeX with the booktabs package.
 
-use super::groups;
-use crate::report::comparison::Comparison;
-use crate::report::wording::{interval_cell, metric_words, speedup_cell, target, yardstick};
+use super::{Row, groups, line};
+use crate::report::cell::{Cells, Kind};
+use crate::report::comparison::{Comparison, PointComparison};
+use crate::report::speedup::{Speedup, Verdict};
+use crate::report::tables::Estimator;
+use crate::report::wording::{confidence, metric_words, target, yardstick};
 
-pub fn latex(comparison: &Comparison) -> String {
+pub fn latex(comparison: &Comparison, cells: &Cells) -> String {
     let metric = escape(&metric_words(comparison));
     let mut text = String::from("% Needs \\usepackage{booktabs}.\n");
     text.push_str(
-        "% Speedup = baseline / candidate, above 1 is faster: geometric mean over the band and over seeds, Student's t on logarithms;\n% verdicts after Holm's correction for the number of arms.\n",
+        "% Speedup = baseline / candidate, above 1 is faster: geometric mean over the band and over seeds, Student's t on logarithms;\n% verdicts after Holm's correction for the number of arms. Bold: faster by that verdict.\n",
     );
     for point in &comparison.points {
         if !point.label.is_empty() {
@@ -21,27 +24,39 @@ pub fn latex(comparison: &Comparison) -> String {
             text.push_str(&format!("% Target of the first crossing: {}.\n", escape(&target(comparison, resolved))));
         }
         text.push_str("\\begin{tabular}{llclrll}\n\\toprule\n");
+        let level = escape(&confidence(comparison)).replacen(' ', "\\,", 1);
         text.push_str(&format!(
-            "Arm & Final {metric} & Reached & Measured in & Speedup & 95\\,\\% interval & Verdict \\\\\n\\midrule\n"
+            "Arm & Final {metric} & Reached & Measured in & Speedup & {level} interval & Verdict \\\\\n\\midrule\n"
         ));
         for group in groups(point) {
             for (index, row) in group.iter().enumerate() {
-                let first = |cell: String| if index == 0 { cell } else { String::new() };
-                let cells = [
-                    first(row.name()),
-                    first(row.final_cell()),
-                    first(row.reached_cell()),
-                    row.measured_in(comparison),
-                    speedup_cell(&row.result),
-                    interval_cell(&row.result),
-                    row.verdict_cell(),
-                ];
-                text.push_str(&format!("{} \\\\\n", cells.map(|cell| escape(&cell)).join(" & ")));
+                let mut words = line(comparison, row, index == 0).map(|cell| escape(&cell));
+                if is_bold(row) {
+                    words[4] = format!("\\textbf{{{}}}", words[4]);
+                }
+                let ids = cells_of(cells, point, row, index == 0);
+                text.push_str(&format!("{} \\\\ % cells: {ids}\n", words.join(" & ")));
             }
         }
         text.push_str("\\bottomrule\n\\end{tabular}\n");
     }
     text
+}
+
+/// Whether a line's number is set in bold: a headline that is decided to be faster.
+pub(super) fn is_bold(row: &Row) -> bool {
+    row.estimator == Estimator::Band && matches!(row.result, Ok(Speedup { verdict: Verdict::Faster, .. }))
+}
+
+/// The ids of a line's numbers, each with its kind: `k3f9qa band, 0x7wde final`.
+pub(super) fn cells_of(cells: &Cells, point: &PointComparison, row: &Row, is_first: bool) -> String {
+    let kind = Kind::from(row.estimator).name();
+    let own = [(cells.of_row(point, row), kind)];
+    let last = is_first.then(|| (cells.final_value(point, row.arm.arm), Kind::Final.name()));
+    // A pair's arms have lines of their own.
+    let last = last.filter(|_| row.against.is_none());
+    let ids = own.into_iter().chain(last).filter(|(id, _)| !id.is_empty());
+    ids.map(|(id, kind)| format!("{id} {kind}")).collect::<Vec<_>>().join(", ")
 }
 
 fn escape(text: &str) -> String {
@@ -59,7 +74,12 @@ fn escape(text: &str) -> String {
             '∞' => escaped.push_str("$\\infty$"),
             '−' => escaped.push_str("$-$"),
             '–' => escaped.push_str("--"),
-            '\n' | '\r' => escaped.push(' '),
+            // Not every font has them at these places.
+            '<' => escaped.push_str("\\textless{}"),
+            '>' => escaped.push_str("\\textgreater{}"),
+            '|' => escaped.push_str("\\textbar{}"),
+            '"' => escaped.push_str("''"),
+            control if control.is_control() => escaped.push(' '),
             other => escaped.push(other),
         }
     }

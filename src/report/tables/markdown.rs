@@ -57,6 +57,15 @@ pub fn markdown(comparison: &Comparison, grid: &Grid) -> String {
     text
 }
 
+/// A text in a cell: no markup, no HTML and no end of the cell. Words in backticks stay code.
 pub(super) fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' | '|' | '<' | '*' | '[' => escaped.extend(['\\', character]),
+            control if control.is_control() => escaped.push(' '),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use super::csv::{number, quoted};
 use super::markdown::escape;
 use super::spread_cell;
+use crate::report::cell::Cells;
 use crate::report::comparison::{Comparison, PointComparison};
 use crate::report::final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures, has_final_measures};
 use crate::report::number::significant;
 
-const HEADER: &str = "point,arm,metric,protocol,higher_is_better,runs_planned,n,median,low,high,median_uncertainty";
+const HEADER: &str =
+    "point,arm,metric,protocol,higher_is_better,runs_planned,n,median,low,high,median_uncertainty,label,cell";
 
 /// How to read the numbers.
 pub const MEASURES_NOTE: &str = "Last values of completed runs: median, and the range over seeds in parentheses. ± is the \
@@ -55,10 +57,11 @@ pub fn markdown(comparison: &Comparison, point: &PointComparison) -> String {
 }
 
 /// A row for each grid point, arm and measure, nothing rounded (RFC 4180); `None` where the study asks for none.
-pub fn measures_csv(comparison: &Comparison) -> Option<String> {
+pub fn measures_csv(comparison: &Comparison, cells: &Cells) -> Option<String> {
     if !has_final_measures(comparison.study) {
         return None;
     }
+    let labels = &comparison.study.plan.labels;
     let mut text = format!("{HEADER}\n");
     for point in &comparison.points {
         let Some(FinalMeasures { columns, rows, .. }) = final_measures(comparison, point) else { continue };
@@ -67,7 +70,7 @@ pub fn measures_csv(comparison: &Comparison) -> Option<String> {
                 let spread = value.map(|value| value.spread);
                 let cells = [
                     quoted(&point.label),
-                    quoted(arm),
+                    quoted(labels.name_of(arm)),
                     column.metric.to_owned(),
                     quoted(&column.protocol),
                     column.higher_is_better.to_string(),
@@ -77,6 +80,8 @@ pub fn measures_csv(comparison: &Comparison) -> Option<String> {
                     number(spread.map(|spread| spread.low)),
                     number(spread.map(|spread| spread.high)),
                     number(value.and_then(|value| value.uncertainty)),
+                    quoted(arm),
+                    cells.measure(point, arm, column).to_owned(),
                 ];
                 text.push_str(&cells.join(","));
                 text.push('\n');
@@ -87,14 +92,15 @@ pub fn measures_csv(comparison: &Comparison) -> Option<String> {
 }
 
 /// The measures of one grid point; `None` where there are none.
-pub fn measures_json(comparison: &Comparison, point: &PointComparison) -> Option<Value> {
+pub fn measures_json(comparison: &Comparison, cells: &Cells, point: &PointComparison) -> Option<Value> {
+    let labels = &comparison.study.plan.labels;
     let FinalMeasures { columns, rows, .. } = final_measures(comparison, point)?;
     let measure = |(index, column): (usize, &MeasureColumn)| {
         let arms = rows.iter().map(|(arm, values)| {
             let final_value = values[index].map(|FinalValue { spread, uncertainty }| {
                 json!({ "median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n, "median_uncertainty": uncertainty })
             });
-            json!({ "arm": arm, "final": final_value })
+            json!({ "arm": labels.name_of(arm), "final": final_value, "cell": cells.measure(point, arm, column) })
         });
         json!({ "metric": column.metric, "protocol": column.protocol, "higher_is_better": column.higher_is_better,
                 "arms": arms.collect::<Vec<_>>() })

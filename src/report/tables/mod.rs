@@ -5,19 +5,22 @@ mod json;
 mod latex;
 mod markdown;
 mod measures;
+mod typst;
 
 pub use csv::csv;
+pub use json::SPEEDUPS_VERSION;
 pub use json::json;
 pub use latex::latex;
 pub use markdown::markdown;
 pub use measures::{MEASURES_NOTE, cell, column_name, measures_csv, planned};
+pub use typst::typst;
 
 use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PointComparison, Spread};
 use super::cost::Cost;
 use super::interval::wilson;
 use super::number::{percent, significant};
 use super::speedup::{Estimate, Speedup};
-use super::wording::{metric_value, metric_words, pair_name, verdict};
+use super::wording::{interval_cell, metric_value, metric_words, pair_name, speedup_cell, verdict};
 
 /// One line of a table: an arm on one axis.
 pub struct Row<'a> {
@@ -77,7 +80,7 @@ fn rows<'a>(
         if let Some((value, estimate)) = profile.hard {
             rows.push(row(Estimator::LastQuality(value), Cost::ImagesSeen, like(estimate)));
         }
-        if let Some(measured) = profile.whole_curve {
+        if let Some(measured) = &profile.whole_curve {
             rows.push(row(
                 Estimator::WholeCurve { changes: profile.changes() },
                 Cost::ImagesSeen,
@@ -89,6 +92,24 @@ fn rows<'a>(
         rows.push(row(Estimator::FirstCrossing(target.value), Cost::ImagesSeen, result.clone()));
     }
     rows
+}
+
+/// Columns of the tables for papers.
+const COLUMNS: usize = 7;
+
+/// A row's cells for a paper or a terminal: arm, final value and how many runs reached the target, which stand in an arm's first line alone;
+/// what is compared, the speedup, its interval and the verdict.
+pub fn line(comparison: &Comparison, row: &Row, is_first: bool) -> [String; COLUMNS] {
+    let first = |cell: String| if is_first { cell } else { String::new() };
+    [
+        first(row.name()),
+        first(row.final_cell()),
+        first(row.reached_cell()),
+        row.measured_in(comparison),
+        speedup_cell(&row.result),
+        interval_cell(&row.result),
+        row.verdict_cell(),
+    ]
 }
 
 impl Row<'_> {

@@ -343,6 +343,14 @@ fn a_plan_survives_json() {
         }),
         until_decided: None,
         exclusive: true,
+        labels: Labels {
+            arms: [(
+                "baseline".to_owned(),
+                ArmLabel { label: Some("Uniform".to_owned()), color: Some(Color([0, 114, 178])) },
+            )]
+            .into(),
+            order: vec!["baseline".to_owned()],
+        },
         runs,
     };
     round_trips(Plan { compare: None, ..plan.clone() });

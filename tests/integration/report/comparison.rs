@@ -279,7 +279,7 @@ fn a_profile_goes_from_the_easy_qualities_to_the_last() {
     let profile = arm.contrast.profiles[0].as_ref().expect("it is compared");
     let Some((_, Estimate::Measured { interval: Some(interval), .. })) = profile.hard else { panic!("{profile:?}") };
     assert!(interval.low < 1.55 && 1.55 < interval.high, "{interval:?}");
-    let Some(whole) = profile.whole_curve else { panic!("{profile:?}") };
+    let Some(whole) = &profile.whole_curve else { panic!("{profile:?}") };
     let Estimate::Measured { interval: Some(interval), .. } = whole.estimate else { panic!("{whole:?}") };
     assert!(interval.low < 1.55 && 1.55 < interval.high, "{interval:?}");
 }

@@ -97,7 +97,7 @@ fn the_same_records_give_the_same_bytes_on_any_number_of_threads() {
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
     one.install(|| write(&study, second.path())).expect("a report");
     // Tables and page; as SVG and PNG the forest, the axis, and nine and two figures of each grid point.
-    assert_eq!(report.files.len(), 5 + 2 * (1 + 1 + 2 * 9 + 2 * 2) + 1);
+    assert_eq!(report.files.len(), 6 + 2 * (1 + 1 + 2 * 9 + 2 * 2) + 1);
     for file in report.files {
         let name = file.file_name().expect("a file");
         assert!(fs::read(&file).expect("written") == fs::read(second.path().join(name)).expect("written"), "{name:?}");
@@ -197,7 +197,7 @@ fn the_tables_are_exactly_these() {
     let folder = folder();
     let report = write(&study, folder.path()).expect("a report");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
-    let tables = ["speedups.md", "speedups.csv", "speedups.tex"];
+    let tables = ["speedups.md", "speedups.csv", "speedups.tex", "speedups.typ"];
     let read = |name: &str| (name.to_owned(), fs::read_to_string(folder.path().join(name)).expect("a table"));
     let mut texts: Vec<(String, String)> = tables.into_iter().map(read).collect();
     texts.push(("summary.txt".to_owned(), report.summary));

@@ -111,6 +111,7 @@ impl Speeds {
             }),
             until_decided: None,
             exclusive: false,
+            labels: Labels::default(),
             runs: runs.iter().map(|run| run.planned.clone()).collect(),
         };
         StudyRecord {

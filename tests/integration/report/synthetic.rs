@@ -99,6 +99,7 @@ impl Synthetic {
             }),
             until_decided: None,
             exclusive: false,
+            labels: Labels::default(),
             runs: planned.clone(),
         };
         let runs = planned.into_iter().map(|planned| self.run(planned)).collect();

@@ -23,8 +23,24 @@ const runButton = (run) => (run ? button(run.id, () => openRun(run), { class: "c
 const facts = (pairs) => element("dl", {}, pairs.filter(([, value]) => value !== "" && value !== null)
   .map(([key, value]) => [element("dt", {}, key), element("dd", {}, value)]));
 
+/** Where a number can be asked for by its id; a page of several studies has no one place. */
+function cellParts(headline, finalCell) {
+  if (!headline.cell || study.sweep.startsWith("(")) return [];
+  const rows = [...headline.others, ...(finalCell ? [{ what: `final ${study.metric} of ${headline.arm}`, shown: "", interval: "", cell: finalCell }] : [])]
+    .map((other) => [other.what, other.shown, other.interval === "–" ? "" : other.interval, element("code", {}, other.cell)]);
+  const command = `speedlab cell ${headline.cell} ${study.reads}`;
+  // What was imported nothing here can train.
+  const isTrained = study.runs.every((run) => run.command.startsWith("speedlab run "));
+  return [
+    element("h3", {}, "Cell ", element("code", {}, headline.cell)),
+    element("p", { class: "note" }, `This id names the number, whatever its value. The command prints its runs, values and formula${isTrained ? "; with --rerun it trains these runs again and says whether the number holds" : ""}.`),
+    element("pre", {}, element("code", {}, isTrained ? `${command}\n${command} --rerun` : command)),
+    ...(rows.length ? [element("details", {}, element("summary", {}, "Ids of this arm's other numbers"), table(["Number", "Value", "Interval", "Id"], rows, 4))] : []),
+  ];
+}
+
 /** A number of the answer; `point` is null for one over the whole grid. */
-function openHeadline(headline, point, answer) {
+function openHeadline(headline, point, answer, finalCell) {
   const axis = axisOf(headline.axis);
   const at = point?.label ? ` at ${point.label}` : "";
   const content = [
@@ -36,6 +52,7 @@ function openHeadline(headline, point, answer) {
   ];
   if (point) content.push(...behindHeadline(headline, point));
   else content.push(element("h3", {}, "By seed"), table(["Seed", "Speedup"], headline.by_seed.map(([seed, log]) => [String(seed), times(Math.exp(log))]), 1));
+  content.push(...cellParts(headline, finalCell));
   openPanel(`${headline.arm} against ${headline.against}${at}`, content);
 }
 

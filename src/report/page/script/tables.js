@@ -43,7 +43,7 @@ function openNumbers() {
     if (!point) return;
     const of = group < point.arms.length ? point.arms[group] : point.pairs[group - point.arms.length];
     const headline = of.headlines[cost];
-    if (headline) open(place, () => openHeadline(headline, point, of.answer));
+    if (headline) open(place, () => openHeadline(headline, point, of.answer, of.final_cell));
   });
   document.querySelectorAll("[data-effect]").forEach((place) => {
     const headline = study.effects[Number(place.dataset.effect)];

@@ -1,0 +1,460 @@
+//! One number with everything that it is made of.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::enumerate::Place;
+use super::{Cell, CellNumber, Formula, Kind, Of, speedup_words};
+use crate::report::band::{Run, Spent, spent_over_band, spent_to_last_quality};
+use crate::report::comparison::{
+    ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, PointComparison, Spread, point_label,
+};
+use crate::report::cost::Cost;
+use crate::report::curve::curve;
+use crate::report::final_measures::{MeasureColumn, final_value, measure_columns};
+use crate::report::grid::{Grid, Of as Changes};
+use crate::report::number::significant;
+use crate::report::speedup::{Pairing, Speedup, Verdict};
+use crate::report::tables::{Estimator, Row};
+use crate::report::wording::{
+    confidence, interval_cell, metric_value, metric_words, seeds_cell, speedup_cell, state, verdict,
+};
+use crate::spec::{Point, Trainer, is_part};
+
+/// A number of a report with its runs. Names of arms are those of the report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CellDetail {
+    pub id: String,
+    /// [`Kind::name`].
+    pub kind: &'static str,
+    /// What it is, in words.
+    pub what: String,
+    pub study: String,
+    pub metric: String,
+    pub arm: String,
+    pub against: Option<String>,
+    /// `images_seen`, `train_seconds`.
+    pub measured_in: Option<&'static str>,
+    /// `key = value, ..`; empty without a grid.
+    pub point: String,
+    /// As tables show it: the number, and its interval or range.
+    pub shown: String,
+    pub interval: String,
+    /// Of the interval, such as `95 %`; empty where there is a range of seeds.
+    pub level: String,
+    pub verdict: String,
+    /// `None` where nothing is known.
+    pub number: Option<CellNumber>,
+    pub seeds: String,
+    pub formula: Formula,
+    /// What each run's value is, in words; empty where runs have none of their own.
+    pub value_is: String,
+    /// The reference's runs first.
+    pub runs: Vec<CellRun>,
+    /// The ratio of each seed; empty where seeds are not paired or nothing is known.
+    pub by_seed: Vec<SeedRatio>,
+}
+
+/// A run behind a number.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CellRun {
+    pub arm: String,
+    pub trial: String,
+    pub seed: u64,
+    pub run_id: String,
+    /// Those whose time is on its clock.
+    pub devices: Vec<String>,
+    /// The program that trained it last, with its version.
+    pub program: String,
+    pub state: String,
+    /// What it adds to the number: a cost, or its last value.
+    pub value: Option<f64>,
+    /// Whether another program trained it, which nothing here can start.
+    pub is_imported: bool,
+}
+
+/// What one seed says.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SeedRatio {
+    pub seed: u64,
+    pub ratio: f64,
+}
+
+/// The number of a cell of `comparison`.
+pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
+    match cell.place {
+        Place::Arm { point, arm } if cell.key.kind == Kind::Final => {
+            let point = &comparison.points[point];
+            let arm = &point.arms[arm];
+            let last = |run: &ArmRun| run.curve.last().map(|last| last.value);
+            let metric = metric_words(comparison);
+            of_last_values(comparison, cell, point, arm, arm.final_values, (&metric, &last))
+        }
+        Place::Measure { point, arm, column } => {
+            let point = &comparison.points[point];
+            let (arm, column) = (&point.arms[arm], &measure_columns(comparison, point)[column]);
+            let last = |run: &ArmRun| curve(run.record, column.metric, &column.protocol).last().map(|last| last.value);
+            let MeasureColumn { words, protocol, .. } = column;
+            let words = if protocol.is_empty() { words.clone() } else { format!("{words}, `{protocol}`") };
+            let spread = final_value(arm, column).map(|found| found.spread);
+            of_last_values(comparison, cell, point, arm, spread, (&words, &last))
+        }
+        Place::Arm { point, arm } => {
+            let point = &comparison.points[point];
+            of_contrast(comparison, cell, point, &point.arms[arm], None, &point.arms[arm].contrast)
+        }
+        Place::Pair { point, pair } => {
+            let point = &comparison.points[point];
+            let pair = &point.pairs[pair];
+            let arm = point.arm(pair.arm).expect("a pair is made of the point's arms");
+            of_contrast(comparison, cell, point, arm, Some(pair.against), &pair.contrast)
+        }
+        Place::Effect(index) => {
+            let effect = &grid.effects[index];
+            let points = comparison.points.iter().filter(|point| {
+                let images = point.arm(effect.arm).and_then(|arm| arm.contrast.images());
+                images.is_some_and(|speedup| !speedup.by_seed.is_empty())
+            });
+            let what = format!("over the whole grid ({} of {} points)", effect.measured, effect.tried);
+            let arms = [effect.arm];
+            of_grid(comparison, cell, &what, &arms, points.collect(), Ok(effect.speedup.clone()), None)
+        }
+        Place::Tuned { group, arm } => {
+            let tuned = &grid.tuned[group];
+            let own = &tuned.arms[arm];
+            let tune = comparison.study.plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
+            let is_here = |point: &&PointComparison| {
+                let rest = point.without(|path| tune.iter().any(|tuned| tuned == path));
+                point_label(&comparison.study.plan.axes, &rest) == tuned.label
+            };
+            let points = comparison.points.iter().filter(is_here).collect();
+            let at = if tuned.label.is_empty() { String::new() } else { format!(" at {}", tuned.label) };
+            let what = format!("each at its own best of {} values of {}{at}", tuned.settings, tune.join(", "));
+            let result = own.speedup.clone().map_err(NoSpeedup::NoBand);
+            of_grid(comparison, cell, &what, &[own.chosen.arm], points, result, None)
+        }
+        Place::Interaction(index) => {
+            let interaction = &grid.interactions[index];
+            let result = Ok(interaction.ratio.clone());
+            match &interaction.of {
+                Changes::Axis { arm, axis, value, reference } => {
+                    let axis = comparison.study.plan.axes.iter().find(|own| own.path == *axis);
+                    let axis = axis.expect("an interaction is of an axis of the plan");
+                    let is_here = |point: &&PointComparison| {
+                        let label = point.point.get(&axis.path).map(|value| axis.label(value));
+                        label.is_some_and(|label| label == *value || label == *reference)
+                    };
+                    let points = comparison.points.iter().filter(is_here).collect();
+                    let path = &axis.path;
+                    let what = format!(
+                        "interaction: how many times larger the speedup of {arm} is at {path} = {value} than at {reference}"
+                    );
+                    let signs = (format!("{arm} at {path} = {value}"), format!("{arm} at {path} = {reference}"));
+                    of_grid(comparison, cell, &what, &[arm], points, result, Some((&signs.0, &[&signs.1])))
+                }
+                Changes::Arms { first, second, both } => {
+                    let points = comparison.points.iter().collect();
+                    let what = format!(
+                        "interaction: how many times larger the speedup of {both} is than those of {first} and {second} multiplied"
+                    );
+                    of_grid(
+                        comparison,
+                        cell,
+                        &what,
+                        &[first, second, both],
+                        points,
+                        result,
+                        Some((both, &[first, second])),
+                    )
+                }
+            }
+        }
+    }
+}
+
+/// What runs' values are, and one run's.
+type LastValue<'v> = (&'v str, &'v dyn Fn(&ArmRun) -> Option<f64>);
+
+fn of_last_values(
+    comparison: &Comparison,
+    cell: &Cell,
+    point: &PointComparison,
+    arm: &ArmComparison,
+    spread: Option<Spread>,
+    (words, value): LastValue,
+) -> CellDetail {
+    let completed = |run: &ArmRun| if run.completed() { value(run) } else { None };
+    let several = spread.filter(|spread| spread.n > 1);
+    CellDetail {
+        what: format!("final {words} of {}{}: the median over seeds", arm.arm, at(&point.label)),
+        shown: spread.map_or("–".to_owned(), |spread| metric_value(spread.median)),
+        interval: several.map_or("–".to_owned(), |spread| {
+            format!("{} to {}", metric_value(spread.low), metric_value(spread.high))
+        }),
+        level: String::new(),
+        verdict: String::new(),
+        number: spread.map(CellNumber::of_spread),
+        seeds: format!("{} of {}", spread.map_or(0, |spread| spread.n), arm.runs.len()),
+        formula: Formula::of_last_values(arm.arm),
+        value_is: format!("last {words}"),
+        runs: arm.runs.iter().map(|run| cell_run(run, completed(run))).collect(),
+        ..blank(comparison, cell, arm.arm, None, &point.label)
+    }
+}
+
+/// `against`: `None` for the baseline.
+fn of_contrast(
+    comparison: &Comparison,
+    cell: &Cell,
+    point: &PointComparison,
+    arm: &ArmComparison,
+    against: Option<&str>,
+    contrast: &Contrast,
+) -> CellDetail {
+    let (kind, cost) = (cell.key.kind, cell.key.cost.expect("a speedup is measured in something"));
+    let index = usize::from(cost == Cost::TrainSeconds);
+    let against_name = against.or(comparison.baseline).unwrap_or_default();
+    let reference = arm_at(comparison, point, against_name);
+    let (first, second): (&[Run], &[Run]) = (reference.map_or(&[], |arm| &arm.fitted), &arm.fitted);
+    let found = estimated(point, contrast, kind, index);
+    let result = found.as_ref().map_or(Err(NoSpeedup::NoCompare), |(_, result)| result.clone());
+    let band = point.band.as_ref().and_then(|band| band.as_ref().ok());
+    let (spent, value_is) = match (kind, found.as_ref().map(|(estimator, _)| estimator)) {
+        (Kind::Band, _) => {
+            let spent = band.map(|band| spent_over_band(band, first, second, cost)).unwrap_or_default();
+            (spent, format!("{}, geometric mean over the band", cost.words()))
+        }
+        (Kind::Last, Some(Estimator::LastQuality(value))) => (
+            spent_to_last_quality(first, second, cost),
+            format!("{} to the last quality, {}", cost.words(), significant(*value, 3)),
+        ),
+        (Kind::Target, Some(Estimator::FirstCrossing(value))) => (
+            Spent {
+                baseline: reference.map_or_else(Vec::new, |arm| first_crossings(arm, *value, cost)),
+                candidate: first_crossings(arm, *value, cost),
+            },
+            format!("{} at the first evaluation at or below {}", cost.words(), metric_value(*value)),
+        ),
+        _ => (Spent::default(), String::new()),
+    };
+    let paired = result.as_ref().is_ok_and(|speedup| matches!(speedup.pairing, Pairing::Paired { .. }));
+    let by_seed = match (kind, &result) {
+        (Kind::Band, Ok(speedup)) => ratios(&speedup.by_seed),
+        (Kind::WholeCurve, _) => {
+            let whole = contrast.profiles.get(index).and_then(|profile| profile.as_ref()?.whole_curve.as_ref());
+            whole.map_or_else(Vec::new, |whole| ratios(&whole.by_seed))
+        }
+        (Kind::Last | Kind::Target, Ok(_)) if paired => ratios_of(&spent),
+        _ => vec![],
+    };
+    let of = Of {
+        arm: arm.arm,
+        against: against_name,
+        cost,
+        over_grid: false,
+        targets: band.map_or(0, |band| band.targets.len()),
+    };
+    let level = confidence(comparison);
+    let words = match &result {
+        Ok(speedup) => speedup_words(&of, speedup, &level),
+        Err(_) => format!("No number: {}.", verdict(&result)),
+    };
+    let row = found.map(|(estimator, result)| Row { arm, against, cost, estimator, result });
+    let value = |costs: &[(u64, f64)], run: &ArmRun| {
+        costs.iter().find(|(seed, _)| *seed == run.record.planned.seed).map(|(_, cost)| *cost)
+    };
+    let baseline_runs = reference.map_or(&[][..], |arm| &arm.runs).iter();
+    let runs = baseline_runs.map(|run| cell_run(run, value(&spent.baseline, run)));
+    let runs = runs.chain(arm.runs.iter().map(|run| cell_run(run, value(&spent.candidate, run)))).collect();
+    let how = match &row {
+        Some(row) => row.measured_in(comparison),
+        None => format!("{}, {}", kind.name(), cost.words()),
+    };
+    CellDetail {
+        what: format!("speedup of {} over {against_name}{}{}", arm.arm, at(&point.label), how_words(kind, cost, &how)),
+        verdict: row.map_or_else(|| "no number".to_owned(), |row| row.verdict_cell()),
+        formula: Formula::of(kind, words, &of, paired, None),
+        value_is,
+        runs,
+        by_seed,
+        ..with_result(comparison, blank(comparison, cell, arm.arm, Some(against_name), &point.label), &result)
+    }
+}
+
+/// Of a number over several grid points: `arms` beside the baseline.
+fn of_grid(
+    comparison: &Comparison,
+    cell: &Cell,
+    what: &str,
+    arms: &[&str],
+    points: Vec<&PointComparison>,
+    result: Result<Speedup, NoSpeedup>,
+    signs: Option<(&str, &[&str])>,
+) -> CellDetail {
+    let against = comparison.baseline.unwrap_or_default();
+    let arm = *arms.last().expect("a number is of an arm");
+    let mut runs = Vec::new();
+    let mut seen = BTreeSet::new();
+    for name in [against].iter().chain(arms) {
+        let of_arm = points.iter().filter_map(|point| arm_at(comparison, point, name)).flat_map(|arm| &arm.runs);
+        runs.extend(of_arm.filter(|run| seen.insert(&run.record.planned.run_id)).map(|run| cell_run(run, None)));
+    }
+    let of = Of { arm, against, cost: Cost::ImagesSeen, over_grid: true, targets: 0 };
+    let words = match &result {
+        Ok(speedup) => speedup_words(&of, speedup, &confidence(comparison)),
+        Err(_) => format!("No number: {}.", verdict(&result)),
+    };
+    let by_seed = result.as_ref().map_or_else(|_| vec![], |speedup| ratios(&speedup.by_seed));
+    CellDetail {
+        what: match signs {
+            None => format!("speedup of {arm} over {against} in training images, {what}"),
+            Some(_) => what.to_owned(),
+        },
+        verdict: match signs {
+            None => verdict(&result),
+            Some(_) => interaction_verdict(&result),
+        },
+        formula: Formula::of(cell.key.kind, words, &of, true, signs),
+        runs,
+        by_seed,
+        ..with_result(comparison, blank(comparison, cell, arm, Some(against), ""), &result)
+    }
+}
+
+fn blank(comparison: &Comparison, cell: &Cell, arm: &str, against: Option<&str>, point: &str) -> CellDetail {
+    CellDetail {
+        id: cell.id.clone(),
+        kind: cell.key.kind.name(),
+        what: String::new(),
+        study: comparison.study.plan.name.clone(),
+        metric: metric_words(comparison),
+        arm: arm.to_owned(),
+        against: against.map(str::to_owned),
+        measured_in: cell.key.cost.map(Cost::name),
+        point: point.to_owned(),
+        shown: String::new(),
+        interval: String::new(),
+        level: String::new(),
+        verdict: String::new(),
+        number: None,
+        seeds: String::new(),
+        formula: Formula { words: String::new(), symbols: String::new() },
+        value_is: String::new(),
+        runs: vec![],
+        by_seed: vec![],
+    }
+}
+
+fn with_result(comparison: &Comparison, detail: CellDetail, result: &Result<Speedup, NoSpeedup>) -> CellDetail {
+    CellDetail {
+        shown: speedup_cell(result),
+        interval: interval_cell(result),
+        level: confidence(comparison),
+        number: result.as_ref().ok().and_then(|speedup| CellNumber::of_estimate(&speedup.estimate)),
+        seeds: seeds_cell(result),
+        ..detail
+    }
+}
+
+/// The estimator of this kind, on the axis with this index, and what it found.
+fn estimated(
+    point: &PointComparison,
+    contrast: &Contrast,
+    kind: Kind,
+    index: usize,
+) -> Option<(Estimator, Result<Speedup, NoSpeedup>)> {
+    let headline = contrast.speedups.get(index)?;
+    let profile = contrast.profiles.get(index).and_then(Option::as_ref);
+    let like = |estimate| {
+        let headline = headline.as_ref().ok()?;
+        Some(Ok(Speedup::of_band(headline.pairing, headline.left_out.clone(), estimate, None, 0)))
+    };
+    match kind {
+        Kind::Last => {
+            let (value, estimate) = profile?.hard?;
+            Some((Estimator::LastQuality(value), like(estimate)?))
+        }
+        Kind::WholeCurve => {
+            let whole = profile?.whole_curve.as_ref()?;
+            Some((Estimator::WholeCurve { changes: profile?.changes() }, like(whole.estimate)?))
+        }
+        Kind::Target => {
+            let target = point.target.as_ref()?.as_ref().ok()?;
+            Some((Estimator::FirstCrossing(target.value), contrast.first_crossings.get(index)?.clone()))
+        }
+        _ => Some((Estimator::Band, headline.clone())),
+    }
+}
+
+/// The arm at the point, or where it stands if it lacks some of the point's axes.
+fn arm_at<'c, 'a>(
+    comparison: &'c Comparison<'a>,
+    point: &'c PointComparison<'a>,
+    name: &str,
+) -> Option<&'c ArmComparison<'a>> {
+    let is_of = |own: &Point| is_part(own, point.point);
+    let elsewhere = || {
+        let arms = comparison.points.iter().filter_map(|other| other.arm(name));
+        arms.into_iter().find(|arm| arm.runs.iter().all(|run| is_of(&run.record.planned.point)))
+    };
+    point.arm(name).or_else(elsewhere)
+}
+
+fn first_crossings(arm: &ArmComparison, target: f64, cost: Cost) -> Vec<(u64, f64)> {
+    let reached = |run: &ArmRun| {
+        let evaluation = run.curve.iter().find(|evaluation| evaluation.value <= target)?;
+        Some((run.record.planned.seed, cost.of(evaluation)))
+    };
+    arm.runs.iter().filter_map(reached).collect()
+}
+
+fn ratios(logs: &[(u64, f64)]) -> Vec<SeedRatio> {
+    logs.iter().map(|(seed, ln)| SeedRatio { seed: *seed, ratio: ln.exp() }).collect()
+}
+
+/// Of each seed that both arms have.
+fn ratios_of(spent: &Spent) -> Vec<SeedRatio> {
+    let ratio = |&(seed, first): &(u64, f64)| {
+        let second = spent.candidate.iter().find(|(other, _)| *other == seed)?.1;
+        Some(SeedRatio { seed, ratio: first / second })
+    };
+    spent.baseline.iter().filter_map(ratio).collect()
+}
+
+fn cell_run(run: &ArmRun, value: Option<f64>) -> CellRun {
+    let planned = &run.record.planned;
+    CellRun {
+        arm: planned.arm.clone(),
+        trial: planned.trial.clone(),
+        seed: planned.seed,
+        run_id: planned.run_id.to_string(),
+        devices: run.devices().into_iter().map(str::to_owned).collect(),
+        program: run.record.attempts.last().map_or_else(String::new, |attempt| attempt.program.clone()),
+        state: state(run.record),
+        value: value.filter(|value| value.is_finite()),
+        is_imported: planned.spec.trainer.as_ref().is_some_and(Trainer::is_import),
+    }
+}
+
+/// A ratio of speedups is neither faster nor slower.
+fn interaction_verdict(result: &Result<Speedup, NoSpeedup>) -> String {
+    match result.as_ref().map(|speedup| speedup.verdict) {
+        Ok(Verdict::Faster) => "more than multiplied".to_owned(),
+        Ok(Verdict::Slower) => "less than multiplied".to_owned(),
+        Ok(Verdict::Equivalent) => "multiplied, within the practical factor".to_owned(),
+        _ => verdict(result),
+    }
+}
+
+fn how_words(kind: Kind, cost: Cost, how: &str) -> String {
+    match kind {
+        Kind::Band => format!(" in {}, over the band of qualities", cost.words()),
+        _ if cost == Cost::TrainSeconds => format!(": {}", how.replacen("images", "training time", 1)),
+        _ => format!(": {how}"),
+    }
+}
+
+fn at(point: &str) -> String {
+    if point.is_empty() { String::new() } else { format!(" at {point}") }
+}

@@ -1,0 +1,140 @@
+//! Labels of arms: in everything that is shown, and in nothing that is recorded or counted.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use speedlab::record::StudyRecord;
+use speedlab::report::{check, labelled, speedups_json, write};
+use speedlab::spec::{ArmLabel, Color, Labels};
+
+use super::synthetic::{Synthetic, draw_samples};
+use super::{folder, reaching};
+
+const HOSTILE: &str = "=CLTS <img src=x onerror=alert(1)> & 50% \\input{x} | \"ours\"";
+
+fn with_labels(mut study: StudyRecord) -> StudyRecord {
+    let label = |label: &str, color| ArmLabel { label: Some(label.to_owned()), color };
+    let arms = [
+        ("baseline", label("Uniform/plain", None)),
+        ("clts", label(HOSTILE, Some(Color([0xcc, 0x11, 0x22])))),
+        ("same-lr", label("#eval(\"1\") $x$", None)),
+    ];
+    study.plan.labels = Labels {
+        arms: arms.into_iter().map(|(arm, label)| (arm.to_owned(), label)).collect(),
+        order: vec!["clts+mdlrc".into(), "mdlrc".into(), "clts".into()],
+    };
+    study
+}
+
+#[test]
+fn labels_are_shown_everywhere_and_are_text_wherever_they_stand() {
+    let samples = folder();
+    let mut study = with_labels(Synthetic { every: 50, ..Synthetic::default() }.study(samples.path()));
+    draw_samples(&mut study, samples.path());
+    let report = write(&study, &samples.path().join("report")).expect("a report");
+    let read = |name: &str| fs::read_to_string(samples.path().join("report").join(name)).expect("written");
+    assert!(
+        report.summary.contains(&format!("\n- {HOSTILE} may be faster than Uniform/plain, ")),
+        "{}",
+        report.summary
+    );
+
+    let page = read("index.html");
+    assert!(!page.contains("<img src=x"), "a label became HTML");
+    assert!(page.contains("=CLTS &lt;img src=x onerror=alert(1)&gt; &amp; 50% \\input{x} | &quot;ours&quot;"));
+    assert!(page.contains("--arm:#cc1122"));
+    assert!(read("fid_images_seen.svg").contains("Uniform/plain") && read("fid_images_seen.svg").contains("#CC1122"));
+
+    let tex = read("speedups.tex");
+    assert!(tex.contains("\n=CLTS \\textless{}img src=x onerror=alert(1)\\textgreater{} \\& 50\\% \\textbackslash{}input\\{x\\} \\textbar{} ''ours'' & "), "{tex}");
+    let typ = read("speedups.typ");
+    assert!(typ.contains("\n  \"#eval(\\\"1\\\") $x$\", "), "{typ}");
+    let md = read("speedups.md");
+    assert!(md.contains("| =CLTS \\<img src=x onerror=alert(1)> & 50% \\\\input{x} \\| \"ours\" | "), "{md}");
+
+    // The arm is called by its name, and the label is no formula.
+    let csv = read("speedups.csv");
+    assert!(csv.contains("\n,clts,baseline,false,images_seen,"), "{csv}");
+    assert!(csv.contains(",\"'=CLTS <img src=x onerror=alert(1)> & 50% \\input{x} | \"\"ours\"\"\","), "{csv}");
+    let json: Value = serde_json::from_str(&read("speedups.json")).expect("JSON");
+    let arms: Vec<(&str, &Value)> = json["points"][0]["arms"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|arm| (arm["arm"].as_str().expect("a name"), &arm["label"]))
+        .collect();
+    assert_eq!(
+        arms,
+        [
+            ("clts+mdlrc", &Value::Null),
+            ("mdlrc", &Value::Null),
+            ("clts", &HOSTILE.into()),
+            ("baseline", &"Uniform/plain".into()),
+            ("same-lr", &"#eval(\"1\") $x$".into())
+        ]
+    );
+    assert_eq!(json["baseline"], "baseline");
+}
+
+#[test]
+fn labels_change_no_number_and_no_id() {
+    for channels in [vec![16], vec![16, 32]] {
+        let plain = Synthetic { channels, ..Synthetic::default() }.study(Path::new("results/synthetic"));
+        let labelled = with_labels(plain.clone());
+        let [first, second]: [Value; 2] =
+            [&plain, &labelled].map(|study| serde_json::from_str(&speedups_json(study)).expect("JSON"));
+        let found = check(&first, &second, 0.0);
+        assert_eq!(found.differences, []);
+        assert!(found.agree > 1000, "{}", found.agree);
+        let ids = |value: &Value| {
+            let text = value.to_string();
+            let mut ids: Vec<String> = text.split("\"cell\":\"").skip(1).map(|rest| rest[..6].to_owned()).collect();
+            ids.sort();
+            ids
+        };
+        assert_eq!(ids(&first), ids(&second));
+    }
+}
+
+#[test]
+fn labels_that_would_confuse_arms_are_not_shown() {
+    let mut study = reaching();
+    let swapped = |label: &str| ArmLabel { label: Some(label.to_owned()), color: None };
+    study.plan.labels.arms = [("clts".to_owned(), swapped("baseline")), ("gone".to_owned(), swapped("mdlrc"))].into();
+    let shown = labelled(&study);
+    assert_eq!(shown.plan.arms, study.plan.arms);
+    assert_eq!(speedups_json(&study), speedups_json(&reaching()));
+}
+
+/// Runs a program in a folder; whether it is installed. It must succeed.
+fn run_in(folder: &Path, program: &str, args: &[&str]) -> bool {
+    let output = match Command::new(program).args(args).current_dir(folder).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
+        started => started.expect("the program can be started"),
+    };
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&said));
+    true
+}
+
+/// `scripts/check-tables.sh` runs it, in an environment with Typst.
+#[test]
+#[ignore = "needs Typst: scripts/check-tables.sh installs it"]
+fn tables_for_papers_are_compiled() {
+    let study = with_labels(Synthetic { channels: vec![16, 32], ..Synthetic::default() }.study(Path::new("x")));
+    let folder = folder();
+    let path = folder.path();
+    write(&study, path).expect("a report");
+    let script = "import typst; typst.compile('speedups.typ', output='typst.pdf')";
+    assert!(run_in(path, "python3", &["-c", script]), "there is no python3");
+    assert!(fs::metadata(path.join("typst.pdf")).expect("a PDF").len() > 5000);
+    let paper =
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\tiny\\input{speedups}\\end{document}\n";
+    fs::write(path.join("paper.tex"), paper).expect("a paper");
+    match run_in(path, "pdflatex", &["-interaction=nonstopmode", "-halt-on-error", "paper.tex"]) {
+        true => assert!(fs::metadata(path.join("paper.pdf")).expect("a PDF").len() > 5000),
+        false => println!("there is no pdflatex: LaTeX was not tried"),
+    }
+}
