@@ -1,6 +1,9 @@
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::lanes::{self, Chunk, Job, LANES, Lanes, unchecked};
+use super::Products;
+use super::lanes::{Chunk, Job, LANES, Lanes, unchecked};
+use super::panel::{Pair, Single, Word};
 use super::parallel::{Scattered, for_each_index, for_each_part};
 use super::planes::Planes;
 use super::scratch::with_scratch;
@@ -10,6 +13,7 @@ use super::scratch::with_scratch;
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     pub heads: usize,
+    pub products: Products,
 }
 
 /// `[head, chunk, pixel, pixel]`
@@ -18,14 +22,22 @@ pub type Probabilities = Vec<Chunk>;
 impl Attention {
     /// The output `[pixels, channels, chunks]` and what [`Attention::backward`] needs besides the input.
     pub fn forward(self, input: &Planes) -> (Vec<Chunk>, Probabilities) {
+        match self.products {
+            Products::F32 => self.forward_by::<Single>(input),
+            Products::Bf16 => self.forward_by::<Pair>(input),
+        }
+    }
+
+    fn forward_by<W: Word>(self, input: &Planes) -> (Vec<Chunk>, Probabilities) {
         let sizes = self.sizes(input);
         let (chunks, square) = (input.chunks, sizes.pixels * sizes.pixels);
         let mut probabilities = Box::<[Chunk]>::new_uninit_slice(chunks * self.heads * square);
         let mut output = Box::<[Chunk]>::new_uninit_slice(sizes.pixels * sizes.channels * chunks);
         let scattered = Scattered::new(&mut output);
         for_each_part(&mut probabilities, square, sizes.operations(chunks), |unit, probabilities| {
-            with_scratch(2 * sizes.matrix() + square, |scratch| {
-                lanes::run(Forward { sizes, unit, input, scratch, probabilities, output: &scattered });
+            with_scratch(2 * sizes.matrix() + square + sizes.words::<W>(), |scratch| {
+                let (word, output) = (PhantomData::<W>, &scattered);
+                W::run(Forward { word, sizes, unit, input, scratch, probabilities, output });
             });
         });
         // SAFETY: each unit writes all probabilities of its head and chunk, and all pixels and channels of the output.
@@ -34,6 +46,13 @@ impl Attention {
 
     /// The gradient with respect to the input.
     pub fn backward(self, input: &Planes, probabilities: &[Chunk], gradient: &Planes) -> Vec<Chunk> {
+        match self.products {
+            Products::F32 => self.backward_by::<Single>(input, probabilities, gradient),
+            Products::Bf16 => self.backward_by::<Pair>(input, probabilities, gradient),
+        }
+    }
+
+    fn backward_by<W: Word>(self, input: &Planes, probabilities: &[Chunk], gradient: &Planes) -> Vec<Chunk> {
         let sizes = self.sizes(input);
         let square = sizes.pixels * sizes.pixels;
         assert_eq!(probabilities.len(), input.chunks * self.heads * square, "the probabilities of this input");
@@ -41,9 +60,10 @@ impl Attention {
         let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
         let scattered = Scattered::new(&mut output);
         for_each_index(input.chunks * self.heads, 2 * sizes.operations(input.chunks), |unit| {
-            with_scratch(3 * sizes.matrix() + square, |scratch| {
+            with_scratch(3 * sizes.matrix() + square + sizes.words::<W>(), |scratch| {
                 let probabilities = &probabilities[unit * square..][..square];
-                lanes::run(Backward { sizes, unit, input, probabilities, gradient, scratch, output: &scattered });
+                let (word, output) = (PhantomData::<W>, &scattered);
+                W::run(Backward { word, sizes, unit, input, probabilities, gradient, scratch, output });
             });
         });
         // SAFETY: each unit writes the queries, keys and values of its head and chunk, of all pixels.
@@ -88,6 +108,15 @@ impl Sizes {
         self.pixels * self.depth
     }
 
+    /// The words of both factors of a product, at most; none where words are numbers.
+    fn words<W: Word>(self) -> usize {
+        let (of_head, of_scores) = (self.depth.div_ceil(W::NUMBERS), self.pixels.div_ceil(W::NUMBERS));
+        match W::NUMBERS {
+            1 => 0,
+            _ => (2 * self.pixels * of_head).max((self.pixels + self.depth) * of_scores),
+        }
+    }
+
     /// `[pixel, channel of the head]`
     fn of_head(self) -> Grid {
         Grid { row: self.depth, column: 1 }
@@ -130,35 +159,38 @@ impl Sizes {
     }
 }
 
-struct Forward<'a> {
+struct Forward<'a, W> {
+    word: PhantomData<W>,
     sizes: Sizes,
     unit: usize,
     input: &'a Planes,
-    /// Two matrices and the scores, of any content.
+    /// Two matrices, the scores and the words of a product's factors, of any content.
     scratch: &'a mut [Chunk],
     /// `[query, key]`
     probabilities: &'a mut [MaybeUninit<Chunk>],
     output: &'a Scattered<'a, Chunk>,
 }
 
-impl Job for Forward<'_> {
+impl<W: Word> Job for Forward<'_, W> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Self { sizes, unit, input, scratch, probabilities, output } = self;
+        let Self { sizes, unit, input, scratch, probabilities, output, .. } = self;
         let Sizes { pixels, depth, .. } = sizes;
         let (of_head, of_scores) = (sizes.of_head(), sizes.scores());
         let (first, rest) = scratch.split_at_mut(sizes.matrix());
-        let (second, scores) = rest.split_at_mut(sizes.matrix());
+        let (second, rest) = rest.split_at_mut(sizes.matrix());
+        let (scores, words) = rest.split_at_mut(pixels * pixels);
         sizes.take::<L>(input, unit, 3, QUERIES, first);
         sizes.take::<L>(input, unit, 3, KEYS, second);
-        multiply::<L>(scores, of_scores, (&*first, of_head), (&*second, of_head), [pixels, pixels, depth]);
+        let to_scores = [pixels, pixels, depth];
+        multiply::<L, W>(scores, of_scores, (&*first, of_head), (&*second, of_head), to_scores, words);
         let scale = L::splat(sizes.scale());
         for (row, probabilities) in scores.chunks_exact_mut(pixels).zip(probabilities.chunks_exact_mut(pixels)) {
             softmax(row, scale, probabilities);
         }
         sizes.take::<L>(input, unit, 3, VALUES, second);
         let values = (&*second, of_head.turned());
-        multiply::<L>(first, of_head, (&*scores, of_scores), values, [pixels, depth, pixels]);
+        multiply::<L, W>(first, of_head, (&*scores, of_scores), values, [pixels, depth, pixels], words);
         sizes.put::<L>(first, output, unit, 1, 0);
     }
 }
@@ -184,44 +216,47 @@ fn softmax<L: Lanes>(row: &mut [Chunk], scale: L, copy: &mut [MaybeUninit<Chunk>
     }
 }
 
-struct Backward<'a> {
+struct Backward<'a, W> {
+    word: PhantomData<W>,
     sizes: Sizes,
     unit: usize,
     input: &'a Planes,
     /// `[query, key]`
     probabilities: &'a [Chunk],
     gradient: &'a Planes,
-    /// Three matrices and the gradient of the scores, of any content.
+    /// Three matrices, the gradient of the scores and the words of a product's factors, of any content.
     scratch: &'a mut [Chunk],
     output: &'a Scattered<'a, Chunk>,
 }
 
-impl Job for Backward<'_> {
+impl<W: Word> Job for Backward<'_, W> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Self { sizes, unit, input, probabilities, gradient, scratch, output } = self;
+        let Self { sizes, unit, input, probabilities, gradient, scratch, output, .. } = self;
         let Sizes { pixels, depth, .. } = sizes;
         let (of_head, of_scores) = (sizes.of_head(), sizes.scores());
         let (first, rest) = scratch.split_at_mut(sizes.matrix());
         let (second, rest) = rest.split_at_mut(sizes.matrix());
-        let (result, scores) = rest.split_at_mut(sizes.matrix());
-        let to_head = [pixels, depth, pixels];
+        let (result, rest) = rest.split_at_mut(sizes.matrix());
+        let (scores, words) = rest.split_at_mut(pixels * pixels);
+        let (to_scores, to_head) = ([pixels, pixels, depth], [pixels, depth, pixels]);
         sizes.take::<L>(gradient, unit, 1, 0, first);
         let turned_gradients = (&*first, of_head.turned());
-        multiply::<L>(result, of_head, (probabilities, of_scores.turned()), turned_gradients, to_head);
+        multiply::<L, W>(result, of_head, (probabilities, of_scores.turned()), turned_gradients, to_head, words);
         sizes.put::<L>(result, output, unit, 3, VALUES);
 
         sizes.take::<L>(input, unit, 3, VALUES, second);
-        multiply::<L>(scores, of_scores, (&*first, of_head), (&*second, of_head), [pixels, pixels, depth]);
+        multiply::<L, W>(scores, of_scores, (&*first, of_head), (&*second, of_head), to_scores, words);
         let scale = L::splat(sizes.scale());
         for (row, probabilities) in scores.chunks_exact_mut(pixels).zip(probabilities.chunks_exact(pixels)) {
             softmax_gradient(row, probabilities, scale);
         }
         sizes.take::<L>(input, unit, 3, KEYS, second);
-        multiply::<L>(result, of_head, (&*scores, of_scores), (&*second, of_head.turned()), to_head);
+        multiply::<L, W>(result, of_head, (&*scores, of_scores), (&*second, of_head.turned()), to_head, words);
         sizes.put::<L>(result, output, unit, 3, QUERIES);
         sizes.take::<L>(input, unit, 3, QUERIES, first);
-        multiply::<L>(result, of_head, (&*scores, of_scores.turned()), (&*first, of_head.turned()), to_head);
+        let turned_queries = (&*first, of_head.turned());
+        multiply::<L, W>(result, of_head, (&*scores, of_scores.turned()), turned_queries, to_head, words);
         sizes.put::<L>(result, output, unit, 3, KEYS);
     }
 }
@@ -258,9 +293,44 @@ impl Grid {
     }
 }
 
-/// output(r, c) = sum over k of first(r, k) * second(c, k), for `sizes` of r, c and k.
+/// output(r, c) = sum over k of first(r, k) * second(c, k), for `sizes` of r, c and k. `words` are of any content.
 #[inline(always)]
-fn multiply<L: Lanes>(
+fn multiply<L: Lanes, W: Word>(
+    output: &mut [Chunk],
+    output_grid: Grid,
+    first: (&[Chunk], Grid),
+    second: (&[Chunk], Grid),
+    sizes: [usize; 3],
+    words: &mut [Chunk],
+) {
+    if W::NUMBERS == 1 {
+        return multiply_words::<L, W>(output, output_grid, first, second, sizes);
+    }
+    let [rows, columns, depth] = sizes;
+    let depth_in_words = depth.div_ceil(W::NUMBERS);
+    let grid = Grid { row: depth_in_words, column: 1 };
+    let (of_first, rest) = words.split_at_mut(rows * depth_in_words);
+    let of_second = &mut rest[..columns * depth_in_words];
+    pair::<L>(first, depth, of_first);
+    pair::<L>(second, depth, of_second);
+    multiply_words::<L, W>(output, output_grid, (of_first, grid), (of_second, grid), [rows, columns, depth_in_words]);
+}
+
+/// The rows of a matrix of `depth` columns, each two neighbours as a pair of bf16; the last of an odd number has 0 beside it.
+#[inline(always)]
+fn pair<L: Lanes>((matrix, grid): (&[Chunk], Grid), depth: usize, words: &mut [Chunk]) {
+    for (row, words) in words.chunks_exact_mut(depth.div_ceil(Pair::NUMBERS)).enumerate() {
+        for (index, word) in words.iter_mut().enumerate() {
+            let (lower, upper) = (grid.at(row, 2 * index), grid.at(row, 2 * index + 1));
+            let second = if 2 * index + 1 < depth { L::load(&matrix[upper]) } else { L::splat(0.0) };
+            L::load(&matrix[lower]).paired(second).store(word);
+        }
+    }
+}
+
+/// The same for words, of which `depth` are summed over.
+#[inline(always)]
+fn multiply_words<L: Lanes, W: Word>(
     output: &mut [Chunk],
     output_grid: Grid,
     first: (&[Chunk], Grid),
@@ -280,12 +350,12 @@ fn multiply<L: Lanes>(
             let output = &mut *output;
             let product = Product { output, output_grid, first, second, depth, row, column };
             match (height, width) {
-                (6, 4) => L::call(Tile::<6, 4>(product)),
-                (6, _) => L::call(Tile::<6, 1>(product)),
-                (4, 4) => L::call(Tile::<4, 4>(product)),
-                (4, _) => L::call(Tile::<4, 1>(product)),
-                (_, 4) => L::call(Tile::<1, 4>(product)),
-                _ => L::call(Tile::<1, 1>(product)),
+                (6, 4) => L::call(Tile::<W, 6, 4>(product, PhantomData)),
+                (6, _) => L::call(Tile::<W, 6, 1>(product, PhantomData)),
+                (4, 4) => L::call(Tile::<W, 4, 4>(product, PhantomData)),
+                (4, _) => L::call(Tile::<W, 4, 1>(product, PhantomData)),
+                (_, 4) => L::call(Tile::<W, 1, 4>(product, PhantomData)),
+                _ => L::call(Tile::<W, 1, 1>(product, PhantomData)),
             }
             column += width;
         }
@@ -304,9 +374,9 @@ struct Product<'a> {
 }
 
 /// R rows and C columns of a product, with all sums in registers.
-struct Tile<'a, const R: usize, const C: usize>(Product<'a>);
+struct Tile<'a, W, const R: usize, const C: usize>(Product<'a>, PhantomData<W>);
 
-impl<const R: usize, const C: usize> Job for Tile<'_, R, C> {
+impl<W: Word, const R: usize, const C: usize> Job for Tile<'_, W, R, C> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let Product {
@@ -334,7 +404,7 @@ impl<const R: usize, const C: usize> Job for Tile<'_, R, C> {
                 // SAFETY: as above.
                 let first = L::load(unsafe { unchecked(first, first_grid.at(row + r, k)) });
                 for c in 0..C {
-                    sums[r][c] = first.mul_add(loaded[c], sums[r][c]);
+                    sums[r][c] = W::mul_add(first, loaded[c], sums[r][c]);
                 }
             }
         }

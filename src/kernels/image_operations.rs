@@ -134,8 +134,9 @@ impl Kernels {
         match self {
             Self::Plain(Products::F32) => plain::attention(input, heads),
             Self::Plain(Products::Bf16) => plain::attention_bf16(input, heads),
-            Self::Fused(_) => {
-                Tensor::from_dispatch(Dispatch::fused_attention(input.into_dispatch(), Attention { heads }))
+            Self::Fused(products) => {
+                let attention = Attention { heads, products };
+                Tensor::from_dispatch(Dispatch::fused_attention(input.into_dispatch(), attention))
             }
         }
     }

@@ -17,8 +17,8 @@ pub enum Kernels {
     /// zero images to a multiple of 16: sixteen images are computed at once, so that the smallest planes are as fast
     /// as large ones, and nothing is rearranged between operations.
     ///
-    /// With products of bf16, the factors of linear maps, forwards and backwards, are rounded to bf16; sums, results and everything
-    /// else are f32. Other convolutions and attention stay f32: Winograd's way takes fewer products than bf16 is faster.
+    /// With products of bf16, the factors of linear maps and of attention's products, forwards and backwards, are rounded to bf16; sums,
+    /// results and everything else are f32. Other convolutions stay f32: Winograd's way takes fewer products than bf16 is faster.
     Fused(Products),
 }
 
@@ -290,6 +290,16 @@ pub mod tests {
                     assert!((native - emulated).abs() < tolerance, "{what}, {kind:?}: {native} and {emulated}");
                 }
             });
+        }
+    }
+
+    #[test]
+    fn attention_of_bf16_is_near_that_of_f32() {
+        for (image, heads) in [([3, 12, 2, 3], 1), ([64, 96, 4, 4], 1), ([17, 24, 3, 3], 4), ([2, 30, 5, 8], 2)] {
+            let what = format!("{heads} heads of {image:?}");
+            let attend = |kernels: Kernels, images: Vec<Tensor<4>>, _| kernels.attention(images[0].clone(), heads);
+            compare_bf16(Kernels::Fused, &what, &[image], &[], attend);
+            on_all_lanes(|kind| compare_bf16(Kernels::Fused, &format!("{what}, {kind:?}"), &[image], &[], attend));
         }
     }
 

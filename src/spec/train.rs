@@ -44,8 +44,8 @@ pub enum Precision {
     /// factors of attention's two products, are rounded to bf16. So are their results, forwards and backwards. The device
     /// decides how sums within a product are kept. Everything else is f32: norms, activations, softmax, loss, weights,
     /// optimizer and average. `torch.autocast` rounds the same operations, and leaves their results in bf16. It saves time rather
-    /// than memory. For GPUs that have bf16, and processors with AVX512-BF16: these round the factors of linear maps alone, and
-    /// keep the results in f32. Their other convolutions and attention are f32, which is faster there.
+    /// than memory. For GPUs that have bf16, and processors with AVX512-BF16: these round the factors of linear maps and attention,
+    /// and keep the results in f32. Other convolutions are f32 there, which is faster.
     Bf16,
 }
 
