@@ -17,6 +17,7 @@ mod json_text;
 mod landscape;
 pub mod number;
 mod page;
+mod paper;
 mod plots;
 mod preview;
 mod publish;
@@ -37,11 +38,12 @@ pub use consistency::{Comparable, Consistency, Similarity};
 pub use cost::Cost;
 pub use curve::Evaluation;
 pub use error::ReportError;
-pub use explore::Explore;
+pub use explore::{Explore, ImageFlops};
 pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures};
 pub use grid::{Grid, Interaction, Of};
 pub use interval::Interval;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
+pub use paper::{PaperFormat, PaperWidth, write_paper_figures};
 pub use plots::Drawn;
 pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{
@@ -50,4 +52,4 @@ pub use speedup::{
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
 pub use wording::{answer_cell, likeness_cell, look_words};
-pub use write::{Report, write, write_drawn};
+pub use write::{Report, live_page, write, write_drawn};
