@@ -140,8 +140,8 @@ class Browser:
         self.ask("Input.dispatchKeyEvent", type="keyDown", **press)
         self.ask("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
 
-    def faults(self):
-        """What the console complained of, and every request but for the page itself and what it holds."""
+    def faults(self, asks=None):
+        """What the console complained of, and every request but for the page itself, what it holds, and the one address that it may ask."""
         self.evaluate("0")
         found = []
         for event in self.events:
@@ -154,6 +154,6 @@ class Browser:
                 found.append(f"log: {params['entry']['text']}")
             elif method == "Network.requestWillBeSent":
                 url = params["request"]["url"]
-                if params.get("type") != "Document" and not url.startswith("data:"):
+                if params.get("type") != "Document" and not url.startswith("data:") and url != asks:
                     found.append(f"request: {url}")
         return found

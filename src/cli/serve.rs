@@ -16,6 +16,8 @@ use crate::study::LivePage;
 const LOOPBACK: &str = "127.0.0.1";
 /// A page is made at most so often, in seconds.
 const EVERY: u64 = 10;
+/// How long a program that ends waits for answers that are on their way.
+const ANSWERS: Duration = Duration::from_secs(2);
 /// Between two looks whether a signal came.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -130,5 +132,6 @@ impl Live {
     /// The sweep has ended or was stopped: who looks gets the last page, and a few seconds for it.
     pub(super) fn end(self) {
         self.page.end();
+        self.server.wait_for_answers(ANSWERS);
     }
 }

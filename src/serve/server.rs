@@ -68,12 +68,13 @@ impl Listener {
         let own_names = OwnNames { is_loopback: self.is_loopback(), names: vec![self.host, machine.to_owned()] };
         let house = Arc::new(House { token, own_names, resources });
         let has_ended = Arc::new(AtomicBool::new(false));
-        let ends = has_ended.clone();
+        let open = Arc::new(AtomicUsize::new(0));
+        let (ends, connections) = (has_ended.clone(), open.clone());
         let thread = thread::Builder::new()
             .name("server".to_owned())
-            .spawn(move || accept(&self.listener, &house, &ends))
+            .spawn(move || accept(&self.listener, &house, &ends, &connections))
             .map_err(|source| ServeError::Io { action: "start a thread", source })?;
-        Ok(Server { url, wake: shown, has_ended, thread: Some(thread) })
+        Ok(Server { url, wake: shown, has_ended, open, thread: Some(thread) })
     }
 }
 
@@ -83,6 +84,8 @@ pub struct Server {
     url: String,
     wake: SocketAddr,
     has_ended: Arc<AtomicBool>,
+    /// Connections.
+    open: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -90,6 +93,14 @@ impl Server {
     /// The page's address, with the token.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Waits until everybody who asked has the answer, for at most so long.
+    pub fn wait_for_answers(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        while self.open.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -105,8 +116,7 @@ impl Drop for Server {
     }
 }
 
-fn accept(listener: &TcpListener, house: &Arc<House>, has_ended: &AtomicBool) {
-    let open = Arc::new(AtomicUsize::new(0));
+fn accept(listener: &TcpListener, house: &Arc<House>, has_ended: &AtomicBool, open: &Arc<AtomicUsize>) {
     for stream in listener.incoming() {
         if has_ended.load(Ordering::SeqCst) {
             return;
@@ -116,7 +126,7 @@ fn accept(listener: &TcpListener, house: &Arc<House>, has_ended: &AtomicBool) {
             thread::sleep(Duration::from_millis(50));
             continue;
         };
-        let place = Place::take(&open);
+        let place = Place::take(open);
         if place.number >= MOST_CONNECTIONS {
             // Sent without a wait: the system has room for so little.
             let _ = (&stream).write_all(Answer::from(Status::Busy).head().as_bytes()); // a client that is gone

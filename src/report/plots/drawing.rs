@@ -118,10 +118,9 @@ impl Drawing {
             let wanted = width_of(text) * *size;
             if wanted > room {
                 *size *= (room / wanted).max(LEAST_TEXT);
-                while width_of(text) * *size > room && text.pop().is_some() {
-                    let kept = text.trim_end_matches('…').trim_end().len();
-                    text.truncate(kept);
-                    text.push('…');
+                let mut kept = text.clone();
+                while width_of(text) * *size > room && kept.pop().is_some() {
+                    *text = format!("{}…", kept.trim_end());
                 }
             }
             let width = width_of(text) * *size;

@@ -178,7 +178,9 @@ impl Shared {
         let live = LiveFile::read(&self.folder).ok().flatten();
         let (plan, recorded, has_ended, version, error) = {
             let kept = self.lock();
-            (kept.plan.clone(), kept.recorded.clone(), kept.has_ended, kept.version, kept.report_error.clone())
+            // What the records say counts from the last page on, which has read them.
+            let has_ended = kept.last_version.is_some();
+            (kept.plan.clone(), kept.recorded.clone(), has_ended, kept.version, kept.report_error.clone())
         };
         let mut state = match &live {
             Some(live) if !has_ended => PageState::live(live, &plan, &recorded),
