@@ -9,6 +9,8 @@ const PAUSE_WITHOUT_SERVER = 10000;
 const QUIET = 8000;
 let lastTouched = 0;
 let misses = 0;
+/** The list of runs in the strip. */
+let listIsOpen = false;
 let lastHeard = new Date();
 
 /** What a part is called that can be opened: its section, its words, and which of those with the same words it is. */
@@ -29,7 +31,7 @@ function keep() {
   const kept = {
     metric: { name, protocol }, axis: chosen.axis, log: chosen.log, point: study.points[chosen.point]?.label ?? null, lines: chosen.lines,
     hiddenArms: [...chosen.hiddenArms].map((arm) => study.arms[arm].name), architecture: chosen.architecture, outcome: chosen.outcome, target: chosen.target,
-    open: partNames().filter(([, part]) => part.open).map(([words]) => words), run: shownRun(), scroll: window.scrollY,
+    open: partNames().filter(([, part]) => part.open).map(([words]) => words), listIsOpen, run: shownRun(), scroll: window.scrollY,
     theme: document.documentElement.dataset.theme ?? null,
   };
   try { sessionStorage.setItem(KEPT, JSON.stringify(kept)); } catch { /* a browser that keeps nothing begins anew */ }
@@ -63,6 +65,7 @@ function chosenBefore(before) {
 function reopen(before) {
   const open = new Set(before.open);
   partNames().forEach(([name, part]) => { part.open = open.has(name); });
+  listIsOpen = before.listIsOpen;
   const run = study.runs.find(({ id }) => id === before.run);
   if (run) openRun(run);
   window.scrollTo(0, before.scroll);
@@ -82,8 +85,6 @@ function roughTime(seconds) {
   const minutes = Math.floor(seconds / 60);
   return minutes < 60 ? `${minutes} m ${String(Math.round(seconds % 60)).padStart(2, "0")} s` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} m`;
 }
-
-const RUNS_OPEN = { is: false };
 
 function lineWords({ state, counts, seconds_left: left, sweep }) {
   const parts = [`${counts.done} of ${counts.all} runs done`];
@@ -107,7 +108,7 @@ function show(state) {
   const { counts, running, running_more: more, failed, next, report, report_error: error } = state;
   const rows = [...running.map(runRow), ...(more ? [[`and ${more} more running`, "", "", "", "", ""]] : []), ...next.map(({ trial, seed, detail }) => [`${trial}, seed ${seed}`, "", detail, "", "", ""]),
     ...failed.map(({ trial, seed, detail }) => [`${trial}, seed ${seed}`, "", detail, "", "", ""])];
-  const list = element("details", { open: RUNS_OPEN.is, ontoggle: () => { RUNS_OPEN.is = list.open; } }, element("summary", {}, "Runs now"),
+  const list = element("details", { open: listIsOpen, ontoggle: () => { listIsOpen = list.open; } }, element("summary", {}, "Runs now"),
     element("table", {}, element("tbody", {}, rows.map((cells) => element("tr", {}, cells.map((words) => element("td", {}, words)))))));
   strip.className = state.state;
   strip.replaceChildren(
