@@ -105,9 +105,16 @@ class Browser:
 
     def wait_for(self, expression, why):
         until = time.monotonic() + PATIENCE
-        while not self.evaluate(expression):
+        while True:
+            # While one page takes the place of another there is nothing to ask.
+            try:
+                if self.evaluate(expression):
+                    return
+                words = "never became true"
+            except Fault as fault:
+                words = str(fault)
             if time.monotonic() > until:
-                raise Fault(f"{why}: `{expression}` never became true")
+                raise Fault(f"{why}: `{expression}`: {words}")
             time.sleep(0.02)
 
     def open(self, url, width=1200, height=900, scheme="light", script=True):

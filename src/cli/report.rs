@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{Exit, SweepArgs, say_if_changed};
-use crate::record::{PlanFile, StudyRecord, SweepFolder, first_and_count};
+use crate::record::{PlanFile, StudyRecord, SweepFolder, first_and_count, refuse_folder};
 use crate::report::{Drawn, PaperFormat, PaperWidth};
 use crate::spec::PlannedRun;
 use crate::study::{write_paper_figures, write_report, write_report_of};
@@ -63,6 +63,9 @@ impl ReportArgs {
 }
 
 pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
+    if let Some(figures) = &args.figures {
+        refuse_folder(figures)?;
+    }
     let (plan, folder, frozen) = args.sweep.begun_and_frozen()?;
     if let Some(file) = &frozen {
         say_if_changed(&plan, &folder, file, "the report shows the frozen one");

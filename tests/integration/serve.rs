@@ -163,13 +163,45 @@ fn the_end_is_told_to_who_looks_and_holds_nobody_up() {
 }
 
 #[test]
-fn results_are_served_without_their_sweep_and_a_wrong_wish_is_refused_with_a_cure() {
+fn results_are_drawn_for_papers_and_served_without_their_sweep_and_a_wrong_wish_is_refused_with_a_cure() {
     let sandbox = Sandbox::new(TINY);
     let none = sandbox.speedlab(&["serve", "sweep.yaml"]);
     assert_eq!(none.status.code(), Some(2), "{}", stderr(&none));
     assert!(stderr(&none).contains("nothing recorded"), "{}", stderr(&none));
     let trained = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
     assert_eq!(trained.status.code(), Some(0), "{}", stderr(&trained));
+    // Figures for papers, of the same records.
+    let drawn = sandbox.speedlab(&[
+        "report",
+        "sweep.yaml",
+        "--figures",
+        "paper",
+        "--width",
+        "two-column",
+        "--format",
+        "pdf,svg,pdf",
+    ]);
+    assert_eq!(drawn.status.code(), Some(0), "{}", stderr(&drawn));
+    let names: Vec<String> = fs::read_dir(sandbox.path().join("paper"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        names.contains(&"speedups.pdf".to_owned()) && names.contains(&"fid_images_seen.svg".to_owned()),
+        "{names:?}"
+    );
+    assert!(stdout(&drawn).contains(&format!("figures: {} files in paper", names.len())), "{}", stdout(&drawn));
+    for wrong in [
+        &["--figures", "results/tiny/report"][..],
+        &["--figures", "x", "--width", "99"],
+        &["--width", "one-column"],
+        &["--figures", "x", "--format", "eps"],
+    ] {
+        let args = [&["report", "sweep.yaml"][..], wrong].concat();
+        assert_eq!(sandbox.speedlab(&args).status.code(), Some(2), "{wrong:?}");
+    }
+    assert!(!sandbox.path().join("x").exists());
+
     fs::rename(sandbox.path().join("sweep.yaml"), sandbox.path().join("elsewhere.yaml")).unwrap();
 
     let mut serving = Serving::start(&sandbox, &["serve", "results/tiny"]);

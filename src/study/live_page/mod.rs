@@ -29,7 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(6);
 const MOMENT: Duration = Duration::from_secs(10);
 
 /// Shown until the first page is made.
-const NOT_YET: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"1\">\
+const NOT_YET: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"1\"><link rel=\"icon\" href=\"data:,\">\
     <title>speedlab</title><p>The page is being made.</p></html>";
 
 /// A sweep's page while it lives. Dropping it ends its threads.

@@ -71,13 +71,30 @@ function reopen(before) {
   window.scrollTo(0, before.scroll);
 }
 
-function renew() {
-  keep();
-  location.reload();
+/** What the server says now; fails without one. */
+async function hear() {
+  const answer = await fetch("state.json", { cache: "no-store" });
+  if (!answer.ok) throw new Error(String(answer.status));
+  [misses, lastHeard] = [0, new Date()];
+  return answer.json();
 }
 
-/** Nothing that the reader does now is lost. */
-const mayRenew = () => panel.hidden && Date.now() - lastTouched > QUIET && String(getSelection()) === "";
+/** Only while somebody is there to give the newer page: else this one would be lost for nothing. */
+async function renew() {
+  try {
+    await hear();
+  } catch {
+    return showGone();
+  }
+  keep();
+  return location.reload();
+}
+
+/** Nothing that the reader does now is lost. The last page comes at once: its server ends. */
+function mayRenew({ state }) {
+  if (state === "ended" || state === "stopped") return panel.hidden || shownRun() !== null;
+  return panel.hidden && Date.now() - lastTouched > QUIET && String(getSelection()) === "";
+}
 
 /** `12 s`, `3 m 20 s`, `2 h 05 m`. */
 function roughTime(seconds) {
@@ -110,11 +127,13 @@ function show(state) {
     ...failed.map(({ trial, seed, detail }) => [`${trial}, seed ${seed}`, "", detail, "", "", ""])];
   const list = element("details", { open: listIsOpen, ontoggle: () => { listIsOpen = list.open; } }, element("summary", {}, "Runs now"),
     element("table", {}, element("tbody", {}, rows.map((cells) => element("tr", {}, cells.map((words) => element("td", {}, words)))))));
+  const focused = ["summary", "button"].find((kind) => document.activeElement === strip.querySelector(kind));
   strip.className = state.state;
   strip.replaceChildren(
-    element("p", { class: "line", role: "status" }, element("strong", {}, lineWords(state)),
+    element("p", { class: "line" }, element("strong", {}, lineWords(state)),
       report > version ? element("span", {}, "Newer results are there. ", button("Show them", renew, { class: "renew" })) : null),
     bar(counts), ...(error ? [element("p", {}, `The page could not be made again: ${error}`)] : []), ...(rows.length ? [list] : []));
+  if (focused) strip.querySelector(focused)?.focus();
   strip.hidden = false;
 }
 
@@ -127,12 +146,9 @@ function showGone() {
 
 async function ask() {
   try {
-    const answer = await fetch("state.json", { cache: "no-store" });
-    if (!answer.ok) throw new Error(String(answer.status));
-    const state = await answer.json();
-    [misses, lastHeard] = [0, new Date()];
+    const state = await hear();
     show(state);
-    if (state.report > version && mayRenew()) return renew();
+    if (state.report > version && mayRenew(state)) await renew();
   } catch {
     misses += 1;
     if (misses >= 2) showGone();
