@@ -143,6 +143,17 @@ pub struct Started {
     pub micro_batches: usize,
 }
 
+impl Started {
+    /// How many runs shared the device, as `device` tells; `None` of a device without a description.
+    pub fn runs_at_once(&self) -> Option<usize> {
+        let told = self.device.rsplit(", ").find_map(|part| part.strip_suffix(" runs at once"));
+        match told {
+            Some(number) => number.parse().ok().filter(|&number| number > 0),
+            None => (!self.device.is_empty()).then_some(1),
+        }
+    }
+}
+
 #[cfg(test)]
 impl RunEvent {
     /// A mean of losses, of which nothing but when it was matters.
@@ -293,6 +304,16 @@ impl RunOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_tells_how_many_runs_it_had() {
+        let of = |device: &str| Started { device: device.into(), ..Started::of_test(1, 0) }.runs_at_once();
+        assert_eq!(of("cpu: AMD EPYC 9R14, 1 thread, 2 runs at once"), Some(2));
+        assert_eq!(of("cuda: NVIDIA H200, 4 threads, products in tf32, 3 runs at once, PyTorch 2.15"), Some(3));
+        assert_eq!(of("cpu: AMD EPYC 9R14, 1 thread"), Some(1));
+        assert_eq!(of("cpu: x, no runs at once"), None);
+        assert_eq!(of(""), None);
+    }
 
     #[test]
     fn parts_of_a_batch_are_written_where_there_are_several_and_are_one_where_none_are_written() {

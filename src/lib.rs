@@ -35,6 +35,8 @@ pub mod cluster;
 
 pub mod study;
 
+pub mod serve;
+
 // What a run is made of.
 pub mod data;
 pub mod device;

@@ -105,9 +105,16 @@ class Browser:
 
     def wait_for(self, expression, why):
         until = time.monotonic() + PATIENCE
-        while not self.evaluate(expression):
+        while True:
+            # While one page takes the place of another there is nothing to ask.
+            try:
+                if self.evaluate(expression):
+                    return
+                words = "never became true"
+            except Fault as fault:
+                words = str(fault)
             if time.monotonic() > until:
-                raise Fault(f"{why}: `{expression}` never became true")
+                raise Fault(f"{why}: `{expression}`: {words}")
             time.sleep(0.02)
 
     def open(self, url, width=1200, height=900, scheme="light", script=True):
@@ -140,8 +147,8 @@ class Browser:
         self.ask("Input.dispatchKeyEvent", type="keyDown", **press)
         self.ask("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
 
-    def faults(self):
-        """What the console complained of, and every request but for the page itself and what it holds."""
+    def faults(self, asks=None):
+        """What the console complained of, and every request but for the page itself, what it holds, and the one address that it may ask."""
         self.evaluate("0")
         found = []
         for event in self.events:
@@ -154,6 +161,6 @@ class Browser:
                 found.append(f"log: {params['entry']['text']}")
             elif method == "Network.requestWillBeSent":
                 url = params["request"]["url"]
-                if params.get("type") != "Document" and not url.startswith("data:"):
+                if params.get("type") != "Document" and not url.startswith("data:") and url != asks:
                     found.append(f"request: {url}")
         return found

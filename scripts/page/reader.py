@@ -50,8 +50,8 @@ def ready(page):
     page.wait_for('document.documentElement.dataset.ready === ""', "the page's script has not run to its end")
 
 
-def no_faults(page):
-    faults = page.faults()
+def no_faults(page, asks=None):
+    faults = page.faults(asks)
     expect(not faults, "\n".join(faults))
 
 

@@ -14,6 +14,7 @@ use crate::import::ImportError;
 use crate::merge::MergeError;
 use crate::plan::PlanError;
 use crate::record::RecordError;
+use crate::serve::ServeError;
 use crate::study::StudyError;
 
 /// How the program ends.
@@ -63,6 +64,7 @@ impl Exit {
         let no_merge = error.downcast_ref::<MergeError>().is_some_and(MergeError::is_conflict);
         let no_bundle = matches!(error.downcast_ref::<BundleError>(), Some(BundleError::NoBundle { .. }));
         let no_export = matches!(error.downcast_ref::<ExportError>(), Some(ExportError::NotEmpty { .. }));
+        let no_server = error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage);
         let no_compare =
             error.downcast_ref::<CompareError>().is_some_and(|error| !matches!(error, CompareError::Record(_)));
         let of_usage = of_record(error).is_some_and(RecordError::is_usage);
@@ -81,6 +83,7 @@ impl Exit {
             || no_data
             || no_device
             || no_rule
+            || no_server
         {
             Self::Invalid
         } else {

@@ -37,6 +37,7 @@ mod run;
 mod run_network;
 mod sample;
 mod seed_args;
+mod serve;
 mod status;
 mod submit;
 mod table;
@@ -78,6 +79,7 @@ Examples:
   speedlab keys optimizer                      the keys of a sweep: type, range, default, meaning and source
   speedlab preview sweeps/quickstart.yaml      the densities over t, loss weights, beta1 and learning rates of the arms
   speedlab status sweeps/quickstart.yaml       each run: waiting and why, running, or how it ended; --watch redraws the table
+  speedlab serve sweeps/quickstart.yaml        the report as a page that lives while the sweep runs
   speedlab submit sweeps/quickstart.yaml       hand the missing runs to a cluster; `cancel` ends them
   speedlab logs 0123 -f                        the log of the run whose id begins with 0123, and its events, as they grow
   speedlab report sweeps/quickstart.yaml       write the report again, from the records alone
@@ -116,6 +118,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Draw what every arm will do: the density over t, loss weights, beta1 and learning rate; trains nothing
     Preview(preview::PreviewArgs),
+    /// Serve the report as a page that lives while the sweep runs, to this machine alone; `run --serve` does both
+    Serve(serve::ServeArgs),
     /// Show the state of each run: waiting and why, running, unfinished, or how it ended
     Status(status::StatusArgs),
     /// Hand the missing runs to a cluster: Slurm, Kubernetes, or any engine that starts a command for each index
@@ -310,6 +314,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Keys(args) => keys::keys(&args),
         Command::Schema(args) => keys::schema(&args),
         Command::Preview(args) => preview::preview(&args),
+        Command::Serve(args) => serve::serve(&args),
         Command::Status(args) => status::status(&args, cli.color),
         Command::Submit(args) => submit::submit(&args),
         Command::Cancel(args) => submit::cancel(&args),

@@ -2,21 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::print::without_controls;
 use super::{Exit, SweepArgs, say_if_changed};
 use crate::cluster::quoted;
-use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count};
-use crate::report::{CheckError, Checked, Difference, Drawn, check, read_kept, speedups_json};
+use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count, refuse_folder};
+use crate::report::{CheckError, Checked, Difference, Drawn, PaperFormat, PaperWidth, check, read_kept, speedups_json};
 use crate::spec::PlannedRun;
-use crate::study::{write_report, write_report_of};
+use crate::study::{write_paper_figures, write_report, write_report_of};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab report sweeps/quickstart.yaml
   speedlab report results/quickstart             without the sweep's file, from the records
+  speedlab report sweeps/quickstart.yaml --figures paper/figures --width one-column      each figure as PDF, 3.35 inches wide
   speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'
   speedlab report sweeps/quickstart.yaml --check paper/speedups.json      whether every number is the kept one; writes nothing
 
@@ -32,11 +33,37 @@ pub struct ReportArgs {
     #[arg(long)]
     all_figures: bool,
     /// Write nothing, but compare every number with those of a kept `speedups.json`; exit with 1 where one differs
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all_figures"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all_figures", "figures"])]
     check: Option<PathBuf>,
     /// With --check: the relative difference up to which numbers agree [default: 0, the same bits]
     #[arg(long, value_name = "SHARE", requires = "check", value_parser = parse_share)]
     within: Option<f64>,
+    /// Also draw each figure for a paper into this folder: at the width of a column, with letters of 7 to 8 points
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
+    /// The width of those figures: one-column (3.35 inches), two-column (6.9 inches), or a number of inches
+    #[arg(long, value_name = "WIDTH", requires = "figures", default_value = "one-column")]
+    width: PaperWidth,
+    /// Their formats, with commas between them. The font is in a PDF; a PNG has 337 pixels to the inch
+    #[arg(long = "format", value_name = "FORMAT", requires = "figures", value_delimiter = ',', default_value = "pdf")]
+    formats: Vec<Format>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Pdf,
+    Svg,
+    Png,
+}
+
+impl From<Format> for PaperFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Pdf => Self::Pdf,
+            Format::Svg => Self::Svg,
+            Format::Png => Self::Png,
+        }
+    }
 }
 
 impl ReportArgs {
@@ -46,6 +73,9 @@ impl ReportArgs {
 }
 
 pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
+    if let Some(figures) = &args.figures {
+        refuse_folder(figures)?;
+    }
     let (plan, folder, frozen) = args.sweep.begun_and_frozen()?;
     if let Some(file) = &frozen {
         say_if_changed(&plan, &folder, file, "the report shows the frozen one");
@@ -54,7 +84,19 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         let frozen = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
         return compare_with(path, &StudyRecord::of(&folder, frozen)?, args.within.unwrap_or(0.0));
     }
-    write_and_print(&folder, frozen, args.json, args.drawn())?;
+    let study = write_and_print(&folder, frozen, args.json, args.drawn())?;
+    if let Some(figures) = &args.figures {
+        let mut formats: Vec<PaperFormat> = Vec::new();
+        for format in args.formats.iter().map(|&format| format.into()) {
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
+        let written = write_paper_figures(&study, figures, args.drawn(), args.width, &formats)?;
+        if !args.json {
+            out!("figures: {} files in {}", written.len(), figures.display());
+        }
+    }
     Ok(Exit::AllDone)
 }
 
@@ -101,13 +143,13 @@ fn parse_share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "give a number from 0 and below 1, such as 0.01".to_owned())
 }
 
-/// Writes the sweep's table and its report, and prints the answer on stdout. `frozen`: the plan, if it has been read already.
+/// Writes the sweep's table and its report, and prints the answer on stdout; gives the records. `frozen`: the plan, if it has been read already.
 pub(super) fn write_and_print(
     folder: &SweepFolder,
     frozen: Option<PlanFile>,
     json: bool,
     drawn: Drawn,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<StudyRecord> {
     let (study, report) = match frozen {
         Some(frozen) => write_report_of(folder, frozen, drawn)?,
         None => write_report(folder, drawn)?,
@@ -119,7 +161,7 @@ pub(super) fn write_and_print(
         out!("{}", report.summary);
         out!("report: {}", report.page.display());
     }
-    Ok(())
+    Ok(study)
 }
 
 /// Names the runs that are left out.

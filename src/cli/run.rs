@@ -12,6 +12,7 @@ use super::device_args::DeviceArgs;
 use super::progress::Progress;
 use super::report::write_and_print;
 use super::seed_args::SeedArgs;
+use super::serve::RunServeArgs;
 use super::{Color, DataArgs, Exit, SweepArgs};
 use crate::data;
 use crate::record::SweepFolder;
@@ -29,6 +30,7 @@ use crate::study::{NoRound, Observer, RunLabel, Study, StudyError, Tracker, live
   speedlab run sweeps/quickstart.yaml --set seeds=1 --set name=try
   speedlab run sweeps/quickstart.yaml --set name=decided --until-decided --budget 1h
   speedlab run sweeps/quickstart.yaml --only 0123        the run whose id begins with 0123, and no other
+  speedlab run sweeps/quickstart.yaml --serve           and a page in the browser that lives while the sweep runs
 
 Ctrl-C once: running runs write a checkpoint and stop. The same command goes on with them.
 Ctrl-C twice: they stop at once. Nothing that was recorded is lost.")]
@@ -60,6 +62,8 @@ pub struct RunArgs {
     /// checkpoint, up to 120 seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
+    #[command(flatten)]
+    serve: RunServeArgs,
     /// Show what would run and change nothing, as `speedlab plan` does
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -79,6 +83,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     if args.dry_run {
         return super::plan::show(&plan, &folder, &args.devices, &args.data, args.json);
     }
+    let taken = args.serve.take()?;
     note_tasks(&plan, &folder)?;
     let chosen = args.devices.choose(&plan)?;
     if !args.quiet {
@@ -100,6 +105,10 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     };
     // Before anything is frozen or started a signal ends the program as usual.
     let mut study = study.open(&mut shown)?;
+    let live = taken.map(|taken| taken.begin(study.folder().clone())).transpose()?;
+    if let Some(live) = &live {
+        eprintln!("{:>10}  {}", "live page", live.url());
+    }
     let (mut spent, mut end) = (Duration::ZERO, Duration::ZERO);
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let max_failures = if args.fail_fast { Some(1) } else { args.max_failures.map(NonZeroU32::get) };
@@ -128,6 +137,9 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     // From here on a signal ends the program as usual again.
     drop(stop);
     write_and_print(study.folder(), None, args.json, Drawn::Few)?;
+    if let Some(live) = live {
+        live.end();
+    }
     if summary.stopped.is_some() && !args.quiet {
         eprintln!("stopped; to go on: speedlab run {}", args.seeds.as_written(&args.sweep));
     }

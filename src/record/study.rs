@@ -166,10 +166,12 @@ impl RunRecord {
 
     /// The record of the run in this folder.
     pub fn read_in(run_folder: &RunFolder, planned: &PlannedRun) -> Result<Self, RecordError> {
+        // First: a run that ends meanwhile has its end in the journal before it is in DONE.
+        let end = run_folder.read_end();
         let mut journal = read_journal(&run_folder.journal())?;
         let mut damage = std::mem::take(&mut journal.damage);
         damage.iter_mut().for_each(|words| *words = format!("events.jsonl: {words}"));
-        let done = match run_folder.read_end() {
+        let done = match end {
             Ok(end) => end.map(|(outcome, of_table)| {
                 damage.extend(of_table);
                 outcome

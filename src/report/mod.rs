@@ -20,6 +20,7 @@ mod labelled;
 mod landscape;
 pub mod number;
 mod page;
+mod paper;
 mod plots;
 mod preview;
 mod publish;
@@ -47,12 +48,13 @@ pub use consistency::{Comparable, Consistency, Similarity};
 pub use cost::Cost;
 pub use curve::Evaluation;
 pub use error::ReportError;
-pub use explore::Explore;
+pub use explore::{Explore, ImageFlops};
 pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures};
 pub use grid::{Grid, Interaction, Of};
 pub use interval::Interval;
 pub use labelled::labelled;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
+pub use paper::{PaperFormat, PaperWidth, write_paper_figures};
 pub use plots::Drawn;
 pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{
@@ -61,4 +63,4 @@ pub use speedup::{
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
 pub use wording::{answer_cell, likeness_cell, look_words, spent_words};
-pub use write::{Report, speedups_json, write, write_drawn};
+pub use write::{Report, live_page, speedups_json, write, write_drawn};

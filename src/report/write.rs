@@ -1,4 +1,4 @@
-//! A study's whole report, onto disk.
+//! A study's whole report, onto disk; and its page alone, for who serves it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,13 @@ use rayon::prelude::*;
 use super::cell::Cells;
 use super::comparison::Comparison;
 use super::consistency::{self, Consistency};
-use super::difficulty::{difficulty, difficulty_json};
+use super::difficulty::{PointDifficulty, difficulty, difficulty_json};
 use super::error::ReportError;
+use super::explore::ImageFlops;
 use super::grid::Grid;
 use super::labelled::labelled;
-use super::page::page;
-use super::plots::{Drawn, consistency_figures, difficulty_figures, figures, png, svg};
+use super::page::{Delivery, Shown, page};
+use super::plots::{Drawn, Figure, WIDTH, consistency_figures, difficulty_figures, figures, png, svg};
 use super::publish::publish;
 use super::summary::summary;
 use super::tables::{csv, json, latex, markdown, measures_csv, typst};
@@ -32,30 +33,33 @@ pub struct Report {
 /// Writes tables, figures and the page of `study` into `folder`, which is made if it is missing. The same records give the
 /// same bytes. Whatever is not recorded yet is said to be missing and is no error.
 pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> {
-    write_drawn(study, folder, Drawn::Few)
+    write_drawn(study, folder, Drawn::Few, |_| None)
 }
 
-/// The same, with the figures that are asked for.
-pub fn write_drawn(study: &StudyRecord, folder: &Path, drawn: Drawn) -> Result<Report, ReportError> {
+/// The same, with the figures that are asked for, and with what is known of the networks' operations.
+pub fn write_drawn(
+    study: &StudyRecord,
+    folder: &Path,
+    drawn: Drawn,
+    image_flops: ImageFlops,
+) -> Result<Report, ReportError> {
     let study = &*labelled(study);
     let labels = &study.plan.labels;
     let comparison = Comparison::of(study);
     let grid = Grid::of(&comparison);
     let mut files = publish_all(folder, tables(&comparison, &grid))?;
 
-    let mut figures = figures(&comparison, drawn);
-    let (consistency, difficulty) = rayon::join(|| Consistency::of(study), || difficulty(&comparison));
+    let (consistency, difficulty) = parts(study, &comparison);
     if let Some(consistency) = &consistency {
         let table =
             serde_json::to_string_pretty(&consistency::json(consistency, labels)).expect("a JSON value can be written");
         files.push(publish(folder, "consistency.json", format!("{table}\n").as_bytes())?);
         files.push(publish(folder, "consistency.csv", consistency::csv(consistency, labels).as_bytes())?);
-        figures.extend(consistency_figures(consistency));
     }
     if !difficulty.is_empty() {
         files.push(publish(folder, "difficulty.json", difficulty_json(&difficulty, labels).as_bytes())?);
-        figures.extend(difficulty_figures(&comparison, &difficulty));
     }
+    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, drawn, WIDTH);
     let written = figures.par_iter().map(|figure| -> Result<_, ReportError> {
         let svg = svg(&figure.drawing, &figure.name, &figure.title)?;
         let paths = [
@@ -68,8 +72,9 @@ pub fn write_drawn(study: &StudyRecord, folder: &Path, drawn: Drawn) -> Result<R
     files.extend(paths.into_iter().flatten());
 
     // The page comes last: where it is, everything it names is.
+    let shown = Shown { figures: &figures, svgs: &svgs, drawn, delivery: Delivery::File };
     let (page, summary) = rayon::join(
-        || page(&comparison, &grid, consistency.as_ref(), &difficulty, &figures, &svgs, drawn),
+        || page(&comparison, &grid, consistency.as_ref(), &difficulty, &shown, image_flops),
         || summary(&comparison, &grid),
     );
     let page = publish(folder, "index.html", page.as_bytes())?;
@@ -83,6 +88,45 @@ pub fn speedups_json(study: &StudyRecord) -> String {
     let comparison = Comparison::of(study);
     let grid = Grid::of(&comparison);
     json(&comparison, &grid, &Cells::of(&comparison, &grid))
+}
+
+/// The page of `study` as its records are now, for a server that can tell it more (see [`Delivery::Live`]); nothing is written.
+///
+/// `version` is the page's number among those of its server.
+pub fn live_page(study: &StudyRecord, image_flops: ImageFlops, version: u64) -> Result<String, ReportError> {
+    let study = &*labelled(study);
+    let comparison = Comparison::of(study);
+    let grid = Grid::of(&comparison);
+    let (consistency, difficulty) = parts(study, &comparison);
+    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, Drawn::Few, WIDTH);
+    let svgs = figures.par_iter().map(|figure| svg(&figure.drawing, &figure.name, &figure.title));
+    let svgs = svgs.collect::<Result<Vec<_>, _>>()?;
+    let shown = Shown { figures: &figures, svgs: &svgs, drawn: Drawn::Few, delivery: Delivery::Live { version } };
+    Ok(page(&comparison, &grid, consistency.as_ref(), &difficulty, &shown, image_flops))
+}
+
+/// What only some studies have.
+pub(super) fn parts<'c>(
+    study: &'c StudyRecord,
+    comparison: &'c Comparison,
+) -> (Option<Consistency<'c>>, Vec<PointDifficulty<'c>>) {
+    rayon::join(|| Consistency::of(study), || difficulty(comparison))
+}
+
+/// Every figure of a study that has something to show, `width` pixels wide.
+pub(super) fn all_figures(
+    comparison: &Comparison,
+    consistency: Option<&Consistency>,
+    difficulty: &[PointDifficulty],
+    drawn: Drawn,
+    width: f64,
+) -> Vec<Figure> {
+    let mut figures = figures(comparison, drawn, width);
+    figures.extend(consistency.into_iter().flat_map(|consistency| consistency_figures(consistency, width)));
+    if !difficulty.is_empty() {
+        figures.extend(difficulty_figures(comparison, difficulty, width));
+    }
+    figures
 }
 
 /// The tables of speedups and of every measure, by the names of their files.

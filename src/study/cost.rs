@@ -185,7 +185,10 @@ struct Figures {
     activation_bytes: f64,
 }
 
+/// A forward and a backward pass, which takes two of its kind.
+pub(super) const PASSES_PER_STEP: f64 = 3.0;
+
 /// A forward and a backward pass of every image.
 pub(super) fn train_flops(spec: &RunSpec, images_seen: u64) -> f64 {
-    3.0 * model::forward_flops(&spec.model, spec.data.shape()) * images_seen as f64
+    PASSES_PER_STEP * model::forward_flops(&spec.model, spec.data.shape()) * images_seen as f64
 }

@@ -6,6 +6,7 @@
 //! OpenStudy::train   the queue to its end, by any executor; silent ends recorded, the live view written  -> Summary
 //! OpenStudy::next_round   the seeds that the study's rule adds, until it is decided: begin again
 //! write_report   the tables and the page, from the records alone
+//! LivePage       the same page in memory, made anew while the runs go on
 //! ```
 //!
 //! An [`Observer`] is told what happens. The command line draws it; a test counts it.
@@ -17,6 +18,7 @@ mod devices;
 mod error;
 mod images;
 mod live;
+mod live_page;
 mod notes;
 mod observer;
 mod open;
@@ -35,11 +37,12 @@ pub use cost::Estimator;
 pub use devices::{ChosenDevices, WantedDevices, ask_child, found_in_children};
 pub use error::StudyError;
 pub use images::image_notes;
+pub use live_page::LivePage;
 pub use notes::plan_notes;
 pub use observer::Observer;
 pub use open::{OpenStudy, Study};
 pub use queue::StudyQueue;
-pub use report::{write_report, write_report_of};
+pub use report::{image_flops, write_paper_figures, write_report, write_report_of};
 pub use sensitivity::sensitivity;
 pub use submit::{Handed, Handover, Survey};
 pub use task::{Finished, Rest, Task, finish, prepare};

@@ -1,10 +1,14 @@
 //! The tables and the page of a study, from its records.
 
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::StudyError;
+use super::cost::PASSES_PER_STEP;
+use crate::model;
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
-use crate::report::{self, Drawn, Report};
+use crate::report::{self, Drawn, PaperFormat, PaperWidth, Report};
+use crate::spec::{RunSpec, Trainer};
 
 /// Reads the records, replaces the sweep's table and its report, and gives both.
 pub fn write_report(folder: &SweepFolder, drawn: Drawn) -> Result<(StudyRecord, Report), StudyError> {
@@ -20,13 +24,31 @@ pub fn write_report_of(
     written(folder, StudyRecord::of(folder, frozen)?, drawn)
 }
 
+/// Writes the report's figures at a paper's size into `figures`; returns their paths.
+pub fn write_paper_figures(
+    study: &StudyRecord,
+    figures: &Path,
+    drawn: Drawn,
+    width: PaperWidth,
+    formats: &[PaperFormat],
+) -> Result<Vec<PathBuf>, StudyError> {
+    Ok(report::write_paper_figures(study, figures, drawn, width, formats)?)
+}
+
 fn written(folder: &SweepFolder, study: StudyRecord, drawn: Drawn) -> Result<(StudyRecord, Report), StudyError> {
     // Of many runs each takes seconds.
     let (table, report) = thread::scope(|scope| {
         let table = scope.spawn(|| study.write_curves());
-        let report = report::write_drawn(&study, &folder.report(), drawn);
+        let report = report::write_drawn(&study, &folder.report(), drawn, image_flops);
         (table.join().expect("it does not panic"), report)
     });
     table?;
     Ok((study, report?))
+}
+
+/// Floating-point operations that a run's training spends on one image: a forward and a backward pass of its network. `None` where the network is
+/// that of a program of the user's own.
+pub fn image_flops(spec: &RunSpec) -> Option<f64> {
+    let is_known = spec.trainer.as_ref().is_none_or(Trainer::is_torch);
+    is_known.then(|| PASSES_PER_STEP * model::forward_flops(&spec.model, spec.data.shape()))
 }

@@ -30,6 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("compare", &["spec", "record", "checksum"]),
     ("merge", &["spec", "event", "record", "checksum"]),
     ("bundle", &["spec", "event", "record", "checksum"]),
+    ("serve", &[]),
     (
         "study",
         &[
@@ -63,12 +64,20 @@ const DOORS: &[(&str, &[&str])] = &[
     ("pytorch_reader", &["evaluate/features/"]),
     ("npyz", &["evaluate/statistics_file.rs", "evaluate/generated_images.rs"]),
     ("memmap2", &["data/"]),
-    ("Instant::now", &["train/stopwatch.rs", "schedule/worker", "external/", "process.rs"]),
+    (
+        "Instant::now",
+        &["train/stopwatch.rs", "schedule/worker", "external/", "process.rs", "serve/", "study/live_page/"],
+    ),
     ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "cli/", "device/"]),
     ("cudarc", &["device/"]),
     ("cubecl", &["device/"]),
     ("libloading", &["device/"]),
-    ("rustix", &["run.rs", "schedule/room.rs", "external/guard.rs", "external/process.rs"]),
+    ("rustix", &["run.rs", "schedule/room.rs", "external/guard.rs", "external/process.rs", "study/live_page/"]),
+    ("pdf_writer", &["report/plots/pdf.rs"]),
+    ("subsetter", &["report/plots/pdf.rs"]),
+    ("httparse", &["serve/"]),
+    ("subtle", &["serve/"]),
+    ("getrandom", &["serve/"]),
 ];
 
 fn source_folder() -> PathBuf {

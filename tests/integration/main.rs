@@ -34,6 +34,8 @@ mod report;
 mod run;
 mod sandbox;
 mod schedule;
+#[cfg(unix)]
+mod serve;
 mod study;
 mod timestep_density;
 mod torture;

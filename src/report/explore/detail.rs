@@ -12,9 +12,9 @@ use crate::report::number::grouped;
 pub const MOST_LISTED: usize = 300;
 /// Text that the curves may take, roughly.
 const MOST_BYTES: usize = 2_000_000;
-/// Of a number, and of its place among the moments; of a moment's four clocks; of everything else about a run.
+/// Of a number, and of its place among the moments; of a moment's clocks; of everything else about a run.
 const NUMBER_BYTES: usize = 13;
-const MOMENT_BYTES: usize = 32;
+const MOMENT_BYTES: usize = 52;
 const RUN_BYTES: usize = 1000;
 
 /// The moments of a curve that are kept, from the most to the fewest, and whether of every metric.

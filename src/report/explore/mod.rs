@@ -18,12 +18,13 @@ use serde_json::Value;
 use self::detail::Detail;
 use self::headline::Headline;
 use self::points::{Fits, Point, effects, points};
-use self::run::{Run, runs, shared_settings};
+use self::run::{Known, Run, runs, shared_settings};
 use super::cell::Cells;
 use super::comparison::Comparison;
 use super::grid::Grid;
 use super::plots::Palette;
 use super::wording::metric_words;
+use crate::spec::RunSpec;
 
 pub use self::detail::MOST_LISTED;
 pub use self::embed::embedded;
@@ -69,11 +70,23 @@ pub struct Axis {
     pub words: &'static str,
 }
 
-const AXES: [Axis; 4] = [
+/// Floating-point operations that training spends on one image of such a run; `None` where its network is not known. Reports know no
+/// networks: who asks for one says it.
+pub type ImageFlops = fn(&RunSpec) -> Option<f64>;
+
+const AXES: [Axis; 6] = [
     Axis { key: "images_seen", label: "training images seen", words: "training images" },
     Axis { key: "step", label: "training steps", words: "training steps" },
     Axis { key: "train_seconds", label: "training time (s)", words: "training time" },
     Axis { key: "wall_seconds", label: "time since the run began, with evaluation (s)", words: "time with evaluation" },
+    Axis {
+        key: "train_flops", label: "training FLOPs (3 × the forward pass of every image)", words: "training FLOPs"
+    },
+    Axis {
+        key: "device_hours",
+        label: "device hours, with evaluation; a shared device in parts",
+        words: "device hours",
+    },
 ];
 
 /// A metric by one protocol; values of different protocols are not comparable.
@@ -92,6 +105,11 @@ pub struct Arm<'a> {
 
 impl<'a> Explore<'a> {
     pub fn of(comparison: &Comparison<'a>, grid: &Grid) -> Self {
+        Self::with_flops(comparison, grid, |_| None)
+    }
+
+    /// The same, where it is known what the runs' networks compute.
+    pub fn with_flops(comparison: &Comparison<'a>, grid: &Grid, image_flops: ImageFlops) -> Self {
         let study = comparison.study;
         let plan = &study.plan;
         let palette = Palette::of(comparison);
@@ -101,6 +119,16 @@ impl<'a> Explore<'a> {
         let metrics = detail.metrics(comparison);
         let arms = plan.arms.iter().map(|arm| Arm { name: arm, color: palette.css(arm) });
         let settings = shared_settings(study);
+        let known = Known { detail: &detail, metrics: &metrics, fits: &fits, settings: &settings, image_flops };
+        let runs = runs(comparison, &known);
+        // An axis that some run has no numbers for would leave that run out.
+        let has = |axis: &Axis| match axis.key {
+            "train_flops" => runs.iter().all(|run| run.moments.step.is_empty() || !run.moments.train_flops.is_empty()),
+            "device_hours" => {
+                runs.iter().all(|run| run.moments.step.is_empty() || !run.moments.device_hours.is_empty())
+            }
+            _ => true,
+        };
         Self {
             version: EXPLORE_VERSION,
             study: &plan.name,
@@ -111,14 +139,19 @@ impl<'a> Explore<'a> {
             metric: metric_words(comparison),
             detail: detail.name(),
             left_out: detail.left_out(comparison),
-            axes: AXES.into(),
+            axes: AXES.into_iter().filter(has).collect(),
             arms: arms.collect(),
             points: points(comparison, &detail, &metrics, &cells),
             effects: effects(comparison, grid, &cells),
-            runs: runs(comparison, &detail, &metrics, &fits, &settings),
+            runs,
             metrics,
             settings,
         }
+    }
+
+    /// Where nothing lies beside the page, it names no files.
+    pub fn forget_files(&mut self) {
+        self.runs.iter_mut().flat_map(|run| &mut run.samples).for_each(|(_, file)| *file = None);
     }
 }
 

@@ -8,13 +8,39 @@ use super::Metric;
 use crate::record::RunRecord;
 use crate::report::band::FittedCurve;
 
-/// When a run measured: its clocks, each a list of equal length.
+/// When a run measured: its clocks, each a list of equal length; the last two are empty and left out where they are not known.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Moments {
     pub step: Vec<u64>,
     pub images_seen: Vec<u64>,
     pub train_seconds: Vec<f64>,
     pub wall_seconds: Vec<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub train_flops: Vec<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_hours: Vec<f64>,
+}
+
+const SECONDS_PER_HOUR: f64 = 3600.0;
+
+impl Moments {
+    /// `image_flops`: what training spends on one image.
+    pub fn count_flops(&mut self, image_flops: Option<f64>) {
+        let Some(image_flops) = image_flops else { return };
+        self.train_flops = self.images_seen.iter().map(|&images| finite(images as f64 * image_flops)).collect();
+    }
+
+    /// `share`: the part of a device that the run had.
+    pub fn count_hours(&mut self, share: Option<f64>) {
+        let Some(share) = share else { return };
+        let hours = |seconds: &f64| finite(seconds * share / SECONDS_PER_HOUR);
+        self.device_hours = self.wall_seconds.iter().map(hours).collect();
+    }
+}
+
+/// A clock is a finite number.
+fn finite(clock: f64) -> f64 {
+    rounded(clock).unwrap_or(0.0)
 }
 
 /// One metric of a run.
@@ -75,12 +101,13 @@ pub fn moments(run: &RunRecord, metrics: &[Metric], most: usize, fit: Option<&Fi
         }
     });
     let curves = curves.collect();
-    let seconds = |pick: fn(&Clocks) -> f64| clocks.values().map(|clock| rounded(pick(clock)).unwrap_or(0.0)).collect();
+    let seconds = |pick: fn(&Clocks) -> f64| clocks.values().map(|clock| finite(pick(clock))).collect();
     let moments = Moments {
         step: clocks.keys().copied().collect(),
         images_seen: clocks.values().map(|clock| clock.0).collect(),
         train_seconds: seconds(|clock| clock.1),
         wall_seconds: seconds(|clock| clock.2),
+        ..Moments::default()
     };
     (moments, curves)
 }
@@ -101,6 +128,17 @@ pub fn rounded(value: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_and_hours_follow_from_images_and_seconds_where_they_are_known() {
+        let mut moments = Moments { images_seen: vec![0, 64], wall_seconds: vec![0.0, 7200.0], ..Moments::default() };
+        moments.count_flops(None);
+        moments.count_hours(None);
+        assert!(moments.train_flops.is_empty() && moments.device_hours.is_empty());
+        moments.count_flops(Some(3e6));
+        moments.count_hours(Some(0.5));
+        assert_eq!((moments.train_flops, moments.device_hours), (vec![0.0, 1.92e8], vec![0.0, 1.0]));
+    }
 
     #[test]
     fn thinned_curves_keep_both_ends() {

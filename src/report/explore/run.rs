@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Metric;
 use super::detail::Detail;
 use super::log_end::log_end;
 use super::moments::{Curve, Moments, moments, spaced};
 use super::points::Fits;
+use super::{ImageFlops, Metric};
 use crate::record::{RunRecord, RunState, StudyRecord, SweepFolder};
 use crate::report::comparison::Comparison;
 use crate::report::settings::known;
 use crate::report::wording::state;
+use crate::spec::Trainer;
 
 /// Grids of images that are named of each run.
 const MOST_SAMPLES: usize = 6;
@@ -47,33 +48,34 @@ pub struct Run<'a> {
     pub command: String,
 }
 
-pub fn runs<'a>(
-    comparison: &Comparison<'a>,
-    detail: &Detail,
-    metrics: &[Metric],
-    fits: &Fits,
-    shared: &BTreeMap<String, Value>,
-) -> Vec<Run<'a>> {
-    let study = comparison.study;
-    let listed = &study.runs[..detail.listed(study.runs.len())];
-    listed.iter().map(|run| of_run(study, run, detail, metrics, fits, shared)).collect()
+/// What is known of all runs together.
+pub struct Known<'k, 'm, 'f> {
+    pub detail: &'k Detail,
+    pub metrics: &'k [Metric<'m>],
+    pub fits: &'k Fits<'f>,
+    /// The settings that all share.
+    pub settings: &'k BTreeMap<String, Value>,
+    pub image_flops: ImageFlops,
 }
 
-fn of_run<'a>(
-    study: &'a StudyRecord,
-    run: &'a RunRecord,
-    detail: &Detail,
-    metrics: &[Metric],
-    fits: &Fits,
-    shared: &BTreeMap<String, Value>,
-) -> Run<'a> {
+pub fn runs<'a>(comparison: &Comparison<'a>, all: &Known) -> Vec<Run<'a>> {
+    let study = comparison.study;
+    let listed = &study.runs[..all.detail.listed(study.runs.len())];
+    listed.iter().map(|run| of_run(study, run, all)).collect()
+}
+
+fn of_run<'a>(study: &'a StudyRecord, run: &'a RunRecord, all: &Known) -> Run<'a> {
     let planned = &run.planned;
     let folder = SweepFolder { path: study.folder.clone() }.run(&planned.run_id);
     let settings = known(&planned.spec);
-    let (moments, curves) = match detail.moments() {
-        Some(most) => moments(run, metrics, most, fits.get(&planned.run_id)),
+    let (mut moments, curves) = match all.detail.moments() {
+        Some(most) => moments(run, all.metrics, most, all.fits.get(&planned.run_id)),
         None => (Moments::default(), vec![]),
     };
+    if !moments.step.is_empty() {
+        moments.count_flops((all.image_flops)(&planned.spec));
+        moments.count_hours(device_share(run));
+    }
     let mut devices: Vec<&str> = run.attempts.iter().map(|attempt| attempt.device.as_str()).collect();
     devices.sort_unstable();
     devices.dedup();
@@ -100,8 +102,19 @@ fn of_run<'a>(
         log: log_end(&folder.log()),
         command: imported
             .map_or_else(|| format!("speedlab run {}", study.sweep_arguments), |trainer| trainer.in_words()),
-        settings: settings.into_iter().filter(|(key, _)| !shared.contains_key(key)).collect(),
+        settings: settings.into_iter().filter(|(key, _)| !all.settings.contains_key(key)).collect(),
     }
+}
+
+/// The share of its device that the run had all along: one of so many runs at once. `None` where that changed, or where nobody wrote it
+/// down, as of runs that other programs recorded.
+fn device_share(run: &RunRecord) -> Option<f64> {
+    if run.planned.spec.trainer.as_ref().is_some_and(Trainer::is_import) {
+        return None;
+    }
+    let mut shares = run.attempts.iter().map(|attempt| attempt.runs_at_once());
+    let first = shares.next()??;
+    shares.all(|share| share == Some(first)).then(|| 1.0 / first as f64)
 }
 
 /// How a run stands, in a word.

@@ -2,13 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::figures;
+use super::Shown;
 use crate::report::consistency::{Comparable, Consistency, GroupLikeness, Similarity};
 use crate::report::interval::Interval;
 use crate::report::number::grouped;
-use crate::report::plots::{Figure, Place};
+use crate::report::plots::Place;
 
-pub fn consistency(consistency: &Consistency, all: &[Figure], svgs: &[String]) -> Markup {
+pub fn consistency(consistency: &Consistency, shown: &Shown) -> Markup {
     let several = consistency.comparable.len() > 1;
     html! {
         p.note {
@@ -33,7 +33,7 @@ pub fn consistency(consistency: &Consistency, all: &[Figure], svgs: &[String]) -
         @if consistency.comparable.iter().all(|group| group.runs.len() < 2) {
             p { "No two runs have got to their last step yet that share a protocol." }
         }
-        (figures::in_place(all, svgs, Place::Consistency))
+        (shown.at(Place::Consistency))
         @if several { p.note { "Runs of different protocols are not compared." } }
         @if !consistency.unfinished.is_empty() { p { "Not at their last step yet: " (consistency.unfinished.join("; ")) "." } }
         @for unread in &consistency.unread { p { (unread.run) ": " (unread.reason) } }

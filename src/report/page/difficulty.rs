@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::figures;
+use super::Shown;
 use crate::report::difficulty::{ArmDifficulty, PointDifficulty, SHARES};
 use crate::report::number::grouped;
-use crate::report::plots::{DIFFICULTY_POINTS, Figure, Place};
+use crate::report::plots::{DIFFICULTY_POINTS, Place};
 
-pub fn difficulty(points: &[PointDifficulty], all: &[Figure], svgs: &[String]) -> Markup {
+pub fn difficulty(points: &[PointDifficulty], shown: &Shown) -> Markup {
     html! {
         p.note {
             "The paper of arXiv 2404.07946 says that noise is easiest to predict where there is most of it, and builds its curriculum on that. How it \
@@ -19,7 +19,7 @@ pub fn difficulty(points: &[PointDifficulty], all: &[Figure], svgs: &[String]) -
             @if points.len() > 1 { h3 { (point.label) } }
             (table(point))
         }
-        (figures::in_place(all, svgs, Place::Difficulty))
+        (shown.at(Place::Difficulty))
         @if points.len() > DIFFICULTY_POINTS { p.note { "The other grid points are in " code { "difficulty.json" } "." } }
     }
 }

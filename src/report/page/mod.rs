@@ -20,31 +20,49 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::comparison::Comparison;
 use super::consistency::Consistency;
 use super::difficulty::PointDifficulty;
-use super::explore::Explore;
+use super::explore::{Explore, ImageFlops};
 use super::grid::Grid;
-use super::plots::{Drawn, FONT, Figure};
+use super::plots::FONT;
 use super::summary::progress;
 use crate::spec::Trainer;
 
+pub use self::figures::Shown;
 use self::script::Scripts;
 use self::vendor::UPLOT_STYLE;
 
 const STYLES: [&str; 3] = [include_str!("page.css"), include_str!("explore.css"), include_str!("print.css")];
+/// Of what a live page alone has.
+const LIVE_STYLE: &str = include_str!("live.css");
 
-/// The page; `svgs` are the figures' drawings in the same order.
+/// How the page comes to its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// From disk, beside its figures and the runs' images: it asks nothing of anybody.
+    File,
+    /// From a server that tells it how the sweep goes on at `state.json`, and that has nothing else. `version` counts its pages.
+    Live { version: u64 },
+}
+
+/// The page.
 pub fn page(
     comparison: &Comparison,
     grid: &Grid,
     consistency: Option<&Consistency>,
     difficulty: &[PointDifficulty],
-    figures: &[Figure],
-    svgs: &[String],
-    drawn: Drawn,
+    shown: &Shown,
+    image_flops: ImageFlops,
 ) -> String {
     let plan = &comparison.study.plan;
     let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
-    let scripts = Scripts::new();
-    let explore = Explore::of(comparison, grid);
+    let scripts = Scripts::new(shown.delivery);
+    let mut explore = Explore::with_flops(comparison, grid, image_flops);
+    let version = match shown.delivery {
+        Delivery::File => None,
+        Delivery::Live { version } => {
+            explore.forget_files();
+            Some(version)
+        }
+    };
     let mut sections: Vec<Section> = vec![
         Section {
             id: "speedups",
@@ -52,29 +70,21 @@ pub fn page(
             is_long: false,
             body: html! {
                 // Of a grid people look at the figures of its axes first.
-                @if comparison.has_grid() { (figures::of_study(comparison, figures, svgs, drawn)) }
+                @if comparison.has_grid() { (figures::of_study(comparison, shown)) }
                 (folded("Every line of the table", answers::table(comparison)))
-                @if !comparison.has_grid() { (figures::of_study(comparison, figures, svgs, drawn)) }
+                @if !comparison.has_grid() { (figures::of_study(comparison, shown)) }
                 (answers::ranking(comparison, grid))
                 (folded("How the numbers are made", answers::notes(comparison)))
             },
         },
-        Section::long("figures", "Figures for papers", figures::of_points(comparison, figures, svgs, drawn)),
-        Section { id: "samples", title: "Samples", is_long: false, body: samples::samples(comparison, drawn) },
+        Section::long("figures", "Figures for papers", figures::of_points(comparison, shown)),
+        Section { id: "samples", title: "Samples", is_long: false, body: samples::samples(comparison, shown.drawn) },
     ];
     if let Some(consistency) = consistency {
-        sections.push(Section::long(
-            "consistency",
-            "Consistency",
-            consistency::consistency(consistency, figures, svgs),
-        ));
+        sections.push(Section::long("consistency", "Consistency", consistency::consistency(consistency, shown)));
     }
     if !difficulty.is_empty() {
-        sections.push(Section::long(
-            "difficulty",
-            "Learning difficulty",
-            difficulty::difficulty(difficulty, figures, svgs),
-        ));
+        sections.push(Section::long("difficulty", "Learning difficulty", difficulty::difficulty(difficulty, shown)));
     }
     sections.push(Section::long("protocol", "Protocol", protocol::protocol(comparison)));
     // The methods of programs of the user's own are not known.
@@ -91,12 +101,14 @@ pub fn page(
     }
     let page = html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang="en" data-version=[version] {
             head {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content=(scripts.policy());
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                // Else a browser asks the server for one.
+                @if version.is_some() { link rel="icon" href="data:,"; }
                 title { (plan.name) ": " (question) }
                 style {
                     (PreEscaped(format!(
@@ -104,9 +116,11 @@ pub fn page(
                         STANDARD.encode(FONT),
                         STYLES.join("\n")
                     )))
+                    @if version.is_some() { (PreEscaped(LIVE_STYLE)) }
                 }
             }
             body {
+                @if version.is_some() { aside #live hidden {} }
                 header {
                     p.name { (plan.name) }
                     h1 { (question) }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
+use super::Delivery;
 use super::vendor::{UPLOT, UPLOT_LICENSE, UPLOT_VERSION};
 use crate::report::explore::{Explore, embedded};
 
@@ -26,19 +27,29 @@ const PARTS: [&str; 10] = [
 pub struct Scripts {
     library: String,
     own: String,
+    delivery: Delivery,
 }
 
 impl Scripts {
-    pub fn new() -> Self {
-        let own = format!("(() => {{\n\"use strict\";\n{}}})();\n", PARTS.join("\n"));
-        Self { library: format!("/* uPlot {UPLOT_VERSION}\n{UPLOT_LICENSE}*/\n{UPLOT}"), own }
+    pub fn new(delivery: Delivery) -> Self {
+        let begin = match delivery {
+            Delivery::File => "start();\n",
+            Delivery::Live { .. } => include_str!("script/live.js"),
+        };
+        let own = format!("(() => {{\n\"use strict\";\n{}\n{begin}}})();\n", PARTS.join("\n"));
+        Self { library: format!("/* uPlot {UPLOT_VERSION}\n{UPLOT_LICENSE}*/\n{UPLOT}"), own, delivery }
     }
 
-    /// Nothing is fetched from anywhere, these two scripts run and no other, and no text becomes HTML.
+    /// These two scripts run and no other, no text becomes HTML, and nothing is fetched from anywhere; of a live page, nothing but from its
+    /// own server.
     pub fn policy(&self) -> String {
+        let connections = match self.delivery {
+            Delivery::File => "",
+            Delivery::Live { .. } => " connect-src 'self';",
+        };
         let hash = |script: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script)));
         format!(
-            "default-src 'none'; script-src {} {}; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; \
+            "default-src 'none';{connections} script-src {} {}; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; \
              form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
             hash(&self.library),
             hash(&self.own)
@@ -71,15 +82,27 @@ mod tests {
 
     #[test]
     fn no_script_ends_early_or_writes_html() {
-        let Scripts { library, own } = Scripts::new();
-        for script in [&library, &own] {
-            assert!(!script.contains("</script") && !script.contains("<!--"));
-            for way in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
-                assert!(!script.contains(way), "{way}");
+        for delivery in [Delivery::File, Delivery::Live { version: 1 }] {
+            let Scripts { library, own, .. } = Scripts::new(delivery);
+            for script in [&library, &own] {
+                assert!(!script.contains("</script") && !script.contains("<!--"));
+                for way in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+                    assert!(!script.contains(way), "{way}");
+                }
+            }
+            for way in ["XMLHttpRequest", "WebSocket", "import(", "localStorage", "http://", "https://"] {
+                assert!(!own.contains(way), "{way}");
             }
         }
-        for way in ["fetch(", "XMLHttpRequest", "import(", "localStorage", "http://", "https://"] {
-            assert!(!own.contains(way), "{way}");
-        }
+    }
+
+    #[test]
+    fn the_page_of_a_file_asks_nobody_and_a_live_one_its_server_alone() {
+        let (file, live) = (Scripts::new(Delivery::File), Scripts::new(Delivery::Live { version: 1 }));
+        assert!(!file.own.contains("fetch(") && !file.own.contains("sessionStorage"));
+        assert!(!file.policy().contains("connect-src"), "so that default-src holds for it");
+        assert_eq!(live.own.matches("fetch(").count(), 1);
+        assert!(live.own.contains("fetch(\"state.json\""));
+        assert!(live.policy().contains("default-src 'none'; connect-src 'self';"));
     }
 }

@@ -35,7 +35,7 @@ struct Mark {
 
 /// Left the speedups with their 95 % intervals, right the final values with their range over seeds; a row for each combination of
 /// the other axes, up to [`MOST_ROWS`]. `None` where the axis has one value or nothing is measured.
-pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> Option<Drawing> {
+pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, width: f64) -> Option<Drawing> {
     if axis.values.len() < 2 {
         return None;
     }
@@ -72,12 +72,16 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
     let shown: Vec<_> = panels.into_iter().skip(usize::from(!has_speedups)).collect();
     let room = label_room(names());
     let (gap, left) = (62.0, 54.0);
-    let width = (WIDTH - left - room - gap * (shown.len() - 1) as f64) / shown.len() as f64;
+    let columns = beside_each_other(shown.len(), width);
+    // Panels that stand below each other are rows of their own.
+    let lines = shown.len() / columns;
+    let panel_width = (width - left - room - gap * (columns - 1) as f64) / columns as f64;
     let second_line = if places.is_number { 0.0 } else { SECOND_LINE };
     let row_height = ROW_HEIGHT + second_line;
-    let mut drawing = Drawing::new(WIDTH, row_height * rows.len() as f64);
+    let mut drawing = Drawing::new(width, row_height * (rows.len() * lines) as f64);
     let mut is_empty = true;
-    for (column, (title, of, line)) in shown.iter().enumerate() {
+    for (panel, (title, of, line)) in shown.iter().enumerate() {
+        let column = panel % columns;
         let all: Vec<Mark> = rows.iter().flat_map(|row| names().flat_map(|arm| marks(row, arm, of))).collect();
         let values = || all.iter().map(|mark| mark.y).chain(*line);
         let Some(extent) = Scale::covering(values(), true) else { continue };
@@ -86,16 +90,16 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
         let y = Scale::covering(values().chain(ends), true)?.padded(0.06);
         is_empty = false;
         for (row_index, row) in rows.iter().enumerate() {
-            let panel_left = left + (width + gap) * column as f64;
-            let offset = row_height * row_index as f64;
+            let panel_left = left + (panel_width + gap) * column as f64;
+            let offset = row_height * (row_index * lines + panel / columns) as f64;
             let (top, bottom) = (offset + TOP, offset + ROW_HEIGHT - BOTTOM);
-            let chart = Chart { x: x.onto(panel_left + 8.0, panel_left + width - 8.0), y: y.onto(bottom, top) };
+            let chart = Chart { x: x.onto(panel_left + 8.0, panel_left + panel_width - 8.0), y: y.onto(bottom, top) };
             let chart = frame(&mut drawing, chart, &places, &axis.path, title);
             if let Some(line) = line {
                 let at = chart.y.at(*line);
-                drawing.line(vec![(panel_left, at), (panel_left + width, at)], 1.2, AXIS, &[]);
+                drawing.line(vec![(panel_left, at), (panel_left + panel_width, at)], 1.2, AXIS, &[]);
             }
-            if column == 0 && !row.is_empty() {
+            if panel == 0 && !row.is_empty() {
                 drawing.text(
                     (4.0, offset + 14.0),
                     point_label(&comparison.study.plan.axes, row),
@@ -115,8 +119,8 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette) -> O
                     labels.push(EndLabel { text: (*arm).to_owned(), end, style, has_marker: true });
                 }
             }
-            if column + 1 == shown.len() {
-                end_labels(&mut drawing, labels, panel_left + width, top, bottom);
+            if column + 1 == columns {
+                end_labels(&mut drawing, labels, panel_left + panel_width, top, bottom);
             }
         }
     }

@@ -33,7 +33,7 @@ fn pair<'a>(comparison: &Comparison<'a>) -> Option<[&'a Axis; 2]> {
 }
 
 /// A panel for each arm that has a number; cells without one stay empty. `None` unless points have exactly two axes and the cells fit.
-pub fn axis_map(comparison: &Comparison) -> Option<Drawing> {
+pub fn axis_map(comparison: &Comparison, width: f64) -> Option<Drawing> {
     let [down, across] = pair(comparison)?;
     let baseline = comparison.baseline?;
     let arms: Vec<&str> =
@@ -62,15 +62,16 @@ pub fn axis_map(comparison: &Comparison) -> Option<Drawing> {
     let labels = |axis: &Axis| axis.values.iter().map(|value| axis.label(value)).collect::<Vec<String>>();
     let (rows, columns) = (labels(down), labels(across));
     let left = rows.iter().map(|label| font::width(label) * TICK_SIZE).fold(0.0, f64::max) + 14.0;
-    let panels_across = arms.len().min(COLUMNS);
-    let room = WIDTH - ColorScale::bar_room() - 14.0 - GAP * (panels_across - 1) as f64;
+    let columns_of_panels = beside_each_other(COLUMNS, width);
+    let panels_across = arms.len().min(columns_of_panels);
+    let room = width - ColorScale::bar_room() - 14.0 - GAP * (panels_across - 1) as f64;
     let panel_width = room / panels_across as f64;
     let cell = (panel_width - left) / columns.len() as f64;
     if cell < LEAST_CELL {
         return None;
     }
     let panel_height = ABOVE + ROW * rows.len() as f64 + BELOW;
-    let mut drawing = Drawing::new(WIDTH, 22.0 + panel_height * arms.len().div_ceil(COLUMNS) as f64);
+    let mut drawing = Drawing::new(width, 22.0 + panel_height * arms.len().div_ceil(columns_of_panels) as f64);
     drawing.text(
         (2.0, 14.0),
         format!("speedup in training images; down: {}", down.path),
@@ -79,8 +80,8 @@ pub fn axis_map(comparison: &Comparison) -> Option<Drawing> {
         Anchor::Start,
     );
     for (index, arm) in arms.iter().enumerate() {
-        let x = left + (panel_width + GAP) * (index % COLUMNS) as f64;
-        let y = 22.0 + panel_height * (index / COLUMNS) as f64 + ABOVE;
+        let x = left + (panel_width + GAP) * (index % columns_of_panels) as f64;
+        let y = 22.0 + panel_height * (index / columns_of_panels) as f64 + ABOVE;
         drawing.text((x, y - 8.0), *arm, LABEL_SIZE, INK, Anchor::Start);
         for (row, (label, first)) in rows.iter().zip(&down.values).enumerate() {
             let top = y + ROW * row as f64;
@@ -107,7 +108,7 @@ pub fn axis_map(comparison: &Comparison) -> Option<Drawing> {
         let right = x + cell * columns.len() as f64;
         drawing.text((right, bottom + 32.0), across.path.clone(), LABEL_SIZE, INK, Anchor::End);
     }
-    let bar_left = WIDTH - ColorScale::bar_room();
+    let bar_left = width - ColorScale::bar_room();
     colors.bar(&mut drawing, bar_left, 22.0 + ABOVE, 22.0 + ABOVE + (ROW * rows.len() as f64).max(60.0));
     Some(drawing)
 }

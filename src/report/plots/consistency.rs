@@ -4,7 +4,7 @@ use super::curves::{ArmCurve, Axes, curves};
 use super::matrix::{MOST_RUNS, matrix};
 use super::seeds::SeedPoint;
 use super::strip::strip;
-use super::style::{ArmStyle, HEIGHT, arm_style};
+use super::style::{ArmStyle, arm_style};
 use super::{Drawing, Figure, Place};
 use crate::report::consistency::{Comparable, Consistency, Group, Similarity};
 
@@ -12,7 +12,7 @@ use crate::report::consistency::{Comparable, Consistency, Group, Similarity};
 const MOST_CURVES: usize = 6;
 
 /// The figures that have something to show, protocol by protocol.
-pub fn consistency_figures(consistency: &Consistency) -> Vec<Figure> {
+pub fn consistency_figures(consistency: &Consistency, width: f64) -> Vec<Figure> {
     let several = consistency.comparable.len() > 1;
     let mut figures = vec![];
     for (index, group) in consistency.comparable.iter().enumerate() {
@@ -34,7 +34,7 @@ pub fn consistency_figures(consistency: &Consistency) -> Vec<Figure> {
             "consistency_strip",
             "What every run makes of the same noises".to_owned(),
             "The same column is the same noise, the same row the same run, after its last step.".to_owned(),
-            strip(group),
+            strip(group, width),
         );
         let cut = match group.runs.len() > MOST_RUNS {
             true => format!(" The first {MOST_RUNS} of {} runs.", group.runs.len()),
@@ -50,7 +50,7 @@ pub fn consistency_figures(consistency: &Consistency) -> Vec<Figure> {
                      diagonal), and from different ones (above), which says how alike images are without it.{cut}",
                     group.noises
                 ),
-                matrix(group, index),
+                matrix(group, index, width),
             );
         }
         for (index, similarity) in Similarity::ALL.into_iter().enumerate() {
@@ -63,14 +63,14 @@ pub fn consistency_figures(consistency: &Consistency) -> Vec<Figure> {
                      grey, the median of all pairs from different noises. Networks that have learned little return much of the noise itself, \
                      and are alike in that."
                 ),
-                by_step(group, index),
+                by_step(group, index, width),
             );
         }
     }
     figures
 }
 
-fn by_step(group: &Comparable, similarity: usize) -> Option<Drawing> {
+fn by_step(group: &Comparable, similarity: usize, width: f64) -> Option<Drawing> {
     let mut arms = vec![];
     let along = |pairs: &[usize], shuffled: bool| -> Vec<SeedPoint> {
         let mut steps: Vec<u64> = group.by_step.iter().map(|step| step.step).collect();
@@ -108,5 +108,5 @@ fn by_step(group: &Comparable, similarity: usize) -> Option<Drawing> {
     }
     let y_label = format!("{}, same noise", Similarity::ALL[similarity].words());
     let axes = Axes { x_label: "training steps", y_label: &y_label, x_log: false, y_log: false, target: None };
-    curves(&arms, &axes, HEIGHT)
+    curves(&arms, &axes, width)
 }

@@ -25,7 +25,7 @@ pub struct Axes<'a> {
 }
 
 /// `None` where no arm has anything to show.
-pub fn curves(arms: &[ArmCurve], axes: &Axes, height: f64) -> Option<Drawing> {
+pub fn curves(arms: &[ArmCurve], axes: &Axes, width: f64) -> Option<Drawing> {
     let arms: Vec<&ArmCurve> = arms.iter().filter(|arm| !arm.points.is_empty()).collect();
     let points = || arms.iter().flat_map(|arm| &arm.points);
     let xs = points().map(|point| point.x).chain((!axes.x_log).then_some(0.0));
@@ -35,9 +35,10 @@ pub fn curves(arms: &[ArmCurve], axes: &Axes, height: f64) -> Option<Drawing> {
     let y = Scale::covering(ys, axes.y_log)?.padded(0.04);
     points().next()?;
 
-    let mut drawing = Drawing::new(WIDTH, height);
+    let height = height(width);
+    let mut drawing = Drawing::new(width, height);
     let names = arms.iter().map(|arm| arm.name.as_str()).chain(axes.target.as_ref().map(|target| target.1.as_str()));
-    let right = WIDTH - label_room(names);
+    let right = width - label_room(names);
     let (top, bottom) = (MARGINS.top, height - MARGINS.bottom);
     let chart = Chart::frame(&mut drawing, x, y, [MARGINS.left, top, right, bottom], axes.x_label, axes.y_label);
     let mut labels = Vec::new();

@@ -3,7 +3,6 @@
 use super::curves::{ArmCurve, Axes, curves};
 use super::heat_map::heat_map;
 use super::seeds::SeedPoint;
-use super::style::HEIGHT;
 use super::{Drawing, Figure, Palette, Place};
 use crate::report::comparison::Comparison;
 use crate::report::cost::Cost;
@@ -12,7 +11,7 @@ use crate::report::difficulty::{ArmDifficulty, PointDifficulty, SHARES, Surface}
 /// Grid points that are drawn; the numbers of all are in `difficulty.json`.
 pub const MOST_POINTS: usize = 4;
 
-pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty]) -> Vec<Figure> {
+pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], width: f64) -> Vec<Figure> {
     let palette = Palette::of(comparison);
     let mut figures = vec![];
     for (index, point) in points.iter().take(MOST_POINTS).enumerate() {
@@ -32,7 +31,7 @@ pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty]) -
             format!(
                 "Loss on held-out images in each bin of t (0: least noise) at each evaluation, with the averaged weights: median over seeds{at}."
             ),
-            heat_map(&panels(point, |arm| Some(&arm.loss)), "validation loss (mean squared error)"),
+            heat_map(&panels(point, |arm| Some(&arm.loss)), "validation loss (mean squared error)", width),
         );
         add(
             "gradient_by_timestep_and_step",
@@ -40,7 +39,7 @@ pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty]) -
             format!(
                 "Norm of the gradient of each bin's loss on held-out images with respect to all parameters, at the averaged weights: median over seeds{at}."
             ),
-            heat_map(&panels(point, |arm| arm.gradient.as_ref()), "norm of the gradient of the validation loss"),
+            heat_map(&panels(point, |arm| arm.gradient.as_ref()), "norm of the gradient of the validation loss", width),
         );
         add(
             "time_to_learn_by_timestep",
@@ -51,7 +50,7 @@ pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty]) -
                 100.0 * SHARES[1],
                 point.arms[0].loss.steps[0]
             ),
-            time_to_learn(point, &palette),
+            time_to_learn(point, &palette, width),
         );
     }
     figures
@@ -64,7 +63,7 @@ fn panels<'p>(
     point.arms.iter().filter_map(|arm| Some((arm.arm.to_owned(), surface(arm)?))).collect()
 }
 
-fn time_to_learn(point: &PointDifficulty, palette: &Palette) -> Option<Drawing> {
+fn time_to_learn(point: &PointDifficulty, palette: &Palette, width: f64) -> Option<Drawing> {
     let curve = |arm: &ArmDifficulty| {
         let bins = arm.loss.bins as f64;
         let reached = arm.reached[1].iter().enumerate();
@@ -88,5 +87,5 @@ fn time_to_learn(point: &PointDifficulty, palette: &Palette) -> Option<Drawing> 
         y_log: false,
         target: None,
     };
-    curves(&arms, &axes, HEIGHT)
+    curves(&arms, &axes, width)
 }

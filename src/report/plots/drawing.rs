@@ -68,6 +68,9 @@ pub struct Raster {
     pub rgb: Vec<u8>,
 }
 
+/// Texts become no smaller than this share of their size.
+const LEAST_TEXT: f64 = 0.85;
+
 /// A figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawing {
@@ -104,6 +107,30 @@ impl Drawing {
     /// A rectangle from its left, top, right and bottom.
     pub fn rectangle(&mut self, [left, top, right, bottom]: [f64; 4], color: Color) {
         self.area(vec![(left, top), (right, top), (right, bottom), (left, bottom)], color, 1.0);
+    }
+
+    /// Moves texts that stick out at a side back in, and makes those smaller that are wider than the whole: to 0.85 of their size, then
+    /// their end is cut. `width_of` gives the width of a text in units of its size.
+    pub fn keep_texts_inside(&mut self, width_of: impl Fn(&str) -> f64) {
+        let room = self.width - 2.0;
+        for element in &mut self.elements {
+            let Element::Text { at, text, size, anchor, .. } = element else { continue };
+            let wanted = width_of(text) * *size;
+            if wanted > room {
+                *size *= (room / wanted).max(LEAST_TEXT);
+                let mut kept = text.clone();
+                while width_of(text) * *size > room && kept.pop().is_some() {
+                    *text = format!("{}…", kept.trim_end());
+                }
+            }
+            let width = width_of(text) * *size;
+            let before = match anchor {
+                Anchor::Start => 0.0,
+                Anchor::Middle => width / 2.0,
+                Anchor::End => width,
+            };
+            at.0 = at.0.clamp(1.0 + before, (self.width - 1.0 - width + before).max(1.0 + before));
+        }
     }
 
     pub fn picture(&mut self, at: Point, size: Point, raster: Raster) {
@@ -144,5 +171,35 @@ impl Marker {
             Self::Diamond => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
             Self::TriangleDown => &[(0.0, 1.25), (1.12, -0.75), (-1.12, -0.75)],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_stay_inside_and_a_long_one_is_made_smaller_then_cut() {
+        let mut drawing = Drawing::new(102.0, 50.0);
+        let color = Color(0, 0, 0);
+        for (x, text, anchor) in
+            [(80.0, "abcd", Anchor::Start), (5.0, "abcd", Anchor::End), (3.0, "abcd", Anchor::Middle)]
+        {
+            drawing.text((x, 10.0), text, 10.0, color, anchor);
+        }
+        drawing.text((50.0, 10.0), "abcdefghijk", 10.0, color, Anchor::Start);
+        drawing.text((50.0, 10.0), "a".repeat(40), 10.0, color, Anchor::Start);
+        drawing.keep_texts_inside(|text| text.chars().count() as f64);
+        let seen: Vec<(f64, String, f64)> = drawing
+            .elements
+            .iter()
+            .map(|element| match element {
+                Element::Text { at, text, size, .. } => (at.0, text.clone(), *size),
+                other => panic!("no text: {other:?}"),
+            })
+            .collect();
+        assert_eq!([seen[0].0, seen[1].0, seen[2].0], [61.0, 41.0, 21.0]);
+        assert!(seen[3].1 == "abcdefghijk" && seen[3].2 < 9.1 && (seen[3].0 - 1.0).abs() < 1e-9, "{seen:?}");
+        assert!(seen[4].1.ends_with("a…") && seen[4].1.chars().count() == 11 && seen[4].2 == 8.5, "{seen:?}");
     }
 }

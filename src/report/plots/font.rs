@@ -13,6 +13,10 @@ pub const FAMILY: &str = "Inter";
 /// plotters' size of a text whose em is one unit: the script made ascent + descent 1.24 em.
 pub const PLOTTERS_SIZE_OF_EM: f64 = 1.24;
 
+/// From the baseline up to the highest letters and to the top of capitals, in em.
+pub const ASCENT: f64 = 0.97;
+pub const CAP_HEIGHT: f64 = 0.727;
+
 /// Makes the font known to plotters.
 pub fn register() {
     static REGISTERED: LazyLock<()> = LazyLock::new(|| {
@@ -37,13 +41,26 @@ pub struct Glyph {
 
 /// The metrics of a character, those of the missing-glyph box where the font lacks it.
 pub fn glyph(character: char) -> Glyph {
-    static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::of(FONT));
     TABLES.glyph(character)
 }
+
+/// The place of a character's letter in the font; 0, the box, where the font lacks it.
+pub fn letter(character: char) -> u16 {
+    TABLES.index(character) as u16
+}
+
+/// Left, bottom, right and top of all letters together, in em.
+pub fn bounding_box() -> [f64; 4] {
+    TABLES.bounds.map(|bound| f64::from(bound) / TABLES.units_per_em)
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::of(FONT));
 
 /// The parts of a TrueType file that say how wide letters are (OpenType 1.9: `head`, `hhea`, `hmtx`, `cmap` format 4).
 struct Tables {
     units_per_em: f64,
+    /// In its units.
+    bounds: [i16; 4],
     hmtx: &'static [u8],
     advances: usize,
     /// Segments (first, last, delta, position of the range's glyph ids, 0 for none).
@@ -74,6 +91,7 @@ impl Tables {
             .collect();
         Self {
             units_per_em: f64::from(u16_at(table(b"head"), 18)),
+            bounds: [36, 38, 40, 42].map(|at| u16_at(table(b"head"), at) as i16),
             hmtx: table(b"hmtx"),
             advances: usize::from(u16_at(table(b"hhea"), 34)),
             segments,

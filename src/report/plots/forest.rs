@@ -20,6 +20,8 @@ const ROW: f64 = 24.0;
 const MOST_LINES: usize = 200;
 /// For a speedup and its interval, right of the axes.
 const TEXT_ROOM: f64 = 196.0;
+/// For a speedup alone.
+const SPEEDUP_ROOM: f64 = 70.0;
 
 struct Line<'a> {
     /// The grid point's name above its arms.
@@ -61,7 +63,7 @@ fn lines<'a>(comparison: &'a Comparison, shown: Shown) -> Vec<Line<'a>> {
 }
 
 /// `None` where no arm is compared, or nothing is shown.
-pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown) -> Option<Drawing> {
+pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown, width: f64) -> Option<Drawing> {
     let lines = lines(comparison, shown);
     let estimates = || lines.iter().filter_map(|line| line.row.result.as_ref().ok()).map(|speedup| speedup.estimate);
     let values = estimates().flat_map(|estimate| match estimate {
@@ -78,31 +80,38 @@ pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown) -> Optio
         return None;
     }
 
+    // In a narrow figure arms have lines of their own, and intervals are drawn and not written: so there is room to draw them.
+    let is_narrow = beside_each_other(2, width) == 1;
+    let names: Vec<String> = lines.iter().map(|line| line.row.name()).collect();
+    let is_first: Vec<bool> = (0..lines.len())
+        .map(|index| index == 0 || lines[index].heading.is_some() || names[index] != names[index - 1])
+        .collect();
     let headings = lines.iter().filter(|line| line.heading.is_some()).count();
-    let names = lines.iter().map(|line| font::width(&line.row.name()) * LABEL_SIZE);
+    let name_lines = if is_narrow { is_first.iter().filter(|is_first| **is_first).count() } else { 0 };
+    let name_room = names.iter().map(|name| font::width(name) * LABEL_SIZE).fold(50.0, f64::max);
+    let name_room = if is_narrow { 0.0 } else { name_room };
     let whats: Vec<String> = lines.iter().map(|line| what(&line.row)).collect();
     let what_room = whats.iter().map(|what| font::width(what) * TICK_SIZE).fold(0.0, f64::max);
-    let (top, left) = (12.0, 2.0 + names.fold(50.0, f64::max) + 22.0 + what_room + 14.0);
-    let height = top + ROW * (lines.len() + headings) as f64 + 52.0;
-    let (right, bottom) = (WIDTH - TEXT_ROOM, height - 44.0);
-    let mut drawing = Drawing::new(WIDTH, height);
+    let (top, left) = (12.0, 2.0 + name_room + 22.0 + what_room + 14.0);
+    let height = top + ROW * (lines.len() + headings + name_lines) as f64 + 52.0;
+    let (right, bottom) = (width - if is_narrow { SPEEDUP_ROOM } else { TEXT_ROOM }, height - 44.0);
+    let mut drawing = Drawing::new(width, height);
     let mut y = top + ROW / 2.0 + 2.0;
-    let mut last_name: Option<String> = None;
     let mut places = Vec::new();
-    for line in &lines {
-        let name = line.row.name();
+    for (index, line) in lines.iter().enumerate() {
         if let Some(heading) = &line.heading {
             drawing.text((2.0, y + 4.0), heading.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
             y += ROW;
-            last_name = None;
-        } else if last_name.as_ref().is_some_and(|last| *last != name) {
-            drawing.line(vec![(2.0, y - ROW / 2.0), (WIDTH - 2.0, y - ROW / 2.0)], 1.0, GRID, &[]);
+        } else if index > 0 && is_first[index] {
+            drawing.line(vec![(2.0, y - ROW / 2.0), (width - 2.0, y - ROW / 2.0)], 1.0, GRID, &[]);
         }
-        if last_name.as_ref() != Some(&name) {
+        if is_first[index] {
             let color = palette.arm(line.row.arm.arm).text_color();
-            drawing.text((2.0, y + 0.36 * LABEL_SIZE), name.clone(), LABEL_SIZE, color, Anchor::Start);
+            drawing.text((2.0, y + 0.36 * LABEL_SIZE), names[index].clone(), LABEL_SIZE, color, Anchor::Start);
+            if is_narrow {
+                y += ROW;
+            }
         }
-        last_name = Some(name);
         places.push(y);
         y += ROW;
     }
@@ -118,8 +127,9 @@ pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown) -> Optio
         let interval = interval_cell(&line.row.result);
         let has_number = matches!(&line.row.result, Ok(speedup) if !matches!(speedup.estimate, Estimate::Unknown(_)));
         let text = match has_number {
-            true if interval != "–" => format!("{}  ({interval})", speedup_cell(&line.row.result)),
+            true if interval != "–" && !is_narrow => format!("{}  ({interval})", speedup_cell(&line.row.result)),
             true => speedup_cell(&line.row.result),
+            false if is_narrow => "–".to_owned(),
             false => short(&verdict(&line.row.result)),
         };
         drawing.text((right + 16.0, y + 0.36 * TICK_SIZE), text, TICK_SIZE, INK, Anchor::Start);

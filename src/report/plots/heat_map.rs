@@ -18,25 +18,25 @@ const GAP: f64 = 16.0;
 const MOST_STEPS: usize = 80;
 
 /// All panels share their colours, which are logarithmic. `None` where nothing is above zero.
-pub fn heat_map(panels: &[(String, &Surface)], title: &str) -> Option<Drawing> {
+pub fn heat_map(panels: &[(String, &Surface)], title: &str, width: f64) -> Option<Drawing> {
     let values = panels.iter().flat_map(|(_, surface)| &surface.values).flatten().flatten().copied();
     let colors = ColorScale::viridis(Scale::covering(values, true)?);
-    let columns = panels.len().min(COLUMNS);
-    let width = (WIDTH - LEFT - ColorScale::bar_room() - 14.0 - GAP * (columns - 1) as f64) / columns as f64;
+    let columns = panels.len().min(beside_each_other(COLUMNS, width));
+    let panel_width = (width - LEFT - ColorScale::bar_room() - 14.0 - GAP * (columns - 1) as f64) / columns as f64;
     let top = 26.0;
     let row_height = ABOVE + PANEL_HEIGHT + BELOW;
     let rows = panels.len().div_ceil(columns);
-    let mut drawing = Drawing::new(WIDTH, top + row_height * rows as f64 + 18.0);
+    let mut drawing = Drawing::new(width, top + row_height * rows as f64 + 18.0);
     drawing.text((2.0, 15.0), title, LABEL_SIZE, INK, Anchor::Start);
     for (index, (name, surface)) in panels.iter().enumerate() {
         let (row, column) = (index / columns, index % columns);
-        let left = LEFT + (width + GAP) * column as f64;
+        let left = LEFT + (panel_width + GAP) * column as f64;
         let panel_top = top + row_height * row as f64 + ABOVE;
-        let bounds = [left, panel_top, left + width, panel_top + PANEL_HEIGHT];
+        let bounds = [left, panel_top, left + panel_width, panel_top + PANEL_HEIGHT];
         drawing.text((left, panel_top - 7.0), name.clone(), LABEL_SIZE, INK, Anchor::Start);
         panel(&mut drawing, surface, &colors, bounds, column == 0);
     }
-    let right = LEFT + (width + GAP) * columns as f64 - GAP;
+    let right = LEFT + (panel_width + GAP) * columns as f64 - GAP;
     let bottom = top + row_height * rows as f64 - BELOW;
     drawing.text((right, bottom + 40.0), "training steps", LABEL_SIZE, INK, Anchor::End);
     colors.bar(&mut drawing, right + 14.0, top + ABOVE, top + ABOVE + PANEL_HEIGHT);
@@ -106,7 +106,7 @@ mod tests {
             bins: 2,
             values: vec![vec![Some(1.0), None], vec![Some(0.5), Some(0.0)], vec![Some(0.1), Some(0.2)]],
         };
-        let drawing = heat_map(&[("one".to_owned(), &surface), ("two".to_owned(), &surface)], "loss").unwrap();
+        let drawing = heat_map(&[("one".to_owned(), &surface), ("two".to_owned(), &surface)], "loss", WIDTH).unwrap();
         let colors = ColorScale::viridis(Scale { low: 0.1, high: 1.0, is_log: true, from: 0.0, to: 1.0 });
         let areas = drawing.elements.iter().filter_map(|element| match element {
             Element::Area { points, color, .. } => Some((points, *color)),
@@ -120,6 +120,6 @@ mod tests {
             areas.iter().all(|(points, _)| points.iter().all(|(x, y)| *x <= drawing.width && *y <= drawing.height))
         );
         let nothing = Surface { steps: vec![1], bins: 1, values: vec![vec![Some(f64::NAN)]] };
-        assert!(heat_map(&[("none".to_owned(), &nothing)], "loss").is_none());
+        assert!(heat_map(&[("none".to_owned(), &nothing)], "loss", WIDTH).is_none());
     }
 }

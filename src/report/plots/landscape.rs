@@ -87,7 +87,7 @@ fn lines(
         has_markers: true,
     });
     let axes = Axes { x_label, y_label, x_log: false, y_log, target: None };
-    curves(&arms.collect::<Vec<_>>(), &axes, HEIGHT)
+    curves(&arms.collect::<Vec<_>>(), &axes, WIDTH)
 }
 
 /// A square panel a run; all share their colours, which are logarithmic.

@@ -14,7 +14,7 @@ const NUMBERED: f64 = 25.0;
 const TOP: f64 = 30.0;
 
 /// `similarity` is an index into `Similarity::ALL`. `None` for fewer than two runs.
-pub fn matrix(group: &Comparable, similarity: usize) -> Option<Drawing> {
+pub fn matrix(group: &Comparable, similarity: usize, width: f64) -> Option<Drawing> {
     let count = group.runs.len().min(MOST_RUNS);
     let shown: Vec<_> = group.pairs.iter().filter(|pair| pair.second < count).collect();
     if shown.is_empty() {
@@ -25,11 +25,11 @@ pub fn matrix(group: &Comparable, similarity: usize) -> Option<Drawing> {
     let colors = ColorScale::blues(Scale::covering(values, false)?);
 
     let labels: Vec<String> = group.runs.iter().take(count).map(|run| run.label.clone()).collect();
-    let room = labels.iter().map(|label| font::width(label) * LABEL_SIZE).fold(60.0, f64::max).min(WIDTH / 2.0) + 30.0;
-    let cell = ((WIDTH - room - ColorScale::bar_room() - 24.0) / count as f64).clamp(6.0, 38.0);
+    let room = labels.iter().map(|label| font::width(label) * LABEL_SIZE).fold(60.0, f64::max).min(width / 2.0) + 30.0;
+    let cell = ((width - room - ColorScale::bar_room() - 24.0) / count as f64).clamp(6.0, 38.0);
     let side = cell * count as f64;
     let (left, top) = (room, TOP + 10.0);
-    let mut drawing = Drawing::new(WIDTH, top + side + 26.0);
+    let mut drawing = Drawing::new(width, top + side + 26.0);
     let gap = if cell > 12.0 { 0.7 } else { 0.0 };
     let text_size = if cell >= 32.0 { TICK_SIZE } else { TICK_SIZE - 1.8 };
     let mut put = |row: usize, column: usize, value: f64| {

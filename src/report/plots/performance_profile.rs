@@ -13,7 +13,7 @@ const MARGIN: f64 = 1.05;
 
 /// Performance profiles (Dolan and More 2002, equation 1.1): against r, the share of grid points at which an arm takes at most r times as long as the
 /// fastest arm there. `None` without a score (see [`crate::report::grid::Ranked`]).
-pub fn performance_profile(comparison: &Comparison, palette: &Palette) -> Option<Drawing> {
+pub fn performance_profile(comparison: &Comparison, palette: &Palette, width: f64) -> Option<Drawing> {
     let ranking = Grid::of(comparison).ranking;
     let profiles: Vec<(&str, Vec<f64>)> = ranking
         .iter()
@@ -29,8 +29,8 @@ pub fn performance_profile(comparison: &Comparison, palette: &Palette) -> Option
     if last.is_nan() || profiles.len() < 2 {
         return None;
     }
-    let mut drawing = Drawing::new(WIDTH, HEIGHT);
-    let (left, right) = (54.0, WIDTH - label_room(profiles.iter().map(|(arm, _)| *arm)));
+    let mut drawing = Drawing::new(width, HEIGHT);
+    let (left, right) = (54.0, width - label_room(profiles.iter().map(|(arm, _)| *arm)));
     let (top, bottom) = (44.0, HEIGHT - 46.0);
     let x = Scale { low: 1.0, high: last, is_log: true, from: 0.0, to: 1.0 };
     let y = Scale { low: 0.0, high: 1.02, is_log: false, from: 0.0, to: 1.0 };

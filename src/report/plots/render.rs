@@ -1,4 +1,4 @@
-//! Drawings as SVG and PNG, by plotters.
+//! Drawings as SVG and PNG, by plotters: for screens, and at a paper's sizes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,12 +20,32 @@ pub struct RenderError {
 /// plotters rounds to whole units: an SVG's unit is a tenth of a pixel.
 const SVG_UNITS: f64 = 10.0;
 
-/// A PNG has 2 x 2 pixels for each of the drawing, each the mean of 3 x 3 drawn ones.
-const PNG_SCALE: u32 = 2;
-const SUPERSAMPLES: u32 = 3;
+/// How fine a bitmap is.
+#[derive(Clone, Copy)]
+struct Resolution {
+    /// Pixels for one of the drawing, along each direction.
+    scale: u32,
+    /// Each is the mean of so many drawn ones, along each direction.
+    supersamples: u32,
+}
+
+const ON_SCREEN: Resolution = Resolution { scale: 2, supersamples: 3 };
+const ON_PAPER: Resolution = Resolution { scale: 3, supersamples: 2 };
+
+const INCHES_PER_METRE: f64 = 39.370_078_740_157_48;
 
 /// The figure as an SVG that names its font with fallbacks and says `title` to a screen reader.
 pub fn svg(drawing: &Drawing, name: &str, title: &str) -> Result<String, RenderError> {
+    sized_svg(drawing, name, title, [drawing.width, drawing.height].map(|length| length.to_string()))
+}
+
+/// The same, with its size in inches.
+pub fn paper_svg(drawing: &Drawing, name: &str, title: &str, inches_per_pixel: f64) -> Result<String, RenderError> {
+    let inches = |pixels: f64| format!("{}in", (pixels * inches_per_pixel * 1e4).round() / 1e4);
+    sized_svg(drawing, name, title, [drawing.width, drawing.height].map(inches))
+}
+
+fn sized_svg(drawing: &Drawing, name: &str, title: &str, size_words: [String; 2]) -> Result<String, RenderError> {
     font::register();
     let size = |length: f64| (length * SVG_UNITS).round() as u32;
     let (width, height) = (size(drawing.width), size(drawing.height));
@@ -36,7 +56,7 @@ pub fn svg(drawing: &Drawing, name: &str, title: &str) -> Result<String, RenderE
         canvas.draw(drawing).and_then(|()| area.present().map_err(|error| error.to_string())).map_err(failed(name))?;
     }
     let plotters_header = format!("<svg width=\"{width}\" height=\"{height}\"");
-    let header = format!("<svg role=\"img\" width=\"{}\" height=\"{}\"", drawing.width, drawing.height);
+    let header = format!("<svg role=\"img\" width=\"{}\" height=\"{}\"", size_words[0], size_words[1]);
     let body = text.replacen(&plotters_header, &header, 1);
     let (head, rest) = body.split_once(">\n").ok_or_else(|| failed(name)("plotters wrote no SVG header".to_owned()))?;
     let rest = rest.replace(
@@ -60,15 +80,37 @@ pub fn svg(drawing: &Drawing, name: &str, title: &str) -> Result<String, RenderE
 
 /// The figure as a PNG on white.
 pub fn png(drawing: &Drawing, name: &str) -> Result<Vec<u8>, RenderError> {
+    sized_png(drawing, name, ON_SCREEN)
+}
+
+/// The same, finer, and with its size: programs that set papers read it from the file.
+pub fn paper_png(drawing: &Drawing, name: &str, inches_per_pixel: f64) -> Result<Vec<u8>, RenderError> {
+    let mut png = sized_png(drawing, name, ON_PAPER)?;
+    let pixels_per_metre = (f64::from(ON_PAPER.scale) / inches_per_pixel * INCHES_PER_METRE).round() as u32;
+    // The chunk pHYs (PNG 1.2, section 11.3.5.3), after the signature and the header.
+    let mut chunk = b"pHYs".to_vec();
+    chunk.extend([pixels_per_metre; 2].map(u32::to_be_bytes).concat());
+    chunk.push(1); // metres
+    let mut whole = 9u32.to_be_bytes().to_vec();
+    whole.extend(&chunk);
+    whole.extend(crc32fast::hash(&chunk).to_be_bytes());
+    png.splice(PNG_HEADER..PNG_HEADER, whole);
+    Ok(png)
+}
+
+/// Bytes of a PNG's signature and its first chunk.
+const PNG_HEADER: usize = 8 + 25;
+
+fn sized_png(drawing: &Drawing, name: &str, resolution: Resolution) -> Result<Vec<u8>, RenderError> {
     font::register();
-    let scale = PNG_SCALE * SUPERSAMPLES;
-    let size = |length: f64| (length * f64::from(PNG_SCALE)).round() as u32;
+    let Resolution { scale, supersamples } = resolution;
+    let size = |length: f64| (length * f64::from(scale)).round() as u32;
     let (width, height) = (size(drawing.width), size(drawing.height));
-    let (drawn_width, drawn_height) = (width * SUPERSAMPLES, height * SUPERSAMPLES);
+    let (drawn_width, drawn_height) = (width * supersamples, height * supersamples);
     let mut pixels = vec![255u8; 3 * drawn_width as usize * drawn_height as usize];
     {
         let area = BitMapBackend::with_buffer(&mut pixels, (drawn_width, drawn_height)).into_drawing_area();
-        let canvas = Canvas { area: &area, scale: f64::from(scale), joints: true };
+        let canvas = Canvas { area: &area, scale: f64::from(scale * supersamples), joints: true };
         canvas.draw(drawing).and_then(|()| area.present().map_err(|error| error.to_string())).map_err(failed(name))?;
     }
     let mut bytes = Vec::new();
@@ -77,16 +119,16 @@ pub fn png(drawing: &Drawing, name: &str) -> Result<Vec<u8>, RenderError> {
         image::codecs::png::CompressionType::Default,
         image::codecs::png::FilterType::Adaptive,
     );
-    let mut image = averaged(&pixels, width, height);
-    pictures(drawing).for_each(|(at, size, raster)| put_picture(&mut image, at, size, raster));
+    let mut image = averaged(&pixels, (width, height), supersamples);
+    pictures(drawing).for_each(|(at, size, raster)| put_picture(&mut image, (at, size), raster, scale));
     let written = encoder.write_image(&image, width, height, image::ExtendedColorType::Rgb8);
     written.map_err(|error| failed(name)(error.to_string()))?;
     Ok(bytes)
 }
 
-/// Each pixel the mean of its `SUPERSAMPLES` x `SUPERSAMPLES` block.
-fn averaged(pixels: &[u8], width: u32, height: u32) -> RgbImage {
-    let (samples, stride) = (SUPERSAMPLES as usize, 3 * (width * SUPERSAMPLES) as usize);
+/// Each pixel the mean of its `supersamples` x `supersamples` block.
+fn averaged(pixels: &[u8], (width, height): (u32, u32), supersamples: u32) -> RgbImage {
+    let (samples, stride) = (supersamples as usize, 3 * (width * supersamples) as usize);
     let mut image = RgbImage::new(width, height);
     for (x, y, pixel) in image.enumerate_pixels_mut() {
         let mut sums = [0u32; 3];
@@ -96,13 +138,13 @@ fn averaged(pixels: &[u8], width: u32, height: u32) -> RgbImage {
                 sums[index % 3] += u32::from(value);
             }
         }
-        let count = SUPERSAMPLES * SUPERSAMPLES;
+        let count = supersamples * supersamples;
         pixel.0 = sums.map(|sum| ((sum + count / 2) / count) as u8);
     }
     image
 }
 
-fn pictures(drawing: &Drawing) -> impl Iterator<Item = (Point, Point, &Raster)> {
+pub(super) fn pictures(drawing: &Drawing) -> impl Iterator<Item = (Point, Point, &Raster)> {
     drawing.elements.iter().filter_map(|element| match element {
         Element::Picture { at, size, raster } => Some((*at, *size, raster)),
         _ => None,
@@ -117,8 +159,8 @@ fn raster_png(raster: &Raster) -> image::ImageResult<Vec<u8>> {
 }
 
 /// Each pixel of the PNG is that of the picture it falls into.
-fn put_picture(image: &mut RgbImage, at: Point, size: Point, raster: &Raster) {
-    let pixel = |length: f64| (length * f64::from(PNG_SCALE)).round() as u32;
+fn put_picture(image: &mut RgbImage, (at, size): (Point, Point), raster: &Raster, scale: u32) {
+    let pixel = |length: f64| (length * f64::from(scale)).round() as u32;
     let (left, top) = (pixel(at.0), pixel(at.1));
     let (width, height) = (pixel(at.0 + size.0) - left, pixel(at.1 + size.1) - top);
     for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {

@@ -19,6 +19,7 @@ pub fn speedup_by_target(
     point: &PointComparison,
     palette: &Palette,
     cost: Cost,
+    width: f64,
 ) -> Option<Drawing> {
     let index = Cost::ALL.iter().position(|other| *other == cost).expect("ALL has every cost");
     let arms: Vec<&ArmComparison> = point.arms.iter().filter(|arm| arm.contrast.profiles[index].is_some()).collect();
@@ -36,11 +37,11 @@ pub fn speedup_by_target(
     let y = Scale { low: y.low / WIDEST, high: y.high * WIDEST, ..y };
     let band = point.band.as_ref().and_then(|band| band.as_ref().ok()).map(Band::values);
 
-    let columns = arms.len().min(2);
+    let columns = arms.len().min(beside_each_other(2, width));
     let panel_height = 220.0;
-    let mut drawing = Drawing::new(WIDTH, panel_height * arms.len().div_ceil(columns) as f64);
+    let mut drawing = Drawing::new(width, panel_height * arms.len().div_ceil(columns) as f64);
     for (position, arm) in arms.iter().enumerate() {
-        let panel_width = WIDTH / columns as f64;
+        let panel_width = width / columns as f64;
         let left = panel_width * (position % columns) as f64 + MARGINS.left;
         let right = panel_width * (position % columns + 1) as f64 - MARGINS.right - 6.0;
         let offset = panel_height * (position / columns) as f64;

@@ -4,7 +4,21 @@ use super::drawing::{Color, Dash, Marker};
 
 /// A full-width figure, in pixels: at 96 to the inch, 6.9 inches wide.
 pub const WIDTH: f64 = 660.0;
-pub const HEIGHT: f64 = 360.0;
+/// The height of a figure of curves so wide.
+const HEIGHT: f64 = 360.0;
+const LEAST_HEIGHT: f64 = 240.0;
+/// In less width than this two panels beside each other leave nothing to read.
+const NARROW: f64 = 500.0;
+
+/// The height of a figure of curves that is `width` wide, in pixels.
+pub fn height(width: f64) -> f64 {
+    (width * HEIGHT / WIDTH).clamp(LEAST_HEIGHT, HEIGHT)
+}
+
+/// How many panels of at most `columns` stand beside each other.
+pub fn beside_each_other(columns: usize, width: f64) -> usize {
+    if width < NARROW { columns.min(1) } else { columns }
+}
 
 /// Sizes of letters, in pixels.
 pub const LABEL_SIZE: f64 = 12.5;

@@ -11,7 +11,7 @@ use crate::report::comparison::PointComparison;
 const SHARES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
 /// A panel for each density that is not uniform all along; `None` where every arm's is.
-pub fn timestep_density(point: &PointComparison, palette: &Palette) -> Option<Drawing> {
+pub fn timestep_density(point: &PointComparison, palette: &Palette, width: f64) -> Option<Drawing> {
     let mut panels: Vec<(Vec<&str>, Vec<&TimestepDensity>)> = Vec::new();
     for arm in &point.arms {
         let Some(run) = arm.runs.iter().map(|run| run.record).find(|run| !run.densities.is_empty()) else { continue };
@@ -38,11 +38,11 @@ pub fn timestep_density(point: &PointComparison, palette: &Palette) -> Option<Dr
     let y = Scale::covering(all.chain([0.0, 1.0]), false)?;
     let y = Scale { high: y.high * 1.08, ..y };
     let x = Scale { low: 0.0, high: 1.0, is_log: false, from: 0.0, to: 1.0 };
-    let columns = panels.len().min(2);
+    let columns = panels.len().min(beside_each_other(2, width));
     let panel_height = 250.0;
-    let mut drawing = Drawing::new(WIDTH, panel_height * panels.len().div_ceil(columns) as f64);
+    let mut drawing = Drawing::new(width, panel_height * panels.len().div_ceil(columns) as f64);
     for (index, (arms, densities)) in panels.iter().enumerate() {
-        let panel_width = WIDTH / columns as f64;
+        let panel_width = width / columns as f64;
         let left = panel_width * (index % columns) as f64 + MARGINS.left;
         let offset = panel_height * (index / columns) as f64;
         let texts: Vec<String> = SHARES.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();

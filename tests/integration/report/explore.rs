@@ -199,6 +199,45 @@ fn an_imported_study_says_what_read_it_and_has_no_network_or_images() {
     assert!(page.contains("No samples are recorded yet.") || page.contains("No samples"));
 }
 
+#[test]
+fn operations_and_hours_are_axes_where_every_run_has_them() {
+    let study = reaching();
+    let comparison = Comparison::of(&study);
+    let grid = Grid::of(&comparison);
+    let keys = |value: &Value| {
+        let keys = list(&value["axes"]).iter().map(|axis| axis["key"].as_str().unwrap().to_owned());
+        keys.collect::<Vec<_>>()
+    };
+    let known = serde_json::to_value(Explore::with_flops(&comparison, &grid, |_| Some(3e6))).expect("plain data");
+    assert!(keys(&known).contains(&"train_flops".to_owned()));
+    let moments = &known["runs"][0]["moments"];
+    for (images, flops) in list(&moments["images_seen"]).iter().zip(list(&moments["train_flops"])) {
+        let expected = images.as_f64().unwrap() * 3e6;
+        assert!((flops.as_f64().unwrap() - expected).abs() <= 1e-5 * expected, "{images}: {flops}");
+    }
+    let unknown = explored(&study);
+    assert!(!keys(&unknown).contains(&"train_flops".to_owned()));
+    assert!(unknown["runs"][0]["moments"].get("train_flops").is_none());
+
+    // Two runs on one device have half of it each; of a device that nobody described nothing is known.
+    let with_device = |device: &dyn Fn(usize) -> String| {
+        let mut study = reaching();
+        for (index, run) in study.runs.iter_mut().enumerate() {
+            run.attempts.iter_mut().for_each(|attempt| attempt.device = device(index));
+        }
+        explored(&study)
+    };
+    let shared = with_device(&|_| "cpu: x, 1 thread, 2 runs at once".into());
+    assert!(keys(&shared).contains(&"device_hours".to_owned()));
+    let moments = &shared["runs"][0]["moments"];
+    for (seconds, hours) in list(&moments["wall_seconds"]).iter().zip(list(&moments["device_hours"])) {
+        let expected = seconds.as_f64().unwrap() / 7200.0;
+        assert!((hours.as_f64().unwrap() - expected).abs() <= 1e-5 * expected, "{seconds}: {hours}");
+    }
+    let unknown = with_device(&|index| if index == 3 { String::new() } else { "cpu: x, 1 thread".into() });
+    assert!(!keys(&unknown).contains(&"device_hours".to_owned()));
+}
+
 const HOSTILE: &str = "clts</script><img src=x onerror=alert(1)>";
 
 /// A study whose every text would like to be HTML: a diverged run, samples and logs in its folder.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use speedlab::event::RunOutcome;
 use speedlab::record::{Revision, Row, RunState, StudyRecord};
-use speedlab::report::{Drawn, Report, write, write_drawn};
+use speedlab::report::{Drawn, PaperFormat, PaperWidth, Report, write, write_drawn, write_paper_figures};
 use speedlab::spec::Metric;
 
 use super::synthetic::{self, Synthetic, cut, draw_samples};
@@ -253,7 +253,7 @@ fn of_many_grid_points_none_has_figures_of_its_own_unless_all_are_asked_for() {
     let command = "<code>speedlab report sweeps/synthetic.yaml --all-figures</code>";
     // The curves and the samples of single points.
     assert_eq!(read("index.html").matches(command).count(), 2);
-    let all = write_drawn(&study, &folder.path().join("all"), Drawn::All).expect("a report");
+    let all = write_drawn(&study, &folder.path().join("all"), Drawn::All, |_| None).expect("a report");
     assert_eq!((count(&all, "fid_images_seen-point"), count(&all, "speedup_by_target_images_seen-point")), (25, 25));
     assert_eq!(read("all/index.html").matches(command).count(), 0);
     assert_eq!((read("all/speedups.json"), all.summary), (read("speedups.json"), few.summary));
@@ -263,4 +263,54 @@ fn of_many_grid_points_none_has_figures_of_its_own_unless_all_are_asked_for() {
     let forest = read("speedups.svg");
     assert!(forest.contains("images") && !forest.contains("to the last"));
     assert!(read("index.html").contains("In training images alone: the table has the other lines."));
+}
+
+#[test]
+fn figures_for_papers_have_the_width_of_a_column_in_every_format_and_the_same_bytes_twice() {
+    let mut study = reaching();
+    let folder = folder();
+    draw_samples(&mut study, folder.path());
+    let formats = [PaperFormat::Pdf, PaperFormat::Svg, PaperFormat::Png];
+    let write_as = |name: &str, width| {
+        let folder = folder.path().join(name);
+        write_paper_figures(&study, &folder, Drawn::Few, width, &formats).expect("figures")
+    };
+    let one = write_as("one", PaperWidth::ONE_COLUMN);
+    let again = write_as("again", PaperWidth::ONE_COLUMN);
+    let two = write_as("two", PaperWidth::TWO_COLUMNS);
+    assert!(one.len() >= 3 * 8 && one.len() == again.len() && one.len() == two.len(), "{} files", one.len());
+    for (first, second) in one.iter().zip(&again) {
+        assert_eq!(first.file_name(), second.file_name());
+        assert_eq!(fs::read(first).unwrap(), fs::read(second).unwrap(), "{}", first.display());
+    }
+    for (files, points, inches) in [(&one, "241.2", "3.35in"), (&two, "496.8", "6.9in")] {
+        for file in files {
+            let bytes = fs::read(file).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            match file.extension().and_then(|extension| extension.to_str()) {
+                Some("pdf") => {
+                    assert!(text.contains(&format!("/MediaBox [0 0 {points} ")), "{}", file.display());
+                    assert!(
+                        text.contains("+Inter") && bytes.len() < 150_000,
+                        "{}: {} bytes",
+                        file.display(),
+                        bytes.len()
+                    );
+                }
+                Some("svg") => assert!(text.contains(&format!("width=\"{inches}\"")), "{}", file.display()),
+                Some("png") => {
+                    let of = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+                    assert_eq!(&bytes[37..41], b"pHYs");
+                    // Pixels over pixels to the metre.
+                    let width = f64::from(of(16)) / f64::from(of(41)) / 0.0254;
+                    assert!((width - inches.trim_end_matches("in").parse::<f64>().unwrap()).abs() < 0.01, "{width}");
+                    image::load_from_memory(&bytes).expect("a PNG");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    // What the report writes for the screen is not touched by any of it.
+    let report = write(&study, &folder.path().join("report")).expect("a report");
+    assert!(report.files.iter().all(|file| file.extension().is_none_or(|extension| extension != "pdf")));
 }

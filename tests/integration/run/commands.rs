@@ -46,9 +46,19 @@ fn a_dry_run_and_a_plan_change_nothing() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let sandbox = Sandbox::new(TINY);
-    for command in
-        ["run", "plan", "status", "logs", "report", "cell", "sample", "devices", "train-features", "completions"]
-    {
+    for command in [
+        "run",
+        "plan",
+        "status",
+        "logs",
+        "report",
+        "cell",
+        "serve",
+        "sample",
+        "devices",
+        "train-features",
+        "completions",
+    ] {
         let help = stdout(&sandbox.speedlab(&[command, "--help"]));
         assert!(help.contains("Example") && help.contains(&format!("speedlab {command}")), "{command}: {help}");
     }

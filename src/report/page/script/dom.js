@@ -59,7 +59,11 @@ function times(ratio) {
 const grouped = (count) => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ",");
 
 /** What was spent on an axis. */
-const spent = (axis, value) => (axis === "images_seen" || axis === "step" ? grouped(value) : `${significant(value, 4)} s`);
+function spent(axis, value) {
+  if (axis === "images_seen" || axis === "step") return grouped(value);
+  const unit = { train_flops: "FLOPs", device_hours: "h" }[axis] || "s";
+  return `${significant(value, 4)} ${unit}`;
+}
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 

@@ -35,6 +35,7 @@ function logSplits(min, max) {
 }
 
 const short = (value) => {
+  if (Math.abs(value) >= 1e10) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
   if (Math.abs(value) >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
   if (Math.abs(value) >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
   return Math.abs(value) < 1e-3 && value !== 0 ? value.toExponential(0) : String(Number(value.toPrecision(4)));

@@ -15,9 +15,9 @@ function addControls(place) {
   controls.append(choice("Against", study.axes.map((axis) => [axis.key, axis.words]), chosen.axis, (value) => choose({ axis: value })));
   controls.append(choice("Lines", [["both", "medians and runs"], ["medians", "medians"], ["runs", "runs"]], chosen.lines, (value) => choose({ lines: value })));
   if (different("architecture").length > 1) {
-    controls.append(choice("Network", [["", "all"], ...options(different("architecture"))], "", (value) => choose({ architecture: value })));
+    controls.append(choice("Network", [["", "all"], ...options(different("architecture"))], chosen.architecture, (value) => choose({ architecture: value })));
   }
-  if (different("outcome").length > 1) controls.append(choice("Outcome", [["", "all"], ...options(different("outcome"))], "", (value) => choose({ outcome: value })));
+  if (different("outcome").length > 1) controls.append(choice("Outcome", [["", "all"], ...options(different("outcome"))], chosen.outcome, (value) => choose({ outcome: value })));
   const scales = element("div", { class: "ticks", role: "group", "aria-label": "Scales" });
   controls.append(scales);
   place.append(controls);
@@ -70,7 +70,8 @@ function fold() {
   window.addEventListener("afterprint", () => closed.forEach((part) => { part.open = false; }));
 }
 
-function start() {
+/** `kept`: what a reader had chosen on an earlier page of this study. */
+function start(kept) {
   const place = document.getElementById("explore");
   const hasCurves = study.metrics.length > 0;
   addThemeButton();
@@ -84,6 +85,7 @@ function start() {
   if (hasCurves) {
     chosen.metric = comparedMetric() ?? 0;
     chosen.log.y = isSteep(chosen.metric);
+    Object.assign(chosen, kept);
     if (usesTarget()) keepTarget();
     addControls(place);
     addLegend(place);
@@ -96,4 +98,3 @@ function start() {
   document.documentElement.dataset.ready = "";
 }
 
-start();
