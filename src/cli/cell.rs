@@ -63,7 +63,7 @@ pub fn cell(args: &CellArgs, color: Color) -> anyhow::Result<Exit> {
     let id = normal_cell_id(given);
     let (folder, frozen) = match &args.study {
         Some(study) => args.study(study)?,
-        None => args.study(&with_id(&args.results, &id)?)?,
+        None => args.study(&with_id(&args.results, given, &id)?)?,
     };
     let study = StudyRecord::of(&folder, frozen.clone())?;
     warn_of_damage(&study);
@@ -114,8 +114,8 @@ fn found(study: &StudyRecord, given: &str, id: &str) -> Result<CellDetail, CellE
     Ok(detail(&comparison, &grid, cell))
 }
 
-/// The folder of the only study below `results` whose report has the id.
-fn with_id(results: &Path, id: &str) -> Result<PathBuf, CellError> {
+/// The folder of the only study below `results` whose report has the id; `given` as on the command line.
+fn with_id(results: &Path, given: &str, id: &str) -> Result<PathBuf, CellError> {
     let entries = match std::fs::read_dir(results) {
         Ok(entries) => entries.filter_map(Result::ok).map(|entry| entry.path()).collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => vec![],
@@ -136,7 +136,7 @@ fn with_id(results: &Path, id: &str) -> Result<PathBuf, CellError> {
     found.sort();
     match &found[..] {
         [only] => Ok(only.clone()),
-        _ => Err(CellError::WhichStudy { id: id.to_owned(), results: results.to_owned(), found }),
+        _ => Err(CellError::WhichStudy { id: given.to_owned(), results: results.to_owned(), found }),
     }
 }
 
