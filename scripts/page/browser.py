@@ -103,8 +103,8 @@ class Browser:
             raise Fault(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    def wait_for(self, expression, why):
-        until = time.monotonic() + PATIENCE
+    def wait_for(self, expression, why, patience=PATIENCE):
+        until = time.monotonic() + patience
         while True:
             # While one page takes the place of another there is nothing to ask.
             try:

@@ -21,14 +21,16 @@ name: live
 question: Does the curriculum reach the target sooner?
 base:
   model: { kind: unet, channels: 8, channel_multipliers: [1, 2] }
-  train: { steps: 600, batch_size: 16, ema_decay: 0.9, log_every: 10 }
-  evaluate: { every: 50, grid_images: 4, validation: { bins: 4, images: 8 }, fid: { samples: 80, ode: { kind: ddim, steps: 3 } } }
+  train: { steps: 2000, batch_size: 16, ema_decay: 0.9, log_every: 10 }
+  evaluate: { every: 100, grid_images: 4, validation: { bins: 4, images: 8 }, fid: { samples: 80, ode: { kind: ddim, steps: 3 } } }
 arms:
   baseline: {}
   clts: { timestep_sampler: { kind: curriculum } }
 seeds: 3
 compare: { baseline: baseline, metric: fid }
 """
+# Longer than the sweep takes on a busy machine.
+LONG = 900
 VERSION = "Number(document.documentElement.dataset.version)"
 LINE = '(document.querySelector("#live strong")?.textContent ?? "")'
 
@@ -60,14 +62,16 @@ def lives(page, url, picture):
     page.key("Shift", 16)
     first = page.evaluate(LINE)
     page.evaluate('document.querySelector("#live details").open = true')
-    page.wait_for('/of 600 steps/.test(document.querySelector("#live table").textContent)', "the strip does not say what runs")
+    page.wait_for('/of 2,000 steps/.test(document.querySelector("#live table").textContent)', "the strip does not say what runs")
     picture("live-start")
     page.wait_for(f"{LINE} !== '' && {LINE} !== {first!r}", "the strip does not go on")
     expect(page.evaluate('document.querySelector("#live details").open'), "the strip closes what the reader opened")
 
     # Curves are there as soon as something is measured, and a newer page keeps what the reader chose.
+    page.wait_for(f'/^[1-5] of 6 runs done/.test({LINE})', "no run ends", LONG)
+    version = page.evaluate(VERSION)
+    page.wait_for(f'{VERSION} > {version} && document.documentElement.dataset.ready === ""', "a newer page does not come by itself")
     page.wait_for('document.querySelector(".u-over") !== null', "curves so far are not shown")
-    ready(page)
     page.key("Shift", 16)
     over_a_curve(page)
     page.evaluate('document.querySelector("#runs > details").open = true')
@@ -94,7 +98,7 @@ def lives(page, url, picture):
     no_sideways(page, 1200)
     no_faults(page, asks)
 
-    page.wait_for(f'/^The sweep has ended: 6 of 6 runs done/.test({LINE})', "the end is not told")
+    page.wait_for(f'/^The sweep has ended: 6 of 6 runs done/.test({LINE})', "the end is not told", LONG)
     page.wait_for('/All 6 runs are finished/.test(document.querySelector("header").textContent)', "the last page is not there")
     picture("live-end")
     faults = [fault for fault in page.faults(asks) if "ERR_CONNECTION_REFUSED" not in fault]

@@ -88,7 +88,8 @@ impl LivePage {
         let io = |source| StudyError::Io { action: "start a thread", source };
         let pool = ThreadPoolBuilder::new().num_threads(1).start_handler(|_| give_way()).build();
         let pool = pool.map_err(|error| io(std::io::Error::other(error)))?;
-        let work: [(&str, Box<dyn FnOnce(Arc<Shared>) + Send>); 2] = [
+        type Work = Box<dyn FnOnce(Arc<Shared>) + Send>;
+        let work: [(&str, Work); 2] = [
             ("live-page", Box::new(move |shared| shared.keep_page(&pool))),
             ("live-state", Box::new(|shared| shared.keep_state())),
         ];
