@@ -40,7 +40,7 @@ cat <<'TEXT'
 arm's own best. The truth over grid points is the geometric mean of the true speedups at the points that have a number. A seed counts over the grid
 where no point lacks it: with missing runs there are fewer answers, and they are no worse. "An axis of the arm alone": the baseline's
 runs are the same at every value. "Each at its own best": `compare.tune`, against the ratio at the true bests and, "as chosen", at the settings that the
-study chose.
+study chose: that truth differs from study to study, and the column has the first study's.
 
 TEXT
 cargo test --release --test integration report::simulated_grids::coverage_of_grids -- --ignored --nocapture | grep '^|'

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use burn::tensor::Device;
 use sha2::{Digest as _, Sha256};
@@ -74,7 +74,7 @@ pub fn execute(
     stop_asked: &dyn Fn() -> bool,
     tell_parent: &dyn Fn(&RunEvent),
 ) -> Result<RunOutcome, RunError> {
-    let started_at = Instant::now();
+    let preparing = Stopwatch::continuing(&Stamp::default());
     let (planned, _lock) = match take_over(folder, stop_asked, tell_parent)? {
         Taken::Now(planned, lock) => (planned, lock),
         Taken::HasEnded(outcome) => return Ok(outcome),
@@ -92,7 +92,7 @@ pub fn execute(
     let mut host = RecordingHost { folder, spec, journal, evaluator, stop_asked, life, last_stamp };
     host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), attempt))?;
     let Attempt { device, micro_batches, .. } = *attempt;
-    let (outcome, stamp) = train::train(spec, &dataset, device, checkpoint, micro_batches, started_at, &mut host)?;
+    let (outcome, stamp) = train::train(spec, &dataset, device, checkpoint, micro_batches, preparing, &mut host)?;
 
     let ended = RunEvent::Ended { stamp, outcome: outcome.clone() };
     conclude(folder, &planned, &mut host.journal, &ended)?;

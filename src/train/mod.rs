@@ -11,8 +11,6 @@ mod step_batch;
 mod stopwatch;
 mod trainer;
 
-use std::time::Instant;
-
 use burn::tensor::Device;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
@@ -65,19 +63,19 @@ pub enum HostError {
 }
 
 /// Trains from the start, or from `checkpoint`, to the end or until asked to stop; see [`Trainer::new`] for `micro_batches`.
-/// `started`: since when this attempt has been prepared.
+/// `preparing`: since when this attempt has been prepared.
 pub fn train(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
     checkpoint: Option<Checkpoint>,
     micro_batches: usize,
-    started: Instant,
+    preparing: Stopwatch,
     host: &mut dyn Host,
 ) -> Result<(RunOutcome, crate::event::Stamp), HostError> {
     let batch_size = spec.train.batch_size;
     let before = checkpoint.as_ref().map_or_else(Default::default, |checkpoint| checkpoint.progress.stamp);
-    let mut stopwatch = Stopwatch::continuing_since(started, &before);
+    let mut stopwatch = preparing.having_set_up(&before);
     if !is_host(device)
         && let Some(reason) = stopwatch.setting_up(|| set_up(spec, dataset, device, micro_batches, host))?
     {

@@ -28,10 +28,10 @@ impl Stopwatch {
         }
     }
 
-    /// The same for a process that has been at work since `started`, on what comes before training.
-    pub fn continuing_since(started: Instant, stamp: &Stamp) -> Self {
-        let setup_seconds = stamp.setup_seconds + started.elapsed().as_secs_f64();
-        Self { setup_seconds, started, ..Self::continuing(stamp) }
+    /// Goes on from where `stamp` was taken; what this stopwatch has measured so far came before training.
+    pub fn having_set_up(self, stamp: &Stamp) -> Self {
+        let setup_seconds = stamp.setup_seconds + self.started.elapsed().as_secs_f64();
+        Self { setup_seconds, started: self.started, ..Self::continuing(stamp) }
     }
 
     /// Does `work` on the training clock. The work must have waited for the device.
@@ -104,8 +104,10 @@ mod tests {
             setup_seconds: 2.0,
             wall_seconds: 40.0,
         };
-        let mut stopwatch = Stopwatch::continuing_since(Instant::now() - std::time::Duration::from_secs(1), &before);
         let pause = std::time::Duration::from_millis(20);
+        let preparing = Stopwatch::continuing(&Stamp::default());
+        std::thread::sleep(pause);
+        let mut stopwatch = preparing.having_set_up(&before);
         stopwatch.training(|| std::thread::sleep(pause));
         stopwatch.evaluating(|| std::thread::sleep(pause));
         stopwatch.saving(|| std::thread::sleep(pause));
@@ -114,8 +116,8 @@ mod tests {
         assert!((10.02..11.0).contains(&stamp.train_seconds), "{stamp:?}");
         assert!((20.02..21.0).contains(&stamp.eval_seconds), "{stamp:?}");
         assert!((1.02..2.0).contains(&stamp.checkpoint_seconds), "{stamp:?}");
-        assert!((3.02..4.0).contains(&stamp.setup_seconds), "{stamp:?}");
-        assert!((41.08..45.0).contains(&stamp.wall_seconds), "{stamp:?}");
+        assert!((2.04..3.0).contains(&stamp.setup_seconds), "{stamp:?}");
+        assert!((40.1..44.0).contains(&stamp.wall_seconds), "{stamp:?}");
         assert_eq!((stamp.step, stamp.images_seen), (6, 384));
     }
 }
