@@ -74,11 +74,11 @@ pub fn execute(
     stop_asked: &dyn Fn() -> bool,
     tell_parent: &dyn Fn(&RunEvent),
 ) -> Result<RunOutcome, RunError> {
-    let preparing = Stopwatch::continuing(&Stamp::default());
     let (planned, _lock) = match take_over(folder, stop_asked, tell_parent)? {
         Taken::Now(planned, lock) => (planned, lock),
         Taken::HasEnded(outcome) => return Ok(outcome),
     };
+    let preparing = Stopwatch::continuing(&Stamp::default());
     let spec = &planned.spec;
     let mut life = SignsOfLife::new(tell_parent);
     let dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;

@@ -36,13 +36,19 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all_figures", "figures"])]
     check: Option<PathBuf>,
     /// With --check: the relative difference up to which numbers agree [default: 0, the same bits]
-    #[arg(long, value_name = "SHARE", requires = "check", value_parser = parse_share)]
+    #[arg(long, value_name = "SHARE", requires = "check", value_parser = parse_share, allow_negative_numbers = true)]
     within: Option<f64>,
     /// Also draw each figure for a paper into this folder: at the width of a column, with letters of 7 to 8 points
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
     /// The width of those figures: one-column (3.35 inches), two-column (6.9 inches), or a number of inches
-    #[arg(long, value_name = "WIDTH", requires = "figures", default_value = "one-column")]
+    #[arg(
+        long,
+        value_name = "WIDTH",
+        requires = "figures",
+        default_value = "one-column",
+        allow_negative_numbers = true
+    )]
     width: PaperWidth,
     /// Their formats, with commas between them. The font is in a PDF; a PNG has 337 pixels to the inch
     #[arg(long = "format", value_name = "FORMAT", requires = "figures", value_delimiter = ',', default_value = "pdf")]

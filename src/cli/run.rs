@@ -105,7 +105,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     };
     // Before anything is frozen or started a signal ends the program as usual.
     let mut study = study.open(&mut shown)?;
-    let live = taken.map(|taken| taken.begin(study.folder().clone())).transpose()?;
+    let live = taken.map(|taken| taken.begin(study.folder().clone(), None)).transpose()?;
     if let Some(live) = &live {
         eprintln!("{:>10}  {}", "live page", live.url());
     }

@@ -10,6 +10,7 @@ use super::{Exit, SweepArgs};
 use crate::record::{RecordError, SweepFolder, host_name};
 use crate::schedule::Stop;
 use crate::serve::{Listener, Resource, ServeError, Server};
+use crate::spec::Labels;
 use crate::study::LivePage;
 
 /// This machine alone.
@@ -68,11 +69,9 @@ fn port(text: &str) -> Result<u16, String> {
 
 pub fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let (_, folder, frozen) = args.sweep.begun_and_frozen()?;
-    if frozen.is_none() {
-        return Err(RecordError::Nothing { path: folder.path }.into());
-    }
+    let labels = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?.plan.labels;
     let stop = Stop::on_signals().context("cannot listen to signals")?;
-    let live = args.page.take(args.port)?.begin(folder)?;
+    let live = args.page.take(args.port)?.begin(folder, Some(labels))?;
     out!("live page: {}", live.server.url());
     while stop.requests() == 0 {
         thread::sleep(LOOK);
@@ -109,8 +108,8 @@ pub(super) struct Taken {
 
 impl Taken {
     /// Serves the page of a sweep whose plan is frozen.
-    pub(super) fn begin(self, folder: SweepFolder) -> anyhow::Result<Live> {
-        let page = LivePage::begin(folder, self.every)?;
+    pub(super) fn begin(self, folder: SweepFolder, labels: Option<Labels>) -> anyhow::Result<Live> {
+        let page = LivePage::begin(folder, labels, self.every)?;
         let answers = page.answers();
         let resources = move |name: &str| answers(name).map(|(kind, body)| Resource { kind, body });
         let server = self.listener.serve(&host_name(), Box::new(resources))?;

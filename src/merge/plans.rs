@@ -38,6 +38,11 @@ pub(super) fn join(sources: &[Source]) -> Result<PlanFile, MergeError> {
             joined.program = file.program;
             joined.sweep_arguments = file.sweep_arguments;
         }
+        // Where one was not measured, too few starts are known, and readers see it.
+        match (&mut joined.held, file.held) {
+            (Some(held), Some(other)) => held.add(other),
+            (held, other) => *held = held.or(other),
+        }
         let new_revisions: Vec<_> =
             file.revisions.into_iter().filter(|revision| !joined.revisions.contains(revision)).collect();
         joined.revisions.extend(new_revisions);

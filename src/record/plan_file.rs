@@ -45,6 +45,18 @@ pub struct HeldTime {
     pub place_seconds: f64,
     /// Of these, in which a place had the process of a run.
     pub busy_seconds: f64,
+    /// How often such a process was started.
+    pub starts: usize,
+}
+
+impl HeldTime {
+    /// Adds what was held at another time or elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.seconds += other.seconds;
+        self.place_seconds += other.place_seconds;
+        self.busy_seconds += other.busy_seconds;
+        self.starts += other.starts;
+    }
 }
 
 /// Which program started runs, and where.
@@ -154,10 +166,7 @@ impl PlanFile {
 
     /// Adds the time of a round of runs that has come to its end.
     pub fn add_held(&mut self, folder: &SweepFolder, round: HeldTime) -> Result<(), RecordError> {
-        let held = self.held.get_or_insert_default();
-        held.seconds += round.seconds;
-        held.place_seconds += round.place_seconds;
-        held.busy_seconds += round.busy_seconds;
+        self.held.get_or_insert_default().add(round);
         self.version = PLAN_FILE_VERSION;
         write_json(&folder.plan_file(), self)
     }

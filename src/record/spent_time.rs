@@ -13,6 +13,8 @@ pub struct SpentTime {
     pub checkpoints: f64,
     /// Until training began, in each attempt, and starting and ending processes.
     pub start_up: f64,
+    /// What no clock of a run counts.
+    pub other: f64,
     /// Places that had no run: a round's last runs are waited for. `None` where some process left no word of its end.
     pub idle: Option<f64>,
     /// From the first start to the last end, over all rounds; `None` as above.
@@ -22,17 +24,24 @@ pub struct SpentTime {
 impl SpentTime {
     /// By the clocks of `runs`, and what is known of the time that devices were `held` for them.
     pub fn of<'r>(runs: impl Iterator<Item = &'r RunRecord>, held: Option<HeldTime>) -> Self {
-        let stamps: Vec<Stamp> = runs.filter_map(|run| run.last_stamp).collect();
+        let (mut stamps, mut attempts) = (Vec::<Stamp>::new(), 0);
+        for run in runs {
+            stamps.extend(run.last_stamp);
+            attempts += run.attempts.len();
+        }
         let sum = |clock: fn(&Stamp) -> f64| stamps.iter().map(clock).sum::<f64>();
         let wall = sum(|stamp| stamp.wall_seconds);
-        // A killed process counted nothing: then runs' own clocks hold more than is known to have been held.
-        let held = held.filter(|held| held.busy_seconds >= wall);
+        // A round that was killed counted nothing, and nor did a cluster: then more attempts have begun than are known of.
+        let held = held.filter(|held| held.starts >= attempts && held.busy_seconds >= wall);
         let outside = held.map_or(0.0, |held| held.busy_seconds - wall);
+        let (training, evaluation) = (sum(|stamp| stamp.train_seconds), sum(|stamp| stamp.eval_seconds));
+        let (checkpoints, set_up) = (sum(|stamp| stamp.checkpoint_seconds), sum(|stamp| stamp.setup_seconds));
         Self {
-            training: sum(|stamp| stamp.train_seconds),
-            evaluation: sum(|stamp| stamp.eval_seconds),
-            checkpoints: sum(|stamp| stamp.checkpoint_seconds),
-            start_up: sum(|stamp| stamp.setup_seconds) + outside,
+            training,
+            evaluation,
+            checkpoints,
+            start_up: set_up + outside,
+            other: (wall - training - evaluation - checkpoints - set_up).max(0.0),
             idle: held.map(|held| (held.place_seconds - held.busy_seconds).max(0.0)),
             elapsed: held.map(|held| held.seconds),
         }
@@ -46,19 +55,23 @@ impl SpentTime {
             ("evaluation", self.evaluation),
             ("start-up", self.start_up),
             ("checkpoints", self.checkpoints),
+            ("other", self.other),
             ("idle", idle),
         ];
-        parts.into_iter().filter(|(_, seconds)| *seconds > 0.0).collect()
+        parts.into_iter().filter(|(_, seconds)| *seconds > 1e-3).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Started;
     use crate::spec::{PlannedRun, RunSpec};
 
     fn run(stamp: Stamp) -> RunRecord {
-        RunRecord { last_stamp: Some(stamp), ..RunRecord::new(PlannedRun::of_baseline(RunSpec::default())) }
+        let planned = PlannedRun::of_baseline(RunSpec::default());
+        let started = Started::of_test(1, 0);
+        RunRecord { last_stamp: Some(stamp), attempts: vec![started], ..RunRecord::new(planned) }
     }
 
     #[test]
@@ -68,18 +81,18 @@ mod tests {
             eval_seconds: 1.5,
             checkpoint_seconds: 0.25,
             setup_seconds: 0.5,
-            wall_seconds: 10.25,
+            wall_seconds: 10.375,
             ..Stamp::default()
         };
         let runs = [run(stamp), run(stamp), RunRecord::new(PlannedRun::of_baseline(RunSpec::default()))];
         // Two places for 11 s; each run's process was there for 10.5 s.
-        let held = HeldTime { seconds: 11.0, place_seconds: 22.0, busy_seconds: 21.0 };
+        let held = HeldTime { seconds: 11.0, place_seconds: 22.0, busy_seconds: 21.0, starts: 2 };
         let spent = SpentTime::of(runs.iter(), Some(held));
         assert_eq!((spent.training, spent.evaluation, spent.checkpoints), (16.0, 3.0, 0.5));
-        assert_eq!((spent.start_up, spent.idle, spent.elapsed), (1.5, Some(1.0), Some(11.0)));
+        assert_eq!((spent.start_up, spent.other, spent.idle, spent.elapsed), (1.25, 0.25, Some(1.0), Some(11.0)));
         assert_eq!(spent.parts().iter().map(|(_, seconds)| seconds).sum::<f64>(), 22.0);
         // A session that was killed after these runs had ended.
-        let killed = SpentTime::of(runs.iter(), Some(HeldTime { busy_seconds: 5.0, ..held }));
+        let killed = SpentTime::of(runs.iter(), Some(HeldTime { starts: 1, ..held }));
         assert_eq!((killed.start_up, killed.idle, killed.elapsed), (1.0, None, None));
         assert!(SpentTime::of(runs[2..].iter(), None).parts().is_empty());
     }

@@ -178,7 +178,11 @@ fn name_of(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Array(items) => {
             let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-            texts.map(|texts| texts.join(" "))
+            // In whatever order arms are shown.
+            texts.map(|mut texts| {
+                texts.sort_unstable();
+                texts.join(" ")
+            })
         }
         Value::Object(point) => {
             let parts = point.iter().map(|(path, value)| format!("{path} = {value}"));

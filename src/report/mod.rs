@@ -38,7 +38,7 @@ pub use band::{
 };
 pub use cell::{
     Cell, CellDetail, CellNumber, CellRun, Cells, Formula, Key, Kind, Rerun, RerunRun, SeedRatio, compare_rerun,
-    detail, normal as normal_cell_id,
+    detail, has_result, normal as normal_cell_id,
 };
 pub use check::{CheckError, Checked, Difference, check, read_kept};
 pub use comparison::{

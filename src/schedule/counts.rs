@@ -71,6 +71,8 @@ pub struct Summary {
     /// Places for runs, on all devices together, and how long they had the process of one.
     pub places: usize,
     pub busy: Duration,
+    /// How often such a process was started.
+    pub starts: usize,
 }
 
 impl Summary {

@@ -80,7 +80,13 @@ impl Labels {
 
 /// Whether a text can stand in a cell, on a figure and in a line of a terminal: one line, neither empty nor too long.
 pub fn is_label(text: &str) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= 80 && !text.chars().any(char::is_control)
+    !text.trim().is_empty() && text.chars().count() <= 80 && !text.chars().any(ends_or_turns_a_line)
+}
+
+/// Control characters, Unicode's separators of lines and paragraphs, and those that turn the direction of what follows.
+pub fn ends_or_turns_a_line(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Color {

@@ -170,7 +170,8 @@ impl OpenStudy {
             return Ok(());
         }
         let place_seconds = round.places as f64 * seconds;
-        let held = HeldTime { seconds, place_seconds, busy_seconds: round.busy.as_secs_f64() };
+        let (busy_seconds, starts) = (round.busy.as_secs_f64(), round.starts);
+        let held = HeldTime { seconds, place_seconds, busy_seconds, starts };
         Ok(self.frozen.add_held(&self.folder, held)?)
     }
 

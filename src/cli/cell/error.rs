@@ -27,6 +27,8 @@ pub enum CellError {
     NothingToHold { what: String },
     #[error("the runs would be trained in {}, which holds the records that they are compared with\nhint: name another folder with --into", path.display())]
     InPlace { path: PathBuf },
+    #[error("{} holds a damaged record of a run that is to be trained again: {reason}\nhint: move that folder away, or name another one with --into", path.display())]
+    DamagedRerun { path: PathBuf, reason: String },
     #[error("{} holds another plan of this name\nhint: name another folder with --into, or move that one away", path.display())]
     OtherPlan { path: PathBuf },
 }
@@ -40,6 +42,7 @@ fn near_words(near: &[String]) -> String {
 
 fn which_words(id: &str, results: &std::path::Path, found: &[PathBuf]) -> String {
     match found {
+        [] if id.len() < 4 => format!("`{id}` is too short for an id: four digits or more are needed"),
         [] => format!("no report in {} has a number with the id `{id}`", results.display()),
         found => {
             let names: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();

@@ -1,5 +1,6 @@
 //! Trains the runs behind a number again, elsewhere, and says whether the number holds.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use super::{CELL_JSON_VERSION, CellError, words};
 use crate::cli::device_args::DeviceArgs;
 use crate::cli::run::{Shown, exit_of};
 use crate::cli::{Color, DataArgs, Exit};
-use crate::record::{PlanFile, StudyRecord, SweepFolder, lies_in};
-use crate::report::{CellDetail, compare_rerun};
+use crate::record::{PlanFile, RunRecord, RunState, StudyRecord, SweepFolder, first_and_count, lies_in};
+use crate::report::{CellDetail, compare_rerun, has_result};
 use crate::schedule::{Policy, Stop};
 use crate::spec::RunId;
 use crate::study::Study;
@@ -68,9 +69,25 @@ pub(super) fn rerun(
     if PlanFile::read(&into)?.is_some_and(|earlier| !earlier.is_of(&plan)) {
         return Err(CellError::OtherPlan { path: into.path }.into());
     }
-    let only = plan.runs.iter().map(|run| &run.run_id);
-    let only: std::collections::BTreeSet<RunId> =
-        only.filter(|run_id| cell.runs.iter().any(|run| run.run_id == run_id.as_str())).cloned().collect();
+    let is_behind = |run_id: &RunId| cell.runs.iter().any(|run| run.run_id == run_id.as_str());
+    let behind = study.runs.iter().filter(|run| is_behind(&run.planned.run_id));
+    let (recorded, others): (Vec<&RunRecord>, Vec<&RunRecord>) = behind.partition(|run| has_result(run));
+    let only: BTreeSet<RunId> = recorded.into_iter().map(|run| run.planned.run_id.clone()).collect();
+    if only.is_empty() {
+        return Err(CellError::NothingToHold { what: "none of its runs is recorded to its end".to_owned() }.into());
+    }
+    if !others.is_empty() {
+        let ids = others.iter().map(|run| run.planned.run_id.to_string()).collect::<Vec<_>>().join(", ");
+        eprintln!("note: without {ids}, of which no whole record is there to compare with");
+    }
+    for run_id in &only {
+        let run = plan.runs.iter().find(|run| run.run_id == *run_id).expect("runs of the study are in its plan");
+        if let RunState::Damaged(damage) = RunRecord::read(&into, run)?.state {
+            return Err(
+                CellError::DamagedRerun { path: into.run(run_id).path, reason: first_and_count(&damage) }.into()
+            );
+        }
+    }
     let chosen = args.devices.choose(&plan)?;
     if !args.quiet {
         eprintln!("{:>10}  {}", "device", chosen.words);
@@ -88,6 +105,9 @@ pub(super) fn rerun(
     let mut again = again.open(&mut shown)?;
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let queue = again.begin()?;
+    if !queue.has_work() && !args.quiet {
+        eprintln!("nothing is trained: these runs are done in {}; --into names another folder", into.path.display());
+    }
     let mut executor = again.executor(&queue, Duration::from_secs(args.patience))?;
     let summary = again.train(queue, Policy::default(), &mut executor, &mut shown, &stop)?;
     drop(executor);

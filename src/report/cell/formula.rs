@@ -88,11 +88,13 @@ impl Formula {
             Kind::Tuned => (
                 format!(
                     "For each seed the setting of an arm is that with the best last values on all other seeds. With these runs, {arm} is \
-                     compared with {against} over the band of {against}'s own, as at a single grid point."
+                     compared with {against} over the band of {against}'s own, as at a single grid point. The error is the jackknife's: without \
+                     each seed in turn, every arm chooses again; it is never less than what seeds scatter."
                 ),
                 format!(
                     "S = exp(mean_s r_s); r_s = mean_k ln(C({against}, s, v_b(s), q_k) / C({arm}, s, v_a(s), q_k)); \
-                     v(s) = argmin_v sum_(s' ≠ s) y(s', v); {interval}"
+                     v(s) = argmin_v sum_(s' ≠ s) y(s', v); interval: exp(mean r ± t · max(se(r), se_J)), Student's t; \
+                     se_J² = (n - 1)/n sum_s (ln S(without s) - their mean)²"
                 ),
             ),
             Kind::Interaction => {

@@ -17,4 +17,4 @@ pub use formula::{Formula, Of, speedup_words};
 pub use id::normal;
 pub use key::{Key, Kind};
 pub use number::CellNumber;
-pub use rerun::{Rerun, RerunRun, compare_rerun};
+pub use rerun::{Rerun, RerunRun, compare_rerun, has_result};

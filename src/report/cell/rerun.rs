@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Cell, CellDetail, CellNumber, Cells, detail};
 use crate::event::Started;
-use crate::record::{Row, RunRecord, StudyRecord};
+use crate::record::{Row, RunRecord, RunState, StudyRecord};
 use crate::report::comparison::Comparison;
 use crate::report::cost::Cost;
 use crate::report::grid::Grid;
@@ -57,6 +57,9 @@ pub fn compare_rerun(study: &StudyRecord, fresh: &StudyRecord, id: &str) -> Opti
     let mut runs = Vec::new();
     for run in &before.runs {
         let old = record(study, &run.run_id)?;
+        if !has_result(&old) {
+            continue;
+        }
         let new = record(fresh, &run.run_id).unwrap_or_else(|| RunRecord::new(old.planned.clone()));
         runs.push(compared(&old, &new, &run.arm));
         let place = changed.runs.iter_mut().find(|run| run.planned.run_id == old.planned.run_id)?;
@@ -70,6 +73,11 @@ pub fn compare_rerun(study: &StudyRecord, fresh: &StudyRecord, id: &str) -> Opti
     let (holds, why) = judged(&before, now.as_ref(), &runs, (same_bits_are_due, same_bits));
     let verdict = format!("{}: {why}", if holds { "holds" } else { "does not hold" });
     Some(Rerun { before, now, runs, same_bits_are_due, same_bits, holds, verdict })
+}
+
+/// Whether the run is recorded to its end, so that it can be compared with what it comes to again.
+pub fn has_result(run: &RunRecord) -> bool {
+    matches!(&run.state, RunState::Ended(outcome) if outcome.is_final())
 }
 
 /// The number with this id, with everything that it is made of.

@@ -70,7 +70,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
     ];
     let has_speedups = comparison.baseline.is_some();
     let shown: Vec<_> = panels.into_iter().skip(usize::from(!has_speedups)).collect();
-    let room = label_room(names());
+    let room = label_room(width, names());
     let (gap, left) = (62.0, 54.0);
     let columns = beside_each_other(shown.len(), width);
     // Panels that stand below each other are rows of their own.

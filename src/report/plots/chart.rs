@@ -199,9 +199,15 @@ pub struct EndLabel {
     pub has_marker: bool,
 }
 
-/// Pixels that labels of these texts need at the right.
-pub fn label_room<'a>(texts: impl Iterator<Item = &'a str>) -> f64 {
-    texts.map(|text| font::width(text) * LABEL_SIZE).fold(0.0, f64::max) + 34.0
+/// The share of a figure's width that labels have at most; longer ones are cut.
+const MOST_LABEL_ROOM: f64 = 0.34;
+/// Pixels beside a label's text.
+const BESIDE_LABEL: f64 = 34.0;
+
+/// Pixels that labels of these texts need at the right of a figure that is `width` pixels wide.
+pub fn label_room<'a>(width: f64, texts: impl Iterator<Item = &'a str>) -> f64 {
+    let longest = texts.map(|text| font::width(text) * LABEL_SIZE).fold(0.0, f64::max);
+    (longest + BESIDE_LABEL).min(MOST_LABEL_ROOM * width)
 }
 
 /// Writes every label right of `right`, as near to its curve's end as the others let it, with a leader to the end.
@@ -209,6 +215,7 @@ pub fn end_labels(drawing: &mut Drawing, mut labels: Vec<EndLabel>, right: f64, 
     labels.sort_by(|first, second| first.end.1.total_cmp(&second.end.1));
     let wanted: Vec<f64> = labels.iter().map(|label| label.end.1).collect();
     let places = spread(&wanted, 1.32 * LABEL_SIZE, top, bottom);
+    let most = (MOST_LABEL_ROOM * drawing.width - BESIDE_LABEL + 1.0) / LABEL_SIZE;
     for (label, y) in labels.iter().zip(places) {
         let elbow = right + 6.0;
         drawing.line(
@@ -222,7 +229,7 @@ pub fn end_labels(drawing: &mut Drawing, mut labels: Vec<EndLabel>, right: f64, 
         }
         drawing.text(
             (elbow + 20.0, y + 0.36 * LABEL_SIZE),
-            label.text.clone(),
+            font::shortened(&label.text, most),
             LABEL_SIZE,
             label.style.text_color(),
             Anchor::Start,

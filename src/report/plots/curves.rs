@@ -38,7 +38,7 @@ pub fn curves(arms: &[ArmCurve], axes: &Axes, width: f64) -> Option<Drawing> {
     let height = height(width);
     let mut drawing = Drawing::new(width, height);
     let names = arms.iter().map(|arm| arm.name.as_str()).chain(axes.target.as_ref().map(|target| target.1.as_str()));
-    let right = width - label_room(names);
+    let right = width - label_room(width, names);
     let (top, bottom) = (MARGINS.top, height - MARGINS.bottom);
     let chart = Chart::frame(&mut drawing, x, y, [MARGINS.left, top, right, bottom], axes.x_label, axes.y_label);
     let mut labels = Vec::new();

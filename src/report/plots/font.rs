@@ -31,6 +31,20 @@ pub fn width(text: &str) -> f64 {
     text.chars().map(|character| glyph(character).advance).sum()
 }
 
+/// `text`, with an ellipsis for what is wider than `room` in units of its size.
+pub fn shortened(text: &str, room: f64) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let mut left = room - width("…");
+    let fits = |character: &char| {
+        left -= glyph(*character).advance;
+        left >= 0.0
+    };
+    let kept: String = text.chars().take_while(fits).collect();
+    format!("{}…", kept.trim_end())
+}
+
 /// Horizontal metrics in em.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Glyph {
@@ -140,6 +154,14 @@ fn u32_at(bytes: &[u8], at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_wide_ends_with_an_ellipsis_and_fits() {
+        assert_eq!(shortened("clts", 10.0), "clts");
+        let cut = shortened(&"W".repeat(80), 10.0);
+        assert!(cut.ends_with("W…") && width(&cut) <= 10.0 && width(&cut) > 8.5, "{cut}");
+        assert_eq!(shortened("WWW", 0.1), "…");
+    }
 
     #[test]
     fn letters_have_the_metrics_that_fonttools_reads() {

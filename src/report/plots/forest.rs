@@ -20,6 +20,8 @@ const ROW: f64 = 24.0;
 const MOST_LINES: usize = 200;
 /// For a speedup and its interval, right of the axes.
 const TEXT_ROOM: f64 = 196.0;
+/// The share of the width that an arm's name has at most; a longer one is cut.
+const MOST_NAME_ROOM: f64 = 0.27;
 /// For a speedup alone.
 const SPEEDUP_ROOM: f64 = 70.0;
 
@@ -82,7 +84,8 @@ pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown, width: f
 
     // In a narrow figure arms have lines of their own, and intervals are drawn and not written: so there is room to draw them.
     let is_narrow = beside_each_other(2, width) == 1;
-    let names: Vec<String> = lines.iter().map(|line| line.row.name()).collect();
+    let most = MOST_NAME_ROOM * width / LABEL_SIZE;
+    let names: Vec<String> = lines.iter().map(|line| font::shortened(&line.row.name(), most)).collect();
     let is_first: Vec<bool> = (0..lines.len())
         .map(|index| index == 0 || lines[index].heading.is_some() || names[index] != names[index - 1])
         .collect();

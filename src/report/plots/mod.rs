@@ -98,9 +98,27 @@ impl<'a> Palette<'a> {
     fn arm(&self, arm: &str) -> ArmStyle {
         let place = self.arms.iter().position(|other| other == arm).unwrap_or(self.arms.len());
         let style = arm_style(place, self.baseline);
-        let asked_for = self.labels.arms.get(self.labels.name_of(arm)).and_then(|label| label.color);
-        let asked_for = asked_for.map(|Color([red, green, blue])| drawing::Color(red, green, blue));
-        ArmStyle { color: asked_for.unwrap_or(style.color), ..style }
+        if let Some(color) = self.asked_for(arm) {
+            return ArmStyle { color, ..style };
+        }
+        // An arm without a colour of its own gives way to those that have one.
+        let taken: Vec<drawing::Color> = self.arms.iter().filter_map(|arm| self.asked_for(arm)).collect();
+        if !taken.contains(&style.color) {
+            return style;
+        }
+        let used = |color: &drawing::Color| {
+            let plain = (0..self.arms.len()).filter(|&other| self.asked_for(&self.arms[other]).is_none());
+            taken.contains(color) || plain.into_iter().any(|other| arm_style(other, self.baseline).color == *color)
+        };
+        let free =
+            (0..2 * self.arms.len() + 8).map(|other| arm_style(other, self.baseline).color).find(|color| !used(color));
+        ArmStyle { color: free.unwrap_or(style.color), ..style }
+    }
+
+    fn asked_for(&self, arm: &str) -> Option<drawing::Color> {
+        let color = self.labels.arms.get(self.labels.name_of(arm))?.color?;
+        let Color([red, green, blue]) = color;
+        Some(drawing::Color(red, green, blue))
     }
 }
 

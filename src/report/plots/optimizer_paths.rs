@@ -27,7 +27,7 @@ pub fn optimizer_paths(point: &PointComparison, palette: &Palette, width: f64) -
         drawn = true;
         let y = Scale { high: if y.high > y.low { y.high * 1.06 } else { 1.0 }, ..y };
         let names: Vec<String> = paths.iter().map(|(arms, _)| join_names(arms)).collect();
-        let right = width - label_room(names.iter().map(String::as_str));
+        let right = width - label_room(width, names.iter().map(String::as_str));
         let offset = PANEL_HEIGHT * index as f64;
         let (top, bottom) = (offset + MARGINS.top, offset + PANEL_HEIGHT - MARGINS.bottom);
         let chart = Chart::frame(&mut drawing, x, y, [MARGINS.left, top, right, bottom], "optimizer step", label);

@@ -30,7 +30,7 @@ pub fn performance_profile(comparison: &Comparison, palette: &Palette, width: f6
         return None;
     }
     let mut drawing = Drawing::new(width, HEIGHT);
-    let (left, right) = (54.0, width - label_room(profiles.iter().map(|(arm, _)| *arm)));
+    let (left, right) = (54.0, width - label_room(width, profiles.iter().map(|(arm, _)| *arm)));
     let (top, bottom) = (44.0, HEIGHT - 46.0);
     let x = Scale { low: 1.0, high: last, is_log: true, from: 0.0, to: 1.0 };
     let y = Scale { low: 0.0, high: 1.02, is_log: false, from: 0.0, to: 1.0 };

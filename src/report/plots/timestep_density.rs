@@ -46,7 +46,7 @@ pub fn timestep_density(point: &PointComparison, palette: &Palette, width: f64) 
         let left = panel_width * (index % columns) as f64 + MARGINS.left;
         let offset = panel_height * (index / columns) as f64;
         let texts: Vec<String> = SHARES.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
-        let right = panel_width * (index % columns + 1) as f64 - label_room(["50–100 %"].into_iter());
+        let right = panel_width * (index % columns + 1) as f64 - label_room(width, ["50–100 %"].into_iter());
         let (top, bottom) = (offset + MARGINS.top + 16.0, offset + panel_height - MARGINS.bottom);
         let y_label = "times as often as uniformly";
         let chart =

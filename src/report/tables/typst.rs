@@ -5,6 +5,7 @@ use super::{COLUMNS, groups, line};
 use crate::report::cell::Cells;
 use crate::report::comparison::Comparison;
 use crate::report::wording::{confidence, metric_words, target, yardstick};
+use crate::spec::ends_or_turns_a_line;
 
 pub fn typst(comparison: &Comparison, cells: &Cells) -> String {
     let metric = metric_words(comparison);
@@ -64,15 +65,17 @@ fn string(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    text.chars().map(|character| if ends_or_turns_a_line(character) { ' ' } else { character }).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::string;
+    use super::{one_line, string};
 
     #[test]
     fn nothing_that_a_name_holds_is_code() {
         assert_eq!(string("a\"#eval(\"1\")\\ $x$ *b*\nc"), "\"a\\\"#eval(\\\"1\\\")\\\\ $x$ *b* c\"");
+        // Each of these ends a comment.
+        assert_eq!(one_line("x\u{2028}#read(\"a\")\u{2029}y\u{85}z"), "x #read(\"a\") y z");
     }
 }

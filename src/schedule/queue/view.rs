@@ -87,6 +87,7 @@ impl Queue {
             elapsed,
             places: self.devices.iter().map(|device| device.slots).sum(),
             busy: Duration::ZERO,
+            starts: self.entries.iter().map(|entry| entry.starts as usize).sum(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod state;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use super::StudyError;
 use super::report::image_flops;
 use crate::record::{LiveFile, PlanFile, RecordError, RecordMark, StudyRecord, SweepFolder};
 use crate::report;
-use crate::spec::Plan;
+use crate::spec::{Labels, Plan};
 
 /// Between two looks at how the sweep stands.
 const STATE_PAUSE: Duration = Duration::from_secs(1);
@@ -24,13 +25,21 @@ const STATE_PAUSE: Duration = Duration::from_secs(1);
 const REST: u32 = 20;
 /// Who has not asked for so long looks no more.
 const AWAY: Duration = Duration::from_secs(60);
-/// At the end: how long readers who looked a moment ago have to take the last page, and when a moment is over.
+/// At the end: how long readers who looked a moment ago have to take the last page, how long the others after the first of them, and when
+/// a moment is over.
 const FAREWELL: Duration = Duration::from_secs(6);
+const OTHERS: Duration = Duration::from_secs(3);
 const MOMENT: Duration = Duration::from_secs(10);
 
 /// Shown until the first page is made.
 const NOT_YET: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"1\"><link rel=\"icon\" href=\"data:,\">\
     <title>speedlab</title><p>The page is being made.</p></html>";
+
+/// What cannot be made, as a text of that page.
+fn text_of_html(error: &str) -> String {
+    let escaped = error.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!("cannot be made: {escaped}. It is tried again.")
+}
 
 /// A sweep's page while it lives. Dropping it ends its threads.
 pub struct LivePage {
@@ -39,6 +48,8 @@ pub struct LivePage {
 
 struct Shared {
     folder: SweepFolder,
+    /// What the sweep's file calls the arms now; `None` for what the frozen plan says.
+    labels: Option<Labels>,
     /// A page is made at most so often.
     every: Duration,
     kept: Mutex<Kept>,
@@ -65,8 +76,9 @@ struct Kept {
 }
 
 impl LivePage {
-    /// Begins to keep the page of a sweep whose plan is frozen. A page is made at most once in `every`.
-    pub fn begin(folder: SweepFolder, every: Duration) -> Result<Self, StudyError> {
+    /// Begins to keep the page of a sweep whose plan is frozen. A page is made at most once in `every`. `labels`: those of the sweep's
+    /// file, which may be newer than the frozen plan's.
+    pub fn begin(folder: SweepFolder, labels: Option<Labels>, every: Duration) -> Result<Self, StudyError> {
         let file = PlanFile::read(&folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
         let recorded = Arc::new(Recorded::unread(&file.plan, file.sweep_arguments));
         let plan = Arc::new(file.plan);
@@ -83,7 +95,7 @@ impl LivePage {
             taken: 0,
             is_dropped: false,
         };
-        let shared = Arc::new(Shared { folder, every, kept: Mutex::new(kept), changed: Condvar::new() });
+        let shared = Arc::new(Shared { folder, labels, every, kept: Mutex::new(kept), changed: Condvar::new() });
         shared.tell_state();
         let io = |source| StudyError::Io { action: "start a thread", source };
         let pool = ThreadPoolBuilder::new().num_threads(1).start_handler(|_| give_way()).build();
@@ -131,10 +143,15 @@ impl LivePage {
         }
         kept.has_ended = true;
         shared.changed.notify_all();
-        let until = Instant::now() + FAREWELL;
+        let mut until = Instant::now() + FAREWELL;
+        let mut is_taken = false;
         loop {
+            if !is_taken && kept.last_version.is_some_and(|last| kept.taken >= last) {
+                is_taken = true;
+                until = until.min(Instant::now() + OTHERS);
+            }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || kept.last_version.is_some_and(|last| kept.taken >= last) {
+            if left.is_zero() {
                 return;
             }
             kept = shared.changed.wait_timeout(kept, left).expect("no holder of the lock panics").0;
@@ -232,24 +249,37 @@ impl Shared {
         }
     }
 
-    fn make(&self, version: u64) -> Result<(StudyRecord, String), StudyError> {
-        let study = StudyRecord::read(&self.folder)?;
-        let page = report::live_page(&study, image_flops, version)?;
-        Ok((study, page))
+    fn make(&self, version: u64) -> Result<(StudyRecord, String), String> {
+        let make = || -> Result<_, StudyError> {
+            let mut study = StudyRecord::read(&self.folder)?;
+            if let Some(labels) = &self.labels {
+                study.plan.labels = labels.clone();
+            }
+            let page = report::live_page(&study, image_flops, version)?;
+            Ok((study, page))
+        };
+        // A page that cannot be made is told; the thread goes on.
+        let made = catch_unwind(AssertUnwindSafe(make));
+        made.map_err(|_| "the report's maker panicked; see the terminal".to_owned())?.map_err(|error| error.to_string())
     }
 
-    fn put(&self, version: u64, made: Result<(StudyRecord, String), StudyError>, is_last: bool) {
+    fn put(&self, version: u64, made: Result<(StudyRecord, String), String>, is_last: bool) {
         let mut kept = self.lock();
         match made {
             Ok((study, page)) => {
                 kept.recorded = Arc::new(Recorded::of(&study));
-                kept.plan = Arc::new(study.plan);
+                kept.plan = Arc::new(report::labelled(&study).plan.clone());
                 kept.page = page.into_bytes().into();
                 kept.version = version;
                 kept.report_error = None;
             }
             // The page that is there stays, and says what is wrong.
-            Err(error) => kept.report_error = Some(error.to_string()),
+            Err(error) => {
+                if kept.version == 0 {
+                    kept.page = NOT_YET.replace("is being made.", &text_of_html(&error)).into_bytes().into();
+                }
+                kept.report_error = Some(error);
+            }
         }
         if is_last {
             kept.last_version = Some(kept.version);

@@ -79,6 +79,29 @@ fn labels_are_shown_everywhere_and_are_text_wherever_they_stand() {
 }
 
 #[test]
+fn a_long_label_leaves_figures_their_room() {
+    let temporary = folder();
+    let mut study = Synthetic { every: 50, ..Synthetic::default() }.study(temporary.path());
+    let label = "W".repeat(80);
+    study.plan.labels.arms.insert("clts".to_owned(), ArmLabel { label: Some(label.clone()), color: None });
+    write(&study, &temporary.path().join("report")).expect("a report");
+    for figure in ["speedups.svg", "fid_images_seen.svg"] {
+        let svg = fs::read_to_string(temporary.path().join("report").join(figure)).expect("written");
+        let cut = svg.find("WWW…").expect("the label is cut");
+        assert!(!svg.contains(&label), "{figure}");
+        if figure == "fid_images_seen.svg" {
+            // At the right, where two thirds of the width are the curves'.
+            let number = |name: &str, before: usize| -> f64 {
+                let start = svg[..before].rfind(name).expect("an attribute") + name.len();
+                svg[start..][..svg[start..].find('"').expect("it is quoted")].parse().expect("a number")
+            };
+            let width = 10.0 * number("role=\"img\" width=\"", cut);
+            assert!(number("<text x=\"", cut) > 0.6 * width, "{} of {width}", number("<text x=\"", cut));
+        }
+    }
+}
+
+#[test]
 fn labels_change_no_number_and_no_id() {
     for channels in [vec![16], vec![16, 32]] {
         let plain = Synthetic { channels, ..Synthetic::default() }.study(Path::new("results/synthetic"));
