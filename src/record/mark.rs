@@ -47,7 +47,7 @@ fn mark(path: &Path, hasher: &mut DefaultHasher) -> Result<(), RecordError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{PLAN_VERSION, PlannedRun, RunSpec};
+    use crate::spec::{PlannedRun, RunSpec};
 
     #[test]
     fn it_changes_with_every_line_and_with_nothing_else() {
@@ -55,19 +55,7 @@ mod tests {
         let folder = SweepFolder::new(results.path(), "tiny");
         let run = PlannedRun::of_baseline(RunSpec::default());
         let own = folder.run(&run.run_id);
-        let plan = Plan {
-            version: PLAN_VERSION,
-            name: "tiny".into(),
-            question: String::new(),
-            arms: vec!["baseline".into()],
-            axes: vec![],
-            seeds: vec![0],
-            compare: None,
-            until_decided: None,
-            exclusive: false,
-            labels: crate::spec::Labels::default(),
-            runs: vec![run],
-        };
+        let plan = Plan::of_test("tiny", vec![run]);
         let mut marks = vec![RecordMark::of(&folder, &plan).unwrap()];
         fs::create_dir_all(&own.path).unwrap();
         assert_eq!(RecordMark::of(&folder, &plan).unwrap(), marks[0]);

@@ -260,25 +260,13 @@ fn changes(before: &Plan, after: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{ArmLabel, Labels, PLAN_VERSION, RunSpec};
+    use crate::spec::{ArmLabel, Labels, RunSpec};
 
     #[test]
     fn other_labels_are_taken_over_without_a_revision() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = SweepFolder { path: temporary.path().to_owned() };
-        let plan = Plan {
-            version: PLAN_VERSION,
-            name: "x".into(),
-            question: String::new(),
-            arms: vec!["baseline".into()],
-            axes: vec![],
-            seeds: vec![0],
-            compare: None,
-            until_decided: None,
-            exclusive: false,
-            labels: Labels::default(),
-            runs: vec![PlannedRun::of_baseline(RunSpec::default())],
-        };
+        let plan = Plan::of_test("x", vec![PlannedRun::of_baseline(RunSpec::default())]);
         let first = PlanFile::freeze(&folder, &plan, "speedlab 1", "then", "x.yaml").unwrap();
         let label = ArmLabel { label: Some("Uniform".into()), color: None };
         let labels = Labels { arms: [("baseline".to_owned(), label)].into(), order: vec![] };
@@ -294,19 +282,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = SweepFolder { path: temporary.path().to_owned() };
         let run = PlannedRun { trial: "baseline data.path=/a/b".into(), ..PlannedRun::of_baseline(RunSpec::default()) };
-        let good = Plan {
-            version: PLAN_VERSION,
-            name: "a b.c".into(),
-            question: String::new(),
-            arms: vec!["baseline".into()],
-            axes: vec![],
-            seeds: vec![0],
-            compare: None,
-            until_decided: None,
-            exclusive: false,
-            labels: Labels::default(),
-            runs: vec![run.clone()],
-        };
+        let good = Plan::of_test("a b.c", vec![run.clone()]);
         let read = |plan: Plan| {
             PlanFile::unfrozen(plan).write(&folder).unwrap();
             PlanFile::read(&folder).map(Option::unwrap).map_err(|error| error.to_string())

@@ -47,6 +47,26 @@ pub struct Axis {
     pub values: Vec<serde_json::Value>,
 }
 
+#[cfg(test)]
+impl Plan {
+    /// Of the baseline alone, without a comparison.
+    pub fn of_test(name: &str, runs: Vec<PlannedRun>) -> Self {
+        Self {
+            version: PLAN_VERSION,
+            name: name.to_owned(),
+            question: String::new(),
+            arms: vec!["baseline".to_owned()],
+            axes: vec![],
+            seeds: vec![0],
+            compare: None,
+            until_decided: None,
+            exclusive: false,
+            labels: Labels::default(),
+            runs,
+        }
+    }
+}
+
 impl Axis {
     /// A value in a name: text without quotes, a map by its `kind`, with its settings where another value has the same, everything else
     /// as JSON.

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::event::{Measure, Phase, RunEvent, Stamp};
     use crate::schedule::{Device, Policy, Queue, QueuedRun, Start, StopReason};
-    use crate::spec::{PLAN_VERSION, RunSpec};
+    use crate::spec::RunSpec;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -130,19 +130,7 @@ mod tests {
             Self {
                 queue: Queue::new(runs.iter().map(queued).collect(), vec![device], policy),
                 tracker: Tracker::new(labels),
-                plan: Plan {
-                    version: PLAN_VERSION,
-                    name: "tiny".to_owned(),
-                    question: String::new(),
-                    arms: vec!["baseline".to_owned()],
-                    axes: vec![],
-                    seeds: vec![0],
-                    compare: None,
-                    until_decided: None,
-                    exclusive: false,
-                    labels: crate::spec::Labels::default(),
-                    runs,
-                },
+                plan: Plan::of_test("tiny", runs),
             }
         }
 

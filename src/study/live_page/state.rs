@@ -229,7 +229,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::spec::{PLAN_VERSION, RunSpec};
+    use crate::spec::RunSpec;
 
     fn run_id(number: usize) -> RunId {
         RunId::parse(&format!("{number:012x}")).unwrap()
@@ -240,19 +240,7 @@ mod tests {
             run_id: run_id(number),
             ..PlannedRun::of_baseline(RunSpec { seed: number as u64, ..RunSpec::default() })
         };
-        Plan {
-            version: PLAN_VERSION,
-            name: "tiny".into(),
-            question: String::new(),
-            arms: vec!["baseline".into()],
-            axes: vec![],
-            seeds: vec![0],
-            compare: None,
-            until_decided: None,
-            exclusive: false,
-            labels: crate::spec::Labels::default(),
-            runs: (0..runs).map(planned).collect(),
-        }
+        Plan::of_test("tiny", (0..runs).map(planned).collect())
     }
 
     fn value(state: &PageState) -> Value {
