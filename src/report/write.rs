@@ -90,7 +90,7 @@ pub fn speedups_json(study: &StudyRecord) -> String {
     json(&comparison, &grid, &Cells::of(&comparison, &grid))
 }
 
-/// The page of `study` as its records are now, for a server that can tell it more (see [`Delivery::Live`]); nothing is written.
+/// The page of `study` as its records are now, for a server that can tell it more; nothing is written.
 ///
 /// `version` is the page's number among those of its server.
 pub fn live_page(study: &StudyRecord, image_flops: ImageFlops, version: u64) -> Result<String, ReportError> {
