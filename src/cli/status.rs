@@ -13,7 +13,7 @@ use serde_json::json;
 
 use self::run_status::{RunStatus, is_failure};
 use super::{Color, Exit, SweepArgs};
-use crate::record::{PlanFile, RunState, SpentTime};
+use crate::record::{RunState, SpentTime};
 use crate::report::spent_words;
 
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub struct StatusArgs {
 const STATUS_VERSION: u32 = 1;
 
 pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
-    let (mut plan, folder) = args.sweep.begun()?;
+    let (mut plan, folder, mut frozen) = args.sweep.begun_and_frozen()?;
     if args.watch
         && let Some(exit) = watch::watch(&plan, &folder, args.every, color)?
     {
@@ -52,12 +52,12 @@ pub fn status(args: &StatusArgs, color: Color) -> anyhow::Result<Exit> {
     if args.watch {
         cluster::watch(&args.sweep, args.every)?;
         // Seeds may have come while it was watched.
-        plan = args.sweep.begun()?.0;
+        (plan, _, frozen) = args.sweep.begun_and_frozen()?;
     }
     let tasks = cluster::tasks(&folder)?;
     let statuses = RunStatus::read_all(&folder, &plan, tasks.as_deref().unwrap_or_default())?;
     let unplanned = folder.unplanned(&plan)?;
-    let held = PlanFile::read(&folder)?.and_then(|file| file.held);
+    let held = frozen.and_then(|frozen| frozen.held);
     let spent = SpentTime::of(statuses.iter().map(|status| &status.record), held);
     if args.json {
         let runs: Vec<_> = statuses.iter().map(RunStatus::to_json).collect();

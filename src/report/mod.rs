@@ -54,6 +54,7 @@ pub use grid::{Grid, Interaction, Of};
 pub use interval::Interval;
 pub use labelled::labelled;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
+pub use page::notice_page;
 pub use paper::{PaperFormat, PaperWidth, write_paper_figures};
 pub use plots::Drawn;
 pub use preview::{DensityPreview, TrialPreview, write_preview};

@@ -162,47 +162,22 @@ pub trait Lanes: Copy {
         [a.sum(), b.sum(), c.sum(), d.sum()]
     }
 
-    /// Two bf16 in each lane, as [`pairs::word`] says: `self` in its lower half, `other` in its upper half, both rounded.
+    /// Two bf16 in each lane, in 32 bits: `self` in its lower half, `other` in its upper half, both rounded.
     #[inline(always)]
     fn paired(self, other: Self) -> Self {
-        let (mut lower, mut upper) = ([0.0; LANES], [0.0; LANES]);
-        self.store(&mut lower);
-        other.store(&mut upper);
-        for lane in 0..LANES {
-            lower[lane] = pairs::word(lower[lane], upper[lane]);
-        }
-        Self::load(&lower)
+        pairs::paired(self, other)
     }
 
     /// The same of lanes 0 and 1, 2 and 3, .. of `self`, then of `other`.
     #[inline(always)]
     fn neighbours_paired(self, other: Self) -> Self {
-        let mut numbers = [[0.0; LANES]; 2];
-        self.store(&mut numbers[0]);
-        other.store(&mut numbers[1]);
-        let numbers = numbers.as_flattened();
-        let mut words = [0.0; LANES];
-        for lane in 0..LANES {
-            words[lane] = pairs::word(numbers[2 * lane], numbers[2 * lane + 1]);
-        }
-        Self::load(&words)
+        pairs::neighbours_paired(self, other)
     }
 
     /// `term` plus the products of the lower and of the upper bf16 of `self` and `factor`.
     #[inline(always)]
     fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
-        let mut words = [[0.0; LANES]; 2];
-        self.store(&mut words[0]);
-        factor.store(&mut words[1]);
-        let mut halves = [[[0.0; LANES]; 2]; 2];
-        for lane in 0..LANES {
-            for side in 0..2 {
-                let (lower, upper) = pairs::numbers(words[side][lane]);
-                (halves[side][0][lane], halves[side][1][lane]) = (lower, upper);
-            }
-        }
-        let [[lower, upper], [other_lower, other_upper]] = halves.map(|side| side.map(|half| Self::load(&half)));
-        lower.mul_add(other_lower, upper.mul_add(other_upper, term))
+        pairs::mul_add(self, factor, term)
     }
 
     /// Lane r of result c is lane c of row r.

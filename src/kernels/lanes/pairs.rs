@@ -1,14 +1,62 @@
 //! Two bf16 in the 32 bits of one f32: a word, which memory and registers hold like any number.
 
+use super::{LANES, Lanes};
+
+/// [`Lanes::paired`] on any lanes.
+#[inline(always)]
+pub fn paired<L: Lanes>(lower: L, upper: L) -> L {
+    let mut numbers = [[0.0; LANES]; 2];
+    lower.store(&mut numbers[0]);
+    upper.store(&mut numbers[1]);
+    let mut words = [0.0; LANES];
+    for lane in 0..LANES {
+        words[lane] = word(numbers[0][lane], numbers[1][lane]);
+    }
+    L::load(&words)
+}
+
+/// [`Lanes::neighbours_paired`] on any lanes.
+#[inline(always)]
+pub fn neighbours_paired<L: Lanes>(first: L, second: L) -> L {
+    let mut numbers = [[0.0; LANES]; 2];
+    first.store(&mut numbers[0]);
+    second.store(&mut numbers[1]);
+    let numbers = numbers.as_flattened();
+    let mut words = [0.0; LANES];
+    for lane in 0..LANES {
+        words[lane] = word(numbers[2 * lane], numbers[2 * lane + 1]);
+    }
+    L::load(&words)
+}
+
+/// [`Lanes::pairs_mul_add`] on any lanes.
+#[inline(always)]
+pub fn mul_add<L: Lanes>(words: L, factor: L, term: L) -> L {
+    let ([lower, upper], [other_lower, other_upper]) = (halves(words), halves(factor));
+    lower.mul_add(other_lower, upper.mul_add(other_upper, term))
+}
+
+/// The lower and the upper numbers of sixteen words.
+#[inline(always)]
+fn halves<L: Lanes>(words: L) -> [L; 2] {
+    let mut lower = [0.0; LANES];
+    words.store(&mut lower);
+    let mut upper = lower;
+    for lane in 0..LANES {
+        (lower[lane], upper[lane]) = numbers(lower[lane]);
+    }
+    [L::load(&lower), L::load(&upper)]
+}
+
 /// The word of two numbers, each rounded to the nearest bf16, ties to even: the first in its lower half.
 #[inline(always)]
-pub fn word(lower: f32, upper: f32) -> f32 {
+fn word(lower: f32, upper: f32) -> f32 {
     f32::from_bits(rounded(lower) >> 16 | rounded(upper))
 }
 
 /// What the halves of a word stand for.
 #[inline(always)]
-pub fn numbers(word: f32) -> (f32, f32) {
+fn numbers(word: f32) -> (f32, f32) {
     let bits = word.to_bits();
     (f32::from_bits(bits << 16), f32::from_bits(bits & UPPER))
 }

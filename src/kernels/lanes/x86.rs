@@ -2,14 +2,14 @@
 
 use std::arch::x86_64::*;
 
-use super::{Chunk, Job, LANES, Lanes};
+use super::{Chunk, Job, LANES, Lanes, pairs};
 
 /// Values exist only inside `run_avx512` and, with `BF16`, `run_avx512_bf16`, which run where the processor has AVX-512 and
 /// AVX512-BF16.
 #[derive(Clone, Copy)]
 pub struct Avx512<const BF16: bool>(__m512);
 
-/// What differs with AVX512-BF16.
+/// What differs with AVX512-BF16. Without it no run multiplies pairs: only tests compare the two.
 pub trait Bf16 {
     fn call<J: Job>(job: J);
     fn paired(self, other: Self) -> Self;
@@ -37,48 +37,16 @@ impl Bf16 for Avx512<false> {
     }
     #[inline(always)]
     fn paired(self, other: Self) -> Self {
-        call!({
-            let upper = _mm512_set1_epi32(!0xffff);
-            let (lower, other) = (rounded(self.0), rounded(other.0));
-            let word = _mm512_or_si512(_mm512_srli_epi32::<16>(lower), _mm512_and_si512(other, upper));
-            Self(_mm512_castsi512_ps(word))
-        })
+        pairs::paired(self, other)
     }
     #[inline(always)]
     fn neighbours_paired(self, other: Self) -> Self {
-        call!({
-            // The even lanes of both, then the odd ones.
-            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-            let pick = |lanes| Self(_mm512_permutex2var_ps(self.0, lanes, other.0));
-            Bf16::paired(pick(even), pick(odd))
-        })
+        pairs::neighbours_paired(self, other)
     }
     #[inline(always)]
     fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
-        call!({
-            let upper = _mm512_set1_epi32(!0xffff);
-            let halves = |words: __m512| {
-                let words = _mm512_castps_si512(words);
-                let lower = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words));
-                (lower, _mm512_castsi512_ps(_mm512_and_si512(words, upper)))
-            };
-            let ((lower, upper), (other_lower, other_upper)) = (halves(self.0), halves(factor.0));
-            Self(_mm512_fmadd_ps(lower, other_lower, _mm512_fmadd_ps(upper, other_upper, term.0)))
-        })
+        pairs::mul_add(self, factor, term)
     }
-}
-
-/// The nearest bf16 in the upper half of each lane; what is in the lower half is of no meaning.
-#[inline(always)]
-fn rounded(values: __m512) -> __m512i {
-    call!({
-        let bits = _mm512_castps_si512(values);
-        let tie = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
-        let near = _mm512_add_epi32(bits, _mm512_add_epi32(tie, _mm512_set1_epi32(0x7fff)));
-        let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
-        _mm512_mask_or_epi32(near, is_nan, bits, _mm512_set1_epi32(0x0040_0000))
-    })
 }
 
 impl Bf16 for Avx512<true> {

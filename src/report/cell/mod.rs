@@ -3,6 +3,7 @@
 //! An id says what a number is, not how large it is or where it stands: it stays when a report is written again, when seeds are added
 //! and when arms get labels.
 
+mod contrast;
 mod detail;
 mod enumerate;
 mod formula;

@@ -43,6 +43,21 @@ pub enum Delivery {
     Live { version: u64 },
 }
 
+/// A page with a notice alone, which looks every second whether there is another in its place.
+pub fn notice_page(words: &str) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            meta charset="utf-8";
+            meta http-equiv="refresh" content="1";
+            link rel="icon" href="data:,";
+            title { "speedlab" }
+            p { (words) }
+        }
+    };
+    page.into_string()
+}
+
 /// The page.
 pub fn page(
     comparison: &Comparison,

@@ -37,11 +37,11 @@ pub use preview::preview;
 pub use render::{RenderError, paper_png, paper_svg, png, svg};
 pub use style::WIDTH;
 
-use self::style::{ArmStyle, arm_style};
+use self::style::{ArmStyle, arm_style, candidate_colors};
 use super::comparison::{Comparison, PointComparison};
 use super::cost::Cost;
 use super::wording::{confidence, metric_words};
-use crate::spec::{Color, Labels, Weights};
+use crate::spec::{Color, Weights};
 
 /// Metrics by their names in the records.
 mod names {
@@ -78,15 +78,31 @@ pub enum Place {
 /// Every arm's look, the same in every figure.
 pub struct Palette<'a> {
     arms: &'a [String],
-    baseline: Option<usize>,
-    labels: &'a Labels,
+    styles: Vec<ArmStyle>,
 }
 
 impl<'a> Palette<'a> {
     pub fn of(comparison: &Comparison<'a>) -> Self {
         let (arms, labels) = (&comparison.study.plan.arms, &comparison.study.plan.labels);
         let baseline = comparison.baseline.and_then(|baseline| arms.iter().position(|arm| arm == baseline));
-        Self { arms, baseline, labels }
+        let asked_for = |arm: &String| {
+            let Color([red, green, blue]) = labels.arms.get(labels.name_of(arm))?.color?;
+            Some(drawing::Color(red, green, blue))
+        };
+        let asked_for: Vec<Option<drawing::Color>> = arms.iter().map(asked_for).collect();
+        let mut styles: Vec<ArmStyle> = (0..arms.len()).map(|index| arm_style(index, baseline)).collect();
+        // An arm whose usual colour another one asks for takes one that is free.
+        let is_free = |color: &drawing::Color, styles: &[ArmStyle]| {
+            !asked_for.contains(&Some(*color)) && styles.iter().all(|style| style.color != *color)
+        };
+        for index in 0..arms.len() {
+            styles[index].color = match asked_for[index] {
+                Some(color) => color,
+                None if !asked_for.contains(&Some(styles[index].color)) => styles[index].color,
+                None => candidate_colors().find(|color| is_free(color, &styles)).unwrap_or(styles[index].color),
+            };
+        }
+        Self { arms, styles }
     }
 
     /// The arm's colour as `#rrggbb`.
@@ -96,29 +112,8 @@ impl<'a> Palette<'a> {
     }
 
     fn arm(&self, arm: &str) -> ArmStyle {
-        let place = self.arms.iter().position(|other| other == arm).unwrap_or(self.arms.len());
-        let style = arm_style(place, self.baseline);
-        if let Some(color) = self.asked_for(arm) {
-            return ArmStyle { color, ..style };
-        }
-        // An arm without a colour of its own gives way to those that have one.
-        let taken: Vec<drawing::Color> = self.arms.iter().filter_map(|arm| self.asked_for(arm)).collect();
-        if !taken.contains(&style.color) {
-            return style;
-        }
-        let used = |color: &drawing::Color| {
-            let plain = (0..self.arms.len()).filter(|&other| self.asked_for(&self.arms[other]).is_none());
-            taken.contains(color) || plain.into_iter().any(|other| arm_style(other, self.baseline).color == *color)
-        };
-        let free =
-            (0..2 * self.arms.len() + 8).map(|other| arm_style(other, self.baseline).color).find(|color| !used(color));
-        ArmStyle { color: free.unwrap_or(style.color), ..style }
-    }
-
-    fn asked_for(&self, arm: &str) -> Option<drawing::Color> {
-        let color = self.labels.arms.get(self.labels.name_of(arm))?.color?;
-        let Color([red, green, blue]) = color;
-        Some(drawing::Color(red, green, blue))
+        let place = self.arms.iter().position(|other| other == arm);
+        place.map_or_else(|| arm_style(self.arms.len(), None), |place| self.styles[place])
     }
 }
 

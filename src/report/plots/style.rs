@@ -65,6 +65,11 @@ const CANDIDATES: [ArmStyle; 6] = [
     ArmStyle { color: Color(0x3d, 0x9b, 0xd1), dash: &[14.0, 4.0], marker: Marker::Square },
 ];
 
+/// The colours of arms beside the baseline.
+pub fn candidate_colors() -> impl Iterator<Item = Color> {
+    CANDIDATES.into_iter().map(|style| style.color)
+}
+
 /// The look of the arm at `index` of the sweep's arms; `baseline` is the baseline's index (without one, the first is
 /// a candidate like the others).
 pub fn arm_style(index: usize, baseline: Option<usize>) -> ArmStyle {

@@ -31,16 +31,6 @@ const FAREWELL: Duration = Duration::from_secs(6);
 const OTHERS: Duration = Duration::from_secs(3);
 const MOMENT: Duration = Duration::from_secs(10);
 
-/// Shown until the first page is made.
-const NOT_YET: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"1\"><link rel=\"icon\" href=\"data:,\">\
-    <title>speedlab</title><p>The page is being made.</p></html>";
-
-/// What cannot be made, as a text of that page.
-fn text_of_html(error: &str) -> String {
-    let escaped = error.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("cannot be made: {escaped}. It is tried again.")
-}
-
 /// A sweep's page while it lives. Dropping it ends its threads.
 pub struct LivePage {
     shared: Arc<Shared>,
@@ -83,7 +73,7 @@ impl LivePage {
         let recorded = Arc::new(Recorded::unread(&file.plan, file.sweep_arguments));
         let plan = Arc::new(file.plan);
         let kept = Kept {
-            page: NOT_YET.as_bytes().into(),
+            page: report::notice_page("The page is being made.").into_bytes().into(),
             version: 0,
             report_error: None,
             state: b"{}"[..].into(),
@@ -276,7 +266,8 @@ impl Shared {
             // The page that is there stays, and says what is wrong.
             Err(error) => {
                 if kept.version == 0 {
-                    kept.page = NOT_YET.replace("is being made.", &text_of_html(&error)).into_bytes().into();
+                    let notice = format!("The page cannot be made: {error}. It is tried again.");
+                    kept.page = report::notice_page(&notice).into_bytes().into();
                 }
                 kept.report_error = Some(error);
             }
