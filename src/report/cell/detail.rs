@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::contrast::of_contrast;
 use super::enumerate::Place;
 use super::{Cell, CellNumber, Formula, Kind, Of, speedup_words};
-use crate::report::comparison::{ArmComparison, ArmRun, Comparison, NoSpeedup, PointComparison, Spread, point_label};
+use crate::report::comparison::{ArmComparison, ArmRun, Comparison, NoSpeedup, PointComparison, Spread};
 use crate::report::cost::Cost;
 use crate::report::curve::curve;
 use crate::report::final_measures::{MeasureColumn, final_value, measure_columns};
@@ -120,10 +120,8 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
             let tuned = &grid.tuned[group];
             let own = &tuned.arms[arm];
             let tune = comparison.study.plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
-            let is_here = |point: &&PointComparison| {
-                let rest = point.without(|path| tune.iter().any(|tuned| tuned == path));
-                point_label(&comparison.study.plan.axes, &rest) == tuned.label
-            };
+            let is_here =
+                |point: &&PointComparison| point.without(|path| tune.iter().any(|tuned| tuned == path)) == tuned.point;
             let points = comparison.points.iter().filter(is_here).collect();
             let at = if tuned.label.is_empty() { String::new() } else { format!(" at {}", tuned.label) };
             let what = format!("each at its own best of {} values of {}{at}", tuned.settings, tune.join(", "));
@@ -135,14 +133,11 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
             let result = Ok(interaction.ratio.clone());
             match &interaction.of {
                 Changes::Axis { arm, axis, value, reference } => {
-                    let axis = comparison.study.plan.axes.iter().find(|own| own.path == *axis);
-                    let axis = axis.expect("an interaction is of an axis of the plan");
                     let is_here = |point: &&PointComparison| {
-                        let label = point.point.get(&axis.path).map(|value| axis.label(value));
-                        label.is_some_and(|label| label == *value || label == *reference)
+                        point.point.get(&axis.path).is_some_and(|own| own == *value || own == *reference)
                     };
                     let points = comparison.points.iter().filter(is_here).collect();
-                    let path = &axis.path;
+                    let (path, value, reference) = (&axis.path, axis.label(value), axis.label(reference));
                     let what = format!(
                         "interaction: how many times larger the speedup of {arm} is at {path} = {value} than at {reference}"
                     );

@@ -185,14 +185,14 @@ impl Cells {
     }
 
     fn tuned_key(&self, tuned: &Tuned, arm: &str) -> Key {
-        self.grid_key(Kind::Tuned, arm, tuned.label.clone(), vec![])
+        self.grid_key(Kind::Tuned, arm, json(&tuned.point), vec![])
     }
 
     fn interaction_key(&self, of: &Of) -> Key {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         match of {
             Of::Axis { arm, axis, value, reference } => {
-                self.grid_key(Kind::Interaction, arm, String::new(), texts(&[axis, value, reference]))
+                let of = vec![axis.path.clone(), value.to_string(), reference.to_string()];
+                self.grid_key(Kind::Interaction, arm, String::new(), of)
             }
             Of::Arms { first, second, both } => {
                 // In whatever order they are shown.

@@ -22,7 +22,7 @@ pub struct Interaction<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Of<'a> {
     /// The arm's speedup where the axis has `value` over that where it has `reference`.
-    Axis { arm: &'a str, axis: &'a str, value: String, reference: String },
+    Axis { arm: &'a str, axis: &'a Axis, value: &'a Value, reference: &'a Value },
     /// The speedup of `both` over the product of those of the two.
     Arms { first: &'a str, second: &'a str, both: &'a str },
 }
@@ -80,8 +80,8 @@ fn of_axis<'a>(
     comparison: &Comparison<'a>,
     arm: &'a str,
     axis: &'a Axis,
-    value: &Value,
-    reference: &Value,
+    value: &'a Value,
+    reference: &'a Value,
 ) -> Option<Interaction<'a>> {
     let rest = |point: &PointComparison| point.without(|path| path == axis.path);
     let with = |wanted: &Value| {
@@ -97,7 +97,7 @@ fn of_axis<'a>(
             differences.push(difference(here, &[there]));
         }
     }
-    let of = Of::Axis { arm, axis: &axis.path, value: axis.label(value), reference: axis.label(reference) };
+    let of = Of::Axis { arm, axis, value, reference };
     Some(Interaction { of, ratio: mean_of(&differences)? })
 }
 

@@ -10,10 +10,13 @@ use crate::report::comparison::{Comparison, PointComparison, planned_images, poi
 use crate::report::cost::Cost;
 use crate::report::interval::LEVEL;
 use crate::report::speedup::{Estimate, Speedup};
+use crate::spec::Point;
 
 /// The arms at one combination of the axes that are not tuned.
 pub struct Tuned<'a> {
-    /// Empty where all axes are tuned.
+    /// On the axes that are not tuned; empty where all are.
+    pub point: Point,
+    /// The same in words.
     pub label: String,
     /// Settings that every arm could choose from.
     pub settings: usize,
@@ -47,18 +50,16 @@ type BySeed = BTreeMap<u64, Run>;
 pub fn tuned<'a>(comparison: &Comparison<'a>) -> Vec<Tuned<'a>> {
     let tune = comparison.study.plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
     let (Some(baseline), false) = (comparison.baseline, tune.is_empty()) else { return vec![] };
-    let rest = |point: &PointComparison| {
-        point_label(&comparison.study.plan.axes, &point.without(|path| tune.iter().any(|tuned| tuned == path)))
-    };
-    let mut groups: Vec<(String, Vec<&PointComparison<'a>>)> = Vec::new();
+    let mut groups: Vec<(Point, Vec<&PointComparison<'a>>)> = Vec::new();
     for point in &comparison.points {
-        match groups.iter_mut().find(|(label, _)| *label == rest(point)) {
+        let rest = point.without(|path| tune.iter().any(|tuned| tuned == path));
+        match groups.iter_mut().find(|(other, _)| *other == rest) {
             Some((_, points)) => points.push(point),
-            None => groups.push((rest(point), vec![point])),
+            None => groups.push((rest, vec![point])),
         }
     }
     let mut tuned: Vec<Tuned> =
-        groups.into_iter().filter_map(|(label, points)| group(comparison, tune, baseline, label, &points)).collect();
+        groups.into_iter().filter_map(|(point, points)| group(comparison, tune, baseline, point, &points)).collect();
     let arms = tuned.iter_mut().flat_map(|group| &mut group.arms);
     decide(comparison, &mut arms.filter_map(|arm| arm.speedup.as_mut().ok()).collect::<Vec<_>>());
     tuned
@@ -68,7 +69,7 @@ fn group<'a>(
     comparison: &Comparison<'a>,
     tune: &[String],
     baseline: &'a str,
-    label: String,
+    point: Point,
     points: &[&PointComparison<'a>],
 ) -> Option<Tuned<'a>> {
     let shares = comparison.study.plan.compare.as_ref()?.band;
@@ -89,7 +90,8 @@ fn group<'a>(
         });
         Some(TunedArm { chosen, speedup: speedup.map_err(|no_band| *no_band) })
     });
-    Some(Tuned { label, settings: points.len(), arms: arms.collect(), baseline: chosen })
+    let label = point_label(&comparison.study.plan.axes, &point);
+    Some(Tuned { point, label, settings: points.len(), arms: arms.collect(), baseline: chosen })
 }
 
 /// The same estimate with an error that holds that of the choices: the jackknife's (Efron and Stein 1981, equation 1.3), by the estimates

@@ -64,7 +64,8 @@ fn grid_json(comparison: &Comparison, grid: &Grid, cells: &Cells) -> Value {
     let interactions = grid.interactions.iter().map(|interaction| {
         let mut value = match &interaction.of {
             Of::Axis { arm, axis, value, reference } => {
-                json!({ "arm": name(arm), "axis": axis, "value": value, "reference": reference })
+                let [value, reference] = [value, reference].map(|value| axis.label(value));
+                json!({ "arm": name(arm), "axis": axis.path, "value": value, "reference": reference })
             }
             Of::Arms { first, second, both } => {
                 let mut arms = [name(first), name(second)];

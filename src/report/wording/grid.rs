@@ -115,6 +115,8 @@ pub fn interaction_words(comparison: &Comparison, interaction: &Interaction) -> 
     let is_more = matches!(ratio.estimate, Estimate::Measured { speedup, .. } if speedup > 1.0);
     match &interaction.of {
         Of::Axis { arm, axis, value, reference } => {
+            let [value, reference] = [value, reference].map(|value| axis.label(value));
+            let axis = &axis.path;
             let verdict = match (is_decided, is_more) {
                 _ if is_near_one => format!("gains as much at {axis} = {value} as at {reference}, {alike}"),
                 (true, true) => format!("gains more at {axis} = {value} than at {reference}"),

@@ -79,6 +79,20 @@ fn labels_are_shown_everywhere_and_are_text_wherever_they_stand() {
 }
 
 #[test]
+fn an_arm_gives_its_usual_colour_to_one_that_asks_for_it() {
+    let temporary = folder();
+    let mut study = Synthetic { every: 50, ..Synthetic::default() }.study(temporary.path());
+    // Blue is what clts has without labels.
+    study.plan.labels.arms.insert("mdlrc".to_owned(), ArmLabel { label: None, color: Some(Color([0x00, 0x72, 0xb2])) });
+    write(&study, &temporary.path().join("report")).expect("a report");
+    let page = fs::read_to_string(temporary.path().join("report/index.html")).expect("written");
+    let mut colors: Vec<&str> = page.split("--arm:").skip(1).map(|rest| &rest[..7]).collect();
+    colors.sort_unstable();
+    colors.dedup();
+    assert_eq!(colors.len(), study.plan.arms.len(), "{colors:?}");
+}
+
+#[test]
 fn a_long_label_leaves_figures_their_room() {
     let temporary = folder();
     let mut study = Synthetic { every: 50, ..Synthetic::default() }.study(temporary.path());
