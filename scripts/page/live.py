@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from browser import Browser, Fault, find
 from reader import click, expect, no_faults, no_sideways, over_a_curve, ready, select, text_of
@@ -21,15 +22,15 @@ name: live
 question: Does the curriculum reach the target sooner?
 base:
   model: { kind: unet, channels: 8, channel_multipliers: [1, 2] }
-  train: { steps: 2000, batch_size: 16, ema_decay: 0.9, log_every: 10 }
-  evaluate: { every: 100, grid_images: 4, validation: { bins: 4, images: 8 }, fid: { samples: 80, ode: { kind: ddim, steps: 3 } } }
+  train: { steps: 6000, batch_size: 16, ema_decay: 0.9, log_every: 10 }
+  evaluate: { every: 300, grid_images: 4, validation: { bins: 4, images: 8 }, fid: { samples: 80, ode: { kind: ddim, steps: 3 } } }
 arms:
   baseline: {}
   clts: { timestep_sampler: { kind: curriculum } }
 seeds: 3
 compare: { baseline: baseline, metric: fid }
 """
-# Longer than the sweep takes on a busy machine.
+# Longer than the sweep takes on a busy machine. On a quick one it must outlast what is done before its end.
 LONG = 900
 VERSION = "Number(document.documentElement.dataset.version)"
 LINE = '(document.querySelector("#live strong")?.textContent ?? "")'
@@ -52,17 +53,24 @@ def opened(page):
     return page.evaluate('[...document.querySelectorAll("main details")].filter((part) => part.open).length')
 
 
+def busy(page):
+    """Nothing is renewed while the reader is busy; at the first key a newer page may be on its way."""
+    page.key("Shift", 16)
+    time.sleep(2)
+    ready(page)
+    page.key("Shift", 16)
+
+
 def lives(page, url, picture):
     asks = url + "state.json"
     page.open(url)
     page.wait_for("document.documentElement.dataset.version !== undefined", "the first page does not take the place of the one before")
     ready(page)
     page.wait_for(f'/^\\d of 6 runs done, 1 running/.test({LINE})', "the strip does not say how the sweep stands")
-    # Nothing is renewed while the reader is busy.
-    page.key("Shift", 16)
+    busy(page)
+    page.wait_for('(document.querySelector("#live details").open = true)', "the strip has no list of runs")
     first = page.evaluate(LINE)
-    page.evaluate('document.querySelector("#live details").open = true')
-    page.wait_for('/of 2,000 steps/.test(document.querySelector("#live table").textContent)', "the strip does not say what runs")
+    page.wait_for('/of 6,000 steps/.test(document.querySelector("#live table").textContent)', "the strip does not say what runs")
     picture("live-start")
     page.wait_for(f"{LINE} !== '' && {LINE} !== {first!r}", "the strip does not go on")
     expect(page.evaluate('document.querySelector("#live details").open'), "the strip closes what the reader opened")
@@ -72,14 +80,14 @@ def lives(page, url, picture):
     version = page.evaluate(VERSION)
     page.wait_for(f'{VERSION} > {version} && document.documentElement.dataset.ready === ""', "a newer page does not come by itself")
     page.wait_for('document.querySelector(".u-over") !== null', "curves so far are not shown")
-    page.key("Shift", 16)
+    busy(page)
     over_a_curve(page)
     page.evaluate('document.querySelector("#runs > details").open = true')
     select(page, "Against", "step")
     select(page, "Lines", "runs")
     version, parts = page.evaluate(VERSION), opened(page)
     page.wait_for(f'{VERSION} > {version} && document.documentElement.dataset.ready === ""', "a newer page does not come by itself")
-    page.key("Shift", 16)
+    busy(page)
     chosen = page.evaluate('[...document.querySelectorAll(".choice select")].map((list) => list.value)')
     expect("step" in chosen and "runs" in chosen, f"a newer page forgets what was chosen: {chosen}")
     expect(opened(page) == parts and page.evaluate('document.querySelector("#runs > details").open'), "a newer page closes what was open")
@@ -91,7 +99,7 @@ def lives(page, url, picture):
     expect(text_of(page, "#panel-title") == title, "the panel was closed")
     version = page.evaluate(VERSION)
     picture("live-panel")
-    page.evaluate('document.querySelector("#live .renew").click()')
+    page.wait_for('(document.querySelector("#live .renew").click(), true)', "the offer is gone")
     page.wait_for(f'{VERSION} > {version} && document.documentElement.dataset.ready === ""', "the newer page does not come when it is asked for")
     expect(text_of(page, "#panel-title") == title, "a newer page does not open the run again")
     page.key("Escape", 27)
@@ -141,8 +149,9 @@ def main():
             return 1
         finally:
             page.close()
-            process.kill()
-            process.wait()
+            # Its runs end with it, and so does what they write into the folder.
+            process.terminate()
+            process.wait(120)
     print("the live page does what a reader asks of it")
     return 0
 

@@ -1,7 +1,7 @@
 //! The page that is served: who gets in, what there is, how it lives with its sweep, and how it ends. (`watch.rs` is about the terminal.)
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -47,17 +47,26 @@ impl Serving {
     }
 
     fn send(&self, request: &str) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-        stream.write_all(request.as_bytes()).expect("it reads");
+        self.try_send(request).expect("it answers")
+    }
+
+    /// Fails when the server is gone.
+    fn try_send(&self, request: &str) -> io::Result<Answer> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head ends");
-        Answer { head: head.to_owned(), body: body.to_owned() }
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(Answer { head: head.to_owned(), body: body.to_owned() })
     }
 
     fn ask(&self, method: &str, path: &str) -> Answer {
-        self.send(&format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address))
+        self.send(&self.request(method, path))
+    }
+
+    fn request(&self, method: &str, path: &str) -> String {
+        format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address)
     }
 
     fn page(&self, sandbox: &Sandbox) -> String {
@@ -152,6 +161,14 @@ fn the_end_is_told_to_who_looks_and_holds_nobody_up() {
     let version: u64 = version.split('"').next().unwrap().parse().unwrap();
     assert!(version > 1 && version == state["report"].as_u64().unwrap(), "{version}: {state}");
     assert!(page.contains("All 4 runs are finished."), "the last page is not of the last records");
+    // No other page follows the last one, and before the server goes it says nothing that could send a reader to it in vain.
+    let ask_state = serving.request("GET", &format!("{}state.json", serving.path));
+    while let Ok(answer) = serving.try_send(&ask_state)
+        && answer.head.starts_with("HTTP/1.1 200 ")
+    {
+        let state: Value = serde_json::from_str(&answer.body).expect("JSON");
+        assert_eq!((&state["report"], &state["state"]), (&version.into(), &"ended".into()));
+    }
     assert_eq!(serving.program.wait().unwrap().code(), Some(0));
 
     // With nobody who looks it ends at once, as ever.

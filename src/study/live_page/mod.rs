@@ -30,6 +30,8 @@ const AWAY: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_secs(6);
 const OTHERS: Duration = Duration::from_secs(3);
 const MOMENT: Duration = Duration::from_secs(10);
+/// Before the server goes it tells nobody how the sweep stands for so long: who just heard of a newer page still gets it.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// A sweep's page while it lives. Dropping it ends its threads.
 pub struct LivePage {
@@ -61,6 +63,8 @@ struct Kept {
     last_version: Option<u64>,
     /// The number of the page that was last asked for.
     taken: u64,
+    /// The server is about to go.
+    is_closing: bool,
     /// Nobody is left to make pages for.
     is_dropped: bool,
 }
@@ -83,6 +87,7 @@ impl LivePage {
             has_ended: false,
             last_version: None,
             taken: 0,
+            is_closing: false,
             is_dropped: false,
         };
         let shared = Arc::new(Shared { folder, labels, every, kept: Mutex::new(kept), changed: Condvar::new() });
@@ -114,7 +119,7 @@ impl LivePage {
                     shared.changed.notify_all();
                     Some(("text/html; charset=utf-8", kept.page.clone()))
                 }
-                "state.json" => {
+                "state.json" if !kept.is_closing => {
                     kept.asked_at = Some(Instant::now());
                     Some(("application/json", kept.state.clone()))
                 }
@@ -142,10 +147,13 @@ impl LivePage {
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
             kept = shared.changed.wait_timeout(kept, left).expect("no holder of the lock panics").0;
         }
+        kept.is_closing = true;
+        drop(kept);
+        thread::sleep(CLOSING);
     }
 }
 
@@ -199,19 +207,17 @@ impl Shared {
         self.lock().state = text.into();
     }
 
-    /// Until the page is dropped: makes it anew when it is due.
+    /// Until the sweep has ended or the page is dropped: makes it anew when it is due.
     fn keep_page(&self, pool: &ThreadPool) {
         let (mut mark, mut pause, mut made_at) = (None, Duration::ZERO, None::<Instant>);
-        let mut is_last = false;
         loop {
-            {
+            let is_last = {
                 let mut kept = self.lock();
                 loop {
                     if kept.is_dropped {
                         return;
                     }
-                    if kept.has_ended && !is_last {
-                        is_last = true;
+                    if kept.has_ended {
                         break;
                     }
                     let rest = made_at.map_or(Duration::ZERO, |at| pause.saturating_sub(at.elapsed()));
@@ -221,7 +227,8 @@ impl Shared {
                     let rest = rest.max(Duration::from_millis(100));
                     kept = self.changed.wait_timeout(kept, rest).expect("no holder of the lock panics").0;
                 }
-            }
+                kept.has_ended
+            };
             let began = Instant::now();
             // Taken before the records are read: what is recorded meanwhile counts as new.
             let plan = self.lock().plan.clone();
@@ -233,6 +240,9 @@ impl Shared {
                 mark = seen.ok().filter(|_| made.is_ok());
                 self.put(version, made, is_last);
                 self.tell_state();
+            }
+            if is_last {
+                return;
             }
             made_at = Some(Instant::now());
             pause = self.every.max(REST * began.elapsed());
