@@ -30,6 +30,7 @@ DIT = dict(kind="dit", patch=2, dim=32, depth=2, heads=2)
 UVIT = DIT | dict(kind="uvit")
 CURRICULUM = dict(timestep_sampler=dict(kind="curriculum", center=0.3, width=0.3, anneal=0.5))
 MDLRC = dict(momentum=dict(kind="demon"), lr_schedule=dict(kind="momentum_compensated"))
+FLOW = dict(noise_schedule=dict(kind="rectified_flow"), parameterization="v")
 EDM = dict(parameterization="edm", timestep_sampler=dict(kind="edm"), loss_weighting=dict(kind="edm"))
 
 
@@ -91,6 +92,21 @@ RUNS = {
     "scaled-linear": CALM | dict(noise_schedule=dict(kind="scaled_linear"), lr_schedule=dict(kind="cosine"))
     | dict(momentum=dict(kind="exponential", decay=0.99), train=dict(warmup_steps=20, clip_norm=0))
     | ode(kind="heun", steps=6),
+    "flow": FLOW | ode(kind="euler", steps=10),
+    "flow-dit": SMALL | CALM | FLOW | dict(model=DIT) | sampler("shifted") | ode(kind="heun", steps=6, spacing="trailing", shift=3.0),
+    "flow-mode": FLOW | sampler("mode") | dict(loss_weighting=dict(kind="min_snr")) | ode(kind="dpm_solver_pp", steps=8),
+    "flow-epsilon": FLOW | dict(parameterization="epsilon") | sampler("log_snr_curriculum") | ode(kind="ddpm", steps=10),
+    "flow-karras": FLOW | sampler("laplace") | ode(kind="heun", steps=8),
+    "flow-eta": CALM | FLOW | dict(parameterization="edm") | ode(kind="ddim", steps=10, eta=0.5),
+    "flow-sigma": SMALL
+    | FLOW
+    | dict(model=ADM | dict(learned_sigma=True), parameterization="epsilon")
+    | ode(kind="ddpm", steps=10, variance="learned"),
+    "optimal-transport": FLOW | dict(noise=dict(kind="optimal_transport")),
+    "contrastive": FLOW | dict(auxiliary_losses=dict(contrastive=0.05)),
+    "dispersive": SMALL | CALM | FLOW | dict(model=DIT | dict(depth=3), auxiliary_losses=dict(dispersive=dict(weight=0.5, block=2))),
+    "dispersive-uvit": SMALL | dict(model=UVIT | dict(depth=4), auxiliary_losses=dict(dispersive=dict(weight=0.5, block=4))),
+    "shifted-steps": ode(kind="dpm_solver_pp", steps=8, shift=2.0),
     "dropout": CALM | dict(model=dict(dropout=0.2), momentum=dict(kind="linear", end=0.2)) | ode(kind="ddpm", steps=10),
 }
 # Shorter, on images that may not be here.

@@ -6,16 +6,24 @@ import numpy as np
 
 
 class ForwardProcess:
-    """abar of each timestep, and what follows from it."""
+    """x_t = a_t x_0 + s_t epsilon: the scales of image and noise at each timestep, and what follows from them."""
 
     def __init__(self, schedule):
-        betas = BETAS[schedule["kind"]](**{key: value for key, value in schedule.items() if key != "kind"})
-        self.alpha_bar = np.cumprod(1.0 - np.asarray(betas, np.float64))
-        self.timesteps = len(self.alpha_bar)
-        self.snr = self.alpha_bar / (1.0 - self.alpha_bar)
+        settings = {key: value for key, value in schedule.items() if key != "kind"}
+        self.is_straight = schedule["kind"] == "rectified_flow"
+        if self.is_straight:
+            self.noise_scale = (np.arange(settings["timesteps"]) + 0.5) / settings["timesteps"]
+            self.signal_scale = 1.0 - self.noise_scale
+            signal_variance, noise_variance = self.signal_scale**2, self.noise_scale**2
+        else:
+            betas = BETAS[schedule["kind"]](**settings)
+            signal_variance = np.cumprod(1.0 - np.asarray(betas, np.float64))
+            noise_variance = 1.0 - signal_variance
+            self.signal_scale, self.noise_scale = np.sqrt(signal_variance), np.sqrt(noise_variance)
+        self.timesteps = len(signal_variance)
+        self.alpha_bar = signal_variance / (signal_variance + noise_variance)
+        self.snr = signal_variance / noise_variance
         self.sigma = 1.0 / np.sqrt(self.snr)
-        self.signal_scale = np.sqrt(self.alpha_bar)
-        self.noise_scale = np.sqrt(1.0 - self.alpha_bar)
         self.log_snr = np.log(self.snr)
 
     def add_noise(self, images, noise, t):
@@ -91,7 +99,8 @@ class Parameterization:
             return images
         signal, noisy = self.process.signal_scale[t], self.process.noise_scale[t]
         if self.kind == "v":
-            of_image, of_noise = -noisy, signal
+            straight = self.process.is_straight
+            of_image, of_noise = (-np.ones_like(noisy), np.ones_like(signal)) if straight else (-noisy, signal)
         else:
             deviation = self.deviation(signal, noisy)
             of_image, of_noise = noisy / self.sigma_data / deviation, -self.sigma_data * signal / deviation
@@ -103,7 +112,7 @@ class Parameterization:
         if self.kind == "epsilon":
             return (x_t - noise_scale * predicted) / signal_scale
         if self.kind == "v":
-            return signal_scale * x_t - noise_scale * predicted
+            return (x_t if self.process.is_straight else signal_scale * x_t) - noise_scale * predicted
         if self.kind == "x0":
             return predicted
         d = float(self.deviation(signal_scale, noise_scale))
@@ -114,7 +123,8 @@ class Parameterization:
         snr, sigma = self.process.snr, self.process.sigma
         if self.kind in ("edm", "fdm"):
             return (sigma * self.sigma_data) ** 2 / (sigma**2 + self.sigma_data**2)
-        return dict(epsilon=1.0 / snr, v=1.0 / (snr + 1.0), x0=np.ones_like(snr))[self.kind]
+        of_v = self.process.noise_scale**2 if self.process.is_straight else 1.0 / (snr + 1.0)
+        return dict(epsilon=1.0 / snr, v=of_v, x0=np.ones_like(snr))[self.kind]
 
 
 def loss_weights(weighting, parameterization, process, step):
@@ -163,11 +173,13 @@ class LearnedVariance:
 
 
 def assigned_noise(kind, images, noise):
-    """Each image's noise: `noise` itself, or (immiscible) its rows in the order of the least sum of distances."""
+    """Each image's noise: `noise` itself, or its rows in the order of the least sum of distances (immiscible) or of their squares."""
     if kind == "independent":
         return noise
     differences = images.reshape(len(images), 1, -1) - noise.reshape(1, len(noise), -1)
-    distances = np.sqrt((differences.astype(np.float64) ** 2).sum(2))
+    distances = (differences.astype(np.float64) ** 2).sum(2)
+    if kind == "immiscible":
+        distances = np.sqrt(distances)
     return noise[assignment(np.rint(distances * 2.0**20).astype(np.int64))]
 
 

@@ -25,6 +25,7 @@ KINDS = {
             cosine=dict(timesteps=1000, offset=0.008, beta_max=0.999),
             scaled_linear=BETAS | dict(beta_start=0.00085, beta_end=0.012),
             sigmoid=dict(timesteps=1000, start=-3.0, end=3.0, tau=1.0, beta_max=0.999),
+            rectified_flow=dict(timesteps=1000),
         ),
     ),
     "parameterization": (
@@ -51,6 +52,8 @@ KINDS = {
             log_snr_curriculum=dict(center=-0.43, width=4.0, anneal=0.5, pacing="linear"),
             curriculum_sampling=dict(center=0.5, width=0.2, switch=0.5),
             logit_normal=dict(mean=0.0, deviation=1.0),
+            shifted=dict(shift=3.0),
+            mode=dict(scale=1.29),
             laplace=dict(mean=0.0, scale=0.5),
             edm=dict(mean=-1.2, deviation=1.2),
             speed=dict(k=5.0, tau=0.7),
@@ -58,7 +61,7 @@ KINDS = {
             task_difficulty=dict(clusters=20, clustering="timestep", patience=200, smoothing=0.99),
         ),
     ),
-    "noise": ("independent", dict(independent={}, immiscible={})),
+    "noise": ("independent", dict(independent={}, immiscible={}, optimal_transport={})),
     "loss_weighting": (
         "uniform",
         dict(
@@ -84,15 +87,18 @@ KINDS = {
     "evaluate.fid.ode": (
         "ddim",
         dict(
-            ddim=dict(steps=20, eta=0.0) | SOLVER,
+            ddim=dict(steps=20, eta=0.0, shift=1.0) | SOLVER,
+            euler=dict(steps=20, shift=1.0) | SOLVER,
             ddpm=dict(steps=250, variance="small") | SOLVER,
-            heun=dict(steps=18) | SOLVER | dict(spacing="karras"),
-            dpm_solver_pp=dict(steps=20) | SOLVER,
+            heun=dict(steps=18, shift=1.0) | SOLVER | dict(spacing="karras"),
+            dpm_solver_pp=dict(steps=20, shift=1.0) | SOLVER,
         ),
     ),
 }
 # Maps without a kind. What Speedlab alone does with the images, or around the run, is only passed over.
 MAPS = {
+    "auxiliary_losses": dict(contrastive=0.0, dispersive={}),
+    "auxiliary_losses.dispersive": dict(weight=0.0, temperature=0.5, block=1),
     "train": dict(steps=2000, batch_size=64, warmup_steps=0, clip_norm=1.0, ema_decay=0.999, log_every=10)
     | dict(checkpoint_seconds=30.0, precision="f32"),
     "evaluate": dict(every=200, fid={}, validation={}, grid_images=64, measures=[], weights="averaged")
@@ -129,7 +135,7 @@ def resolve(spec):
     # Of the file that a run is asked for with, these are not what is trained.
     for key in ("version", "trainer", "params"):
         spec.pop(key, None)
-    top = {**{key: {} for key in [*KINDS, "train", "evaluate"] if "." not in key}, "seed": 0}
+    top = {**{key: {} for key in [*KINDS, "train", "evaluate", "auxiliary_losses"] if "." not in key}, "seed": 0}
     unknown(spec, top, "")
     return {key: filled(key, spec.get(key, default)) for key, default in top.items()}
 

@@ -129,6 +129,22 @@ def logit_normal(settings, process):
     return np.array([between(border(t), border(t + 1)) for t in range(count)])
 
 
+def shifted(settings, process):
+    shift, borders = settings["shift"], np.arange(process.timesteps + 1) / process.timesteps
+    return np.diff(borders / (shift - (shift - 1.0) * borders))
+
+
+def mode(settings, process):
+    """By halving, since t(u) = 1 - u - scale (cos^2(pi u / 2) - 1 + u) has no inverse in closed form."""
+    borders = np.arange(process.timesteps + 1) / process.timesteps
+    above, below = np.zeros_like(borders), np.ones_like(borders)
+    for _ in range(60):
+        u = 0.5 * (above + below)
+        is_above = 1.0 - u - settings["scale"] * (np.cos(0.5 * math.pi * u) ** 2 - 1.0 + u) > borders
+        above, below = np.where(is_above, u, above), np.where(is_above, below, u)
+    return np.maximum(np.diff(1.0 - 0.5 * (above + below)), 0.0)
+
+
 def laplace(settings, process):
     return weights_in_log_snr(process, lambda log_snr: -np.abs(log_snr - settings["mean"]) / settings["scale"])
 
@@ -142,7 +158,7 @@ def speed(settings, process):
     return np.where(np.arange(process.timesteps) < settings["tau"] * process.timesteps, settings["k"], 1.0)
 
 
-FIXED = dict(logit_normal=logit_normal, laplace=laplace, edm=edm, speed=speed)
+FIXED = dict(logit_normal=logit_normal, shifted=shifted, mode=mode, laplace=laplace, edm=edm, speed=speed)
 
 
 class LossSecondMoment(Sampler):

@@ -23,6 +23,14 @@ AHEAD, DRAWING_THREADS = 8, 4
 UNREAD_STEPS = 10
 
 
+def dispersion(tokens, temperature):
+    """ln(mean of exp(-D_ij / temperature)) over all pairs of images, D_ij their squared distance over the number of values."""
+    rows = tokens.flatten(1)
+    squares = rows.square().sum(1)
+    distances = (squares[:, None] + squares[None, :] - 2.0 * rows @ rows.T).clamp(min=0.0) / rows.shape[1]
+    return (-distances / temperature).exp().mean().log()
+
+
 class Diverged(Exception):
     """The loss or the gradient is no longer finite."""
 
@@ -37,6 +45,9 @@ class Trainer:
         self.spec, self.device, self.options = spec, torch.device(device), options
         batch_size = spec["train"]["batch_size"]
         parts = min(micro_batches, batch_size)
+        self.contrastive, self.dispersive = spec["auxiliary_losses"]["contrastive"], spec["auxiliary_losses"]["dispersive"]
+        if self.dispersive["weight"] > 0.0 and parts > 1:
+            raise ValueError("auxiliary_losses.dispersive compares all images of a batch, so that it cannot be computed in parts")
         self.parts = [slice(part * batch_size // parts, (part + 1) * batch_size // parts) for part in range(parts)]
         self.shape = data.SHAPES[spec["data"]["kind"]]
         self.images, held_out = data.load(spec["data"]["kind"], options["data_dir"])
@@ -49,6 +60,9 @@ class Trainer:
         self.net = build(spec["model"], self.shape, spec["seed"]).to(self.device).to(memory_format=self.layout)
         self.averaged = copy.deepcopy(self.net).requires_grad_(False).eval()
         self.forward = torch.compile(self.net) if options["compile"] else self.net
+        self.tokens = None
+        if self.dispersive["weight"] > 0.0:
+            self.net.blocks_in_order()[self.dispersive["block"] - 1].register_forward_hook(self.tap)
         self.parameters = list(self.net.parameters())
         self.optimizer = Optimizer(spec, self.net)
         self.learns_sigma = spec["model"].get("learned_sigma", False)
@@ -84,6 +98,8 @@ class Trainer:
         shown = self.parameterization.network_input(self.process.add_noise(images, noise, t), t)
         arrays = dict(images=images, shown=shown, target=self.parameterization.target(images, noise, t), t=t)
         arrays["importance"] = importance
+        if self.contrastive > 0.0:
+            arrays["others"] = np.roll(arrays["target"], -1, 0)
         if spec["model"]["class_conditional"]:
             dropout = spec["model"]["class_dropout"]
             arrays["classes"] = data.batch_classes(self.images.labels[indices], dropout, self.shape[2], seed, step)
@@ -121,17 +137,25 @@ class Trainer:
         predicted = predicted.float()
         errors = predicted[:, :channels] - batch["target"]
         squares = errors.square()
-        loss = (squares * weights.reshape(-1, 1, 1, 1)).mean()
+        objective = squares
+        if self.contrastive > 0.0:
+            objective = squares - self.contrastive * (predicted[:, :channels] - batch["others"]).square()
+        loss = (objective * weights.reshape(-1, 1, 1, 1)).mean()
         bound = None
         if self.hybrid is not None:
             bound = self.hybrid.bound(errors, predicted[:, channels:], batch["images"], t)
             loss = loss + (bound * batch["importance"].reshape(-1, 1, 1, 1)).mean()
+        if self.dispersive["weight"] > 0.0:
+            loss = loss + self.dispersive["weight"] * dispersion(self.tokens, self.dispersive["temperature"])
         loss = loss * (len(t) / self.spec["train"]["batch_size"])
         if not self.sampler.observes_losses:
             return loss, np.empty(0, np.float32)
         mean = lambda values: values.detach().double().flatten(1).mean(1).cpu().numpy()
         of_images = self._weights[t.cpu().numpy()] * mean(squares) + (0.0 if bound is None else mean(bound))
         return loss, of_images.astype(np.float32)
+
+    def tap(self, block, inputs, tokens):
+        self.tokens = tokens.float()
 
     def gradients(self, batch):
         """(loss, its gradients, losses of the images) of a batch, part by part."""

@@ -79,6 +79,9 @@ class Dit(nn.Module):
         self.sinusoids = Sinusoids(256)
         self.register_buffer("positions", square_positions(self.side, dim), persistent=False)
 
+    def blocks_in_order(self):
+        return list(self.blocks)
+
     def forward(self, x, t, classes=None, masks=None):
         condition = self.time2(F.silu(self.time1(self.sinusoids(t))))
         if self.classes is not None:
@@ -133,6 +136,9 @@ class Uvit(nn.Module):
         self.output = linear(dim, patch * patch * outputs, small)
         self.smoothing = conv(outputs, outputs, 3, torch_default, torch_default)
         self.sinusoids = Sinusoids(dim)
+
+    def blocks_in_order(self):
+        return [*self.first, self.middle, *self.second]
 
     def forward(self, x, t, classes=None, masks=None):
         h = [self.sinusoids(t)[:, None], self.patches(x).flatten(2).transpose(1, 2)]

@@ -1,67 +1,92 @@
-//! The forward process q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I) (Ho et al. 2020, arXiv 2006.11239, equation 4).
+//! The forward process q(x_t | x_0) = N(a_t x_0, s_t^2 I): on variance-preserving paths a_t^2 = abar_t and s_t^2 = 1 - abar_t (Ho et al. 2020,
+//! arXiv 2006.11239, equation 4), on a straight one a_t = 1 - s_t.
 
 use std::f64::consts::FRAC_PI_2;
 
-use crate::spec::{CosineNoise, LinearNoise, NoiseSchedule, ScaledLinearNoise, SigmoidNoise};
+use super::{NoiseLevel, Path};
+use crate::spec::{CosineNoise, LinearNoise, NoiseSchedule, RectifiedFlow, ScaledLinearNoise, SigmoidNoise};
 
-/// The forward process as a table of abar_t, the product of 1 - beta_s over s = 0..=t.
+/// The forward process as a table of noise levels, one for each timestep.
 #[derive(Clone, Debug)]
 pub struct ForwardProcess {
-    alpha_bar: Vec<f64>,
+    path: Path,
+    levels: Vec<NoiseLevel>,
 }
 
 impl ForwardProcess {
     /// # Panics
     /// If the schedule has no timesteps or a beta outside (0, 1), which the plan's check refuses beforehand.
     pub fn new(noise_schedule: &NoiseSchedule) -> Self {
-        let betas = match noise_schedule {
-            NoiseSchedule::Linear(linear) => linear_betas(linear),
-            NoiseSchedule::Cosine(cosine) => cosine_betas(cosine),
-            NoiseSchedule::ScaledLinear(scaled_linear) => scaled_linear_betas(scaled_linear),
-            NoiseSchedule::Sigmoid(sigmoid) => sigmoid_betas(sigmoid),
-        };
+        match noise_schedule {
+            NoiseSchedule::Linear(linear) => Self::of_betas(&linear_betas(linear)),
+            NoiseSchedule::Cosine(cosine) => Self::of_betas(&cosine_betas(cosine)),
+            NoiseSchedule::ScaledLinear(scaled_linear) => Self::of_betas(&scaled_linear_betas(scaled_linear)),
+            NoiseSchedule::Sigmoid(sigmoid) => Self::of_betas(&sigmoid_betas(sigmoid)),
+            NoiseSchedule::RectifiedFlow(flow) => Self::straight(flow),
+        }
+    }
+
+    /// abar_t is the product of 1 - beta_s over s = 0..=t.
+    fn of_betas(betas: &[f64]) -> Self {
         assert!(!betas.is_empty(), "a noise schedule has at least one timestep");
         let mut product = 1.0;
-        let alpha_bar = betas.iter().enumerate().map(|(t, beta)| {
+        let level = |(t, beta): (usize, &f64)| {
             assert!(*beta > 0.0 && *beta < 1.0, "beta at timestep {t} is {beta}, outside (0, 1)");
             product *= 1.0 - beta;
-            product
-        });
-        Self { alpha_bar: alpha_bar.collect() }
+            NoiseLevel::of_alpha_bar(t as f64, product)
+        };
+        Self { path: Path::VariancePreserving, levels: betas.iter().enumerate().map(level).collect() }
+    }
+
+    /// s_t = (t + 1/2) / T: timestep t stands for the middle of its share of the line, whose ends, where there is no noise or no
+    /// image, are left out.
+    fn straight(flow: &RectifiedFlow) -> Self {
+        assert!(flow.timesteps > 0, "a noise schedule has at least one timestep");
+        let noise_scale = |t: usize| (t as f64 + 0.5) / flow.timesteps as f64;
+        let levels = (0..flow.timesteps).map(|t| NoiseLevel::on_a_line(t as f64, noise_scale(t)));
+        Self { path: Path::Straight, levels: levels.collect() }
+    }
+
+    pub fn path(&self) -> Path {
+        self.path
     }
 
     /// T, the number of timesteps.
     pub fn timesteps(&self) -> usize {
-        self.alpha_bar.len()
+        self.levels.len()
     }
 
-    /// abar_t, in (0, 1) and falling with t.
+    /// The noise level at a timestep.
+    pub fn level(&self, t: u32) -> NoiseLevel {
+        self.levels[t as usize]
+    }
+
+    /// abar_t, in (0, 1) and falling with t: a_t^2 / (a_t^2 + s_t^2).
     pub fn alpha_bar(&self, t: u32) -> f64 {
-        self.alpha_bar[t as usize]
+        self.level(t).alpha_bar()
     }
 
-    /// The signal-to-noise ratio abar_t / (1 - abar_t).
+    /// The signal-to-noise ratio a_t^2 / s_t^2.
     pub fn snr(&self, t: u32) -> f64 {
-        self.alpha_bar(t) / (1.0 - self.alpha_bar(t))
+        self.level(t).snr()
     }
 
-    /// The noise level sqrt((1 - abar_t) / abar_t) = snr^-1/2 of x_t / sqrt(abar_t): sigma of Karras et al. 2022
-    /// (arXiv 2206.00364).
+    /// The noise level s_t / a_t = snr^-1/2 of x_t / a_t: sigma of Karras et al. 2022 (arXiv 2206.00364).
     pub fn sigma(&self, t: u32) -> f64 {
         self.snr(t).sqrt().recip()
     }
 
-    /// sqrt(abar_t), the factor of the image in x_t.
+    /// a_t, the factor of the image in x_t.
     pub fn signal_scale(&self, t: u32) -> f64 {
-        self.alpha_bar(t).sqrt()
+        self.level(t).signal_scale()
     }
 
-    /// sqrt(1 - abar_t), the factor of the noise in x_t.
+    /// s_t, the factor of the noise in x_t.
     pub fn noise_scale(&self, t: u32) -> f64 {
-        (1.0 - self.alpha_bar(t)).sqrt()
+        self.level(t).noise_scale()
     }
 
-    /// x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon, each image at its own timestep.
+    /// x_t = a_t x_0 + s_t epsilon, each image at its own timestep.
     ///
     /// `images` and `noise` hold `timesteps.len()` images of one size.
     pub fn add_noise(&self, images: &[f32], noise: &[f32], timesteps: &[u32]) -> Vec<f32> {
@@ -146,9 +171,28 @@ mod tests {
             for t in 1..1000 {
                 assert!(process.alpha_bar(t) < process.alpha_bar(t - 1) && process.alpha_bar(t) > 0.0);
                 assert!((process.sigma(t).powi(-2) / process.snr(t) - 1.0).abs() < 1e-12);
-                assert!((process.signal_scale(t).powi(2) + process.noise_scale(t).powi(2) - 1.0).abs() < 1e-12);
+                // To the last digit, so that what is divided by it stays as it was.
+                assert_eq!(process.level(t).scale_variance(), 1.0, "t = {t}");
             }
         }
+    }
+
+    #[test]
+    fn a_flow_is_a_line_from_image_to_noise() {
+        let process = ForwardProcess::new(&NoiseSchedule::RectifiedFlow(RectifiedFlow { timesteps: 10 }));
+        assert_eq!(process.timesteps(), 10);
+        for t in 0..10 {
+            let noise = (f64::from(t) + 0.5) / 10.0;
+            assert!((process.noise_scale(t) - noise).abs() < 1e-15);
+            assert!((process.signal_scale(t) - (1.0 - noise)).abs() < 1e-15);
+            let snr = ((1.0 - noise) / noise).powi(2);
+            assert!(
+                (process.snr(t) / snr - 1.0).abs() < 1e-12 && (process.sigma(t).powi(-2) / snr - 1.0).abs() < 1e-12
+            );
+        }
+        let noisy = process.add_noise(&[0.5, -1.0], &[2.0, 1.0], &[0, 9]);
+        let expected = [0.95 * 0.5 + 0.05 * 2.0, 0.05 * -1.0 + 0.95];
+        assert!(noisy.iter().zip(expected).all(|(value, expected): (&f32, f32)| (value - expected).abs() < 1e-6));
     }
 
     #[test]

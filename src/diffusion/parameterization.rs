@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::ForwardProcess;
+use super::{ForwardProcess, Path};
 use crate::spec::{EdmParameterization, FdmParameterization, Parameterization};
 
-/// The network's input for noisy images, each at its own timestep: x_t itself, but for `edm` and `fdm` c_in x, where x = x_t /
-/// sqrt(abar_t).
+/// The network's input for noisy images, each at its own timestep: x_t = a x_0 + s epsilon itself, but for `edm` and `fdm` c_in x, where
+/// x = x_t / a and sigma = s / a.
 ///
 /// - `edm`: c_in = 1 / sqrt(sigma^2 + sigma_data^2) (Karras et al. 2022, arXiv 2206.00364, table 1): x_t over its standard
 ///   deviation.
@@ -41,7 +41,7 @@ pub(super) fn network_input_at<'a>(
     }
 }
 
-/// The factor of x_t, if there is one: c_in / sqrt(abar_t).
+/// The factor of x_t, if there is one: c_in / a.
 fn input_scale(
     parameterization: Parameterization,
     process: &ForwardProcess,
@@ -66,11 +66,12 @@ pub(super) fn damping(fdm: FdmParameterization, process: &ForwardProcess, sigma:
 /// The target of the network's output, one value per pixel. `images` and `noise` hold `timesteps.len()` images.
 ///
 /// - `epsilon`: the noise itself (Ho et al. 2020, arXiv 2006.11239, equation 14), at every timestep.
-/// - `v`: sqrt(abar_t) epsilon - sqrt(1 - abar_t) x_0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
+/// - `v`: the velocity of the path: a epsilon - s x_0 of a variance-preserving one (Salimans and Ho 2022, arXiv 2202.00512, appendix
+///   D), epsilon - x_0 of a straight one (Liu, Gong and Liu 2022, arXiv 2209.03003).
 /// - `x0`: the image.
-/// - `edm` and `fdm`: (x_0 - c_skip x) / c_out (Karras et al. 2022, arXiv 2206.00364, equation 8), x = x_t / sqrt(abar_t). With
-///   d^2 = 1 - abar_t + sigma_data^2 abar_t, the variance of x_t, it comes to
-///   (sqrt(1 - abar_t) x_0 / sigma_data - sigma_data sqrt(abar_t) epsilon) / d: minus v where sigma_data is 1.
+/// - `edm` and `fdm`: (x_0 - c_skip x) / c_out (Karras et al. 2022, arXiv 2206.00364, equation 8), x = x_t / a. With
+///   d^2 = s^2 + sigma_data^2 a^2, the variance of x_t, it comes to (s x_0 / sigma_data - sigma_data a epsilon) / d: minus v where
+///   sigma_data is 1 and the path preserves variance.
 pub fn training_target<'a>(
     parameterization: Parameterization,
     process: &ForwardProcess,
@@ -86,7 +87,7 @@ pub fn training_target<'a>(
         match parameterization {
             Parameterization::Epsilon => (0.0, 1.0),
             Parameterization::X0 => (1.0, 0.0),
-            Parameterization::V => (-noise_scale, signal_scale),
+            Parameterization::V => process.path().velocity(signal_scale, noise_scale),
             Parameterization::Edm(EdmParameterization { sigma_data })
             | Parameterization::Fdm(FdmParameterization { sigma_data, .. }) => {
                 let deviation = deviation(sigma_data, signal_scale, noise_scale);
@@ -114,13 +115,13 @@ pub fn training_target<'a>(
     }
 }
 
-/// The pixel that x_t was made of, if `predicted` is right. `signal_scale` is sqrt(abar_t), `noise_scale` sqrt(1 - abar_t).
+/// The pixel that x_t = a x_0 + s epsilon was made of, if `predicted` is right. `signal_scale` is a, `noise_scale` is s.
 ///
-/// From `epsilon`: (x_t - sqrt(1 - abar_t) epsilon) / sqrt(abar_t) (Ho et al. 2020, equation 15); from `v`:
-/// sqrt(abar_t) x_t - sqrt(1 - abar_t) v (Salimans and Ho 2022, appendix D); from `edm` and `fdm`: c_skip x + c_out F (Karras et al.
-/// 2022, equation 7), which in x_t and d is (sigma_data^2 sqrt(abar_t) x_t / d + sigma_data sqrt(1 - abar_t) F) / d.
+/// From `epsilon`: (x_t - s epsilon) / a (Ho et al. 2020, equation 15); from `v`: as [`Path::clean_from_velocity`]; from `edm` and `fdm`:
+/// c_skip x + c_out F (Karras et al. 2022, equation 7), which in x_t and d is (sigma_data^2 a x_t / d + sigma_data s F) / d.
 pub(super) fn clean_from(
     parameterization: Parameterization,
+    path: Path,
     x_t: f64,
     predicted: f64,
     signal_scale: f64,
@@ -128,7 +129,7 @@ pub(super) fn clean_from(
 ) -> f64 {
     match parameterization {
         Parameterization::Epsilon => (x_t - noise_scale * predicted) / signal_scale,
-        Parameterization::V => signal_scale * x_t - noise_scale * predicted,
+        Parameterization::V => path.clean_from_velocity(x_t, predicted, signal_scale, noise_scale),
         Parameterization::X0 => predicted,
         Parameterization::Edm(EdmParameterization { sigma_data })
         | Parameterization::Fdm(FdmParameterization { sigma_data, .. }) => {
@@ -142,7 +143,7 @@ pub(super) fn clean_from(
 pub(super) fn clean_error(parameterization: Parameterization, process: &ForwardProcess, t: u32) -> f64 {
     match parameterization {
         Parameterization::Epsilon => 1.0 / process.snr(t),
-        Parameterization::V => 1.0 / (process.snr(t) + 1.0),
+        Parameterization::V => process.path().clean_error_of_velocity(&process.level(t)),
         Parameterization::X0 => 1.0,
         // c_out^2 = (sigma sigma_data)^2 / (sigma^2 + sigma_data^2) (Karras et al. 2022, table 1).
         Parameterization::Edm(EdmParameterization { sigma_data })
@@ -153,7 +154,7 @@ pub(super) fn clean_error(parameterization: Parameterization, process: &ForwardP
     }
 }
 
-/// d, the standard deviation of x_t: the root of 1 - abar_t + sigma_data^2 abar_t.
+/// d, the standard deviation of x_t: the root of s^2 + sigma_data^2 a^2.
 pub(super) fn deviation(sigma_data: f64, signal_scale: f64, noise_scale: f64) -> f64 {
     noise_scale.hypot(sigma_data * signal_scale)
 }
@@ -161,7 +162,16 @@ pub(super) fn deviation(sigma_data: f64, signal_scale: f64, noise_scale: f64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{CosineNoise, NoiseSchedule};
+    use crate::spec::{CosineNoise, NoiseSchedule, RectifiedFlow};
+
+    fn processes() -> [ForwardProcess; 3] {
+        let schedules = [
+            NoiseSchedule::default(),
+            NoiseSchedule::Cosine(CosineNoise::default()),
+            NoiseSchedule::RectifiedFlow(RectifiedFlow::default()),
+        ];
+        schedules.map(|noise_schedule| ForwardProcess::new(&noise_schedule))
+    }
 
     fn edm(sigma_data: f64) -> Parameterization {
         Parameterization::Edm(EdmParameterization { sigma_data })
@@ -173,8 +183,7 @@ mod tests {
 
     #[test]
     fn what_is_to_be_predicted_gives_the_image_back() {
-        for noise_schedule in [NoiseSchedule::default(), NoiseSchedule::Cosine(CosineNoise::default())] {
-            let process = ForwardProcess::new(&noise_schedule);
+        for process in processes() {
             let (images, noise, timesteps) = ([0.75, -1.0, 0.125], [1.5, -0.25, 3.0], [0, 300, 900]);
             let noisy = process.add_noise(&images, &noise, &timesteps);
             for parameterization in [
@@ -189,8 +198,8 @@ mod tests {
                 for (index, &t) in timesteps.iter().enumerate() {
                     let (x_t, predicted) = (noisy[index].into(), target[index].into());
                     let (signal_scale, noise_scale) = (process.signal_scale(t), process.noise_scale(t));
-                    let clean = clean_from(parameterization, x_t, predicted, signal_scale, noise_scale);
-                    // x_t is rounded to f32, and sqrt(abar) is as small as 0.06.
+                    let clean = clean_from(parameterization, process.path(), x_t, predicted, signal_scale, noise_scale);
+                    // x_t is rounded to f32, and a is as small as 0.06.
                     let error = (clean - f64::from(images[index])).abs();
                     assert!(error < 1e-5, "{parameterization:?}, t = {t}: {clean}");
                 }
@@ -224,9 +233,7 @@ mod tests {
     /// The coefficients as Karras et al. print them (table 1), in sigma and x = x_t / sqrt(abar).
     #[test]
     fn edm_preconditioning_is_table_1_of_the_paper() {
-        for process in [NoiseSchedule::default(), NoiseSchedule::Cosine(CosineNoise::default())]
-            .map(|noise_schedule| ForwardProcess::new(&noise_schedule))
-        {
+        for process in processes() {
             for (t, sigma_data) in [(0, 0.5), (10, 0.3), (500, 0.5), (999, 1.7)] {
                 let (signal, noise, sigma) = (process.signal_scale(t), process.noise_scale(t), process.sigma(t));
                 let sum: f64 = sigma * sigma + sigma_data * sigma_data;
@@ -241,7 +248,7 @@ mod tests {
                 let target = training_target(edm(sigma_data), &process, &[image], &[epsilon], &[t])[0];
                 let expected = (f64::from(image) - c_skip * x) / c_out;
                 assert!((f64::from(target) - expected).abs() < 2e-6 * (1.0 + expected.abs()), "t = {t}");
-                let clean = clean_from(edm(sigma_data), x_t, 0.3, signal, noise);
+                let clean = clean_from(edm(sigma_data), process.path(), x_t, 0.3, signal, noise);
                 assert!((clean - (c_skip * x + c_out * 0.3)).abs() < 1e-9, "t = {t}");
                 let error = clean_error(edm(sigma_data), &process, t);
                 assert!((error / c_out.powi(2) - 1.0).abs() < 1e-12, "t = {t}");

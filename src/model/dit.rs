@@ -6,6 +6,7 @@ use super::ModelError;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, Pass, variance_scaling};
 use super::class_embedding::ClassEmbedding;
 use super::feed_forward::FeedForward;
+use super::network::Tap;
 use super::patches::{self, Patches};
 use super::self_attention::SelfAttention;
 use super::sinusoids::{cosines_and_sines, square_positions};
@@ -65,7 +66,14 @@ impl Dit {
     }
 
     /// See [`super::Network::forward`].
-    pub fn forward(&self, pass: Pass, noisy: Tensor<4>, timesteps: Tensor<1>, classes: Option<&[u32]>) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        pass: Pass,
+        noisy: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: Option<&[u32]>,
+        tap: &mut Tap,
+    ) -> Tensor<4> {
         let (batch, device) = (noisy.dims()[0], noisy.device());
         assert_eq!(timesteps.dims(), [batch], "a timestep for each image");
         let kernels = pass.kernels;
@@ -86,6 +94,7 @@ impl Dit {
         let mut tokens = kernels.add_image(patches, positions);
         for block in &self.blocks {
             tokens = block.forward(pass, tokens, condition.clone());
+            tap.pass(kernels, &tokens, batch);
         }
         let [shift, scale] = self.output_modulation.each_ref().map(|layer| layer.forward(pass, condition.clone()));
         let tokens = self.output.forward(pass, kernels.modulated_norm(tokens, scale, shift, EPSILON));

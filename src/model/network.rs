@@ -54,12 +54,32 @@ impl Body {
         timesteps: Tensor<1>,
         classes: Option<&[u32]>,
         dropout: Option<Dropout>,
+        tap: &mut Tap,
     ) -> Tensor<4> {
         match self {
             Self::Unet(unet) => unet.forward(pass, noisy, timesteps, classes, dropout),
             Self::Adm(adm) => adm.forward(pass, noisy, timesteps, classes, dropout),
-            Self::Dit(dit) => dit.forward(pass, noisy, timesteps, classes),
-            Self::Uvit(uvit) => uvit.forward(pass, noisy, timesteps, classes),
+            Self::Dit(dit) => dit.forward(pass, noisy, timesteps, classes, tap),
+            Self::Uvit(uvit) => uvit.forward(pass, noisy, timesteps, classes, tap),
+        }
+    }
+}
+
+/// Where the tokens of a transformer are looked at on their way.
+#[derive(Debug, Default)]
+pub struct Tap {
+    /// After this block, 1 the first; nowhere if there is none.
+    block: Option<usize>,
+    blocks_passed: usize,
+    tokens: Option<Tensor<4>>,
+}
+
+impl Tap {
+    /// Tells of the tokens after the next block.
+    pub fn pass(&mut self, kernels: Kernels, tokens: &Tensor<4>, batch: usize) {
+        self.blocks_passed += 1;
+        if self.block == Some(self.blocks_passed) {
+            self.tokens = Some(kernels.leave(tokens.clone(), batch));
         }
     }
 }
@@ -105,14 +125,38 @@ impl Network {
             || dropout.is_some()
             || batch <= SAMPLED_AT_ONCE
         {
-            return self.body.forward(pass, noisy, timesteps, classes, dropout);
+            return self.body.forward(pass, noisy, timesteps, classes, dropout, &mut Tap::default());
         }
         let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
             let count = SAMPLED_AT_ONCE.min(batch - first);
             let (noisy, timesteps) = (noisy.clone().narrow(0, first, count), timesteps.clone().narrow(0, first, count));
-            self.body.forward(pass, noisy, timesteps, classes.map(|classes| &classes[first..first + count]), None)
+            let classes = classes.map(|classes| &classes[first..first + count]);
+            self.body.forward(pass, noisy, timesteps, classes, None, &mut Tap::default())
         });
         Tensor::cat(parts.collect(), 0)
+    }
+
+    /// As [`Self::forward`], and the tokens of each image after a block, 1 the first: `[batch, ..]`, all its values. `None` taps nothing.
+    ///
+    /// # Panics
+    /// As [`Self::forward`], or if a block is asked for that the network has not.
+    pub fn forward_and_tap(
+        &self,
+        noisy: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: Option<&[u32]>,
+        dropout: Option<Dropout>,
+        block: Option<usize>,
+    ) -> (Tensor<4>, Option<Tensor<4>>) {
+        if block.is_none() {
+            return (self.forward(noisy, timesteps, classes, dropout), None);
+        }
+        assert!(self.class_conditional || classes.is_none(), "this model is not told classes");
+        let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
+        let mut tap = Tap { block, ..Tap::default() };
+        let predicted = self.body.forward(pass, noisy, timesteps, classes, dropout, &mut tap);
+        assert!(tap.tokens.is_some(), "a network without block {block:?}");
+        (predicted, tap.tokens)
     }
 
     pub fn layout(&self) -> &[ParameterLayout] {

@@ -4,6 +4,7 @@ use super::ModelError;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, LayerNormLayer, Pass};
 use super::class_embedding::ClassEmbedding;
 use super::feed_forward::FeedForward;
+use super::network::Tap;
 use super::patches::{self, Patches};
 use super::self_attention::SelfAttention;
 use super::sinusoids::cosines_and_sines;
@@ -66,7 +67,14 @@ impl Uvit {
     }
 
     /// See [`super::Network::forward`].
-    pub fn forward(&self, pass: Pass, noisy: Tensor<4>, timesteps: Tensor<1>, classes: Option<&[u32]>) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        pass: Pass,
+        noisy: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: Option<&[u32]>,
+        tap: &mut Tap,
+    ) -> Tensor<4> {
         let (batch, device) = (noisy.dims()[0], noisy.device());
         assert_eq!(timesteps.dims(), [batch], "a timestep for each image");
         let kernels = pass.kernels;
@@ -82,11 +90,14 @@ impl Uvit {
         let mut kept = Vec::with_capacity(self.first.len());
         for block in &self.first {
             tokens = block.forward(pass, tokens, None);
+            tap.pass(kernels, &tokens, batch);
             kept.push(tokens.clone());
         }
         tokens = self.middle.forward(pass, tokens, None);
+        tap.pass(kernels, &tokens, batch);
         for block in &self.second {
             tokens = block.forward(pass, tokens, kept.pop());
+            tap.pass(kernels, &tokens, batch);
         }
 
         // What follows looks at each token alone, so the others need not go through it.

@@ -31,6 +31,10 @@ pub const PRESETS: &[Preset] = &[
     preset("dit-xl/2", DIT_XL, || dit(2, 1152, 28, 16)),
     preset("dit-xl/4", DIT_XL, || dit(4, 1152, 28, 16)),
     preset("dit-xl/8", DIT_XL, || dit(8, 1152, 28, 16)),
+    preset("sit-s/2", SIT, || sit(384, 12, 6)),
+    preset("sit-b/2", SIT, || sit(768, 12, 12)),
+    preset("sit-l/2", SIT, || sit(1024, 24, 16)),
+    preset("sit-xl/2", SIT, || sit(1152, 28, 16)),
     preset("uvit-s/2", "Bao et al. 2023, table 1: CIFAR-10, 44 million", uvit_s_2),
 ];
 
@@ -38,6 +42,8 @@ const DIT_S: &str = "Peebles and Xie 2023, table 1: 33 million on latents of 32x
 const DIT_B: &str = "Peebles and Xie 2023, table 1: 130 million on latents of 32x32";
 const DIT_L: &str = "Peebles and Xie 2023, table 1: 458 million on latents of 32x32";
 const DIT_XL: &str = "Peebles and Xie 2023, table 1: 675 million on latents of 32x32";
+
+const SIT: &str = "Ma et al. 2024 (arXiv 2401.08740): the DiT of that size, without learned sigma, for `noise_schedule: rectified_flow`";
 
 const fn preset(name: &'static str, source: &'static str, model: fn() -> Model) -> Preset {
     Preset { name, source, model }
@@ -53,6 +59,11 @@ fn dit(patch: usize, dim: usize, depth: usize, heads: usize) -> Model {
         class_conditional: true,
         ..DitModel::default()
     })
+}
+
+/// With `noise_schedule: { kind: rectified_flow }` and `parameterization: v` it is SiT.
+fn sit(dim: usize, depth: usize, heads: usize) -> Model {
+    Model::Dit(DitModel { patch: 2, dim, depth, heads, class_conditional: true, ..DitModel::default() })
 }
 
 fn uvit_s_2() -> Model {

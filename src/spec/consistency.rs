@@ -62,7 +62,7 @@ impl OdeSampler {
         match self {
             Self::Ddim(ddim) => ddim.eta == 0.0,
             Self::Ddpm(_) => false,
-            Self::Heun(_) | Self::DpmSolverPp(_) => true,
+            Self::Euler(_) | Self::Heun(_) | Self::DpmSolverPp(_) => true,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here computes, draws, reads files or knows a device. Every field of [`RunSpec`] is a key of the YAML
 //! grammar, with its one default.
 
+mod auxiliary_losses;
 mod canonical;
 mod cluster;
 mod consistency;
@@ -28,6 +29,7 @@ mod transformers;
 mod tree;
 mod until_decided;
 
+pub use auxiliary_losses::{AuxiliaryLosses, DispersiveLoss};
 pub use canonical::canonical_json;
 pub use cluster::Cluster;
 pub use consistency::Consistency;

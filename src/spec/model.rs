@@ -71,6 +71,16 @@ impl Model {
         }
     }
 
+    /// The number of blocks that tokens go through; 0 where there are none.
+    pub fn blocks(&self) -> usize {
+        match self {
+            Self::Unet(_) | Self::Adm(_) => 0,
+            Self::Dit(dit) => dit.depth,
+            // As many before the one in the middle as after it.
+            Self::Uvit(uvit) => uvit.depth / 2 * 2 + 1,
+        }
+    }
+
     /// Share of the training images whose class is replaced by "none".
     pub fn class_dropout(&self) -> f64 {
         match self {

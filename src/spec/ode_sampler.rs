@@ -12,9 +12,12 @@ kinds! {
     pub enum OdeSampler {
         /// DDIM (Song et al. 2021, arXiv 2010.02502, equation 12). The default.
         Ddim(Ddim) = "ddim",
+        /// Euler's method on the path's ODE: dx = v dt of a rectified flow (Liu, Gong and Liu 2022, arXiv 2209.03003), else the
+        /// probability-flow ODE in sigma (Karras et al. 2022, arXiv 2206.00364, equation 1), where it is DDIM in other words.
+        Euler(Euler) = "euler",
         /// DDPM's ancestral sampling (Ho et al. 2020, arXiv 2006.11239, algorithm 2), on all of the timesteps or some.
         Ddpm(Ddpm) = "ddpm",
-        /// Heun's second-order method (Karras et al. 2022, arXiv 2206.00364, algorithm 1).
+        /// Heun's second-order method (Karras et al. 2022, arXiv 2206.00364, algorithm 1), on the ODE of `euler`.
         Heun(Heun) = "heun",
         /// DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2).
         DpmSolverPp(DpmSolverPp) = "dpm_solver_pp",
@@ -50,8 +53,26 @@ pub struct Ddim {
     /// The timesteps of the steps. Default `trailing`.
     #[serde(skip_serializing_if = "is_trailing")]
     pub spacing: Spacing,
+    /// As for `euler`. Default 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub shift: f64,
     /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
     #[serde(skip_serializing_if = "is_true")]
+    pub clip: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Euler {
+    /// Network evaluations per image (nfe). Default 20.
+    pub steps: usize,
+    /// The timesteps of the steps. Default `trailing`.
+    pub spacing: Spacing,
+    /// How much nearer to the noise the steps lie: evenly spaced u = t / T become shift u / (1 + (shift - 1) u) (Esser et al. 2024, arXiv
+    /// 2403.03206, which takes 3 for 1024 x 1024 images). Above 1 with `spacing: trailing` alone. Default 1, no shift.
+    #[serde(skip_serializing_if = "is_one")]
+    pub shift: f64,
+    /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
     pub clip: bool,
 }
 
@@ -91,6 +112,9 @@ pub struct Heun {
     pub steps: usize,
     /// The timesteps of the steps. Default `karras` (the paper's).
     pub spacing: Spacing,
+    /// As for `euler`. Default 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub shift: f64,
     /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
     pub clip: bool,
 }
@@ -102,6 +126,9 @@ pub struct DpmSolverPp {
     pub steps: usize,
     /// The timesteps of the steps. Default `trailing` (as for `ddim`, so that the two differ in the solver alone).
     pub spacing: Spacing,
+    /// As for `euler`. Default 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub shift: f64,
     /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
     pub clip: bool,
 }
@@ -114,7 +141,13 @@ impl Default for OdeSampler {
 
 impl Default for Ddim {
     fn default() -> Self {
-        Self { steps: 20, eta: 0.0, spacing: Spacing::Trailing, clip: true }
+        Self { steps: 20, eta: 0.0, spacing: Spacing::Trailing, shift: 1.0, clip: true }
+    }
+}
+
+impl Default for Euler {
+    fn default() -> Self {
+        Self { steps: 20, spacing: Spacing::Trailing, shift: 1.0, clip: true }
     }
 }
 
@@ -126,13 +159,13 @@ impl Default for Ddpm {
 
 impl Default for Heun {
     fn default() -> Self {
-        Self { steps: 18, spacing: Spacing::Karras, clip: true }
+        Self { steps: 18, spacing: Spacing::Karras, shift: 1.0, clip: true }
     }
 }
 
 impl Default for DpmSolverPp {
     fn default() -> Self {
-        Self { steps: 20, spacing: Spacing::Trailing, clip: true }
+        Self { steps: 20, spacing: Spacing::Trailing, shift: 1.0, clip: true }
     }
 }
 
@@ -141,6 +174,7 @@ impl OdeSampler {
     pub fn steps(&self) -> usize {
         match self {
             Self::Ddim(ddim) => ddim.steps,
+            Self::Euler(euler) => euler.steps,
             Self::Ddpm(ddpm) => ddpm.steps,
             Self::Heun(heun) => heun.steps,
             Self::DpmSolverPp(solver) => solver.steps,
@@ -159,15 +193,28 @@ impl OdeSampler {
     pub fn spacing(&self) -> Spacing {
         match self {
             Self::Ddim(ddim) => ddim.spacing,
+            Self::Euler(euler) => euler.spacing,
             Self::Ddpm(ddpm) => ddpm.spacing,
             Self::Heun(heun) => heun.spacing,
             Self::DpmSolverPp(solver) => solver.spacing,
         }
     }
 
+    /// How much nearer to the noise the steps lie; 1 for `ddpm`, which has no such key.
+    pub fn shift(&self) -> f64 {
+        match self {
+            Self::Ddim(ddim) => ddim.shift,
+            Self::Euler(euler) => euler.shift,
+            Self::Ddpm(_) => 1.0,
+            Self::Heun(heun) => heun.shift,
+            Self::DpmSolverPp(solver) => solver.shift,
+        }
+    }
+
     pub fn clip(&self) -> bool {
         match self {
             Self::Ddim(ddim) => ddim.clip,
+            Self::Euler(euler) => euler.clip,
             Self::Ddpm(ddpm) => ddpm.clip,
             Self::Heun(heun) => heun.clip,
             Self::DpmSolverPp(solver) => solver.clip,
@@ -191,6 +238,9 @@ impl OdeSampler {
         }
         if self.spacing() != usual {
             say(format_args!("spacing={}", self.spacing().name()));
+        }
+        if self.shift() != 1.0 {
+            say(format_args!("shift={}", self.shift()));
         }
         if !self.clip() {
             say(format_args!("clip=false"));
@@ -218,6 +268,10 @@ fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
 fn is_true(value: &bool) -> bool {
     *value
 }
@@ -241,6 +295,7 @@ mod tests {
             (OdeSampler::Heun(Heun::default()), "heun nfe=35"),
             (OdeSampler::Heun(Heun { spacing: Spacing::Trailing, ..Heun::default() }), "heun spacing=trailing nfe=35"),
             (OdeSampler::DpmSolverPp(DpmSolverPp::default()), "dpm_solver_pp nfe=20"),
+            (OdeSampler::Euler(Euler { shift: 3.0, ..Euler::default() }), "euler shift=3 nfe=20"),
         ] {
             assert_eq!(ode.protocol(1), expected);
         }
@@ -250,7 +305,8 @@ mod tests {
     fn keys_that_ddim_got_later_are_written_only_where_they_say_something() {
         let json = |ddim: Ddim| serde_json::to_string(&OdeSampler::Ddim(ddim)).unwrap();
         assert_eq!(json(Ddim::default()), r#"{"kind":"ddim","steps":20}"#);
-        let unusual = Ddim { eta: 1.0, spacing: Spacing::Karras, clip: false, ..Ddim::default() };
-        assert_eq!(json(unusual), r#"{"kind":"ddim","steps":20,"eta":1.0,"spacing":"karras","clip":false}"#);
+        let unusual = Ddim { eta: 1.0, spacing: Spacing::Karras, shift: 2.5, clip: false, ..Ddim::default() };
+        let expected = r#"{"kind":"ddim","steps":20,"eta":1.0,"spacing":"karras","shift":2.5,"clip":false}"#;
+        assert_eq!(json(unusual), expected);
     }
 }

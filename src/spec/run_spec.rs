@@ -20,6 +20,8 @@ pub struct RunSpec {
     pub timestep_sampler: TimestepSampler,
     pub noise: NoiseAssignment,
     pub loss_weighting: LossWeighting,
+    #[serde(skip_serializing_if = "AuxiliaryLosses::is_default")]
+    pub auxiliary_losses: AuxiliaryLosses,
     pub optimizer: Optimizer,
     pub momentum: MomentumSchedule,
     pub lr_schedule: LrSchedule,

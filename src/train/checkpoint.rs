@@ -59,6 +59,10 @@ pub enum CheckpointError {
     Damaged(String),
     #[error("could not make a thread that prepares batches: {0}")]
     Thread(std::io::Error),
+    #[error(
+        "`auxiliary_losses.dispersive` compares all images of a batch, so that a batch cannot be computed in parts\nhint: take a smaller `train.batch_size`, or a device with more memory"
+    )]
+    NotInParts,
     #[error(transparent)]
     Precision(#[from] PrecisionError),
     #[error(

@@ -2,6 +2,7 @@
 //!
 //! What surrounds a run (where events go, how quality is measured, who asks to stop) is behind [`Host`].
 
+mod auxiliary;
 mod checkpoint;
 pub mod classifier;
 mod comparison;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::auxiliary::{dispersion, targets_of_others};
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use super::hybrid_loss::HybridLoss;
 use super::precision::training_kernels;
@@ -68,8 +69,8 @@ impl<'a> Trainer<'a> {
     /// last bits from those of one part, and the record of a run says how many there were.
     ///
     /// # Errors
-    /// If the checkpoint's state of the timestep sampler is not one of this run's sampler, or `device` cannot train in the
-    /// run's precision.
+    /// If the checkpoint's state of the timestep sampler is not one of this run's sampler, `device` cannot train in the
+    /// run's precision, or the run compares all images of a batch and there are to be several parts.
     ///
     /// # Panics
     /// In a step, if `micro_batches` is 0.
@@ -80,6 +81,9 @@ impl<'a> Trainer<'a> {
         checkpoint: Option<Checkpoint>,
         micro_batches: usize,
     ) -> Result<Self, CheckpointError> {
+        if micro_batches > 1 && spec.auxiliary_losses.dispersive.weight > 0.0 {
+            return Err(CheckpointError::NotInParts);
+        }
         let kernels = training_kernels(spec.train.precision, device)?;
         let tracked = device.clone().autodiff();
         let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &tracked).with_kernels(kernels);
@@ -213,8 +217,8 @@ impl<'a> Trainer<'a> {
     }
 
     /// The share of the images of `part` in the loss of their batch, which is the mean over the batch of weight * mean squared
-    /// error of what is predicted. Where the timestep sampler observes losses also that of each of these images, with its loss
-    /// weight and without its importance weight; else none.
+    /// error of what is predicted, with what `auxiliary_losses` adds. Where the timestep sampler observes losses also that of each of
+    /// these images, with its loss weight, without its importance weight and without what is added; else none.
     fn loss_share(&self, batch: &StepBatch, part: Range<usize>) -> (Tensor<1>, Vec<f32>) {
         let spec = self.spec;
         let (channels, side) = spec.data.image_shape();
@@ -236,9 +240,12 @@ impl<'a> Trainer<'a> {
         let times = Tensor::<1>::from_data(TensorData::new(times, [count]), &tracked);
         let weights = Tensor::<4>::from_data(TensorData::new(weights, [count, 1, 1, 1]), &tracked);
         let dropout = Dropout { seed: spec.seed, step: self.step(), first_image: part.start };
-        let predicted = self.network.forward(input, times, classes, Some(dropout));
+        let (contrastive, dispersive) = (spec.auxiliary_losses.contrastive, &spec.auxiliary_losses.dispersive);
+        let tap = (dispersive.weight > 0.0).then_some(dispersive.block);
+        let (predicted, tokens) = self.network.forward_and_tap(input, times, classes, Some(dropout), tap);
         let v = self.hybrid_loss.is_some().then(|| predicted.clone().narrow(1, channels, channels));
-        let errors = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted } - target;
+        let predicted = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted };
+        let errors = predicted.clone() - target;
         let squares = errors.clone().square();
         let bound = self.hybrid_loss.as_ref().zip(v).map(|(hybrid, v)| hybrid.bound(errors, v, images, timesteps));
         let mut image_losses = Vec::new();
@@ -249,11 +256,21 @@ impl<'a> Trainer<'a> {
             image_losses
                 .extend(of_images.map(|((mean, bound), &t)| (self.loss_weights[t as usize] * mean + bound) as f32));
         }
+        let squares = if contrastive > 0.0 {
+            let others = targets_of_others(&batch.target, part, spec.train.batch_size);
+            let others = Tensor::<4>::from_data(TensorData::new(others, shape), &tracked);
+            squares - (predicted - others).square() * contrastive
+        } else {
+            squares
+        };
         let mut loss = (squares * weights).mean();
         if let Some(bound) = bound {
             // lambda(t) changes what the mean learns, not what the variance does.
             let weights = Tensor::<4>::from_data(TensorData::new(importance.to_vec(), [count, 1, 1, 1]), &tracked);
             loss = loss + (bound * weights).mean();
+        }
+        if let Some(tokens) = tokens {
+            loss = loss + dispersion(tokens, dispersive.temperature) * dispersive.weight;
         }
         if count < spec.train.batch_size {
             loss = loss * (count as f64 / spec.train.batch_size as f64);

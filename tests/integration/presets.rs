@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use speedlab::model::parameter_count;
 use speedlab::plan::{PRESETS, plan_text};
-use speedlab::spec::{DataShape, Model, RunSpec};
+use speedlab::spec::{DataShape, DitModel, Model, RunSpec};
 
 use super::parity::read_golden;
 
@@ -61,6 +61,22 @@ fn parameter_counts_of_dit_are_those_of_the_published_networks() {
         assert_eq!(golden["published_sizes"][format!("dit-{size}/{patch}")]["with_positions"], published);
         let count = parameter_count(&Model::Dit(dit.clone()), latents);
         assert_eq!(count + positions, published, "dit-{size}/{patch}");
+    }
+}
+
+/// SiT's networks are DiT's (Ma et al. 2024, section 2.5), in the same millions; what a DiT says of the variance is left out.
+#[test]
+fn parameter_counts_of_sit_are_those_of_dit_without_the_variance() {
+    for (size, millions) in [("s", 33), ("b", 130), ("l", 458), ("xl", 675)] {
+        let (Model::Dit(dit), Model::Dit(sit)) = (model(&format!("dit-{size}/2")), model(&format!("sit-{size}/2")))
+        else {
+            panic!("both are a DiT")
+        };
+        let latents = DataShape { channels: 4, side: 32, classes: Some(1000) };
+        let count = |model: &DitModel| parameter_count(&Model::Dit(model.clone()), latents) + 256 * model.dim;
+        assert_eq!(count(&sit) + (sit.dim + 1) * 2 * 2 * 4, count(&dit), "{size}");
+        let difference = count(&sit) as f64 / 1e6 - f64::from(millions);
+        assert!((-0.5..1.0).contains(&difference), "{size}: {} parameters", count(&sit));
     }
 }
 

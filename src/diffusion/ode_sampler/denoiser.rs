@@ -29,8 +29,9 @@ impl<E> Denoiser<'_, '_, E> {
         let sizes = [noisy.len(), 2 * noisy.len()];
         assert!(sizes.contains(&predicted.len()), "a network predicts one value per pixel, and perhaps v");
         let v = predicted.split_off(noisy.len());
+        let path = self.process.path();
         let clean = |(&x_t, predicted): (&f64, f32)| {
-            let x_0 = clean_from(self.parameterization, x_t, predicted.into(), signal_scale, noise_scale);
+            let x_0 = clean_from(self.parameterization, path, x_t, predicted.into(), signal_scale, noise_scale);
             if self.clip { x_0.clamp(-1.0, 1.0) } else { x_0 }
         };
         Ok((noisy.iter().zip(predicted).map(clean).collect(), v))

@@ -3,10 +3,11 @@
 use super::{Denoiser, Steps};
 use crate::diffusion::NoiseLevel;
 
-/// DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2): with lambda = ln(sqrt(abar) / sqrt(1 - abar)),
-/// h = lambda_s - lambda_t, r = h of the step before over h, and x_0 what the network took the image for now and a step ago,
+/// DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2): with a and s the factors of image and noise,
+/// lambda = ln(a / s), h = lambda_s - lambda_t, r = h of the step before over h, and x_0 what the network took the image for now and a step
+/// ago,
 ///
-/// x_s = sqrt((1 - abar_s) / (1 - abar_t)) x_t - sqrt(abar_s) (e^-h - 1) ((1 + 1/(2 r)) x_0 - x_0 before / (2 r)).
+/// x_s = (s_s / s_t) x_t - a_s (e^-h - 1) ((1 + 1/(2 r)) x_0 - x_0 before / (2 r)).
 ///
 /// The first step has no step before and is of first order, which is DDIM's. So is the last, where h is infinite: it gives
 /// x_0 itself. (The authors' code ends at a small t and makes the last step of first order where there are fewer than 15.)

@@ -10,7 +10,8 @@ const RHO: f64 = 7.0;
 ///
 /// With n steps and i = 0..n, the timesteps are
 /// - `trailing`: round(T - i T / n) - 1 (Lin et al. 2024, arXiv 2305.08891, table 2). It starts at T - 1, the only
-///   timestep at which pure noise is what the network was trained on;
+///   timestep at which pure noise is what the network was trained on. With a `shift` m other than 1 it is T u - 1 with
+///   u = m (1 - i / n) / (1 + (m - 1) (1 - i / n)) (Esser et al. 2024, arXiv 2403.03206), which may lie between two timesteps;
 /// - `leading`: (n - 1 - i) floor(T / n) (the same table, counted from 0);
 /// - `linspace`: round((T - 1) (n - 1 - i) / (n - 1)), halves to even (the same table);
 /// - `quadratic`: floor(c (n - 1 - i)^2) with c such that the first is T - 1, or n - 1 - i itself where neighbours would
@@ -32,8 +33,17 @@ pub fn generation_levels(ode: &OdeSampler, process: &ForwardProcess) -> Vec<Nois
     let ends_at_zero = matches!(spacing, Spacing::Leading | Spacing::Linspace | Spacing::Quadratic);
     assert!(steps > 1 || !ends_at_zero, "{} steps go from the noisiest timestep to the least noisy", spacing.name());
     let last = steps - 1;
-    let of_timestep = |t: usize| NoiseLevel::of_timestep(process, t as u32);
+    let shift = ode.shift();
+    assert!(
+        shift == 1.0 || (shift > 1.0 && spacing == Spacing::Trailing),
+        "trailing steps alone are shifted, by more than 1"
+    );
+    let of_timestep = |t: usize| process.level(t as u32);
     let level = |index: usize| match spacing {
+        Spacing::Trailing if shift != 1.0 => {
+            let share = 1.0 - index as f64 / steps as f64;
+            NoiseLevel::at(process, timesteps as f64 * (shift * share / (1.0 + (shift - 1.0) * share)) - 1.0)
+        }
         // Integer form of the rounding, half up.
         Spacing::Trailing => of_timestep((2 * timesteps * (steps - index) + steps) / (2 * steps) - 1),
         Spacing::Leading => of_timestep((last - index) * (timesteps / steps)),
@@ -109,7 +119,8 @@ mod tests {
                     let ode = OdeSampler::Ddim(Ddim { steps, spacing, ..Ddim::default() });
                     let levels = generation_levels(&ode, &process);
                     assert_eq!(levels.len(), steps);
-                    let falls = |pair: &[NoiseLevel]| pair[0].t > pair[1].t && pair[0].alpha_bar < pair[1].alpha_bar;
+                    let falls =
+                        |pair: &[NoiseLevel]| pair[0].t > pair[1].t && pair[0].alpha_bar() < pair[1].alpha_bar();
                     assert!(levels.windows(2).all(falls), "{spacing:?}, {steps} steps: {levels:?}");
                     assert!(levels[0].t <= (process.timesteps() - 1) as f64 && levels[steps - 1].t >= 0.0);
                 }

@@ -9,6 +9,7 @@ mod laplace;
 mod log_snr;
 mod logit_normal;
 mod loss_second_moment;
+mod rectified_flow;
 mod speed;
 mod task_difficulty;
 mod uniform;
@@ -85,6 +86,8 @@ pub fn timestep_sampler(spec: &RunSpec) -> Box<dyn TimestepSampler + Send> {
             Box::new(curriculum_sampling::CurriculumSampling::new(settings, timesteps, steps))
         }
         LogitNormal(settings) => Box::new(logit_normal::logit_normal(settings, timesteps)),
+        Shifted(settings) => Box::new(rectified_flow::shifted(settings, timesteps)),
+        Mode(settings) => Box::new(rectified_flow::mode(settings, timesteps)),
         LossSecondMoment(settings) => Box::new(loss_second_moment::LossSecondMoment::new(settings, timesteps)),
         Laplace(settings) => Box::new(laplace::laplace(settings, &process())),
         Edm(settings) => Box::new(edm::edm(settings, &process())),
@@ -119,8 +122,8 @@ mod tests {
     use crate::random::{Draws, Stream};
     use crate::spec::{
         CurriculumSamplingTimesteps, CurriculumTimesteps, EdmTimesteps, LaplaceTimesteps, LinearNoise,
-        LogSnrCurriculumTimesteps, LogitNormalTimesteps, LossSecondMomentTimesteps, NoiseSchedule,
-        PacedCurriculumTimesteps, SpeedTimesteps, TaskDifficultyTimesteps,
+        LogSnrCurriculumTimesteps, LogitNormalTimesteps, LossSecondMomentTimesteps, ModeTimesteps, NoiseSchedule,
+        PacedCurriculumTimesteps, ShiftedTimesteps, SpeedTimesteps, TaskDifficultyTimesteps,
     };
 
     /// Every sampler: what holds for all is tested on each.
@@ -133,6 +136,8 @@ mod tests {
             spec::TimestepSampler::LogSnrCurriculum(LogSnrCurriculumTimesteps::default()),
             spec::TimestepSampler::CurriculumSampling(CurriculumSamplingTimesteps::default()),
             spec::TimestepSampler::LogitNormal(LogitNormalTimesteps::default()),
+            spec::TimestepSampler::Shifted(ShiftedTimesteps::default()),
+            spec::TimestepSampler::Mode(ModeTimesteps::default()),
             spec::TimestepSampler::Laplace(LaplaceTimesteps::default()),
             spec::TimestepSampler::Edm(EdmTimesteps::default()),
             spec::TimestepSampler::Speed(SpeedTimesteps::default()),

@@ -36,6 +36,7 @@ impl Rules {
                     }
                 }
             }
+            NoiseSchedule::RectifiedFlow(_) => {}
             NoiseSchedule::Cosine(cosine) => {
                 self.fraction("noise_schedule.offset", cosine.offset, &[AtLeast(0.0), AtMost(1.0)]);
                 self.fraction("noise_schedule.beta_max", cosine.beta_max, &[Above(0.0), Below(1.0)]);
@@ -101,6 +102,13 @@ impl Rules {
             TimestepSampler::LogitNormal(logit_normal) => {
                 self.fraction("timestep_sampler.mean", logit_normal.mean, &[AtLeast(-10.0), AtMost(10.0)]);
                 self.fraction("timestep_sampler.deviation", logit_normal.deviation, &[AtLeast(1e-3), AtMost(1e3)]);
+            }
+            TimestepSampler::Shifted(shifted) => {
+                self.fraction("timestep_sampler.shift", shifted.shift, &[AtLeast(1e-2), AtMost(1e2)]);
+            }
+            // Beyond, t would turn back as u grows (Esser et al. 2024, section 3.1).
+            TimestepSampler::Mode(mode) => {
+                self.fraction("timestep_sampler.scale", mode.scale, &[AtLeast(-1.0), AtMost(1.75)]);
             }
             TimestepSampler::Laplace(laplace) => {
                 self.fraction("timestep_sampler.mean", laplace.mean, &[AtLeast(-50.0), AtMost(50.0)]);
@@ -311,6 +319,8 @@ mod tests {
                 sampler("logit_normal", "deviation", 0.0),
                 "`timestep_sampler.deviation` must be at least 0.001 and at most 1000, not 0",
             ),
+            (sampler("shifted", "shift", 0.0), "`timestep_sampler.shift` must be at least 0.01 and at most 100, not 0"),
+            (sampler("mode", "scale", 2.0), "`timestep_sampler.scale` must be at least -1 and at most 1.75, not 2"),
             (
                 sampler("laplace", "scale", 0.0),
                 "`timestep_sampler.scale` must be at least 0.001 and at most 1000, not 0",

@@ -75,6 +75,14 @@ impl Rules {
             self.fraction("evaluate.fid.ode.eta", ddim.eta, &[AtLeast(0.0), AtMost(1.0)]);
         }
         let spacing = ode.spacing();
+        let shift = "evaluate.fid.ode.shift";
+        self.fraction(shift, ode.shift(), &[AtLeast(1.0), AtMost(1e2)]);
+        if ode.shift() > 1.0 && spacing != Spacing::Trailing {
+            let message =
+                format!("`{shift}` moves the steps of `spacing: trailing`, not those of `{}`", spacing.name());
+            let hint = "set `spacing: trailing`, or leave `shift` out";
+            self.breaks(&[shift, "evaluate.fid.ode.spacing", "evaluate.fid.ode"], message, Some(hint));
+        }
         if ode.steps() == 1 && matches!(spacing, Spacing::Leading | Spacing::Linspace | Spacing::Quadratic) {
             let message = format!(
                 "`evaluate.fid.ode.steps` must be at least 2 with `spacing: {}`, which ends at the least noisy timestep",
@@ -102,6 +110,15 @@ mod tests {
             (
                 json!({"evaluate": {"fid": {"ode": {"kind": "ddim", "steps": 0}}}}),
                 "`evaluate.fid.ode.steps` must be at least 1, not 0",
+            ),
+            (
+                ode(json!({"kind": "euler", "shift": 0.5})),
+                "`evaluate.fid.ode.shift` must be at least 1 and at most 100, not 0.5",
+            ),
+            (ode(json!({"kind": "heun", "shift": 3.0, "spacing": "trailing"})), ""),
+            (
+                ode(json!({"kind": "heun", "shift": 3.0})),
+                "`evaluate.fid.ode.shift` moves the steps of `spacing: trailing`, not those of `karras`",
             ),
             (
                 json!({"evaluate": {"fid": {"ode": {"kind": "ddim", "steps": 1001}}}}),

@@ -1,6 +1,7 @@
 //! The ranges of a run's numbers, and the combinations that are impossible: a file for each section of the YAML.
 
 mod adm;
+mod auxiliary_losses;
 mod data;
 mod diffusion;
 mod evaluate;
@@ -42,6 +43,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.model(spec);
     rules.timestep_sampler(spec);
     rules.loss_weighting(spec);
+    rules.auxiliary_losses(spec);
     rules.optimizer(spec);
     rules.momentum(spec);
     rules.lr_schedule(spec);

@@ -25,7 +25,7 @@ impl Rules {
             let message =
                 "`evaluate.consistency` compares what runs make of one noise, and this sampler adds more on the way"
                     .to_owned();
-            let hint = "`ode: { kind: ddim }` with `eta: 0`, `heun` and `dpm_solver_pp` add none";
+            let hint = "`ode: { kind: ddim }` with `eta: 0`, `euler`, `heun` and `dpm_solver_pp` add none";
             self.breaks(&[path, "evaluate.consistency.images"], message, Some(hint));
         }
     }

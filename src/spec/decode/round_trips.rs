@@ -54,7 +54,7 @@ fn unusual_specs() -> Vec<RunSpec> {
                 reference: Reference::Test,
                 reference_folder: String::new(),
                 resize: Resize::TorchFidelity,
-                ode: OdeSampler::Ddim(Ddim { steps: 6, eta: 0.5, spacing: Spacing::Leading, clip: false }),
+                ode: OdeSampler::Ddim(Ddim { steps: 6, eta: 0.5, spacing: Spacing::Leading, shift: 2.0, clip: false }),
                 guidance: 1.5,
             },
             validation: Validation { bins: 3, images: 2 },
@@ -175,6 +175,25 @@ fn unusual_specs() -> Vec<RunSpec> {
             ..common.clone()
         },
         RunSpec {
+            noise_schedule: NoiseSchedule::RectifiedFlow(RectifiedFlow { timesteps: 12 }),
+            parameterization: Parameterization::V,
+            noise: NoiseAssignment::OptimalTransport(OptimalTransportNoise {}),
+            auxiliary_losses: AuxiliaryLosses {
+                contrastive: 0.05,
+                dispersive: DispersiveLoss { weight: 0.5, temperature: 0.25, block: 2 },
+            },
+            timestep_sampler: TimestepSampler::Shifted(ShiftedTimesteps { shift: 2.5 }),
+            evaluate: Evaluate {
+                fid: Fid {
+                    ode: OdeSampler::Euler(Euler { steps: 4, spacing: Spacing::Trailing, shift: 2.5, clip: false }),
+                    ..Fid::default()
+                },
+                ..Evaluate::default()
+            },
+            ..common.clone()
+        },
+        RunSpec { timestep_sampler: TimestepSampler::Mode(ModeTimesteps { scale: -0.5 }), ..common.clone() },
+        RunSpec {
             noise_schedule: NoiseSchedule::Sigmoid(SigmoidNoise {
                 timesteps: 12,
                 start: -1.0,
@@ -184,7 +203,7 @@ fn unusual_specs() -> Vec<RunSpec> {
             }),
             evaluate: Evaluate {
                 fid: Fid {
-                    ode: OdeSampler::Heun(Heun { steps: 4, spacing: Spacing::Quadratic, clip: false }),
+                    ode: OdeSampler::Heun(Heun { steps: 4, spacing: Spacing::Quadratic, shift: 1.5, clip: false }),
                     ..Fid::default()
                 },
                 ..Evaluate::default()
@@ -194,7 +213,12 @@ fn unusual_specs() -> Vec<RunSpec> {
         RunSpec {
             evaluate: Evaluate {
                 fid: Fid {
-                    ode: OdeSampler::DpmSolverPp(DpmSolverPp { steps: 4, spacing: Spacing::Karras, clip: false }),
+                    ode: OdeSampler::DpmSolverPp(DpmSolverPp {
+                        steps: 4,
+                        spacing: Spacing::Karras,
+                        shift: 4.0,
+                        clip: false,
+                    }),
                     ..Fid::default()
                 },
                 ..Evaluate::default()

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::spec::kinds;
 
 kinds! {
-    /// `noise_schedule`: the forward process, x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon.
+    /// `noise_schedule`: the forward process x_t = a_t x_0 + s_t epsilon. All but `rectified_flow` preserve variance: a_t^2 = abar_t and
+    /// s_t^2 = 1 - abar_t.
     pub enum NoiseSchedule {
         /// DDPM's linear betas (Ho et al. 2020, arXiv 2006.11239, section 4). The default.
         Linear(LinearNoise) = "linear",
@@ -17,6 +18,9 @@ kinds! {
         ScaledLinear(ScaledLinearNoise) = "scaled_linear",
         /// Sigmoid alpha-bar (Jabri et al. 2022, arXiv 2212.11972; the form of Chen 2023, arXiv 2301.10972, algorithm 1).
         Sigmoid(SigmoidNoise) = "sigmoid",
+        /// The straight path from image to noise, a_t = 1 - s_t (rectified flow: Liu, Gong and Liu 2022, arXiv 2209.03003; flow matching:
+        /// Lipman et al. 2022, arXiv 2210.02747). With `parameterization: v` the network learns its velocity epsilon - x_0.
+        RectifiedFlow(RectifiedFlow) = "rectified_flow",
     }
 }
 
@@ -69,6 +73,20 @@ pub struct SigmoidNoise {
     pub beta_max: f64,
 }
 
+/// s_t = (t + 1/2) / T for the timesteps t = 0..T, which the network is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RectifiedFlow {
+    /// T, the number of timesteps. Default 1000. Flows are published in continuous t; a timestep stands for a thousandth of the line.
+    pub timesteps: usize,
+}
+
+impl Default for RectifiedFlow {
+    fn default() -> Self {
+        Self { timesteps: 1000 }
+    }
+}
+
 impl Default for ScaledLinearNoise {
     fn default() -> Self {
         Self { timesteps: 1000, beta_start: 0.00085, beta_end: 0.012 }
@@ -107,6 +125,7 @@ impl NoiseSchedule {
             Self::Cosine(schedule) => schedule.timesteps,
             Self::ScaledLinear(schedule) => schedule.timesteps,
             Self::Sigmoid(schedule) => schedule.timesteps,
+            Self::RectifiedFlow(flow) => flow.timesteps,
         }
     }
 }

@@ -13,12 +13,13 @@ pub enum Parameterization {
     /// The noise (Ho et al. 2020, equation 14).
     #[default]
     Epsilon,
-    /// The velocity sqrt(abar_t) epsilon - sqrt(1 - abar_t) x_0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
+    /// The velocity of the path: sqrt(abar_t) epsilon - sqrt(1 - abar_t) x_0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D), and
+    /// epsilon - x_0 under `noise_schedule: rectified_flow` (Liu, Gong and Liu 2022, arXiv 2209.03003).
     V,
     /// The image (Ho et al. 2020, section 3.2).
     X0,
-    /// EDM's preconditioning (Karras et al. 2022, arXiv 2206.00364, table 1): the input of the network F is c_in x with x = x_t
-    /// / sqrt(abar_t), and the image is c_skip x + c_out F. Input and target then have unit variance at every noise level. F is
+    /// EDM's preconditioning (Karras et al. 2022, arXiv 2206.00364, table 1): the input of the network F is c_in x with x = x_t / a_t,
+    /// and the image is c_skip x + c_out F. Input and target then have unit variance at every noise level. F is
     /// told t as under every other parameterization, and not the paper's c_noise = ln(sigma) / 4. One is a function of the
     /// other, and the network's sinusoids are made for 0..T.
     Edm(EdmParameterization),
@@ -27,7 +28,7 @@ pub enum Parameterization {
     Fdm(FdmParameterization),
 }
 
-/// The network's input is c_in x and the image is c_skip x + c_out F, with x = x_t / sqrt(abar_t).
+/// The network's input is c_in x and the image is c_skip x + c_out F, with x = x_t / a_t.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdmParameterization {
@@ -105,7 +106,11 @@ impl JsonSchema for Parameterization {
         let word = |word: &str, doc: &str| serde_json::json!({ "const": word, "description": doc });
         let kinds = vec![
             word("epsilon", "The noise (Ho et al. 2020, equation 14). The default."),
-            word("v", "The velocity (Salimans and Ho 2022, arXiv 2202.00512, appendix D)."),
+            word(
+                "v",
+                "The velocity of the path (Salimans and Ho 2022, arXiv 2202.00512, appendix D); epsilon - x_0 under \
+                 `noise_schedule: rectified_flow` (Liu, Gong and Liu 2022, arXiv 2209.03003).",
+            ),
             word("x0", "The image (Ho et al. 2020, section 3.2)."),
             kind::<EdmParameterization>(generator, "edm", "EDM's preconditioning (Karras et al. 2022, table 1)."),
             kind::<FdmParameterization>(

@@ -20,6 +20,12 @@ kinds! {
         CurriculumSampling(CurriculumSamplingTimesteps) = "curriculum_sampling",
         /// t / T = sigmoid(mean + deviation z) (Esser et al. 2024, arXiv 2403.03206, section 3.1).
         LogitNormal(LogitNormalTimesteps) = "logit_normal",
+        /// More of the noisy timesteps, as when images are larger: u = t / T becomes shift u / (1 + (shift - 1) u) (Esser et al. 2024, arXiv
+        /// 2403.03206). With the same `shift` of the sampler it is the shifted schedule of rectified flows.
+        Shifted(ShiftedTimesteps) = "shifted",
+        /// t / T = 1 - u - scale (cos^2(pi u / 2) - 1 + u) of an even u: more or less of the middle, with tails that stay (Esser et al. 2024,
+        /// arXiv 2403.03206).
+        Mode(ModeTimesteps) = "mode",
         /// ln(SNR) ~ Laplace(mean, scale) (Hang and Gu 2024, arXiv 2407.03297).
         Laplace(LaplaceTimesteps) = "laplace",
         /// ln(sigma) ~ N(mean, deviation^2) (EDM: Karras et al. 2022, arXiv 2206.00364).
@@ -113,6 +119,20 @@ pub struct LogitNormalTimesteps {
     pub mean: f64,
     /// s, the standard deviation. Default 1 (the paper's).
     pub deviation: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShiftedTimesteps {
+    /// Above 1 noisy timesteps are favoured, below 1 the others. Default 3 (the paper's for 1024 x 1024 images).
+    pub shift: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModeTimesteps {
+    /// Above 0 the middle is favoured, below 0 both ends. From -1 to 1.75, as t turns back from 2 / (pi - 2) on. Default 1.29 (one of the paper's).
+    pub scale: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -214,6 +234,18 @@ impl Default for CurriculumSamplingTimesteps {
 impl Default for LogitNormalTimesteps {
     fn default() -> Self {
         Self { mean: 0.0, deviation: 1.0 }
+    }
+}
+
+impl Default for ShiftedTimesteps {
+    fn default() -> Self {
+        Self { shift: 3.0 }
+    }
+}
+
+impl Default for ModeTimesteps {
+    fn default() -> Self {
+        Self { scale: 1.29 }
     }
 }
 
