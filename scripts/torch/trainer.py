@@ -26,6 +26,7 @@ UNREAD_STEPS = 10
 def dispersion(tokens, temperature):
     """ln(mean of exp(-D_ij / temperature)) over all pairs of images, D_ij their squared distance over the number of values."""
     rows = tokens.flatten(1)
+    rows = rows - rows.mean(0, keepdim=True)
     squares = rows.square().sum(1)
     distances = (squares[:, None] + squares[None, :] - 2.0 * rows @ rows.T).clamp(min=0.0) / rows.shape[1]
     return (-distances / temperature).exp().mean().log()

@@ -17,6 +17,8 @@ pub fn dispersion(activations: Tensor<4>, temperature: f64) -> Tensor<1> {
     let [batch, channels, height, width] = activations.dims();
     let values = channels * height * width;
     let rows = activations.reshape([batch, values]);
+    // What all have in common is no distance, and would cost digits.
+    let rows = rows.clone() - rows.mean_dim(0);
     let squares = rows.clone().square().sum_dim(1);
     let products = rows.clone().matmul(rows.transpose());
     // |a - b|^2, which rounding may take below zero.

@@ -25,6 +25,7 @@ mod measures;
 mod merge;
 mod model;
 mod optim;
+mod pairs;
 mod parity;
 mod plan;
 mod presets;

@@ -109,6 +109,18 @@ fn cases(kind: &str) -> Vec<Case> {
                 below(share(t + 1)) - if t == 0 { 0.0 } else { below(share(t)) }
             })]
         }
+        // The density of 3 u / (1 + 2 u) in the middle of each timestep's share.
+        "shifted" => vec![Case::new(json!({"kind": kind}), 3, |t| (3.0 - 2.0 * (share(t) + 0.0005)).powi(-2))],
+        // 1 / |dt/du| at the u that leads to the middle, which Newton's method finds.
+        "mode" => vec![Case::new(json!({"kind": kind}), 3, |t| {
+            let slope = |u: f64| -1.0 - 1.29 * (1.0 - PI / 2.0 * (PI * u).sin());
+            let middle = share(t) + 0.0005;
+            let found = (0..60).fold(1.0 - middle, |u, _| {
+                let t_of_u = 1.0 - u - 1.29 * ((PI / 2.0 * u).cos().powi(2) - 1.0 + u);
+                u - (t_of_u - middle) / slope(u)
+            });
+            slope(found).abs().recip()
+        })],
         "laplace" => vec![Case::new(
             json!({"kind": kind, "mean": 0.5, "scale": 0.8}),
             3,
