@@ -24,9 +24,18 @@ def rates(spec, step, settings=None):
         "linear": lambda: 1.0 + (schedule["end"] - 1.0) * tau,
         "cosine": lambda: schedule["end"] + (1.0 - schedule["end"]) * (1.0 + math.cos(math.pi * tau)) / 2.0,
         "momentum_compensated": lambda: (1.0 - initial_beta1) / (1.0 - beta1),
+        "wsd": lambda: decayed(schedule, tau),
+        "inverse_sqrt": lambda: 1.0 / math.sqrt(max(step / schedule["reference_steps"], 1.0)),
     }[schedule["kind"]]()
     warmup = (step + 1) / train["warmup_steps"] if step < train["warmup_steps"] else 1.0
     return settings["learning_rate"] * share * warmup, beta1
+
+
+def decayed(schedule, tau):
+    """The share of the learning rate that warmup-stable-decay leaves."""
+    u = min(max((tau - (1.0 - schedule["decay"])) / schedule["decay"], 0.0), 1.0)
+    falling = {"linear": 1.0 - u, "one_minus_sqrt": 1.0 - math.sqrt(u)}[schedule["shape"]]
+    return schedule["end"] + (1.0 - schedule["end"]) * falling
 
 
 def clip(gradients, clip_norm):

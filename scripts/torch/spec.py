@@ -80,7 +80,11 @@ KINDS = {
         ),
     ),
     "momentum": ("constant", dict(constant={}, demon={}, linear=dict(end=0.0), exponential=dict(decay=0.9995, floor=0.4))),
-    "lr_schedule": ("constant", dict(constant={}, linear=dict(end=0.0), cosine=dict(end=0.0), momentum_compensated={})),
+    "lr_schedule": (
+        "constant",
+        dict(constant={}, linear=dict(end=0.0), cosine=dict(end=0.0), momentum_compensated={})
+        | dict(wsd=dict(decay=0.2, end=0.0, shape="linear"), inverse_sqrt=dict(reference_steps=70000)),
+    ),
     "evaluate.fid.ode": (
         "ddim",
         dict(

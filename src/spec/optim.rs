@@ -195,6 +195,13 @@ kinds! {
         Cosine(CosineLr) = "cosine",
         /// MDLRC's compensation (arXiv 2404.07946): lr0 (1 - b0) / (1 - beta1 of this step).
         MomentumCompensated(MomentumCompensatedLr) = "momentum_compensated",
+        /// Warmup-stable-decay (Hu et al. 2024, arXiv 2404.06395; Hägele et al. 2024, arXiv 2405.18392): lr0, and over the last
+        /// `decay` of the run lr0 (end + (1 - end) f(u)), with u = (tau - (1 - decay)) / decay. The warm-up is
+        /// `train.warmup_steps`.
+        Wsd(WsdLr) = "wsd",
+        /// EDM2's schedule (Karras et al. 2024, arXiv 2312.02696; `learning_rate_schedule` of its code): lr0 / sqrt(max(step /
+        /// reference_steps, 1)). It does not depend on the planned steps. The warm-up is `train.warmup_steps`.
+        InverseSqrt(InverseSqrtLr) = "inverse_sqrt",
     }
 }
 
@@ -217,6 +224,47 @@ pub struct LinearLr {
 pub struct CosineLr {
     /// The learning rate at the last planned step, as a share of lr0. Default 0.
     pub end: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WsdLr {
+    /// The share of the planned steps over which the learning rate decays, at the end of the run. Default 0.2.
+    pub decay: f64,
+    /// The learning rate at the last planned step, as a share of lr0. Default 0.
+    pub end: f64,
+    /// The shape f of the decay. Default `linear`.
+    pub shape: DecayShape,
+}
+
+/// How a learning rate falls while u goes from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DecayShape {
+    /// 1 - u. The default.
+    #[default]
+    Linear,
+    /// 1 - sqrt(u) (Hägele et al. 2024, arXiv 2405.18392).
+    OneMinusSqrt,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct InverseSqrtLr {
+    /// The number of steps after which the learning rate begins to fall. Default 70000 (EDM2's code).
+    pub reference_steps: u64,
+}
+
+impl Default for WsdLr {
+    fn default() -> Self {
+        Self { decay: 0.2, end: 0.0, shape: DecayShape::Linear }
+    }
+}
+
+impl Default for InverseSqrtLr {
+    fn default() -> Self {
+        Self { reference_steps: 70_000 }
+    }
 }
 
 impl Default for LrSchedule {

@@ -278,6 +278,11 @@ fn unusual_specs() -> Vec<RunSpec> {
             }),
             ..common.clone()
         },
+        RunSpec {
+            lr_schedule: LrSchedule::Wsd(WsdLr { decay: 0.3, end: 0.05, shape: DecayShape::OneMinusSqrt }),
+            ..common.clone()
+        },
+        RunSpec { lr_schedule: LrSchedule::InverseSqrt(InverseSqrtLr { reference_steps: 3 }), ..common.clone() },
         RunSpec { loss_weighting: LossWeighting::Speed(SpeedWeighting { lambda: 0.7, tau: 0.6 }), ..common.clone() },
         RunSpec {
             momentum: MomentumSchedule::Linear(LinearMomentum { end: 0.3 }),
