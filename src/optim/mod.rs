@@ -1,5 +1,5 @@
-//! The update of the weights: Adam, AdamW and Muon with a beta1 that changes over time, learning rates, clipping, averaged
-//! weights.
+//! The update of the weights: Adam, AdamW and Muon with a beta1 that changes over time, schedule-free AdamW, learning rates,
+//! clipping, averaged weights.
 //!
 //! Everything works on ONE flat tensor of all parameters, without autodiff. Schedules are functions of the step, which
 //! counts from 0: step i is the (i+1)-th update and has tau = i / `train.steps`, so the first update has tau = 0 and the
@@ -16,6 +16,7 @@ mod muon;
 mod optimizer;
 mod orthogonal;
 mod rates;
+mod schedule_free;
 
 pub use adam::{Adam, AdamSettings};
 pub use clip::{Norm, clip};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Reference, RunSpec};
+use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Optimizer, Reference, RunSpec};
 
 /// The facts that the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
@@ -109,7 +109,9 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
         + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
         + features.generated_bytes;
     let held_bytes = (cost.feature_weight_bytes)(evaluate.fid.features, shape) + features.reference_bytes;
-    let memory_bytes = weights * TENSORS_IN_MEMORY + held_bytes + training_bytes.max(evaluation_bytes);
+    // Between x and z, the weights at which the gradient is taken.
+    let more = if matches!(spec.optimizer, Optimizer::ScheduleFreeAdamw(_)) { 1.0 } else { 0.0 };
+    let memory_bytes = weights * (TENSORS_IN_MEMORY + more) + held_bytes + training_bytes.max(evaluation_bytes);
 
     let records = spec.train.steps as f64 / spec.train.log_every as f64 * 4.0
         + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0);

@@ -19,8 +19,10 @@ const CHECKPOINT_VERSION: u32 = 2;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub progress: Progress,
+    /// As the optimizer left them; x of schedule-free AdamW.
     pub weights: Vec<f32>,
     pub ema_weights: Vec<f32>,
+    /// See [`crate::optim::OptimizerState`].
     pub first_moment: Vec<f32>,
     pub second_moment: Vec<f32>,
     /// The state of an adaptive timestep sampler; empty for the others.

@@ -49,6 +49,7 @@ pub struct Trainer<'a> {
     /// The hybrid loss, where the network learns its variance.
     hybrid_loss: Option<HybridLoss>,
     sampler: Box<dyn TimestepSampler + Send>,
+    /// With the weights at which the next gradient is taken.
     network: Network,
     weights: Tensor<1>,
     ema: Ema,
@@ -88,7 +89,7 @@ impl<'a> Trainer<'a> {
             None => {
                 let weights = network.weights();
                 let ema = Ema::new(weights.clone(), spec.train.ema_decay);
-                let start = OptimizerState::start(weights.dims()[0]);
+                let start = OptimizerState::from(&spec.optimizer, &weights);
                 (weights, ema, start, Progress::default())
             }
             Some(checkpoint) => {
@@ -98,13 +99,13 @@ impl<'a> Trainer<'a> {
                     CheckpointError::Damaged(format!("the state of the timestep sampler has {wrong}"))
                 })?;
                 let weights = flat(weights, device);
-                network.set_weights(weights.clone());
                 let Progress { beta1_product, beta2_product, .. } = progress;
                 let state = OptimizerState { first_moment, second_moment, beta1_product, beta2_product };
                 (weights, Ema::new(flat(ema_weights, device), spec.train.ema_decay), state, progress)
             }
         };
         let optimizer = Optimizer::new(&spec.optimizer, &hidden_matrices(&network), optimizer_state, device);
+        network.set_weights(optimizer.gradient_point(&weights));
         let process = ForwardProcess::new(&spec.noise_schedule);
         let settings =
             BatchSettings { batch_size: spec.train.batch_size, flips: spec.data.horizontal_flips(), seed: spec.seed };
@@ -179,7 +180,7 @@ impl<'a> Trainer<'a> {
         let (gradient, gradient_norm) = optim::clip(gradient, spec.train.clip_norm);
         let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
         self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
-        self.network.set_weights(self.weights.clone());
+        self.network.set_weights(self.optimizer.gradient_point(&self.weights));
         self.ema.update(&self.weights);
 
         // All of the step is queued. A device works on it while the next one is drawn, and is waited for once.
@@ -268,7 +269,7 @@ impl<'a> Trainer<'a> {
         let full = steps > 0 && (step.is_multiple_of(self.spec.train.log_every) || step == self.spec.train.steps);
         full.then(|| {
             self.progress.window = Window::default();
-            let Rates { learning_rate, beta1 } = Rates::at(self.spec, step - 1);
+            let Rates { learning_rate, beta1, .. } = Rates::at(self.spec, step - 1);
             WindowMean {
                 loss: loss_sum / steps as f64,
                 gradient_norm: gradient_norm_sum / steps as f64,
@@ -293,14 +294,18 @@ impl<'a> Trainer<'a> {
 
     /// The network with the averaged weights, not tracking gradients, in f32 whatever the training's precision.
     pub fn ema_network(&self) -> Network {
-        let mut network = self.raw_network();
-        network.set_weights(self.ema.weights());
-        network
+        self.network_with(self.ema.weights())
     }
 
     /// The network as the optimizer left it, not tracking gradients, in f32 whatever the training's precision.
     pub fn raw_network(&self) -> Network {
-        self.network.untracked().with_kernels(Kernels::for_device(&self.device))
+        self.network_with(self.weights.clone())
+    }
+
+    fn network_with(&self, weights: Tensor<1>) -> Network {
+        let mut network = self.network.untracked().with_kernels(Kernels::for_device(&self.device));
+        network.set_weights(weights);
+        network
     }
 
     /// The full state.

@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{Above, AtLeast, AtMost, Below},
     MOST_STEPS, Rules, show,
 };
-use crate::spec::{LrSchedule, MomentumSchedule, Optimizer, RunSpec, WsdLr};
+use crate::spec::{LrSchedule, MomentumSchedule, Optimizer, RunSpec, Trainer, WsdLr};
 
 impl Rules {
     pub fn optimizer(&mut self, spec: &RunSpec) {
@@ -21,6 +21,12 @@ impl Rules {
                 self.fraction("optimizer.epsilon", adamw.epsilon, &[Above(0.0), AtMost(1.0)]);
                 self.fraction("optimizer.weight_decay", adamw.weight_decay, &decay);
             }
+            Optimizer::ScheduleFreeAdamw(adamw) => {
+                self.fraction("optimizer.beta2", adamw.beta2, &[AtLeast(0.0), Below(1.0)]);
+                self.fraction("optimizer.epsilon", adamw.epsilon, &[Above(0.0), AtMost(1.0)]);
+                self.fraction("optimizer.weight_decay", adamw.weight_decay, &decay);
+                self.without_schedules(spec);
+            }
             Optimizer::Muon(muon) => {
                 self.fraction("optimizer.weight_decay", muon.weight_decay, &decay);
                 self.size("optimizer.newton_schulz_steps", muon.newton_schulz_steps as u64, 1, 99);
@@ -33,6 +39,29 @@ impl Rules {
             }
         }
         self.decay_of_a_step(spec);
+    }
+
+    /// Its average takes the place of schedules.
+    fn without_schedules(&mut self, spec: &RunSpec) {
+        if !matches!(spec.lr_schedule, LrSchedule::Constant(_)) {
+            let message = format!(
+                "`optimizer` of kind `schedule_free_adamw` has no schedule of the learning rate, and `lr_schedule` is `{}`",
+                spec.lr_schedule.kind()
+            );
+            let hint = "write `lr_schedule: { kind: constant }` beside it; a warm-up is `train.warmup_steps`";
+            self.breaks(&["lr_schedule", "optimizer"], message, Some(hint));
+        }
+        if !matches!(spec.momentum, MomentumSchedule::Constant(_)) {
+            let message = format!(
+                "the `beta1` of `schedule_free_adamw` is no momentum that could change, and `momentum` is `{}`",
+                spec.momentum.kind()
+            );
+            self.breaks(&["momentum", "optimizer"], message, Some("write `momentum: { kind: constant }` beside it"));
+        }
+        if spec.trainer.as_ref().is_some_and(Trainer::is_torch) {
+            let message = "`trainer: torch` has no `schedule_free_adamw`".to_owned();
+            self.breaks(&["optimizer", "trainer"], message, Some("leave `trainer` out: Speedlab's own trainer has it"));
+        }
     }
 
     /// A step that takes away a weight's whole size and more throws it to the other side of zero.
@@ -48,6 +77,9 @@ impl Rules {
         match &spec.optimizer {
             Optimizer::Adam(_) => {}
             Optimizer::Adamw(adamw) => {
+                within("optimizer.learning_rate", adamw.learning_rate, "optimizer.weight_decay", adamw.weight_decay);
+            }
+            Optimizer::ScheduleFreeAdamw(adamw) => {
                 within("optimizer.learning_rate", adamw.learning_rate, "optimizer.weight_decay", adamw.weight_decay);
             }
             Optimizer::Muon(muon) => {
@@ -160,6 +192,21 @@ mod tests {
             (
                 adamw("weight_decay", 1e3),
                 "`optimizer.weight_decay`, 1000, times `optimizer.learning_rate`, 0.001, must be below 1",
+            ),
+            (
+                json!({"optimizer": {"kind": "schedule_free_adamw", "beta2": 1.0, "weight_decay": 400.0}}),
+                "`optimizer.beta2` must be at least 0 and below 1, not 1\n`optimizer.weight_decay`, 400, times \
+                 `optimizer.learning_rate`, 0.0025, must be below 1",
+            ),
+            (
+                json!({"optimizer": {"kind": "schedule_free_adamw"}, "lr_schedule": {"kind": "cosine"}, "momentum": {"kind": "demon"}}),
+                "`optimizer` of kind `schedule_free_adamw` has no schedule of the learning rate, and `lr_schedule` is `cosine`\n\
+                 the `beta1` of `schedule_free_adamw` is no momentum that could change, and `momentum` is `demon`",
+            ),
+            (json!({"optimizer": {"kind": "schedule_free_adamw"}, "train": {"warmup_steps": 9}}), ""),
+            (
+                json!({"optimizer": {"kind": "schedule_free_adamw"}, "trainer": "torch"}),
+                "`trainer: torch` has no `schedule_free_adamw`",
             ),
             (muon("newton_schulz_steps", json!(0)), "`optimizer.newton_schulz_steps` must be at least 1, not 0"),
             (muon("beta1", json!(1.0)), "`optimizer.beta1` must be at least 0 and below 1, not 1"),

@@ -267,6 +267,16 @@ fn unusual_specs() -> Vec<RunSpec> {
             ..common.clone()
         },
         RunSpec {
+        RunSpec {
+            optimizer: Optimizer::ScheduleFreeAdamw(ScheduleFreeAdamwOptimizer {
+                learning_rate: 3e-4,
+                beta1: 0.8,
+                beta2: 0.95,
+                epsilon: 1e-6,
+                weight_decay: 0.03,
+            }),
+            ..common.clone()
+        },
             optimizer: Optimizer::Muon(MuonOptimizer {
                 learning_rate: 0.03,
                 beta1: 0.8,
