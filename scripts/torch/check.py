@@ -69,6 +69,8 @@ RUNS = {
     "same-lr": dict(lr_schedule=dict(kind="linear", end=0.1)),
     "wsd": dict(lr_schedule=dict(kind="wsd", decay=0.5, end=0.1, shape="one_minus_sqrt")),
     "inverse-sqrt": dict(lr_schedule=dict(kind="inverse_sqrt", reference_steps=20), train=dict(warmup_steps=10)),
+    "half-life": dict(train=dict(ema=dict(kind="half_life", images=1280, ramp_up=0.25))),
+    "power": dict(train=dict(ema=dict(kind="power", sigma_rel=0.1))),
     "clts+mdlrc": CURRICULUM | MDLRC,
     "clts-cosine": sampler("paced_curriculum"),
     "clts-log-snr": sampler("log_snr_curriculum"),

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from networks import HIDDEN
@@ -148,6 +149,20 @@ class Optimizer:
     def step(self, gradients, step):
         others = [rates(self.spec, step, self.spec["optimizer"]["others"])] if self.is_muon else []
         self.rule.step(gradients, *rates(self.spec, step), *others)
+
+
+def ema_decay(spec, step):
+    """The decay of the averaged weights after the update at `step`."""
+    train, ema = spec["train"], spec["train"]["ema"]
+    if ema["kind"] == "exponential":
+        return train["ema_decay"]
+    if ema["kind"] == "half_life":
+        longest = ema["ramp_up"] * step * train["batch_size"] if ema["ramp_up"] > 0.0 else math.inf
+        half_life = min(ema["images"], longest)
+        return 2.0 ** (-train["batch_size"] / half_life) if half_life > 0.0 else 0.0
+    precision = ema["sigma_rel"] ** -2
+    gamma = np.roots([1, 7, 16 - precision, 12 - precision]).real.max()
+    return float((1.0 - 1.0 / (step + 1)) ** (gamma + 1.0))
 
 
 @torch.no_grad()

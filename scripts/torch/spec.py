@@ -85,6 +85,10 @@ KINDS = {
         dict(constant={}, linear=dict(end=0.0), cosine=dict(end=0.0), momentum_compensated={})
         | dict(wsd=dict(decay=0.2, end=0.0, shape="linear"), inverse_sqrt=dict(reference_steps=70000)),
     ),
+    "train.ema": (
+        "exponential",
+        dict(exponential={}, half_life=dict(images=500000, ramp_up=0.0), power=dict(sigma_rel=0.1)),
+    ),
     "evaluate.fid.ode": (
         "ddim",
         dict(
@@ -97,7 +101,7 @@ KINDS = {
 }
 # Maps without a kind. What Speedlab alone does with the images, or around the run, is only passed over.
 MAPS = {
-    "train": dict(steps=2000, batch_size=64, warmup_steps=0, clip_norm=1.0, ema_decay=0.999, log_every=10)
+    "train": dict(steps=2000, batch_size=64, warmup_steps=0, clip_norm=1.0, ema_decay=0.999, ema={}, log_every=10)
     | dict(checkpoint_seconds=30.0, precision="f32"),
     "evaluate": dict(every=200, fid={}, validation={}, grid_images=64, measures=[], weights="averaged")
     | dict(consistency={}, difficulty={}),

@@ -20,7 +20,7 @@ mod schedule_free;
 
 pub use adam::{Adam, AdamSettings};
 pub use clip::{Norm, clip};
-pub use ema::Ema;
+pub use ema::{Ema, ema_decay};
 pub use host_memory::is_host;
 pub use muon::Matrix;
 pub use optimizer::{Optimizer, OptimizerState};

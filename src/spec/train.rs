@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Ema;
+
 /// `train`: the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,9 @@ pub struct Train {
     /// The decay per step of the averaged weights (EMA), which evaluation uses. They are an average of about the last 1 / (1 -
     /// decay) steps. Default 0.999.
     pub ema_decay: f64,
+    /// How the averaged weights decay. Default `exponential`.
+    #[serde(skip_serializing_if = "Ema::is_exponential")]
+    pub ema: Ema,
     /// Steps over which the recorded training loss is a mean. Default 10.
     pub log_every: u64,
     /// Seconds of training between checkpoints. The value cannot change a result, so it is not part of a run's id. Default 30.
@@ -72,6 +77,7 @@ impl Default for Train {
             warmup_steps: 0,
             clip_norm: 1.0,
             ema_decay: 0.999,
+            ema: Ema::default(),
             log_every: 10,
             checkpoint_seconds: 30.0,
             precision: Precision::F32,

@@ -88,7 +88,7 @@ impl<'a> Trainer<'a> {
         let (weights, ema, optimizer_state, progress) = match checkpoint {
             None => {
                 let weights = network.weights();
-                let ema = Ema::new(weights.clone(), spec.train.ema_decay);
+                let ema = Ema::new(weights.clone());
                 let start = OptimizerState::from(&spec.optimizer, &weights);
                 (weights, ema, start, Progress::default())
             }
@@ -101,7 +101,7 @@ impl<'a> Trainer<'a> {
                 let weights = flat(weights, device);
                 let Progress { beta1_product, beta2_product, .. } = progress;
                 let state = OptimizerState { first_moment, second_moment, beta1_product, beta2_product };
-                (weights, Ema::new(flat(ema_weights, device), spec.train.ema_decay), state, progress)
+                (weights, Ema::new(flat(ema_weights, device)), state, progress)
             }
         };
         let optimizer = Optimizer::new(&spec.optimizer, &hidden_matrices(&network), optimizer_state, device);
@@ -181,7 +181,7 @@ impl<'a> Trainer<'a> {
         let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
         self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
         self.network.set_weights(self.optimizer.gradient_point(&self.weights));
-        self.ema.update(&self.weights);
+        self.ema.update(&self.weights, optim::ema_decay(spec, step));
 
         // All of the step is queued. A device works on it while the next one is drawn, and is waited for once.
         if step + 1 < spec.train.steps && !self.sampler.observes_losses() {
