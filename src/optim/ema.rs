@@ -20,14 +20,19 @@ pub fn ema_decay(spec: &RunSpec, step: u64) -> f64 {
             let longest = if *ramp_up > 0.0 { ramp_up * step as f64 * batch_size } else { f64::INFINITY };
             (-batch_size / (*images as f64).min(longest)).exp2()
         }
-        spec::Ema::Power(power) => (1.0 - 1.0 / (step + 1) as f64).powf(power_exponent(power.sigma_rel) + 1.0),
+        spec::Ema::Power(power) => power_decay(power.sigma_rel, step),
     }
+}
+
+/// The decay of a power function's average after the update at `step` (Karras et al. 2024, equation 127).
+pub fn power_decay(sigma_rel: f64, step: u64) -> f64 {
+    (1.0 - 1.0 / (step + 1) as f64).powf(power_exponent(sigma_rel) + 1.0)
 }
 
 /// gamma of a power function whose relative standard deviation is `sigma_rel`, above 0 and below 0.288: the largest root of
 /// sigma_rel^2 (gamma + 2)^2 (gamma + 3) = gamma + 1 (Karras et al. 2024, arXiv 2312.02696, equation 126 and algorithm 2 solve
 /// the same cubic), found by bisection. From gamma 0 on sigma_rel falls, and at gamma = 1 / sigma_rel it is too small.
-fn power_exponent(sigma_rel: f64) -> f64 {
+pub(super) fn power_exponent(sigma_rel: f64) -> f64 {
     let is_too_wide =
         |gamma: f64| (gamma + 1.0) > sigma_rel * sigma_rel * (gamma + 2.0) * (gamma + 2.0) * (gamma + 3.0);
     let (mut low, mut high) = (0.0, 1.0 / sigma_rel);

@@ -15,15 +15,17 @@ mod momentum;
 mod muon;
 mod optimizer;
 mod orthogonal;
+mod post_hoc;
 mod rates;
 mod schedule_free;
 
 pub use adam::{Adam, AdamSettings};
 pub use clip::{Norm, clip};
-pub use ema::{Ema, ema_decay};
+pub use ema::{Ema, ema_decay, power_decay};
 pub use host_memory::is_host;
 pub use muon::Matrix;
 pub use optimizer::{Optimizer, OptimizerState};
+pub use post_hoc::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, weighted_sum};
 pub use rates::{Rates, beta1, learning_rate};
 
 use crate::spec::RunSpec;

@@ -44,6 +44,27 @@ pub struct PowerEma {
     pub sigma_rel: f64,
 }
 
+/// `train.post_hoc`: averages that are kept so that averages of other lengths can be made of them after training, by `speedlab
+/// averages` (Karras et al. 2024, arXiv 2312.02696, section 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PostHoc {
+    /// The number of steps between two that keep averages; the last step keeps them too. Averages by power functions of sigma_rel
+    /// 0.05 and 0.1 are kept (the paper's): twice the weights, in a file of the run's folder. 0: none are kept. Default 0.
+    pub every: u64,
+}
+
+impl PostHoc {
+    /// Whether `step` keeps averages, of a run of `steps`.
+    pub fn is_kept_at(self, step: u64, steps: u64) -> bool {
+        self.every > 0 && step > 0 && (step.is_multiple_of(self.every) || step == steps)
+    }
+
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Default for Ema {
     fn default() -> Self {
         Self::Exponential(ExponentialEma {})
@@ -84,6 +105,12 @@ impl Train {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn averages_are_kept_at_intervals_and_at_the_end() {
+        let kept = |every| (0..=10).filter(|&step| PostHoc { every }.is_kept_at(step, 10)).collect::<Vec<_>>();
+        assert_eq!((kept(0), kept(4), kept(5), kept(11)), (vec![], vec![4, 8, 10], vec![5, 10], vec![10]));
+    }
 
     #[test]
     fn an_average_is_named_by_what_decides_it() {

@@ -36,7 +36,7 @@ pub use data::*;
 pub use decode::{DecodeError, decode, decode_json, decode_under};
 pub use difficulty::Difficulty;
 pub use diffusion::*;
-pub use ema::{Ema, ExponentialEma, HalfLifeEma, PowerEma};
+pub use ema::{Ema, ExponentialEma, HalfLifeEma, PostHoc, PowerEma};
 pub use evaluate::*;
 pub use labels::{ArmLabel, Color, Labels, LabelsSpec, ends_or_turns_a_line, is_label};
 pub use model::*;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Ema;
+use super::{Ema, PostHoc};
 
 /// `train`: the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +23,9 @@ pub struct Train {
     /// How the averaged weights decay. Default `exponential`.
     #[serde(skip_serializing_if = "Ema::is_exponential")]
     pub ema: Ema,
+    /// Averages that are kept so that others can be made of them after training. Off by default.
+    #[serde(skip_serializing_if = "PostHoc::is_default")]
+    pub post_hoc: PostHoc,
     /// Steps over which the recorded training loss is a mean. Default 10.
     pub log_every: u64,
     /// Seconds of training between checkpoints. The value cannot change a result, so it is not part of a run's id. Default 30.
@@ -78,6 +81,7 @@ impl Default for Train {
             clip_norm: 1.0,
             ema_decay: 0.999,
             ema: Ema::default(),
+            post_hoc: PostHoc::default(),
             log_every: 10,
             checkpoint_seconds: 30.0,
             precision: Precision::F32,

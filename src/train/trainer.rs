@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::average_snapshot::AverageSnapshot;
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use super::hybrid_loss::HybridLoss;
 use super::precision::training_kernels;
@@ -13,7 +14,7 @@ use crate::data::{BatchSettings, BatchSource, Dataset};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::kernels::Kernels;
 use crate::model::{self, Dropout, Network};
-use crate::optim::{self, Ema, Matrix, Norm, Optimizer, OptimizerState, Rates};
+use crate::optim::{self, Ema, Matrix, Norm, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates};
 use crate::spec::RunSpec;
 
 /// The loss or the gradient is no longer finite; says which and when.
@@ -53,6 +54,8 @@ pub struct Trainer<'a> {
     network: Network,
     weights: Tensor<1>,
     ema: Ema,
+    /// Those of `train.post_hoc`; none without it.
+    post_hoc: Vec<Ema>,
     optimizer: Optimizer,
     last_loss: Option<f64>,
     /// The time that this process has waited for images since the last recorded training loss.
@@ -85,23 +88,30 @@ impl<'a> Trainer<'a> {
         let tracked = device.clone().autodiff();
         let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &tracked).with_kernels(kernels);
         let mut sampler = diffusion::timestep_sampler(spec);
-        let (weights, ema, optimizer_state, progress) = match checkpoint {
+        let (weights, ema, post_hoc, optimizer_state, progress) = match checkpoint {
             None => {
                 let weights = network.weights();
                 let ema = Ema::new(weights.clone());
                 let start = OptimizerState::from(&spec.optimizer, &weights);
-                (weights, ema, start, Progress::default())
+                let kept = if spec.train.post_hoc.every > 0 { POST_HOC_SIGMA_RELS.len() } else { 0 };
+                let post_hoc = (0..kept).map(|_| Ema::new(weights.clone())).collect();
+                (weights, ema, post_hoc, start, Progress::default())
             }
             Some(checkpoint) => {
-                let Checkpoint { progress, weights, ema_weights, first_moment, second_moment, sampler_state } =
+                let Checkpoint { progress, weights, ema_weights, first_moment, second_moment, sampler_state, post_hoc } =
                     checkpoint;
                 sampler.restore(&sampler_state).map_err(|wrong| {
                     CheckpointError::Damaged(format!("the state of the timestep sampler has {wrong}"))
                 })?;
+                if spec.train.post_hoc.every > 0 && post_hoc.iter().any(|average| average.len() != weights.len()) {
+                    return Err(CheckpointError::Damaged("it lacks the averages of `train.post_hoc`".to_owned()));
+                }
+                let kept = post_hoc.into_iter().filter(|average| !average.is_empty());
+                let post_hoc = kept.map(|average| Ema::new(flat(average, device))).collect();
                 let weights = flat(weights, device);
                 let Progress { beta1_product, beta2_product, .. } = progress;
                 let state = OptimizerState { first_moment, second_moment, beta1_product, beta2_product };
-                (weights, Ema::new(flat(ema_weights, device)), state, progress)
+                (weights, Ema::new(flat(ema_weights, device)), post_hoc, state, progress)
             }
         };
         let optimizer = Optimizer::new(&spec.optimizer, &hidden_matrices(&network), optimizer_state, device);
@@ -129,6 +139,7 @@ impl<'a> Trainer<'a> {
             network,
             weights,
             ema,
+            post_hoc,
             optimizer,
             last_loss: None,
             wait_seconds: 0.0,
@@ -182,6 +193,9 @@ impl<'a> Trainer<'a> {
         self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
         self.network.set_weights(self.optimizer.gradient_point(&self.weights));
         self.ema.update(&self.weights, optim::ema_decay(spec, step));
+        for (ema, sigma_rel) in self.post_hoc.iter_mut().zip(POST_HOC_SIGMA_RELS) {
+            ema.update(&self.weights, optim::power_decay(sigma_rel, step));
+        }
 
         // All of the step is queued. A device works on it while the next one is drawn, and is waited for once.
         if step + 1 < spec.train.steps && !self.sampler.observes_losses() {
@@ -308,6 +322,18 @@ impl<'a> Trainer<'a> {
         network
     }
 
+    /// The averages that this step keeps, if it does.
+    pub fn kept_averages(&self) -> Option<AverageSnapshot> {
+        let step = self.step();
+        let is_kept = self.spec.train.post_hoc.is_kept_at(step, self.spec.train.steps);
+        is_kept.then(|| AverageSnapshot { step, averages: self.post_hoc_averages() })
+    }
+
+    /// Empty without `train.post_hoc`.
+    fn post_hoc_averages(&self) -> [Vec<f32>; 2] {
+        std::array::from_fn(|index| self.post_hoc.get(index).map_or_else(Vec::new, Ema::state))
+    }
+
     /// The full state.
     pub fn checkpoint(&self) -> Checkpoint {
         let OptimizerState { first_moment, second_moment, beta1_product, beta2_product } = self.optimizer.state();
@@ -318,6 +344,7 @@ impl<'a> Trainer<'a> {
             first_moment,
             second_moment,
             sampler_state: self.sampler.state(),
+            post_hoc: self.post_hoc_averages(),
         }
     }
 }

@@ -58,7 +58,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ZipWriter::new", &["bundle/", "evaluate/"]),
     ("plotters", &["report/"]),
     ("maud", &["report/"]),
-    ("faer", &["evaluate/"]),
+    ("faer", &["evaluate/", "optim/post_hoc.rs"]),
     ("pathfinding", &["diffusion/"]),
     ("ureq", &["data/fetch/"]),
     ("pytorch_reader", &["evaluate/features/"]),

@@ -214,7 +214,7 @@ name: averaging
 base:
   model: { kind: unet, channels: 8, norm_groups: 4 }
   optimizer: { kind: adam }
-  train: { steps: 10, batch_size: 4, warmup_steps: 3, ema_decay: 0.9 }
+  train: { steps: 10, batch_size: 4, warmup_steps: 3, ema_decay: 0.9, post_hoc: { every: 4 } }
   evaluate: { weights: own }
 arms:
   schedule-free: { optimizer: { kind: schedule_free_adamw, weight_decay: 0.1 } }
@@ -244,6 +244,11 @@ fn runs_go_on_from_a_checkpoint_bit_for_bit_under_every_average_and_without_a_sc
                 let again = resumed.train_step().unwrap_or_else(|diverged| panic!("{arm}: {}", diverged.0));
                 assert_eq!(again.to_bits(), loss.to_bits(), "{arm}, step {step}");
             }
+            let kept = straight.kept_averages();
+            assert_eq!(kept.is_some(), [4, 8, 10].contains(&step), "{arm}, step {step}");
+            if let (Some(kept), Some(resumed)) = (kept, &resumed) {
+                assert!(resumed.kept_averages() == Some(kept), "{arm}, step {step}");
+            }
             if step == 2 || step == 6 {
                 let bytes = straight.checkpoint().to_bytes();
                 let checkpoint = Checkpoint::from_bytes(&bytes, start.weights.len()).unwrap().checkpoint;
@@ -256,6 +261,11 @@ fn runs_go_on_from_a_checkpoint_bit_for_bit_under_every_average_and_without_a_sc
         assert!(values(straight.raw_network().weights()) == end.weights, "{arm}");
         assert!(values(straight.ema_network().weights()) == end.ema_weights, "{arm}");
         assert!(end.weights != end.ema_weights && end.weights != start.weights, "{arm}");
+        assert!(end.post_hoc[0] != end.post_hoc[1] && !end.post_hoc[0].is_empty(), "{arm}");
+        let mut without = end.clone();
+        without.post_hoc = Default::default();
+        let refused = Trainer::new(&spec, &dataset, &device, Some(without), 1).err().expect("it lacks averages");
+        assert_eq!(refused.to_string(), "the checkpoint is damaged: it lacks the averages of `train.post_hoc`");
         averages.push(end);
     }
     let [schedule_free, exponential, half_life, power] = averages.try_into().expect("four arms");

@@ -29,6 +29,11 @@ impl Rules {
             }
             Ema::Power(power) => self.fraction("train.ema.sigma_rel", power.sigma_rel, &[AtLeast(1e-4), AtMost(0.28)]),
         }
+        self.size("train.post_hoc.every", train.post_hoc.every, 0, MOST_STEPS);
+        if train.post_hoc.every > 0 && spec.trainer.is_some() {
+            let message = "`train.post_hoc` is kept by Speedlab's own trainer alone".to_owned();
+            self.breaks(&["train.post_hoc", "trainer"], message, Some("leave `trainer` out, or `train.post_hoc`"));
+        }
         self.size("train.log_every", train.log_every, 1, MOST_STEPS);
         self.fraction("train.checkpoint_seconds", train.checkpoint_seconds, &[Above(0.0)]);
     }
@@ -59,6 +64,10 @@ mod tests {
                 "`train.ema.sigma_rel` must be at least 0.0001 and at most 0.28, not 0.2887",
             ),
             (train("ema", json!({"kind": "power", "sigma_rel": 0.28})), ""),
+            (
+                json!({"train": {"post_hoc": {"every": 5}}, "trainer": "torch"}),
+                "`train.post_hoc` is kept by Speedlab's own trainer alone",
+            ),
             (train("log_every", json!(0)), "`train.log_every` must be at least 1, not 0"),
             (train("checkpoint_seconds", json!(0)), "`train.checkpoint_seconds` must be above 0, not 0"),
         ]);

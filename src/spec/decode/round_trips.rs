@@ -43,6 +43,7 @@ fn unusual_specs() -> Vec<RunSpec> {
             clip_norm: 0.5,
             ema_decay: 0.9,
             ema: Ema::default(),
+            post_hoc: PostHoc { every: 4 },
             log_every: 4,
             checkpoint_seconds: 0.25,
             precision: Precision::Bf16,
