@@ -17,8 +17,8 @@ pub struct Train {
     pub warmup_steps: u64,
     /// The largest global L2 norm of the gradient. A larger gradient is scaled down to it; 0 turns clipping off. Default 1.
     pub clip_norm: f64,
-    /// The decay per step of the averaged weights (EMA), which evaluation uses. They are an average of about the last 1 / (1 -
-    /// decay) steps. Default 0.999.
+    /// The decay per step of the averaged weights (EMA), which evaluation uses, where `train.ema` is `exponential`. They are an
+    /// average of about the last 1 / (1 - decay) steps. Default 0.999.
     pub ema_decay: f64,
     /// How the averaged weights decay. Default `exponential`.
     #[serde(skip_serializing_if = "Ema::is_exponential")]

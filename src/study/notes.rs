@@ -87,6 +87,16 @@ mod tests {
             )
         };
         assert_eq!(notes(&sweep("{ steps: 1000, ema_decay: 0.99 }", 50, "{ baseline: baseline }")), [""; 0]);
+        assert_eq!(
+            notes(&sweep("{ steps: 1000, ema: { kind: power, sigma_rel: 0.1 } }", 50, "{ baseline: baseline }")),
+            [""; 0]
+        );
+        let found =
+            notes(&sweep("{ steps: 1000, ema: { kind: half_life, images: 32000 } }", 50, "{ baseline: baseline }"));
+        assert!(
+            found[0].starts_with("`train.ema` half_life(32000) averages over about 722 steps of 1000"),
+            "{found:?}"
+        );
         let found = notes(&sweep("{ steps: 100 }", 50, "{ target: { at: final_median } }"));
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].starts_with("about half of the 3 runs of `baseline` will never reach"), "{}", found[0]);
