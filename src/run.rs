@@ -18,7 +18,7 @@ use crate::record::{
     write_beside, write_curves,
 };
 use crate::spec::{Consistency, PlannedRun, RunId, RunSpec};
-use crate::train::{self, Checkpoint, CheckpointError, Host, HostError, Stopwatch};
+use crate::train::{self, AverageSnapshot, Checkpoint, CheckpointError, Host, HostError, Stopwatch};
 
 /// The program as it names itself in records.
 pub const PROGRAM: &str = concat!("speedlab ", env!("CARGO_PKG_VERSION"));
@@ -313,6 +313,10 @@ impl Host for RecordingHost<'_> {
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError> {
         self.journal.sync().map_err(failed)?;
         write_beside(&self.folder.checkpoint(), &checkpoint.to_bytes()).map_err(failed)
+    }
+
+    fn keep(&mut self, averages: &AverageSnapshot) -> Result<(), HostError> {
+        write_beside(&self.folder.averages(averages.step), &averages.to_bytes()).map_err(failed)
     }
 
     fn stop_asked(&self) -> bool {

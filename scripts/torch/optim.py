@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from networks import HIDDEN
@@ -24,9 +25,18 @@ def rates(spec, step, settings=None):
         "linear": lambda: 1.0 + (schedule["end"] - 1.0) * tau,
         "cosine": lambda: schedule["end"] + (1.0 - schedule["end"]) * (1.0 + math.cos(math.pi * tau)) / 2.0,
         "momentum_compensated": lambda: (1.0 - initial_beta1) / (1.0 - beta1),
+        "wsd": lambda: decayed(schedule, tau),
+        "inverse_sqrt": lambda: 1.0 / math.sqrt(max(step / schedule["reference_steps"], 1.0)),
     }[schedule["kind"]]()
     warmup = (step + 1) / train["warmup_steps"] if step < train["warmup_steps"] else 1.0
     return settings["learning_rate"] * share * warmup, beta1
+
+
+def decayed(schedule, tau):
+    """The share of the learning rate that warmup-stable-decay leaves."""
+    u = min(max((tau - (1.0 - schedule["decay"])) / schedule["decay"], 0.0), 1.0)
+    falling = {"linear": 1.0 - u, "one_minus_sqrt": 1.0 - math.sqrt(u)}[schedule["shape"]]
+    return schedule["end"] + (1.0 - schedule["end"]) * falling
 
 
 def clip(gradients, clip_norm):
@@ -139,6 +149,20 @@ class Optimizer:
     def step(self, gradients, step):
         others = [rates(self.spec, step, self.spec["optimizer"]["others"])] if self.is_muon else []
         self.rule.step(gradients, *rates(self.spec, step), *others)
+
+
+def ema_decay(spec, step):
+    """The decay of the averaged weights after the update at `step`."""
+    train, ema = spec["train"], spec["train"]["ema"]
+    if ema["kind"] == "exponential":
+        return train["ema_decay"]
+    if ema["kind"] == "half_life":
+        longest = ema["ramp_up"] * step * train["batch_size"] if ema["ramp_up"] > 0.0 else math.inf
+        half_life = min(ema["images"], longest)
+        return 2.0 ** (-train["batch_size"] / half_life) if half_life > 0.0 else 0.0
+    precision = ema["sigma_rel"] ** -2
+    gamma = np.roots([1, 7, 16 - precision, 12 - precision]).real.max()
+    return float((1.0 - 1.0 / (step + 1)) ** (gamma + 1.0))
 
 
 @torch.no_grad()

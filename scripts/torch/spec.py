@@ -83,7 +83,15 @@ KINDS = {
         ),
     ),
     "momentum": ("constant", dict(constant={}, demon={}, linear=dict(end=0.0), exponential=dict(decay=0.9995, floor=0.4))),
-    "lr_schedule": ("constant", dict(constant={}, linear=dict(end=0.0), cosine=dict(end=0.0), momentum_compensated={})),
+    "lr_schedule": (
+        "constant",
+        dict(constant={}, linear=dict(end=0.0), cosine=dict(end=0.0), momentum_compensated={})
+        | dict(wsd=dict(decay=0.2, end=0.0, shape="linear"), inverse_sqrt=dict(reference_steps=70000)),
+    ),
+    "train.ema": (
+        "exponential",
+        dict(exponential={}, half_life=dict(images=500000, ramp_up=0.0), power=dict(sigma_rel=0.1)),
+    ),
     "evaluate.fid.ode": (
         "ddim",
         dict(
@@ -99,7 +107,7 @@ KINDS = {
 MAPS = {
     "auxiliary_losses": dict(contrastive=0.0, dispersive={}),
     "auxiliary_losses.dispersive": dict(weight=0.0, temperature=0.5, block=1),
-    "train": dict(steps=2000, batch_size=64, warmup_steps=0, clip_norm=1.0, ema_decay=0.999, log_every=10)
+    "train": dict(steps=2000, batch_size=64, warmup_steps=0, clip_norm=1.0, ema_decay=0.999, ema={}, log_every=10)
     | dict(checkpoint_seconds=30.0, precision="f32"),
     "evaluate": dict(every=200, fid={}, validation={}, grid_images=64, measures=[], weights="averaged")
     | dict(consistency={}, difficulty={}),

@@ -14,7 +14,7 @@ from diffusion import ForwardProcess, Parameterization, assigned_noise, loss_wei
 from evaluation import Evaluation
 from hybrid_loss import HybridLoss
 from networks import build, dropout_masks
-from optim import Optimizer, average, clip, rates
+from optim import Optimizer, average, clip, ema_decay, rates
 from timestep_samplers import timestep_sampler
 
 # Steps drawn ahead, and threads that draw them, where a device works on its own.
@@ -180,7 +180,7 @@ class Trainer:
         with torch.no_grad():
             norm = clip(gradients, self.spec["train"]["clip_norm"])
         self.optimizer.step(gradients, self.step)
-        average(list(self.averaged.parameters()), self.parameters, self.spec["train"]["ema_decay"])
+        average(list(self.averaged.parameters()), self.parameters, ema_decay(self.spec, self.step))
         self._unread.append(torch.stack([loss, norm]))
         self.step += 1
         if self.sampler.observes_losses:

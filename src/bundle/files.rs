@@ -22,7 +22,7 @@ const SWEEP_FOLDERS: [&str; 2] = ["report", "plans"];
 const RUN_FILES: [&str; 6] = ["spec.json", "events.jsonl", "curves.parquet", "log.txt", "trainer.json", "DONE"];
 const RUN_FOLDERS: [&str; 2] = ["samples", "consistency"];
 /// What only goes along where checkpoints are asked for: weights, and what a trainer of the user's own keeps.
-const HEAVY_FOLDERS: [&str; 2] = ["checkpoint", "output"];
+const HEAVY_FOLDERS: [&str; 3] = ["checkpoint", "averages", "output"];
 
 /// What a bundle holds, and how many links and files with a dot before their names it does not.
 pub(super) struct Members {
@@ -41,7 +41,7 @@ pub(super) fn members(study: &StudyRecord, checkpoints: bool) -> Result<Members,
         for RunFolder { path } in std::iter::once(folder.run(run_id)).chain(attempts) {
             let below = path.strip_prefix(&folder.path).expect("a run is below its sweep");
             let prefix = format!("{}/", name_of(below)?);
-            let folders = if checkpoints { [RUN_FOLDERS, HEAVY_FOLDERS].concat() } else { RUN_FOLDERS.to_vec() };
+            let folders = if checkpoints { [&RUN_FOLDERS[..], &HEAVY_FOLDERS].concat() } else { RUN_FOLDERS.to_vec() };
             add_all(&path, &prefix, &RUN_FILES, &folders, &mut found)?;
         }
     }

@@ -5,6 +5,7 @@ macro_rules! out {
     ($($argument:tt)*) => { $crate::cli::print_line(format_args!($($argument)*))? };
 }
 
+mod averages;
 mod bench_data;
 mod bench_report;
 mod bench_schedule;
@@ -136,6 +137,8 @@ enum Command {
     Reproduce(reproduce::ReproduceArgs),
     /// Generate images from a run's averaged weights
     Sample(sample::SampleArgs),
+    /// Measure averages of a run's weights of other lengths than it was trained with, made of those that it kept
+    Averages(averages::AveragesArgs),
     /// Measure the Fréchet distance of two sets of images: folders, stored statistics, data sets or runs
     Fid(fid::FidArgs),
     /// Measure the loss around runs' weights, on the CPU: lines, planes, the Hessian's eigenvalues and trace
@@ -323,6 +326,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Cell(args) => cell::cell(&args, cli.color),
         Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Sample(args) => sample::sample(&args),
+        Command::Averages(args) => averages::averages(&args),
         Command::Fid(args) => fid::fid(&args),
         Command::Landscape(args) => landscape::landscape(&args),
         Command::Devices(args) => devices::devices(&args),

@@ -1,4 +1,4 @@
-//! The network of a run, with its averaged weights.
+//! The network of a run, with the weights that its method is meant to be used with.
 
 use std::fs;
 use std::path::Path;
@@ -25,8 +25,9 @@ impl RunNetwork {
         let (PlannedRun { spec, .. }, checkpoint) = read_run(run)?;
         let device = Device::flex();
         let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device);
-        let count = checkpoint.ema_weights.len();
-        network.set_weights(Tensor::from_data(TensorData::new(checkpoint.ema_weights, [count]), &device));
+        let weights = spec.evaluate.weights.used().of(spec.own_weights(), checkpoint.ema_weights, checkpoint.weights);
+        let count = weights.len();
+        network.set_weights(Tensor::from_data(TensorData::new(weights, [count]), &device));
         Ok(Self { spec, network, step: checkpoint.progress.stamp.step })
     }
 }

@@ -22,7 +22,8 @@ pub struct Validation {
     target: Vec<f32>,
     /// The parts of the protocol before the number of images, and after the weights.
     protocol: (String, &'static str),
-    ema_decay: f64,
+    /// [`crate::spec::Train::average`].
+    average: String,
 }
 
 impl Validation {
@@ -70,13 +71,13 @@ impl Validation {
         };
         let protocol = (format!("mse{of} ref=test{hash}"), told);
         let timesteps = timesteps.into_iter().map(|t| t as f32).collect();
-        Ok(Self { bins, timesteps, classes, input, target, protocol, ema_decay: spec.train.ema_decay })
+        Ok(Self { bins, timesteps, classes, input, target, protocol, average: spec.train.average() })
     }
 
     /// How the loss of the first `images` images is measured, with such weights.
     pub fn protocol(&self, weights: Option<Weights>, images: usize) -> String {
         let (before, after) = &self.protocol;
-        let weights = weights.map_or(String::new(), |weights| format!(" {}", weights.protocol(self.ema_decay)));
+        let weights = weights.map_or(String::new(), |weights| format!(" {}", weights.protocol(&self.average)));
         format!("{before} n={images} bins={}{weights}{after}", self.bins)
     }
 

@@ -42,5 +42,5 @@ pub(super) fn check(runs: &[Gathered]) -> Result<(), MergeError> {
 fn measured_as(run: &Gathered) -> String {
     let spec = &run.planned.spec;
     let trial = spec.trainer.as_ref().map(|_| &run.planned.trial);
-    json!([spec.data, spec.evaluate, spec.train.ema_decay, spec.told_classes(), trial]).to_string()
+    json!([spec.data, spec.evaluate, spec.train.average(), spec.told_classes(), trial]).to_string()
 }

@@ -213,7 +213,7 @@ fn first_difference(
 fn differing_file(one: &Path, other: &Path) -> Result<Option<PathBuf>, MergeError> {
     let read = |path: PathBuf| fs::read(&path).map_err(RecordError::io("read", &path));
     let mut names: Vec<PathBuf> = ["curves.parquet", "DONE"].map(PathBuf::from).into();
-    for folder in ["samples", "consistency"] {
+    for folder in ["samples", "consistency", "averages"] {
         let entries = fs::read_dir(one.join(folder)).into_iter().flatten().flatten();
         names.extend(entries.map(|entry| Path::new(folder).join(entry.file_name())));
     }

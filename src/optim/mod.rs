@@ -1,5 +1,5 @@
-//! The update of the weights: Adam, AdamW and Muon with a beta1 that changes over time, learning rates, clipping, averaged
-//! weights.
+//! The update of the weights: Adam, AdamW and Muon with a beta1 that changes over time, schedule-free AdamW, learning rates,
+//! clipping, averaged weights.
 //!
 //! Everything works on ONE flat tensor of all parameters, without autodiff. Schedules are functions of the step, which
 //! counts from 0: step i is the (i+1)-th update and has tau = i / `train.steps`, so the first update has tau = 0 and the
@@ -15,14 +15,17 @@ mod momentum;
 mod muon;
 mod optimizer;
 mod orthogonal;
+mod post_hoc;
 mod rates;
+mod schedule_free;
 
 pub use adam::{Adam, AdamSettings};
 pub use clip::{Norm, clip};
-pub use ema::Ema;
+pub use ema::{Ema, ema_decay, power_decay};
 pub use host_memory::is_host;
 pub use muon::Matrix;
 pub use optimizer::{Optimizer, OptimizerState};
+pub use post_hoc::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, weighted_sum};
 pub use rates::{Rates, beta1, learning_rate};
 
 use crate::spec::RunSpec;

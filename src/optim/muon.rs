@@ -202,8 +202,8 @@ mod tests {
         tensor(&values)
     }
 
-    const RATES: Rates = Rates { learning_rate: 0.02, beta1: 0.95 };
-    const OTHERS: Rates = Rates { learning_rate: 1e-3, beta1: 0.9 };
+    const RATES: Rates = Rates { learning_rate: 0.02, beta1: 0.95, average_share: 1.0 };
+    const OTHERS: Rates = Rates { learning_rate: 1e-3, beta1: 0.9, average_share: 1.0 };
 
     #[test]
     fn what_is_no_matrix_is_updated_by_adamw() {

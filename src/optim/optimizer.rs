@@ -3,20 +3,23 @@
 use burn::tensor::{Device, Tensor};
 
 use super::adam::{Adam, AdamSettings};
+use super::host_memory::to_vec;
 use super::muon::{Matrix, Muon};
 use super::rates::Rates;
+use super::schedule_free::ScheduleFree;
 use crate::spec;
 
-/// Adam, AdamW or Muon on one flat tensor of all parameters.
+/// Adam, AdamW, Muon or schedule-free AdamW on one flat tensor of all parameters.
 pub enum Optimizer {
     Adam(Adam),
     Muon(Muon),
+    ScheduleFree(ScheduleFree),
 }
 
 /// All that an update rule carries from step to step. A checkpoint keeps every bit of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerState {
-    /// One value per parameter: Adam's m, Muon's momentum.
+    /// One value per parameter: Adam's m, Muon's momentum, schedule-free AdamW's z.
     pub first_moment: Vec<f32>,
     /// One value per parameter: Adam's v, 0 for Muon's matrices, which have none.
     pub second_moment: Vec<f32>,
@@ -27,7 +30,16 @@ pub struct OptimizerState {
 }
 
 impl OptimizerState {
-    /// Before the first step.
+    /// Before the first step of a run from `weights`.
+    pub fn from(settings: &spec::Optimizer, weights: &Tensor<1>) -> Self {
+        let zeros = Self::start(weights.dims()[0]);
+        match settings {
+            spec::Optimizer::ScheduleFreeAdamw(_) => Self { first_moment: to_vec(weights), ..zeros },
+            spec::Optimizer::Adam(_) | spec::Optimizer::Adamw(_) | spec::Optimizer::Muon(_) => zeros,
+        }
+    }
+
+    /// Before the first step of an optimizer whose moments are 0 then: any but schedule-free AdamW.
     pub fn start(parameter_count: usize) -> Self {
         Self {
             first_moment: vec![0.0; parameter_count],
@@ -46,6 +58,9 @@ impl Optimizer {
             spec::Optimizer::Adam(adam) => Self::Adam(Adam::from_state(adam, state, device)),
             spec::Optimizer::Adamw(adamw) => Self::Adam(Adam::from_state(adamw, state, device)),
             spec::Optimizer::Muon(muon) => Self::Muon(Muon::from_state(muon, matrices, state, device)),
+            spec::Optimizer::ScheduleFreeAdamw(adamw) => {
+                Self::ScheduleFree(ScheduleFree::from_state(adamw, state, device))
+            }
         }
     }
 
@@ -54,15 +69,25 @@ impl Optimizer {
         match self {
             Self::Adam(adam) => adam.state(),
             Self::Muon(muon) => muon.state(),
+            Self::ScheduleFree(schedule_free) => schedule_free.state(),
         }
     }
 
-    /// The weights after one update. `weights` and `gradient` hold all parameters, without autodiff; `others` are the rates
-    /// of the parameters that are none of Muon's matrices.
+    /// The weights after one update, by the gradient at [`Self::gradient_point`]. `weights` and `gradient` hold all parameters,
+    /// without autodiff; `others` are the rates of the parameters that are none of Muon's matrices.
     pub fn step(&mut self, weights: Tensor<1>, gradient: Tensor<1>, rates: Rates, others: Rates) -> Tensor<1> {
         match self {
             Self::Adam(adam) => adam.step(weights, gradient, rates.learning_rate, rates.beta1),
             Self::Muon(muon) => muon.step(weights, gradient, rates, others),
+            Self::ScheduleFree(schedule_free) => schedule_free.step(weights, gradient, rates),
+        }
+    }
+
+    /// Where the next gradient is taken: at the weights, but for schedule-free AdamW, at y.
+    pub fn gradient_point(&self, weights: &Tensor<1>) -> Tensor<1> {
+        match self {
+            Self::Adam(_) | Self::Muon(_) => weights.clone(),
+            Self::ScheduleFree(schedule_free) => schedule_free.gradient_point(weights),
         }
     }
 }

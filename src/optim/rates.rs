@@ -8,6 +8,8 @@ use crate::spec::{Optimizer, RunSpec};
 pub struct Rates {
     pub learning_rate: f64,
     pub beta1: f64,
+    /// The share that the new z has in the average x of schedule-free AdamW. The other optimizers have no such average.
+    pub average_share: f64,
 }
 
 impl Rates {
@@ -20,15 +22,32 @@ impl Rates {
     pub fn of_others(spec: &RunSpec, step: u64) -> Self {
         match &spec.optimizer {
             Optimizer::Muon(muon) => Self::from(spec, step, muon.others.learning_rate, muon.others.beta1),
-            Optimizer::Adam(_) | Optimizer::Adamw(_) => Self::at(spec, step),
+            Optimizer::Adam(_) | Optimizer::Adamw(_) | Optimizer::ScheduleFreeAdamw(_) => Self::at(spec, step),
         }
     }
 
     /// Both schedules start from the initial value of the parameters they are for.
     fn from(spec: &RunSpec, step: u64, learning_rate: f64, beta1: f64) -> Self {
         let moved = momentum::moved(spec, step, beta1);
-        Self { learning_rate: lr_schedule::moved(spec, step, learning_rate, beta1, moved), beta1: moved }
+        Self {
+            learning_rate: lr_schedule::moved(spec, step, learning_rate, beta1, moved),
+            beta1: moved,
+            average_share: average_share(spec.train.warmup_steps, step),
+        }
     }
+}
+
+/// The square of the learning rate of the update at `step` over the sum of the squares so far, for a constant learning rate
+/// with a warm-up (`weight_lr_power` 2 and `r` 0 of the package `schedulefree`). With W steps of warm-up, the n-th of them has
+/// n^2 over the sum of the first n squares, and later ones have 1 over (the sum of the warm-up's squares / W^2 + the steps since).
+fn average_share(warmup_steps: u64, step: u64) -> f64 {
+    let (n, warmup) = ((step + 1) as f64, warmup_steps as f64);
+    if n <= warmup {
+        return 6.0 * n / ((n + 1.0) * (2.0 * n + 1.0));
+    }
+    let squares_of_warmup =
+        if warmup_steps == 0 { 0.0 } else { (warmup + 1.0) * (2.0 * warmup + 1.0) / (6.0 * warmup) };
+    (squares_of_warmup + n - warmup).recip()
 }
 
 /// beta1 of the update at `step`: see [`crate::spec::MomentumSchedule`]. For `muon` that of its matrices.
@@ -47,6 +66,22 @@ mod tests {
     use crate::spec::{
         AdamwOptimizer, DemonMomentum, LrSchedule, MomentumCompensatedLr, MomentumSchedule, MuonOptimizer,
     };
+
+    #[test]
+    fn the_share_of_the_newest_in_an_average_is_that_of_its_squared_learning_rate() {
+        for warmup_steps in [0, 1, 2, 7, 100] {
+            let mut spec = RunSpec::default();
+            spec.train.warmup_steps = warmup_steps;
+            let mut sum = 0.0;
+            for step in 0..300 {
+                let square = learning_rate(&spec, step).powi(2);
+                sum += square;
+                let found = Rates::at(&spec, step).average_share;
+                assert!((found / (square / sum) - 1.0).abs() < 1e-12, "{warmup_steps}, step {step}: {found}");
+            }
+        }
+        assert_eq!([0, 1, 2, 3].map(|step| average_share(0, step)), [1.0, 0.5, 1.0 / 3.0, 0.25]);
+    }
 
     #[test]
     fn each_group_of_muons_parameters_starts_from_its_own_values() {

@@ -185,8 +185,9 @@ pub fn check(
             let weights = spec.evaluate.weights.compared();
             let differs = match metric {
                 _ if base.evaluate.weights.compared() != weights => Some("evaluate.weights"),
-                _ if weights == Weights::Averaged && base.train.ema_decay != spec.train.ema_decay => {
-                    Some("train.ema_decay")
+                _ if weights == Weights::Averaged && base.train.average() != spec.train.average() => {
+                    let are_exponential = base.train.ema.is_exponential() && spec.train.ema.is_exponential();
+                    Some(if are_exponential { "train.ema_decay" } else { "train.ema" })
                 }
                 Metric::Fid | Metric::Kid | Metric::FidInfinity => {
                     (base.evaluate.fid != spec.evaluate.fid).then_some("evaluate.fid")
@@ -211,6 +212,9 @@ pub fn check(
                     format!("arm `{name}` is measured in another way than `{}`: `{section}` differs", yardstick.value);
                 findings.push(Finding::new(at, message).hint(match section {
                     "parameterization" => "compare `metric: fid`, or set it in `base`, for every arm alike",
+                    "train.ema" | "train.ema_decay" => {
+                        "set it in `base`, for every arm alike; or compare each run's own average, with `evaluate: { weights: own }` in `base`"
+                    }
                     _ => "set it in `base`, for every arm alike",
                 }));
                 return findings;

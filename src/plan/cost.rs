@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Reference, RunSpec};
+use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Optimizer, Reference, RunSpec};
 
 /// The facts that the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
@@ -42,6 +42,8 @@ const PASSES_PER_STEP: f64 = 3.0;
 const TENSORS_IN_MEMORY: f64 = 5.0;
 /// The same without the gradient.
 const TENSORS_IN_CHECKPOINT: f64 = 4.0;
+/// The averages that `train.post_hoc` keeps.
+const POST_HOC_TENSORS: f64 = 2.0;
 const BYTES_PER_NUMBER: f64 = 4.0;
 /// Statistics of features are of twice as long numbers.
 const BYTES_PER_LONG_NUMBER: f64 = 8.0;
@@ -109,11 +111,16 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
         + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
         + features.generated_bytes;
     let held_bytes = (cost.feature_weight_bytes)(evaluate.fid.features, shape) + features.reference_bytes;
-    let memory_bytes = weights * TENSORS_IN_MEMORY + held_bytes + training_bytes.max(evaluation_bytes);
+    // Between x and z, the weights at which the gradient is taken.
+    let more = if matches!(spec.optimizer, Optimizer::ScheduleFreeAdamw(_)) { 1.0 } else { 0.0 };
+    let post_hoc = if spec.train.post_hoc.every > 0 { POST_HOC_TENSORS } else { 0.0 };
+    let memory_bytes =
+        weights * (TENSORS_IN_MEMORY + more + post_hoc) + held_bytes + training_bytes.max(evaluation_bytes);
 
     let records = spec.train.steps as f64 / spec.train.log_every as f64 * 4.0
         + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0);
-    let disk_bytes = weights * TENSORS_IN_CHECKPOINT
+    let snapshots = if post_hoc > 0.0 { times(spec.train.post_hoc.every) } else { 0.0 };
+    let disk_bytes = weights * (TENSORS_IN_CHECKPOINT + post_hoc + post_hoc * snapshots)
         + evaluations * evaluate.grid_images as f64 * pixels * BYTES_PER_PIXEL
         + times(evaluate.consistency.every) * evaluate.consistency.images as f64 * pixels * BYTES_PER_PIXEL
         + records * BYTES_PER_RECORD;
@@ -230,6 +237,17 @@ mod tests {
         let once = run_cost(&spec, &fake()).eval_seconds;
         spec.evaluate.weights = crate::spec::EvaluatedWeights::Both;
         assert_eq!(run_cost(&spec, &fake()).eval_seconds, 2.0 * once);
+    }
+
+    #[test]
+    fn kept_averages_take_memory_and_disk() {
+        let mut spec = RunSpec::default();
+        let (without, every) = (run_cost(&spec, &fake()), 150);
+        spec.train.post_hoc.every = every;
+        let with = run_cost(&spec, &fake());
+        // Two tensors of ten numbers; in the checkpoint, and after 14 of the 2,000 steps.
+        assert_eq!(with.memory_bytes - without.memory_bytes, 2.0 * 40.0);
+        assert_eq!(with.disk_bytes - without.disk_bytes, 15.0 * 2.0 * 40.0);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) fn copy(from: &RunFolder, to: &RunFolder, run: &PlannedRun) -> Result
     if let Ok(log) = fs::read(from.log()) {
         fs::write(beside.log(), log).map_err(RecordError::io("write", &beside.log()))?;
     }
-    for folder in ["samples", "consistency"] {
+    for folder in ["samples", "consistency", "averages"] {
         let entries = fs::read_dir(from.path.join(folder)).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
             let place = beside.path.join(folder);

@@ -40,6 +40,8 @@ pub struct Lock {
 const FOLDER_VERSION: u32 = 2;
 
 const LOCK_FILE: &str = "lock";
+/// Of a run: the averages that `train.post_hoc` keeps.
+const AVERAGES: &str = "averages";
 
 /// How often, and after what pause, a sweep that seems to be held is tried again before it is refused.
 const SWEEP_TRIES: u32 = 4;
@@ -182,6 +184,24 @@ impl RunFolder {
         self.path.join("consistency").join(format!("step-{step:08}.safetensors"))
     }
 
+    /// The file of the averages that a step keeps.
+    pub fn averages(&self, step: u64) -> PathBuf {
+        self.path.join(AVERAGES).join(format!("step-{step:08}.safetensors"))
+    }
+
+    /// The files of all averages that were kept, in no order.
+    pub fn kept_averages(&self) -> Result<Vec<PathBuf>, RecordError> {
+        let folder = self.path.join(AVERAGES);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(RecordError::io("read", &folder)(error)),
+        };
+        let paths = entries.map(|entry| Ok(entry.map_err(RecordError::io("read", &folder))?.path()));
+        let is_whole = |path: &Result<PathBuf, RecordError>| path.as_ref().is_ok_and(|path| !is_half_written(path));
+        paths.filter(|path| path.is_err() || is_whole(path)).collect()
+    }
+
     /// Makes the folder and writes `spec.json`, unless it says the same already: the names of an arm and what cannot change a
     /// result may have changed since.
     pub fn prepare(&self, run: &PlannedRun) -> Result<(), RecordError> {
@@ -256,7 +276,7 @@ impl RunFolder {
 
     /// Removes what processes that were killed had begun to write beside a file: for who holds the run.
     pub fn remove_half_written(&self) -> Result<(), RecordError> {
-        for folder in ["", "checkpoint", "samples", "consistency"].map(|folder| self.path.join(folder)) {
+        for folder in ["", "checkpoint", "samples", "consistency", AVERAGES].map(|folder| self.path.join(folder)) {
             // A folder that is not there has nothing half-written in it.
             let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
             for path in entries.map(|entry| entry.path()).filter(|path| is_half_written(path)) {

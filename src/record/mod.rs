@@ -7,7 +7,7 @@
 //! results/<sweep>/report/
 //! results/<sweep>/submissions/<n>/{submission.json, job-<k>.sh, tasks/}
 //! results/<sweep>/attempts/<run-id>/<token>/      runs that a cluster has: each attempt as a run's folder
-//! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, consistency/, checkpoint/, DONE}
+//! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, consistency/, averages/, checkpoint/, DONE}
 //! ```
 //!
 //! A journal is only ever appended to. Attempts that died leave events behind that a later attempt makes void.

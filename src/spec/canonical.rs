@@ -11,6 +11,9 @@ pub fn canonical_json(spec: &RunSpec) -> String {
     let mut value = serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold");
     let train = value["train"].as_object_mut().expect("`train` is a struct");
     train.swap_remove("checkpoint_seconds");
+    if !spec.train.ema.is_exponential() {
+        train.swap_remove("ema_decay");
+    }
     if let Some(trainer) = value.get_mut("trainer").and_then(Value::as_object_mut) {
         trainer.swap_remove("stop_grace");
     }
@@ -78,6 +81,14 @@ mod tests {
         let immiscible = canonical_json(&RunSpec { noise, ..RunSpec::default() });
         assert!(immiscible.contains(r#""noise":{"kind":"immiscible"}"#), "{immiscible}");
         assert!(!canonical_json(&RunSpec::default()).contains("precision"));
+        assert!(!canonical_json(&RunSpec::default()).contains("\"ema\""));
+        let power = |ema_decay: f64| {
+            let ema = crate::spec::Ema::Power(crate::spec::PowerEma { sigma_rel: 0.05 });
+            let train = crate::spec::Train { ema, ema_decay, ..Default::default() };
+            canonical_json(&RunSpec { train, ..RunSpec::default() })
+        };
+        assert!(power(0.9).contains(r#""ema":{"kind":"power","sigma_rel":0.05},"log_every""#), "{}", power(0.9));
+        assert_eq!(power(0.9), power(0.99));
         let own = |grace: f64| {
             let trainer = Some(crate::spec::Trainer { stop_grace: grace, ..Default::default() });
             let params = [("a \"name\"".to_owned(), Value::from(3))].into();

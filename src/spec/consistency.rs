@@ -41,7 +41,11 @@ impl Consistency {
             Resize::None => String::new(),
             resize => format!(" resize={}", resize.name()),
         };
-        let weights = if spec.evaluate.weights.compared() == Weights::Raw { " weights=raw" } else { "" };
+        let weights = match spec.evaluate.weights.compared() {
+            Weights::Averaged => "",
+            Weights::Raw => " weights=raw",
+            Weights::Own => " weights=own",
+        };
         let classes = if spec.told_classes().is_some() { " classes=balanced" } else { "" };
         format!(
             "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{resize}{classes}{guidance}{weights}",

@@ -14,6 +14,9 @@ kinds! {
         Adamw(AdamwOptimizer) = "adamw",
         /// Muon for the matrices of hidden layers (Jordan 2024, <https://kellerjordan.github.io/posts/muon/>), AdamW for the rest.
         Muon(MuonOptimizer) = "muon",
+        /// Schedule-free AdamW (Defazio et al. 2024, arXiv 2405.15682). The gradient g is taken at y = (1 - b) z + b x, between
+        /// a sequence z and its average x; z <- z - lr g / (sqrt(v / c2) + epsilon) - lr weight_decay y, and x <- (1 - c) x + c z.
+        ScheduleFreeAdamw(ScheduleFreeAdamwOptimizer) = "schedule_free_adamw",
     }
 }
 
@@ -71,6 +74,25 @@ pub struct MuonOptimizer {
     pub others: AdamwOptimizer,
 }
 
+/// v and c2 are Adam's second moment and its bias correction. c is the share of lr^2 in the sum of lr^2 over all steps so far,
+/// as in the authors' package `schedulefree`: 1 / (number of steps) without `train.warmup_steps`. There is no other schedule:
+/// `lr_schedule` and `momentum` must be `constant`. The run's weights are x: `evaluate.weights: raw` and `own` measure x, and
+/// the moving average of `train.ema` is one of x.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleFreeAdamwOptimizer {
+    /// The learning rate, after warm-up. Default 0.0025 (the package's).
+    pub learning_rate: f64,
+    /// b: how far from z towards x the gradient is taken. Default 0.9 (the package's).
+    pub beta1: f64,
+    /// The decay of the second moment. Default 0.999.
+    pub beta2: f64,
+    /// Added to the root of the second moment. Default 1e-8.
+    pub epsilon: f64,
+    /// The decoupled decay, at y. Default 0 (the package's).
+    pub weight_decay: f64,
+}
+
 /// The factor of Muon's learning rate, for a matrix of `rows` outputs and `columns` inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -90,15 +112,17 @@ impl Optimizer {
             Self::Adam(adam) => adam.learning_rate,
             Self::Adamw(adamw) => adamw.learning_rate,
             Self::Muon(muon) => muon.learning_rate,
+            Self::ScheduleFreeAdamw(adamw) => adamw.learning_rate,
         }
     }
 
-    /// The initial beta1; the momentum of the matrices for `muon`.
+    /// The initial beta1; the momentum of the matrices for `muon`, b for `schedule_free_adamw`.
     pub fn beta1(&self) -> f64 {
         match self {
             Self::Adam(adam) => adam.beta1,
             Self::Adamw(adamw) => adamw.beta1,
             Self::Muon(muon) => muon.beta1,
+            Self::ScheduleFreeAdamw(adamw) => adamw.beta1,
         }
     }
 }
@@ -118,6 +142,12 @@ impl Default for AdamOptimizer {
 impl Default for AdamwOptimizer {
     fn default() -> Self {
         Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+impl Default for ScheduleFreeAdamwOptimizer {
+    fn default() -> Self {
+        Self { learning_rate: 2.5e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
     }
 }
 
@@ -195,6 +225,13 @@ kinds! {
         Cosine(CosineLr) = "cosine",
         /// MDLRC's compensation (arXiv 2404.07946): lr0 (1 - b0) / (1 - beta1 of this step).
         MomentumCompensated(MomentumCompensatedLr) = "momentum_compensated",
+        /// Warmup-stable-decay (Hu et al. 2024, arXiv 2404.06395; Hägele et al. 2024, arXiv 2405.18392): lr0, and over the last
+        /// `decay` of the run lr0 (end + (1 - end) f(u)), with u = (tau - (1 - decay)) / decay. The warm-up is
+        /// `train.warmup_steps`.
+        Wsd(WsdLr) = "wsd",
+        /// EDM2's schedule (Karras et al. 2024, arXiv 2312.02696; `learning_rate_schedule` of its code): lr0 / sqrt(max(step /
+        /// reference_steps, 1)). It does not depend on the planned steps. The warm-up is `train.warmup_steps`.
+        InverseSqrt(InverseSqrtLr) = "inverse_sqrt",
     }
 }
 
@@ -217,6 +254,47 @@ pub struct LinearLr {
 pub struct CosineLr {
     /// The learning rate at the last planned step, as a share of lr0. Default 0.
     pub end: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WsdLr {
+    /// The share of the planned steps over which the learning rate decays, at the end of the run. Default 0.2.
+    pub decay: f64,
+    /// The learning rate at the last planned step, as a share of lr0. Default 0.
+    pub end: f64,
+    /// The shape f of the decay. Default `linear`.
+    pub shape: DecayShape,
+}
+
+/// How a learning rate falls while u goes from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DecayShape {
+    /// 1 - u. The default.
+    #[default]
+    Linear,
+    /// 1 - sqrt(u) (Hägele et al. 2024, arXiv 2405.18392).
+    OneMinusSqrt,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct InverseSqrtLr {
+    /// The number of steps after which the learning rate begins to fall. Default 70000 (EDM2's code).
+    pub reference_steps: u64,
+}
+
+impl Default for WsdLr {
+    fn default() -> Self {
+        Self { decay: 0.2, end: 0.0, shape: DecayShape::Linear }
+    }
+}
+
+impl Default for InverseSqrtLr {
+    fn default() -> Self {
+        Self { reference_steps: 70_000 }
+    }
 }
 
 impl Default for LrSchedule {

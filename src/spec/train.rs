@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Ema, PostHoc};
+
 /// `train`: the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -15,9 +17,15 @@ pub struct Train {
     pub warmup_steps: u64,
     /// The largest global L2 norm of the gradient. A larger gradient is scaled down to it; 0 turns clipping off. Default 1.
     pub clip_norm: f64,
-    /// The decay per step of the averaged weights (EMA), which evaluation uses. They are an average of about the last 1 / (1 -
-    /// decay) steps. Default 0.999.
+    /// The decay per step of the averaged weights (EMA), which evaluation uses, where `train.ema` is `exponential`. They are an
+    /// average of about the last 1 / (1 - decay) steps. Default 0.999.
     pub ema_decay: f64,
+    /// How the averaged weights decay. Default `exponential`.
+    #[serde(skip_serializing_if = "Ema::is_exponential")]
+    pub ema: Ema,
+    /// Averages that are kept so that others can be made of them after training. Off by default.
+    #[serde(skip_serializing_if = "PostHoc::is_default")]
+    pub post_hoc: PostHoc,
     /// Steps over which the recorded training loss is a mean. Default 10.
     pub log_every: u64,
     /// Seconds of training between checkpoints. The value cannot change a result, so it is not part of a run's id. Default 30.
@@ -72,6 +80,8 @@ impl Default for Train {
             warmup_steps: 0,
             clip_norm: 1.0,
             ema_decay: 0.999,
+            ema: Ema::default(),
+            post_hoc: PostHoc::default(),
             log_every: 10,
             checkpoint_seconds: 30.0,
             precision: Precision::F32,

@@ -1,6 +1,7 @@
 //! Notes on a plan that is valid but may disappoint.
 
-use crate::spec::{FinalAt, Plan, PlannedRun, RunSpec, Target};
+use crate::optim::ema_decay;
+use crate::spec::{FinalAt, Plan, PlannedRun, RunSpec, Target, Weights};
 
 /// What the coverage of intervals over the band was measured with (results/reference/band-simulation.md).
 const FEW_EVALUATIONS: u64 = 8;
@@ -32,13 +33,20 @@ fn evaluations(plan: &Plan) -> Option<String> {
 
 /// The averaged weights still hold the beginning of the run when it ends.
 fn average(plan: &Plan) -> Option<String> {
-    let span = |spec: &RunSpec| 1.0 / (1.0 - spec.train.ema_decay);
+    // At the end of the run.
+    let span = |spec: &RunSpec| 1.0 / (1.0 - ema_decay(spec, spec.train.steps - 1));
+    let measures_average = |spec: &RunSpec| match spec.evaluate.weights.compared() {
+        Weights::Averaged => true,
+        Weights::Raw => false,
+        Weights::Own => spec.own_weights() == Weights::Averaged,
+    };
     let own = plan.runs.iter().map(|run| &run.spec).filter(|spec| spec.trainer.is_none());
-    let mut own = own;
+    let mut own = own.filter(|spec| measures_average(spec));
     let slow = own.find(|spec| 4.0 * span(spec) > spec.train.steps as f64)?;
+    let key = if slow.train.ema.is_exponential() { "train.ema_decay" } else { "train.ema" };
     Some(format!(
-        "`train.ema_decay` {} averages over about {:.0} steps of {}: the averaged weights, which are measured, lag behind",
-        slow.train.ema_decay,
+        "`{key}` {} averages over about {:.0} steps of {}: the averaged weights, which are measured, lag behind",
+        slow.train.average(),
         span(slow),
         slow.train.steps
     ))
@@ -79,6 +87,16 @@ mod tests {
             )
         };
         assert_eq!(notes(&sweep("{ steps: 1000, ema_decay: 0.99 }", 50, "{ baseline: baseline }")), [""; 0]);
+        assert_eq!(
+            notes(&sweep("{ steps: 1000, ema: { kind: power, sigma_rel: 0.1 } }", 50, "{ baseline: baseline }")),
+            [""; 0]
+        );
+        let found =
+            notes(&sweep("{ steps: 1000, ema: { kind: half_life, images: 32000 } }", 50, "{ baseline: baseline }"));
+        assert!(
+            found[0].starts_with("`train.ema` half_life(32000) averages over about 722 steps of 1000"),
+            "{found:?}"
+        );
         let found = notes(&sweep("{ steps: 100 }", 50, "{ target: { at: final_median } }"));
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].starts_with("about half of the 3 runs of `baseline` will never reach"), "{}", found[0]);

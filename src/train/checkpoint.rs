@@ -19,12 +19,16 @@ const CHECKPOINT_VERSION: u32 = 2;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub progress: Progress,
+    /// As the optimizer left them; x of schedule-free AdamW.
     pub weights: Vec<f32>,
     pub ema_weights: Vec<f32>,
+    /// See [`crate::optim::OptimizerState`].
     pub first_moment: Vec<f32>,
     pub second_moment: Vec<f32>,
     /// The state of an adaptive timestep sampler; empty for the others.
     pub sampler_state: Vec<f32>,
+    /// The averages of `train.post_hoc`; empty without it.
+    pub post_hoc: [Vec<f32>; 2],
 }
 
 /// The numbers beside the vectors. Floats are kept bit for bit.
@@ -98,16 +102,22 @@ struct Version {
 const HEADER: &str = "checkpoint";
 const VECTORS: [&str; 4] = ["weights", "ema_weights", "adam.first_moment", "adam.second_moment"];
 const SAMPLER_STATE: &str = "timestep_sampler";
+const POST_HOC: [&str; 2] = ["post_hoc.0", "post_hoc.1"];
+/// Those that a run may do without. An empty one leaves no trace.
+const OPTIONAL: [&str; 3] = [SAMPLER_STATE, POST_HOC[0], POST_HOC[1]];
 
 impl Checkpoint {
-    /// A safetensors file: four vectors, a fifth where a timestep sampler has state, and its progress as JSON in the metadata.
+    /// A safetensors file: four vectors, more where a timestep sampler has state or averages are kept, and its progress as JSON
+    /// in the metadata.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let vectors = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment, &self.sampler_state];
-        let bytes = vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-        let named = VECTORS.into_iter().chain([SAMPLER_STATE]).zip(&bytes);
-        // A sampler without state leaves no trace.
+        let vectors = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment];
+        let [first, second] = &self.post_hoc;
+        let vectors = vectors.into_iter().chain([&self.sampler_state, first, second]);
+        let bytes: Vec<Vec<u8>> =
+            vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+        let named = VECTORS.into_iter().chain(OPTIONAL).zip(&bytes);
         let written: Vec<(&str, &Vec<u8>)> =
-            named.filter(|(name, bytes)| *name != SAMPLER_STATE || !bytes.is_empty()).collect();
+            named.filter(|(name, bytes)| !OPTIONAL.contains(name) || !bytes.is_empty()).collect();
         let sum = sum(&self.progress, written.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
         let header = Header { version: CHECKPOINT_VERSION, progress: self.progress, sha256: Some(sum) };
         let header = serde_json::to_string(&header).expect("progress is plain data, which JSON can hold");
@@ -135,7 +145,7 @@ impl Checkpoint {
         let is_verified = sha256.is_some();
         match sha256 {
             Some(expected) => {
-                let names = VECTORS.into_iter().chain([SAMPLER_STATE]);
+                let names = VECTORS.into_iter().chain(OPTIONAL);
                 let parts = names.filter_map(|name| Some((name, tensors.tensor(name).ok()?.data())));
                 if sum(&progress, parts) != expected {
                     return Err(damaged(&"what it holds is not what its checksum was made of"));
@@ -152,11 +162,11 @@ impl Checkpoint {
             }
             Ok(floats(view.data()))
         };
-        let sampler_state = match tensors.tensor(SAMPLER_STATE) {
-            Ok(view) if view.dtype() == Dtype::F32 => floats(view.data()),
-            Ok(view) => return Err(damaged(&format!("`{SAMPLER_STATE}` is {:?} and not floats", view.dtype()))),
-            Err(SafeTensorError::TensorNotFound(_)) => Vec::new(),
-            Err(error) => return Err(damaged(&error)),
+        let optional = |name: &str| match tensors.tensor(name) {
+            Ok(view) if view.dtype() == Dtype::F32 => Ok(floats(view.data())),
+            Ok(view) => Err(damaged(&format!("`{name}` is {:?} and not floats", view.dtype()))),
+            Err(SafeTensorError::TensorNotFound(_)) => Ok(Vec::new()),
+            Err(error) => Err(damaged(&error)),
         };
         let checkpoint = Self {
             progress,
@@ -164,7 +174,8 @@ impl Checkpoint {
             ema_weights: vector(VECTORS[1])?,
             first_moment: vector(VECTORS[2])?,
             second_moment: vector(VECTORS[3])?,
-            sampler_state,
+            sampler_state: optional(SAMPLER_STATE)?,
+            post_hoc: [optional(POST_HOC[0])?, optional(POST_HOC[1])?],
         };
         Ok(ReadCheckpoint { checkpoint, is_verified })
     }
@@ -178,7 +189,7 @@ fn sum<'v>(progress: &Progress, vectors: impl Iterator<Item = (&'v str, &'v [u8]
     sha256_of_parts(parts)
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
+pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("4 bytes"))).collect()
 }
 
@@ -203,6 +214,7 @@ mod tests {
             first_moment: vec![0.0; 3],
             second_moment: vec![f32::MAX; 3],
             sampler_state: Vec::new(),
+            post_hoc: Default::default(),
         }
     }
 
@@ -223,6 +235,10 @@ mod tests {
         assert_eq!(Checkpoint::from_bytes(&bytes, 3).expect("it was written whole").checkpoint, with_state);
         let names = |bytes: &[u8]| SafeTensors::deserialize(bytes).unwrap().names().len();
         assert_eq!((names(&bytes), names(&checkpoint().to_bytes())), (5, 4));
+        let averaging = Checkpoint { post_hoc: [vec![0.25, -0.0, 1.0], vec![0.5, 7.0, 2.0]], ..with_state };
+        let bytes = averaging.to_bytes();
+        assert_eq!(Checkpoint::from_bytes(&bytes, 3).expect("it was written whole").checkpoint, averaging);
+        assert_eq!(names(&bytes), 7);
     }
 
     #[test]

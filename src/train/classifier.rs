@@ -71,7 +71,7 @@ pub fn train_classifier(
             return Err(ClassifierError::Diverged { step, loss: loss_value });
         }
         let gradient = cnn.gradients(loss);
-        let Rates { learning_rate, beta1 } = Rates::at(&spec, step);
+        let Rates { learning_rate, beta1, .. } = Rates::at(&spec, step);
         cnn.set_weights(adam.step(cnn.weights(), gradient, learning_rate, beta1));
         progress(step + 1, loss_value);
     }

@@ -3,6 +3,7 @@
 //! What surrounds a run (where events go, how quality is measured, who asks to stop) is behind [`Host`].
 
 mod auxiliary;
+mod average_snapshot;
 mod checkpoint;
 pub mod classifier;
 mod comparison;
@@ -14,6 +15,7 @@ mod trainer;
 
 use burn::tensor::Device;
 
+pub use average_snapshot::{AverageSnapshot, SnapshotError};
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_classifier};
 pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, warm_up};
@@ -46,6 +48,9 @@ pub trait Host {
 
     /// Replaces the checkpoint on disk. Everything sent so far must be there before.
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError>;
+
+    /// Keeps averages beside the checkpoint. A run that goes on from a checkpoint may keep those of a step again: the same.
+    fn keep(&mut self, averages: &AverageSnapshot) -> Result<(), HostError>;
 
     /// Whether someone asked this run to stop.
     fn stop_asked(&self) -> bool;
@@ -104,6 +109,9 @@ pub fn train(
                 Err(HostError::NotFinite(reason)) => break RunOutcome::Diverged { reason },
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(averages) = trainer.kept_averages() {
+            stopwatch.saving(|| host.keep(&averages))?;
         }
         if step == spec.train.steps {
             save(&mut trainer, &mut stopwatch, host)?;

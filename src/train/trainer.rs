@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::auxiliary::{dispersion, targets_of_others};
+use super::average_snapshot::AverageSnapshot;
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use super::hybrid_loss::HybridLoss;
 use super::precision::training_kernels;
@@ -14,7 +15,7 @@ use crate::data::{BatchSettings, BatchSource, Dataset};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::kernels::Kernels;
 use crate::model::{self, Dropout, Network};
-use crate::optim::{self, Ema, Matrix, Norm, Optimizer, OptimizerState, Rates};
+use crate::optim::{self, Ema, Matrix, Norm, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates};
 use crate::spec::RunSpec;
 
 /// The loss or the gradient is no longer finite; says which and when.
@@ -50,9 +51,12 @@ pub struct Trainer<'a> {
     /// The hybrid loss, where the network learns its variance.
     hybrid_loss: Option<HybridLoss>,
     sampler: Box<dyn TimestepSampler + Send>,
+    /// With the weights at which the next gradient is taken.
     network: Network,
     weights: Tensor<1>,
     ema: Ema,
+    /// Those of `train.post_hoc`; none without it.
+    post_hoc: Vec<Ema>,
     optimizer: Optimizer,
     last_loss: Option<f64>,
     /// The time that this process has waited for images since the last recorded training loss.
@@ -88,27 +92,34 @@ impl<'a> Trainer<'a> {
         let tracked = device.clone().autodiff();
         let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &tracked).with_kernels(kernels);
         let mut sampler = diffusion::timestep_sampler(spec);
-        let (weights, ema, optimizer_state, progress) = match checkpoint {
+        let (weights, ema, post_hoc, optimizer_state, progress) = match checkpoint {
             None => {
                 let weights = network.weights();
-                let ema = Ema::new(weights.clone(), spec.train.ema_decay);
-                let start = OptimizerState::start(weights.dims()[0]);
-                (weights, ema, start, Progress::default())
+                let ema = Ema::new(weights.clone());
+                let start = OptimizerState::from(&spec.optimizer, &weights);
+                let kept = if spec.train.post_hoc.every > 0 { POST_HOC_SIGMA_RELS.len() } else { 0 };
+                let post_hoc = (0..kept).map(|_| Ema::new(weights.clone())).collect();
+                (weights, ema, post_hoc, start, Progress::default())
             }
             Some(checkpoint) => {
-                let Checkpoint { progress, weights, ema_weights, first_moment, second_moment, sampler_state } =
+                let Checkpoint { progress, weights, ema_weights, first_moment, second_moment, sampler_state, post_hoc } =
                     checkpoint;
                 sampler.restore(&sampler_state).map_err(|wrong| {
                     CheckpointError::Damaged(format!("the state of the timestep sampler has {wrong}"))
                 })?;
+                if spec.train.post_hoc.every > 0 && post_hoc.iter().any(|average| average.len() != weights.len()) {
+                    return Err(CheckpointError::Damaged("it lacks the averages of `train.post_hoc`".to_owned()));
+                }
+                let kept = post_hoc.into_iter().filter(|average| !average.is_empty());
+                let post_hoc = kept.map(|average| Ema::new(flat(average, device))).collect();
                 let weights = flat(weights, device);
-                network.set_weights(weights.clone());
                 let Progress { beta1_product, beta2_product, .. } = progress;
                 let state = OptimizerState { first_moment, second_moment, beta1_product, beta2_product };
-                (weights, Ema::new(flat(ema_weights, device), spec.train.ema_decay), state, progress)
+                (weights, Ema::new(flat(ema_weights, device)), post_hoc, state, progress)
             }
         };
         let optimizer = Optimizer::new(&spec.optimizer, &hidden_matrices(&network), optimizer_state, device);
+        network.set_weights(optimizer.gradient_point(&weights));
         let process = ForwardProcess::new(&spec.noise_schedule);
         let settings =
             BatchSettings { batch_size: spec.train.batch_size, flips: spec.data.horizontal_flips(), seed: spec.seed };
@@ -132,6 +143,7 @@ impl<'a> Trainer<'a> {
             network,
             weights,
             ema,
+            post_hoc,
             optimizer,
             last_loss: None,
             wait_seconds: 0.0,
@@ -183,8 +195,11 @@ impl<'a> Trainer<'a> {
         let (gradient, gradient_norm) = optim::clip(gradient, spec.train.clip_norm);
         let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
         self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
-        self.network.set_weights(self.weights.clone());
-        self.ema.update(&self.weights);
+        self.network.set_weights(self.optimizer.gradient_point(&self.weights));
+        self.ema.update(&self.weights, optim::ema_decay(spec, step));
+        for (ema, sigma_rel) in self.post_hoc.iter_mut().zip(POST_HOC_SIGMA_RELS) {
+            ema.update(&self.weights, optim::power_decay(sigma_rel, step));
+        }
 
         // All of the step is queued. A device works on it while the next one is drawn, and is waited for once.
         if step + 1 < spec.train.steps && !self.sampler.observes_losses() {
@@ -285,7 +300,7 @@ impl<'a> Trainer<'a> {
         let full = steps > 0 && (step.is_multiple_of(self.spec.train.log_every) || step == self.spec.train.steps);
         full.then(|| {
             self.progress.window = Window::default();
-            let Rates { learning_rate, beta1 } = Rates::at(self.spec, step - 1);
+            let Rates { learning_rate, beta1, .. } = Rates::at(self.spec, step - 1);
             WindowMean {
                 loss: loss_sum / steps as f64,
                 gradient_norm: gradient_norm_sum / steps as f64,
@@ -310,14 +325,30 @@ impl<'a> Trainer<'a> {
 
     /// The network with the averaged weights, not tracking gradients, in f32 whatever the training's precision.
     pub fn ema_network(&self) -> Network {
-        let mut network = self.raw_network();
-        network.set_weights(self.ema.weights());
-        network
+        self.network_with(self.ema.weights())
     }
 
     /// The network as the optimizer left it, not tracking gradients, in f32 whatever the training's precision.
     pub fn raw_network(&self) -> Network {
-        self.network.untracked().with_kernels(Kernels::for_device(&self.device))
+        self.network_with(self.weights.clone())
+    }
+
+    fn network_with(&self, weights: Tensor<1>) -> Network {
+        let mut network = self.network.untracked().with_kernels(Kernels::for_device(&self.device));
+        network.set_weights(weights);
+        network
+    }
+
+    /// The averages that this step keeps, if it does.
+    pub fn kept_averages(&self) -> Option<AverageSnapshot> {
+        let step = self.step();
+        let is_kept = self.spec.train.post_hoc.is_kept_at(step, self.spec.train.steps);
+        is_kept.then(|| AverageSnapshot { step, averages: self.post_hoc_averages() })
+    }
+
+    /// Empty without `train.post_hoc`.
+    fn post_hoc_averages(&self) -> [Vec<f32>; 2] {
+        std::array::from_fn(|index| self.post_hoc.get(index).map_or_else(Vec::new, Ema::state))
     }
 
     /// The full state.
@@ -330,6 +361,7 @@ impl<'a> Trainer<'a> {
             first_moment,
             second_moment,
             sampler_state: self.sampler.state(),
+            post_hoc: self.post_hoc_averages(),
         }
     }
 }

@@ -35,7 +35,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "study",
         &[
             "spec", "event", "plan", "schedule", "device", "model", "evaluate", "record", "report", "data", "run",
-            "train", "checksum", "process", "cluster", "external", "import", "twin",
+            "train", "optim", "checksum", "process", "cluster", "external", "import", "twin",
         ],
     ),
     ("run", &["spec", "event", "train", "evaluate", "record", "data", "model"]),
@@ -58,7 +58,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ZipWriter::new", &["bundle/", "evaluate/"]),
     ("plotters", &["report/"]),
     ("maud", &["report/"]),
-    ("faer", &["evaluate/"]),
+    ("faer", &["evaluate/", "optim/post_hoc.rs"]),
     ("pathfinding", &["diffusion/"]),
     ("ureq", &["data/fetch/"]),
     ("pytorch_reader", &["evaluate/features/"]),

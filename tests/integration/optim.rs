@@ -1,11 +1,11 @@
-//! Adam, AdamW and Muon against PyTorch, and with a moving beta1 against sums written out in numpy.
+//! Adam, AdamW, Muon and schedule-free AdamW against PyTorch, and with a moving beta1 against sums written out in numpy.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
 use speedlab::optim::{Adam, Matrix, Optimizer, OptimizerState, Rates, beta1, learning_rate};
 use speedlab::spec::{
     self, AdamOptimizer, AdamwOptimizer, DemonMomentum, LrSchedule, MomentumCompensatedLr, MomentumSchedule,
-    MuonOptimizer, MuonScale, RunSpec,
+    MuonOptimizer, MuonScale, RunSpec, ScheduleFreeAdamwOptimizer,
 };
 
 #[derive(Deserialize)]
@@ -185,5 +185,76 @@ fn muon_is_torchs_muon_and_with_a_moving_beta1_the_polynomial_of_the_singular_va
     // torch itself iterates in bfloat16, whose eight bits show.
     for (value, rounded) in found[3].iter().zip(&golden.muon.bfloat16) {
         assert!((f64::from(*value) - rounded).abs() < 4e-3, "{value} is not near {rounded}");
+    }
+}
+
+#[derive(Deserialize)]
+struct ScheduleFreeGolden {
+    curvature: Vec<f64>,
+    target: Vec<f64>,
+    initial: Vec<f32>,
+    /// Of each step.
+    noise: Vec<Vec<f64>>,
+    cases: Vec<ScheduleFreeCase>,
+}
+
+#[derive(Deserialize)]
+struct ScheduleFreeCase {
+    learning_rate: f64,
+    warmup_steps: u64,
+    betas: [f64; 2],
+    weight_decay: f64,
+    /// After every fifth step.
+    x: Vec<Vec<f64>>,
+    y: Vec<Vec<f64>>,
+}
+
+/// tests/golden/schedule_free.json: the authors' package, in float64 (scripts/golden/schedule_free.py).
+#[test]
+fn schedule_free_adamw_is_that_of_its_authors_package_through_warm_up_decay_and_checkpoints() {
+    let golden: ScheduleFreeGolden =
+        serde_json::from_str(include_str!("../golden/schedule_free.json")).expect("the golden file is JSON");
+    let device = Device::flex();
+    for case in &golden.cases {
+        let [beta1, beta2] = case.betas;
+        let mut spec = RunSpec {
+            optimizer: spec::Optimizer::ScheduleFreeAdamw(ScheduleFreeAdamwOptimizer {
+                learning_rate: case.learning_rate,
+                beta1,
+                beta2,
+                epsilon: 1e-8,
+                weight_decay: case.weight_decay,
+            }),
+            ..RunSpec::default()
+        };
+        spec.train.warmup_steps = case.warmup_steps;
+        let values = |weights: &Tensor<1>| weights.clone().into_data().try_into_vec::<f32>().expect("weights are f32");
+        let mut x = tensor(&golden.initial);
+        let start = OptimizerState::from(&spec.optimizer, &x);
+        let mut optimizer = Optimizer::new(&spec.optimizer, &[], start, &device);
+        for (step, noise) in golden.noise.iter().enumerate() {
+            let y = values(&optimizer.gradient_point(&x));
+            let gradient: Vec<f32> = (0..y.len())
+                .map(|index| {
+                    let distance = f64::from(y[index]) - golden.target[index];
+                    (golden.curvature[index] * distance + noise[index]) as f32
+                })
+                .collect();
+            let rates = Rates::at(&spec, step as u64);
+            x = optimizer.step(x, tensor(&gradient), rates, rates);
+            optimizer = Optimizer::new(&spec.optimizer, &[], optimizer.state(), &device);
+            if step % 5 != 4 {
+                continue;
+            }
+            let found = [values(&x), values(&optimizer.gradient_point(&x))];
+            for (found, expected) in found.iter().zip([&case.x[step / 5], &case.y[step / 5]]) {
+                for (index, (value, expected)) in found.iter().zip(expected).enumerate() {
+                    // The weights are f32 of size 1.
+                    let difference = (f64::from(*value) - expected).abs();
+                    assert!(difference < 2e-6, "step {step}, {index}: {value} is not {expected} ({difference:e})");
+                }
+            }
+        }
+        assert_eq!(golden.noise.len() / 5, case.x.len());
     }
 }

@@ -8,7 +8,7 @@ use speedlab::diffusion::ForwardProcess;
 use speedlab::kernels::multiplies_bf16;
 use speedlab::plan::plan_text;
 use speedlab::spec::{AdamOptimizer, NoiseSchedule, Optimizer, Precision, RunSpec};
-use speedlab::train::{HybridLoss, Trainer};
+use speedlab::train::{Checkpoint, HybridLoss, Trainer};
 
 fn reals(value: &serde_json::Value) -> Vec<f32> {
     value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
@@ -205,4 +205,74 @@ fn the_cpu_is_refused_a_run_in_a_precision_that_it_lacks() {
             }
         }
     }
+}
+
+/// Ten steps of schedule-free AdamW with a warm-up, and of Adam, with each average.
+fn averaging_runs() -> Vec<(String, RunSpec)> {
+    let text = "
+name: averaging
+base:
+  model: { kind: unet, channels: 8, norm_groups: 4 }
+  optimizer: { kind: adam }
+  train: { steps: 10, batch_size: 4, warmup_steps: 3, ema_decay: 0.9, post_hoc: { every: 4 } }
+  evaluate: { weights: own }
+arms:
+  schedule-free: { optimizer: { kind: schedule_free_adamw, weight_decay: 0.1 } }
+  exponential: {}
+  half-life: { train: { ema: { kind: half_life, images: 16, ramp_up: 0.5 } } }
+  power: { train: { ema: { kind: power, sigma_rel: 0.2 } } }
+seeds: 1
+";
+    let plan = plan_text(Path::new("sweep.yaml"), text, &[]).unwrap_or_else(|error| panic!("{error}"));
+    plan.runs.into_iter().map(|run| (run.arm, run.spec)).collect()
+}
+
+#[test]
+fn runs_go_on_from_a_checkpoint_bit_for_bit_under_every_average_and_without_a_schedule() {
+    let dataset = data::load_digits().unwrap();
+    let device = Device::flex();
+    let values = |weights: Tensor<1>| weights.into_data().try_into_vec::<f32>().unwrap();
+    let mut averages = Vec::new();
+    for (arm, spec) in averaging_runs() {
+        let mut straight = Trainer::new(&spec, &dataset, &device, None, 1).unwrap();
+        let start = straight.checkpoint();
+        assert!(start.weights == start.ema_weights, "{arm}");
+        let mut resumed: Option<Trainer> = None;
+        for step in 1..=10 {
+            let loss = straight.train_step().unwrap_or_else(|diverged| panic!("{arm}: {}", diverged.0));
+            if let Some(resumed) = &mut resumed {
+                let again = resumed.train_step().unwrap_or_else(|diverged| panic!("{arm}: {}", diverged.0));
+                assert_eq!(again.to_bits(), loss.to_bits(), "{arm}, step {step}");
+            }
+            let kept = straight.kept_averages();
+            assert_eq!(kept.is_some(), [4, 8, 10].contains(&step), "{arm}, step {step}");
+            if let (Some(kept), Some(resumed)) = (kept, &resumed) {
+                assert!(resumed.kept_averages() == Some(kept), "{arm}, step {step}");
+            }
+            if step == 2 || step == 6 {
+                let bytes = straight.checkpoint().to_bytes();
+                let checkpoint = Checkpoint::from_bytes(&bytes, start.weights.len()).unwrap().checkpoint;
+                resumed = Some(Trainer::new(&spec, &dataset, &device, Some(checkpoint), 1).unwrap());
+            }
+        }
+        let end = straight.checkpoint();
+        assert!(end == resumed.unwrap().checkpoint(), "{arm}");
+        // What is measured is what a checkpoint keeps: of schedule-free AdamW x, and not where the gradient is taken.
+        assert!(values(straight.raw_network().weights()) == end.weights, "{arm}");
+        assert!(values(straight.ema_network().weights()) == end.ema_weights, "{arm}");
+        assert!(end.weights != end.ema_weights && end.weights != start.weights, "{arm}");
+        assert!(end.post_hoc[0] != end.post_hoc[1] && !end.post_hoc[0].is_empty(), "{arm}");
+        let mut without = end.clone();
+        without.post_hoc = Default::default();
+        let refused = Trainer::new(&spec, &dataset, &device, Some(without), 1).err().expect("it lacks averages");
+        assert_eq!(refused.to_string(), "the checkpoint is damaged: it lacks the averages of `train.post_hoc`");
+        averages.push(end);
+    }
+    let [schedule_free, exponential, half_life, power] = averages.try_into().expect("four arms");
+    // An average changes no training.
+    assert!(exponential.weights == half_life.weights && exponential.weights == power.weights);
+    assert!(exponential.ema_weights != half_life.ema_weights && exponential.ema_weights != power.ema_weights);
+    assert!(schedule_free.weights != exponential.weights);
+    // z leads, x follows.
+    assert!(schedule_free.first_moment != schedule_free.weights);
 }

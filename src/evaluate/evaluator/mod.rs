@@ -9,7 +9,7 @@ use crate::data::{DataFolder, Dataset};
 use crate::diffusion::ForwardProcess;
 use crate::event::Measure;
 use crate::model::Network;
-use crate::spec::{EvaluatedWeights, FidProtocol, RunSpec};
+use crate::spec::{EvaluatedWeights, FidProtocol, RunSpec, Weights};
 
 /// Measures networks by one protocol; what does not depend on the network is computed once.
 pub struct Evaluator {
@@ -28,6 +28,7 @@ pub struct Evaluator {
     further: FurtherMeasures,
     validation: Validation,
     weights: EvaluatedWeights,
+    own_weights: Weights,
     /// The protocol of the weights that are compared.
     protocol: FidProtocol,
     batch_images: usize,
@@ -79,6 +80,7 @@ impl Evaluator {
             features,
             validation: Validation::new(spec, &dataset.test, &process)?,
             weights: spec.evaluate.weights,
+            own_weights: spec.own_weights(),
             protocol: FidProtocol::of(spec, images.len(), &images.sha256),
             batch_images: batch_images(spec),
         })
@@ -97,7 +99,7 @@ impl Evaluator {
         let each = self.weights.each();
         let mut found: Option<Evaluation> = None;
         for (index, &weights) in each.iter().enumerate() {
-            let network = weights.of(averaged, raw);
+            let network = weights.of(self.own_weights, averaged, raw);
             let mut part = |share: f64| progress((index as f64 + share) / each.len() as f64);
             let evaluation = self.measure(weights, &mut with_network(network, self.image_shape), &mut part)?;
             match &mut found {
@@ -125,7 +127,7 @@ impl Evaluator {
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<Measure>, EvaluateError> {
         let weights = self.weights.compared();
-        let network = weights.of(averaged, raw);
+        let network = weights.of(self.own_weights, averaged, raw);
         let device = network.weights().device().autodiff();
         let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
         tracked.set_weights(network.weights());
@@ -151,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::model::build;
-    use crate::spec::{Ddim, FurtherMeasure, Model, OdeSampler, UnetModel};
+    use crate::spec::{Ddim, FurtherMeasure, Model, OdeSampler, Optimizer, UnetModel};
 
     pub fn spec() -> RunSpec {
         let mut spec = RunSpec::default();
@@ -224,6 +226,18 @@ mod tests {
         assert_eq!(protocols(&first), expected);
         assert_eq!(protocols(&second), expected.map(|protocol| protocol.replace("ema=0.999", "raw")));
         assert!(first.measures.iter().zip(&second.measures).all(|(one, other)| one.value != other.value));
+        // A run's own weights are its average, or x where the optimizer makes an average itself; how is not named.
+        let mut own = |optimizer: Optimizer| {
+            spec.optimizer = optimizer;
+            spec.evaluate.weights = EvaluatedWeights::Own;
+            evaluator(&spec).evaluate(&averaged, &raw, &mut |_| true).unwrap()
+        };
+        let own = [Optimizer::default(), Optimizer::ScheduleFreeAdamw(Default::default())].map(&mut own);
+        for (own, same) in own.iter().zip([&first, &second]) {
+            assert_eq!(protocols(own), expected.map(|protocol| protocol.replace("ema=0.999", "average=own")));
+            assert!(own.measures.iter().zip(&same.measures).all(|(own, same)| own.value == same.value));
+            assert_eq!(own.grid_png, same.grid_png);
+        }
     }
 
     #[test]

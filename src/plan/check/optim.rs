@@ -2,9 +2,9 @@
 
 use super::rules::{
     Bound::{Above, AtLeast, AtMost, Below},
-    Rules, show,
+    MOST_STEPS, Rules, show,
 };
-use crate::spec::{LrSchedule, MomentumSchedule, Optimizer, RunSpec};
+use crate::spec::{LrSchedule, MomentumSchedule, Optimizer, RunSpec, Trainer, WsdLr};
 
 impl Rules {
     pub fn optimizer(&mut self, spec: &RunSpec) {
@@ -21,6 +21,12 @@ impl Rules {
                 self.fraction("optimizer.epsilon", adamw.epsilon, &[Above(0.0), AtMost(1.0)]);
                 self.fraction("optimizer.weight_decay", adamw.weight_decay, &decay);
             }
+            Optimizer::ScheduleFreeAdamw(adamw) => {
+                self.fraction("optimizer.beta2", adamw.beta2, &[AtLeast(0.0), Below(1.0)]);
+                self.fraction("optimizer.epsilon", adamw.epsilon, &[Above(0.0), AtMost(1.0)]);
+                self.fraction("optimizer.weight_decay", adamw.weight_decay, &decay);
+                self.without_schedules(spec);
+            }
             Optimizer::Muon(muon) => {
                 self.fraction("optimizer.weight_decay", muon.weight_decay, &decay);
                 self.size("optimizer.newton_schulz_steps", muon.newton_schulz_steps as u64, 1, 99);
@@ -33,6 +39,29 @@ impl Rules {
             }
         }
         self.decay_of_a_step(spec);
+    }
+
+    /// Its average takes the place of schedules.
+    fn without_schedules(&mut self, spec: &RunSpec) {
+        if !matches!(spec.lr_schedule, LrSchedule::Constant(_)) {
+            let message = format!(
+                "`optimizer` of kind `schedule_free_adamw` has no schedule of the learning rate, and `lr_schedule` is `{}`",
+                spec.lr_schedule.kind()
+            );
+            let hint = "write `lr_schedule: { kind: constant }` beside it; a warm-up is `train.warmup_steps`";
+            self.breaks(&["lr_schedule", "optimizer"], message, Some(hint));
+        }
+        if !matches!(spec.momentum, MomentumSchedule::Constant(_)) {
+            let message = format!(
+                "the `beta1` of `schedule_free_adamw` is no momentum that could change, and `momentum` is `{}`",
+                spec.momentum.kind()
+            );
+            self.breaks(&["momentum", "optimizer"], message, Some("write `momentum: { kind: constant }` beside it"));
+        }
+        if spec.trainer.as_ref().is_some_and(Trainer::is_torch) {
+            let message = "`trainer: torch` has no `schedule_free_adamw`".to_owned();
+            self.breaks(&["optimizer", "trainer"], message, Some("leave `trainer` out: Speedlab's own trainer has it"));
+        }
     }
 
     /// A step that takes away a weight's whole size and more throws it to the other side of zero.
@@ -48,6 +77,9 @@ impl Rules {
         match &spec.optimizer {
             Optimizer::Adam(_) => {}
             Optimizer::Adamw(adamw) => {
+                within("optimizer.learning_rate", adamw.learning_rate, "optimizer.weight_decay", adamw.weight_decay);
+            }
+            Optimizer::ScheduleFreeAdamw(adamw) => {
                 within("optimizer.learning_rate", adamw.learning_rate, "optimizer.weight_decay", adamw.weight_decay);
             }
             Optimizer::Muon(muon) => {
@@ -90,11 +122,40 @@ impl Rules {
         }
     }
 
+    fn decay_after_warmup(&mut self, wsd: &WsdLr, spec: &RunSpec) {
+        let stable = (1.0 - wsd.decay) * spec.train.steps as f64;
+        if wsd.decay <= 1.0 && spec.train.warmup_steps as f64 > stable.max(0.0) {
+            let message = format!(
+                "the decay of `lr_schedule`, over the last {} of {} steps, begins before `train.warmup_steps`, {}, are over",
+                show(wsd.decay),
+                spec.train.steps,
+                spec.train.warmup_steps
+            );
+            self.breaks(&["lr_schedule.decay", "train.warmup_steps", "lr_schedule"], message, None);
+        }
+    }
+
     pub fn lr_schedule(&mut self, spec: &RunSpec) {
         match &spec.lr_schedule {
             LrSchedule::Constant(_) => {}
             LrSchedule::Linear(linear) => self.fraction("lr_schedule.end", linear.end, &[AtLeast(0.0), AtMost(1e3)]),
             LrSchedule::Cosine(cosine) => self.fraction("lr_schedule.end", cosine.end, &[AtLeast(0.0), AtMost(1e3)]),
+            LrSchedule::Wsd(wsd) => {
+                self.fraction("lr_schedule.decay", wsd.decay, &[Above(0.0), AtMost(1.0)]);
+                self.fraction("lr_schedule.end", wsd.end, &[AtLeast(0.0), AtMost(1e3)]);
+                self.decay_after_warmup(wsd, spec);
+            }
+            LrSchedule::InverseSqrt(inverse) => {
+                self.size("lr_schedule.reference_steps", inverse.reference_steps, 1, MOST_STEPS);
+                if inverse.reference_steps >= spec.train.steps {
+                    let message = format!(
+                        "`lr_schedule.reference_steps`, {}, is not below `train.steps`, {}: the learning rate never falls",
+                        inverse.reference_steps, spec.train.steps
+                    );
+                    let hint = "the steps after which it begins to fall: fewer than `train.steps`";
+                    self.breaks(&["lr_schedule.reference_steps", "lr_schedule", "train.steps"], message, Some(hint));
+                }
+            }
             LrSchedule::MomentumCompensated(_) => {
                 if matches!(spec.momentum, MomentumSchedule::Constant(_)) {
                     let message =
@@ -119,6 +180,7 @@ mod tests {
         let adam = |key: &str, value: f64| json!({"optimizer": {"kind": "adam", key: value}});
         let adamw = |key: &str, value: f64| json!({"optimizer": {"kind": "adamw", key: value}});
         let muon = |key: &str, value: Json| json!({"optimizer": {"kind": "muon", key: value}});
+        let wsd = |key: &str, value: f64| json!({"lr_schedule": {"kind": "wsd", key: value}});
         let exponential = |key: &str, value: f64| json!({"momentum": {"kind": "exponential", key: value}});
         assert_broken([
             (adam("learning_rate", 0.0), "`optimizer.learning_rate` must be above 0 and at most 1000000000000, not 0"),
@@ -130,6 +192,21 @@ mod tests {
             (
                 adamw("weight_decay", 1e3),
                 "`optimizer.weight_decay`, 1000, times `optimizer.learning_rate`, 0.001, must be below 1",
+            ),
+            (
+                json!({"optimizer": {"kind": "schedule_free_adamw", "beta2": 1.0, "weight_decay": 400.0}}),
+                "`optimizer.beta2` must be at least 0 and below 1, not 1\n`optimizer.weight_decay`, 400, times \
+                 `optimizer.learning_rate`, 0.0025, must be below 1",
+            ),
+            (
+                json!({"optimizer": {"kind": "schedule_free_adamw"}, "lr_schedule": {"kind": "cosine"}, "momentum": {"kind": "demon"}}),
+                "`optimizer` of kind `schedule_free_adamw` has no schedule of the learning rate, and `lr_schedule` is `cosine`\n\
+                 the `beta1` of `schedule_free_adamw` is no momentum that could change, and `momentum` is `demon`",
+            ),
+            (json!({"optimizer": {"kind": "schedule_free_adamw"}, "train": {"warmup_steps": 9}}), ""),
+            (
+                json!({"optimizer": {"kind": "schedule_free_adamw"}, "trainer": "torch"}),
+                "`trainer: torch` has no `schedule_free_adamw`",
             ),
             (muon("newton_schulz_steps", json!(0)), "`optimizer.newton_schulz_steps` must be at least 1, not 0"),
             (muon("beta1", json!(1.0)), "`optimizer.beta1` must be at least 0 and below 1, not 1"),
@@ -165,6 +242,22 @@ mod tests {
                 json!({"lr_schedule": {"kind": "cosine", "end": -1}}),
                 "`lr_schedule.end` must be at least 0 and at most 1000, not -1",
             ),
+            (wsd("decay", 0.0), "`lr_schedule.decay` must be above 0 and at most 1, not 0"),
+            (wsd("end", -0.5), "`lr_schedule.end` must be at least 0 and at most 1000, not -0.5"),
+            (
+                json!({"lr_schedule": {"kind": "wsd", "decay": 0.9}, "train": {"warmup_steps": 201}}),
+                "the decay of `lr_schedule`, over the last 0.9 of 2000 steps, begins before `train.warmup_steps`, 201, are over",
+            ),
+            (json!({"lr_schedule": {"kind": "wsd", "decay": 0.5}, "train": {"warmup_steps": 1000}}), ""),
+            (
+                json!({"lr_schedule": {"kind": "inverse_sqrt", "reference_steps": 0}}),
+                "`lr_schedule.reference_steps` must be at least 1, not 0",
+            ),
+            (
+                json!({"lr_schedule": {"kind": "inverse_sqrt", "reference_steps": 2000}}),
+                "`lr_schedule.reference_steps`, 2000, is not below `train.steps`, 2000: the learning rate never falls",
+            ),
+            (json!({"lr_schedule": {"kind": "inverse_sqrt", "reference_steps": 1999}}), ""),
             (
                 json!({"lr_schedule": {"kind": "momentum_compensated"}}),
                 "`lr_schedule` of kind `momentum_compensated` does nothing while `momentum` is constant",

@@ -17,7 +17,7 @@ use super::curve::protocols;
 use super::interval::{LEVEL, holm};
 use super::speedup::{Decision, Pairing, Speedup, level};
 use crate::record::{RunRecord, StudyRecord};
-use crate::spec::{Axis, Compare, Metric, PRACTICAL, Plan, Point, Target, is_part, whole_points};
+use crate::spec::{Axis, Compare, Metric, PRACTICAL, Plan, Point, Target, Weights, is_part, whole_points};
 
 pub(super) use self::arm::spread;
 pub use self::arm::{ArmComparison, Spread};
@@ -121,6 +121,12 @@ impl<'a> Comparison<'a> {
             }
         }
         (freedom > 0.0 && squares > 0.0).then(|| (squares / freedom).sqrt())
+    }
+
+    /// Which weights are compared, in a sentence: `averaged`.
+    pub fn weights(&self) -> &'static str {
+        let first = self.study.plan.runs.first();
+        first.map_or(Weights::Averaged, |run| run.spec.evaluate.weights.compared()).name()
     }
 
     /// How runs measured the compared metric, each way once; first those by which arms are compared.

@@ -262,6 +262,17 @@ fn other_methods(add: &mut dyn FnMut(&str, &str, Used)) {
         },
     );
     add(
+        "optimizer (schedule-free AdamW)",
+        "2405.15682: the learning rate and b are tuned for each problem; learning rate 0.0025, b 0.9 and no decay are the package's defaults",
+        &|spec| match &spec.optimizer {
+            Optimizer::ScheduleFreeAdamw(adamw) => Some(format!(
+                "learning rate {}, b {}, weight decay {}, {} steps of warm-up",
+                adamw.learning_rate, adamw.beta1, adamw.weight_decay, spec.train.warmup_steps
+            )),
+            _ => None,
+        },
+    );
+    add(
         "optimizer (Muon)",
         "stated for the matrices of hidden layers of transformers, and convolutions laid flat; for U-Nets nothing is published that we could read",
         &|spec| match &spec.optimizer {

@@ -35,6 +35,7 @@ pub fn protocol(comparison: &Comparison) -> Markup {
         EvaluatedWeights::Averaged => "averaged",
         EvaluatedWeights::Raw => "raw",
         EvaluatedWeights::Both => "averaged and with raw",
+        EvaluatedWeights::Own => "each run's own averaged",
     };
     html! {
         dl {

@@ -23,7 +23,7 @@ pub fn samples(comparison: &Comparison, drawn: Drawn) -> Markup {
     let shown = drawn.points(comparison).max(FULL_POINTS.min(comparison.points.len()));
     html! {
         p.note {
-            @if is_own(&comparison.study.plan) { "Every grid starts from the same noise and uses the averaged weights; one seed of each arm." }
+            @if is_own(&comparison.study.plan) { "Every grid starts from the same noise and uses the " (comparison.weights()) " weights; one seed of each arm." }
             @else { "One seed of each arm. Its trainer decides how images are generated." }
         }
         @for point in &comparison.points[..shown] {

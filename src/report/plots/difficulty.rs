@@ -12,7 +12,7 @@ use crate::report::difficulty::{ArmDifficulty, PointDifficulty, SHARES, Surface}
 pub const MOST_POINTS: usize = 4;
 
 pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], width: f64) -> Vec<Figure> {
-    let palette = Palette::of(comparison);
+    let (palette, weights) = (Palette::of(comparison), comparison.weights());
     let mut figures = vec![];
     for (index, point) in points.iter().take(MOST_POINTS).enumerate() {
         let (suffix, at) = match points.len() > 1 {
@@ -29,7 +29,7 @@ pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], w
             "loss_by_timestep_and_step",
             "Validation loss by timestep along training",
             format!(
-                "Loss on held-out images in each bin of t (0: least noise) at each evaluation, with the averaged weights: median over seeds{at}."
+                "Loss on held-out images in each bin of t (0: least noise) at each evaluation, with the {weights} weights: median over seeds{at}."
             ),
             heat_map(&panels(point, |arm| Some(&arm.loss)), "validation loss (mean squared error)", width),
         );
@@ -37,7 +37,7 @@ pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], w
             "gradient_by_timestep_and_step",
             "Norm of the gradient of the validation loss by timestep along training",
             format!(
-                "Norm of the gradient of each bin's loss on held-out images with respect to all parameters, at the averaged weights: median over seeds{at}."
+                "Norm of the gradient of each bin's loss on held-out images with respect to all parameters, at the {weights} weights: median over seeds{at}."
             ),
             heat_map(&panels(point, |arm| arm.gradient.as_ref()), "norm of the gradient of the validation loss", width),
         );

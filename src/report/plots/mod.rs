@@ -41,7 +41,7 @@ use self::style::{ArmStyle, arm_style, candidate_colors};
 use super::comparison::{Comparison, PointComparison};
 use super::cost::Cost;
 use super::wording::{confidence, metric_words};
-use crate::spec::{Color, Weights};
+use crate::spec::Color;
 
 /// Metrics by their names in the records.
 mod names {
@@ -239,8 +239,7 @@ fn point_figures(
 ) -> Vec<(String, String, String, Option<Drawing>)> {
     let metric = metric_words(comparison);
     let metric_name = comparison.metric.name();
-    let run = point.arms.iter().flat_map(|arm| &arm.runs).next();
-    let weights = run.map_or(Weights::Averaged, |run| run.record.planned.spec.evaluate.weights.compared()).name();
+    let weights = comparison.weights();
     let costs = if has_all { &Cost::ALL[..] } else { &Cost::ALL[..1] };
     let mut figures = Vec::new();
     for cost in costs.iter().copied() {

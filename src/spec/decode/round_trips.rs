@@ -42,6 +42,8 @@ fn unusual_specs() -> Vec<RunSpec> {
             warmup_steps: 2,
             clip_norm: 0.5,
             ema_decay: 0.9,
+            ema: Ema::default(),
+            post_hoc: PostHoc { every: 4 },
             log_every: 4,
             checkpoint_seconds: 0.25,
             precision: Precision::Bf16,
@@ -291,6 +293,16 @@ fn unusual_specs() -> Vec<RunSpec> {
             ..common.clone()
         },
         RunSpec {
+            optimizer: Optimizer::ScheduleFreeAdamw(ScheduleFreeAdamwOptimizer {
+                learning_rate: 3e-4,
+                beta1: 0.8,
+                beta2: 0.95,
+                epsilon: 1e-6,
+                weight_decay: 0.03,
+            }),
+            ..common.clone()
+        },
+        RunSpec {
             optimizer: Optimizer::Muon(MuonOptimizer {
                 learning_rate: 0.03,
                 beta1: 0.8,
@@ -300,6 +312,17 @@ fn unusual_specs() -> Vec<RunSpec> {
                 newton_schulz_steps: 4,
                 others: unusual_adamw,
             }),
+            ..common.clone()
+        },
+        RunSpec {
+            lr_schedule: LrSchedule::Wsd(WsdLr { decay: 0.3, end: 0.05, shape: DecayShape::OneMinusSqrt }),
+            train: Train { ema: Ema::Power(PowerEma { sigma_rel: 0.07 }), ..common.train.clone() },
+            ..common.clone()
+        },
+        RunSpec {
+            lr_schedule: LrSchedule::InverseSqrt(InverseSqrtLr { reference_steps: 3 }),
+            train: Train { ema: Ema::HalfLife(HalfLifeEma { images: 7, ramp_up: 0.05 }), ..common.train.clone() },
+            evaluate: Evaluate { weights: EvaluatedWeights::Own, ..common.evaluate.clone() },
             ..common.clone()
         },
         RunSpec { loss_weighting: LossWeighting::Speed(SpeedWeighting { lambda: 0.7, tau: 0.6 }), ..common.clone() },

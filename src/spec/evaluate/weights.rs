@@ -3,18 +3,23 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::spec::{Optimizer, RunSpec};
+
 /// `evaluate.weights`: which of a run's weights are measured. Averaged and raw weights have protocols of their own, so their
-/// values are never compared with each other.
+/// values are never compared with each other, and neither are averages of different lengths: except with `own`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EvaluatedWeights {
-    /// The moving average of `train.ema_decay`. The default.
+    /// The moving average of `train.ema`. The default.
     #[default]
     Averaged,
-    /// The weights as the optimizer left them.
+    /// The weights as the optimizer left them. Of `schedule_free_adamw` these are x.
     Raw,
     /// Both, at twice the cost. `compare` compares the averaged ones.
     Both,
+    /// Those that the run's method is meant to be used with: the x of `schedule_free_adamw`, else the moving average of
+    /// `train.ema`. How weights are averaged is then part of what is compared, so arms may average in different ways.
+    Own,
 }
 
 impl EvaluatedWeights {
@@ -28,6 +33,16 @@ impl EvaluatedWeights {
             Self::Averaged => &[Weights::Averaged],
             Self::Raw => &[Weights::Raw],
             Self::Both => &[Weights::Averaged, Weights::Raw],
+            Self::Own => &[Weights::Own],
+        }
+    }
+
+    /// Those that images are generated with where nothing is measured: of `schedule_free_adamw` x with `own`, else the
+    /// averaged ones.
+    pub fn used(self) -> Weights {
+        match self {
+            Self::Own => Weights::Own,
+            Self::Averaged | Self::Raw | Self::Both => Weights::Averaged,
         }
     }
 
@@ -44,6 +59,8 @@ pub enum Weights {
     #[default]
     Averaged,
     Raw,
+    /// One of the two, by [`RunSpec::own_weights`].
+    Own,
 }
 
 impl Weights {
@@ -51,11 +68,11 @@ impl Weights {
         *self == Self::Averaged
     }
 
-    /// Which of the two.
-    pub fn of<T>(self, averaged: T, raw: T) -> T {
-        match self {
-            Self::Averaged => averaged,
-            Self::Raw => raw,
+    /// Which of the two, in a run whose [`RunSpec::own_weights`] are `own`.
+    pub fn of<T>(self, own: Weights, averaged: T, raw: T) -> T {
+        match (self, own) {
+            (Self::Raw, _) | (Self::Own, Self::Raw) => raw,
+            (Self::Averaged | Self::Own, _) => averaged,
         }
     }
 
@@ -64,14 +81,26 @@ impl Weights {
         match self {
             Self::Averaged => "averaged",
             Self::Raw => "raw",
+            Self::Own => "run's own averaged",
         }
     }
 
-    /// As a protocol names them: `ema=0.999`, `raw`.
-    pub fn protocol(self, ema_decay: f64) -> String {
+    /// As a protocol names them: `ema=0.999`, `raw`, `average=own`; `average` is that of the run's [`crate::spec::Train`].
+    pub fn protocol(self, average: &str) -> String {
         match self {
-            Self::Averaged => format!("ema={ema_decay}"),
+            Self::Averaged => format!("ema={average}"),
             Self::Raw => "raw".to_owned(),
+            Self::Own => "average=own".to_owned(),
+        }
+    }
+}
+
+impl RunSpec {
+    /// The weights that the run's method is meant to be used with.
+    pub fn own_weights(&self) -> Weights {
+        match self.optimizer {
+            Optimizer::ScheduleFreeAdamw(_) => Weights::Raw,
+            Optimizer::Adam(_) | Optimizer::Adamw(_) | Optimizer::Muon(_) => Weights::Averaged,
         }
     }
 }

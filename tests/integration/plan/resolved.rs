@@ -196,3 +196,18 @@ grid:
         assert_eq!(ids.len(), 100_000);
     }
 }
+
+#[test]
+fn arms_that_average_in_their_own_way_are_compared_by_their_own_average_alone() {
+    let sweep = |weights: &str| {
+        format!(
+            "base: {{ evaluate: {{ weights: {weights} }} }}\narms:\n  baseline: {{ train: {{ ema_decay: 0.99 }} }}\n  \
+             power: {{ train: {{ ema: {{ kind: power }} }} }}\n  free: {{ optimizer: {{ kind: schedule_free_adamw }} }}\n\
+             compare: {{ baseline: baseline }}\n"
+        )
+    };
+    for weights in ["own", "raw"] {
+        assert_eq!(plan(&sweep(weights)).arms, ["baseline", "power", "free"]);
+    }
+    assert!(error_of(&sweep("averaged"), &[]).contains("measured in another way than `baseline`: `train.ema` differs"));
+}

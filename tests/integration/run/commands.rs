@@ -55,6 +55,7 @@ fn every_command_has_help_with_an_example() {
         "cell",
         "serve",
         "sample",
+        "averages",
         "devices",
         "train-features",
         "completions",

@@ -1,5 +1,6 @@
 //! The whole program: a sweep trained, killed, resumed, refused.
 
+mod averages;
 mod commands;
 mod disturbed;
 mod refused;
