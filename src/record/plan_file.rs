@@ -197,7 +197,9 @@ fn wrong_name(plan: &Plan) -> Option<String> {
     if let Some(arm) = arms.into_iter().find(|arm| !is_of_folder(arm)) {
         return wrong("arm", arm);
     }
-    let labels = plan.labels.arms.values().filter_map(|label| label.label.as_ref());
+    let of_arms = plan.labels.arms.values().filter_map(|label| label.label.as_ref());
+    let of_axes = plan.labels.axes.values().flat_map(|label| label.label.iter().chain(label.values.values()));
+    let labels = of_arms.chain(of_axes);
     if let Some(label) = labels.into_iter().find(|label| !is_label(label)) {
         return Some(format!("the label {label:?} is no line of 1 to 80 characters"));
     }
@@ -260,7 +262,7 @@ fn changes(before: &Plan, after: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{ArmLabel, Labels, RunSpec};
+    use crate::spec::{ArmLabel, AxisLabel, Labels, RunSpec};
 
     #[test]
     fn other_labels_are_taken_over_without_a_revision() {
@@ -269,7 +271,7 @@ mod tests {
         let plan = Plan::of_test("x", vec![PlannedRun::of_baseline(RunSpec::default())]);
         let first = PlanFile::freeze(&folder, &plan, "speedlab 1", "then", "x.yaml").unwrap();
         let label = ArmLabel { label: Some("Uniform".into()), color: None };
-        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), order: vec![] };
+        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), ..Labels::default() };
         let labelled = Plan { labels, ..plan };
         assert!(first.is_of(&labelled));
         let second = PlanFile::freeze(&folder, &labelled, "speedlab 2", "now", "other.yaml").unwrap();
@@ -295,7 +297,10 @@ mod tests {
             assert!(read(Plan { arms: vec![name.into()], ..good.clone() }).unwrap_err().contains("the arm "));
         }
         let label = ArmLabel { label: Some("\u{1b}[31m".into()), color: None };
-        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), order: vec![] };
+        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), ..Labels::default() };
+        assert!(read(Plan { labels, ..good.clone() }).unwrap_err().contains("is no line of 1 to 80 characters"));
+        let label = AxisLabel { label: None, values: [("1".to_owned(), "a\nb".to_owned())].into() };
+        let labels = Labels { axes: [("train.steps".to_owned(), label)].into(), ..Labels::default() };
         assert!(read(Plan { labels, ..good.clone() }).unwrap_err().contains("is no line of 1 to 80 characters"));
         let trial = PlannedRun { trial: "...".into(), ..run.clone() };
         assert!(read(Plan { runs: vec![trial], ..good.clone() }).unwrap_err().contains("the trial \"...\" is no name"));

@@ -51,10 +51,10 @@ pub fn write_drawn(
 
     let (consistency, difficulty) = parts(study, &comparison);
     if let Some(consistency) = &consistency {
-        let table =
-            serde_json::to_string_pretty(&consistency::json(consistency, labels)).expect("a JSON value can be written");
+        let table = serde_json::to_string_pretty(&consistency::json(consistency, &study.plan))
+            .expect("a JSON value can be written");
         files.push(publish(folder, "consistency.json", format!("{table}\n").as_bytes())?);
-        files.push(publish(folder, "consistency.csv", consistency::csv(consistency, labels).as_bytes())?);
+        files.push(publish(folder, "consistency.csv", consistency::csv(consistency, &study.plan).as_bytes())?);
     }
     if !difficulty.is_empty() {
         files.push(publish(folder, "difficulty.json", difficulty_json(&difficulty, labels).as_bytes())?);

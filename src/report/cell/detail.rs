@@ -119,12 +119,14 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
         Place::Tuned { group, arm } => {
             let tuned = &grid.tuned[group];
             let own = &tuned.arms[arm];
-            let tune = comparison.study.plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
+            let plan = &comparison.study.plan;
+            let tune = plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
             let is_here =
                 |point: &&PointComparison| point.without(|path| tune.iter().any(|tuned| tuned == path)) == tuned.point;
             let points = comparison.points.iter().filter(is_here).collect();
             let at = if tuned.label.is_empty() { String::new() } else { format!(" at {}", tuned.label) };
-            let what = format!("each at its own best of {} values of {}{at}", tuned.settings, tune.join(", "));
+            let axes = tune.iter().map(|path| plan.labels.axis(path)).collect::<Vec<_>>().join(", ");
+            let what = format!("each at its own best of {} values of {axes}{at}", tuned.settings);
             let result = own.speedup.clone().map_err(NoSpeedup::NoBand);
             of_grid(comparison, cell, &what, &[own.chosen.arm], points, result, None)
         }
@@ -137,7 +139,9 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
                         point.point.get(&axis.path).is_some_and(|own| own == *value || own == *reference)
                     };
                     let points = comparison.points.iter().filter(is_here).collect();
-                    let (path, value, reference) = (&axis.path, axis.label(value), axis.label(reference));
+                    let labels = &comparison.study.plan.labels;
+                    let [value, reference] = [value, reference].map(|value| labels.value(axis, value));
+                    let path = labels.axis(&axis.path);
                     let what = format!(
                         "interaction: how many times larger the speedup of {arm} is at {path} = {value} than at {reference}"
                     );

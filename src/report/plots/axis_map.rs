@@ -59,8 +59,9 @@ pub fn axis_map(comparison: &Comparison, width: f64) -> Option<Drawing> {
         })
     };
     let colors = ColorScale::blues(Scale::covering(cells(), true)?.padded(0.02));
-    let labels = |axis: &Axis| axis.values.iter().map(|value| axis.label(value)).collect::<Vec<String>>();
-    let (rows, columns) = (labels(down), labels(across));
+    let labels = &comparison.study.plan.labels;
+    let values = |axis: &Axis| axis.values.iter().map(|value| labels.value(axis, value)).collect::<Vec<String>>();
+    let (rows, columns) = (values(down), values(across));
     let left = rows.iter().map(|label| font::width(label) * TICK_SIZE).fold(0.0, f64::max) + 14.0;
     let columns_of_panels = beside_each_other(COLUMNS, width);
     let panels_across = arms.len().min(columns_of_panels);
@@ -74,7 +75,7 @@ pub fn axis_map(comparison: &Comparison, width: f64) -> Option<Drawing> {
     let mut drawing = Drawing::new(width, 22.0 + panel_height * arms.len().div_ceil(columns_of_panels) as f64);
     drawing.text(
         (2.0, 14.0),
-        format!("speedup in training images; down: {}", down.path),
+        format!("speedup in training images; down: {}", labels.axis(&down.path)),
         LABEL_SIZE,
         INK,
         Anchor::Start,
@@ -106,7 +107,7 @@ pub fn axis_map(comparison: &Comparison, width: f64) -> Option<Drawing> {
             drawing.text((middle, bottom + 14.0), label.clone(), TICK_SIZE, FAINT_INK, Anchor::Middle);
         }
         let right = x + cell * columns.len() as f64;
-        drawing.text((right, bottom + 32.0), across.path.clone(), LABEL_SIZE, INK, Anchor::End);
+        drawing.text((right, bottom + 32.0), labels.axis(&across.path), LABEL_SIZE, INK, Anchor::End);
     }
     let bar_left = width - ColorScale::bar_room();
     colors.bar(&mut drawing, bar_left, 22.0 + ABOVE, 22.0 + ABOVE + (ROW * rows.len() as f64).max(60.0));

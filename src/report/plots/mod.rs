@@ -153,14 +153,15 @@ pub fn figures(comparison: &Comparison, drawn: Drawn, width: f64) -> Vec<Figure>
     let palette = Palette::of(comparison);
     let mut figures = Vec::new();
     for (index, axis) in comparison.study.plan.axes.iter().enumerate() {
+        let shown = comparison.study.plan.labels.axis(&axis.path);
         let Some(drawing) = axis::axis_curves(comparison, axis, &palette, width) else { continue };
         figures.push(Figure {
             name: format!("axis{}", index + 1),
-            title: format!("Speedup and final {} of each arm against {}", metric_words(comparison), axis.path),
+            title: format!("Speedup and final {} of each arm against {}", metric_words(comparison), shown),
             caption: format!(
                 "Against {}: the speedup over the baseline at the same value with its {} interval over seeds, and the median of the \
                  final {} with its range over seeds. One row for each combination of the other axes, up to {}.",
-                axis.path,
+                shown,
                 confidence(comparison),
                 metric_words(comparison),
                 axis::MOST_ROWS
