@@ -1,5 +1,6 @@
 //! `speedlab report`: writes the report again, from the records alone.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -9,7 +10,9 @@ use super::print::without_controls;
 use super::{Exit, SweepArgs, say_if_changed};
 use crate::cluster::quoted;
 use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count, refuse_folder};
-use crate::report::{CheckError, Checked, Difference, Drawn, PaperFormat, PaperWidth, check, read_kept, speedups_json};
+use crate::report::{
+    CheckError, Checked, Difference, Drawn, Font, PaperFormat, PaperStyle, PaperWidth, check, read_kept, speedups_json,
+};
 use crate::spec::PlannedRun;
 use crate::study::{write_paper_figures, write_report, write_report_of};
 
@@ -18,6 +21,7 @@ use crate::study::{write_paper_figures, write_report, write_report_of};
   speedlab report sweeps/quickstart.yaml
   speedlab report results/quickstart             without the sweep's file, from the records
   speedlab report sweeps/quickstart.yaml --figures paper/figures --width one-column      each figure as PDF, 3.35 inches wide
+  speedlab report sweeps/quickstart.yaml --figures paper/figures --font NotoSansCJK-Regular.otf      in the letters of that font
   speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'
   speedlab report sweeps/quickstart.yaml --check paper/speedups.json      whether every number is the kept one; writes nothing
 
@@ -53,6 +57,9 @@ pub struct ReportArgs {
     /// Their formats, with commas between them. The font is in a PDF; a PNG has 337 pixels to the inch
     #[arg(long = "format", value_name = "FORMAT", requires = "figures", value_delimiter = ',', default_value = "pdf")]
     formats: Vec<Format>,
+    /// Their font: a TrueType or OpenType file [default: Inter, which comes with the program]. An SVG names it and does not hold it
+    #[arg(long, value_name = "FILE", requires = "figures")]
+    font: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -82,6 +89,7 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     if let Some(figures) = &args.figures {
         refuse_folder(figures)?;
     }
+    let font = args.font.as_deref().map(Font::read).transpose()?;
     let (plan, folder, frozen) = args.sweep.begun_and_frozen()?;
     if let Some(file) = &frozen {
         say_if_changed(&plan, &folder, file, "the report shows the frozen one");
@@ -98,9 +106,11 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
                 formats.push(format);
             }
         }
-        let written = write_paper_figures(&study, figures, args.drawn(), args.width, &formats)?;
+        let style = PaperStyle { width: args.width, formats, font: font.unwrap_or_else(Font::inter) };
+        let written = write_paper_figures(&study, figures, args.drawn(), &style)?;
+        warn_of_letters(&written.missing_letters, &figures.display().to_string());
         if !args.json {
-            out!("figures: {} files in {}", written.len(), figures.display());
+            out!("figures: {} files in {}", written.files.len(), figures.display());
         }
     }
     Ok(Exit::AllDone)
@@ -161,6 +171,7 @@ pub(super) fn write_and_print(
         None => write_report(folder, drawn)?,
     };
     warn_of_damage(&study);
+    warn_of_letters(&report.missing_letters, &folder.report().display().to_string());
     if json {
         out!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
     } else {
@@ -168,6 +179,19 @@ pub(super) fn write_and_print(
         out!("report: {}", report.page.display());
     }
     Ok(study)
+}
+
+/// Names the characters for which figures have boxes.
+fn warn_of_letters(missing: &BTreeSet<char>, figures: &str) {
+    if missing.is_empty() {
+        return;
+    }
+    let letters = missing.iter().map(char::to_string).collect::<Vec<_>>().join(" ");
+    eprintln!(
+        "warning: the font of the figures in {figures} has no letter for {}: boxes stand there in PNG and PDF files",
+        without_controls(&letters)
+    );
+    eprintln!("hint: `speedlab report STUDY --figures DIR --font FILE` draws the figures in a font that has them");
 }
 
 /// Names the runs that are left out.

@@ -55,8 +55,8 @@ pub use interval::Interval;
 pub use labelled::labelled;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
 pub use page::notice_page;
-pub use paper::{PaperFormat, PaperWidth, write_paper_figures};
-pub use plots::Drawn;
+pub use paper::{PaperFigures, PaperFormat, PaperStyle, PaperWidth, write_paper_figures};
+pub use plots::{Drawn, Font, FontError};
 pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{
     Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, detectable, level, speedup, until_decided,

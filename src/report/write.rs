@@ -1,5 +1,6 @@
 //! A study's whole report, onto disk; and its page alone, for who serves it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -13,7 +14,7 @@ use super::explore::ImageFlops;
 use super::grid::Grid;
 use super::labelled::labelled;
 use super::page::{Delivery, Shown, page};
-use super::plots::{Drawn, Figure, WIDTH, consistency_figures, difficulty_figures, figures, png, svg};
+use super::plots::{Drawn, Figure, Sheet, consistency_figures, difficulty_figures, figures, png, svg};
 use super::publish::publish;
 use super::summary::summary;
 use super::tables::{csv, json, latex, markdown, measures_csv, typst};
@@ -28,6 +29,8 @@ pub struct Report {
     pub files: Vec<PathBuf>,
     /// The answer and the table, for a terminal.
     pub summary: String,
+    /// Characters that the figures' font has no letter for: boxes stand for them in PNG files.
+    pub missing_letters: BTreeSet<char>,
 }
 
 /// Writes tables, figures and the page of `study` into `folder`, which is made if it is missing. The same records give the
@@ -59,7 +62,7 @@ pub fn write_drawn(
     if !difficulty.is_empty() {
         files.push(publish(folder, "difficulty.json", difficulty_json(&difficulty, labels).as_bytes())?);
     }
-    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, drawn, WIDTH);
+    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, drawn, Sheet::of_page());
     let written = figures.par_iter().map(|figure| -> Result<_, ReportError> {
         let svg = svg(&figure.drawing, &figure.name, &figure.title)?;
         let paths = [
@@ -79,7 +82,8 @@ pub fn write_drawn(
     );
     let page = publish(folder, "index.html", page.as_bytes())?;
     files.push(page.clone());
-    Ok(Report { page, files, summary })
+    let missing_letters = figures.iter().flat_map(|figure| figure.drawing.lacks()).collect();
+    Ok(Report { page, files, summary, missing_letters })
 }
 
 /// The text of `speedups.json` as a report of `study` would have it.
@@ -98,7 +102,7 @@ pub fn live_page(study: &StudyRecord, image_flops: ImageFlops, version: u64) -> 
     let comparison = Comparison::of(study);
     let grid = Grid::of(&comparison);
     let (consistency, difficulty) = parts(study, &comparison);
-    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, Drawn::Few, WIDTH);
+    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, Drawn::Few, Sheet::of_page());
     let svgs = figures.par_iter().map(|figure| svg(&figure.drawing, &figure.name, &figure.title));
     let svgs = svgs.collect::<Result<Vec<_>, _>>()?;
     let shown = Shown { figures: &figures, svgs: &svgs, drawn: Drawn::Few, delivery: Delivery::Live { version } };
@@ -113,18 +117,18 @@ pub(super) fn parts<'c>(
     rayon::join(|| Consistency::of(study), || difficulty(comparison))
 }
 
-/// Every figure of a study that has something to show, `width` pixels wide.
+/// Every figure of a study that has something to show.
 pub(super) fn all_figures(
     comparison: &Comparison,
     consistency: Option<&Consistency>,
     difficulty: &[PointDifficulty],
     drawn: Drawn,
-    width: f64,
+    sheet: Sheet,
 ) -> Vec<Figure> {
-    let mut figures = figures(comparison, drawn, width);
-    figures.extend(consistency.into_iter().flat_map(|consistency| consistency_figures(consistency, width)));
+    let mut figures = figures(comparison, drawn, sheet);
+    figures.extend(consistency.into_iter().flat_map(|consistency| consistency_figures(consistency, sheet)));
     if !difficulty.is_empty() {
-        figures.extend(difficulty_figures(comparison, difficulty, width));
+        figures.extend(difficulty_figures(comparison, difficulty, sheet));
     }
     figures
 }

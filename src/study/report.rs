@@ -1,13 +1,13 @@
 //! The tables and the page of a study, from its records.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use super::StudyError;
 use super::cost::PASSES_PER_STEP;
 use crate::model;
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
-use crate::report::{self, Drawn, PaperFormat, PaperWidth, Report};
+use crate::report::{self, Drawn, PaperFigures, PaperStyle, Report};
 use crate::spec::{RunSpec, Trainer};
 
 /// Reads the records, replaces the sweep's table and its report, and gives both.
@@ -24,15 +24,14 @@ pub fn write_report_of(
     written(folder, StudyRecord::of(folder, frozen)?, drawn)
 }
 
-/// Writes the report's figures at a paper's size into `figures`; returns their paths.
+/// Writes the report's figures at a paper's size into `figures`.
 pub fn write_paper_figures(
     study: &StudyRecord,
     figures: &Path,
     drawn: Drawn,
-    width: PaperWidth,
-    formats: &[PaperFormat],
-) -> Result<Vec<PathBuf>, StudyError> {
-    Ok(report::write_paper_figures(study, figures, drawn, width, formats)?)
+    style: &PaperStyle,
+) -> Result<PaperFigures, StudyError> {
+    Ok(report::write_paper_figures(study, figures, drawn, style)?)
 }
 
 fn written(folder: &SweepFolder, study: StudyRecord, drawn: Drawn) -> Result<(StudyRecord, Report), StudyError> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Palette;
 use super::chart::{Chart, EndLabel, Scale, end_labels, label_room};
-use super::drawing::{Anchor, Drawing};
+use super::drawing::{Anchor, Drawing, Sheet};
 use super::style::*;
 use super::ticks::Tick;
 use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
@@ -35,7 +35,8 @@ struct Mark {
 
 /// Left the speedups with their 95 % intervals, right the final values with their range over seeds; a row for each combination of
 /// the other axes, up to [`MOST_ROWS`]. `None` where the axis has one value or nothing is measured.
-pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, width: f64) -> Option<Drawing> {
+pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, sheet: Sheet) -> Option<Drawing> {
+    let width = sheet.width;
     if axis.values.len() < 2 {
         return None;
     }
@@ -71,7 +72,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
     ];
     let has_speedups = comparison.baseline.is_some();
     let shown: Vec<_> = panels.into_iter().skip(usize::from(!has_speedups)).collect();
-    let room = label_room(width, names());
+    let room = label_room(sheet, names());
     let (gap, left) = (62.0, 54.0);
     let columns = beside_each_other(shown.len(), width);
     // Panels that stand below each other are rows of their own.
@@ -79,7 +80,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
     let panel_width = (width - left - room - gap * (columns - 1) as f64) / columns as f64;
     let second_line = if places.is_number { 0.0 } else { SECOND_LINE };
     let row_height = ROW_HEIGHT + second_line;
-    let mut drawing = Drawing::new(width, row_height * (rows.len() * lines) as f64);
+    let mut drawing = sheet.drawing(row_height * (rows.len() * lines) as f64);
     let mut is_empty = true;
     for (panel, (title, of, line)) in shown.iter().enumerate() {
         let column = panel % columns;
