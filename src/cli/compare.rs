@@ -7,9 +7,8 @@ use clap::Args;
 use super::report::warn_of_damage;
 use super::{DEFAULT_RESULTS, Exit, SweepArgs, say_if_changed};
 use crate::checksum::sha256;
-use crate::cluster::quoted;
 use crate::compare::compare as join;
-use crate::record::{RecordError, StudyRecord, refuse_folder, write_curves};
+use crate::record::{RecordError, StudyRecord, quoted, refuse_folder, write_curves};
 use crate::report::{self, Drawn};
 use crate::study::image_flops;
 

@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::print::without_controls;
 use super::{Exit, SweepArgs, say_if_changed};
-use crate::cluster::quoted;
-use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count, refuse_folder};
+use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count, quoted, refuse_folder};
 use crate::report::{
     CheckError, Checked, Difference, Drawn, Font, PaperFormat, PaperStyle, PaperWidth, check, read_kept, speedups_json,
 };

@@ -73,6 +73,7 @@ pub fn compare(studies: &[(String, StudyRecord)], baseline: &str, command: &str)
         held: None,
         runs: Vec::new(),
         folder: base_study.folder.clone(),
+        place: None,
     };
     for (number, (name, study)) in studies.iter().enumerate() {
         let shares = number == base || Draws::of(study).is_some_and(|draws| Some(&draws) == base_draws.as_ref());

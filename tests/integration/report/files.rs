@@ -128,7 +128,7 @@ fn the_page_needs_nothing_but_itself() {
     assert_eq!(page.matches("<svg role=\"img\"").count(), 12);
     assert_eq!(page.matches("<img alt=\"").count(), 25, "every image says what it shows");
     assert!(page.contains("claims to test"));
-    assert!(page.contains("speedlab run sweeps/synthetic.yaml"));
+    assert!(page.contains("speedlab run <span data-sweep>sweeps/synthetic.yaml</span>"));
     assert!(page.contains("every timestep equally often"));
 }
 
@@ -252,7 +252,7 @@ fn of_many_grid_points_none_has_figures_of_its_own_unless_all_are_asked_for() {
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is written");
     let few = write(&study, folder.path()).expect("a report");
     assert_eq!((count(&few, "fid_images_seen"), count(&few, "speedups")), (0, 1));
-    let command = "<code>speedlab report sweeps/synthetic.yaml --all-figures</code>";
+    let command = "<code>speedlab report <span data-reads>results/synthetic</span> --all-figures</code>";
     // The curves and the samples of single points.
     assert_eq!(read("index.html").matches(command).count(), 2);
     let all = write_drawn(&study, &folder.path().join("all"), Drawn::All, |_| None).expect("a report");

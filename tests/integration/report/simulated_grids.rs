@@ -116,6 +116,7 @@ impl Speeds {
         };
         StudyRecord {
             folder: PathBuf::new(),
+            place: None,
             plan,
             sweep_arguments: String::new(),
             revisions: vec![],

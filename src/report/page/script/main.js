@@ -78,6 +78,7 @@ function start(kept) {
   addPanel();
   openNumbers();
   openRuns();
+  nameFolders();
   document.querySelectorAll("table.sortable").forEach(makeSortable);
   addSampleSliders();
   // Where there are too many curves, it says so.
