@@ -61,7 +61,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<Exit> {
     let default = || args.results.join("comparisons").join(folder_name(&compared.study.plan.name));
     let out = args.out.clone().unwrap_or_else(default);
     refuse_folder(&out)?;
-    let written = report::write_drawn(&compared.study, &out, Drawn::Few, image_flops)?;
+    let written = report::write_drawn(&compared.study, &out, &Drawn::Few.into(), image_flops)?;
     let runs = compared.study.runs.iter().map(|run| (&run.planned, &run.rows));
     write_curves(&out.join("curves.parquet"), runs)?;
     if args.json {

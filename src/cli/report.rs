@@ -10,7 +10,8 @@ use super::print::without_controls;
 use super::{Exit, SweepArgs, say_if_changed};
 use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count, quoted, refuse_folder};
 use crate::report::{
-    CheckError, Checked, Difference, Drawn, Font, PaperFormat, PaperStyle, PaperWidth, check, read_kept, speedups_json,
+    CellLinks, CheckError, Checked, Difference, Drawn, Font, PaperFormat, PaperStyle, PaperWidth, ReportStyle, check,
+    read_kept, speedups_json,
 };
 use crate::spec::PlannedRun;
 use crate::study::{write_paper_figures, write_report, write_report_of};
@@ -21,6 +22,7 @@ use crate::study::{write_paper_figures, write_report, write_report_of};
   speedlab report results/quickstart             without the sweep's file, from the records
   speedlab report sweeps/quickstart.yaml --figures paper/figures --width one-column      each figure as PDF, 3.35 inches wide
   speedlab report sweeps/quickstart.yaml --figures paper/figures --font NotoSansCJK-Regular.otf      in the letters of that font
+  speedlab report sweeps/quickstart.yaml --cell-links https://example.org/quickstart/report/index.html      tables whose numbers are links
   speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'
   speedlab report sweeps/quickstart.yaml --check paper/speedups.json      whether every number is the kept one; writes nothing
 
@@ -35,8 +37,11 @@ pub struct ReportArgs {
     /// Draw the figures and samples of every grid point, however many there are
     #[arg(long)]
     all_figures: bool,
+    /// Make each number in speedups.tex and speedups.typ a link to URL#cell-ID: the address where this report's page is published
+    #[arg(long, value_name = "URL")]
+    cell_links: Option<CellLinks>,
     /// Write nothing, but compare every number with those of a kept `speedups.json`; exit with 1 where one differs
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all_figures", "figures"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all_figures", "figures", "cell_links"])]
     check: Option<PathBuf>,
     /// With --check: the relative difference up to which numbers agree [default: 0, the same bits]
     #[arg(long, value_name = "SHARE", requires = "check", value_parser = parse_share, allow_negative_numbers = true)]
@@ -97,7 +102,8 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         let frozen = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
         return compare_with(path, &StudyRecord::of(&folder, frozen)?, args.within.unwrap_or(0.0));
     }
-    let study = write_and_print(&folder, frozen, args.json, args.drawn())?;
+    let style = ReportStyle { drawn: args.drawn(), cell_links: args.cell_links.clone() };
+    let study = write_and_print(&folder, frozen, args.json, &style)?;
     if let Some(figures) = &args.figures {
         let mut formats: Vec<PaperFormat> = Vec::new();
         for format in args.formats.iter().map(|&format| format.into()) {
@@ -163,11 +169,11 @@ pub(super) fn write_and_print(
     folder: &SweepFolder,
     frozen: Option<PlanFile>,
     json: bool,
-    drawn: Drawn,
+    style: &ReportStyle,
 ) -> anyhow::Result<StudyRecord> {
     let (study, report) = match frozen {
-        Some(frozen) => write_report_of(folder, frozen, drawn)?,
-        None => write_report(folder, drawn)?,
+        Some(frozen) => write_report_of(folder, frozen, style)?,
+        None => write_report(folder, style)?,
     };
     warn_of_damage(&study);
     warn_of_letters(&report.missing_letters, &folder.report().display().to_string());

@@ -61,7 +61,8 @@ pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{
     Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, detectable, level, speedup, until_decided,
 };
+pub use tables::CellLinks;
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
 pub use wording::{answer_cell, likeness_cell, look_words, spent_words};
-pub use write::{Report, live_page, speedups_json, write, write_drawn};
+pub use write::{Report, ReportStyle, live_page, speedups_json, write, write_drawn};

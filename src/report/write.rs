@@ -17,7 +17,7 @@ use super::page::{Delivery, Shown, page};
 use super::plots::{Drawn, Figure, Sheet, consistency_figures, difficulty_figures, figures, png, svg};
 use super::publish::publish;
 use super::summary::summary;
-use super::tables::{csv, json, latex, markdown, measures_csv, typst};
+use super::tables::{CellLinks, csv, json, latex, markdown, measures_csv, typst};
 use crate::record::StudyRecord;
 
 /// The files that were written.
@@ -36,21 +36,35 @@ pub struct Report {
 /// Writes tables, figures and the page of `study` into `folder`, which is made if it is missing. The same records give the
 /// same bytes. Whatever is not recorded yet is said to be missing and is no error.
 pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> {
-    write_drawn(study, folder, Drawn::Few, |_| None)
+    write_drawn(study, folder, &ReportStyle::default(), |_| None)
 }
 
-/// The same, with the figures that are asked for, and with what is known of the networks' operations.
+/// What a report may have beyond what every report has.
+#[derive(Clone, Debug, Default)]
+pub struct ReportStyle {
+    pub drawn: Drawn,
+    /// Where the numbers of `speedups.tex` and `speedups.typ` lead to.
+    pub cell_links: Option<CellLinks>,
+}
+
+impl From<Drawn> for ReportStyle {
+    fn from(drawn: Drawn) -> Self {
+        Self { drawn, ..Self::default() }
+    }
+}
+
+/// The same with what is asked for, and with what is known of the networks' operations.
 pub fn write_drawn(
     study: &StudyRecord,
     folder: &Path,
-    drawn: Drawn,
+    style: &ReportStyle,
     image_flops: ImageFlops,
 ) -> Result<Report, ReportError> {
     let study = &*labelled(study);
     let labels = &study.plan.labels;
     let comparison = Comparison::of(study);
     let grid = Grid::of(&comparison);
-    let mut files = publish_all(folder, tables(&comparison, &grid))?;
+    let mut files = publish_all(folder, tables(&comparison, &grid, style.cell_links.as_ref()))?;
 
     let (consistency, difficulty) = parts(study, &comparison);
     if let Some(consistency) = &consistency {
@@ -62,7 +76,7 @@ pub fn write_drawn(
     if !difficulty.is_empty() {
         files.push(publish(folder, "difficulty.json", difficulty_json(&difficulty, labels).as_bytes())?);
     }
-    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, drawn, Sheet::of_page());
+    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, style.drawn, Sheet::of_page());
     let written = figures.par_iter().map(|figure| -> Result<_, ReportError> {
         let svg = svg(&figure.drawing, &figure.name, &figure.title)?;
         let paths = [
@@ -75,7 +89,7 @@ pub fn write_drawn(
     files.extend(paths.into_iter().flatten());
 
     // The page comes last: where it is, everything it names is.
-    let shown = Shown { figures: &figures, svgs: &svgs, drawn, delivery: Delivery::File };
+    let shown = Shown { figures: &figures, svgs: &svgs, drawn: style.drawn, delivery: Delivery::File };
     let (page, summary) = rayon::join(
         || page(&comparison, &grid, consistency.as_ref(), &difficulty, &shown, image_flops),
         || summary(&comparison, &grid),
@@ -134,14 +148,14 @@ pub(super) fn all_figures(
 }
 
 /// The tables of speedups and of every measure, by the names of their files.
-fn tables(comparison: &Comparison, grid: &Grid) -> Vec<(&'static str, String)> {
+fn tables(comparison: &Comparison, grid: &Grid, links: Option<&CellLinks>) -> Vec<(&'static str, String)> {
     type Table<'t> = (&'static str, &'t (dyn Fn() -> Option<String> + Sync));
     let cells = &Cells::of(comparison, grid);
     let tables: [Table; 6] = [
         ("speedups.md", &|| Some(markdown(comparison, grid))),
         ("speedups.csv", &|| Some(csv(comparison, cells))),
-        ("speedups.tex", &|| Some(latex(comparison, cells))),
-        ("speedups.typ", &|| Some(typst(comparison, cells))),
+        ("speedups.tex", &|| Some(latex(comparison, cells, links))),
+        ("speedups.typ", &|| Some(typst(comparison, cells, links))),
         ("measures.csv", &|| measures_csv(comparison, cells)),
         ("speedups.json", &|| Some(json(comparison, grid, cells))),
     ];

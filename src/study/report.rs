@@ -7,21 +7,21 @@ use super::StudyError;
 use super::cost::PASSES_PER_STEP;
 use crate::model;
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
-use crate::report::{self, Drawn, PaperFigures, PaperStyle, Report};
+use crate::report::{self, Drawn, PaperFigures, PaperStyle, Report, ReportStyle};
 use crate::spec::{RunSpec, Trainer};
 
 /// Reads the records, replaces the sweep's table and its report, and gives both.
-pub fn write_report(folder: &SweepFolder, drawn: Drawn) -> Result<(StudyRecord, Report), StudyError> {
-    written(folder, StudyRecord::read(folder)?, drawn)
+pub fn write_report(folder: &SweepFolder, style: &ReportStyle) -> Result<(StudyRecord, Report), StudyError> {
+    written(folder, StudyRecord::read(folder)?, style)
 }
 
 /// The same, where the frozen plan has been read already.
 pub fn write_report_of(
     folder: &SweepFolder,
     frozen: PlanFile,
-    drawn: Drawn,
+    style: &ReportStyle,
 ) -> Result<(StudyRecord, Report), StudyError> {
-    written(folder, StudyRecord::of(folder, frozen)?, drawn)
+    written(folder, StudyRecord::of(folder, frozen)?, style)
 }
 
 /// Writes the report's figures at a paper's size into `figures`.
@@ -34,11 +34,11 @@ pub fn write_paper_figures(
     Ok(report::write_paper_figures(study, figures, drawn, style)?)
 }
 
-fn written(folder: &SweepFolder, study: StudyRecord, drawn: Drawn) -> Result<(StudyRecord, Report), StudyError> {
+fn written(folder: &SweepFolder, study: StudyRecord, style: &ReportStyle) -> Result<(StudyRecord, Report), StudyError> {
     // Of many runs each takes seconds.
     let (table, report) = thread::scope(|scope| {
         let table = scope.spawn(|| study.write_curves());
-        let report = report::write_drawn(&study, &folder.report(), drawn, image_flops);
+        let report = report::write_drawn(&study, &folder.report(), style, image_flops);
         (table.join().expect("it does not panic"), report)
     });
     table?;

@@ -255,7 +255,7 @@ fn of_many_grid_points_none_has_figures_of_its_own_unless_all_are_asked_for() {
     let command = "<code>speedlab report <span data-reads>results/synthetic</span> --all-figures</code>";
     // The curves and the samples of single points.
     assert_eq!(read("index.html").matches(command).count(), 2);
-    let all = write_drawn(&study, &folder.path().join("all"), Drawn::All, |_| None).expect("a report");
+    let all = write_drawn(&study, &folder.path().join("all"), &Drawn::All.into(), |_| None).expect("a report");
     assert_eq!((count(&all, "fid_images_seen-point"), count(&all, "speedup_by_target_images_seen-point")), (25, 25));
     assert_eq!(read("all/index.html").matches(command).count(), 0);
     assert_eq!((read("all/speedups.json"), all.summary), (read("speedups.json"), few.summary));

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use speedlab::record::StudyRecord;
-use speedlab::report::{check, labelled, speedups_json, write};
+use speedlab::report::{ReportStyle, check, labelled, speedups_json, write, write_drawn};
 use speedlab::spec::{ArmLabel, AxisLabel, Color, Labels};
 
 use super::synthetic::{Synthetic, draw_samples};
@@ -210,12 +210,13 @@ fn tables_for_papers_are_compiled() {
     let study = with_labels(Synthetic { channels: vec![16, 32], ..Synthetic::default() }.study(Path::new("x")));
     let folder = folder();
     let path = folder.path();
-    write(&study, path).expect("a report");
+    let links = "https://example.org/a_b/?c=1&d=50%25".parse().expect("an address");
+    let style = ReportStyle { cell_links: Some(links), ..ReportStyle::default() };
+    write_drawn(&study, path, &style, |_| None).expect("a report");
     let script = "import typst; typst.compile('speedups.typ', output='typst.pdf')";
     assert!(run_in(path, "python3", &["-c", script]), "there is no python3");
     assert!(fs::metadata(path.join("typst.pdf")).expect("a PDF").len() > 5000);
-    let paper =
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\tiny\\input{speedups}\\end{document}\n";
+    let paper = "\\documentclass{article}\\usepackage{booktabs}\\usepackage{hyperref}\\begin{document}\\tiny\\input{speedups}\\end{document}\n";
     fs::write(path.join("paper.tex"), paper).expect("a paper");
     match run_in(path, "pdflatex", &["-interaction=nonstopmode", "-halt-on-error", "paper.tex"]) {
         true => assert!(fs::metadata(path.join("paper.pdf")).expect("a PDF").len() > 5000),

@@ -96,6 +96,8 @@ function start(kept) {
   }
   fold();
   choose({});
+  openCell(location.hash);
+  window.addEventListener("hashchange", () => openCell(location.hash));
   document.documentElement.dataset.ready = "";
 }
 
