@@ -13,7 +13,7 @@ use crate::report::{
     CellLinks, CheckError, Checked, Difference, Drawn, Font, PaperFormat, PaperStyle, PaperWidth, ReportStyle, check,
     read_kept, speedups_json,
 };
-use crate::spec::PlannedRun;
+use crate::spec::{Labels, PlannedRun};
 use crate::study::{write_paper_figures, write_report, write_report_of};
 
 #[derive(Debug, Args)]
@@ -104,6 +104,7 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     }
     let style = ReportStyle { drawn: args.drawn(), cell_links: args.cell_links.clone() };
     let study = write_and_print(&folder, frozen, args.json, &style)?;
+    keep_labels(&folder, &study.plan.labels);
     if let Some(figures) = &args.figures {
         let mut formats: Vec<PaperFormat> = Vec::new();
         for format in args.formats.iter().map(|&format| format.into()) {
@@ -119,6 +120,17 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::AllDone)
+}
+
+/// Has a later report of the folder call things as this one does. It is no part of this one, which is written: what hinders it is said.
+fn keep_labels(folder: &SweepFolder, labels: &Labels) {
+    let reason = match PlanFile::keep_labels(folder, labels) {
+        Ok(true) => return,
+        Ok(false) => "another process works on the sweep".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let path = folder.plan_file();
+    eprintln!("note: {} keeps its labels, which a report of the folder alone shows: {reason}", path.display());
 }
 
 /// Compares the numbers of the study with those that a file keeps.
