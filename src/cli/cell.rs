@@ -147,7 +147,18 @@ fn rerun_command(cell: &CellDetail, folder: &SweepFolder) -> Option<String> {
     (!is_import).then(|| format!("speedlab cell {} {path} --rerun", cell.id))
 }
 
+/// Whether it can be meant as an id, and not as the path of a study.
+fn is_id(given: &str) -> bool {
+    given.len() >= 4 && given.chars().all(|letter| letter.is_ascii_alphanumeric())
+}
+
 fn list(args: &CellArgs) -> anyhow::Result<Exit> {
+    if let (Some(id), study) = (&args.id, &args.study)
+        && (study.is_some() || is_id(id) && !Path::new(id).exists())
+    {
+        let study = study.as_ref().map_or_else(|| "SWEEP".to_owned(), |study| quoted(&study.display().to_string()));
+        return Err(CellError::OneOrAll { id: id.clone(), study }.into());
+    }
     let path =
         args.study.as_ref().cloned().or_else(|| args.id.as_ref().map(PathBuf::from)).ok_or(CellError::NoStudy)?;
     let (folder, frozen) = args.study(&path)?;

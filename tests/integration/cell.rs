@@ -183,6 +183,14 @@ fn an_unknown_id_names_those_near_it_and_imported_runs_are_not_trained() {
     assert!(stderr(&output).contains("no report in results has a number with the id `000000`"), "{}", stderr(&output));
     assert_eq!(sandbox.speedlab(&["cell"]).status.code(), Some(2));
     assert_eq!(sandbox.speedlab(&["cell", "--list"]).status.code(), Some(2));
+    // One or all: which of the two is not guessed.
+    for (args, study) in [(&[id, "results/curves", "--list"][..], "results/curves"), (&[id, "--list"], "SWEEP")] {
+        let output = sandbox.speedlab(&[&["cell"], args].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.contains(&format!("`{id}` asks for one number, and --list for all")), "{said}");
+        assert!(said.contains(&format!("`speedlab cell --list {study}` lists all")), "{said}");
+    }
 
     let shown = sandbox.speedlab(&["cell", id, "results/curves"]);
     assert!(stdout(&shown).contains("nothing here can: its runs were imported"), "{}", stdout(&shown));

@@ -66,6 +66,8 @@ pub struct CellRun {
     pub state: String,
     /// What it adds to the number: a cost, or its last value.
     pub value: Option<f64>,
+    /// Whether the number is made of it, too: not, where its seed is left out or it has not ended as it must.
+    pub counts: bool,
     /// Whether another program trained it, which nothing here can start.
     pub is_imported: bool,
 }
@@ -193,7 +195,7 @@ fn of_last_values(
         seeds: format!("{} of {}", spread.map_or(0, |spread| spread.n), arm.runs.len()),
         formula: Formula::of_last_values(arm.arm),
         value_is: format!("last {words}"),
-        runs: arm.runs.iter().map(|run| cell_run(run, completed(run))).collect(),
+        runs: arm.runs.iter().map(|run| cell_run(run, completed(run), completed(run).is_some())).collect(),
         ..blank(comparison, cell, arm.arm, None, &point.label)
     }
 }
@@ -210,18 +212,20 @@ fn of_grid(
 ) -> CellDetail {
     let against = comparison.baseline.unwrap_or_default();
     let arm = *arms.last().expect("a number is of an arm");
+    let by_seed = result.as_ref().map_or_else(|_| vec![], |speedup| ratios(&speedup.by_seed));
     let mut runs = Vec::new();
     let mut seen = BTreeSet::new();
     for name in [against].iter().chain(arms) {
-        let of_arm = points.iter().filter_map(|point| arm_at(comparison, point, name)).flat_map(|arm| &arm.runs);
-        runs.extend(of_arm.filter(|run| seen.insert(&run.record.planned.run_id)).map(|run| cell_run(run, None)));
+        for arm in points.iter().filter_map(|point| arm_at(comparison, point, name)) {
+            let new = arm.runs.iter().filter(|run| seen.insert(&run.record.planned.run_id));
+            runs.extend(new.map(|run| cell_run(run, None, counts(comparison, &result, &by_seed, arm, run))));
+        }
     }
     let of = Of { arm, against, cost: Cost::ImagesSeen, over_grid: true, targets: 0 };
     let words = match &result {
         Ok(speedup) => speedup_words(&of, speedup, &confidence(comparison)),
         Err(_) => format!("No number: {}.", verdict(&result)),
     };
-    let by_seed = result.as_ref().map_or_else(|_| vec![], |speedup| ratios(&speedup.by_seed));
     CellDetail {
         what: match signs {
             None => format!("speedup of {arm} over {against} in training images, {what}"),
@@ -295,7 +299,24 @@ pub(super) fn ratios(logs: &[(u64, f64)]) -> Vec<SeedRatio> {
     logs.iter().map(|(seed, ln)| SeedRatio { seed: *seed, ratio: ln.exp() }).collect()
 }
 
-pub(super) fn cell_run(run: &ArmRun, value: Option<f64>) -> CellRun {
+/// Whether a speedup is made of the run, too: its seed has a ratio, or, of a bound and of runs that are not paired, it was compared.
+pub(super) fn counts(
+    comparison: &Comparison,
+    result: &Result<Speedup, NoSpeedup>,
+    by_seed: &[SeedRatio],
+    arm: &ArmComparison,
+    run: &ArmRun,
+) -> bool {
+    let seed = run.record.planned.seed;
+    let Ok(speedup) = result else { return false };
+    if !by_seed.is_empty() {
+        return by_seed.iter().any(|ratio| ratio.seed == seed);
+    }
+    let is_looked_at = comparison.counted_seeds().is_none_or(|seeds| seeds.contains(&seed));
+    is_looked_at && !speedup.left_out.contains(&seed) && arm.fitted.iter().any(|fitted| fitted.seed == seed)
+}
+
+pub(super) fn cell_run(run: &ArmRun, value: Option<f64>, counts: bool) -> CellRun {
     let planned = &run.record.planned;
     CellRun {
         arm: planned.arm.clone(),
@@ -306,6 +327,7 @@ pub(super) fn cell_run(run: &ArmRun, value: Option<f64>) -> CellRun {
         program: run.record.attempts.last().map_or_else(String::new, |attempt| attempt.program.clone()),
         state: state(run.record),
         value: value.filter(|value| value.is_finite()),
+        counts,
         is_imported: planned.spec.trainer.as_ref().is_some_and(Trainer::is_import),
     }
 }

@@ -258,3 +258,26 @@ fn numbers_of_tables_for_papers_are_links_where_that_is_asked_for() {
     write(&study, folder.path()).expect("a report");
     assert!(!read("speedups.tex").contains("href") && !read("speedups.typ").contains("link("));
 }
+
+#[test]
+fn a_number_is_made_of_the_runs_that_count_and_of_no_others() {
+    let mut study = reaching();
+    let missing = indices(&study, "mdlrc")[1];
+    let seed = study.runs[missing].planned.seed;
+    cut(&mut study.runs[missing], 0, RunState::Waiting);
+    let found = details(&study);
+    let counting = |cell: &CellDetail| {
+        cell.runs.iter().filter(|run| run.counts).map(|run| (run.arm.clone(), run.seed)).collect::<Vec<_>>()
+    };
+    for kind in [Kind::Band, Kind::Last, Kind::WholeCurve] {
+        let counts = counting(cell(&found, "mdlrc", kind, "images_seen"));
+        assert!(counts.len() == 4 && counts.iter().all(|(_, own)| *own != seed), "{kind:?}: {counts:?}");
+        assert_eq!(counting(cell(&found, "clts", kind, "images_seen")).len(), 6);
+    }
+    let last = cell(&found, "mdlrc", Kind::Final, "");
+    assert_eq!((last.runs.len(), counting(last).len()), (3, 2));
+    // Those alone are compared when they are trained again.
+    let id = &cell(&found, "mdlrc", Kind::Band, "images_seen").id;
+    let again = compare_rerun(&study, &study, id).expect("the number is there");
+    assert!(again.runs.len() == 4 && again.runs.iter().all(|run| run.seed != seed), "{again:?}");
+}
