@@ -15,7 +15,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use self::state::{PageState, Process, Recorded};
 use super::StudyError;
 use super::report::image_flops;
-use crate::record::{LiveFile, PlanFile, RecordError, RecordMark, StudyRecord, SweepFolder};
+use crate::record::{LiveFile, PlanFile, RecordError, RecordMark, StudyRecord, SweepFolder, running_arguments};
 use crate::report;
 use crate::spec::{Labels, Plan};
 
@@ -74,7 +74,8 @@ impl LivePage {
     /// file, which may be newer than the frozen plan's.
     pub fn begin(folder: SweepFolder, labels: Option<Labels>, every: Duration) -> Result<Self, StudyError> {
         let file = PlanFile::read(&folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
-        let recorded = Arc::new(Recorded::unread(&file.plan, file.sweep_arguments));
+        let arguments = running_arguments(&file.sweep_arguments, &folder.path, &file.plan.name);
+        let recorded = Arc::new(Recorded::unread(&file.plan, arguments));
         let plan = Arc::new(file.plan);
         let kept = Kept {
             page: report::notice_page("The page is being made.").into_bytes().into(),
