@@ -1,6 +1,7 @@
 //! The speedup of an arm at one grid point, with everything that it is made of.
 
-use super::detail::{CellDetail, SeedRatio, arm_at, at, blank, cell_run, counts, ratios, with_result};
+use super::detail::{CellDetail, SeedRatio, arm_at, at, blank, ratios, with_result};
+use super::run::{cell_run, counts};
 use super::{Cell, Formula, Kind, Of, speedup_words};
 use crate::report::band::{Run, Spent, spent_over_band, spent_to_last_quality};
 use crate::report::comparison::{ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, PointComparison};
