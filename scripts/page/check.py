@@ -6,6 +6,7 @@ PAGES has a folder for each study (the test `pages_for_a_browser` writes them); 
 """
 
 import base64
+import csv
 import json
 import math
 import pathlib
@@ -130,9 +131,10 @@ def numbers_open(page, pages):
     for line in lines:
         ratio = float(line[3].replace(",", "")) / float(line[4].replace(",", ""))
         expect(abs(ratio / float(line[5].rstrip("×")) - 1) < 0.005, f"a seed's values do not give its speedup: {line}")
-    commands = re.findall(r"speedlab cell ([0-9a-z]{6,}) sweeps/synthetic.yaml(?: --rerun)?", words)
-    csv = (pages / "hostile/report/speedups.csv").read_text()
-    expect(len(commands) == 2 and len(set(commands)) == 1 and f",{commands[0]}," in csv, f"the panel names no cell of the table: {words}")
+    folder = re.escape(str((pages / "hostile").resolve()))
+    commands = re.findall(rf"speedlab cell ([0-9a-z]{{6,}}) {folder}(?: --rerun)?", words)
+    written = (pages / "hostile/report/speedups.csv").read_text()
+    expect(len(commands) == 2 and len(set(commands)) == 1 and f",{commands[0]}," in written, f"the panel names no cell of the table: {words}")
     page.key("Escape", 27)
     expect(page.evaluate('document.getElementById("panel").hidden'), "Escape does not close the panel")
     expect(page.evaluate('document.activeElement === document.querySelectorAll(".overview button.cell")[0]'), "the focus does not go back")
@@ -195,6 +197,24 @@ def no_other_script_runs(page):
     expect({"require-trusted-types-for", "connect-src"} <= set(refused), f"refused was only {refused}")
 
 
+def a_copy_names_its_folder_and_a_link_opens_its_number(page, pages):
+    folder = (pages / "copied/synthetic").resolve()
+    with open(folder / "report/speedups.csv", newline="", encoding="utf-8") as file:
+        lines = [line for line in csv.DictReader(file) if line["arm"] == "clts" and line["measured_in"] == "images_seen"]
+    cell = lines[0]["band_cell"]
+    page.open((folder / "report/index.html").as_uri() + f"#cell-{cell}")
+    ready(page)
+    words = text_of(page, "#panel")
+    expect(page.evaluate('!document.getElementById("panel").hidden') and f"Cell {cell}" in words, f"the link opens no panel: {words}")
+    expect(f"speedlab cell {cell} {folder}" in words, f"the command does not name the folder of the copy: {words}")
+    again = text_of(page, "body")
+    run = f"speedlab run sweeps/synthetic.yaml --results {folder.parent} "
+    expect(run in again and f"speedlab report {folder} " in again, f"the commands do not name the folder of the copy: {again}")
+    page.evaluate('document.querySelector("#runs > details").open = true')
+    click(page, "#runs tr[data-run='0'] button.cell")
+    expect(run.strip() in text_of(page, "#panel"), "the command of a run does not name the folder of the copy")
+
+
 def still_page(page):
     expect(page.evaluate('document.getElementById("explore").hidden'), "without scripts there is an empty figure")
     expect(page.evaluate('[...document.querySelectorAll("details[data-fold]")].every((part) => part.open)'), "without scripts a part is folded away")
@@ -225,6 +245,8 @@ def check(page, pages, picture):
     page.open(url("hostile"), width=PHONE, height=780)
     ready(page)
     no_sideways(page, PHONE)
+    wraps = page.evaluate('[...document.querySelectorAll(".overview td.verdict")].every((cell) => getComputedStyle(cell).whiteSpace === "normal")')
+    expect(wraps, "a verdict does not wrap on a phone")
     picture("phone", whole=True)
     page.evaluate('document.querySelectorAll(".overview button.cell")[0].click()')
     no_sideways(page, PHONE)
@@ -256,6 +278,9 @@ def check(page, pages, picture):
     picture("grid")
     page.evaluate('document.querySelector("[data-effect] button").click()')
     expect("over grid points" in text_of(page, "#panel"), "a number of the whole grid does not open")
+    no_faults(page)
+
+    a_copy_names_its_folder_and_a_link_opens_its_number(page, pages)
     no_faults(page)
 
     for name in ("curves-alone", "unfinished", "nothing", "many"):

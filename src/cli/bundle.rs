@@ -65,7 +65,7 @@ pub fn bundle(args: &BundleArgs) -> anyhow::Result<Exit> {
     refuse_outputs(&[&out], &folder, &args.sweep.sweep)?;
     let is_frozen =
         say_if_changed(&planned, &folder, &plan, "the bundle holds the frozen one, without the sweep's file");
-    let (study, _) = write_report_of(&folder, plan.clone(), Drawn::Few)?;
+    let (study, _) = write_report_of(&folder, plan.clone(), &Drawn::Few.into())?;
     let wanted = Wanted {
         sweep: (is_frozen && args.sweep.sweep.is_file()).then_some(args.sweep.sweep.as_path()),
         checkpoints: args.checkpoints,

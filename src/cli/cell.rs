@@ -13,8 +13,8 @@ pub use error::CellError;
 
 use self::rerun::RerunArgs;
 use super::report::warn_of_damage;
-use super::{Color, DEFAULT_RESULTS, DataArgs, Exit, SweepArgs, say_if_changed};
-use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder};
+use super::{Color, DataArgs, Exit, SweepArgs, say_if_changed};
+use crate::record::{DEFAULT_RESULTS, PlanFile, RecordError, StudyRecord, SweepFolder, quoted};
 use crate::report::{Cell, CellDetail, Cells, Comparison, Grid, detail, labelled, normal_cell_id};
 
 /// The version of the JSON value.
@@ -143,11 +143,22 @@ fn with_id(results: &Path, given: &str, id: &str) -> Result<PathBuf, CellError> 
 /// What trains the number's runs again; `None` where nothing can.
 fn rerun_command(cell: &CellDetail, folder: &SweepFolder) -> Option<String> {
     let is_import = cell.runs.iter().any(|run| run.is_imported);
-    let path = crate::cluster::quoted(&folder.path.display().to_string());
+    let path = quoted(&folder.path.display().to_string());
     (!is_import).then(|| format!("speedlab cell {} {path} --rerun", cell.id))
 }
 
+/// Whether it can be meant as an id, and not as the path of a study.
+fn is_id(given: &str) -> bool {
+    given.len() >= 4 && given.chars().all(|letter| letter.is_ascii_alphanumeric())
+}
+
 fn list(args: &CellArgs) -> anyhow::Result<Exit> {
+    if let (Some(id), study) = (&args.id, &args.study)
+        && (study.is_some() || is_id(id) && !Path::new(id).exists())
+    {
+        let study = study.as_ref().map_or_else(|| "SWEEP".to_owned(), |study| quoted(&study.display().to_string()));
+        return Err(CellError::OneOrAll { id: id.clone(), study }.into());
+    }
     let path =
         args.study.as_ref().cloned().or_else(|| args.id.as_ref().map(PathBuf::from)).ok_or(CellError::NoStudy)?;
     let (folder, frozen) = args.study(&path)?;

@@ -7,9 +7,8 @@ use clap::Args;
 use super::report::warn_of_damage;
 use super::{DEFAULT_RESULTS, Exit, SweepArgs, say_if_changed};
 use crate::checksum::sha256;
-use crate::cluster::quoted;
 use crate::compare::compare as join;
-use crate::record::{RecordError, StudyRecord, refuse_folder, write_curves};
+use crate::record::{RecordError, StudyRecord, quoted, refuse_folder, write_curves};
 use crate::report::{self, Drawn};
 use crate::study::image_flops;
 
@@ -62,7 +61,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<Exit> {
     let default = || args.results.join("comparisons").join(folder_name(&compared.study.plan.name));
     let out = args.out.clone().unwrap_or_else(default);
     refuse_folder(&out)?;
-    let written = report::write_drawn(&compared.study, &out, Drawn::Few, image_flops)?;
+    let written = report::write_drawn(&compared.study, &out, &Drawn::Few.into(), image_flops)?;
     let runs = compared.study.runs.iter().map(|run| (&run.planned, &run.rows));
     write_curves(&out.join("curves.parquet"), runs)?;
     if args.json {

@@ -14,6 +14,7 @@ use crate::import::ImportError;
 use crate::merge::MergeError;
 use crate::plan::PlanError;
 use crate::record::RecordError;
+use crate::report::FontError;
 use crate::serve::ServeError;
 use crate::study::StudyError;
 
@@ -67,11 +68,13 @@ impl Exit {
         let no_server = error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage);
         let no_compare =
             error.downcast_ref::<CompareError>().is_some_and(|error| !matches!(error, CompareError::Record(_)));
+        let no_font = error.downcast_ref::<FontError>().is_some();
         let of_usage = of_record(error).is_some_and(RecordError::is_usage);
         // Nor does a table that was kept of something else, or an id that no number has.
         let no_check = error.downcast_ref::<KeptError>().is_some() || error.downcast_ref::<CellError>().is_some();
         if invalid
             || no_check
+            || no_font
             || of_usage
             || no_compare
             || no_bundle

@@ -19,7 +19,8 @@ use crate::report::number::grouped;
 
 CSV and Parquet have the columns of results/<sweep>/curves.parquet: a row for each number. In CSV a text that begins with = + - @, a
 tab or a carriage return has a ' before it, so that no spreadsheet takes it for a formula; numbers stay numbers. TensorBoard gets a
-folder for each run, TRIAL/seedN, and keeps values in 32 bits. Each is written beside its place and renamed when it is whole. A CSV comes
+folder for each run, TRIAL/seedN, and keeps values in 32 bits. Offline files of Weights & Biases are not written: its package cannot
+read them back, so that nothing could check them. Each is written beside its place and renamed when it is whole. A CSV comes
 back by
   speedlab import curves.csv --baseline baseline --only metric=fid --map arm=trial seed=seed step=step images=images_seen \\
     seconds=train_seconds fid=value")]

@@ -99,6 +99,6 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     for note in &imported.notes {
         eprintln!("note: {}", without_controls(note));
     }
-    report::write_and_print(&imported.folder, None, args.json, Drawn::Few)?;
+    report::write_and_print(&imported.folder, None, args.json, &Drawn::Few.into())?;
     Ok(Exit::AllDone)
 }

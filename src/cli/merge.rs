@@ -57,6 +57,6 @@ pub fn merge(args: &MergeArgs) -> anyhow::Result<Exit> {
     if !args.quiet {
         eprintln!("{:>10}  {runs} runs of {planned} into {}", "merged", args.into.display());
     }
-    report::write_and_print(merge.folder(), Some(merge.plan().clone()), args.json, Drawn::Few)?;
+    report::write_and_print(merge.folder(), Some(merge.plan().clone()), args.json, &Drawn::Few.into())?;
     Ok(Exit::AllDone)
 }

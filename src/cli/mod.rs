@@ -55,10 +55,9 @@ pub use exit::Exit;
 pub use print::print_error;
 
 use self::print::{print_bytes, print_line, print_text, without_controls};
-use crate::cluster::quoted;
 use crate::data::{DataError, DataFolder};
 use crate::plan::load_sweep;
-use crate::record::{PlanFile, RecordError, SweepFolder};
+use crate::record::{DEFAULT_RESULTS, PlanFile, RecordError, SweepFolder, quoted};
 use crate::spec::Plan;
 use crate::study::with_rule_of;
 
@@ -185,8 +184,6 @@ enum Command {
     #[command(hide = true)]
     BenchStep(bench_step::BenchStepArgs),
 }
-
-const DEFAULT_RESULTS: &str = "results";
 
 /// Which sweep, and where its results are.
 #[derive(Debug, Args)]

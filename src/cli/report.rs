@@ -1,5 +1,6 @@
 //! `speedlab report`: writes the report again, from the records alone.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -7,10 +8,12 @@ use serde_json::Value;
 
 use super::print::without_controls;
 use super::{Exit, SweepArgs, say_if_changed};
-use crate::cluster::quoted;
-use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count, refuse_folder};
-use crate::report::{CheckError, Checked, Difference, Drawn, PaperFormat, PaperWidth, check, read_kept, speedups_json};
-use crate::spec::PlannedRun;
+use crate::record::{PlanFile, RecordError, StudyRecord, SweepFolder, first_and_count, quoted, refuse_folder};
+use crate::report::{
+    CellLinks, CheckError, Checked, Difference, Drawn, Font, PaperFormat, PaperStyle, PaperWidth, ReportStyle, check,
+    read_kept, speedups_json,
+};
+use crate::spec::{Labels, PlannedRun};
 use crate::study::{write_paper_figures, write_report, write_report_of};
 
 #[derive(Debug, Args)]
@@ -18,6 +21,8 @@ use crate::study::{write_paper_figures, write_report, write_report_of};
   speedlab report sweeps/quickstart.yaml
   speedlab report results/quickstart             without the sweep's file, from the records
   speedlab report sweeps/quickstart.yaml --figures paper/figures --width one-column      each figure as PDF, 3.35 inches wide
+  speedlab report sweeps/quickstart.yaml --figures paper/figures --font NotoSansCJK-Regular.otf      in the letters of that font
+  speedlab report sweeps/quickstart.yaml --cell-links https://example.org/quickstart/report/index.html      tables whose numbers are links
   speedlab report sweeps/quickstart.yaml --json | jq '.points[].arms[] | {arm, speedups}'
   speedlab report sweeps/quickstart.yaml --check paper/speedups.json      whether every number is the kept one; writes nothing
 
@@ -32,8 +37,11 @@ pub struct ReportArgs {
     /// Draw the figures and samples of every grid point, however many there are
     #[arg(long)]
     all_figures: bool,
+    /// Make each number in speedups.tex and speedups.typ a link to URL#cell-ID: the address where this report's page is published
+    #[arg(long, value_name = "URL")]
+    cell_links: Option<CellLinks>,
     /// Write nothing, but compare every number with those of a kept `speedups.json`; exit with 1 where one differs
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all_figures", "figures"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "all_figures", "figures", "cell_links"])]
     check: Option<PathBuf>,
     /// With --check: the relative difference up to which numbers agree [default: 0, the same bits]
     #[arg(long, value_name = "SHARE", requires = "check", value_parser = parse_share, allow_negative_numbers = true)]
@@ -53,6 +61,9 @@ pub struct ReportArgs {
     /// Their formats, with commas between them. The font is in a PDF; a PNG has 337 pixels to the inch
     #[arg(long = "format", value_name = "FORMAT", requires = "figures", value_delimiter = ',', default_value = "pdf")]
     formats: Vec<Format>,
+    /// Their font: a TrueType or OpenType file [default: Inter, which comes with the program]. An SVG names it and does not hold it
+    #[arg(long, value_name = "FILE", requires = "figures")]
+    font: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -82,6 +93,7 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     if let Some(figures) = &args.figures {
         refuse_folder(figures)?;
     }
+    let font = args.font.as_deref().map(Font::read).transpose()?;
     let (plan, folder, frozen) = args.sweep.begun_and_frozen()?;
     if let Some(file) = &frozen {
         say_if_changed(&plan, &folder, file, "the report shows the frozen one");
@@ -90,7 +102,9 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         let frozen = frozen.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
         return compare_with(path, &StudyRecord::of(&folder, frozen)?, args.within.unwrap_or(0.0));
     }
-    let study = write_and_print(&folder, frozen, args.json, args.drawn())?;
+    let style = ReportStyle { drawn: args.drawn(), cell_links: args.cell_links.clone() };
+    let study = write_and_print(&folder, frozen, args.json, &style)?;
+    keep_labels(&folder, &study.plan.labels);
     if let Some(figures) = &args.figures {
         let mut formats: Vec<PaperFormat> = Vec::new();
         for format in args.formats.iter().map(|&format| format.into()) {
@@ -98,12 +112,25 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
                 formats.push(format);
             }
         }
-        let written = write_paper_figures(&study, figures, args.drawn(), args.width, &formats)?;
+        let style = PaperStyle { width: args.width, formats, font: font.unwrap_or_else(Font::inter) };
+        let written = write_paper_figures(&study, figures, args.drawn(), &style)?;
+        warn_of_letters(&written.missing_letters, &figures.display().to_string());
         if !args.json {
-            out!("figures: {} files in {}", written.len(), figures.display());
+            out!("figures: {} files in {}", written.files.len(), figures.display());
         }
     }
     Ok(Exit::AllDone)
+}
+
+/// Has a later report of the folder call things as this one does. It is no part of this one, which is written: what hinders it is said.
+fn keep_labels(folder: &SweepFolder, labels: &Labels) {
+    let reason = match PlanFile::keep_labels(folder, labels) {
+        Ok(true) => return,
+        Ok(false) => "another process works on the sweep".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let path = folder.plan_file();
+    eprintln!("note: {} keeps its labels, which a report of the folder alone shows: {reason}", path.display());
 }
 
 /// Compares the numbers of the study with those that a file keeps.
@@ -154,13 +181,14 @@ pub(super) fn write_and_print(
     folder: &SweepFolder,
     frozen: Option<PlanFile>,
     json: bool,
-    drawn: Drawn,
+    style: &ReportStyle,
 ) -> anyhow::Result<StudyRecord> {
     let (study, report) = match frozen {
-        Some(frozen) => write_report_of(folder, frozen, drawn)?,
-        None => write_report(folder, drawn)?,
+        Some(frozen) => write_report_of(folder, frozen, style)?,
+        None => write_report(folder, style)?,
     };
     warn_of_damage(&study);
+    warn_of_letters(&report.missing_letters, &folder.report().display().to_string());
     if json {
         out!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
     } else {
@@ -168,6 +196,19 @@ pub(super) fn write_and_print(
         out!("report: {}", report.page.display());
     }
     Ok(study)
+}
+
+/// Names the characters for which figures have boxes.
+fn warn_of_letters(missing: &BTreeSet<char>, figures: &str) {
+    if missing.is_empty() {
+        return;
+    }
+    let letters = missing.iter().map(char::to_string).collect::<Vec<_>>().join(" ");
+    eprintln!(
+        "warning: the font of the figures in {figures} has no letter for {}: boxes stand there in PNG and PDF files",
+        without_controls(&letters)
+    );
+    eprintln!("hint: `speedlab report STUDY --figures DIR --font FILE` draws the figures in a font that has them");
 }
 
 /// Names the runs that are left out.

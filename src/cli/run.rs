@@ -136,7 +136,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     let exit = exit_of(&summary, &stop);
     // From here on a signal ends the program as usual again.
     drop(stop);
-    write_and_print(study.folder(), None, args.json, Drawn::Few)?;
+    write_and_print(study.folder(), None, args.json, &Drawn::Few.into())?;
     if let Some(live) = live {
         live.end();
     }

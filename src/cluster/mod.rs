@@ -63,14 +63,6 @@ fn ask(program: &'static str, command: &mut Command) -> Result<Output, ClusterEr
     }
 }
 
-/// A word that a shell takes as it is.
-pub fn quoted(word: &str) -> String {
-    match !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c)) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
-}
-
 /// The command of a job: that of one task where it has tasks, with the engine's own word for the index.
 pub fn command(folder: &SweepFolder, submission: &Submission, kind: JobKind, index: &str) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();

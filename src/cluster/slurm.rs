@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use super::{ClusterError, LiveTask, PATIENCE, command, quoted};
-use crate::record::{ClusterJob, JobKind, Submission, SweepFolder};
+use super::{ClusterError, LiveTask, PATIENCE, command};
+use crate::record::{ClusterJob, JobKind, Submission, SweepFolder, quoted};
 
 const TRIES: u32 = 4;
 /// Of a cluster that does not say.

@@ -73,6 +73,7 @@ pub fn compare(studies: &[(String, StudyRecord)], baseline: &str, command: &str)
         held: None,
         runs: Vec::new(),
         folder: base_study.folder.clone(),
+        place: None,
     };
     for (number, (name, study)) in studies.iter().enumerate() {
         let shares = number == base || Draws::of(study).is_some_and(|draws| Some(&draws) == base_draws.as_ref());
@@ -124,7 +125,7 @@ fn renamed(compare: &Compare, base_name: &str, baseline: &str, studies: &[(Strin
     Compare { baseline: baseline.to_owned(), target, pairs: pairs.collect(), ..compare.clone() }
 }
 
-/// What the studies call their arms, with the study before it.
+/// What the studies call their arms, with the study before it; and axes and values, by the first study that calls them something.
 fn labels(studies: &[(String, StudyRecord)]) -> Labels {
     let of_study = |(name, study): &(String, StudyRecord)| {
         let of_arm = |(arm, label): (&String, &ArmLabel)| {
@@ -133,7 +134,11 @@ fn labels(studies: &[(String, StudyRecord)]) -> Labels {
         };
         study.plan.labels.arms.iter().map(of_arm).collect::<Vec<_>>()
     };
-    Labels { arms: studies.iter().flat_map(of_study).collect(), order: vec![] }
+    let mut axes = BTreeMap::new();
+    for (path, label) in studies.iter().flat_map(|(_, study)| &study.plan.labels.axes) {
+        axes.entry(path.clone()).or_insert_with(|| label.clone());
+    }
+    Labels { arms: studies.iter().flat_map(of_study).collect(), order: vec![], axes }
 }
 
 /// What differs that must not: its name, and what each study has.

@@ -18,7 +18,8 @@ use super::points::{self, Cell, Layout};
 use super::preset;
 use crate::checksum::input_digest;
 use crate::spec::{
-    Axis, DecodeError, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec, Value, decode,
+    Axis, DecodeError, Labels, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec,
+    Value, decode,
 };
 use crate::twin;
 
@@ -41,6 +42,7 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
     let mut axes = axes::resolve(sweep, &arms)?;
     let layout = points::lay_out(sweep, &arms, &mut axes)?;
     let planned: Vec<Axis> = axes.axes.iter().map(ResolvedAxis::planned).collect();
+    let labels = labels::resolve_axes(sweep, labels, &planned)?;
     let grid = Grid { arms: &arms, axes: &axes, planned: &planned, cells: &layout.cells };
 
     let mut specs = resolve_cells(sweep, &grid)?;
@@ -94,13 +96,7 @@ impl Grid<'_> {
     /// The name of a cell's trial: `arm` followed by ` key=value` for each axis.
     fn trial(&self, cell: usize) -> String {
         let cell = &self.cells[cell];
-        let mut name = self.arms[cell.arm].name.value.clone();
-        for (axis, value) in self.planned.iter().zip(&cell.point) {
-            if let Some(value) = *value {
-                name.push_str(&format!(" {}={}", axis.path, axis.label(&axis.values[value])));
-            }
-        }
-        name
+        Labels::default().trial(&self.arms[cell.arm].name.value, self.planned, &self.point(cell))
     }
 
     fn point(&self, cell: &Cell) -> BTreeMap<String, Json> {

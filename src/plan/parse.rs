@@ -249,6 +249,9 @@ fn explain(error: &Error, text: &str, source: Source) -> Finding {
     }
     let finding = Finding::new(place(line, column), format!("this is not YAML: {reason}"));
     match reason {
+        _ if here.contains(": #") => {
+            finding.hint("what follows ` #` is a comment: put quotes around it, as in `color: \"#0072B2\"`")
+        }
         _ if reason.contains("unclosed") => finding.hint("close it with the matching bracket or quote"),
         _ if reason.contains("illegal placement of ':'") => finding.hint("is a bracket or quote left open above?"),
         _ if reason.contains("unexpected character") => {

@@ -15,6 +15,7 @@
 
 mod attempt_copy;
 mod attempts;
+mod commands;
 mod consistency;
 mod curve_table;
 mod curves;
@@ -36,6 +37,7 @@ mod submission;
 
 pub(crate) use attempt_copy::copy_link;
 pub use attempts::{Commit, Progress, progress};
+pub use commands::{DEFAULT_RESULTS, first_folder, quoted, running_arguments, without_results};
 pub use consistency::ConsistencyImages;
 pub use curve_table::curve_columns;
 pub use curves::{CurveRow, read_curves, write_curves};

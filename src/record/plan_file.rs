@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{read_json, write_json};
 use super::{RecordError, SweepFolder};
-use crate::spec::{Plan, PlannedRun, UntilDecided, is_label};
+use crate::spec::{Labels, Plan, PlannedRun, UntilDecided, is_label};
 
 /// The version of `plan.json`. A newer one is refused, an older one is read.
 ///
@@ -148,6 +148,24 @@ impl PlanFile {
         Ok(file)
     }
 
+    /// Puts other labels into the plan that is frozen in `folder`, as [`Self::freeze`] does; nothing else changes. Whether they are there now:
+    /// not while another process has the sweep, which writes the file, too.
+    pub fn keep_labels(folder: &SweepFolder, labels: &Labels) -> Result<bool, RecordError> {
+        if Self::read(folder)?.is_none_or(|file| file.plan.labels == *labels) {
+            return Ok(true);
+        }
+        let _lock = match folder.lock() {
+            Err(RecordError::Held { .. }) => return Ok(false),
+            locked => locked?,
+        };
+        // Another process may have written it since.
+        if let Some(mut file) = Self::read(folder)? {
+            file.plan.labels = labels.clone();
+            file.write(folder)?;
+        }
+        Ok(true)
+    }
+
     /// Replaces the file in `folder`.
     pub fn write(&self, folder: &SweepFolder) -> Result<(), RecordError> {
         write_json(&folder.plan_file(), self)
@@ -197,7 +215,9 @@ fn wrong_name(plan: &Plan) -> Option<String> {
     if let Some(arm) = arms.into_iter().find(|arm| !is_of_folder(arm)) {
         return wrong("arm", arm);
     }
-    let labels = plan.labels.arms.values().filter_map(|label| label.label.as_ref());
+    let of_arms = plan.labels.arms.values().filter_map(|label| label.label.as_ref());
+    let of_axes = plan.labels.axes.values().flat_map(|label| label.label.iter().chain(label.values.values()));
+    let labels = of_arms.chain(of_axes);
     if let Some(label) = labels.into_iter().find(|label| !is_label(label)) {
         return Some(format!("the label {label:?} is no line of 1 to 80 characters"));
     }
@@ -260,7 +280,7 @@ fn changes(before: &Plan, after: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{ArmLabel, Labels, RunSpec};
+    use crate::spec::{ArmLabel, AxisLabel, RunSpec};
 
     #[test]
     fn other_labels_are_taken_over_without_a_revision() {
@@ -269,12 +289,32 @@ mod tests {
         let plan = Plan::of_test("x", vec![PlannedRun::of_baseline(RunSpec::default())]);
         let first = PlanFile::freeze(&folder, &plan, "speedlab 1", "then", "x.yaml").unwrap();
         let label = ArmLabel { label: Some("Uniform".into()), color: None };
-        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), order: vec![] };
+        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), ..Labels::default() };
         let labelled = Plan { labels, ..plan };
         assert!(first.is_of(&labelled));
         let second = PlanFile::freeze(&folder, &labelled, "speedlab 2", "now", "other.yaml").unwrap();
         assert_eq!(second, PlanFile { plan: labelled, ..first });
         assert_eq!(PlanFile::read(&folder).unwrap(), Some(second));
+    }
+
+    #[test]
+    fn labels_are_kept_beside_what_is_frozen_unless_another_process_has_the_sweep() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = SweepFolder { path: temporary.path().to_owned() };
+        let label = ArmLabel { label: Some("Uniform".into()), color: None };
+        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), ..Labels::default() };
+        assert!(PlanFile::keep_labels(&folder, &labels).unwrap(), "nothing is frozen, and nothing is made");
+        assert_eq!(PlanFile::read(&folder).unwrap(), None);
+        let plan = Plan::of_test("x", vec![PlannedRun::of_baseline(RunSpec::default())]);
+        let mut frozen = PlanFile::freeze(&folder, &plan, "speedlab 1", "then", "x.yaml").unwrap();
+        frozen.add_held(&folder, HeldTime { seconds: 1.5, ..HeldTime::default() }).unwrap();
+        let lock = folder.lock().unwrap();
+        assert!(!PlanFile::keep_labels(&folder, &labels).unwrap());
+        assert_eq!(PlanFile::read(&folder).unwrap().as_ref(), Some(&frozen));
+        drop(lock);
+        assert!(PlanFile::keep_labels(&folder, &labels).unwrap());
+        frozen.plan.labels = labels;
+        assert_eq!(PlanFile::read(&folder).unwrap(), Some(frozen));
     }
 
     #[test]
@@ -295,7 +335,10 @@ mod tests {
             assert!(read(Plan { arms: vec![name.into()], ..good.clone() }).unwrap_err().contains("the arm "));
         }
         let label = ArmLabel { label: Some("\u{1b}[31m".into()), color: None };
-        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), order: vec![] };
+        let labels = Labels { arms: [("baseline".to_owned(), label)].into(), ..Labels::default() };
+        assert!(read(Plan { labels, ..good.clone() }).unwrap_err().contains("is no line of 1 to 80 characters"));
+        let label = AxisLabel { label: None, values: [("1".to_owned(), "a\nb".to_owned())].into() };
+        let labels = Labels { axes: [("train.steps".to_owned(), label)].into(), ..Labels::default() };
         assert!(read(Plan { labels, ..good.clone() }).unwrap_err().contains("is no line of 1 to 80 characters"));
         let trial = PlannedRun { trial: "...".into(), ..run.clone() };
         assert!(read(Plan { runs: vec![trial], ..good.clone() }).unwrap_err().contains("the trial \"...\" is no name"));

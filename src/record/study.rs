@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::{
-    HeldTime, PlanFile, RecordError, Revision, Rows, RunFolder, SweepFolder, effective_events, read_journal,
-    write_curves,
+    HeldTime, PlanFile, RecordError, Revision, Rows, RunFolder, SweepFolder, effective_events, first_folder, quoted,
+    read_journal, running_arguments, write_curves,
 };
 use crate::event::{RunEvent, RunOutcome, Stamp, Started};
 use crate::spec::{Plan, PlannedRun};
@@ -16,6 +16,8 @@ use crate::spec::{Plan, PlannedRun};
 pub struct StudyRecord {
     /// `results/<sweep>`.
     pub folder: PathBuf,
+    /// The folder as commands are to call it; `None` for where the records were made, so that a report which travels with them stays the same.
+    pub place: Option<PathBuf>,
     pub plan: Plan,
     /// The sweep's file and what was set beside it, as on the command line after `speedlab run`.
     pub sweep_arguments: String,
@@ -99,6 +101,7 @@ impl StudyRecord {
         let runs = file.plan.runs.par_iter().map(|run| RunRecord::read(folder, run)).collect::<Result<_, _>>()?;
         Ok(Self {
             folder: folder.path.clone(),
+            place: None,
             plan: file.plan,
             sweep_arguments: file.sweep_arguments,
             revisions: file.revisions,
@@ -107,9 +110,21 @@ impl StudyRecord {
         })
     }
 
-    /// The same for commands that only read: without the options for seeds, which `run` alone takes and which stand last.
-    pub fn reading_arguments(&self) -> &str {
-        without_seed_options(&self.sweep_arguments)
+    /// What stands after `speedlab run` to go on with these records.
+    pub fn running_arguments(&self) -> String {
+        match &self.place {
+            Some(place) => running_arguments(&self.sweep_arguments, place, &self.plan.name),
+            None => self.sweep_arguments.clone(),
+        }
+    }
+
+    /// What stands after commands that only read these records: their folder. Of several studies there is none.
+    pub fn reading_arguments(&self) -> String {
+        match &self.place {
+            _ if self.sweep_arguments.starts_with('(') => self.sweep_arguments.clone(),
+            Some(place) => quoted(&place.display().to_string()),
+            None => first_folder(&self.sweep_arguments, &self.plan.name),
+        }
     }
 
     /// Runs whose records are damaged, and what is wrong with each.
@@ -125,10 +140,6 @@ impl StudyRecord {
         let folder = SweepFolder { path: self.folder.clone() };
         write_curves(&folder.curves(), self.runs.iter().map(|run| (&run.planned, &run.rows)))
     }
-}
-
-fn without_seed_options(arguments: &str) -> &str {
-    arguments.split_once(" --until-decided").map_or(arguments, |(before, _)| before)
 }
 
 impl RunRecord {
@@ -263,13 +274,6 @@ mod tests {
         let damage: Vec<String> = (1..=2000).map(|line| format!("line {line} is torn")).collect();
         assert_eq!(first_and_count(&damage), "line 1 is torn, and 1999 more");
         assert_eq!(first_and_count(&damage[..1]), "line 1 is torn");
-    }
-
-    #[test]
-    fn what_only_reads_is_given_no_options_for_seeds() {
-        let given = "a.yaml --set seeds=3 --until-decided --max-seeds 10 --practical 1.1";
-        assert_eq!(without_seed_options(given), "a.yaml --set seeds=3");
-        assert_eq!(without_seed_options("a.yaml"), "a.yaml");
     }
 
     #[test]

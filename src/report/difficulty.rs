@@ -22,6 +22,8 @@ const GRADIENT: &str = "validation_gradient_norm/";
 /// Learning difficulty at one grid point.
 pub struct PointDifficulty<'a> {
     pub label: &'a str,
+    /// The same without labels.
+    pub name: &'a str,
     /// Arms that have measured something, in the sweep's order.
     pub arms: Vec<ArmDifficulty<'a>>,
 }
@@ -65,10 +67,11 @@ pub fn difficulty<'c>(comparison: &'c Comparison) -> Vec<PointDifficulty<'c>> {
         let gradient = surface(&runs, GRADIENT);
         Some(ArmDifficulty { arm: arm.arm, loss, gradient, reached: SHARES.into_iter().map(share).collect() })
     };
-    let points = comparison
-        .points
-        .par_iter()
-        .map(|point| PointDifficulty { label: &point.label, arms: point.arms.iter().filter_map(arm).collect() });
+    let points = comparison.points.par_iter().map(|point| PointDifficulty {
+        label: &point.label,
+        name: &point.name,
+        arms: point.arms.iter().filter_map(arm).collect(),
+    });
     points.filter(|point| !point.arms.is_empty()).collect()
 }
 
@@ -145,6 +148,6 @@ pub fn difficulty_json(points: &[PointDifficulty], labels: &Labels) -> String {
             "share_of_the_fall_since_the_first_evaluation": shares.collect::<Vec<_>>(),
         })
     };
-    let point = |point: &PointDifficulty| json!({ "point": point.label, "arms": point.arms.iter().map(arm).collect::<Vec<_>>() });
+    let point = |point: &PointDifficulty| json!({ "point": point.name, "arms": point.arms.iter().map(arm).collect::<Vec<_>>() });
     with_points(&json!({ "version": VERSION, "over_seeds": "median" }), points, point)
 }

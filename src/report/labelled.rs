@@ -1,21 +1,32 @@
-//! The study as a report shows it: its arms called and ordered as `labels` says.
+//! The study as a report shows it: its arms, axes and values called as `labels` says, and its arms ordered so.
 
 use std::borrow::Cow;
 
 use crate::record::StudyRecord;
-use crate::spec::{Compare, Labels, Pair, Plan, PlannedRun, Target};
+use crate::spec::{Axis, Compare, Labels, Pair, Plan, PlannedRun, Target};
 
 /// The study with labels in place of the arms' names. Numbers and ids do not depend on them: see [`crate::spec::Labels::name_of`].
-/// Labels by which arms could be taken for each other are left out: they can come only from a file that no sweep has made.
 pub fn labelled(study: &StudyRecord) -> Cow<'_, StudyRecord> {
-    let plan = &study.plan;
+    let Some(plan) = with_labels(&study.plan) else { return Cow::Borrowed(study) };
+    let mut labelled = StudyRecord { plan, ..study.clone() };
+    let StudyRecord { plan, runs, .. } = &mut labelled;
+    runs.iter_mut().for_each(|run| rename(&mut run.planned, &plan.axes, &plan.labels));
+    Cow::Owned(labelled)
+}
+
+/// The plan as [`labelled`] has it; `None` without labels. Labels by which arms, axes or values could be taken for each other are left
+/// out: they can come only from a file that no sweep has made.
+pub fn with_labels(plan: &Plan) -> Option<Plan> {
     if plan.labels.is_empty() {
-        return Cow::Borrowed(study);
+        return None;
     }
     let mut labels = plan.labels.clone();
     labels.arms.retain(|arm, _| plan.arms.contains(arm));
     if labels.clash(&plan.arms).is_some() {
         labels.arms.values_mut().for_each(|label| label.label = None);
+    }
+    if labels.axis_clash(&plan.axes).is_some() {
+        labels.axes.clear();
     }
     let shown = |arm: &String| labels.of(arm).to_owned();
     let compare = plan.compare.as_ref().map(|compare| Compare {
@@ -28,20 +39,28 @@ pub fn labelled(study: &StudyRecord) -> Cow<'_, StudyRecord> {
         ..compare.clone()
     });
     let arms = labels.ordered(&plan.arms).iter().map(shown).collect();
-    let mut labelled = StudyRecord { plan: Plan { compare, arms, ..plan.clone() }, ..study.clone() };
-    let planned = labelled.plan.runs.iter_mut().chain(labelled.runs.iter_mut().map(|run| &mut run.planned));
-    planned.for_each(|run| {
-        let shown = labels.of(&run.arm).to_owned();
-        run.trial = renamed(&run.trial, &run.arm, &shown);
-        run.arm = shown;
-    });
-    labelled.plan.labels = labels;
-    Cow::Owned(labelled)
+    let mut shown = Plan { compare, arms, ..plan.clone() };
+    shown.runs.iter_mut().for_each(|run| rename(run, &plan.axes, &labels));
+    shown.labels = labels;
+    Some(shown)
 }
 
-/// The trial of a run of [`labelled`] by the arm's name, as records have it.
-pub fn recorded_trial(labels: &Labels, run: &PlannedRun) -> String {
-    renamed(&run.trial, &run.arm, labels.name_of(&run.arm))
+fn rename(run: &mut PlannedRun, axes: &[Axis], labels: &Labels) {
+    // Whoever imports runs may call their trials otherwise.
+    run.trial = match run.trial == Labels::default().trial(&run.arm, axes, &run.point) {
+        true => labels.trial(&run.arm, axes, &run.point),
+        false => renamed(&run.trial, &run.arm, labels.of(&run.arm)),
+    };
+    run.arm = labels.of(&run.arm).to_owned();
+}
+
+/// The trial of a run of [`labelled`] by the names of arm, axes and values, as records have it. `plan`: the labelled one.
+pub fn recorded_trial(plan: &Plan, run: &PlannedRun) -> String {
+    let (labels, arm) = (&plan.labels, plan.labels.name_of(&run.arm));
+    match run.trial == labels.trial(arm, &plan.axes, &run.point) {
+        true => Labels::default().trial(arm, &plan.axes, &run.point),
+        false => renamed(&run.trial, &run.arm, arm),
+    }
 }
 
 /// A trial begins with its arm.

@@ -55,13 +55,14 @@ pub use interval::Interval;
 pub use labelled::labelled;
 pub use landscape::{BetweenRuns, LossPlane, RunLandscape, write_landscape};
 pub use page::notice_page;
-pub use paper::{PaperFormat, PaperWidth, write_paper_figures};
-pub use plots::Drawn;
+pub use paper::{PaperFigures, PaperFormat, PaperStyle, PaperWidth, write_paper_figures};
+pub use plots::{Drawn, Font, FontError};
 pub use preview::{DensityPreview, TrialPreview, write_preview};
 pub use speedup::{
     Estimate, Matched, Pairing, SeedTime, Speedup, Unknown, Verdict, detectable, level, speedup, until_decided,
 };
+pub use tables::CellLinks;
 pub use target::{NoTarget, ResolvedTarget, TargetOrigin};
 pub use time_to_target::{Bracket, TimeToTarget, time_to_target};
 pub use wording::{answer_cell, likeness_cell, look_words, spent_words};
-pub use write::{Report, live_page, speedups_json, write, write_drawn};
+pub use write::{Report, ReportStyle, live_page, speedups_json, write, write_drawn};

@@ -1,5 +1,6 @@
 //! Figures at a paper's sizes: drawn again for the width of a column, so that their letters have 7 to 8 points in print.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -8,7 +9,7 @@ use rayon::prelude::*;
 use super::comparison::Comparison;
 use super::error::ReportError;
 use super::labelled::labelled;
-use super::plots::{Drawn, paper_png, paper_svg, pdf, text_width};
+use super::plots::{Drawn, Font, Sheet, paper_png, paper_svg, pdf};
 use super::publish::publish;
 use super::write::{all_figures, parts};
 use crate::record::StudyRecord;
@@ -76,21 +77,37 @@ impl PaperFormat {
     }
 }
 
-/// Writes every figure of the report into `folder`, which is made if it is missing, at `width` and in each of `formats`; returns the
-/// paths. The same records give the same bytes.
+/// How figures are drawn for a paper.
+#[derive(Clone, Debug)]
+pub struct PaperStyle {
+    pub width: PaperWidth,
+    pub formats: Vec<PaperFormat>,
+    /// That of all letters: figures are laid out by its metrics.
+    pub font: &'static Font,
+}
+
+/// The figures that were written.
+#[derive(Clone, Debug)]
+pub struct PaperFigures {
+    pub files: Vec<PathBuf>,
+    /// Characters that the font has no letter for: boxes stand for them in PDF and PNG files.
+    pub missing_letters: BTreeSet<char>,
+}
+
+/// Writes every figure of the report into `folder`, which is made if it is missing. The same records give the same bytes.
 pub fn write_paper_figures(
     study: &StudyRecord,
     folder: &Path,
     drawn: Drawn,
-    width: PaperWidth,
-    formats: &[PaperFormat],
-) -> Result<Vec<PathBuf>, ReportError> {
+    style: &PaperStyle,
+) -> Result<PaperFigures, ReportError> {
     let study = &*labelled(study);
     let comparison = Comparison::of(study);
     let (consistency, difficulty) = parts(study, &comparison);
-    let mut figures = all_figures(&comparison, consistency.as_ref(), &difficulty, drawn, width.pixels());
+    let sheet = Sheet { width: style.width.pixels(), font: style.font };
+    let mut figures = all_figures(&comparison, consistency.as_ref(), &difficulty, drawn, sheet);
     let written = figures.par_iter_mut().map(|figure| -> Result<Vec<PathBuf>, ReportError> {
-        figure.drawing.keep_texts_inside(text_width);
+        figure.drawing.keep_texts_inside();
         let (drawing, name, title) = (&figure.drawing, &figure.name, &figure.title);
         let one = |format: &PaperFormat| -> Result<PathBuf, ReportError> {
             let bytes = match format {
@@ -100,9 +117,11 @@ pub fn write_paper_figures(
             };
             publish(folder, &format!("{name}.{}", format.extension()), &bytes)
         };
-        formats.iter().map(one).collect()
+        style.formats.iter().map(one).collect()
     });
-    Ok(written.collect::<Result<Vec<_>, _>>()?.concat())
+    let files = written.collect::<Result<Vec<_>, _>>()?.concat();
+    let missing_letters = figures.iter().flat_map(|figure| figure.drawing.lacks()).collect();
+    Ok(PaperFigures { files, missing_letters })
 }
 
 #[cfg(test)]

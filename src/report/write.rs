@@ -1,5 +1,6 @@
 //! A study's whole report, onto disk; and its page alone, for who serves it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -13,10 +14,10 @@ use super::explore::ImageFlops;
 use super::grid::Grid;
 use super::labelled::labelled;
 use super::page::{Delivery, Shown, page};
-use super::plots::{Drawn, Figure, WIDTH, consistency_figures, difficulty_figures, figures, png, svg};
+use super::plots::{Drawn, Figure, Sheet, consistency_figures, difficulty_figures, figures, png, svg};
 use super::publish::publish;
 use super::summary::summary;
-use super::tables::{csv, json, latex, markdown, measures_csv, typst};
+use super::tables::{CellLinks, csv, json, latex, markdown, measures_csv, typst};
 use crate::record::StudyRecord;
 
 /// The files that were written.
@@ -28,38 +29,54 @@ pub struct Report {
     pub files: Vec<PathBuf>,
     /// The answer and the table, for a terminal.
     pub summary: String,
+    /// Characters that the figures' font has no letter for: boxes stand for them in PNG files.
+    pub missing_letters: BTreeSet<char>,
 }
 
 /// Writes tables, figures and the page of `study` into `folder`, which is made if it is missing. The same records give the
 /// same bytes. Whatever is not recorded yet is said to be missing and is no error.
 pub fn write(study: &StudyRecord, folder: &Path) -> Result<Report, ReportError> {
-    write_drawn(study, folder, Drawn::Few, |_| None)
+    write_drawn(study, folder, &ReportStyle::default(), |_| None)
 }
 
-/// The same, with the figures that are asked for, and with what is known of the networks' operations.
+/// What a report may have beyond what every report has.
+#[derive(Clone, Debug, Default)]
+pub struct ReportStyle {
+    pub drawn: Drawn,
+    /// Where the numbers of `speedups.tex` and `speedups.typ` lead to.
+    pub cell_links: Option<CellLinks>,
+}
+
+impl From<Drawn> for ReportStyle {
+    fn from(drawn: Drawn) -> Self {
+        Self { drawn, ..Self::default() }
+    }
+}
+
+/// The same with what is asked for, and with what is known of the networks' operations.
 pub fn write_drawn(
     study: &StudyRecord,
     folder: &Path,
-    drawn: Drawn,
+    style: &ReportStyle,
     image_flops: ImageFlops,
 ) -> Result<Report, ReportError> {
     let study = &*labelled(study);
     let labels = &study.plan.labels;
     let comparison = Comparison::of(study);
     let grid = Grid::of(&comparison);
-    let mut files = publish_all(folder, tables(&comparison, &grid))?;
+    let mut files = publish_all(folder, tables(&comparison, &grid, style.cell_links.as_ref()))?;
 
     let (consistency, difficulty) = parts(study, &comparison);
     if let Some(consistency) = &consistency {
-        let table =
-            serde_json::to_string_pretty(&consistency::json(consistency, labels)).expect("a JSON value can be written");
+        let table = serde_json::to_string_pretty(&consistency::json(consistency, &study.plan))
+            .expect("a JSON value can be written");
         files.push(publish(folder, "consistency.json", format!("{table}\n").as_bytes())?);
-        files.push(publish(folder, "consistency.csv", consistency::csv(consistency, labels).as_bytes())?);
+        files.push(publish(folder, "consistency.csv", consistency::csv(consistency, &study.plan).as_bytes())?);
     }
     if !difficulty.is_empty() {
         files.push(publish(folder, "difficulty.json", difficulty_json(&difficulty, labels).as_bytes())?);
     }
-    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, drawn, WIDTH);
+    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, style.drawn, Sheet::of_page());
     let written = figures.par_iter().map(|figure| -> Result<_, ReportError> {
         let svg = svg(&figure.drawing, &figure.name, &figure.title)?;
         let paths = [
@@ -72,14 +89,15 @@ pub fn write_drawn(
     files.extend(paths.into_iter().flatten());
 
     // The page comes last: where it is, everything it names is.
-    let shown = Shown { figures: &figures, svgs: &svgs, drawn, delivery: Delivery::File };
+    let shown = Shown { figures: &figures, svgs: &svgs, drawn: style.drawn, delivery: Delivery::File };
     let (page, summary) = rayon::join(
         || page(&comparison, &grid, consistency.as_ref(), &difficulty, &shown, image_flops),
         || summary(&comparison, &grid),
     );
     let page = publish(folder, "index.html", page.as_bytes())?;
     files.push(page.clone());
-    Ok(Report { page, files, summary })
+    let missing_letters = figures.iter().flat_map(|figure| figure.drawing.lacks()).collect();
+    Ok(Report { page, files, summary, missing_letters })
 }
 
 /// The text of `speedups.json` as a report of `study` would have it.
@@ -98,7 +116,7 @@ pub fn live_page(study: &StudyRecord, image_flops: ImageFlops, version: u64) -> 
     let comparison = Comparison::of(study);
     let grid = Grid::of(&comparison);
     let (consistency, difficulty) = parts(study, &comparison);
-    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, Drawn::Few, WIDTH);
+    let figures = all_figures(&comparison, consistency.as_ref(), &difficulty, Drawn::Few, Sheet::of_page());
     let svgs = figures.par_iter().map(|figure| svg(&figure.drawing, &figure.name, &figure.title));
     let svgs = svgs.collect::<Result<Vec<_>, _>>()?;
     let shown = Shown { figures: &figures, svgs: &svgs, drawn: Drawn::Few, delivery: Delivery::Live { version } };
@@ -113,31 +131,31 @@ pub(super) fn parts<'c>(
     rayon::join(|| Consistency::of(study), || difficulty(comparison))
 }
 
-/// Every figure of a study that has something to show, `width` pixels wide.
+/// Every figure of a study that has something to show.
 pub(super) fn all_figures(
     comparison: &Comparison,
     consistency: Option<&Consistency>,
     difficulty: &[PointDifficulty],
     drawn: Drawn,
-    width: f64,
+    sheet: Sheet,
 ) -> Vec<Figure> {
-    let mut figures = figures(comparison, drawn, width);
-    figures.extend(consistency.into_iter().flat_map(|consistency| consistency_figures(consistency, width)));
+    let mut figures = figures(comparison, drawn, sheet);
+    figures.extend(consistency.into_iter().flat_map(|consistency| consistency_figures(consistency, sheet)));
     if !difficulty.is_empty() {
-        figures.extend(difficulty_figures(comparison, difficulty, width));
+        figures.extend(difficulty_figures(comparison, difficulty, sheet));
     }
     figures
 }
 
 /// The tables of speedups and of every measure, by the names of their files.
-fn tables(comparison: &Comparison, grid: &Grid) -> Vec<(&'static str, String)> {
+fn tables(comparison: &Comparison, grid: &Grid, links: Option<&CellLinks>) -> Vec<(&'static str, String)> {
     type Table<'t> = (&'static str, &'t (dyn Fn() -> Option<String> + Sync));
     let cells = &Cells::of(comparison, grid);
     let tables: [Table; 6] = [
         ("speedups.md", &|| Some(markdown(comparison, grid))),
         ("speedups.csv", &|| Some(csv(comparison, cells))),
-        ("speedups.tex", &|| Some(latex(comparison, cells))),
-        ("speedups.typ", &|| Some(typst(comparison, cells))),
+        ("speedups.tex", &|| Some(latex(comparison, cells, links))),
+        ("speedups.typ", &|| Some(typst(comparison, cells, links))),
         ("measures.csv", &|| measures_csv(comparison, cells)),
         ("speedups.json", &|| Some(json(comparison, grid, cells))),
     ];

@@ -1,14 +1,14 @@
-//! How a report calls, orders and colours arms. Nothing here changes a run or a number.
+//! How a report calls arms, axes of the grid and their values, and how it orders and colours arms. Nothing here changes a run or a number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Placed;
+use super::{Axis, Placed, Point};
 
-/// `labels`: what tables, figures and the page call the arms, in which order they stand, and their colours. Runs, records and
-/// ids know only the arms' names, so labels may be changed at any time.
+/// `labels`: what tables, figures and the page call the arms, in which order they stand, and their colours; what they call the axes
+/// of the grid and their values. Runs, records and ids know only names and values, so labels may be changed at any time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {
     /// By an arm's name.
@@ -17,6 +17,21 @@ pub struct Labels {
     /// Names of arms that stand first, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<String>,
+    /// By an axis' dotted key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub axes: BTreeMap<String, AxisLabel>,
+}
+
+/// What a report calls an axis of the grid, and its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AxisLabel {
+    /// Any text of one line. Default: the axis' dotted key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What a value is called, by the value. Default: the value as the plan has it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
 }
 
 /// What a report calls an arm, and its colour.
@@ -41,6 +56,17 @@ pub struct Color(pub [u8; 3]);
 pub struct LabelsSpec {
     pub arms: Vec<(Placed<String>, ArmLabel)>,
     pub order: Vec<Placed<String>>,
+    pub axes: Vec<AxisLabelSpec>,
+}
+
+/// A label of an axis as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AxisLabelSpec {
+    /// The axis' dotted key.
+    pub axis: Placed<String>,
+    pub label: Option<Placed<String>>,
+    /// Each value as it is spelled, and what it is called.
+    pub values: Vec<(Placed<String>, String)>,
 }
 
 impl Labels {
@@ -76,6 +102,75 @@ impl Labels {
         };
         arms.iter().find(clashes).map(|arm| (arm.as_str(), self.of(arm)))
     }
+
+    /// What the axis with this dotted key is called.
+    pub fn axis<'l>(&'l self, path: &'l str) -> &'l str {
+        self.axes.get(path).and_then(|axis| axis.label.as_deref()).unwrap_or(path)
+    }
+
+    /// What a value of the axis is called.
+    pub fn value(&self, axis: &Axis, value: &serde_json::Value) -> String {
+        let name = axis.label(value);
+        self.axes.get(&axis.path).and_then(|axis| axis.values.get(&name)).cloned().unwrap_or(name)
+    }
+
+    /// A grid point: `axis = value, ..`; empty without a grid. Without labels it is what programs read.
+    pub fn point(&self, axes: &[Axis], point: &Point) -> String {
+        let part = |(path, value): (&String, &serde_json::Value)| {
+            let axis = axes.iter().find(|axis| axis.path == *path);
+            let value = axis.map_or_else(|| value.to_string(), |axis| self.value(axis, value));
+            format!("{} = {value}", self.axis(path))
+        };
+        point.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A trial: the arm, then ` axis=value` for each of its axes.
+    pub fn trial(&self, arm: &str, axes: &[Axis], point: &Point) -> String {
+        let mut trial = self.of(arm).to_owned();
+        for axis in axes {
+            if let Some(value) = point.get(&axis.path) {
+                trial.push_str(&format!(" {}={}", self.axis(&axis.path), self.value(axis, value)));
+            }
+        }
+        trial
+    }
+
+    /// A label that an axis or a value shares with another axis, or with another value of its axis: the axis, the value if it is one,
+    /// and what both would be called.
+    pub fn axis_clash(&self, axes: &[Axis]) -> Option<AxisClash> {
+        for axis in axes {
+            let shown = self.axis(&axis.path);
+            if axes
+                .iter()
+                .any(|other| other.path != axis.path && (other.path == shown || self.axis(&other.path) == shown))
+            {
+                return Some(AxisClash { axis: axis.path.clone(), value: None, shown: shown.to_owned() });
+            }
+            let names: Vec<String> = axis.values.iter().map(|value| axis.label(value)).collect();
+            for (index, name) in names.iter().enumerate() {
+                let shown = self.value(axis, &axis.values[index]);
+                let is_taken = |other: usize| {
+                    other != index && (names[other] == shown || self.value(axis, &axis.values[other]) == shown)
+                };
+                // Values of one spelling have one without labels, too.
+                if shown != *name && (0..names.len()).any(is_taken) {
+                    return Some(AxisClash { axis: axis.path.clone(), value: Some(name.clone()), shown });
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Two axes, or two values of one, that would be called alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AxisClash {
+    /// The dotted key of the axis.
+    pub axis: String,
+    /// The value, where it is one.
+    pub value: Option<String>,
+    /// What both would be called.
+    pub shown: String,
 }
 
 /// Whether a text can stand in a cell, on a figure and in a line of a terminal: one line, neither empty nor too long.
@@ -122,7 +217,7 @@ mod tests {
         let of = |(arm, label): &(&str, &str)| {
             ((*arm).to_owned(), ArmLabel { label: Some((*label).to_owned()), color: None })
         };
-        Labels { arms: arms.iter().map(of).collect(), order: vec!["b".into(), "gone".into()] }
+        Labels { arms: arms.iter().map(of).collect(), order: vec!["b".into(), "gone".into()], axes: BTreeMap::new() }
     }
 
     #[test]
@@ -137,6 +232,39 @@ mod tests {
         // A swap of names would let each stand for the other.
         assert_eq!(labels(&[("a", "b"), ("b", "a")]).clash(&arms), Some(("a", "b")));
         assert_eq!(labels(&[("a", "a")]).clash(&arms), None);
+    }
+
+    #[test]
+    fn axes_and_their_values_are_called_by_their_labels_and_may_not_be_taken_twice() {
+        let axis = |path: &str, values: serde_json::Value| Axis {
+            path: path.to_owned(),
+            values: serde_json::from_value(values).unwrap(),
+        };
+        let axes = [
+            axis("optimizer.learning_rate", serde_json::json!([0.0002, 0.001])),
+            axis("train.ema", serde_json::json!([true])),
+        ];
+        let rate = |label: Option<&str>, values: &[(&str, &str)]| {
+            let values = values.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect();
+            let label = AxisLabel { label: label.map(str::to_owned), values };
+            Labels { axes: [("optimizer.learning_rate".to_owned(), label)].into(), ..Labels::default() }
+        };
+        let point: Point = serde_json::from_str(r#"{"optimizer.learning_rate":0.0002,"train.ema":true}"#).unwrap();
+        let good = rate(Some("Learning rate"), &[("0.0002", "2e-4")]);
+        assert_eq!(good.axis_clash(&axes), None);
+        assert_eq!(good.point(&axes, &point), "Learning rate = 2e-4, train.ema = true");
+        assert_eq!(good.trial("clts", &axes, &point), "clts Learning rate=2e-4 train.ema=true");
+        assert_eq!(good.value(&axes[0], &serde_json::json!(0.001)), "0.001");
+        assert_eq!(Labels::default().point(&axes, &point), "optimizer.learning_rate = 0.0002, train.ema = true");
+        let clash =
+            |labels: Labels| labels.axis_clash(&axes).map(|clash| (clash.value.unwrap_or_default(), clash.shown));
+        assert_eq!(clash(rate(Some("train.ema"), &[])), Some((String::new(), "train.ema".into())));
+        assert_eq!(clash(rate(None, &[("0.0002", "x"), ("0.001", "x")])), Some(("0.0002".into(), "x".into())));
+        // A swap of values would let each stand for the other.
+        assert_eq!(
+            clash(rate(None, &[("0.0002", "0.001"), ("0.001", "0.0002")])),
+            Some(("0.0002".into(), "0.001".into()))
+        );
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub use difficulty::Difficulty;
 pub use diffusion::*;
 pub use ema::{Ema, ExponentialEma, HalfLifeEma, PostHoc, PowerEma};
 pub use evaluate::*;
-pub use labels::{ArmLabel, Color, Labels, LabelsSpec, ends_or_turns_a_line, is_label};
+pub use labels::{
+    ArmLabel, AxisClash, AxisLabel, AxisLabelSpec, Color, Labels, LabelsSpec, ends_or_turns_a_line, is_label,
+};
 pub use model::*;
 pub use nearest::{nearest, quoted_list};
 pub use ode_sampler::*;

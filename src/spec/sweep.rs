@@ -47,7 +47,7 @@ pub struct SweepSpec {
     pub seeds: Vec<u64>,
     /// `compare`: how arms are compared: the baseline, the metric and the qualities. Default: nothing is compared.
     pub compare: Option<CompareSpec>,
-    /// `labels`: what tables, figures and the page call the arms, in which order they stand, and their colours. No key of it
+    /// `labels`: what tables, figures and the page call the arms, in which order they stand, and their colours; what they call the axes of the grid and their values. No key of it
     /// changes a run, an id or a number: labels may be changed when the runs are done. Default: the arms' names, in the order
     /// written.
     #[schemars(with = "Json")]

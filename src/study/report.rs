@@ -1,45 +1,44 @@
 //! The tables and the page of a study, from its records.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use super::StudyError;
 use super::cost::PASSES_PER_STEP;
 use crate::model;
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
-use crate::report::{self, Drawn, PaperFormat, PaperWidth, Report};
+use crate::report::{self, Drawn, PaperFigures, PaperStyle, Report, ReportStyle};
 use crate::spec::{RunSpec, Trainer};
 
 /// Reads the records, replaces the sweep's table and its report, and gives both.
-pub fn write_report(folder: &SweepFolder, drawn: Drawn) -> Result<(StudyRecord, Report), StudyError> {
-    written(folder, StudyRecord::read(folder)?, drawn)
+pub fn write_report(folder: &SweepFolder, style: &ReportStyle) -> Result<(StudyRecord, Report), StudyError> {
+    written(folder, StudyRecord::read(folder)?, style)
 }
 
 /// The same, where the frozen plan has been read already.
 pub fn write_report_of(
     folder: &SweepFolder,
     frozen: PlanFile,
-    drawn: Drawn,
+    style: &ReportStyle,
 ) -> Result<(StudyRecord, Report), StudyError> {
-    written(folder, StudyRecord::of(folder, frozen)?, drawn)
+    written(folder, StudyRecord::of(folder, frozen)?, style)
 }
 
-/// Writes the report's figures at a paper's size into `figures`; returns their paths.
+/// Writes the report's figures at a paper's size into `figures`.
 pub fn write_paper_figures(
     study: &StudyRecord,
     figures: &Path,
     drawn: Drawn,
-    width: PaperWidth,
-    formats: &[PaperFormat],
-) -> Result<Vec<PathBuf>, StudyError> {
-    Ok(report::write_paper_figures(study, figures, drawn, width, formats)?)
+    style: &PaperStyle,
+) -> Result<PaperFigures, StudyError> {
+    Ok(report::write_paper_figures(study, figures, drawn, style)?)
 }
 
-fn written(folder: &SweepFolder, study: StudyRecord, drawn: Drawn) -> Result<(StudyRecord, Report), StudyError> {
+fn written(folder: &SweepFolder, study: StudyRecord, style: &ReportStyle) -> Result<(StudyRecord, Report), StudyError> {
     // Of many runs each takes seconds.
     let (table, report) = thread::scope(|scope| {
         let table = scope.spawn(|| study.write_curves());
-        let report = report::write_drawn(&study, &folder.report(), drawn, image_flops);
+        let report = report::write_drawn(&study, &folder.report(), style, image_flops);
         (table.join().expect("it does not panic"), report)
     });
     table?;

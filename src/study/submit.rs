@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::{ChosenDevices, Estimator, Observer, OpenStudy, Study, StudyError, live_tasks};
-use crate::cluster::{ClusterError, Kubernetes, Slurm, chunks, command, job_name, manifest, on_volume, parts, quoted};
-use crate::record::{ClusterJob, Engine, JobKind, RunRecord, RunState, Submission, SweepFolder, write_beside};
+use crate::cluster::{ClusterError, Kubernetes, Slurm, chunks, command, job_name, manifest, on_volume, parts};
+use crate::record::{ClusterJob, Engine, JobKind, RunRecord, RunState, Submission, SweepFolder, quoted, write_beside};
 use crate::run::PROGRAM;
 use crate::spec::{Cluster, Data, Plan, PlannedRun, RunId};
 

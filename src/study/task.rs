@@ -172,7 +172,7 @@ pub fn finish(
     for run_id in submission.tasks.iter().flatten() {
         folder.settle(run_id)?;
     }
-    let report = write_report(&folder, Drawn::Few).map(|(_, report)| report);
+    let report = write_report(&folder, &Drawn::Few.into()).map(|(_, report)| report);
     let handover = Handover::of(&submission);
     let mut open = open_when_free(&folder, results, &submission, observer, stop)?;
     let round = open.next_round(observer, |_, _| true)?;

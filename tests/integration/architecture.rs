@@ -75,6 +75,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustix", &["run.rs", "schedule/room.rs", "external/guard.rs", "external/process.rs", "study/live_page/"]),
     ("pdf_writer", &["report/plots/pdf.rs"]),
     ("subsetter", &["report/plots/pdf.rs"]),
+    ("ttf_parser", &["report/plots/font.rs", "report/plots/pdf.rs"]),
     ("httparse", &["serve/"]),
     ("subtle", &["serve/"]),
     ("getrandom", &["serve/"]),

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use speedlab::event::RunEvent;
 use speedlab::plan::load_sweep;
-use speedlab::record::RunState;
+use speedlab::record::{RunState, SweepFolder};
 
 use crate::sandbox::{Sandbox, TINY, retrain, stderr, stdout};
 
@@ -183,6 +183,14 @@ fn an_unknown_id_names_those_near_it_and_imported_runs_are_not_trained() {
     assert!(stderr(&output).contains("no report in results has a number with the id `000000`"), "{}", stderr(&output));
     assert_eq!(sandbox.speedlab(&["cell"]).status.code(), Some(2));
     assert_eq!(sandbox.speedlab(&["cell", "--list"]).status.code(), Some(2));
+    // One or all: which of the two is not guessed.
+    for (args, study) in [(&[id, "results/curves", "--list"][..], "results/curves"), (&[id, "--list"], "SWEEP")] {
+        let output = sandbox.speedlab(&[&["cell"], args].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.contains(&format!("`{id}` asks for one number, and --list for all")), "{said}");
+        assert!(said.contains(&format!("`speedlab cell --list {study}` lists all")), "{said}");
+    }
 
     let shown = sandbox.speedlab(&["cell", id, "results/curves"]);
     assert!(stdout(&shown).contains("nothing here can: its runs were imported"), "{}", stdout(&shown));
@@ -247,7 +255,8 @@ fn kept_numbers_are_compared_and_nothing_is_written() {
 fn labels_may_change_when_the_runs_are_done() {
     let sandbox = imported();
     let sweep = sandbox.path().join("results/curves/sweep.yaml");
-    let plan = fs::read(sandbox.path().join("results/curves/plan.json")).expect("a plan");
+    let file = sandbox.path().join("results/curves/plan.json");
+    let (plan, runs) = (fs::read(&file).expect("a plan"), contents(&sandbox.path().join("results/curves/runs")));
     let ids = |sandbox: &Sandbox| {
         let list = stdout(&sandbox.speedlab(&["cell", "--list", "results/curves/sweep.yaml"]));
         list.lines().map(|line| line.split_whitespace().next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
@@ -260,5 +269,28 @@ fn labels_may_change_when_the_runs_are_done() {
     assert!(stdout(&output).contains("Ours (fast) is faster than base"), "{}", stdout(&output));
     assert!(!stderr(&output).contains("no longer the one"), "{}", stderr(&output));
     assert_eq!(ids(&sandbox), before);
-    assert!(fs::read(sandbox.path().join("results/curves/plan.json")).expect("a plan") == plan, "the record changed");
+    assert!(!stderr(&output).contains("keeps its labels"), "{}", stderr(&output));
+    // A report of the folder alone has the same labels. Of the plan nothing else changed, and of the runs nothing at all.
+    let output = sandbox.speedlab(&["report", "results/curves"]);
+    assert!(stdout(&output).contains("Ours (fast) is faster than base"), "{}", stdout(&output));
+    let value = |text: &[u8]| -> Value { serde_json::from_slice(text).expect("JSON") };
+    let (mut now, before) = (value(&fs::read(&file).expect("a plan")), value(&plan));
+    let labels = now["plan"].as_object_mut().expect("a map").remove("labels");
+    assert_eq!(labels.expect("they are kept")["arms"]["fast"]["label"], "Ours (fast)");
+    assert_eq!((&now["plan"], &now["revisions"]), (&before["plan"], &before["revisions"]));
+    assert!(contents(&sandbox.path().join("results/curves/runs")) == runs, "the records changed");
+
+    // While another process has the sweep, the report is as good.
+    let changed = fs::read_to_string(&sweep).expect("a sweep").replace("Ours (fast)", "Theirs");
+    fs::write(&sweep, changed).expect("writable");
+    let kept = fs::read(&file).expect("a plan");
+    let folder = SweepFolder { path: sandbox.path().join("results/curves") };
+    let lock = folder.lock().expect("nobody has it");
+    let output = sandbox.speedlab(&["report", "results/curves/sweep.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("Theirs is faster than base"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("plan.json keeps its labels"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("another process works on the sweep"), "{}", stderr(&output));
+    assert!(fs::read(&file).expect("a plan") == kept);
+    drop(lock);
 }

@@ -252,3 +252,25 @@ fn results_are_drawn_for_papers_and_served_without_their_sweep_and_a_wrong_wish_
     send_signal("INT", open.id());
     assert_eq!(open.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn the_sweep_of_another_process_reads_running_while_it_runs_and_ended_from_the_first_look_on() {
+    let sandbox = Sandbox::new(&TINY.replace("steps: 60", "steps: 200"));
+    let mut run = sandbox.start(&["run", "sweep.yaml", "--quiet"]);
+    sandbox.wait_until("a plan", || sandbox.results().join("plan.json").is_file());
+    let serving = Serving::start(&sandbox, &["serve", "sweep.yaml", "--page-every", "600"]);
+    let mut state = serving.state();
+    sandbox.wait_until("the end", || {
+        state = serving.state();
+        let words = state["state"].as_str().expect("a word").to_owned();
+        assert!(["running", "ended"].contains(&words.as_str()), "{state}");
+        words == "ended"
+    });
+    assert_eq!(state["counts"]["done"], 4, "{state}");
+    assert!(run.wait().expect("it ends").success());
+    drop(serving);
+    // Nobody waits for a page to learn that.
+    let serving = Serving::start(&sandbox, &["serve", "results/tiny"]);
+    let state = serving.state();
+    assert_eq!((&state["state"], &state["counts"]["done"]), (&"ended".into(), &4.into()), "{state}");
+}

@@ -187,7 +187,7 @@ fn a_study_goes_from_its_plan_to_its_report_and_an_added_seed_runs_alone() {
     let crashed = RunOutcome::Crashed { reason: "killed by the test".into() };
     assert!(matches!(&events[0], RunEvent::Ended { outcome, .. } if *outcome == crashed), "{:?}", events[0]);
     assert!(sweep.live_file().is_file());
-    let (record, report) = write_report(&sweep, Drawn::Few).unwrap();
+    let (record, report) = write_report(&sweep, &Drawn::Few.into()).unwrap();
     assert!(record.runs.iter().all(|run| run.state == RunState::Ended(RunOutcome::Completed)));
     assert!(report.page.is_file() && report.summary.contains("All 4 runs are finished"), "{}", report.summary);
     drop(open);
@@ -271,7 +271,7 @@ fn seeds_are_added_to_what_is_open_until_the_rule_has_no_more() {
     assert_eq!(open.next_round(&mut heard, |_, _| true).unwrap(), Err(NoRound::NoMoreSeeds));
     assert_eq!(starts, [9, 2, 2]);
     assert!(frozen().revisions.is_empty(), "what was announced is no revision: {:?}", frozen().revisions);
-    let (_, report) = write_report(&sweep, Drawn::Few).unwrap();
+    let (_, report) = write_report(&sweep, &Drawn::Few.into()).unwrap();
     let last = "After 5 seeds: 1 comparison is open, and the rule has no more seeds.";
     assert!(report.summary.contains(last), "{}", report.summary);
     drop(open);

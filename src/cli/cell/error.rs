@@ -10,6 +10,10 @@ pub enum CellError {
     NoId,
     #[error("no study was given\nhint: `speedlab cell --list sweeps/quickstart.yaml` lists its numbers")]
     NoStudy,
+    #[error(
+        "`{id}` asks for one number, and --list for all\nhint: `speedlab cell {id} {study}` shows the one, `speedlab cell --list {study}` lists all"
+    )]
+    OneOrAll { id: String, study: String },
     #[error("`{study}` has no number with the id `{given}`{}\nhint: `speedlab cell --list {}` lists all of them", near_words(near), folder.display())]
     Unknown { given: String, study: String, folder: PathBuf, near: Vec<String> },
     #[error(

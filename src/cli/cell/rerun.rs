@@ -69,7 +69,7 @@ pub(super) fn rerun(
     if PlanFile::read(&into)?.is_some_and(|earlier| !earlier.is_of(&plan)) {
         return Err(CellError::OtherPlan { path: into.path }.into());
     }
-    let is_behind = |run_id: &RunId| cell.runs.iter().any(|run| run.run_id == run_id.as_str());
+    let is_behind = |run_id: &RunId| cell.runs.iter().any(|run| run.counts && run.run_id == run_id.as_str());
     let behind = study.runs.iter().filter(|run| is_behind(&run.planned.run_id));
     let (recorded, others): (Vec<&RunRecord>, Vec<&RunRecord>) = behind.partition(|run| has_result(run));
     let only: BTreeSet<RunId> = recorded.into_iter().map(|run| run.planned.run_id.clone()).collect();

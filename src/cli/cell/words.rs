@@ -20,7 +20,13 @@ pub(super) fn shown(cell: &CellDetail, command: Option<&str>) -> String {
     ));
     // Runs of one arm at several grid points are told apart by their trials.
     let has_trials = cell.runs.iter().any(|run| run.trial != run.arm);
-    text.push_str(&aligned(&cell.runs.iter().map(|run| run_cells(run, has_trials)).collect::<Vec<_>>()));
+    text.push_str(&aligned(
+        &cell
+            .runs
+            .iter()
+            .map(|run| run_cells(run, has_trials, run.counts || cell.number.is_none()))
+            .collect::<Vec<_>>(),
+    ));
     if !cell.by_seed.is_empty() {
         text.push_str("\nBy seed:\n");
         let seeds = cell.by_seed.iter().map(|seed| vec![format!("seed {}", seed.seed), times(seed.ratio)]);
@@ -41,13 +47,14 @@ fn number(cell: &CellDetail) -> String {
     }
 }
 
-fn run_cells(run: &CellRun, has_trials: bool) -> Vec<String> {
+fn run_cells(run: &CellRun, has_trials: bool, counts: bool) -> Vec<String> {
     let value = run.value.map_or("–".to_owned(), |value| match value.abs() >= 1e5 {
         true => grouped(value.round() as u64),
         false => significant(value, 5),
     });
     let name = if has_trials { run.trial.clone() } else { run.arm.clone() };
-    vec![name, format!("seed {}", run.seed), run.run_id.clone(), value, run.state.clone(), run.devices.join("; ")]
+    let state = if counts { run.state.clone() } else { format!("{}, does not count", run.state) };
+    vec![name, format!("seed {}", run.seed), run.run_id.clone(), value, state, run.devices.join("; ")]
 }
 
 /// The ids of a study's numbers.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::ranges::{self, properties, tag, variants};
 use super::reference::capitalized;
 use crate::plan::presets::PRESETS;
-use crate::spec::{ArmLabel, RunSpec, SweepSpec, schema::text};
+use crate::spec::{ArmLabel, AxisLabel, RunSpec, SweepSpec, schema::text};
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -199,6 +199,15 @@ fn labels() -> Value {
     let text = json!({ "type": "string", "minLength": 1, "maxLength": 80 });
     label["properties"]["label"] = json!({ "type": "string", "minLength": 1, "maxLength": 80, "description": label["properties"]["label"]["description"] });
     label["additionalProperties"] = json!(false);
+    let mut axis = schema_of::<AxisLabel>();
+    for (key, schema) in
+        [("label", text.clone()), ("values", json!({ "type": "object", "additionalProperties": text }))]
+    {
+        let description = axis["properties"][key]["description"].take();
+        axis["properties"][key] = schema;
+        axis["properties"][key]["description"] = description;
+    }
+    axis["additionalProperties"] = json!(false);
     let name = json!({ "type": "string" });
     json!({
         "type": "object",
@@ -208,6 +217,13 @@ fn labels() -> Value {
                 "additionalProperties": { "oneOf": [text, label] },
                 "description": "What an arm is called, by the arm's name: `clts: CLTS (ours)`, or with a colour `clts: { label: CLTS (ours), color: \"#0072B2\" }`. \
                     Every label differs from every other and from the names of other arms.",
+            },
+            "axes": {
+                "type": "object",
+                "additionalProperties": { "oneOf": [text, axis] },
+                "description": "What an axis of the grid is called, by its dotted key: `optimizer.learning_rate: Learning rate`, or with its values \
+                    `optimizer.learning_rate: { label: Learning rate, values: { 2.0e-4: \"2e-4\" } }`. A number may be spelled in any way, a value that is \
+                    a map is named by its `kind`. No two axes, and no two values of one, are called alike.",
             },
             "order": {
                 "type": "array",

@@ -1,6 +1,7 @@
 //! The speedup of an arm at one grid point, with everything that it is made of.
 
-use super::detail::{CellDetail, SeedRatio, arm_at, at, blank, cell_run, ratios, with_result};
+use super::detail::{CellDetail, SeedRatio, arm_at, at, blank, ratios, with_result};
+use super::run::{cell_run, counts};
 use super::{Cell, Formula, Kind, Of, speedup_words};
 use crate::report::band::{Run, Spent, spent_over_band, spent_to_last_quality};
 use crate::report::comparison::{ArmComparison, ArmRun, Comparison, Contrast, NoSpeedup, PointComparison};
@@ -72,9 +73,11 @@ pub fn of_contrast(
     let value = |costs: &[(u64, f64)], run: &ArmRun| {
         costs.iter().find(|(seed, _)| *seed == run.record.planned.seed).map(|(_, cost)| *cost)
     };
-    let baseline_runs = reference.map_or(&[][..], |arm| &arm.runs).iter();
-    let runs = baseline_runs.map(|run| cell_run(run, value(&spent.baseline, run)));
-    let runs = runs.chain(arm.runs.iter().map(|run| cell_run(run, value(&spent.candidate, run)))).collect();
+    let mut runs = Vec::new();
+    for (arm, costs) in reference.into_iter().map(|arm| (arm, &spent.baseline)).chain([(arm, &spent.candidate)]) {
+        let own = |run| cell_run(run, value(costs, run), counts(comparison, &result, &by_seed, arm, run));
+        runs.extend(arm.runs.iter().map(own));
+    }
     let how = match &row {
         Some(row) => row.measured_in(comparison),
         None => format!("{}, {}", kind.name(), cost.words()),

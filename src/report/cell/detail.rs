@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::contrast::of_contrast;
 use super::enumerate::Place;
+use super::run::{CellRun, cell_run, counts};
 use super::{Cell, CellNumber, Formula, Kind, Of, speedup_words};
 use crate::report::comparison::{ArmComparison, ArmRun, Comparison, NoSpeedup, PointComparison, Spread};
 use crate::report::cost::Cost;
@@ -14,9 +15,9 @@ use crate::report::final_measures::{MeasureColumn, final_value, measure_columns}
 use crate::report::grid::{Grid, Of as Changes};
 use crate::report::speedup::{Speedup, Verdict};
 use crate::report::wording::{
-    confidence, interval_cell, metric_value, metric_words, seeds_cell, speedup_cell, state, verdict,
+    confidence, interval_cell, metric_value, metric_words, seeds_cell, speedup_cell, verdict,
 };
-use crate::spec::{Point, Trainer, is_part};
+use crate::spec::{Point, is_part};
 
 /// A number of a report with its runs. Names of arms are those of the report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,24 +51,6 @@ pub struct CellDetail {
     pub runs: Vec<CellRun>,
     /// The ratio of each seed; empty where seeds are not paired or nothing is known.
     pub by_seed: Vec<SeedRatio>,
-}
-
-/// A run behind a number.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CellRun {
-    pub arm: String,
-    pub trial: String,
-    pub seed: u64,
-    pub run_id: String,
-    /// Those whose time is on its clock.
-    pub devices: Vec<String>,
-    /// The program that trained it last, with its version.
-    pub program: String,
-    pub state: String,
-    /// What it adds to the number: a cost, or its last value.
-    pub value: Option<f64>,
-    /// Whether another program trained it, which nothing here can start.
-    pub is_imported: bool,
 }
 
 /// What one seed says.
@@ -119,12 +102,14 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
         Place::Tuned { group, arm } => {
             let tuned = &grid.tuned[group];
             let own = &tuned.arms[arm];
-            let tune = comparison.study.plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
+            let plan = &comparison.study.plan;
+            let tune = plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
             let is_here =
                 |point: &&PointComparison| point.without(|path| tune.iter().any(|tuned| tuned == path)) == tuned.point;
             let points = comparison.points.iter().filter(is_here).collect();
             let at = if tuned.label.is_empty() { String::new() } else { format!(" at {}", tuned.label) };
-            let what = format!("each at its own best of {} values of {}{at}", tuned.settings, tune.join(", "));
+            let axes = tune.iter().map(|path| plan.labels.axis(path)).collect::<Vec<_>>().join(", ");
+            let what = format!("each at its own best of {} values of {axes}{at}", tuned.settings);
             let result = own.speedup.clone().map_err(NoSpeedup::NoBand);
             of_grid(comparison, cell, &what, &[own.chosen.arm], points, result, None)
         }
@@ -137,7 +122,9 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
                         point.point.get(&axis.path).is_some_and(|own| own == *value || own == *reference)
                     };
                     let points = comparison.points.iter().filter(is_here).collect();
-                    let (path, value, reference) = (&axis.path, axis.label(value), axis.label(reference));
+                    let labels = &comparison.study.plan.labels;
+                    let [value, reference] = [value, reference].map(|value| labels.value(axis, value));
+                    let path = labels.axis(&axis.path);
                     let what = format!(
                         "interaction: how many times larger the speedup of {arm} is at {path} = {value} than at {reference}"
                     );
@@ -189,7 +176,7 @@ fn of_last_values(
         seeds: format!("{} of {}", spread.map_or(0, |spread| spread.n), arm.runs.len()),
         formula: Formula::of_last_values(arm.arm),
         value_is: format!("last {words}"),
-        runs: arm.runs.iter().map(|run| cell_run(run, completed(run))).collect(),
+        runs: arm.runs.iter().map(|run| cell_run(run, completed(run), completed(run).is_some())).collect(),
         ..blank(comparison, cell, arm.arm, None, &point.label)
     }
 }
@@ -206,18 +193,20 @@ fn of_grid(
 ) -> CellDetail {
     let against = comparison.baseline.unwrap_or_default();
     let arm = *arms.last().expect("a number is of an arm");
+    let by_seed = result.as_ref().map_or_else(|_| vec![], |speedup| ratios(&speedup.by_seed));
     let mut runs = Vec::new();
     let mut seen = BTreeSet::new();
     for name in [against].iter().chain(arms) {
-        let of_arm = points.iter().filter_map(|point| arm_at(comparison, point, name)).flat_map(|arm| &arm.runs);
-        runs.extend(of_arm.filter(|run| seen.insert(&run.record.planned.run_id)).map(|run| cell_run(run, None)));
+        for arm in points.iter().filter_map(|point| arm_at(comparison, point, name)) {
+            let new = arm.runs.iter().filter(|run| seen.insert(&run.record.planned.run_id));
+            runs.extend(new.map(|run| cell_run(run, None, counts(comparison, &result, &by_seed, arm, run))));
+        }
     }
     let of = Of { arm, against, cost: Cost::ImagesSeen, over_grid: true, targets: 0 };
     let words = match &result {
         Ok(speedup) => speedup_words(&of, speedup, &confidence(comparison)),
         Err(_) => format!("No number: {}.", verdict(&result)),
     };
-    let by_seed = result.as_ref().map_or_else(|_| vec![], |speedup| ratios(&speedup.by_seed));
     CellDetail {
         what: match signs {
             None => format!("speedup of {arm} over {against} in training images, {what}"),
@@ -289,21 +278,6 @@ pub(super) fn arm_at<'c, 'a>(
 
 pub(super) fn ratios(logs: &[(u64, f64)]) -> Vec<SeedRatio> {
     logs.iter().map(|(seed, ln)| SeedRatio { seed: *seed, ratio: ln.exp() }).collect()
-}
-
-pub(super) fn cell_run(run: &ArmRun, value: Option<f64>) -> CellRun {
-    let planned = &run.record.planned;
-    CellRun {
-        arm: planned.arm.clone(),
-        trial: planned.trial.clone(),
-        seed: planned.seed,
-        run_id: planned.run_id.to_string(),
-        devices: run.devices().into_iter().map(str::to_owned).collect(),
-        program: run.record.attempts.last().map_or_else(String::new, |attempt| attempt.program.clone()),
-        state: state(run.record),
-        value: value.filter(|value| value.is_finite()),
-        is_imported: planned.spec.trainer.as_ref().is_some_and(Trainer::is_import),
-    }
 }
 
 /// A ratio of speedups is neither faster nor slower.

@@ -11,11 +11,13 @@ mod id;
 mod key;
 mod number;
 mod rerun;
+mod run;
 
-pub use detail::{CellDetail, CellRun, SeedRatio, detail};
+pub use detail::{CellDetail, SeedRatio, detail};
 pub use enumerate::{Cell, Cells};
 pub use formula::{Formula, Of, speedup_words};
 pub use id::normal;
 pub use key::{Key, Kind};
 pub use number::CellNumber;
 pub use rerun::{Rerun, RerunRun, compare_rerun, has_result};
+pub use run::CellRun;

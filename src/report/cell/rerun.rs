@@ -46,7 +46,7 @@ pub struct RerunRun {
     pub differs: Option<String>,
 }
 
-/// Compares the number with this id in `study` with that of the same study with the runs of `fresh` that are behind it. `None` where
+/// Compares the number with this id in `study` with that of the same study with the runs of `fresh` that it is made of. `None` where
 /// the study has no such number.
 pub fn compare_rerun(study: &StudyRecord, fresh: &StudyRecord, id: &str) -> Option<Rerun> {
     let before = detail_of(study, id)?;
@@ -55,7 +55,7 @@ pub fn compare_rerun(study: &StudyRecord, fresh: &StudyRecord, id: &str) -> Opti
     };
     let mut changed = study.clone();
     let mut runs = Vec::new();
-    for run in &before.runs {
+    for run in before.runs.iter().filter(|run| run.counts) {
         let old = record(study, &run.run_id)?;
         if !has_result(&old) {
             continue;
@@ -67,7 +67,11 @@ pub fn compare_rerun(study: &StudyRecord, fresh: &StudyRecord, id: &str) -> Opti
     }
     let now = detail_of(&changed, id);
     let is_own = |run: &RunRecord| run.planned.spec.trainer.is_none();
-    let own = before.runs.iter().all(|run| record(study, &run.run_id).is_some_and(|run| is_own(&run)));
+    let own = before
+        .runs
+        .iter()
+        .filter(|run| run.counts)
+        .all(|run| record(study, &run.run_id).is_some_and(|run| is_own(&run)));
     let same_bits_are_due = own && runs.iter().all(|run| run.same_device && run.same_program);
     let same_bits = runs.iter().all(|run| run.differs.is_none());
     let (holds, why) = judged(&before, now.as_ref(), &runs, (same_bits_are_due, same_bits));

@@ -6,8 +6,6 @@ mod contrast;
 mod looks;
 mod point;
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use self::point::point_comparison;
@@ -17,7 +15,7 @@ use super::curve::protocols;
 use super::interval::{LEVEL, holm};
 use super::speedup::{Decision, Pairing, Speedup, level};
 use crate::record::{RunRecord, StudyRecord};
-use crate::spec::{Axis, Compare, Metric, PRACTICAL, Plan, Point, Target, Weights, is_part, whole_points};
+use crate::spec::{Compare, Metric, PRACTICAL, Plan, Point, Target, Weights, is_part, whole_points};
 
 pub(super) use self::arm::spread;
 pub use self::arm::{ArmComparison, Spread};
@@ -212,15 +210,6 @@ pub(super) fn decide_together<'s>(speedups: impl Iterator<Item = &'s mut Speedup
         let decision = Decision { is_looked_at: true, is_rejected, adjusted_p, interval_level: LEVEL };
         speedup.decide(&decision, practical);
     }
-}
-
-/// `key = value, ..`.
-pub(super) fn point_label(axes: &[Axis], point: &BTreeMap<String, serde_json::Value>) -> String {
-    let part = |(key, value): (&String, &serde_json::Value)| {
-        let axis = axes.iter().find(|axis| axis.path == *key);
-        format!("{key} = {}", axis.map_or_else(|| value.to_string(), |axis| axis.label(value)))
-    };
-    point.iter().map(part).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

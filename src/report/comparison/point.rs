@@ -2,19 +2,21 @@
 
 use super::arm::{clock_variance, final_values, fitted, spread};
 use super::contrast::{Yardstick, contrast};
-use super::{ArmComparison, ArmRun, AtPoint, Contrast, point_label};
+use super::{ArmComparison, ArmRun, AtPoint, Contrast};
 use crate::record::{RunRecord, StudyRecord};
 use crate::report::band::{Band, NoBand};
 use crate::report::cost::Cost;
 use crate::report::curve::protocols;
 use crate::report::speedup::level;
 use crate::report::target::{NoTarget, ResolvedTarget, resolve};
-use crate::spec::{Metric, Point};
+use crate::spec::{Labels, Metric, Point};
 
 /// One grid point: arms that differ in nothing but themselves.
 pub struct PointComparison<'a> {
-    /// `key = value, ..`; empty without a grid.
+    /// `axis = value, ..` by the labels; empty without a grid.
     pub label: String,
+    /// The same without labels, as programs read it.
+    pub name: String,
     pub point: &'a Point,
     /// How the metric was measured, in the baseline's words (the first arm's without one).
     pub protocol: String,
@@ -122,8 +124,9 @@ pub(super) fn point_comparison<'a>(
         Some(PairComparison { arm: arm.arm, against: against.arm, contrast })
     });
     let pairs = pairs.collect();
-    let label = point_label(&study.plan.axes, point);
-    PointComparison { label, point, protocol: protocol.to_owned(), band, target, arms, pairs }
+    let axes = &study.plan.axes;
+    let (label, name) = (study.plan.labels.point(axes, point), Labels::default().point(axes, point));
+    PointComparison { label, name, point, protocol: protocol.to_owned(), band, target, arms, pairs }
 }
 
 /// The images that each of an arm's runs is planned to see.

@@ -9,27 +9,27 @@ use super::similarity::Similarity;
 use super::study::{Comparable, Consistency, Group, PairLikeness};
 use crate::report::interval::{Interval, mean_interval};
 use crate::report::labelled::recorded_trial;
-use crate::spec::Labels;
+use crate::spec::Plan;
 
 /// The version of `consistency.json`.
 const VERSION: u32 = 1;
 
-/// `consistency.json`. Intervals are at 95 %, by Student's t over noises.
-pub fn json(consistency: &Consistency, labels: &Labels) -> Value {
+/// `consistency.json`, of the labelled plan. Intervals are at 95 %, by Student's t over noises.
+pub fn json(consistency: &Consistency, plan: &Plan) -> Value {
     json!({
         "version": VERSION,
         "interval": "95 % by Student's t over noises, for these runs",
         "unfinished": consistency.unfinished,
         "unread": consistency.unread.iter().map(|unread| json!({ "run": unread.run, "reason": unread.reason })).collect::<Vec<_>>(),
-        "comparable": consistency.comparable.iter().map(|group| comparable(group, labels)).collect::<Vec<_>>(),
+        "comparable": consistency.comparable.iter().map(|group| comparable(group, plan)).collect::<Vec<_>>(),
     })
 }
 
-fn comparable(group: &Comparable, labels: &Labels) -> Value {
+fn comparable(group: &Comparable, plan: &Plan) -> Value {
     let runs = group.runs.iter().map(|run| {
         let planned = &run.record.planned;
         json!({
-            "run_id": planned.run_id, "arm": labels.name_of(&planned.arm), "trial": recorded_trial(labels, planned), "seed": planned.seed,
+            "run_id": planned.run_id, "arm": plan.labels.name_of(&planned.arm), "trial": recorded_trial(plan, planned), "seed": planned.seed,
             "label": run.label, "model": planned.spec.model.kind(), "parameterization": planned.spec.parameterization.name(),
             "step": run.last.step,
         })
@@ -90,7 +90,7 @@ fn of_pair(pair: &PairLikeness) -> serde_json::Map<String, Value> {
 }
 
 /// `consistency.csv`: one row for each pair, step and similarity.
-pub fn csv(consistency: &Consistency, labels: &Labels) -> String {
+pub fn csv(consistency: &Consistency, plan: &Plan) -> String {
     let mut text = String::from(
         "protocol,first,second,first_trial,first_seed,second_trial,second_seed,differ,step,similarity,same,shuffled\n",
     );
@@ -104,9 +104,9 @@ pub fn csv(consistency: &Consistency, labels: &Labels) -> String {
                 number + 1,
                 one.run_id,
                 other.run_id,
-                quoted(&recorded_trial(labels, one)),
+                quoted(&recorded_trial(plan, one)),
                 one.seed,
-                quoted(&recorded_trial(labels, other)),
+                quoted(&recorded_trial(plan, other)),
                 other.seed,
                 quoted(&pair.difference.words()),
             )

@@ -24,6 +24,7 @@ use super::comparison::Comparison;
 use super::grid::Grid;
 use super::plots::Palette;
 use super::wording::metric_words;
+use crate::record::without_results;
 use crate::spec::RunSpec;
 
 pub use self::detail::MOST_LISTED;
@@ -39,10 +40,11 @@ pub struct Explore<'a> {
     pub version: u32,
     pub study: &'a str,
     pub question: &'a str,
-    /// What stands after `speedlab run`.
-    pub sweep: &'a str,
-    /// What stands after commands that only read.
-    pub reads: &'a str,
+    /// What stands after `speedlab run`, and the same without the folder of results.
+    pub sweep: String,
+    pub sweep_alone: String,
+    /// The folder of the records, as commands that only read take it.
+    pub reads: String,
     pub baseline: Option<&'a str>,
     /// The compared metric in words.
     pub metric: String,
@@ -133,7 +135,8 @@ impl<'a> Explore<'a> {
             version: EXPLORE_VERSION,
             study: &plan.name,
             question: plan.question.trim(),
-            sweep: &study.sweep_arguments,
+            sweep: study.running_arguments(),
+            sweep_alone: without_results(&study.sweep_arguments),
             reads: study.reading_arguments(),
             baseline: comparison.baseline,
             metric: metric_words(comparison),

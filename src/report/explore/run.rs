@@ -101,7 +101,7 @@ fn of_run<'a>(study: &'a StudyRecord, run: &'a RunRecord, all: &Known) -> Run<'a
         samples: samples.collect(),
         log: log_end(&folder.log()),
         command: imported
-            .map_or_else(|| format!("speedlab run {}", study.sweep_arguments), |trainer| trainer.in_words()),
+            .map_or_else(|| format!("speedlab run {}", study.running_arguments()), |trainer| trainer.in_words()),
         settings: settings.into_iter().filter(|(key, _)| !all.settings.contains_key(key)).collect(),
     }
 }

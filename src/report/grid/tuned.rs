@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::decide;
 use crate::report::band::{Band, NoBand, Run, over_band};
-use crate::report::comparison::{Comparison, PointComparison, planned_images, point_label};
+use crate::report::comparison::{Comparison, PointComparison, planned_images};
 use crate::report::cost::Cost;
 use crate::report::interval::LEVEL;
 use crate::report::speedup::{Estimate, Speedup};
@@ -34,9 +34,9 @@ pub struct TunedArm<'a> {
 /// The setting that an arm chose.
 pub struct Chosen<'a> {
     pub arm: &'a str,
-    /// (setting, how many seeds are measured at it), the most chosen first. The setting for a seed is the one with the best last
+    /// (values of the axes in `compare.tune`, how many seeds are measured at them), the most chosen first. The setting for a seed is the one with the best last
     /// values on all other seeds: a best that is chosen and measured on the same seeds flatters.
-    pub settings: Vec<(String, usize)>,
+    pub settings: Vec<(Point, usize)>,
     /// The most chosen one is the smallest or the largest number tried: a better one may lie beyond.
     pub is_at_edge: bool,
     /// Seeds that not every setting has: they count for none.
@@ -90,7 +90,7 @@ fn group<'a>(
         });
         Some(TunedArm { chosen, speedup: speedup.map_err(|no_band| *no_band) })
     });
-    let label = point_label(&comparison.study.plan.axes, &point);
+    let label = comparison.study.plan.labels.point(&comparison.study.plan.axes, &point);
     Some(Tuned { point, label, settings: points.len(), arms: arms.collect(), baseline: chosen })
 }
 
@@ -173,10 +173,7 @@ fn at_best<'a>(
             numbers.iter().all(|number| own <= *number) || numbers.iter().all(|number| own >= *number)
         })
     });
-    let name = |index: usize| {
-        let value = |axis: &crate::spec::Axis| settings[index].0.point.get(&axis.path).map(|value| axis.label(value));
-        axes().filter_map(value).collect::<Vec<_>>().join(", ")
-    };
-    let settings = chosen.iter().map(|&index| (name(index), counts[index])).collect();
+    let setting = |index: usize| settings[index].0.without(|path| !tune.iter().any(|tuned| tuned == path));
+    let settings = chosen.iter().map(|&index| (setting(index), counts[index])).collect();
     Some((Chosen { arm, settings, is_at_edge, left_out }, runs))
 }

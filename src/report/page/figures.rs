@@ -60,5 +60,5 @@ pub fn of_points(comparison: &Comparison, shown: &Shown) -> Markup {
 
 /// How to have what was left out.
 pub fn draw_all(comparison: &Comparison) -> Markup {
-    html! { code { "speedlab report " (comparison.study.reading_arguments()) " --all-figures" } " draws everything." }
+    html! { code { "speedlab report " span data-reads { (comparison.study.reading_arguments()) } " --all-figures" } " draws everything." }
 }

@@ -76,7 +76,12 @@ pub fn protocol(comparison: &Comparison) -> Markup {
             @if !plan.axes.is_empty() {
                 dt { "Grid" } dd {
                     @for axis in &plan.axes {
-                        code { (axis.path) } " = " (axis.values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")) br;
+                        code { (axis.path) } " = " (axis.values.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
+                        @if plan.labels.axes.contains_key(&axis.path) {
+                            ", called " (plan.labels.axis(&axis.path)) " = "
+                            (axis.values.iter().map(|value| plan.labels.value(axis, value)).collect::<Vec<_>>().join(", "))
+                        }
+                        br;
                     }
                 }
             }

@@ -83,7 +83,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
         @if study.runs.len() > MOST_LISTED {
             p.note {
                 "The first " (MOST_LISTED) " of " (grouped(study.runs.len() as u64)) " runs. Every run is in " code { "curves.parquet" } " and in " code { "speedups.json" }
-                ", and " code { "speedlab status " (study.reading_arguments()) } " lists them all."
+                ", and " code { "speedlab status " span data-reads { (study.reading_arguments()) } } " lists them all."
             }
         }
         @if protocols.len() > 1 {
@@ -127,7 +127,7 @@ pub fn provenance(comparison: &Comparison) -> Markup {
             dt { "Run ids" } dd { "each is the start of the SHA-256 of the run's resolved settings: the same run asked for again has the same id" }
         }
         p { "To make it again:" }
-        pre { code { "speedlab run " (study.sweep_arguments) "      # runs what is missing\nspeedlab report " (study.reading_arguments()) "   # redraws this page from the records" } }
+        pre { code { "speedlab run " span data-sweep { (study.running_arguments()) } "      # runs what is missing\nspeedlab report " span data-reads { (study.reading_arguments()) } "   # redraws this page from the records" } }
     }
 }
 

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::Palette;
 use super::chart::{Chart, EndLabel, Scale, end_labels, label_room};
-use super::drawing::{Anchor, Drawing};
+use super::drawing::{Anchor, Drawing, Sheet};
 use super::style::*;
 use super::ticks::Tick;
-use crate::report::comparison::{ArmComparison, Comparison, PointComparison, point_label};
+use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
 use crate::report::speedup::Estimate;
 use crate::report::wording::metric_words;
-use crate::spec::Axis;
+use crate::spec::{Axis, Labels};
 
 /// Rows of small multiples: what else the grid has.
 pub const MOST_ROWS: usize = 8;
@@ -35,7 +35,8 @@ struct Mark {
 
 /// Left the speedups with their 95 % intervals, right the final values with their range over seeds; a row for each combination of
 /// the other axes, up to [`MOST_ROWS`]. `None` where the axis has one value or nothing is measured.
-pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, width: f64) -> Option<Drawing> {
+pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, sheet: Sheet) -> Option<Drawing> {
+    let width = sheet.width;
     if axis.values.len() < 2 {
         return None;
     }
@@ -47,7 +48,8 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
         }
     }
     rows.truncate(MOST_ROWS);
-    let places = places(axis);
+    let labels = &comparison.study.plan.labels;
+    let places = places(axis, labels);
     let x = places.scale;
     let names = || comparison.study.plan.arms.iter().map(String::as_str);
     let marks = |row: &BTreeMap<String, Value>, arm: &str, of: &Measure| {
@@ -70,7 +72,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
     ];
     let has_speedups = comparison.baseline.is_some();
     let shown: Vec<_> = panels.into_iter().skip(usize::from(!has_speedups)).collect();
-    let room = label_room(width, names());
+    let room = label_room(sheet, names());
     let (gap, left) = (62.0, 54.0);
     let columns = beside_each_other(shown.len(), width);
     // Panels that stand below each other are rows of their own.
@@ -78,7 +80,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
     let panel_width = (width - left - room - gap * (columns - 1) as f64) / columns as f64;
     let second_line = if places.is_number { 0.0 } else { SECOND_LINE };
     let row_height = ROW_HEIGHT + second_line;
-    let mut drawing = Drawing::new(width, row_height * (rows.len() * lines) as f64);
+    let mut drawing = sheet.drawing(row_height * (rows.len() * lines) as f64);
     let mut is_empty = true;
     for (panel, (title, of, line)) in shown.iter().enumerate() {
         let column = panel % columns;
@@ -94,7 +96,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
             let offset = row_height * (row_index * lines + panel / columns) as f64;
             let (top, bottom) = (offset + TOP, offset + ROW_HEIGHT - BOTTOM);
             let chart = Chart { x: x.onto(panel_left + 8.0, panel_left + panel_width - 8.0), y: y.onto(bottom, top) };
-            let chart = frame(&mut drawing, chart, &places, &axis.path, title);
+            let chart = frame(&mut drawing, chart, &places, labels.axis(&axis.path), title);
             if let Some(line) = line {
                 let at = chart.y.at(*line);
                 drawing.line(vec![(panel_left, at), (panel_left + panel_width, at)], 1.2, AXIS, &[]);
@@ -102,7 +104,7 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
             if panel == 0 && !row.is_empty() {
                 drawing.text(
                     (4.0, offset + 14.0),
-                    point_label(&comparison.study.plan.axes, row),
+                    labels.point(&comparison.study.plan.axes, row),
                     TICK_SIZE,
                     FAINT_INK,
                     Anchor::Start,
@@ -110,17 +112,17 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, widt
             }
             let drawn: Vec<(&str, Vec<Mark>)> =
                 names().map(|arm| (arm, marks(row, arm, of))).filter(|(_, marks)| !marks.is_empty()).collect();
-            let mut labels = Vec::new();
+            let mut ends = Vec::new();
             for (index, (arm, marks)) in drawn.iter().enumerate() {
                 let style = palette.arm(arm);
                 let dodge = (index as f64 - (drawn.len() - 1) as f64 / 2.0)
                     * if places.is_number { DODGE } else { 4.0 * DODGE };
                 if let Some(end) = one_arm(&mut drawing, &chart, marks, dodge, &style, places.is_number) {
-                    labels.push(EndLabel { text: (*arm).to_owned(), end, style, has_marker: true });
+                    ends.push(EndLabel { text: (*arm).to_owned(), end, style, has_marker: true });
                 }
             }
             if column + 1 == columns {
-                end_labels(&mut drawing, labels, panel_left + panel_width, top, bottom);
+                end_labels(&mut drawing, ends, panel_left + panel_width, top, bottom);
             }
         }
     }
@@ -178,7 +180,7 @@ impl Places {
 
 /// Numbers at their place, logarithmically where they span a factor above 4 and none is 0 or below; anything else one beside the
 /// other.
-fn places(axis: &Axis) -> Places {
+fn places(axis: &Axis, labels: &Labels) -> Places {
     let numbers: Option<Vec<f64>> = axis.values.iter().map(Value::as_f64).collect();
     let is_number = numbers.is_some();
     let values = numbers.unwrap_or_else(|| (0..axis.values.len()).map(|index| index as f64).collect());
@@ -189,7 +191,7 @@ fn places(axis: &Axis) -> Places {
         .values
         .iter()
         .zip(&values)
-        .map(|(value, &number)| Tick { value: number, text: axis.label(value) })
+        .map(|(value, &number)| Tick { value: number, text: labels.value(axis, value) })
         .collect();
     ticks.sort_by(|first, second| first.value.total_cmp(&second.value));
     let scale = match is_number {

@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::chart::Scale;
 use super::color_scale::ColorScale;
-use super::drawing::{Anchor, Drawing};
-use super::font;
+use super::drawing::{Anchor, Drawing, Sheet};
 use super::style::*;
 use crate::report::comparison::{Comparison, PointComparison};
 use crate::report::number::times;
@@ -33,7 +32,8 @@ fn pair<'a>(comparison: &Comparison<'a>) -> Option<[&'a Axis; 2]> {
 }
 
 /// A panel for each arm that has a number; cells without one stay empty. `None` unless points have exactly two axes and the cells fit.
-pub fn axis_map(comparison: &Comparison, width: f64) -> Option<Drawing> {
+pub fn axis_map(comparison: &Comparison, sheet: Sheet) -> Option<Drawing> {
+    let Sheet { width, font } = sheet;
     let [down, across] = pair(comparison)?;
     let baseline = comparison.baseline?;
     let arms: Vec<&str> =
@@ -59,22 +59,23 @@ pub fn axis_map(comparison: &Comparison, width: f64) -> Option<Drawing> {
         })
     };
     let colors = ColorScale::blues(Scale::covering(cells(), true)?.padded(0.02));
-    let labels = |axis: &Axis| axis.values.iter().map(|value| axis.label(value)).collect::<Vec<String>>();
-    let (rows, columns) = (labels(down), labels(across));
-    let left = rows.iter().map(|label| font::width(label) * TICK_SIZE).fold(0.0, f64::max) + 14.0;
+    let labels = &comparison.study.plan.labels;
+    let values = |axis: &Axis| axis.values.iter().map(|value| labels.value(axis, value)).collect::<Vec<String>>();
+    let (rows, columns) = (values(down), values(across));
+    let left = rows.iter().map(|label| font.width(label) * TICK_SIZE).fold(0.0, f64::max) + 14.0;
     let columns_of_panels = beside_each_other(COLUMNS, width);
     let panels_across = arms.len().min(columns_of_panels);
-    let room = width - ColorScale::bar_room() - 14.0 - GAP * (panels_across - 1) as f64;
+    let room = width - ColorScale::bar_room(sheet) - 14.0 - GAP * (panels_across - 1) as f64;
     let panel_width = room / panels_across as f64;
     let cell = (panel_width - left) / columns.len() as f64;
     if cell < LEAST_CELL {
         return None;
     }
     let panel_height = ABOVE + ROW * rows.len() as f64 + BELOW;
-    let mut drawing = Drawing::new(width, 22.0 + panel_height * arms.len().div_ceil(columns_of_panels) as f64);
+    let mut drawing = sheet.drawing(22.0 + panel_height * arms.len().div_ceil(columns_of_panels) as f64);
     drawing.text(
         (2.0, 14.0),
-        format!("speedup in training images; down: {}", down.path),
+        format!("speedup in training images; down: {}", labels.axis(&down.path)),
         LABEL_SIZE,
         INK,
         Anchor::Start,
@@ -106,9 +107,9 @@ pub fn axis_map(comparison: &Comparison, width: f64) -> Option<Drawing> {
             drawing.text((middle, bottom + 14.0), label.clone(), TICK_SIZE, FAINT_INK, Anchor::Middle);
         }
         let right = x + cell * columns.len() as f64;
-        drawing.text((right, bottom + 32.0), across.path.clone(), LABEL_SIZE, INK, Anchor::End);
+        drawing.text((right, bottom + 32.0), labels.axis(&across.path), LABEL_SIZE, INK, Anchor::End);
     }
-    let bar_left = width - ColorScale::bar_room();
+    let bar_left = width - ColorScale::bar_room(sheet);
     colors.bar(&mut drawing, bar_left, 22.0 + ABOVE, 22.0 + ABOVE + (ROW * rows.len() as f64).max(60.0));
     Some(drawing)
 }

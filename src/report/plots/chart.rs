@@ -1,7 +1,6 @@
 //! Axes, grid and labels: the frame that curves are drawn in.
 
-use super::drawing::{Anchor, Color, Drawing, Point};
-use super::font;
+use super::drawing::{Anchor, Color, Drawing, Point, Sheet};
 use super::style::*;
 use super::ticks::{Tick, linear, logarithmic};
 
@@ -141,7 +140,7 @@ impl Chart {
         for tick in ticks {
             let at = self.x.at(tick.value);
             drawing.line(vec![(at, bottom), (at, bottom + 4.0)], 1.0, AXIS, &[]);
-            let half = font::width(&tick.text) * TICK_SIZE / 2.0;
+            let half = drawing.font.width(&tick.text) * TICK_SIZE / 2.0;
             if at - half > last_end + 5.0 {
                 last_end = at + half;
                 drawing.text((at, bottom + 17.0), tick.text, TICK_SIZE, FAINT_INK, Anchor::Middle);
@@ -204,10 +203,10 @@ const MOST_LABEL_ROOM: f64 = 0.34;
 /// Pixels beside a label's text.
 const BESIDE_LABEL: f64 = 34.0;
 
-/// Pixels that labels of these texts need at the right of a figure that is `width` pixels wide.
-pub fn label_room<'a>(width: f64, texts: impl Iterator<Item = &'a str>) -> f64 {
-    let longest = texts.map(|text| font::width(text) * LABEL_SIZE).fold(0.0, f64::max);
-    (longest + BESIDE_LABEL).min(MOST_LABEL_ROOM * width)
+/// Pixels that labels of these texts need at the right of a figure on `sheet`.
+pub fn label_room<'a>(sheet: Sheet, texts: impl Iterator<Item = &'a str>) -> f64 {
+    let longest = texts.map(|text| sheet.font.width(text) * LABEL_SIZE).fold(0.0, f64::max);
+    (longest + BESIDE_LABEL).min(MOST_LABEL_ROOM * sheet.width)
 }
 
 /// Writes every label right of `right`, as near to its curve's end as the others let it, with a leader to the end.
@@ -229,7 +228,7 @@ pub fn end_labels(drawing: &mut Drawing, mut labels: Vec<EndLabel>, right: f64, 
         }
         drawing.text(
             (elbow + 20.0, y + 0.36 * LABEL_SIZE),
-            font::shortened(&label.text, most),
+            drawing.font.shortened(&label.text, most),
             LABEL_SIZE,
             label.style.text_color(),
             Anchor::Start,

@@ -1,8 +1,7 @@
 //! Values as colours, and the colour bar.
 
 use super::chart::Scale;
-use super::drawing::{Anchor, Color, Drawing};
-use super::font;
+use super::drawing::{Anchor, Color, Drawing, Sheet};
 use super::style::*;
 use super::ticks::{linear, logarithmic};
 
@@ -101,8 +100,8 @@ impl ColorScale {
     }
 
     /// Pixels that a bar needs with its ticks.
-    pub fn bar_room() -> f64 {
-        BAR + 8.0 + font::width("0.000") * TICK_SIZE + 4.0
+    pub fn bar_room(sheet: Sheet) -> f64 {
+        BAR + 8.0 + sheet.font.width("0.000") * TICK_SIZE + 4.0
     }
 }
 

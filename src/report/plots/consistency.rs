@@ -5,14 +5,14 @@ use super::matrix::{MOST_RUNS, matrix};
 use super::seeds::SeedPoint;
 use super::strip::strip;
 use super::style::{ArmStyle, arm_style};
-use super::{Drawing, Figure, Place};
+use super::{Drawing, Figure, Place, Sheet};
 use crate::report::consistency::{Comparable, Consistency, Group, Similarity};
 
 /// Groups of pairs with a curve each.
 const MOST_CURVES: usize = 6;
 
 /// The figures that have something to show, protocol by protocol.
-pub fn consistency_figures(consistency: &Consistency, width: f64) -> Vec<Figure> {
+pub fn consistency_figures(consistency: &Consistency, sheet: Sheet) -> Vec<Figure> {
     let several = consistency.comparable.len() > 1;
     let mut figures = vec![];
     for (index, group) in consistency.comparable.iter().enumerate() {
@@ -34,7 +34,7 @@ pub fn consistency_figures(consistency: &Consistency, width: f64) -> Vec<Figure>
             "consistency_strip",
             "What every run makes of the same noises".to_owned(),
             "The same column is the same noise, the same row the same run, after its last step.".to_owned(),
-            strip(group, width),
+            strip(group, sheet),
         );
         let cut = match group.runs.len() > MOST_RUNS {
             true => format!(" The first {MOST_RUNS} of {} runs.", group.runs.len()),
@@ -50,7 +50,7 @@ pub fn consistency_figures(consistency: &Consistency, width: f64) -> Vec<Figure>
                      diagonal), and from different ones (above), which says how alike images are without it.{cut}",
                     group.noises
                 ),
-                matrix(group, index, width),
+                matrix(group, index, sheet),
             );
         }
         for (index, similarity) in Similarity::ALL.into_iter().enumerate() {
@@ -63,14 +63,14 @@ pub fn consistency_figures(consistency: &Consistency, width: f64) -> Vec<Figure>
                      grey, the median of all pairs from different noises. Networks that have learned little return much of the noise itself, \
                      and are alike in that."
                 ),
-                by_step(group, index, width),
+                by_step(group, index, sheet),
             );
         }
     }
     figures
 }
 
-fn by_step(group: &Comparable, similarity: usize, width: f64) -> Option<Drawing> {
+fn by_step(group: &Comparable, similarity: usize, sheet: Sheet) -> Option<Drawing> {
     let mut arms = vec![];
     let along = |pairs: &[usize], shuffled: bool| -> Vec<SeedPoint> {
         let mut steps: Vec<u64> = group.by_step.iter().map(|step| step.step).collect();
@@ -108,5 +108,5 @@ fn by_step(group: &Comparable, similarity: usize, width: f64) -> Option<Drawing>
     }
     let y_label = format!("{}, same noise", Similarity::ALL[similarity].words());
     let axes = Axes { x_label: "training steps", y_label: &y_label, x_log: false, y_log: false, target: None };
-    curves(&arms, &axes, width)
+    curves(&arms, &axes, sheet)
 }

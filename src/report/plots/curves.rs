@@ -1,7 +1,7 @@
 //! One curve for each arm: the median over seeds, and the range of seeds as a band.
 
 use super::chart::{Chart, EndLabel, MARGINS, Scale, end_labels, label_room};
-use super::drawing::{Color, Drawing, Point};
+use super::drawing::{Color, Drawing, Point, Sheet};
 use super::seeds::SeedPoint;
 use super::style::*;
 
@@ -25,7 +25,8 @@ pub struct Axes<'a> {
 }
 
 /// `None` where no arm has anything to show.
-pub fn curves(arms: &[ArmCurve], axes: &Axes, width: f64) -> Option<Drawing> {
+pub fn curves(arms: &[ArmCurve], axes: &Axes, sheet: Sheet) -> Option<Drawing> {
+    let width = sheet.width;
     let arms: Vec<&ArmCurve> = arms.iter().filter(|arm| !arm.points.is_empty()).collect();
     let points = || arms.iter().flat_map(|arm| &arm.points);
     let xs = points().map(|point| point.x).chain((!axes.x_log).then_some(0.0));
@@ -36,9 +37,9 @@ pub fn curves(arms: &[ArmCurve], axes: &Axes, width: f64) -> Option<Drawing> {
     points().next()?;
 
     let height = height(width);
-    let mut drawing = Drawing::new(width, height);
+    let mut drawing = sheet.drawing(height);
     let names = arms.iter().map(|arm| arm.name.as_str()).chain(axes.target.as_ref().map(|target| target.1.as_str()));
-    let right = width - label_room(width, names);
+    let right = width - label_room(sheet, names);
     let (top, bottom) = (MARGINS.top, height - MARGINS.bottom);
     let chart = Chart::frame(&mut drawing, x, y, [MARGINS.left, top, right, bottom], axes.x_label, axes.y_label);
     let mut labels = Vec::new();

@@ -3,7 +3,7 @@
 use super::curves::{ArmCurve, Axes, curves};
 use super::heat_map::heat_map;
 use super::seeds::SeedPoint;
-use super::{Drawing, Figure, Palette, Place};
+use super::{Drawing, Figure, Palette, Place, Sheet};
 use crate::report::comparison::Comparison;
 use crate::report::cost::Cost;
 use crate::report::difficulty::{ArmDifficulty, PointDifficulty, SHARES, Surface};
@@ -11,7 +11,7 @@ use crate::report::difficulty::{ArmDifficulty, PointDifficulty, SHARES, Surface}
 /// Grid points that are drawn; the numbers of all are in `difficulty.json`.
 pub const MOST_POINTS: usize = 4;
 
-pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], width: f64) -> Vec<Figure> {
+pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], sheet: Sheet) -> Vec<Figure> {
     let (palette, weights) = (Palette::of(comparison), comparison.weights());
     let mut figures = vec![];
     for (index, point) in points.iter().take(MOST_POINTS).enumerate() {
@@ -31,7 +31,7 @@ pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], w
             format!(
                 "Loss on held-out images in each bin of t (0: least noise) at each evaluation, with the {weights} weights: median over seeds{at}."
             ),
-            heat_map(&panels(point, |arm| Some(&arm.loss)), "validation loss (mean squared error)", width),
+            heat_map(&panels(point, |arm| Some(&arm.loss)), "validation loss (mean squared error)", sheet),
         );
         add(
             "gradient_by_timestep_and_step",
@@ -39,7 +39,7 @@ pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], w
             format!(
                 "Norm of the gradient of each bin's loss on held-out images with respect to all parameters, at the {weights} weights: median over seeds{at}."
             ),
-            heat_map(&panels(point, |arm| arm.gradient.as_ref()), "norm of the gradient of the validation loss", width),
+            heat_map(&panels(point, |arm| arm.gradient.as_ref()), "norm of the gradient of the validation loss", sheet),
         );
         add(
             "time_to_learn_by_timestep",
@@ -50,7 +50,7 @@ pub fn difficulty_figures(comparison: &Comparison, points: &[PointDifficulty], w
                 100.0 * SHARES[1],
                 point.arms[0].loss.steps[0]
             ),
-            time_to_learn(point, &palette, width),
+            time_to_learn(point, &palette, sheet),
         );
     }
     figures
@@ -63,7 +63,7 @@ fn panels<'p>(
     point.arms.iter().filter_map(|arm| Some((arm.arm.to_owned(), surface(arm)?))).collect()
 }
 
-fn time_to_learn(point: &PointDifficulty, palette: &Palette, width: f64) -> Option<Drawing> {
+fn time_to_learn(point: &PointDifficulty, palette: &Palette, sheet: Sheet) -> Option<Drawing> {
     let curve = |arm: &ArmDifficulty| {
         let bins = arm.loss.bins as f64;
         let reached = arm.reached[1].iter().enumerate();
@@ -87,5 +87,5 @@ fn time_to_learn(point: &PointDifficulty, palette: &Palette, width: f64) -> Opti
         y_log: false,
         target: None,
     };
-    curves(&arms, &axes, width)
+    curves(&arms, &axes, sheet)
 }

@@ -1,5 +1,31 @@
 //! A figure as plain data: what is drawn and where, without a file format.
 
+use std::collections::BTreeSet;
+
+use super::font::Font;
+use super::style::WIDTH;
+
+/// What a figure is drawn on.
+#[derive(Clone, Copy, Debug)]
+pub struct Sheet {
+    /// In pixels.
+    pub width: f64,
+    /// That of all letters.
+    pub font: &'static Font,
+}
+
+impl Sheet {
+    /// Of the report's page, in the bundled font.
+    pub fn of_page() -> Self {
+        Self { width: WIDTH, font: Font::inter() }
+    }
+
+    /// An empty figure of this height.
+    pub fn drawing(self, height: f64) -> Drawing {
+        Drawing { width: self.width, height, font: self.font, elements: vec![] }
+    }
+}
+
 /// 24-bit colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Color(pub u8, pub u8, pub u8);
@@ -76,12 +102,23 @@ const LEAST_TEXT: f64 = 0.85;
 pub struct Drawing {
     pub width: f64,
     pub height: f64,
+    pub font: &'static Font,
     pub elements: Vec<Element>,
 }
 
 impl Drawing {
+    /// In the bundled font.
     pub fn new(width: f64, height: f64) -> Self {
-        Self { width, height, elements: vec![] }
+        Sheet { width, ..Sheet::of_page() }.drawing(height)
+    }
+
+    /// The characters of its texts that its font has no letter for.
+    pub fn lacks(&self) -> BTreeSet<char> {
+        let texts = self.elements.iter().filter_map(|element| match element {
+            Element::Text { text, .. } => Some(text),
+            _ => None,
+        });
+        texts.flat_map(|text| self.font.lacks(text)).collect()
     }
 
     pub fn line(&mut self, points: Vec<Point>, width: f64, color: Color, dash: Dash) {
@@ -110,8 +147,14 @@ impl Drawing {
     }
 
     /// Moves texts that stick out at a side back in, and makes those smaller that are wider than the whole: to 0.85 of their size, then
-    /// their end is cut. `width_of` gives the width of a text in units of its size.
-    pub fn keep_texts_inside(&mut self, width_of: impl Fn(&str) -> f64) {
+    /// their end is cut.
+    pub fn keep_texts_inside(&mut self) {
+        let font = self.font;
+        self.keep_inside(|text| font.width(text));
+    }
+
+    /// `width_of` gives the width of a text in units of its size.
+    fn keep_inside(&mut self, width_of: impl Fn(&str) -> f64) {
         let room = self.width - 2.0;
         for element in &mut self.elements {
             let Element::Text { at, text, size, anchor, .. } = element else { continue };
@@ -189,7 +232,7 @@ mod tests {
         }
         drawing.text((50.0, 10.0), "abcdefghijk", 10.0, color, Anchor::Start);
         drawing.text((50.0, 10.0), "a".repeat(40), 10.0, color, Anchor::Start);
-        drawing.keep_texts_inside(|text| text.chars().count() as f64);
+        drawing.keep_inside(|text| text.chars().count() as f64);
         let seen: Vec<(f64, String, f64)> = drawing
             .elements
             .iter()

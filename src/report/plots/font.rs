@@ -1,48 +1,43 @@
-//! The bundled font and the widths of its letters.
+//! The font of a figure: the bundled one, or that of a file.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use plotters::style::{FontStyle, register_font};
+use ttf_parser::{Face, GlyphId, name_id};
+
+use crate::checksum::sha256;
 
 /// Inter (SIL Open Font License 1.1, `src/report/font/OFL.txt`), reduced by `scripts/golden/font.py`.
 pub const FONT: &[u8] = include_bytes!("../font/Inter.ttf");
 
-/// The family's name.
-pub const FAMILY: &str = "Inter";
-
-/// plotters' size of a text whose em is one unit: the script made ascent + descent 1.24 em.
-pub const PLOTTERS_SIZE_OF_EM: f64 = 1.24;
-
-/// From the baseline up to the highest letters and to the top of capitals, in em.
-pub const ASCENT: f64 = 0.97;
-pub const CAP_HEIGHT: f64 = 0.727;
-
-/// Makes the font known to plotters.
-pub fn register() {
-    static REGISTERED: LazyLock<()> = LazyLock::new(|| {
-        let registered = register_font(FAMILY, FontStyle::Normal, FONT);
-        assert!(registered.is_ok(), "the bundled font is a TrueType font");
-    });
-    LazyLock::force(&REGISTERED);
+/// A font with what is known of it. There is one of each file in a process, and it stays.
+pub struct Font {
+    bytes: &'static [u8],
+    face: Face<'static>,
+    /// The family's name: letters, digits, spaces and hyphens alone.
+    pub family: String,
+    /// What plotters calls it.
+    pub key: String,
+    /// From the baseline up to the highest letters, in em.
+    pub ascent: f64,
+    /// plotters' size of a bitmap's text whose em is one unit: ascent and descent together.
+    pub size_of_em: f64,
+    /// From the baseline up to the top of capitals, in em.
+    pub cap_height: f64,
 }
 
-/// Width of `text` in units of its size.
-pub fn width(text: &str) -> f64 {
-    text.chars().map(|character| glyph(character).advance).sum()
-}
-
-/// `text`, with an ellipsis for what is wider than `room` in units of its size.
-pub fn shortened(text: &str, room: f64) -> String {
-    if width(text) <= room {
-        return text.to_owned();
-    }
-    let mut left = room - width("…");
-    let fits = |character: &char| {
-        left -= glyph(*character).advance;
-        left >= 0.0
-    };
-    let kept: String = text.chars().take_while(fits).collect();
-    format!("{}…", kept.trim_end())
+/// Why a file is no font for figures.
+#[derive(Debug, thiserror::Error)]
+pub enum FontError {
+    /// It cannot be read.
+    #[error("cannot read the font {}: {source}\nhint: give the path of a TrueType or OpenType file (.ttf, .otf)", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// It is something else, or a font of a kind that cannot be drawn.
+    #[error("{} is no font that figures can have: {reason}\nhint: give a TrueType or OpenType file (.ttf, .otf) with outlines", path.display())]
+    NoFont { path: PathBuf, reason: String },
 }
 
 /// Horizontal metrics in em.
@@ -53,102 +48,137 @@ pub struct Glyph {
     pub left_bearing: f64,
 }
 
-/// The metrics of a character, those of the missing-glyph box where the font lacks it.
-pub fn glyph(character: char) -> Glyph {
-    TABLES.glyph(character)
-}
+static INTER: LazyLock<Font> = LazyLock::new(|| {
+    let font = Font::of(FONT, "Inter").expect("the bundled font is a TrueType font");
+    // As the script made it: the font's other pair of heights (OS/2) is up to 0.03 em apart from these, and kept figures stay as they are.
+    Font { ascent: 0.97, size_of_em: 1.24, cap_height: 0.727, ..font }
+});
 
-/// The place of a character's letter in the font; 0, the box, where the font lacks it.
-pub fn letter(character: char) -> u16 {
-    TABLES.index(character) as u16
-}
+impl Font {
+    /// The bundled font.
+    pub fn inter() -> &'static Self {
+        &INTER
+    }
 
-/// Left, bottom, right and top of all letters together, in em.
-pub fn bounding_box() -> [f64; 4] {
-    TABLES.bounds.map(|bound| f64::from(bound) / TABLES.units_per_em)
-}
-
-static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::of(FONT));
-
-/// The parts of a TrueType file that say how wide letters are (OpenType 1.9: `head`, `hhea`, `hmtx`, `cmap` format 4).
-struct Tables {
-    units_per_em: f64,
-    /// In its units.
-    bounds: [i16; 4],
-    hmtx: &'static [u8],
-    advances: usize,
-    /// Segments (first, last, delta, position of the range's glyph ids, 0 for none).
-    segments: Vec<(u16, u16, u16, usize)>,
-    cmap: &'static [u8],
-}
-
-impl Tables {
-    fn of(font: &'static [u8]) -> Self {
-        let table = |tag: &[u8; 4]| -> &'static [u8] {
-            let count = usize::from(u16_at(font, 4));
-            let record = (0..count).map(|index| 12 + 16 * index).find(|&record| &font[record..record + 4] == tag);
-            let record = record.expect("the bundled font has every table that a TrueType font must have");
-            &font[u32_at(font, record + 8)..][..u32_at(font, record + 12)]
-        };
-        let cmap_table = table(b"cmap");
-        let subtables = (0..usize::from(u16_at(cmap_table, 2))).map(|index| u32_at(cmap_table, 4 + 8 * index + 4));
-        let format_4 = subtables.map(|at| &cmap_table[at..]).find(|subtable| u16_at(subtable, 0) == 4);
-        let cmap = format_4.expect("the bundled font maps its characters in format 4");
-        let count = usize::from(u16_at(cmap, 6)) / 2;
-        let segments = (0..count)
-            .map(|index| {
-                let column = |column: usize| 14 + 2 * (column * count + index) + if column > 0 { 2 } else { 0 };
-                let range_offset = usize::from(u16_at(cmap, column(3)));
-                let range = if range_offset == 0 { 0 } else { column(3) + range_offset };
-                (u16_at(cmap, column(1)), u16_at(cmap, column(0)), u16_at(cmap, column(2)), range)
-            })
-            .collect();
-        Self {
-            units_per_em: f64::from(u16_at(table(b"head"), 18)),
-            bounds: [36, 38, 40, 42].map(|at| u16_at(table(b"head"), at) as i16),
-            hmtx: table(b"hmtx"),
-            advances: usize::from(u16_at(table(b"hhea"), 34)),
-            segments,
-            cmap,
+    /// The font of a TrueType or OpenType file; of a collection its first.
+    pub fn read(path: &Path) -> Result<&'static Self, FontError> {
+        let bytes = std::fs::read(path).map_err(|source| FontError::Io { path: path.to_owned(), source })?;
+        let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        // plotters asks for bytes that stay; who draws figures reads one font.
+        match Self::of(Box::leak(bytes.into_boxed_slice()), &stem) {
+            Ok(font) => Ok(Box::leak(Box::new(font))),
+            Err(reason) => Err(FontError::NoFont { path: path.to_owned(), reason }),
         }
     }
 
-    fn glyph(&self, character: char) -> Glyph {
-        let index = self.index(character);
-        let (advance, bearing) = if index < self.advances {
-            (u16_at(self.hmtx, 4 * index), u16_at(self.hmtx, 4 * index + 2))
-        } else {
-            // Glyphs after the last advance share it and list their bearings alone.
-            let bearing = u16_at(self.hmtx, 4 * self.advances + 2 * (index - self.advances));
-            (u16_at(self.hmtx, 4 * (self.advances - 1)), bearing)
+    /// `otherwise`: its family where it names none.
+    fn of(bytes: &'static [u8], otherwise: &str) -> Result<Self, String> {
+        let face = Face::parse(bytes, 0).map_err(|error| error.to_string())?;
+        if face.tables().glyf.is_none() && face.tables().cff.is_none() {
+            return Err("it has no outlines of TrueType or CFF".to_owned());
+        }
+        let named = [name_id::TYPOGRAPHIC_FAMILY, name_id::FAMILY].into_iter().find_map(|id| {
+            let names = face.names().into_iter();
+            names
+                .filter(|name| name.name_id == id)
+                .filter_map(|name| name.to_string())
+                .map(plain)
+                .find(|name| !name.is_empty())
+        });
+        let family = named.or_else(|| Some(plain(otherwise.to_owned())).filter(|name| !name.is_empty()));
+        let units = f64::from(face.units_per_em());
+        let em = |units_up: i16| f64::from(units_up) / units;
+        let size_of_em = em(face.ascender()) - em(face.descender());
+        if size_of_em <= 0.0 {
+            return Err("its letters have no height".to_owned());
+        }
+        let key = format!("font {}", &sha256(bytes)[..12]);
+        let registered = register_font(&key, FontStyle::Normal, bytes);
+        registered.map_err(|_| "plotters cannot read it".to_owned())?;
+        Ok(Self {
+            bytes,
+            family: family.unwrap_or_else(|| "sans-serif".to_owned()),
+            key,
+            ascent: em(face.ascender()),
+            size_of_em,
+            cap_height: face.capital_height().map_or(0.7, em),
+            face,
+        })
+    }
+
+    /// The file.
+    pub fn bytes(&self) -> &'static [u8] {
+        self.bytes
+    }
+
+    /// Whether its outlines are PostScript's, which a PDF holds in another way.
+    pub fn is_cff(&self) -> bool {
+        self.face.tables().cff.is_some()
+    }
+
+    /// Width of `text` in units of its size.
+    pub fn width(&self, text: &str) -> f64 {
+        text.chars().map(|character| self.glyph(character).advance).sum()
+    }
+
+    /// `text`, with an ellipsis for what is wider than `room` in units of its size.
+    pub fn shortened(&self, text: &str, room: f64) -> String {
+        if self.width(text) <= room {
+            return text.to_owned();
+        }
+        let mut left = room - self.width("…");
+        let fits = |character: &char| {
+            left -= self.glyph(*character).advance;
+            left >= 0.0
         };
+        let kept: String = text.chars().take_while(fits).collect();
+        format!("{}…", kept.trim_end())
+    }
+
+    /// The metrics of a character, those of the missing-glyph box where the font lacks it.
+    pub fn glyph(&self, character: char) -> Glyph {
+        let letter = GlyphId(self.letter(character));
+        let units = f64::from(self.face.units_per_em());
         Glyph {
-            advance: f64::from(advance) / self.units_per_em,
-            left_bearing: f64::from(bearing as i16) / self.units_per_em,
+            advance: f64::from(self.face.glyph_hor_advance(letter).unwrap_or(0)) / units,
+            left_bearing: f64::from(self.face.glyph_hor_side_bearing(letter).unwrap_or(0)) / units,
         }
     }
 
-    fn index(&self, character: char) -> usize {
-        let Ok(code) = u16::try_from(u32::from(character)) else { return 0 };
-        let segment = self.segments.iter().find(|(first, last, ..)| (*first..=*last).contains(&code));
-        let Some(&(first, _, delta, range)) = segment else { return 0 };
-        let glyph = match range {
-            0 => code.wrapping_add(delta),
-            range => match u16_at(self.cmap, range + 2 * usize::from(code - first)) {
-                0 => 0,
-                glyph => glyph.wrapping_add(delta),
-            },
-        };
-        usize::from(glyph)
+    /// The place of a character's letter in the font; 0, the box, where the font lacks it.
+    pub fn letter(&self, character: char) -> u16 {
+        self.face.glyph_index(character).map_or(0, |glyph| glyph.0)
+    }
+
+    /// The characters of `text` that it has no letter for.
+    pub fn lacks(&self, text: &str) -> BTreeSet<char> {
+        text.chars().filter(|character| !character.is_whitespace() && self.letter(*character) == 0).collect()
+    }
+
+    /// Left, bottom, right and top of all letters together, in em.
+    pub fn bounding_box(&self) -> [f64; 4] {
+        let bounds = self.face.global_bounding_box();
+        let units = f64::from(self.face.units_per_em());
+        [bounds.x_min, bounds.y_min, bounds.x_max, bounds.y_max].map(|bound| f64::from(bound) / units)
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+impl PartialEq for Font {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> usize {
-    usize::from(u16_at(bytes, at)) << 16 | usize::from(u16_at(bytes, at + 2))
+impl fmt::Debug for Font {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Font").field(&self.family).finish()
+    }
+}
+
+/// A name as it can stand in a file of any format.
+fn plain(name: String) -> String {
+    let kept: String = name.chars().filter(|letter| letter.is_ascii_alphanumeric() || " -".contains(*letter)).collect();
+    kept.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -157,10 +187,11 @@ mod tests {
 
     #[test]
     fn what_is_too_wide_ends_with_an_ellipsis_and_fits() {
-        assert_eq!(shortened("clts", 10.0), "clts");
-        let cut = shortened(&"W".repeat(80), 10.0);
-        assert!(cut.ends_with("W…") && width(&cut) <= 10.0 && width(&cut) > 8.5, "{cut}");
-        assert_eq!(shortened("WWW", 0.1), "…");
+        let font = Font::inter();
+        assert_eq!(font.shortened("clts", 10.0), "clts");
+        let cut = font.shortened(&"W".repeat(80), 10.0);
+        assert!(cut.ends_with("W…") && font.width(&cut) <= 10.0 && font.width(&cut) > 8.5, "{cut}");
+        assert_eq!(font.shortened("WWW", 0.1), "…");
     }
 
     #[test]
@@ -168,16 +199,39 @@ mod tests {
         // `TTFont(path)["hmtx"]`, in units of 1/2816 em.
         for (character, advance, left_bearing) in METRICS {
             let expected = Glyph { advance: advance / 2816.0, left_bearing: left_bearing / 2816.0 };
-            assert_eq!(glyph(character), expected, "{character}");
+            assert_eq!(Font::inter().glyph(character), expected, "{character}");
         }
+        let Font { family, ascent, size_of_em, cap_height, .. } = Font::inter();
+        assert_eq!(family, "Inter");
+        let read = Font::of(FONT, "").unwrap();
+        let near = |own: f64, read: f64| (own - read).abs() < 0.03;
+        assert!(near(*ascent, read.ascent) && near(*size_of_em, read.size_of_em), "{ascent}, {size_of_em}");
+        assert!(near(*cap_height, read.cap_height), "{cap_height}");
     }
 
     const METRICS: [(char, f64, f64); 5] =
         [('i', 668.0, 168.0), ('W', 2672.0, 60.0), ('0', 1760.0, 168.0), ('×', 1856.0, 288.0), ('λ', 1648.0, 96.0)];
 
     #[test]
-    fn a_character_that_the_font_lacks_is_as_wide_as_its_box() {
-        assert_eq!(glyph('漢'), glyph('\u{1f600}'));
-        assert!(glyph('漢').advance > 0.0);
+    fn a_character_that_the_font_lacks_is_as_wide_as_its_box_and_is_told() {
+        let font = Font::inter();
+        assert_eq!(font.glyph('漢'), font.glyph('\u{1f600}'));
+        assert!(font.glyph('漢').advance > 0.0);
+        assert_eq!(font.lacks("FID 漢 β₁ 字"), ['字', '漢'].into());
+    }
+
+    #[test]
+    fn a_file_that_is_no_font_is_refused_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.ttf");
+        let read = || Font::read(&path).unwrap_err().to_string();
+        assert!(read().starts_with(&format!("cannot read the font {}: ", path.display())), "{}", read());
+        std::fs::write(&path, "no font at all").unwrap();
+        assert!(read().contains("x.ttf is no font that figures can have: unknown magic"), "{}", read());
+        std::fs::write(&path, &FONT[..2000]).unwrap();
+        assert!(read().contains("hint: give a TrueType or OpenType file"), "{}", read());
+        std::fs::write(&path, FONT).unwrap();
+        let font = Font::read(&path).unwrap();
+        assert_eq!((font.family.as_str(), font.width("W")), ("Inter", Font::inter().width("W")));
     }
 }

@@ -1,8 +1,8 @@
 //! Every speedup with its interval, one under the other.
 
 use super::chart::{Chart, Scale};
-use super::drawing::{Anchor, Drawing, Marker};
-use super::font;
+use super::drawing::{Anchor, Drawing, Marker, Sheet};
+use super::font::Font;
 use super::style::*;
 use super::{Drawn, Palette};
 use crate::report::comparison::{Comparison, NoSpeedup};
@@ -65,7 +65,8 @@ fn lines<'a>(comparison: &'a Comparison, shown: Shown) -> Vec<Line<'a>> {
 }
 
 /// `None` where no arm is compared, or nothing is shown.
-pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown, width: f64) -> Option<Drawing> {
+pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown, sheet: Sheet) -> Option<Drawing> {
+    let Sheet { width, font } = sheet;
     let lines = lines(comparison, shown);
     let estimates = || lines.iter().filter_map(|line| line.row.result.as_ref().ok()).map(|speedup| speedup.estimate);
     let values = estimates().flat_map(|estimate| match estimate {
@@ -85,20 +86,20 @@ pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown, width: f
     // In a narrow figure arms have lines of their own, and intervals are drawn and not written: so there is room to draw them.
     let is_narrow = beside_each_other(2, width) == 1;
     let most = MOST_NAME_ROOM * width / LABEL_SIZE;
-    let names: Vec<String> = lines.iter().map(|line| font::shortened(&line.row.name(), most)).collect();
+    let names: Vec<String> = lines.iter().map(|line| font.shortened(&line.row.name(), most)).collect();
     let is_first: Vec<bool> = (0..lines.len())
         .map(|index| index == 0 || lines[index].heading.is_some() || names[index] != names[index - 1])
         .collect();
     let headings = lines.iter().filter(|line| line.heading.is_some()).count();
     let name_lines = if is_narrow { is_first.iter().filter(|is_first| **is_first).count() } else { 0 };
-    let name_room = names.iter().map(|name| font::width(name) * LABEL_SIZE).fold(50.0, f64::max);
+    let name_room = names.iter().map(|name| font.width(name) * LABEL_SIZE).fold(50.0, f64::max);
     let name_room = if is_narrow { 0.0 } else { name_room };
     let whats: Vec<String> = lines.iter().map(|line| what(&line.row)).collect();
-    let what_room = whats.iter().map(|what| font::width(what) * TICK_SIZE).fold(0.0, f64::max);
+    let what_room = whats.iter().map(|what| font.width(what) * TICK_SIZE).fold(0.0, f64::max);
     let (top, left) = (12.0, 2.0 + name_room + 22.0 + what_room + 14.0);
     let height = top + ROW * (lines.len() + headings + name_lines) as f64 + 52.0;
     let (right, bottom) = (width - if is_narrow { SPEEDUP_ROOM } else { TEXT_ROOM }, height - 44.0);
-    let mut drawing = Drawing::new(width, height);
+    let mut drawing = sheet.drawing(height);
     let mut y = top + ROW / 2.0 + 2.0;
     let mut places = Vec::new();
     for (index, line) in lines.iter().enumerate() {
@@ -133,7 +134,7 @@ pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown, width: f
             true if interval != "–" && !is_narrow => format!("{}  ({interval})", speedup_cell(&line.row.result)),
             true => speedup_cell(&line.row.result),
             false if is_narrow => "–".to_owned(),
-            false => short(&verdict(&line.row.result)),
+            false => short(drawing.font, &verdict(&line.row.result)),
         };
         drawing.text((right + 16.0, y + 0.36 * TICK_SIZE), text, TICK_SIZE, INK, Anchor::Start);
     }
@@ -188,14 +189,14 @@ fn estimate(drawing: &mut Drawing, chart: &Chart, row: &Row, style: &ArmStyle, y
 }
 
 /// The text, cut to the room beside the figure.
-fn short(text: &str) -> String {
+fn short(font: &Font, text: &str) -> String {
     const LONGEST: f64 = TEXT_ROOM - 20.0;
-    if font::width(text) * TICK_SIZE <= LONGEST {
+    if font.width(text) * TICK_SIZE <= LONGEST {
         return text.to_owned();
     }
     let mut kept = String::new();
     for character in text.chars() {
-        if (font::width(&kept) + font::width("…")) * TICK_SIZE > LONGEST - 8.0 {
+        if (font.width(&kept) + font.width("…")) * TICK_SIZE > LONGEST - 8.0 {
             break;
         }
         kept.push(character);

@@ -2,7 +2,7 @@
 
 use super::chart::Scale;
 use super::color_scale::ColorScale;
-use super::drawing::{Anchor, Drawing};
+use super::drawing::{Anchor, Drawing, Sheet};
 use super::style::*;
 use super::ticks::linear;
 use crate::report::difficulty::Surface;
@@ -18,15 +18,16 @@ const GAP: f64 = 16.0;
 const MOST_STEPS: usize = 80;
 
 /// All panels share their colours, which are logarithmic. `None` where nothing is above zero.
-pub fn heat_map(panels: &[(String, &Surface)], title: &str, width: f64) -> Option<Drawing> {
+pub fn heat_map(panels: &[(String, &Surface)], title: &str, sheet: Sheet) -> Option<Drawing> {
+    let width = sheet.width;
     let values = panels.iter().flat_map(|(_, surface)| &surface.values).flatten().flatten().copied();
     let colors = ColorScale::viridis(Scale::covering(values, true)?);
     let columns = panels.len().min(beside_each_other(COLUMNS, width));
-    let panel_width = (width - LEFT - ColorScale::bar_room() - 14.0 - GAP * (columns - 1) as f64) / columns as f64;
+    let panel_width = (width - LEFT - ColorScale::bar_room(sheet) - 14.0 - GAP * (columns - 1) as f64) / columns as f64;
     let top = 26.0;
     let row_height = ABOVE + PANEL_HEIGHT + BELOW;
     let rows = panels.len().div_ceil(columns);
-    let mut drawing = Drawing::new(width, top + row_height * rows as f64 + 18.0);
+    let mut drawing = sheet.drawing(top + row_height * rows as f64 + 18.0);
     drawing.text((2.0, 15.0), title, LABEL_SIZE, INK, Anchor::Start);
     for (index, (name, surface)) in panels.iter().enumerate() {
         let (row, column) = (index / columns, index % columns);
@@ -106,7 +107,8 @@ mod tests {
             bins: 2,
             values: vec![vec![Some(1.0), None], vec![Some(0.5), Some(0.0)], vec![Some(0.1), Some(0.2)]],
         };
-        let drawing = heat_map(&[("one".to_owned(), &surface), ("two".to_owned(), &surface)], "loss", WIDTH).unwrap();
+        let drawing =
+            heat_map(&[("one".to_owned(), &surface), ("two".to_owned(), &surface)], "loss", Sheet::of_page()).unwrap();
         let colors = ColorScale::viridis(Scale { low: 0.1, high: 1.0, is_log: true, from: 0.0, to: 1.0 });
         let areas = drawing.elements.iter().filter_map(|element| match element {
             Element::Area { points, color, .. } => Some((points, *color)),
@@ -120,6 +122,6 @@ mod tests {
             areas.iter().all(|(points, _)| points.iter().all(|(x, y)| *x <= drawing.width && *y <= drawing.height))
         );
         let nothing = Surface { steps: vec![1], bins: 1, values: vec![vec![Some(f64::NAN)]] };
-        assert!(heat_map(&[("none".to_owned(), &nothing)], "loss", WIDTH).is_none());
+        assert!(heat_map(&[("none".to_owned(), &nothing)], "loss", Sheet::of_page()).is_none());
     }
 }

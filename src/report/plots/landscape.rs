@@ -3,7 +3,7 @@
 use super::chart::Scale;
 use super::color_scale::ColorScale;
 use super::curves::{ArmCurve, Axes, curves};
-use super::drawing::{Anchor, Drawing};
+use super::drawing::{Anchor, Drawing, Sheet};
 use super::seeds::{SeedPoint, over_seeds};
 use super::style::*;
 use super::ticks::linear;
@@ -87,7 +87,7 @@ fn lines(
         has_markers: true,
     });
     let axes = Axes { x_label, y_label, x_log: false, y_log, target: None };
-    curves(&arms.collect::<Vec<_>>(), &axes, WIDTH)
+    curves(&arms.collect::<Vec<_>>(), &axes, Sheet::of_page())
 }
 
 /// A square panel a run; all share their colours, which are logarithmic.
@@ -96,7 +96,8 @@ fn plane(planes: &[(&str, &LossPlane)]) -> Option<Drawing> {
     let colors = ColorScale::viridis(Scale::covering(losses, true)?);
     let columns = planes.len().clamp(2, COLUMNS);
     let (left, gap, above, below) = (46.0, 22.0, 24.0, 34.0);
-    let side = (WIDTH - left - ColorScale::bar_room() - 18.0 - gap * (columns - 1) as f64) / columns as f64;
+    let side =
+        (WIDTH - left - ColorScale::bar_room(Sheet::of_page()) - 18.0 - gap * (columns - 1) as f64) / columns as f64;
     let rows = planes.len().div_ceil(columns);
     let top = 26.0;
     let mut drawing = Drawing::new(WIDTH, top + (above + side + below) * rows as f64 + 18.0);

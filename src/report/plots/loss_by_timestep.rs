@@ -1,14 +1,14 @@
 //! The timesteps at which an arm's loss is higher or lower than the baseline's.
 
 use super::curves::{ArmCurve, Axes, curves};
-use super::drawing::Drawing;
+use super::drawing::{Drawing, Sheet};
 use super::seeds::{SeedPoint, over_seeds};
 use super::{Palette, names};
 use crate::record::RunRecord;
 use crate::report::comparison::{ArmRun, PointComparison};
 
 /// The last validation loss in each bin of t; relative to the baseline's median where there is one.
-pub fn loss_by_timestep(point: &PointComparison, palette: &Palette, width: f64) -> Option<Drawing> {
+pub fn loss_by_timestep(point: &PointComparison, palette: &Palette, sheet: Sheet) -> Option<Drawing> {
     let arm_points = |runs: &[ArmRun]| over_seeds(&runs.iter().map(|run| last_by_bin(run.record)).collect::<Vec<_>>());
     let baseline = point.arms.iter().find(|arm| arm.is_baseline).map(|arm| arm_points(&arm.runs));
     let baseline = baseline.filter(|points| !points.is_empty());
@@ -41,7 +41,7 @@ pub fn loss_by_timestep(point: &PointComparison, palette: &Palette, width: f64) 
         "last validation loss (mean squared error)"
     };
     let axes = Axes { x_label: "timestep t / T (0: least noise)", y_label, x_log: false, y_log: true, target: None };
-    curves(&arms, &axes, width)
+    curves(&arms, &axes, sheet)
 }
 
 /// (bin, middle of the bin as a share of T, loss) at the run's last evaluation.

@@ -2,8 +2,8 @@
 
 use super::chart::Scale;
 use super::color_scale::ColorScale;
-use super::drawing::{Anchor, Drawing};
-use super::font;
+use super::drawing::{Anchor, Drawing, Sheet};
+use super::font::Font;
 use super::style::*;
 use crate::report::consistency::Comparable;
 
@@ -14,7 +14,8 @@ const NUMBERED: f64 = 25.0;
 const TOP: f64 = 30.0;
 
 /// `similarity` is an index into `Similarity::ALL`. `None` for fewer than two runs.
-pub fn matrix(group: &Comparable, similarity: usize, width: f64) -> Option<Drawing> {
+pub fn matrix(group: &Comparable, similarity: usize, sheet: Sheet) -> Option<Drawing> {
+    let Sheet { width, font } = sheet;
     let count = group.runs.len().min(MOST_RUNS);
     let shown: Vec<_> = group.pairs.iter().filter(|pair| pair.second < count).collect();
     if shown.is_empty() {
@@ -25,11 +26,11 @@ pub fn matrix(group: &Comparable, similarity: usize, width: f64) -> Option<Drawi
     let colors = ColorScale::blues(Scale::covering(values, false)?);
 
     let labels: Vec<String> = group.runs.iter().take(count).map(|run| run.label.clone()).collect();
-    let room = labels.iter().map(|label| font::width(label) * LABEL_SIZE).fold(60.0, f64::max).min(width / 2.0) + 30.0;
-    let cell = ((width - room - ColorScale::bar_room() - 24.0) / count as f64).clamp(6.0, 38.0);
+    let room = labels.iter().map(|label| font.width(label) * LABEL_SIZE).fold(60.0, f64::max).min(width / 2.0) + 30.0;
+    let cell = ((width - room - ColorScale::bar_room(sheet) - 24.0) / count as f64).clamp(6.0, 38.0);
     let side = cell * count as f64;
     let (left, top) = (room, TOP + 10.0);
-    let mut drawing = Drawing::new(width, top + side + 26.0);
+    let mut drawing = sheet.drawing(top + side + 26.0);
     let gap = if cell > 12.0 { 0.7 } else { 0.0 };
     let text_size = if cell >= 32.0 { TICK_SIZE } else { TICK_SIZE - 1.8 };
     let mut put = |row: usize, column: usize, value: f64| {
@@ -53,7 +54,7 @@ pub fn matrix(group: &Comparable, similarity: usize, width: f64) -> Option<Drawi
         let every = (LABEL_SIZE / cell).ceil() as usize;
         if index.is_multiple_of(every) {
             drawing.text((left - 8.0, baseline), number.clone(), TICK_SIZE, FAINT_INK, Anchor::End);
-            drawing.text((left - 28.0, baseline), fitted(label, room - 30.0), LABEL_SIZE, INK, Anchor::End);
+            drawing.text((left - 28.0, baseline), fitted(font, label, room - 30.0), LABEL_SIZE, INK, Anchor::End);
             drawing.text((left + middle, top - 7.0), number, TICK_SIZE, FAINT_INK, Anchor::Middle);
         }
         let (start, end) = (cell * index as f64, cell * (index as f64 + 1.0));
@@ -82,10 +83,10 @@ fn short(value: f64) -> String {
 }
 
 /// The end is cut where there is no room.
-fn fitted(text: &str, room: f64) -> String {
+fn fitted(font: &Font, text: &str, room: f64) -> String {
     let mut text = text.to_owned();
-    if font::width(&text) * LABEL_SIZE > room {
-        while font::width(&text) * LABEL_SIZE > room - LABEL_SIZE && text.pop().is_some() {}
+    if font.width(&text) * LABEL_SIZE > room {
+        while font.width(&text) * LABEL_SIZE > room - LABEL_SIZE && text.pop().is_some() {}
         text.push('…');
     }
     text
@@ -98,7 +99,8 @@ mod tests {
     #[test]
     fn numbers_in_cells_are_short() {
         assert_eq!([0.923, -0.051, 0.996, 1.0, 0.0].map(short), [".92", "−.05", "1.0", "1.0", ".00"]);
-        assert_eq!(fitted("abc", 1000.0), "abc");
-        assert!(fitted(&"abc".repeat(50), 100.0).ends_with('…'));
+        let font = Font::inter();
+        assert_eq!(fitted(font, "abc", 1000.0), "abc");
+        assert!(fitted(font, &"abc".repeat(50), 100.0).ends_with('…'));
     }
 }

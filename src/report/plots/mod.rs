@@ -29,13 +29,12 @@ mod timestep_density;
 
 pub use consistency::consistency_figures;
 pub use difficulty::{MOST_POINTS as DIFFICULTY_POINTS, difficulty_figures};
-pub use drawing::Drawing;
-pub use font::{FONT, width as text_width};
+pub use drawing::{Drawing, Sheet};
+pub use font::{FONT, Font, FontError};
 pub use landscape::landscape_drawings;
 pub use pdf::pdf;
 pub use preview::preview;
 pub use render::{RenderError, paper_png, paper_svg, png, svg};
-pub use style::WIDTH;
 
 use self::style::{ArmStyle, arm_style, candidate_colors};
 use super::comparison::{Comparison, PointComparison};
@@ -148,19 +147,20 @@ impl Drawn {
     }
 }
 
-/// The figures that have something to show, those of the whole study first, each `width` pixels wide.
-pub fn figures(comparison: &Comparison, drawn: Drawn, width: f64) -> Vec<Figure> {
+/// The figures that have something to show, those of the whole study first, on `sheet`.
+pub fn figures(comparison: &Comparison, drawn: Drawn, sheet: Sheet) -> Vec<Figure> {
     let palette = Palette::of(comparison);
     let mut figures = Vec::new();
     for (index, axis) in comparison.study.plan.axes.iter().enumerate() {
-        let Some(drawing) = axis::axis_curves(comparison, axis, &palette, width) else { continue };
+        let shown = comparison.study.plan.labels.axis(&axis.path);
+        let Some(drawing) = axis::axis_curves(comparison, axis, &palette, sheet) else { continue };
         figures.push(Figure {
             name: format!("axis{}", index + 1),
-            title: format!("Speedup and final {} of each arm against {}", metric_words(comparison), axis.path),
+            title: format!("Speedup and final {} of each arm against {}", metric_words(comparison), shown),
             caption: format!(
                 "Against {}: the speedup over the baseline at the same value with its {} interval over seeds, and the median of the \
                  final {} with its range over seeds. One row for each combination of the other axes, up to {}.",
-                axis.path,
+                shown,
                 confidence(comparison),
                 metric_words(comparison),
                 axis::MOST_ROWS
@@ -169,7 +169,7 @@ pub fn figures(comparison: &Comparison, drawn: Drawn, width: f64) -> Vec<Figure>
             place: Place::Study,
         });
     }
-    if let Some(drawing) = axis_map::axis_map(comparison, width) {
+    if let Some(drawing) = axis_map::axis_map(comparison, sheet) {
         figures.push(Figure {
             name: "axes".to_owned(),
             title: "Speedup of each arm over both axes of the grid".to_owned(),
@@ -180,7 +180,7 @@ pub fn figures(comparison: &Comparison, drawn: Drawn, width: f64) -> Vec<Figure>
             place: Place::Study,
         });
     }
-    if let Some(drawing) = performance_profile::performance_profile(comparison, &palette, width) {
+    if let Some(drawing) = performance_profile::performance_profile(comparison, &palette, sheet) {
         figures.push(Figure {
             name: "performance_profile".to_owned(),
             title: "How often each arm is near the fastest".to_owned(),
@@ -192,7 +192,7 @@ pub fn figures(comparison: &Comparison, drawn: Drawn, width: f64) -> Vec<Figure>
         });
     }
     let shown = forest::shown(comparison, drawn);
-    if let Some(drawing) = forest::forest(comparison, &palette, shown, width) {
+    if let Some(drawing) = forest::forest(comparison, &palette, shown, sheet) {
         figures.push(Figure {
             name: "speedups".to_owned(),
             title: format!("Speedup of every arm with its {} interval", confidence(comparison)),
@@ -212,7 +212,7 @@ pub fn figures(comparison: &Comparison, drawn: Drawn, width: f64) -> Vec<Figure>
     let has_all = comparison.points.len() <= FULL_POINTS;
     let points = comparison.points.iter().take(drawn.points(comparison));
     for (index, point) in points.enumerate() {
-        for (name, title, caption, drawing) in point_figures(comparison, point, (&palette, width), has_all) {
+        for (name, title, caption, drawing) in point_figures(comparison, point, (&palette, sheet), has_all) {
             let Some(drawing) = drawing else { continue };
             let (suffix, at) = match comparison.has_grid() {
                 true => (format!("-point{}", index + 1), format!(" at {}", point.label)),
@@ -234,7 +234,7 @@ pub fn figures(comparison: &Comparison, drawn: Drawn, width: f64) -> Vec<Figure>
 fn point_figures(
     comparison: &Comparison,
     point: &PointComparison,
-    (palette, width): (&Palette, f64),
+    (palette, sheet): (&Palette, Sheet),
     has_all: bool,
 ) -> Vec<(String, String, String, Option<Drawing>)> {
     let metric = metric_words(comparison);
@@ -247,7 +247,7 @@ fn point_figures(
             format!("{metric_name}_{}", cost.name()),
             format!("{metric} of each arm against {}", cost.label()),
             format!("{metric} against {}: median over seeds, with the range of seeds as a band.", cost.label()),
-            metric_curves::metric(comparison, point, palette, cost, width),
+            metric_curves::metric(comparison, point, palette, cost, sheet),
         ));
     }
     for cost in costs.iter().copied() {
@@ -259,7 +259,7 @@ fn point_figures(
                  the dashed lines is the band of the headline. Triangles are bounds: up for at least, down for at most.",
                 cost.words()
             ),
-            speedup_by_target::speedup_by_target(comparison, point, palette, cost, width),
+            speedup_by_target::speedup_by_target(comparison, point, palette, cost, sheet),
         ));
     }
     if !has_all {
@@ -271,7 +271,7 @@ fn point_figures(
         "Training loss: means over stretches of the axis, median and range over seeds. Arms that draw timesteps differently \
          average it over different timesteps: compare their validation losses instead."
             .to_owned(),
-        metric_curves::train_loss(point, palette, width),
+        metric_curves::train_loss(point, palette, sheet),
     ));
     // Where it is the compared metric it has been drawn already.
     if comparison.metric.name() != names::VALIDATION_LOSS {
@@ -279,14 +279,14 @@ fn point_figures(
             "validation_loss".to_owned(),
             "Validation loss of each arm against images seen".to_owned(),
             format!("Loss on held-out images, every timestep equally often, with the {weights} weights: median and range over seeds."),
-            metric_curves::validation_loss(point, palette, width),
+            metric_curves::validation_loss(point, palette, sheet),
         ));
     }
     figures.push((
         "validation_loss_by_timestep".to_owned(),
         "Last validation loss of each arm by timestep".to_owned(),
         "Where along the noise an arm's loss ends up: the last evaluation, median and range over seeds.".to_owned(),
-        loss_by_timestep::loss_by_timestep(point, palette, width),
+        loss_by_timestep::loss_by_timestep(point, palette, sheet),
     ));
     figures.push((
         "timestep_density".to_owned(),
@@ -294,13 +294,13 @@ fn point_figures(
         "Timesteps trained on, relative to uniform sampling, from the first step (0 %) to the last (100 %); arms that sample \
          uniformly are left out."
             .to_owned(),
-        timestep_density::timestep_density(point, palette, width),
+        timestep_density::timestep_density(point, palette, sheet),
     ));
     figures.push((
         "optimizer_paths".to_owned(),
         "beta1 and learning rate of each arm over the run".to_owned(),
         "Adam's β₁ and the learning rate as they were used; arms on one path share a line.".to_owned(),
-        optimizer_paths::optimizer_paths(point, palette, width),
+        optimizer_paths::optimizer_paths(point, palette, sheet),
     ));
     figures
 }

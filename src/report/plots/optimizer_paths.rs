@@ -1,7 +1,7 @@
 //! beta1 and the learning rate over a run.
 
 use super::chart::{Chart, EndLabel, MARGINS, Scale, end_labels, label_room};
-use super::drawing::{Drawing, Point};
+use super::drawing::{Drawing, Point, Sheet};
 use super::seeds::rows;
 use super::style::*;
 use super::{Palette, join_names, names};
@@ -10,9 +10,10 @@ use crate::report::comparison::PointComparison;
 const PANEL_HEIGHT: f64 = 210.0;
 
 /// Two panels; arms on one path share a line. `None` where nothing is recorded.
-pub fn optimizer_paths(point: &PointComparison, palette: &Palette, width: f64) -> Option<Drawing> {
+pub fn optimizer_paths(point: &PointComparison, palette: &Palette, sheet: Sheet) -> Option<Drawing> {
+    let width = sheet.width;
     let panels = [("β₁ of Adam", names::BETA1, false), ("learning rate", names::LEARNING_RATE, false)];
-    let mut drawing = Drawing::new(width, PANEL_HEIGHT * panels.len() as f64);
+    let mut drawing = sheet.drawing(PANEL_HEIGHT * panels.len() as f64);
     let mut drawn = false;
     for (index, (label, metric, is_log)) in panels.into_iter().enumerate() {
         let paths = paths(point, metric);
@@ -27,7 +28,7 @@ pub fn optimizer_paths(point: &PointComparison, palette: &Palette, width: f64) -
         drawn = true;
         let y = Scale { high: if y.high > y.low { y.high * 1.06 } else { 1.0 }, ..y };
         let names: Vec<String> = paths.iter().map(|(arms, _)| join_names(arms)).collect();
-        let right = width - label_room(width, names.iter().map(String::as_str));
+        let right = width - label_room(sheet, names.iter().map(String::as_str));
         let offset = PANEL_HEIGHT * index as f64;
         let (top, bottom) = (offset + MARGINS.top, offset + PANEL_HEIGHT - MARGINS.bottom);
         let chart = Chart::frame(&mut drawing, x, y, [MARGINS.left, top, right, bottom], "optimizer step", label);

@@ -1,4 +1,4 @@
-//! Drawings as PDF: lines and areas as vectors, texts as text in the letters of the bundled font that they need. The same drawing gives the same
+//! Drawings as PDF: lines and areas as vectors, texts as text in the letters of the font that they need. The same drawing gives the same
 //! bytes: there is no date and no random identifier.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +10,11 @@ use pdf_writer::types::{CidFontType, FontFlags, LineJoinStyle, SystemInfo, Unico
 use pdf_writer::{Content, Filter, Finish as _, Name, Pdf, Rect, Ref, Str, TextStr};
 use sha2::{Digest as _, Sha256};
 use subsetter::{GlyphRemapper, subset};
+use ttf_parser::{RawFace, Tag};
 
 use super::RenderError;
 use super::drawing::{Anchor, Color, Drawing, Element, Point};
-use super::font;
+use super::font::Font;
 use super::render::pictures;
 
 const CATALOG: Ref = Ref::new(1);
@@ -172,7 +173,7 @@ fn draw(content: &mut Content, element: &Element, letters: &Letters) {
             content.close_path().fill_nonzero();
         }
         Element::Text { at: (x, y), text, size, color, anchor } => {
-            let width = font::width(text) * size;
+            let width = letters.font.width(text) * size;
             let left = match anchor {
                 Anchor::Start => *x,
                 Anchor::Middle => x - width / 2.0,
@@ -202,11 +203,13 @@ fn path(content: &mut Content, points: &[Point]) {
     }
 }
 
-/// The characters of a drawing's texts. Each has a number of its own, so that one that the font lacks is shown as the box and still found
-/// by who searches for it.
+/// The characters of a drawing's texts. In a TrueType font each has a number of its own, so that one that the font lacks is shown as the
+/// box and still found by who searches for it. In a CFF font numbers are those of letters in the part of the font.
 struct Letters {
-    /// Numbers from 1 on, in the order of the characters.
+    font: &'static Font,
     all: BTreeMap<char, u16>,
+    /// The letters of the font that its part has.
+    remapper: GlyphRemapper,
 }
 
 impl Letters {
@@ -216,7 +219,13 @@ impl Letters {
             _ => None,
         });
         let characters: BTreeSet<char> = texts.flat_map(|text| text.chars()).collect();
-        Self { all: characters.into_iter().zip(1..).collect() }
+        let font = drawing.font;
+        let mut remapper = GlyphRemapper::new();
+        let numbered = characters.into_iter().zip(1..).map(|(character, number)| {
+            let place = remapper.remap(font.letter(character));
+            (character, if font.is_cff() { place } else { number })
+        });
+        Self { font, all: numbered.collect(), remapper }
     }
 
     fn encoded(&self, text: &str) -> Vec<u8> {
@@ -225,13 +234,18 @@ impl Letters {
 
     /// The font with these letters alone, as one that numbers name.
     fn write(&self, pdf: &mut Pdf) -> Result<(), String> {
-        let mut remapper = GlyphRemapper::new();
-        let places: Vec<u16> = self.all.keys().map(|&character| remapper.remap(font::letter(character))).collect();
-        let file = subset(font::FONT, 0, &remapper).map_err(|error| error.to_string())?;
+        let Self { font, all, remapper } = self;
+        let place = |character: &char| remapper.get(font.letter(*character)).expect("every letter was put in");
+        let mut file = subset(font.bytes(), 0, remapper).map_err(|error| error.to_string())?;
+        if font.is_cff() {
+            let face = RawFace::parse(&file, 0).map_err(|error| error.to_string())?;
+            let outlines = face.table(Tag::from_bytes(b"CFF ")).ok_or("the part of the font has no outlines")?;
+            file = outlines.to_vec();
+        }
         // A part of a font has a name of its own: six letters before that of the whole.
         let digest = Sha256::digest(&file);
         let tag: String = digest.iter().take(6).map(|byte| char::from(b'A' + byte % 26)).collect();
-        let name = format!("{tag}+{}", font::FAMILY);
+        let name = format!("{tag}+{}", font.family.replace(' ', ""));
 
         pdf.type0_font(FONT)
             .base_font(Name(name.as_bytes()))
@@ -239,32 +253,54 @@ impl Letters {
             .descendant_font(CID_FONT)
             .to_unicode(TO_UNICODE);
         let mut cid_font = pdf.cid_font(CID_FONT);
-        cid_font.subtype(CidFontType::Type2).base_font(Name(name.as_bytes())).system_info(SYSTEM);
-        cid_font.font_descriptor(DESCRIPTOR).default_width(0.0).cid_to_gid_map_stream(LETTERS);
+        let kind = if font.is_cff() { CidFontType::Type0 } else { CidFontType::Type2 };
+        cid_font.subtype(kind).base_font(Name(name.as_bytes())).system_info(SYSTEM);
+        cid_font.font_descriptor(DESCRIPTOR).default_width(0.0);
+        if !font.is_cff() {
+            cid_font.cid_to_gid_map_stream(LETTERS);
+        }
         let thousandths = |em: f64| (em * 1000.0).round() as f32;
-        let widths = self.all.keys().map(|&character| short(font::glyph(character).advance * 1000.0));
-        cid_font.widths().consecutive(1, widths);
+        // The numbers are consecutive; a letter that stands for several characters has one.
+        let widths: BTreeMap<u16, f32> =
+            all.iter().map(|(&character, &number)| (number, short(font.glyph(character).advance * 1000.0))).collect();
+        let first = widths.keys().next().copied().unwrap_or(0);
+        cid_font.widths().consecutive(first, widths.into_values());
         cid_font.finish();
-        let [left, bottom, right, top] = font::bounding_box().map(thousandths);
-        pdf.font_descriptor(DESCRIPTOR)
+        let [left, bottom, right, top] = font.bounding_box().map(thousandths);
+        let mut descriptor = pdf.font_descriptor(DESCRIPTOR);
+        descriptor
             .name(Name(name.as_bytes()))
             .flags(FontFlags::SYMBOLIC)
             .bbox(Rect::new(left, bottom, right, top))
             .italic_angle(0.0)
-            .ascent(thousandths(font::ASCENT))
-            .descent(thousandths(font::ASCENT - font::PLOTTERS_SIZE_OF_EM))
-            .cap_height(thousandths(font::CAP_HEIGHT))
-            .stem_v(80.0)
-            .font_file2(FONT_FILE);
+            .ascent(thousandths(font.ascent))
+            .descent(thousandths(font.ascent - font.size_of_em))
+            .cap_height(thousandths(font.cap_height))
+            .stem_v(80.0);
+        match font.is_cff() {
+            true => descriptor.font_file3(FONT_FILE),
+            false => descriptor.font_file2(FONT_FILE),
+        };
+        descriptor.finish();
         let mut to_unicode = UnicodeCmap::new(Name(b"Letters"), SYSTEM);
-        self.all.iter().for_each(|(&character, &number)| to_unicode.pair(number, character));
+        let mut named = BTreeSet::new();
+        let pairs = all.iter().filter(|(_, number)| named.insert(**number));
+        pairs.for_each(|(&character, &number)| to_unicode.pair(number, character));
         let to_unicode = compressed(&to_unicode.finish().into_vec());
         pdf.cmap(TO_UNICODE, &to_unicode).filter(Filter::FlateDecode);
         let packed = compressed(&file);
-        pdf.stream(FONT_FILE, &packed).filter(Filter::FlateDecode).pair(Name(b"Length1"), file.len() as i32);
-        // Number 0 is nobody's.
-        let map: Vec<u8> = [0].iter().chain(&places).flat_map(|place| place.to_be_bytes()).collect();
-        pdf.stream(LETTERS, &map);
+        let mut stream = pdf.stream(FONT_FILE, &packed);
+        stream.filter(Filter::FlateDecode);
+        match font.is_cff() {
+            true => stream.pair(Name(b"Subtype"), Name(b"CIDFontType0C")),
+            false => stream.pair(Name(b"Length1"), file.len() as i32),
+        };
+        stream.finish();
+        if !font.is_cff() {
+            // Number 0 is nobody's.
+            let map: Vec<u8> = [0].into_iter().chain(all.keys().map(place)).flat_map(u16::to_be_bytes).collect();
+            pdf.stream(LETTERS, &map);
+        }
         Ok(())
     }
 }
@@ -276,6 +312,7 @@ mod tests {
     use flate2::read::ZlibDecoder;
 
     use super::super::drawing::Raster;
+    use super::super::font::FONT as INTER;
     use super::*;
 
     const INK: Color = Color(34, 38, 43);
@@ -344,9 +381,9 @@ mod tests {
             assert!(to_unicode.to_uppercase().contains(&code), "{character} is not found by a search");
         }
         let font = stream(&bytes, FONT_FILE.get());
-        assert!(font.len() < 12_000 && font.len() < font::FONT.len() / 4, "{} bytes of font", font.len());
-        assert_ne!(font::letter('F'), 0);
-        assert_eq!(font::letter('漢'), 0, "this test needs a character that the font lacks");
+        assert!(font.len() < 12_000 && font.len() < INTER.len() / 4, "{} bytes of font", font.len());
+        assert_ne!(Font::inter().letter('F'), 0);
+        assert_eq!(Font::inter().letter('漢'), 0, "this test needs a character that the font lacks");
     }
 
     #[test]

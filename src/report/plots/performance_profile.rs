@@ -2,7 +2,7 @@
 
 use super::Palette;
 use super::chart::{Chart, EndLabel, Scale, end_labels, label_room};
-use super::drawing::Drawing;
+use super::drawing::{Drawing, Sheet};
 use super::style::*;
 use crate::report::comparison::Comparison;
 use crate::report::grid::{Grid, HOPELESS, share_within};
@@ -13,7 +13,8 @@ const MARGIN: f64 = 1.05;
 
 /// Performance profiles (Dolan and More 2002, equation 1.1): against r, the share of grid points at which an arm takes at most r times as long as the
 /// fastest arm there. `None` without a score (see [`crate::report::grid::Ranked`]).
-pub fn performance_profile(comparison: &Comparison, palette: &Palette, width: f64) -> Option<Drawing> {
+pub fn performance_profile(comparison: &Comparison, palette: &Palette, sheet: Sheet) -> Option<Drawing> {
+    let width = sheet.width;
     let ranking = Grid::of(comparison).ranking;
     let profiles: Vec<(&str, Vec<f64>)> = ranking
         .iter()
@@ -29,8 +30,8 @@ pub fn performance_profile(comparison: &Comparison, palette: &Palette, width: f6
     if last.is_nan() || profiles.len() < 2 {
         return None;
     }
-    let mut drawing = Drawing::new(width, HEIGHT);
-    let (left, right) = (54.0, width - label_room(width, profiles.iter().map(|(arm, _)| *arm)));
+    let mut drawing = sheet.drawing(HEIGHT);
+    let (left, right) = (54.0, width - label_room(sheet, profiles.iter().map(|(arm, _)| *arm)));
     let (top, bottom) = (44.0, HEIGHT - 46.0);
     let x = Scale { low: 1.0, high: last, is_log: true, from: 0.0, to: 1.0 };
     let y = Scale { low: 0.0, high: 1.02, is_log: false, from: 0.0, to: 1.0 };

@@ -3,7 +3,7 @@
 use super::chart::{Chart, Scale};
 use super::curves::shades;
 use super::drawing::{Anchor, Drawing, Point};
-use super::font;
+use super::font::Font;
 use super::style::*;
 use crate::report::preview::TrialPreview;
 
@@ -49,7 +49,7 @@ pub fn preview(trials: &[TrialPreview], baseline: Option<usize>) -> Drawing {
 fn row_name(drawing: &mut Drawing, trial: &TrialPreview, style: &ArmStyle, baseline: f64) {
     let left = COLUMNS[0].0 - 36.0;
     let right = COLUMNS[3].1;
-    let width = |text: &str| font::width(text) * LABEL_SIZE;
+    let width = |text: &str| Font::inter().width(text) * LABEL_SIZE;
     let mut name = trial.name.clone();
     if left + width(&name) > right {
         while left + width(&name) + width("…") > right && name.pop().is_some() {}
@@ -57,7 +57,7 @@ fn row_name(drawing: &mut Drawing, trial: &TrialPreview, style: &ArmStyle, basel
     }
     let after = left + width(&name) + 12.0;
     drawing.text((left, baseline), name, LABEL_SIZE, style.text_color(), Anchor::Start);
-    if after + font::width(&trial.words) * TICK_SIZE <= right {
+    if after + Font::inter().width(&trial.words) * TICK_SIZE <= right {
         drawing.text((after, baseline), trial.words.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
     }
 }
@@ -73,7 +73,7 @@ fn legend(drawing: &mut Drawing, trials: &[TrialPreview]) {
         let text = format!("{} %", density.percent);
         left += 21.0;
         drawing.text((left, 42.0), text.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
-        left += font::width(&text) * TICK_SIZE + 12.0;
+        left += Font::inter().width(&text) * TICK_SIZE + 12.0;
     }
     drawing.text((left, 42.0), "of training", TICK_SIZE, FAINT_INK, Anchor::Start);
 }
@@ -185,7 +185,7 @@ mod tests {
             _ => None,
         });
         let cut = cut.unwrap();
-        assert!(cut.ends_with("x…") && cut.len() > 100 && font::width(&cut) * LABEL_SIZE < PAGE_WIDTH, "{cut}");
+        assert!(cut.ends_with("x…") && cut.len() > 100 && Font::inter().width(&cut) * LABEL_SIZE < PAGE_WIDTH, "{cut}");
     }
 
     #[test]

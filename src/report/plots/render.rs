@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use plotters::style::Color as _;
 
 use super::drawing::{Anchor, Color, Drawing, Element, Point, Raster};
-use super::font;
+use super::font::Font;
 
 /// Why a figure could not be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub struct RenderError {
 
 /// plotters rounds to whole units: an SVG's unit is a tenth of a pixel.
 const SVG_UNITS: f64 = 10.0;
+
+/// plotters' size of an SVG's text whose em is one unit, whatever its font.
+const SVG_SIZE_OF_EM: f64 = 1.24;
 
 /// How fine a bitmap is.
 #[derive(Clone, Copy)]
@@ -46,22 +49,25 @@ pub fn paper_svg(drawing: &Drawing, name: &str, title: &str, inches_per_pixel: f
 }
 
 fn sized_svg(drawing: &Drawing, name: &str, title: &str, size_words: [String; 2]) -> Result<String, RenderError> {
-    font::register();
+    let font = drawing.font;
     let size = |length: f64| (length * SVG_UNITS).round() as u32;
     let (width, height) = (size(drawing.width), size(drawing.height));
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
-        let canvas = Canvas { area: &area, scale: SVG_UNITS, joints: false };
+        let canvas = Canvas { area: &area, font, scale: SVG_UNITS, joints: false };
         canvas.draw(drawing).and_then(|()| area.present().map_err(|error| error.to_string())).map_err(failed(name))?;
     }
     let plotters_header = format!("<svg width=\"{width}\" height=\"{height}\"");
     let header = format!("<svg role=\"img\" width=\"{}\" height=\"{}\"", size_words[0], size_words[1]);
     let body = text.replacen(&plotters_header, &header, 1);
     let (head, rest) = body.split_once(">\n").ok_or_else(|| failed(name)("plotters wrote no SVG header".to_owned()))?;
+    // A family whose name is no word of CSS stands in quotes.
+    let is_word = |name: &str| name.starts_with(|letter: char| letter.is_ascii_alphabetic()) && !name.contains(' ');
+    let family = if is_word(&font.family) { font.family.clone() } else { format!("'{}'", font.family) };
     let rest = rest.replace(
-        &format!("font-family=\"{}\"", font::FAMILY),
-        &format!("font-family=\"{}, Helvetica, Arial, sans-serif\"", font::FAMILY),
+        &format!("font-family=\"{}\"", font.key),
+        &format!("font-family=\"{family}, Helvetica, Arial, sans-serif\""),
     );
     let (rest, end) = rest.rsplit_once("</svg>").ok_or_else(|| failed(name)("plotters wrote no end".to_owned()))?;
     let pictures = pictures(drawing).map(|(at, size, raster)| {
@@ -102,7 +108,6 @@ pub fn paper_png(drawing: &Drawing, name: &str, inches_per_pixel: f64) -> Result
 const PNG_HEADER: usize = 8 + 25;
 
 fn sized_png(drawing: &Drawing, name: &str, resolution: Resolution) -> Result<Vec<u8>, RenderError> {
-    font::register();
     let Resolution { scale, supersamples } = resolution;
     let size = |length: f64| (length * f64::from(scale)).round() as u32;
     let (width, height) = (size(drawing.width), size(drawing.height));
@@ -110,7 +115,7 @@ fn sized_png(drawing: &Drawing, name: &str, resolution: Resolution) -> Result<Ve
     let mut pixels = vec![255u8; 3 * drawn_width as usize * drawn_height as usize];
     {
         let area = BitMapBackend::with_buffer(&mut pixels, (drawn_width, drawn_height)).into_drawing_area();
-        let canvas = Canvas { area: &area, scale: f64::from(scale * supersamples), joints: true };
+        let canvas = Canvas { area: &area, font: drawing.font, scale: f64::from(scale * supersamples), joints: true };
         canvas.draw(drawing).and_then(|()| area.present().map_err(|error| error.to_string())).map_err(failed(name))?;
     }
     let mut bytes = Vec::new();
@@ -178,6 +183,7 @@ fn failed(name: &str) -> impl Fn(String) -> RenderError {
 
 struct Canvas<'a, Backend: DrawingBackend> {
     area: &'a DrawingArea<Backend, plotters::coord::Shift>,
+    font: &'static Font,
     /// Backend units to a pixel of the drawing.
     scale: f64,
     /// Whether lines are drawn piece by piece with round joints and letters one by one: plotters' bitmaps fill a wide
@@ -228,9 +234,10 @@ impl<Backend: DrawingBackend> Canvas<'_, Backend> {
 
     fn text(&self, (x, y): Point, text: &str, size: f64, color: Color, anchor: Anchor) -> Result<(), String> {
         let em = size * self.scale;
-        let font = (font::FAMILY, em * font::PLOTTERS_SIZE_OF_EM).into_font();
-        let style = font.color(&rgb(color));
-        let width = font::width(text) * em;
+        let font = self.font;
+        let size_of_em = if self.joints { font.size_of_em } else { SVG_SIZE_OF_EM };
+        let style = (font.key.as_str(), em * size_of_em).into_font().color(&rgb(color));
+        let width = font.width(text) * em;
         let left = x * self.scale
             - match anchor {
                 Anchor::Start => 0.0,
@@ -248,9 +255,9 @@ impl<Backend: DrawingBackend> Canvas<'_, Backend> {
         }
         let mut pen = left;
         for character in text.chars() {
-            let glyph = font::glyph(character);
+            let glyph = font.glyph(character);
             // plotters draws a letter's ink from its position on, with the baseline half a size below.
-            let top = baseline - em * font::PLOTTERS_SIZE_OF_EM / 2.0;
+            let top = baseline - em * size_of_em / 2.0;
             put(character.encode_utf8(&mut [0; 4]), pen + glyph.left_bearing * em, top)?;
             pen += glyph.advance * em;
         }

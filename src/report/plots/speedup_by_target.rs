@@ -2,7 +2,7 @@
 
 use super::Palette;
 use super::chart::{Chart, MARGINS, Scale};
-use super::drawing::{Anchor, Drawing, Marker};
+use super::drawing::{Anchor, Drawing, Marker, Sheet};
 use super::style::*;
 use crate::report::band::{Band, Profile};
 use crate::report::comparison::{ArmComparison, Comparison, PointComparison};
@@ -19,8 +19,9 @@ pub fn speedup_by_target(
     point: &PointComparison,
     palette: &Palette,
     cost: Cost,
-    width: f64,
+    sheet: Sheet,
 ) -> Option<Drawing> {
+    let width = sheet.width;
     let index = Cost::ALL.iter().position(|other| *other == cost).expect("ALL has every cost");
     let arms: Vec<&ArmComparison> = point.arms.iter().filter(|arm| arm.contrast.profiles[index].is_some()).collect();
     let curves =
@@ -39,7 +40,7 @@ pub fn speedup_by_target(
 
     let columns = arms.len().min(beside_each_other(2, width));
     let panel_height = 220.0;
-    let mut drawing = Drawing::new(width, panel_height * arms.len().div_ceil(columns) as f64);
+    let mut drawing = sheet.drawing(panel_height * arms.len().div_ceil(columns) as f64);
     for (position, arm) in arms.iter().enumerate() {
         let panel_width = width / columns as f64;
         let left = panel_width * (position % columns) as f64 + MARGINS.left;

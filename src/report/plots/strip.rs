@@ -1,7 +1,6 @@
 //! The images that every run generates from the same noises: a row for each run, a column for each noise.
 
-use super::drawing::{Anchor, Drawing, Raster};
-use super::font;
+use super::drawing::{Anchor, Drawing, Raster, Sheet};
 use super::matrix::MOST_RUNS;
 use super::style::*;
 use crate::report::consistency::Comparable;
@@ -11,16 +10,17 @@ const COLUMNS: usize = 12;
 const GAP: f64 = 3.0;
 
 /// `None` without runs.
-pub fn strip(group: &Comparable, width: f64) -> Option<Drawing> {
+pub fn strip(group: &Comparable, sheet: Sheet) -> Option<Drawing> {
+    let Sheet { width, font } = sheet;
     let runs = &group.runs[..group.runs.len().min(MOST_RUNS)];
     let columns = COLUMNS.min(group.noises);
-    let room = runs.iter().map(|run| font::width(&run.label) * LABEL_SIZE).reduce(f64::max)?.min(width / 2.0) + 14.0;
+    let room = runs.iter().map(|run| font.width(&run.label) * LABEL_SIZE).reduce(f64::max)?.min(width / 2.0) + 14.0;
     // Whole multiples of the image's pixels look even.
     let wanted = ((width - room) / columns as f64 - GAP).min(56.0);
     let cell = (wanted / group.side as f64).floor().max(1.0) * group.side as f64;
     let cell = if cell > wanted { wanted } else { cell };
     let top = 24.0;
-    let mut drawing = Drawing::new(width, top + (cell + GAP) * runs.len() as f64 + 4.0);
+    let mut drawing = sheet.drawing(top + (cell + GAP) * runs.len() as f64 + 4.0);
     for column in 0..columns {
         let x = room + (cell + GAP) * column as f64 + cell / 2.0;
         drawing.text((x, top - 8.0), (column + 1).to_string(), TICK_SIZE, FAINT_INK, Anchor::Middle);

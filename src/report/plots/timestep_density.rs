@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, EndLabel, MARGINS, Scale, end_labels, label_room};
 use super::curves::shades;
-use super::drawing::{Anchor, Drawing};
+use super::drawing::{Anchor, Drawing, Sheet};
 use super::style::*;
 use super::{Palette, join_names};
 use crate::record::{RunRecord, TimestepDensity};
@@ -11,7 +11,8 @@ use crate::report::comparison::PointComparison;
 const SHARES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
 /// A panel for each density that is not uniform all along; `None` where every arm's is.
-pub fn timestep_density(point: &PointComparison, palette: &Palette, width: f64) -> Option<Drawing> {
+pub fn timestep_density(point: &PointComparison, palette: &Palette, sheet: Sheet) -> Option<Drawing> {
+    let width = sheet.width;
     let mut panels: Vec<(Vec<&str>, Vec<&TimestepDensity>)> = Vec::new();
     for arm in &point.arms {
         let Some(run) = arm.runs.iter().map(|run| run.record).find(|run| !run.densities.is_empty()) else { continue };
@@ -40,13 +41,13 @@ pub fn timestep_density(point: &PointComparison, palette: &Palette, width: f64) 
     let x = Scale { low: 0.0, high: 1.0, is_log: false, from: 0.0, to: 1.0 };
     let columns = panels.len().min(beside_each_other(2, width));
     let panel_height = 250.0;
-    let mut drawing = Drawing::new(width, panel_height * panels.len().div_ceil(columns) as f64);
+    let mut drawing = sheet.drawing(panel_height * panels.len().div_ceil(columns) as f64);
     for (index, (arms, densities)) in panels.iter().enumerate() {
         let panel_width = width / columns as f64;
         let left = panel_width * (index % columns) as f64 + MARGINS.left;
         let offset = panel_height * (index / columns) as f64;
         let texts: Vec<String> = SHARES.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
-        let right = panel_width * (index % columns + 1) as f64 - label_room(width, ["50–100 %"].into_iter());
+        let right = panel_width * (index % columns + 1) as f64 - label_room(sheet, ["50–100 %"].into_iter());
         let (top, bottom) = (offset + MARGINS.top + 16.0, offset + panel_height - MARGINS.bottom);
         let y_label = "times as often as uniformly";
         let chart =

@@ -62,7 +62,7 @@ fn lines(
         };
         let interpolated = first.and_then(|first| first.interpolated);
         let about = [
-            quoted(&point.label),
+            quoted(&point.name),
             quoted(labels.name_of(arm.arm)),
             quoted(labels.name_of(against.unwrap_or(""))),
             arm.is_baseline.to_string(),

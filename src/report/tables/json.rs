@@ -13,8 +13,10 @@ use crate::report::interval::{Interval, wilson};
 use crate::report::speedup::{Estimate, Pairing, Speedup};
 use crate::report::target::TargetOrigin;
 use crate::report::wording::{
-    answer, effect_words, interaction_words, look_words, pair_answer, revisions, state, tuned_words, verdict,
+    answer, effect_words, interaction_words, look_words, pair_answer, revisions, setting_words, state, tuned_words,
+    verdict,
 };
+use crate::spec::Labels;
 
 /// The version of `speedups.json`.
 pub const SPEEDUPS_VERSION: u32 = 2;
@@ -41,7 +43,9 @@ fn grid_json(comparison: &Comparison, grid: &Grid, cells: &Cells) -> Value {
     let name = |arm: &str| comparison.study.plan.labels.name_of(arm).to_owned();
     let tuned = grid.tuned.iter().map(|tuned| {
         let chosen = |chosen: &Chosen| {
-            let settings = chosen.settings.iter().map(|(setting, seeds)| json!({ "setting": setting, "seeds": seeds }));
+            let named = |setting| setting_words(comparison, &Labels::default(), setting);
+            let settings =
+                chosen.settings.iter().map(|(setting, seeds)| json!({ "setting": named(setting), "seeds": seeds }));
             json!({ "arm": name(chosen.arm), "settings": settings.collect::<Vec<_>>(), "at_edge": chosen.is_at_edge })
         };
         let arms = tuned.arms.iter().map(|arm| {
@@ -51,7 +55,8 @@ fn grid_json(comparison: &Comparison, grid: &Grid, cells: &Cells) -> Value {
             value["words"] = tuned_words(comparison, tuned, arm).into();
             value
         });
-        json!({ "point": tuned.label, "settings_each": tuned.settings, "baseline": chosen(&tuned.baseline),
+        let point = Labels::default().point(&comparison.study.plan.axes, &tuned.point);
+        json!({ "point": point, "settings_each": tuned.settings, "baseline": chosen(&tuned.baseline),
                 "arms": arms.collect::<Vec<_>>() })
     });
     let tuned: Vec<Value> = tuned.collect();

@@ -69,7 +69,7 @@ pub fn measures_csv(comparison: &Comparison, cells: &Cells) -> Option<String> {
             for (column, value) in columns.iter().zip(values) {
                 let spread = value.map(|value| value.spread);
                 let cells = [
-                    quoted(&point.label),
+                    quoted(&point.name),
                     quoted(labels.name_of(arm)),
                     column.metric.to_owned(),
                     quoted(&column.protocol),

@@ -1,5 +1,6 @@
 //! The speedup table: one small file for each format.
 
+mod cell_links;
 mod csv;
 mod json;
 mod latex;
@@ -7,6 +8,7 @@ mod markdown;
 mod measures;
 mod typst;
 
+pub use cell_links::CellLinks;
 pub use csv::csv;
 pub use json::SPEEDUPS_VERSION;
 pub use json::json;

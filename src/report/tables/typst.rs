@@ -1,13 +1,14 @@
 //! The table for a paper written in Typst. Every text is a string, which runs no code.
 
-use super::latex::{cells_of, is_bold};
-use super::{COLUMNS, groups, line};
+use super::latex::{IdsOf, SPEEDUP, is_bold};
+use super::{COLUMNS, CellLinks, groups, line};
 use crate::report::cell::Cells;
 use crate::report::comparison::Comparison;
 use crate::report::wording::{confidence, metric_words, target, yardstick};
 use crate::spec::ends_or_turns_a_line;
 
-pub fn typst(comparison: &Comparison, cells: &Cells) -> String {
+/// `links`: where the numbers lead to, if they do.
+pub fn typst(comparison: &Comparison, cells: &Cells, links: Option<&CellLinks>) -> String {
     let metric = metric_words(comparison);
     let mut text = String::from(
         "// Speedup = baseline / candidate, above 1 is faster: geometric mean over the band and over seeds, Student's t on logarithms;\n\
@@ -40,10 +41,13 @@ pub fn typst(comparison: &Comparison, cells: &Cells) -> String {
             for (index, row) in group.iter().enumerate() {
                 let mut words = line(comparison, row, index == 0).map(|cell| string(&cell));
                 if is_bold(row) {
-                    words[4] = format!("strong({})", words[4]);
+                    words[SPEEDUP] = format!("strong({})", words[SPEEDUP]);
                 }
-                let ids = cells_of(cells, point, row, index == 0);
-                text.push_str(&format!("  {}, // cells: {ids}\n", words.join(", ")));
+                let ids = IdsOf::line(cells, point, row, index == 0);
+                if let Some(links) = links {
+                    ids.link(&mut words, |id, words| format!("link({}, {words})", string(&links.of(id))));
+                }
+                text.push_str(&format!("  {}, // cells: {}\n", words.join(", "), ids.words()));
             }
         }
         text.push_str("  table.hline(),\n)\n");

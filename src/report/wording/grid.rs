@@ -5,6 +5,7 @@ use crate::report::comparison::Comparison;
 use crate::report::grid::{ArmEffect, Chosen, Interaction, Of, Tuned, TunedArm};
 use crate::report::number::percent;
 use crate::report::speedup::{Estimate, Speedup, Verdict};
+use crate::spec::{Labels, Point};
 
 /// An arm over all grid points: the answer, then where it is least and most.
 pub fn effect_words(comparison: &Comparison, effect: &ArmEffect) -> String {
@@ -38,7 +39,8 @@ pub fn tuned_words(comparison: &Comparison, tuned: &Tuned, arm: &TunedArm) -> St
     let Tuned { label, settings, baseline, .. } = tuned;
     let TunedArm { chosen, speedup } = arm;
     let at = if label.is_empty() { String::new() } else { format!(" at {label}") };
-    let (own, other) = (chosen_words(chosen), chosen_words(baseline));
+    let labels = &comparison.study.plan.labels;
+    let [own, other] = [chosen, baseline].map(|chosen| chosen_words(comparison, labels, chosen));
     let places = match own == other {
         true => format!("both at {own}"),
         false => format!("{} at {own} against {} at {other}", chosen.arm, baseline.arm),
@@ -81,18 +83,29 @@ pub fn edge_words(comparison: &Comparison, tuned: &Tuned) -> Option<String> {
 }
 
 fn tune(comparison: &Comparison) -> String {
-    comparison.study.plan.compare.as_ref().map_or_else(String::new, |compare| compare.tune.join(", "))
+    let plan = &comparison.study.plan;
+    let tune = plan.compare.as_ref().map_or(&[][..], |compare| &compare.tune);
+    tune.iter().map(|path| plan.labels.axis(path)).collect::<Vec<_>>().join(", ")
 }
 
 /// `0.002`, or `0.002 (3 seeds) and 0.004 (1)`.
-fn chosen_words(chosen: &Chosen) -> String {
+fn chosen_words(comparison: &Comparison, labels: &Labels, chosen: &Chosen) -> String {
+    let words = |setting: &Point| setting_words(comparison, labels, setting);
     match chosen.settings.as_slice() {
-        [(setting, _)] => setting.clone(),
+        [(setting, _)] => words(setting),
         settings => {
-            let words: Vec<String> = settings.iter().map(|(setting, count)| format!("{setting} ({count}x)")).collect();
+            let words: Vec<String> =
+                settings.iter().map(|(setting, count)| format!("{} ({count}x)", words(setting))).collect();
             words.join(" or ")
         }
     }
+}
+
+/// The values of a setting; without labels, what programs read.
+pub fn setting_words(comparison: &Comparison, labels: &Labels, setting: &Point) -> String {
+    let axes = comparison.study.plan.axes.iter();
+    let values = axes.filter_map(|axis| Some(labels.value(axis, setting.get(&axis.path)?)));
+    values.collect::<Vec<_>>().join(", ")
 }
 
 fn verdict_words(comparison: &Comparison, verdict: Verdict, baseline: &str) -> String {
@@ -115,8 +128,9 @@ pub fn interaction_words(comparison: &Comparison, interaction: &Interaction) -> 
     let is_more = matches!(ratio.estimate, Estimate::Measured { speedup, .. } if speedup > 1.0);
     match &interaction.of {
         Of::Axis { arm, axis, value, reference } => {
-            let [value, reference] = [value, reference].map(|value| axis.label(value));
-            let axis = &axis.path;
+            let labels = &comparison.study.plan.labels;
+            let [value, reference] = [value, reference].map(|value| labels.value(axis, value));
+            let axis = labels.axis(&axis.path);
             let verdict = match (is_decided, is_more) {
                 _ if is_near_one => format!("gains as much at {axis} = {value} as at {reference}, {alike}"),
                 (true, true) => format!("gains more at {axis} = {value} than at {reference}"),

@@ -15,7 +15,7 @@ use super::target::{NoTarget, ResolvedTarget, TargetOrigin};
 use crate::spec::{Features, IMPORTED, MEASURED_BY_TRAINER, Metric};
 
 pub use self::answer::{answer, answer_cell, pair_answer};
-pub use self::grid::{edge_words, effect_words, interaction_words, tuned_words};
+pub use self::grid::{edge_words, effect_words, interaction_words, setting_words, tuned_words};
 pub use self::likeness::likeness_cell;
 pub use self::looks::{look_words, rule_words};
 pub use self::runs::{revisions, spent_words, state, troubles};

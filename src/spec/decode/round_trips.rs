@@ -391,6 +391,14 @@ fn a_plan_survives_json() {
         until_decided: None,
         exclusive: true,
         labels: Labels {
+            axes: [(
+                "optimizer.learning_rate".to_owned(),
+                AxisLabel {
+                    label: Some("Learning rate".to_owned()),
+                    values: [("0.0002".to_owned(), "2e-4".to_owned())].into(),
+                },
+            )]
+            .into(),
             arms: [(
                 "baseline".to_owned(),
                 ArmLabel { label: Some("Uniform".to_owned()), color: Some(Color([0, 114, 178])) },

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use self::state::{PageState, Recorded};
+use self::state::{PageState, Process, Recorded};
 use super::StudyError;
 use super::report::image_flops;
-use crate::record::{LiveFile, PlanFile, RecordError, RecordMark, StudyRecord, SweepFolder};
+use crate::record::{LiveFile, PlanFile, RecordError, RecordMark, StudyRecord, SweepFolder, running_arguments};
 use crate::report;
 use crate::spec::{Labels, Plan};
 
@@ -74,7 +74,8 @@ impl LivePage {
     /// file, which may be newer than the frozen plan's.
     pub fn begin(folder: SweepFolder, labels: Option<Labels>, every: Duration) -> Result<Self, StudyError> {
         let file = PlanFile::read(&folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
-        let recorded = Arc::new(Recorded::unread(&file.plan, file.sweep_arguments));
+        let arguments = running_arguments(&file.sweep_arguments, &folder.path, &file.plan.name);
+        let recorded = Arc::new(Recorded::unread(&file.plan, arguments));
         let plan = Arc::new(file.plan);
         let kept = Kept {
             page: report::notice_page("The page is being made.").into_bytes().into(),
@@ -198,13 +199,30 @@ impl Shared {
             let has_ended = kept.last_version.is_some();
             (kept.plan.clone(), kept.recorded.clone(), has_ended, kept.version, kept.report_error.clone())
         };
+        // What was recorded after the last page was made counts, too; before the first, nothing was read.
+        let newer = if live.is_none() { recorded.with_ends(&self.folder) } else { None };
+        let recorded = newer.map_or(recorded.clone(), |newer| self.take_over(&recorded, newer));
+        let process = match self.folder.holder() {
+            _ if has_ended => Process::Done,
+            Ok(Some(_)) => Process::Working,
+            _ => Process::None,
+        };
         let mut state = match &live {
             Some(live) if !has_ended => PageState::live(live, &plan, &recorded),
-            _ => PageState::recorded(&recorded, &plan, has_ended),
+            _ => PageState::recorded(&recorded, &plan, process),
         };
         (state.report, state.report_error) = (version, error.as_deref());
         let text = serde_json::to_vec(&state).expect("plain data, which JSON can hold");
         self.lock().state = text.into();
+    }
+
+    /// Keeps what is newer than `before`, unless a page was made meanwhile, which knows more; gives what is kept.
+    fn take_over(&self, before: &Arc<Recorded>, newer: Recorded) -> Arc<Recorded> {
+        let mut kept = self.lock();
+        if Arc::ptr_eq(&kept.recorded, before) {
+            kept.recorded = Arc::new(newer);
+        }
+        kept.recorded.clone()
     }
 
     /// Until the sweep has ended or the page is dropped: makes it anew when it is due.
@@ -252,6 +270,8 @@ impl Shared {
     fn make(&self, version: u64) -> Result<(StudyRecord, String), String> {
         let make = || -> Result<_, StudyError> {
             let mut study = StudyRecord::read(&self.folder)?;
+            // A served page does not travel.
+            study.place = Some(self.folder.path.clone());
             if let Some(labels) = &self.labels {
                 study.plan.labels = labels.clone();
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::event::RunOutcome;
-use crate::record::{LiveFile, LiveQuality, LiveRun, LiveState, RunState, StudyRecord};
+use crate::record::{LiveFile, LiveQuality, LiveRun, LiveState, RunState, StudyRecord, SweepFolder};
 use crate::spec::{Plan, PlannedRun, RunId};
 
 /// The version of the page's state.
@@ -99,6 +99,13 @@ enum Standing {
     Failed,
 }
 
+fn of_outcome(outcome: &RunOutcome) -> (Standing, String) {
+    match outcome {
+        RunOutcome::Completed | RunOutcome::ReachedTarget => (Standing::Done, String::new()),
+        outcome => (Standing::Failed, outcome.in_words().lines().next().unwrap_or_default().to_owned()),
+    }
+}
+
 impl Recorded {
     /// Before any record was read.
     pub fn unread(plan: &Plan, sweep_arguments: String) -> Self {
@@ -106,22 +113,44 @@ impl Recorded {
         Self { sweep_arguments, runs: plan.runs.iter().map(waiting).collect() }
     }
 
+    /// The same with the runs that have ended since: their `DONE` alone is read. `None` where that is none.
+    pub fn with_ends(&self, folder: &SweepFolder) -> Option<Self> {
+        let is_open = |standing| matches!(standing, Standing::Waiting | Standing::Unfinished);
+        let end = |(run_id, standing, words): &(RunId, Standing, String)| {
+            // What is damaged is told by who reads the whole record.
+            let outcome = if is_open(*standing) { folder.run(run_id).read_done().ok().flatten() } else { None };
+            let (standing, words) = outcome.map_or_else(|| (*standing, words.clone()), |outcome| of_outcome(&outcome));
+            (run_id.clone(), standing, words)
+        };
+        let runs: Vec<_> = self.runs.iter().map(end).collect();
+        let has_news = runs.iter().zip(&self.runs).any(|(now, before)| now.1 != before.1);
+        has_news.then(|| Self { runs, sweep_arguments: self.sweep_arguments.clone() })
+    }
+
     pub fn of(study: &StudyRecord) -> Self {
         let standing = |state: &RunState| match state {
             RunState::Waiting => (Standing::Waiting, String::new()),
             RunState::Unfinished => (Standing::Unfinished, String::new()),
-            RunState::Ended(RunOutcome::Completed | RunOutcome::ReachedTarget) => (Standing::Done, String::new()),
-            RunState::Ended(outcome) => {
-                (Standing::Failed, outcome.in_words().lines().next().unwrap_or_default().to_owned())
-            }
+            RunState::Ended(outcome) => of_outcome(outcome),
             RunState::Damaged(_) => (Standing::Failed, "its record is damaged".to_owned()),
         };
         let run = |run: &crate::record::RunRecord| {
             let (standing, words) = standing(&run.state);
             (run.planned.run_id.clone(), standing, words)
         };
-        Self { sweep_arguments: study.sweep_arguments.clone(), runs: study.runs.iter().map(run).collect() }
+        Self { sweep_arguments: study.running_arguments(), runs: study.runs.iter().map(run).collect() }
     }
+}
+
+/// What is known of the process that works on a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// One has the sweep.
+    Working,
+    /// The one that served the page has done what it could.
+    Done,
+    /// None has the sweep.
+    None,
 }
 
 /// The runs of a plan by their ids.
@@ -159,8 +188,8 @@ impl<'a> PageState<'a> {
         }
     }
 
-    /// As the records were when they were last read. `has_stopped`: the process that served the page has done what it could.
-    pub fn recorded(recorded: &'a Recorded, plan: &'a Plan, has_stopped: bool) -> Self {
+    /// As the records say, where no process tells more.
+    pub fn recorded(recorded: &'a Recorded, plan: &'a Plan, process: Process) -> Self {
         let count = |standing| recorded.runs.iter().filter(|(_, other, _)| *other == standing).count();
         let counts = Counts {
             all: recorded.runs.len(),
@@ -172,8 +201,11 @@ impl<'a> PageState<'a> {
         };
         let state = match counts.waiting + counts.unfinished {
             0 => SweepState::Ended,
-            _ if has_stopped => SweepState::Stopped,
-            _ => SweepState::Idle,
+            _ => match process {
+                Process::Working => SweepState::Running,
+                Process::Done => SweepState::Stopped,
+                Process::None => SweepState::Idle,
+            },
         };
         let runs = runs_of(plan);
         let failed = recorded.runs.iter().filter(|(_, standing, _)| *standing == Standing::Failed).take(MOST_FAILED);
@@ -298,12 +330,14 @@ mod tests {
         };
         let [done, failed, waiting] = [Standing::Done, Standing::Failed, Standing::Waiting];
         let all = of([done, failed, done]);
-        let state = value(&PageState::recorded(&all, &plan, true));
+        let state = value(&PageState::recorded(&all, &plan, Process::Done));
         assert_eq!((&state["state"], &state["counts"]["done"]), (&"ended".into(), &2.into()));
         assert_eq!(state["failed"][0]["detail"], "diverged");
         let some = of([done, waiting, Standing::Unfinished]);
-        assert_eq!(value(&PageState::recorded(&some, &plan, true))["state"], "stopped");
-        let state = value(&PageState::recorded(&some, &plan, false));
+        assert_eq!(value(&PageState::recorded(&some, &plan, Process::Done))["state"], "stopped");
+        assert_eq!(value(&PageState::recorded(&some, &plan, Process::Working))["state"], "running");
+        assert_eq!(value(&PageState::recorded(&all, &plan, Process::Working))["state"], "ended");
+        let state = value(&PageState::recorded(&some, &plan, Process::None));
         assert_eq!((&state["state"], &state["sweep"]), (&"idle".into(), &"tiny.yaml".into()));
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde_json::Value;
 use speedlab::record::{Row, RunState, StudyRecord};
-use speedlab::report::{CellDetail, Cells, Comparison, Estimate, Grid, Kind, compare_rerun, detail, write};
+use speedlab::report::{
+    CellDetail, Cells, Comparison, Estimate, Grid, Kind, ReportStyle, compare_rerun, detail, write, write_drawn,
+};
 
 use super::synthetic::{Synthetic, cut};
 use super::{folder, found, indices, reaching};
@@ -227,4 +229,55 @@ fn a_number_holds_by_its_bits_or_by_its_interval() {
     let judged = compare_rerun(&a, &failed, &id).expect("the number is there");
     assert!(!judged.holds && judged.verdict.contains("was completed and is crashed: signal 9"), "{}", judged.verdict);
     assert_eq!(compare_rerun(&a, &a, "zzzzzz"), None);
+}
+
+#[test]
+fn numbers_of_tables_for_papers_are_links_where_that_is_asked_for() {
+    let study = reaching();
+    let folder = folder();
+    let links = "https://example.org/a_b/?c=1&d=50%25".parse().expect("an address");
+    let style = ReportStyle { cell_links: Some(links), ..ReportStyle::default() };
+    write_drawn(&study, folder.path(), &style, |_| None).expect("a report");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("a table");
+    let details = details(&study);
+    let band = cell(&details, "clts", Kind::Band, "images_seen");
+    let last = cell(&details, "baseline", Kind::Final, "");
+    let (tex, typ) = (read("speedups.tex"), read("speedups.typ"));
+    assert!(tex.contains("\\usepackage{booktabs} and \\usepackage{hyperref}"), "{tex}");
+    let range = format!("{} ({})", last.shown, last.interval);
+    for (id, shown, is_bold) in [(&band.id, &band.shown, true), (&last.id, &range, false)] {
+        let number = shown.replace('×', "$\\times$");
+        let number = if is_bold { format!("\\textbf{{{number}}}") } else { number };
+        let link = format!(" & \\href{{https://example.org/a\\_b/?c=1\\&d=50\\%25\\#cell-{id}}}{{{number}}} & ");
+        assert!(tex.contains(&link), "no {link} in {tex}");
+        let number = if is_bold { format!("strong(\"{shown}\")") } else { format!("\"{shown}\"") };
+        let link = format!(", link(\"https://example.org/a_b/?c=1&d=50%25#cell-{id}\", {number}), ");
+        assert!(typ.contains(&link), "no {link} in {typ}");
+    }
+    // Nothing else changes, and nothing is a link that nobody asked for.
+    write(&study, folder.path()).expect("a report");
+    assert!(!read("speedups.tex").contains("href") && !read("speedups.typ").contains("link("));
+}
+
+#[test]
+fn a_number_is_made_of_the_runs_that_count_and_of_no_others() {
+    let mut study = reaching();
+    let missing = indices(&study, "mdlrc")[1];
+    let seed = study.runs[missing].planned.seed;
+    cut(&mut study.runs[missing], 0, RunState::Waiting);
+    let found = details(&study);
+    let counting = |cell: &CellDetail| {
+        cell.runs.iter().filter(|run| run.counts).map(|run| (run.arm.clone(), run.seed)).collect::<Vec<_>>()
+    };
+    for kind in [Kind::Band, Kind::Last, Kind::WholeCurve] {
+        let counts = counting(cell(&found, "mdlrc", kind, "images_seen"));
+        assert!(counts.len() == 4 && counts.iter().all(|(_, own)| *own != seed), "{kind:?}: {counts:?}");
+        assert_eq!(counting(cell(&found, "clts", kind, "images_seen")).len(), 6);
+    }
+    let last = cell(&found, "mdlrc", Kind::Final, "");
+    assert_eq!((last.runs.len(), counting(last).len()), (3, 2));
+    // Those alone are compared when they are trained again.
+    let id = &cell(&found, "mdlrc", Kind::Band, "images_seen").id;
+    let again = compare_rerun(&study, &study, id).expect("the number is there");
+    assert!(again.runs.len() == 4 && again.runs.iter().all(|run| run.seed != seed), "{again:?}");
 }

@@ -1,7 +1,7 @@
 //! What the page holds for its figures and panels: one JSON value.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use speedlab::event::RunOutcome;
@@ -288,9 +288,36 @@ fn pages_for_a_browser() {
         cut(run, step, if step == 0 { RunState::Waiting } else { RunState::Unfinished });
     }
     let many = Synthetic { seeds: 800, steps: 400, every: 40, ..Synthetic::default() }.study(&at("many"));
-    for study in [hostile(&at("hostile")), grid, curves_alone, nothing, unfinished, many] {
+    let copied = Synthetic { every: 50, ..Synthetic::default() }.study(&at("copied/synthetic"));
+    for study in [hostile(&at("hostile")), grid, copied, curves_alone, nothing, unfinished, many] {
         let report = write(&study, &study.folder.join("report")).expect("a report");
         let size = fs::metadata(&report.page).expect("the page").len();
         assert!(size < 3_500_000, "{}: {size} bytes", study.folder.display());
     }
+}
+
+#[test]
+fn commands_name_where_the_records_were_made_and_on_a_served_page_where_they_lie() {
+    let of = |place: Option<&str>| {
+        let mut study = Synthetic::default().study(Path::new("/a copy/synthetic"));
+        study.sweep_arguments = "sweeps/synthetic.yaml --results old --until-decided".to_owned();
+        study.place = place.map(PathBuf::from);
+        let value = explored(&study);
+        assert_eq!(value["sweep_alone"], "sweeps/synthetic.yaml --until-decided");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        (text(&value["reads"]), text(&value["sweep"]), text(&value["runs"][0]["command"]))
+    };
+    let expected = |reads: &str, sweep: &str| (reads.to_owned(), sweep.to_owned(), format!("speedlab run {sweep}"));
+    assert_eq!(of(None), expected("old/synthetic", "sweeps/synthetic.yaml --results old --until-decided"));
+    let copied = "sweeps/synthetic.yaml --until-decided --results '/a copy'";
+    assert_eq!(of(Some("/a copy/synthetic")), expected("'/a copy/synthetic'", copied));
+    // A file travels: the same records give the same bytes wherever they lie. Its script looks where it is.
+    let pages = [folder(), folder()].map(|temporary| {
+        let study = Synthetic::default().study(&temporary.path().join("synthetic"));
+        write(&study, &temporary.path().join("report")).expect("a report");
+        fs::read_to_string(temporary.path().join("report/index.html")).expect("written")
+    });
+    assert!(pages[0] == pages[1], "a page depends on the folder");
+    assert!(pages[0].contains("speedlab report <span data-reads>results/synthetic</span> "));
+    assert!(pages[0].contains("speedlab run <span data-sweep>sweeps/synthetic.yaml</span> "));
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use speedlab::event::RunOutcome;
 use speedlab::record::{Revision, Row, RunState, StudyRecord};
-use speedlab::report::{Drawn, PaperFormat, PaperWidth, Report, write, write_drawn, write_paper_figures};
-use speedlab::spec::Metric;
+use speedlab::report::{
+    Drawn, Font, PaperFormat, PaperStyle, PaperWidth, Report, write, write_drawn, write_paper_figures,
+};
+use speedlab::spec::{ArmLabel, Metric};
 
 use super::synthetic::{self, Synthetic, cut, draw_samples};
 use super::{folder, indices, reaching};
@@ -126,7 +128,7 @@ fn the_page_needs_nothing_but_itself() {
     assert_eq!(page.matches("<svg role=\"img\"").count(), 12);
     assert_eq!(page.matches("<img alt=\"").count(), 25, "every image says what it shows");
     assert!(page.contains("claims to test"));
-    assert!(page.contains("speedlab run sweeps/synthetic.yaml"));
+    assert!(page.contains("speedlab run <span data-sweep>sweeps/synthetic.yaml</span>"));
     assert!(page.contains("every timestep equally often"));
 }
 
@@ -250,10 +252,10 @@ fn of_many_grid_points_none_has_figures_of_its_own_unless_all_are_asked_for() {
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is written");
     let few = write(&study, folder.path()).expect("a report");
     assert_eq!((count(&few, "fid_images_seen"), count(&few, "speedups")), (0, 1));
-    let command = "<code>speedlab report sweeps/synthetic.yaml --all-figures</code>";
+    let command = "<code>speedlab report <span data-reads>results/synthetic</span> --all-figures</code>";
     // The curves and the samples of single points.
     assert_eq!(read("index.html").matches(command).count(), 2);
-    let all = write_drawn(&study, &folder.path().join("all"), Drawn::All, |_| None).expect("a report");
+    let all = write_drawn(&study, &folder.path().join("all"), &Drawn::All.into(), |_| None).expect("a report");
     assert_eq!((count(&all, "fid_images_seen-point"), count(&all, "speedup_by_target_images_seen-point")), (25, 25));
     assert_eq!(read("all/index.html").matches(command).count(), 0);
     assert_eq!((read("all/speedups.json"), all.summary), (read("speedups.json"), few.summary));
@@ -270,10 +272,13 @@ fn figures_for_papers_have_the_width_of_a_column_in_every_format_and_the_same_by
     let mut study = reaching();
     let folder = folder();
     draw_samples(&mut study, folder.path());
-    let formats = [PaperFormat::Pdf, PaperFormat::Svg, PaperFormat::Png];
+    let formats = vec![PaperFormat::Pdf, PaperFormat::Svg, PaperFormat::Png];
     let write_as = |name: &str, width| {
         let folder = folder.path().join(name);
-        write_paper_figures(&study, &folder, Drawn::Few, width, &formats).expect("figures")
+        let style = PaperStyle { width, formats: formats.clone(), font: Font::inter() };
+        let written = write_paper_figures(&study, &folder, Drawn::Few, &style).expect("figures");
+        assert_eq!(written.missing_letters, [].into());
+        written.files
     };
     let one = write_as("one", PaperWidth::ONE_COLUMN);
     let again = write_as("again", PaperWidth::ONE_COLUMN);
@@ -313,4 +318,41 @@ fn figures_for_papers_have_the_width_of_a_column_in_every_format_and_the_same_by
     // What the report writes for the screen is not touched by any of it.
     let report = write(&study, &folder.path().join("report")).expect("a report");
     assert!(report.files.iter().all(|file| file.extension().is_none_or(|extension| extension != "pdf")));
+}
+
+#[test]
+fn figures_for_papers_have_the_letters_of_a_font_file_and_say_which_it_lacks() {
+    let mut study = reaching();
+    let label = ArmLabel { label: Some("CLTS 漢 β".to_owned()), color: None };
+    study.plan.labels.arms.insert("clts".to_owned(), label);
+    let folder = folder();
+    let font = Font::read(Path::new("tests/golden/report/squares.otf")).expect("a font");
+    let formats = vec![PaperFormat::Pdf, PaperFormat::Svg, PaperFormat::Png];
+    let write_in = |name: &str, font| {
+        let style = PaperStyle { width: PaperWidth::TWO_COLUMNS, formats: formats.clone(), font };
+        let written = write_paper_figures(&study, &folder.path().join(name), Drawn::Few, &style).expect("figures");
+        let read = |file: &str| fs::read(folder.path().join(name).join(file)).expect("written");
+        (
+            written,
+            read("fid_images_seen.pdf"),
+            String::from_utf8(read("fid_images_seen.svg")).expect("text"),
+            read("fid_images_seen.png"),
+        )
+    };
+    let (inter, inter_pdf, inter_svg, inter_png) = write_in("inter", Font::inter());
+    let (own, pdf, svg, png) = write_in("own", font);
+    assert_eq!(inter.missing_letters, ['漢'].into());
+    assert!(own.missing_letters.is_superset(&['漢', 'β'].into()) && !own.missing_letters.contains(&'C'), "{own:?}");
+    let has = |bytes: &[u8], text: &str| String::from_utf8_lossy(bytes).contains(text);
+    assert!(has(&pdf, "+SpeedlabSquares") && has(&pdf, "/Subtype /CIDFontType0C") && !has(&pdf, "CIDToGIDMap"));
+    assert!(has(&inter_pdf, "+Inter") && has(&inter_pdf, "/Subtype /CIDFontType2") && has(&inter_pdf, "CIDToGIDMap"));
+    assert!(svg.contains("font-family=\"'Speedlab Squares', Helvetica, Arial, sans-serif\"") && !svg.contains("Inter"));
+    assert!(inter_svg.contains("font-family=\"Inter, Helvetica"));
+    assert_ne!(png, inter_png);
+    // Every letter is an em wide, so that names of arms take more room from the curves: they begin further left.
+    let place = |svg: &str| -> f64 {
+        let text = svg.rsplit("<text x=\"").next().expect("a text");
+        text[..text.find('"').expect("it is quoted")].parse().expect("a number")
+    };
+    assert!(place(&svg) < place(&inter_svg) - 100.0, "{} and {}", place(&svg), place(&inter_svg));
 }

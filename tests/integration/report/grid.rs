@@ -4,7 +4,7 @@ use std::path::Path;
 
 use speedlab::record::{Row, StudyRecord};
 use speedlab::report::{Comparison, Grid, Interaction, Interval, Of, Speedup, Verdict, write};
-use speedlab::spec::Axis;
+use speedlab::spec::{Axis, Point};
 
 use super::synthetic::Synthetic;
 
@@ -97,13 +97,14 @@ fn every_arm_is_compared_at_its_own_best_value_of_a_tuned_axis() {
         let factor = |row: &Row| if row.metric == "fid" { factor } else { 1.0 };
         run.rows = run.rows.iter().map(|row| Row { value: factor(&row) * row.value, ..row }).collect();
     }
+    let channels = |count: u64| Point::from([("model.channels".to_owned(), count.into())]);
     let comparison = Comparison::of(&study);
     let grid = Grid::of(&comparison);
     let [tuned] = grid.tuned.as_slice() else { panic!("one group: nothing else is on the grid") };
     assert_eq!((tuned.settings, tuned.label.as_str()), (2, ""));
-    assert_eq!(tuned.baseline.settings, [("32".to_owned(), 6)]);
+    assert_eq!(tuned.baseline.settings, [(channels(32), 6)]);
     let clts = tuned.arms.iter().find(|arm| arm.chosen.arm == "clts").unwrap();
-    assert_eq!(clts.chosen.settings, [("16".to_owned(), 6)]);
+    assert_eq!(clts.chosen.settings, [(channels(16), 6)]);
     let own_best = clts.speedup.as_ref().unwrap().mean.unwrap().mean.exp();
     let at_16 = comparison.points[0].arms.iter().find(|arm| arm.arm == "clts").unwrap();
     let at_16 = at_16.contrast.speedups[0].as_ref().unwrap().mean.unwrap().mean.exp();
@@ -119,7 +120,7 @@ fn every_arm_is_compared_at_its_own_best_value_of_a_tuned_axis() {
     let baseline = &grid.tuned[0].baseline;
     assert_eq!(
         (baseline.settings.as_slice(), baseline.left_out.as_slice()),
-        ([("32".to_owned(), 5)].as_slice(), [4].as_slice())
+        ([(channels(32), 5)].as_slice(), [4].as_slice())
     );
     let (_, words) = &grid.answers(&comparison)[0];
     assert!(words.contains("without seed 4, which not every setting has"), "{words}");

@@ -6,13 +6,15 @@ use std::process::Command;
 
 use serde_json::Value;
 use speedlab::record::StudyRecord;
-use speedlab::report::{check, labelled, speedups_json, write};
-use speedlab::spec::{ArmLabel, Color, Labels};
+use speedlab::report::{ReportStyle, check, labelled, speedups_json, write, write_drawn};
+use speedlab::spec::{ArmLabel, AxisLabel, Color, Labels};
 
 use super::synthetic::{Synthetic, draw_samples};
 use super::{folder, reaching};
 
 const HOSTILE: &str = "=CLTS <img src=x onerror=alert(1)> & 50% \\input{x} | \"ours\"";
+
+const WIDTH: &str = "Width & <b>of</b> $C$ \\input{y}";
 
 fn with_labels(mut study: StudyRecord) -> StudyRecord {
     let label = |label: &str, color| ArmLabel { label: Some(label.to_owned()), color };
@@ -24,6 +26,11 @@ fn with_labels(mut study: StudyRecord) -> StudyRecord {
     study.plan.labels = Labels {
         arms: arms.into_iter().map(|(arm, label)| (arm.to_owned(), label)).collect(),
         order: vec!["clts+mdlrc".into(), "mdlrc".into(), "clts".into()],
+        axes: [(
+            "model.channels".to_owned(),
+            AxisLabel { label: Some(WIDTH.to_owned()), values: [("16".to_owned(), "narrow".to_owned())].into() },
+        )]
+        .into(),
     };
     study
 }
@@ -76,6 +83,46 @@ fn labels_are_shown_everywhere_and_are_text_wherever_they_stand() {
         ]
     );
     assert_eq!(json["baseline"], "baseline");
+}
+
+#[test]
+fn axes_and_values_are_called_by_their_labels_and_by_their_names_where_programs_read() {
+    let temporary = folder();
+    let plain = Synthetic { channels: vec![16, 32], ..Synthetic::default() }.study(temporary.path());
+    let study = with_labels(plain.clone());
+    let report = write(&study, &temporary.path().join("report")).expect("a report");
+    let read = |name: &str| fs::read_to_string(temporary.path().join("report").join(name)).expect("written");
+    assert!(report.summary.contains(&format!("At {WIDTH} = narrow:")), "{}", report.summary);
+    assert!(report.summary.contains(&format!("At {WIDTH} = 32:")), "{}", report.summary);
+    let page = read("index.html");
+    assert!(page.contains("At Width &amp; &lt;b&gt;of&lt;/b&gt; $C$ \\input{y} = narrow"));
+    assert!(
+        page.contains("Width \\u0026 \\u003cb") || page.contains("Width & \\u003cb"),
+        "the page's data has the label"
+    );
+    assert!(!page.contains("<b>of</b>") && !page.contains("at model.channels") && !page.contains("At model.channels"));
+    assert!(
+        page.contains("<code>model.channels</code> = 16, 32, called Width &amp;"),
+        "the grid is named by its key, too"
+    );
+    let svg = read("axis1.svg");
+    assert!(
+        svg.contains(">\nnarrow\n<") && svg.contains("Width &amp; &lt;b&gt;") && !svg.contains("model.channels"),
+        "{svg}"
+    );
+    assert!(read("speedups.md").contains("= narrow\n") && read("speedups.tex").contains("= narrow\n"));
+    assert!(read("speedups.csv").contains("\nmodel.channels = 16,clts,") && !read("speedups.csv").contains("narrow"));
+    let json: Value = serde_json::from_str(&read("speedups.json")).expect("JSON");
+    assert_eq!(json["points"][0]["point"]["model.channels"], 16);
+    let interaction = &json["grid"]["interactions"][0];
+    assert_eq!(interaction["axis"], "model.channels");
+    assert!(interaction["words"].as_str().is_some_and(|words| words.contains(" = 32 than at narrow")), "{interaction}");
+    let shown = labelled(&study);
+    let trial = |study: &StudyRecord| {
+        study.plan.runs.iter().find(|run| run.point["model.channels"] == 16).expect("one").trial.clone()
+    };
+    assert!(trial(&plain).ends_with(" model.channels=16"));
+    assert!(trial(&shown).ends_with(&format!(" {WIDTH}=narrow")));
 }
 
 #[test]
@@ -163,12 +210,13 @@ fn tables_for_papers_are_compiled() {
     let study = with_labels(Synthetic { channels: vec![16, 32], ..Synthetic::default() }.study(Path::new("x")));
     let folder = folder();
     let path = folder.path();
-    write(&study, path).expect("a report");
+    let links = "https://example.org/a_b/?c=1&d=50%25".parse().expect("an address");
+    let style = ReportStyle { cell_links: Some(links), ..ReportStyle::default() };
+    write_drawn(&study, path, &style, |_| None).expect("a report");
     let script = "import typst; typst.compile('speedups.typ', output='typst.pdf')";
     assert!(run_in(path, "python3", &["-c", script]), "there is no python3");
     assert!(fs::metadata(path.join("typst.pdf")).expect("a PDF").len() > 5000);
-    let paper =
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\tiny\\input{speedups}\\end{document}\n";
+    let paper = "\\documentclass{article}\\usepackage{booktabs}\\usepackage{hyperref}\\begin{document}\\tiny\\input{speedups}\\end{document}\n";
     fs::write(path.join("paper.tex"), paper).expect("a paper");
     match run_in(path, "pdflatex", &["-interaction=nonstopmode", "-halt-on-error", "paper.tex"]) {
         true => assert!(fs::metadata(path.join("paper.pdf")).expect("a PDF").len() > 5000),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use speedlab::event::RunOutcome;
 use speedlab::random::{Draws, Stream};
 use speedlab::record::{Row, Rows, RunRecord, RunState, StudyRecord};
@@ -116,6 +116,7 @@ impl Speeds {
         };
         StudyRecord {
             folder: PathBuf::new(),
+            place: None,
             plan,
             sweep_arguments: String::new(),
             revisions: vec![],
@@ -163,10 +164,11 @@ fn tuned_as_chosen(grid: &Grid, speeds: &[f64]) -> (Estimate, f64) {
     let (estimate, at_best) = tuned(grid, speeds);
     let (baseline, arm) = speeds.split_at(speeds.len() / 2);
     // The geometric mean over seeds: not all need have chosen the same.
-    let chosen = |settings: &[(String, usize)], speeds: &[f64]| {
-        let ln_speed = |name: &str| speeds[(name.parse::<f64>().expect("a rate") / 1e-4).log2().round() as usize].ln();
+    let chosen = |settings: &[(Point, usize)], speeds: &[f64]| {
+        let rate = |point: &Point| point.values().next().and_then(Value::as_f64).expect("a rate");
+        let ln_speed = |point: &Point| speeds[(rate(point) / 1e-4).log2().round() as usize].ln();
         let total: usize = settings.iter().map(|(_, count)| count).sum();
-        settings.iter().map(|(name, count)| *count as f64 * ln_speed(name)).sum::<f64>() / total as f64
+        settings.iter().map(|(point, count)| *count as f64 * ln_speed(point)).sum::<f64>() / total as f64
     };
     let truth = grid.tuned.first().map_or(at_best, |tuned| {
         (chosen(&tuned.arms[0].chosen.settings, arm) - chosen(&tuned.baseline.settings, baseline)).exp()

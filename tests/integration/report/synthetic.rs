@@ -105,6 +105,7 @@ impl Synthetic {
         let runs = planned.into_iter().map(|planned| self.run(planned)).collect();
         StudyRecord {
             folder: folder.to_owned(),
+            place: None,
             plan,
             sweep_arguments: "sweeps/synthetic.yaml".into(),
             revisions: vec![],

@@ -78,6 +78,7 @@ function start(kept) {
   addPanel();
   openNumbers();
   openRuns();
+  nameFolders();
   document.querySelectorAll("table.sortable").forEach(makeSortable);
   addSampleSliders();
   // Where there are too many curves, it says so.
@@ -95,6 +96,8 @@ function start(kept) {
   }
   fold();
   choose({});
+  openCell(location.hash);
+  window.addEventListener("hashchange", () => openCell(location.hash));
   document.documentElement.dataset.ready = "";
 }
 

@@ -23,14 +23,40 @@ const runButton = (run) => (run ? button(run.id, () => openRun(run), { class: "c
 const facts = (pairs) => element("dl", {}, pairs.filter(([, value]) => value !== "" && value !== null)
   .map(([key, value]) => [element("dt", {}, key), element("dd", {}, value)]));
 
+const shellWord = (word) => (/^[\p{L}\p{N}\-_./=:,+@%]+$/u.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+/** The folder of the records beside which the page lies, if that is not where they were made: they may have been copied since. */
+function folderHere() {
+  if (location.protocol !== "file:" || study.sweep.startsWith("(")) return null;
+  const page = decodeURIComponent(location.pathname).replace(/^\/([A-Za-z]:\/)/, "$1");
+  const folder = page.match(/^(.+)\/report\/[^/]+$/)?.[1];
+  return !folder || folder === study.reads || folder.endsWith(`/${study.reads}`) ? null : folder;
+}
+
+const readsHere = () => (folderHere() === null ? study.reads : shellWord(folderHere()));
+
+/** A folder with another name than the study is none that `speedlab run` could go on with. */
+function sweepHere() {
+  const [, parent, name] = folderHere()?.match(/^(.*)\/([^/]+)$/) ?? [];
+  return name === study.study ? `${study.sweep_alone} --results ${shellWord(parent || "/")}` : study.sweep;
+}
+
+const isTrainedHere = (run) => run.command.startsWith("speedlab run ");
+
+/** The commands that stand on the page without scripts, too. */
+function nameFolders() {
+  document.querySelectorAll("[data-reads]").forEach((place) => { place.textContent = readsHere(); });
+  document.querySelectorAll("[data-sweep]").forEach((place) => { place.textContent = sweepHere(); });
+}
+
 /** Where a number can be asked for by its id; a page of several studies has no one place. */
 function cellParts(headline, finalCell) {
   if (!headline.cell || study.sweep.startsWith("(")) return [];
   const rows = [...headline.others, ...(finalCell ? [{ what: `final ${study.metric} of ${headline.arm}`, shown: "", interval: "", cell: finalCell }] : [])]
     .map((other) => [other.what, other.shown, other.interval === "–" ? "" : other.interval, element("code", {}, other.cell)]);
-  const command = `speedlab cell ${headline.cell} ${study.reads}`;
+  const command = `speedlab cell ${headline.cell} ${readsHere()}`;
   // What was imported nothing here can train.
-  const isTrained = study.runs.every((run) => run.command.startsWith("speedlab run "));
+  const isTrained = study.runs.every(isTrainedHere);
   return [
     element("h3", {}, "Cell ", element("code", {}, headline.cell)),
     element("p", { class: "note" }, `This id names the number, whatever its value. The command prints its runs, values and formula${isTrained ? "; with --rerun it trains these runs again and says whether the number holds" : ""}.`),
@@ -140,7 +166,7 @@ function openRun(run) {
     ...(links.length ? [element("p", { class: "note" }, "In the run's folder, where it lies beside this page, among others: step ", ...links, ".")] : []),
     ...(values ? [element("h3", {}, study.metric), element("details", {}, element("summary", {}, `${values.length} evaluations`),
       table(["Step", "Images", "Training s", "Value", "Fitted"], values, 0))] : []),
-    element("h3", {}, "Command"), element("pre", {}, element("code", {}, run.command)),
+    element("h3", {}, "Command"), element("pre", {}, element("code", {}, isTrainedHere(run) ? `speedlab run ${sweepHere()}` : run.command)),
     element("p", { class: "note" }, `What is missing is trained: move runs/${run.id} away, and the same run is trained again.`),
     ...(run.log ? [element("h3", {}, "End of its log"), element("pre", {}, run.log)] : []),
     element("h3", {}, "Settings"), settingsTable(run.settings),

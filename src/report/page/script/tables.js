@@ -51,6 +51,21 @@ function openNumbers() {
   });
 }
 
+/** A link of a paper, to `#cell-ID`: opens what is behind that number. */
+function openCell(hash) {
+  const id = hash.match(/^#cell-([0-9a-z]+)$/)?.[1];
+  if (!id) return;
+  const has = (headline, finalCell) => headline.cell === id || finalCell === id || headline.others.some(({ cell }) => cell === id);
+  for (const point of study.points) {
+    for (const { headlines, answer, final_cell: finalCell } of [...point.arms, ...point.pairs]) {
+      const headline = headlines.find((one) => one.cell === id) ?? headlines.find((one) => has(one, finalCell));
+      if (headline) return void openHeadline(headline, point, answer, finalCell);
+    }
+  }
+  const effect = study.effects.find((headline) => has(headline));
+  if (effect) openHeadline(effect, null);
+}
+
 function openRuns() {
   const lines = [...document.querySelectorAll("#runs tr[data-run]")];
   lines.forEach((line) => {
