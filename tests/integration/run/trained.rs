@@ -90,6 +90,9 @@ fn every_method_can_be_an_arm() {
   immiscible: { noise: { kind: immiscible } }
   adamw: { optimizer: { kind: adamw } }
   muon: { optimizer: { kind: muon }, momentum: { kind: demon } }
+  schedule-free: { optimizer: { kind: schedule_free_adamw } }
+  wsd: { lr_schedule: { kind: wsd, decay: 0.5, shape: one_minus_sqrt } }
+  inverse-sqrt: { lr_schedule: { kind: inverse_sqrt, reference_steps: 10 } }
   v: { parameterization: v }
   min-snr-x0: { parameterization: x0, loss_weighting: { kind: min_snr } }
 seeds: 1
@@ -98,7 +101,7 @@ seeds: 1
     let compare = rest.split_once("seeds: 2\n").unwrap().1;
     let sandbox = finished(&format!("{base}{arms}{compare}"));
     let study = sandbox.study();
-    assert_eq!(study.runs.len(), 17);
+    assert_eq!(study.runs.len(), 20);
     let mut last_losses = BTreeSet::new();
     for run in &study.runs {
         assert_eq!(run.state, RunState::Ended(RunOutcome::Completed), "{}", run.planned.arm);
@@ -114,7 +117,7 @@ seeds: 1
         last_losses.insert(last.to_bits());
     }
     // loss_second_moment is still uniform after so few steps; all others differ from each other.
-    assert_eq!(last_losses.len(), 16);
+    assert_eq!(last_losses.len(), 19);
 }
 
 #[test]
