@@ -64,7 +64,7 @@ fn parameter_counts_of_dit_are_those_of_the_published_networks() {
     }
 }
 
-/// SiT's networks are DiT's (Ma et al. 2024, section 2.5), in the same millions; what a DiT says of the variance is left out.
+/// SiT's networks are DiT's (Ma et al. 2024), in the same millions; what a DiT says of the variance is left out.
 #[test]
 fn parameter_counts_of_sit_are_those_of_dit_without_the_variance() {
     for (size, millions) in [("s", 33), ("b", 130), ("l", 458), ("xl", 675)] {

@@ -59,6 +59,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/consistency"
     "small/sensitivity"
     "small/ema-length"
+    "small/optimizers"
     "small/networks"
     "small/equal-arms"
     "small/known-truth"

@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 use super::fixed::Fixed;
 use crate::spec::{ModeTimesteps, ShiftedTimesteps};
 
-/// t = floor(T shift u / (1 + (shift - 1) u)), u uniform (Esser et al. 2024, arXiv 2403.03206, section 5.3.2).
+/// t = floor(T shift u / (1 + (shift - 1) u)), u uniform (Esser et al. 2024, arXiv 2403.03206).
 pub fn shifted(shifted: &ShiftedTimesteps, timesteps: usize) -> Fixed {
     of_distribution(timesteps, |share| share / (shifted.shift - (shifted.shift - 1.0) * share))
 }

@@ -47,7 +47,8 @@ fn the_shipped_sweeps_on_digits_run_a_few_steps() {
         ("small/learning-rate", 10, 15, &tuned),
         ("small/networks", 10, 36, &tuned),
         ("small/sensitivity", 10, 29, &[]),
-        ("methods", 220, 25, &[]),
+        ("small/optimizers", 210, 7, &[]),
+        ("methods", 220, 30, &[]),
     ] {
         runs_to_its_end(&sandbox, sweep, steps, runs, more);
     }
