@@ -96,7 +96,7 @@ KINDS = {
         "ddim",
         dict(
             ddim=dict(steps=20, eta=0.0, shift=1.0) | SOLVER,
-            euler=dict(steps=20, shift=1.0) | SOLVER,
+            euler=dict(steps=20, shift=1.0) | SOLVER | dict(clip=False),
             ddpm=dict(steps=250, variance="small") | SOLVER,
             heun=dict(steps=18, shift=1.0) | SOLVER | dict(spacing="karras"),
             dpm_solver_pp=dict(steps=20, shift=1.0) | SOLVER,

@@ -14,7 +14,7 @@ use crate::data;
 use crate::evaluate::Evaluator;
 use crate::event::Measure;
 use crate::model;
-use crate::optim::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, weighted_sum};
+use crate::optim::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, post_hoc_missed, weighted_sum};
 use crate::record::RunFolder;
 use crate::spec::{Ema, EvaluatedWeights, PlannedRun, PowerEma, RunSpec};
 use crate::train::AverageSnapshot;
@@ -23,6 +23,8 @@ use crate::train::AverageSnapshot;
 const AVERAGES_JSON_VERSION: u32 = 1;
 /// The lengths that are tried where none are named.
 const DEFAULT_SIGMA_RELS: [f64; 7] = [0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2];
+/// From here on an average is not what it is called.
+const MUCH_MISSED: f64 = 0.2;
 /// The range of `train.ema.sigma_rel`.
 const SIGMA_RELS: std::ops::RangeInclusive<f64> = 1e-4..=0.28;
 
@@ -31,7 +33,7 @@ const SIGMA_RELS: std::ops::RangeInclusive<f64> = 1e-4..=0.28;
     after_help = "A run keeps two averages of its weights at intervals where its sweep says so: `train: { post_hoc: { every: 100 } }`. Averages by a
 power function of any other length are sums of these (Karras et al. 2024, arXiv 2312.02696, section 3): no run is trained
 again. Each is measured as the run's sweep measures, on the CPU. Averages that are much shorter than the shortest kept one, or
-than the time between two kept ones, are made least well.
+than the time between two kept ones, are made least well: the column `missed` says how far off they are.
 
 Examples:
   speedlab averages results/study/runs/0123456789ab
@@ -45,7 +47,7 @@ pub struct AveragesArgs {
     /// The lengths of the averages: the standard deviation of the averaged times as a share of the time trained
     #[arg(long, value_name = "X,..", value_delimiter = ',', default_values_t = DEFAULT_SIGMA_RELS)]
     sigma_rel: Vec<f64>,
-    /// The step that the averages end at [default: the last one kept]
+    /// The step that the averages end at, one of those that keep averages [default: the last of them]
     #[arg(long, value_name = "N")]
     step: Option<u64>,
     /// Print the values as one JSON value
@@ -69,6 +71,8 @@ struct Averages {
 #[derive(Serialize)]
 struct Average {
     sigma_rel: f64,
+    /// How far what it is made of is from it, as functions of time: the norm of the difference over that of the average.
+    missed: f64,
     /// The factor of each kept average: of sigma_rel 0.05 and 0.1 of each step in turn.
     factors: Vec<f64>,
     /// What `evaluate` of the sweep measures. Their protocol says `post-hoc`.
@@ -84,11 +88,14 @@ pub fn averages(args: &AveragesArgs) -> anyhow::Result<Exit> {
         format!("{} is no run's folder\nhint: name results/<sweep>/runs/<run-id>", args.run.display())
     })?;
     let kept = read_kept(&folder, &spec)?;
-    let last = kept.last().expect("some are kept").step;
-    let step = args.step.unwrap_or(last);
-    if step == 0 || step > last {
-        bail!("--step must be from 1 to {last}, the last step whose averages were kept, not {step}");
+    let steps: Vec<u64> = kept.iter().map(|snapshot| snapshot.step).collect();
+    let step = args.step.unwrap_or(*steps.last().expect("some are kept"));
+    if !steps.contains(&step) {
+        let known: Vec<String> = steps.iter().map(u64::to_string).collect();
+        bail!("no averages were kept at step {step}\nhint: they were kept at {}", known.join(", "));
     }
+    // What came later is no part of an average that ends there.
+    let kept: Vec<AverageSnapshot> = kept.into_iter().filter(|snapshot| snapshot.step <= step).collect();
     let profiles: Vec<Profile> = kept
         .iter()
         .flat_map(|snapshot| POST_HOC_SIGMA_RELS.map(|sigma_rel| Profile { step: snapshot.step, sigma_rel }))
@@ -101,7 +108,15 @@ pub fn averages(args: &AveragesArgs) -> anyhow::Result<Exit> {
     let mut found = Vec::new();
     for &sigma_rel in &args.sigma_rel {
         eprintln!("the average of sigma_rel {sigma_rel} at step {step}");
-        let factors = post_hoc_factors(&profiles, Profile { step, sigma_rel });
+        let wanted = Profile { step, sigma_rel };
+        let factors = post_hoc_factors(&profiles, wanted);
+        let missed = post_hoc_missed(&profiles, wanted, &factors);
+        if missed > MUCH_MISSED {
+            eprintln!(
+                "note: what was kept makes the average of sigma_rel {sigma_rel} badly: {:.0} % of it are missed",
+                100.0 * missed
+            );
+        }
         let average = weighted_sum(&weights, &factors);
         let mut spec = spec.clone();
         spec.train.ema = Ema::Power(PowerEma { sigma_rel });
@@ -115,7 +130,7 @@ pub fn averages(args: &AveragesArgs) -> anyhow::Result<Exit> {
         for measure in &mut measures {
             measure.protocol = measure.protocol.replace("ema=power(", "ema=post-hoc-power(").into();
         }
-        found.push(Average { sigma_rel, factors, measures });
+        found.push(Average { sigma_rel, missed, factors, measures });
     }
     let kept = kept.iter().map(|snapshot| snapshot.step).collect();
     let averages = Averages { version: AVERAGES_JSON_VERSION, run_id: run_id.to_string(), step, kept, averages: found };
@@ -131,8 +146,12 @@ fn read_kept(folder: &RunFolder, spec: &RunSpec) -> anyhow::Result<Vec<AverageSn
     let parameter_count = model::parameter_count(&spec.model, spec.data.shape());
     let read = |path: &Path| -> anyhow::Result<AverageSnapshot> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let read = AverageSnapshot::from_bytes(&bytes, parameter_count);
-        read.with_context(|| format!("cannot read {}", path.display()))
+        let read = AverageSnapshot::from_bytes(&bytes, parameter_count)
+            .with_context(|| format!("cannot read {}\nhint: without this file the others are used", path.display()))?;
+        if *path != folder.averages(read.step) || read.step > spec.train.steps {
+            bail!("{} holds averages of step {}: it is not this run's, or was renamed", path.display(), read.step);
+        }
+        Ok(read)
     };
     let mut kept = folder.kept_averages()?.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
     kept.sort_by_key(|snapshot| snapshot.step);
@@ -147,10 +166,16 @@ fn read_kept(folder: &RunFolder, spec: &RunSpec) -> anyhow::Result<Vec<AverageSn
 
 /// A row for each average; losses of single bins of t are left to --json.
 fn as_table(averages: &Averages) -> String {
-    let mut table = new_table(["sigma_rel", "metric", "value"]);
+    let mut table = new_table(["sigma_rel", "missed", "metric", "value"]);
     for average in &averages.averages {
         for measure in average.measures.iter().filter(|measure| !measure.metric.contains('/')) {
-            table.add_row([average.sigma_rel.to_string(), measure.metric.to_string(), format!("{:.6}", measure.value)]);
+            let missed = format!("{:.1} %", 100.0 * average.missed);
+            table.add_row([
+                average.sigma_rel.to_string(),
+                missed,
+                measure.metric.to_string(),
+                format!("{:.6}", measure.value),
+            ]);
         }
     }
     let kept = averages.kept.len();

@@ -1,7 +1,7 @@
 use super::EvaluateError;
 use super::predict::Predict;
 use crate::data::Images;
-use crate::diffusion::{ForwardProcess, network_input, training_target};
+use crate::diffusion::{ForwardProcess, Path, network_input, training_target};
 use crate::event::{Measure, Name};
 use crate::random::{Draws, Stream};
 use crate::spec::{Data, Parameterization, RunSpec, Weights};
@@ -61,6 +61,8 @@ impl Validation {
             Parameterization::Edm(edm) => format!(" of=edm sigma_data={}", edm.sigma_data),
             // What is compared is that of `edm`; what the network is shown is the network's own business.
             Parameterization::Fdm(fdm) => format!(" of=edm sigma_data={}", fdm.sigma_data),
+            // Another path has another velocity.
+            Parameterization::V if process.path() == Path::Straight => " of=velocity".to_owned(),
             other => format!(" of={}", other.name()),
         };
         let classes = spec.told_classes().map(|_| classes);

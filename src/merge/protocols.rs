@@ -42,5 +42,7 @@ pub(super) fn check(runs: &[Gathered]) -> Result<(), MergeError> {
 fn measured_as(run: &Gathered) -> String {
     let spec = &run.planned.spec;
     let trial = spec.trainer.as_ref().map(|_| &run.planned.trial);
-    json!([spec.data, spec.evaluate, spec.train.average(), spec.told_classes(), trial]).to_string()
+    // The loss on held-out images is the error of what is predicted, at the noise levels of the schedule.
+    let predicted = json!([spec.parameterization, spec.noise_schedule]);
+    json!([spec.data, spec.evaluate, spec.train.average(), spec.told_classes(), predicted, trial]).to_string()
 }

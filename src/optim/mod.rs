@@ -25,7 +25,7 @@ pub use ema::{Ema, ema_decay, power_decay};
 pub use host_memory::is_host;
 pub use muon::Matrix;
 pub use optimizer::{Optimizer, OptimizerState};
-pub use post_hoc::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, weighted_sum};
+pub use post_hoc::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, post_hoc_missed, weighted_sum};
 pub use rates::{Rates, beta1, learning_rate};
 
 use crate::spec::RunSpec;

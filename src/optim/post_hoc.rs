@@ -30,6 +30,18 @@ pub fn post_hoc_factors(kept: &[Profile], wanted: Profile) -> Vec<f64> {
     (0..kept.len()).map(|row| factors[(row, 0)] / sum).collect()
 }
 
+/// How far the sum of kept averages is from the wanted one, as functions of time: the norm of their difference over that of the wanted one.
+pub fn post_hoc_missed(kept: &[Profile], wanted: Profile, factors: &[f64]) -> f64 {
+    assert_eq!(kept.len(), factors.len(), "a factor for each kept average");
+    let with_kept = |other: Profile| -> f64 {
+        kept.iter().zip(factors).map(|(&profile, factor)| factor * inner_product(profile, other)).sum()
+    };
+    let square: f64 = kept.iter().zip(factors).map(|(&profile, factor)| factor * with_kept(profile)).sum();
+    let norm = inner_product(wanted, wanted);
+    // Rounding may take a difference of nothing below zero.
+    ((norm - 2.0 * with_kept(wanted) + square).max(0.0) / norm).sqrt()
+}
+
 /// The integral over time of the product of two profiles, (gamma + 1) t^gamma / T^(gamma + 1) up to their time T (the paper's
 /// equation 151). It ends where the shorter one does.
 fn inner_product(one: Profile, other: Profile) -> f64 {
@@ -77,6 +89,19 @@ mod tests {
                 assert!((factor - expected).abs() < 1e-6, "{profile:?}, {other}: {factor}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_missed_grows_with_the_distance_from_what_was_kept() {
+        let kept = kept(40, 400);
+        let missed = |sigma_rel: f64| {
+            let wanted = Profile { step: 400, sigma_rel };
+            post_hoc_missed(&kept, wanted, &post_hoc_factors(&kept, wanted))
+        };
+        assert!(missed(0.05) < 1e-6 && missed(0.1) < 1e-6);
+        assert!(missed(0.075) < 0.02, "{}", missed(0.075));
+        assert!(missed(0.0001) > 0.5, "{}", missed(0.0001));
+        assert!(missed(0.01) > missed(0.02) && missed(0.02) > missed(0.035));
     }
 
     /// numpy.linalg.solve on the paper's equations: see scripts/golden/post_hoc.py.

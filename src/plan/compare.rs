@@ -196,9 +196,9 @@ pub fn check(
                     Some("evaluate.validation")
                 }
                 // The loss is the error of what is predicted.
-                Metric::ValidationLoss => {
-                    (base.parameterization != spec.parameterization).then_some("parameterization")
-                }
+                Metric::ValidationLoss if base.parameterization != spec.parameterization => Some("parameterization"),
+                // Its bins hold other noise levels, and the velocity of another path is another thing.
+                Metric::ValidationLoss => (base.noise_schedule != spec.noise_schedule).then_some("noise_schedule"),
             };
             if let Some(section) = differs {
                 let name = &arms[cell.arm].name.value;
@@ -211,7 +211,7 @@ pub fn check(
                 let message =
                     format!("arm `{name}` is measured in another way than `{}`: `{section}` differs", yardstick.value);
                 findings.push(Finding::new(at, message).hint(match section {
-                    "parameterization" => "compare `metric: fid`, or set it in `base`, for every arm alike",
+                    "parameterization" | "noise_schedule" => "compare `metric: fid`, or set it in `base`, for every arm alike",
                     "train.ema" | "train.ema_decay" => {
                         "set it in `base`, for every arm alike; or compare each run's own average, with `evaluate: { weights: own }` in `base`"
                     }

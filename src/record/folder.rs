@@ -198,7 +198,10 @@ impl RunFolder {
             Err(error) => return Err(RecordError::io("read", &folder)(error)),
         };
         let paths = entries.map(|entry| Ok(entry.map_err(RecordError::io("read", &folder))?.path()));
-        let is_whole = |path: &Result<PathBuf, RecordError>| path.as_ref().is_ok_and(|path| !is_half_written(path));
+        let is_whole = |path: &Result<PathBuf, RecordError>| {
+            path.as_ref()
+                .is_ok_and(|path| !is_half_written(path) && path.extension().is_some_and(|kind| kind == "safetensors"))
+        };
         paths.filter(|path| path.is_err() || is_whole(path)).collect()
     }
 

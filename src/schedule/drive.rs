@@ -192,6 +192,16 @@ mod tests {
         assert_eq!(summary.troubles, [(run_id(0), out)]);
     }
 
+    #[test]
+    fn a_run_whose_batch_stays_whole_is_not_tried_in_pieces() {
+        let out = RunOutcome::OutOfMemory { reason: "5 GB".into() };
+        let devices = vec![Device::new("cpu", 1, 1)];
+        let queue = Queue::new(vec![QueuedRun::new(run_id(0), 0, None, 1)], devices, Policy::default());
+        let (summary, started) = drive(queue, |_| (SECOND, out.clone()));
+        assert_eq!(started.iter().map(|(_, start)| start.micro_batches).collect::<Vec<_>>(), [1]);
+        assert_eq!(summary.troubles, [(run_id(0), out)]);
+    }
+
     /// `runs` runs on devices of one slot each.
     fn on_devices(runs: usize, devices: &[&str]) -> Queue {
         let run = |number| QueuedRun::new(run_id(number), 0, None, 4);

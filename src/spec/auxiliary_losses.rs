@@ -34,6 +34,11 @@ impl Default for DispersiveLoss {
 }
 
 impl AuxiliaryLosses {
+    /// Whether all images of a batch are compared, so that it cannot be computed in parts.
+    pub fn compare_whole_batch(&self) -> bool {
+        self.dispersive.weight > 0.0
+    }
+
     /// Whether the settings are the defaults; runs that were recorded before this key existed have them.
     pub fn is_default(&self) -> bool {
         *self == Self::default()

@@ -72,7 +72,7 @@ pub struct Euler {
     /// 2403.03206, which takes 3 for 1024 x 1024 images). Above 1 with `spacing: trailing` alone. Default 1, no shift.
     #[serde(skip_serializing_if = "is_one")]
     pub shift: f64,
-    /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default true.
+    /// Whether the predicted image is clipped to [-1, 1], the range of pixels. Default false (as flows are published).
     pub clip: bool,
 }
 
@@ -147,7 +147,7 @@ impl Default for Ddim {
 
 impl Default for Euler {
     fn default() -> Self {
-        Self { steps: 20, spacing: Spacing::Trailing, shift: 1.0, clip: true }
+        Self { steps: 20, spacing: Spacing::Trailing, shift: 1.0, clip: false }
     }
 }
 
@@ -242,8 +242,8 @@ impl OdeSampler {
         if self.shift() != 1.0 {
             say(format_args!("shift={}", self.shift()));
         }
-        if !self.clip() {
-            say(format_args!("clip=false"));
+        if self.clip() == matches!(self, Self::Euler(_)) {
+            say(format_args!("clip={}", self.clip()));
         }
         say(format_args!("nfe={}", self.nfe() * questions));
         words

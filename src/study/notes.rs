@@ -1,14 +1,17 @@
 //! Notes on a plan that is valid but may disappoint.
 
 use crate::optim::ema_decay;
-use crate::spec::{FinalAt, Plan, PlannedRun, RunSpec, Target, Weights};
+use crate::spec::{FinalAt, Optimizer, Plan, PlannedRun, RunSpec, Target, Weights};
 
 /// What the coverage of intervals over the band was measured with (results/reference/band-simulation.md).
 const FEW_EVALUATIONS: u64 = 8;
 
 /// A sentence each.
 pub fn plan_notes(plan: &Plan) -> Vec<String> {
-    [target(plan), evaluations(plan), average(plan), trainers(plan)].into_iter().flatten().collect()
+    [target(plan), evaluations(plan), average(plan), averaged_twice(plan), trainers(plan)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The target is one that the baseline's own runs may miss.
@@ -52,6 +55,20 @@ fn average(plan: &Plan) -> Option<String> {
     ))
 }
 
+/// Schedule-free weights are an average already.
+fn averaged_twice(plan: &Plan) -> Option<String> {
+    let is_averaged_twice = |spec: &RunSpec| {
+        matches!(spec.optimizer, Optimizer::ScheduleFreeAdamw(_))
+            && spec.evaluate.weights.compared() == Weights::Averaged
+            && spec.trainer.is_none()
+    };
+    plan.runs.iter().any(|run| is_averaged_twice(&run.spec)).then(|| {
+        "weights of `schedule_free_adamw` are averages already, and are measured here as averaged once more by `train.ema`; \
+         `evaluate: { weights: own }` in `base` measures them as they are"
+            .to_owned()
+    })
+}
+
 /// The time of the user's own trainer is not known beforehand, nor whether it pairs runs.
 fn trainers(plan: &Plan) -> Option<String> {
     let of = |run: &&PlannedRun| run.spec.trainer.as_ref().is_some_and(|trainer| !trainer.is_torch());
@@ -77,6 +94,17 @@ mod tests {
 
     fn notes(text: &str) -> Vec<String> {
         plan_notes(&plan_text(Path::new("sweep.yaml"), text, &[]).unwrap())
+    }
+
+    #[test]
+    fn schedule_free_weights_that_are_averaged_once_more_are_told() {
+        let of = |weights: &str| {
+            notes(&format!(
+                "base: {{ optimizer: {{ kind: schedule_free_adamw }}, train: {{ ema_decay: 0.9 }}, evaluate: {{ weights: {weights} }} }}"
+            ))
+        };
+        assert!(of("averaged")[0].starts_with("weights of `schedule_free_adamw` are averages already"));
+        assert_eq!((of("own"), of("raw")), (vec![], vec![]));
     }
 
     #[test]

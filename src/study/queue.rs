@@ -47,10 +47,14 @@ impl StudyQueue {
             let cost = estimator.seconds(&run.spec).map(|(train, eval)| train + eval);
             // As its last attempt took them: what did not fit in memory then would not fit now.
             let last = record.attempts.last().filter(|_| outcome.is_none());
-            let micro_batches = last.map_or(1, |last| last.micro_batches);
+            let most_micro_batches = match run.spec.auxiliary_losses.compare_whole_batch() {
+                true => 1,
+                false => run.spec.train.batch_size,
+            };
+            let micro_batches = last.map_or(1, |last| last.micro_batches).min(most_micro_batches);
             labels.push(RunLabel::new(run, cost, run_folder.log()));
             let is_kept_out = outcome.as_ref().is_some_and(|outcome| !outcome.is_final());
-            let queued = QueuedRun::new(run.run_id.clone(), run.seed, cost, run.spec.train.batch_size);
+            let queued = QueuedRun::new(run.run_id.clone(), run.seed, cost, most_micro_batches);
             runs.push(QueuedRun { outcome, is_kept_out, micro_batches, ..queued });
         }
         Ok(Self { runs, labels, room_bytes: 2 * disk_bytes as u64 })

@@ -85,7 +85,7 @@ impl<'a> Trainer<'a> {
         checkpoint: Option<Checkpoint>,
         micro_batches: usize,
     ) -> Result<Self, CheckpointError> {
-        if micro_batches > 1 && spec.auxiliary_losses.dispersive.weight > 0.0 {
+        if micro_batches > 1 && spec.auxiliary_losses.compare_whole_batch() {
             return Err(CheckpointError::NotInParts);
         }
         let kernels = training_kernels(spec.train.precision, device)?;

@@ -140,6 +140,21 @@ fn two_halves_are_the_whole_and_a_merge_can_be_interrupted() {
     assert!(done(&sandbox, &["report", "joined/tiny"]).contains("report: joined/tiny/report/index.html"));
 }
 
+/// What is predicted decides how the held-out loss is measured.
+#[test]
+fn arms_that_predict_other_things_are_merged() {
+    let arms =
+        "  v: { parameterization: v }\n  flow: { noise_schedule: { kind: rectified_flow }, parameterization: v }\n";
+    let sweep = TINY.replace("  clts: { timestep_sampler: { kind: curriculum } }\n", arms);
+    assert!(sweep.contains("rectified_flow"));
+    let sandbox = Sandbox::new(&sweep);
+    for (folder, seed) in [("a", "seeds=[0]"), ("b", "seeds=[1]")] {
+        done(&sandbox, &["run", "sweep.yaml", "--quiet", "--set", seed, "--results", folder]);
+    }
+    done(&sandbox, &["merge", "a/tiny", "b/tiny", "--into", "whole"]);
+    assert_eq!(run_folders(&sandbox.path().join("whole")).len(), 6);
+}
+
 #[test]
 fn what_contradicts_is_refused_by_the_names_of_both_files() {
     let sandbox = halves();

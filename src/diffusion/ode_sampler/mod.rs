@@ -94,8 +94,8 @@ mod tests {
             OdeSampler::Heun(Heun { steps, ..Heun::default() }),
             OdeSampler::Heun(Heun { steps, spacing, clip, ..Heun::default() }),
             OdeSampler::Heun(Heun { steps, spacing, clip, shift }),
-            OdeSampler::Euler(Euler { steps, ..Euler::default() }),
-            OdeSampler::Euler(Euler { steps, shift, ..Euler::default() }),
+            OdeSampler::Euler(Euler { steps, clip, ..Euler::default() }),
+            OdeSampler::Euler(Euler { steps, clip, shift, ..Euler::default() }),
             OdeSampler::DpmSolverPp(DpmSolverPp { steps, ..DpmSolverPp::default() }),
         ]
     }

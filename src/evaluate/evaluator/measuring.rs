@@ -294,6 +294,18 @@ mod tests {
         }
     }
 
+    /// Another path has another velocity, whose error is another number.
+    #[test]
+    fn losses_of_the_velocities_of_two_paths_have_two_protocols() {
+        let of = |noise_schedule| {
+            let spec = RunSpec { noise_schedule, parameterization: Parameterization::V, ..spec() };
+            evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap().measures[1].protocol.to_string()
+        };
+        assert_eq!(of(NoiseSchedule::default()), "mse of=v ref=test n=64 bins=10 ema=0.999");
+        let flow = of(NoiseSchedule::RectifiedFlow(RectifiedFlow::default()));
+        assert_eq!(flow, "mse of=velocity ref=test n=64 bins=10 ema=0.999");
+    }
+
     #[test]
     fn neither_batch_size_nor_seed_changes_the_result() {
         // Two of which one adds noise on the way.

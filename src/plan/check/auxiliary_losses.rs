@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{Above, AtLeast, AtMost, Below},
     Rules,
 };
-use crate::spec::{Model, RunSpec};
+use crate::spec::{DispersiveLoss, Model, RunSpec};
 
 impl Rules {
     pub fn auxiliary_losses(&mut self, spec: &RunSpec) {
@@ -21,7 +21,17 @@ impl Rules {
         self.fraction("auxiliary_losses.dispersive.temperature", dispersive.temperature, &[Above(0.0), AtMost(1e6)]);
         self.size("auxiliary_losses.dispersive.block", dispersive.block as u64, 1, 1 << 16);
         if dispersive.weight == 0.0 {
+            if *dispersive != DispersiveLoss::default() {
+                let message = "`auxiliary_losses.dispersive` does nothing without a `weight`".to_owned();
+                let paths = ["auxiliary_losses.dispersive.block", "auxiliary_losses.dispersive.temperature"];
+                self.breaks(&paths, message, Some("the paper's is `weight: 0.5`"));
+            }
             return;
+        }
+        if spec.train.batch_size < 2 {
+            let message =
+                "`auxiliary_losses.dispersive` compares images of a batch, and `train.batch_size` is 1".to_owned();
+            self.breaks(&["auxiliary_losses.dispersive.weight", "train.batch_size"], message, None);
         }
         let paths = ["auxiliary_losses.dispersive.block", "auxiliary_losses.dispersive.weight", "model.depth"];
         match &spec.model {
@@ -73,6 +83,14 @@ mod tests {
                 "`auxiliary_losses.dispersive.temperature` must be above 0 and at most 1000000, not 0",
             ),
             (dispersive("dit", json!({"weight": 0.5, "block": 4})), ""),
+            (dispersive("dit", json!({"block": 2})), "`auxiliary_losses.dispersive` does nothing without a `weight`"),
+            (
+                json!({
+                    "model": {"kind": "dit"}, "auxiliary_losses": {"dispersive": {"weight": 0.5}},
+                    "train": {"batch_size": 1},
+                }),
+                "`auxiliary_losses.dispersive` compares images of a batch, and `train.batch_size` is 1",
+            ),
             (
                 dispersive("dit", json!({"weight": 0.5, "block": 5})),
                 "`auxiliary_losses.dispersive.block`, 5, is more than the 4 blocks of the network",

@@ -25,15 +25,15 @@ pub struct QueuedRun {
     /// Whether it must not run with that outcome: its record is damaged, say.
     pub is_kept_out: bool,
     /// Images in a batch: it can be taken in as many pieces, no more.
-    pub batch_size: usize,
+    pub most_micro_batches: usize,
     /// The pieces that its batches were taken in when it last ran; 1 at first.
     pub micro_batches: usize,
 }
 
 impl QueuedRun {
     /// A run that never ran.
-    pub fn new(run_id: RunId, seed: u64, cost: Option<f64>, batch_size: usize) -> Self {
-        Self { run_id, seed, cost, outcome: None, is_kept_out: false, batch_size, micro_batches: 1 }
+    pub fn new(run_id: RunId, seed: u64, cost: Option<f64>, most_micro_batches: usize) -> Self {
+        Self { run_id, seed, cost, outcome: None, is_kept_out: false, most_micro_batches, micro_batches: 1 }
     }
 }
 

@@ -46,7 +46,7 @@ impl Queue {
             }
             RunOutcome::OutOfMemory { .. } => {
                 let micro_batches = entry.micro_batches * 2;
-                if micro_batches > MOST_MICRO_BATCHES.min(entry.run.batch_size) {
+                if micro_batches > MOST_MICRO_BATCHES.min(entry.run.most_micro_batches) {
                     return None;
                 }
                 entry.micro_batches = micro_batches;
