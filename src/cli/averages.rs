@@ -15,7 +15,7 @@ use crate::evaluate::Evaluator;
 use crate::event::Measure;
 use crate::model;
 use crate::optim::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, post_hoc_missed, weighted_sum};
-use crate::record::RunFolder;
+use crate::record::{RecordError, RunFolder};
 use crate::spec::{Ema, EvaluatedWeights, PlannedRun, PowerEma, RunSpec};
 use crate::train::AverageSnapshot;
 
@@ -45,7 +45,7 @@ pub struct AveragesArgs {
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// The lengths of the averages: the standard deviation of the averaged times as a share of the time trained
-    #[arg(long, value_name = "X,..", value_delimiter = ',', default_values_t = DEFAULT_SIGMA_RELS)]
+    #[arg(long, value_name = "X,..", value_delimiter = ',', default_values_t = DEFAULT_SIGMA_RELS, value_parser = sigma_rel, allow_hyphen_values = true)]
     sigma_rel: Vec<f64>,
     /// The step that the averages end at, one of those that keep averages [default: the last of them]
     #[arg(long, value_name = "N")]
@@ -55,6 +55,25 @@ pub struct AveragesArgs {
     json: bool,
     #[command(flatten)]
     data: DataArgs,
+}
+
+fn sigma_rel(text: &str) -> Result<f64, String> {
+    let known = text.parse().ok().filter(|sigma_rel| SIGMA_RELS.contains(sigma_rel));
+    known.ok_or_else(|| format!("it must be from {} to {}", SIGMA_RELS.start(), SIGMA_RELS.end()))
+}
+
+/// What was asked for is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum AveragesError {
+    #[error("{} is no run's folder: {reason}\nhint: name results/<sweep>/runs/<run-id>", path.display())]
+    NoRun { path: PathBuf, reason: RecordError },
+    #[error("no averages were kept at step {step}\nhint: they were kept at {known}")]
+    OtherStep { step: u64, known: String },
+    #[error(
+        "the run in {} has kept no averages\nhint: runs keep them with `train: {{ post_hoc: {{ every: 100 }} }}` in the sweep",
+        path.display()
+    )]
+    NoneKept { path: PathBuf },
 }
 
 #[derive(Serialize)]
@@ -80,19 +99,15 @@ struct Average {
 }
 
 pub fn averages(args: &AveragesArgs) -> anyhow::Result<Exit> {
-    if let Some(wrong) = args.sigma_rel.iter().find(|sigma_rel| !SIGMA_RELS.contains(sigma_rel)) {
-        bail!("--sigma-rel must be from {} to {}, not {wrong}", SIGMA_RELS.start(), SIGMA_RELS.end());
-    }
     let folder = RunFolder { path: args.run.clone() };
-    let PlannedRun { spec, run_id, .. } = folder.read_spec().with_context(|| {
-        format!("{} is no run's folder\nhint: name results/<sweep>/runs/<run-id>", args.run.display())
-    })?;
+    let PlannedRun { spec, run_id, .. } =
+        folder.read_spec().map_err(|reason| AveragesError::NoRun { path: args.run.clone(), reason })?;
     let kept = read_kept(&folder, &spec)?;
     let steps: Vec<u64> = kept.iter().map(|snapshot| snapshot.step).collect();
     let step = args.step.unwrap_or(*steps.last().expect("some are kept"));
     if !steps.contains(&step) {
         let known: Vec<String> = steps.iter().map(u64::to_string).collect();
-        bail!("no averages were kept at step {step}\nhint: they were kept at {}", known.join(", "));
+        return Err(AveragesError::OtherStep { step, known: known.join(", ") }.into());
     }
     // What came later is no part of an average that ends there.
     let kept: Vec<AverageSnapshot> = kept.into_iter().filter(|snapshot| snapshot.step <= step).collect();
@@ -156,10 +171,7 @@ fn read_kept(folder: &RunFolder, spec: &RunSpec) -> anyhow::Result<Vec<AverageSn
     let mut kept = folder.kept_averages()?.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
     kept.sort_by_key(|snapshot| snapshot.step);
     if kept.is_empty() {
-        bail!(
-            "the run in {} has kept no averages\nhint: runs keep them with `train: {{ post_hoc: {{ every: 100 }} }}` in the sweep",
-            folder.path.display()
-        );
+        return Err(AveragesError::NoneKept { path: folder.path.clone() }.into());
     }
     Ok(kept)
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::averages::AveragesError;
 use super::cell::CellError;
 use super::report::KeptError;
 use crate::bundle::BundleError;
@@ -68,12 +69,14 @@ impl Exit {
         let no_server = error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage);
         let no_compare =
             error.downcast_ref::<CompareError>().is_some_and(|error| !matches!(error, CompareError::Record(_)));
+        let no_averages = error.downcast_ref::<AveragesError>().is_some();
         let no_font = error.downcast_ref::<FontError>().is_some();
         let of_usage = of_record(error).is_some_and(RecordError::is_usage);
         // Nor does a table that was kept of something else, or an id that no number has.
         let no_check = error.downcast_ref::<KeptError>().is_some() || error.downcast_ref::<CellError>().is_some();
         if invalid
             || no_check
+            || no_averages
             || no_font
             || of_usage
             || no_compare

@@ -58,11 +58,13 @@ fn an_average_made_of_kept_ones_is_as_good_as_the_one_that_was_trained_with_it()
     assert_eq!(found(&sandbox, &path("wide"), &["--sigma-rel", "0.1,0.2"]), last);
 
     for (arguments, message) in [
-        (["--sigma-rel", "0.3"], "--sigma-rel must be from 0.0001 to 0.28, not 0.3"),
+        (["--sigma-rel", "0.3"], "invalid value '0.3' for '--sigma-rel <X,..>': it must be from 0.0001 to 0.28"),
+        (["--sigma-rel", "-0.1"], "it must be from 0.0001 to 0.28"),
         (["--step", "61"], "no averages were kept at step 61\nhint: they were kept at 10, 20, 30, 40, 50, 60"),
     ] {
         let output = sandbox.speedlab(&[&["averages", &baseline], &arguments[..]].concat());
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
     }
     let folder = RunFolder { path: sandbox.path().join(&baseline) };
     let damaged = folder.averages(30);
