@@ -200,13 +200,30 @@ def no_other_script_runs(page):
 def a_copy_names_its_folder_and_a_link_opens_its_number(page, pages):
     folder = (pages / "copied/synthetic").resolve()
     with open(folder / "report/speedups.csv", newline="", encoding="utf-8") as file:
-        lines = [line for line in csv.DictReader(file) if line["arm"] == "clts" and line["measured_in"] == "images_seen"]
-    cell = lines[0]["band_cell"]
+        lines = {line["arm"]: line for line in csv.DictReader(file) if line["measured_in"] == "images_seen"}
+    cell, last, finals = lines["clts"]["band_cell"], lines["clts"]["last_cell"], [lines[arm]["final_cell"] for arm in ("baseline", "clts")]
     page.open((folder / "report/index.html").as_uri() + f"#cell-{cell}")
     ready(page)
     words = text_of(page, "#panel")
     expect(page.evaluate('!document.getElementById("panel").hidden') and f"Cell {cell}" in words, f"the link opens no panel: {words}")
     expect(f"speedlab cell {cell} {folder}" in words, f"the command does not name the folder of the copy: {words}")
+    link = lambda id: page.evaluate(f'location.hash = "#cell-{id}"')
+
+    def is_marked(what, words):
+        marked = f'((all) => all.length === 1 && all[0].checkVisibility() && all[0].matches({json.dumps(what)}) && all[0].textContent.includes({json.dumps(words)}))'
+        page.wait_for(f'{marked}([...document.querySelectorAll(".linked")])', f"the link does not mark {what} with {words}")
+
+    is_marked("#panel .figure-number", "×")
+    link(last)
+    is_marked("#panel tr", last)
+    for place, final in enumerate(finals):
+        link(final)
+        is_marked(f"td[data-final='0,{place}']", " to ")
+        expect(page.evaluate('document.getElementById("panel").hidden'), "the panel of another number stands beside a final value")
+    link("nowhere")
+    page.wait_for('document.getElementById("panel").textContent.includes("nowhere")', "it is not said that no number has the id of the link")
+    link(cell)
+    page.wait_for(f'document.getElementById("panel").textContent.includes("Cell {cell}")', "after another link a link opens nothing")
     again = text_of(page, "body")
     run = f"speedlab run sweeps/synthetic.yaml --results {folder.parent} "
     expect(run in again and f"speedlab report {folder} " in again, f"the commands do not name the folder of the copy: {again}")

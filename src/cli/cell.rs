@@ -153,11 +153,18 @@ fn is_id(given: &str) -> bool {
 }
 
 fn list(args: &CellArgs) -> anyhow::Result<Exit> {
-    if let (Some(id), study) = (&args.id, &args.study)
-        && (study.is_some() || is_id(id) && !Path::new(id).exists())
-    {
-        let study = study.as_ref().map_or_else(|| "SWEEP".to_owned(), |study| quoted(&study.display().to_string()));
-        return Err(CellError::OneOrAll { id: id.clone(), study }.into());
+    match (&args.id, &args.study) {
+        (Some(first), Some(second)) => {
+            let second = second.display().to_string();
+            // A number and its study, in whichever order they were given.
+            let is_study = |word: &str| Path::new(word).exists() || !is_id(word);
+            let (id, study) = if is_study(first) && !is_study(&second) { (&second, first) } else { (first, &second) };
+            return Err(CellError::OneOrAll { id: quoted(id), study: quoted(study) }.into());
+        }
+        (Some(given), None) if is_id(given) && !Path::new(given).exists() => {
+            return Err(CellError::NoSuchStudy { given: given.clone() }.into());
+        }
+        _ => {}
     }
     let path =
         args.study.as_ref().cloned().or_else(|| args.id.as_ref().map(PathBuf::from)).ok_or(CellError::NoStudy)?;

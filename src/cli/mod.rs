@@ -218,8 +218,8 @@ impl SweepArgs {
         let folder = SweepFolder::new(&self.results, &plan.name);
         let mut frozen = PlanFile::read(&folder)?;
         if let Some(frozen) = &mut frozen {
-            // They are no part of what was frozen, and the file has the newest.
-            frozen.plan.labels = plan.labels.clone();
+            // They are no part of what was frozen, and the file has the newest; [`say_if_changed`] names those that do not fit.
+            (frozen.plan.labels, _) = plan.labels.fitting(&frozen.plan.arms, &frozen.plan.axes);
         }
         let plan = match (with_rule_of(plan, &folder, frozen.as_ref(), None), &frozen) {
             // Records are shown even if the sweep has changed since.
@@ -260,6 +260,10 @@ fn say_if_changed(plan: &Plan, folder: &SweepFolder, frozen: &PlanFile, so: &str
     if !is_frozen {
         let path = folder.plan_file();
         eprintln!("note: the sweep is no longer the one that was frozen in {}; {so}.", path.display());
+        let (_, labels) = plan.labels.fitting(&frozen.plan.arms, &frozen.plan.axes);
+        if !labels.is_empty() {
+            eprintln!("note: labels that do not fit the frozen plan are left out: {}.", labels.join("; "));
+        }
         eprintln!("hint: `speedlab run` takes the changes in, and keeps what was recorded");
     }
     is_frozen

@@ -1,6 +1,7 @@
 //! `speedlab report`: writes the report again, from the records alone.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -14,7 +15,7 @@ use crate::report::{
     read_kept, speedups_json,
 };
 use crate::spec::{Labels, PlannedRun};
-use crate::study::{write_paper_figures, write_report, write_report_of};
+use crate::study::{StudyError, write_paper_figures, write_report, write_report_of};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -37,7 +38,8 @@ pub struct ReportArgs {
     /// Draw the figures and samples of every grid point, however many there are
     #[arg(long)]
     all_figures: bool,
-    /// Make each number in speedups.tex and speedups.typ a link to URL#cell-ID: the address where this report's page is published
+    /// Make each number in speedups.tex and speedups.typ a link to URL#cell-ID: the address where this report's page is published. A report that
+    /// is written later without it has no links
     #[arg(long, value_name = "URL")]
     cell_links: Option<CellLinks>,
     /// Write nothing, but compare every number with those of a kept `speedups.json`; exit with 1 where one differs
@@ -103,8 +105,26 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         return compare_with(path, &StudyRecord::of(&folder, frozen)?, args.within.unwrap_or(0.0));
     }
     let style = ReportStyle { drawn: args.drawn(), cell_links: args.cell_links.clone() };
-    let study = write_and_print(&folder, frozen, args.json, &style)?;
-    keep_labels(&folder, &study.plan.labels);
+    let study = match write_and_print(&folder, frozen.clone(), args.json, &style) {
+        Err(error) if is_read_only(&error) => {
+            let without = unwritten(&error, &folder);
+            if args.figures.is_none() {
+                anyhow::bail!("{without}");
+            }
+            eprintln!("note: {without}");
+            let study = frozen.map_or_else(|| StudyRecord::read(&folder), |frozen| StudyRecord::of(&folder, frozen))?;
+            warn_of_damage(&study);
+            if args.json {
+                out!("{}", speedups_json(&study).trim_end());
+            }
+            study
+        }
+        written => {
+            let study = written?;
+            keep_labels(&folder, &study.plan.labels);
+            study
+        }
+    };
     if let Some(figures) = &args.figures {
         let mut formats: Vec<PaperFormat> = Vec::new();
         for format in args.formats.iter().map(|&format| format.into()) {
@@ -114,12 +134,38 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         }
         let style = PaperStyle { width: args.width, formats, font: font.unwrap_or_else(Font::inter) };
         let written = write_paper_figures(&study, figures, args.drawn(), &style)?;
-        warn_of_letters(&written.missing_letters, &figures.display().to_string());
+        warn_of_letters(&written.missing_letters, &figures.display().to_string(), &style.formats, args.font.is_some());
         if !args.json {
             out!("figures: {} files in {}", written.files.len(), figures.display());
         }
     }
     Ok(Exit::AllDone)
+}
+
+/// Whether a report could not be written because its folder takes no files.
+fn is_read_only(error: &anyhow::Error) -> bool {
+    let is_of_writing = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(RecordError::Io { action, source, .. }) => {
+            !matches!(*action, "read" | "look at")
+                && matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+        }
+        _ => false,
+    };
+    // It is no source of the error that holds it, but the same.
+    let of_study = matches!(error.downcast_ref(), Some(StudyError::Record(error)) if is_of_writing(error));
+    of_study || error.chain().any(is_of_writing)
+}
+
+/// That such a report is not written, and the cure.
+fn unwritten(error: &anyhow::Error, folder: &SweepFolder) -> String {
+    let error = error.to_string();
+    let reason = error.split("\nhint: ").next().unwrap_or_default();
+    let path = std::path::absolute(&folder.path).unwrap_or_else(|_| folder.path.clone());
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let [from, copy] = [folder.path.display().to_string(), name].map(|word| quoted(&word));
+    format!(
+        "{reason}\nhint: copy the results to where you can write, as with `cp -r {from} .`, and `speedlab report {copy}` there"
+    )
 }
 
 /// Has a later report of the folder call things as this one does. It is no part of this one, which is written: what hinders it is said.
@@ -188,7 +234,8 @@ pub(super) fn write_and_print(
         None => write_report(folder, style)?,
     };
     warn_of_damage(&study);
-    warn_of_letters(&report.missing_letters, &folder.report().display().to_string());
+    let formats = [PaperFormat::Svg, PaperFormat::Png];
+    warn_of_letters(&report.missing_letters, &folder.report().display().to_string(), &formats, false);
     if json {
         out!("{}", std::fs::read_to_string(folder.report().join("speedups.json"))?.trim_end());
     } else {
@@ -198,17 +245,28 @@ pub(super) fn write_and_print(
     Ok(study)
 }
 
-/// Names the characters for which figures have boxes.
-fn warn_of_letters(missing: &BTreeSet<char>, figures: &str) {
-    if missing.is_empty() {
-        return;
+/// Names the characters that figures have no letters for, if there are any.
+fn warn_of_letters(missing: &BTreeSet<char>, figures: &str, formats: &[PaperFormat], is_font_given: bool) {
+    if !missing.is_empty() {
+        eprintln!("{}", letters_words(missing, figures, formats, is_font_given));
     }
+}
+
+/// `figures`: their folder; `is_font_given`: whether they are drawn in the font of a file.
+fn letters_words(missing: &BTreeSet<char>, figures: &str, formats: &[PaperFormat], is_font_given: bool) -> String {
     let letters = missing.iter().map(char::to_string).collect::<Vec<_>>().join(" ");
-    eprintln!(
-        "warning: the font of the figures in {figures} has no letter for {}: boxes stand there in PNG and PDF files",
-        without_controls(&letters)
-    );
-    eprintln!("hint: `speedlab report STUDY --figures DIR --font FILE` draws the figures in a font that has them");
+    let has_boxes = formats.iter().filter(|format| **format != PaperFormat::Svg);
+    let boxes = has_boxes.map(|format| format.extension().to_uppercase()).collect::<Vec<_>>().join(" and ");
+    let so = match boxes.is_empty() {
+        true => "what shows these SVG files takes them from another font".to_owned(),
+        false => format!("boxes stand there in {boxes} files"),
+    };
+    let hint = match is_font_given {
+        true => "give --font a file that has them, too",
+        false => "`speedlab report STUDY --figures DIR --font FILE` draws the figures in a font that has them",
+    };
+    let letters = without_controls(&letters);
+    format!("warning: the font of the figures in {figures} has no letter for {letters}: {so}\nhint: {hint}")
 }
 
 /// Names the runs that are left out.
@@ -224,5 +282,40 @@ pub(super) fn warn_of_damage(study: &StudyRecord) {
             "hint: put back a copy of {}, or move it away and `speedlab run` trains the run again",
             folder.run(run_id).path.display()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::report::ReportError;
+
+    #[test]
+    fn a_folder_that_takes_no_files_is_told_from_one_that_cannot_be_read() {
+        let io = |action, kind| RecordError::Io { action, path: "ro/x/report".into(), source: io::Error::from(kind) };
+        let report = |error| anyhow::Error::from(StudyError::Report(ReportError::Write(error)));
+        let refused = report(io("make the folder", ErrorKind::PermissionDenied));
+        assert!(is_read_only(&refused));
+        assert!(is_read_only(&StudyError::Record(io("write", ErrorKind::ReadOnlyFilesystem)).into()));
+        assert!(!is_read_only(&report(io("write", ErrorKind::StorageFull))));
+        assert!(!is_read_only(&StudyError::Record(io("read", ErrorKind::PermissionDenied)).into()));
+        let words = unwritten(&refused, &SweepFolder { path: "ro/x".into() });
+        assert!(words.starts_with("cannot write the report: cannot make the folder ro/x/report: "), "{words}");
+        assert!(words.contains("`cp -r ro/x .`, and `speedlab report x` there"), "{words}");
+        assert!(!words.contains("--results"), "{words}");
+    }
+
+    #[test]
+    fn missing_letters_are_told_for_the_formats_and_the_font_that_were_asked_for() {
+        let words = |formats: &[PaperFormat], is_font_given| letters_words(&['漢'].into(), "f", formats, is_font_given);
+        let of_report = words(&[PaperFormat::Svg, PaperFormat::Png], false);
+        assert!(of_report.contains("no letter for 漢: boxes stand there in PNG files"), "{of_report}");
+        assert!(of_report.contains("--figures DIR --font FILE"), "{of_report}");
+        assert!(words(&[PaperFormat::Pdf, PaperFormat::Png], false).contains("in PDF and PNG files"));
+        let svg = words(&[PaperFormat::Svg], true);
+        assert!(!svg.contains("boxes") && !svg.contains("PDF") && svg.contains("another font"), "{svg}");
+        assert!(svg.ends_with("hint: give --font a file that has them, too"), "{svg}");
     }
 }

@@ -20,14 +20,7 @@ pub fn with_labels(plan: &Plan) -> Option<Plan> {
     if plan.labels.is_empty() {
         return None;
     }
-    let mut labels = plan.labels.clone();
-    labels.arms.retain(|arm, _| plan.arms.contains(arm));
-    if labels.clash(&plan.arms).is_some() {
-        labels.arms.values_mut().for_each(|label| label.label = None);
-    }
-    if labels.axis_clash(&plan.axes).is_some() {
-        labels.axes.clear();
-    }
+    let (labels, _) = plan.labels.fitting(&plan.arms, &plan.axes);
     let shown = |arm: &String| labels.of(arm).to_owned();
     let compare = plan.compare.as_ref().map(|compare| Compare {
         baseline: shown(&compare.baseline),

@@ -68,7 +68,8 @@ pub enum PaperFormat {
 }
 
 impl PaperFormat {
-    fn extension(self) -> &'static str {
+    /// How its files' names end.
+    pub fn extension(self) -> &'static str {
         match self {
             Self::Pdf => "pdf",
             Self::Svg => "svg",
@@ -90,7 +91,7 @@ pub struct PaperStyle {
 #[derive(Clone, Debug)]
 pub struct PaperFigures {
     pub files: Vec<PathBuf>,
-    /// Characters that the font has no letter for: boxes stand for them in PDF and PNG files.
+    /// Characters that the font has no letter for: boxes stand for them in PDF and PNG files, letters of another font in SVG files.
     pub missing_letters: BTreeSet<char>,
 }
 

@@ -103,6 +103,73 @@ impl Labels {
         arms.iter().find(clashes).map(|arm| (arm.as_str(), self.of(arm)))
     }
 
+    /// The labels that fit these arms and axes, and what is left out, in words: labels of what is not there, and each by which two arms,
+    /// axes or values would be called alike. The labels of a sweep that was edited need not fit the plan that was frozen.
+    pub fn fitting(&self, arms: &[String], axes: &[Axis]) -> (Self, Vec<String>) {
+        let mut left_out = Vec::new();
+        let mut fitting = self.clone();
+        fitting.arms.retain(|arm, label| {
+            let is_there = arms.contains(arm);
+            if !is_there {
+                left_out.push(label.label.as_ref().map_or_else(
+                    || format!("what is said of `{arm}`, which is no arm of it"),
+                    |label| format!("`{label}` of `{arm}`, which is no arm of it"),
+                ));
+            }
+            is_there
+        });
+        fitting.axes.retain(|path, label| {
+            let Some(axis) = axes.iter().find(|axis| axis.path == *path) else {
+                left_out.push(format!("those of `{path}`, which is no axis of its grid"));
+                return false;
+            };
+            let names: BTreeSet<String> = axis.values.iter().map(|value| axis.label(value)).collect();
+            label.values.retain(|value, label| {
+                let is_there = names.contains(value);
+                if !is_there {
+                    left_out.push(format!("`{label}` of {path} = {value}, which its grid does not have"));
+                }
+                is_there
+            });
+            true
+        });
+        while let Some(arm) = fitting.clashing_arm(arms) {
+            let label = fitting.arms.get_mut(&arm).and_then(|label| label.label.take()).unwrap_or_default();
+            left_out.push(format!("`{label}` of `{arm}`, as another arm is called"));
+        }
+        while let Some(AxisClash { axis, value, shown }) = fitting.axis_clash(axes) {
+            let of_axis = |label: &AxisLabel| label.label.as_deref() == Some(shown.as_str());
+            match value {
+                Some(value) => {
+                    fitting.axes.entry(axis.clone()).or_default().values.clear();
+                    left_out.push(format!("those of the values of `{axis}`: `{shown}` for {value} is another value's"));
+                }
+                // An axis without a label has its own key, which another has taken.
+                None => match fitting.axes.iter_mut().find(|(path, label)| **path == axis && of_axis(label)) {
+                    Some((_, label)) => {
+                        label.label = None;
+                        left_out.push(format!("`{shown}` of `{axis}`, as another axis is called"));
+                    }
+                    None => {
+                        let mut others = fitting.axes.iter_mut().filter(|(_, label)| of_axis(label));
+                        let Some((path, label)) = others.next() else { break };
+                        label.label = None;
+                        left_out.push(format!("`{shown}` of `{path}`, as another axis is called"));
+                    }
+                },
+            }
+        }
+        (fitting, left_out)
+    }
+
+    /// An arm whose label another arm is called by.
+    fn clashing_arm(&self, arms: &[String]) -> Option<String> {
+        let (arm, shown) = self.clash(arms)?;
+        let has_it = |arm: &str| self.arms.get(arm).is_some_and(|label| label.label.as_deref() == Some(shown));
+        // An arm without a label has its own name, which another has taken.
+        if has_it(arm) { Some(arm.to_owned()) } else { arms.iter().find(|arm| has_it(arm)).cloned() }
+    }
+
     /// What the axis with this dotted key is called.
     pub fn axis<'l>(&'l self, path: &'l str) -> &'l str {
         self.axes.get(path).and_then(|axis| axis.label.as_deref()).unwrap_or(path)
@@ -173,9 +240,63 @@ pub struct AxisClash {
     pub shown: String,
 }
 
-/// Whether a text can stand in a cell, on a figure and in a line of a terminal: one line, neither empty nor too long.
+/// Whether a text can stand in a cell, on a figure and in a line of a terminal: one line, neither empty nor too long. A plan that is kept
+/// may have any; a sweep's file only those that [`no_label`] lets pass.
 pub fn is_label(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 80 && !text.chars().any(ends_or_turns_a_line)
+}
+
+/// Why a text is no label of a sweep's file: it cannot be shown, or it would look like another. `None` where it is one.
+pub fn no_label(text: &str) -> Option<String> {
+    let trimmed = text.trim();
+    let is_odd = |character: &char| ends_or_turns_a_line(*character) || is_invisible(*character);
+    if trimmed.is_empty() {
+        return Some("it is empty".to_owned());
+    }
+    if text.contains(['\n', '\r', '\u{2028}', '\u{2029}']) {
+        return Some("it has more than one line".to_owned());
+    }
+    if let Some(odd) = text.chars().find(is_odd) {
+        let point = u32::from(odd);
+        return Some(match is_invisible(odd) {
+            true => format!("it has the invisible character U+{point:04X}"),
+            false => format!("it has the control character U+{point:04X}"),
+        });
+    }
+    if trimmed.len() != text.len() {
+        return Some("it begins or ends with white space".to_owned());
+    }
+    (text.chars().count() > 80).then(|| "it has more than 80 characters".to_owned())
+}
+
+/// Characters without a shape: Unicode's format characters (general category Cf), fillers of Hangul and variation selectors.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        u32::from(character),
+        0xad | 0x34f
+            | 0x600..=0x605
+            | 0x61c
+            | 0x6dd
+            | 0x70f
+            | 0x890..=0x891
+            | 0x8e2
+            | 0x115f..=0x1160
+            | 0x180b..=0x180f
+            | 0x200b..=0x200f
+            | 0x202a..=0x202e
+            | 0x2060..=0x206f
+            | 0x3164
+            | 0xfe00..=0xfe0f
+            | 0xfeff
+            | 0xffa0
+            | 0xfff9..=0xfffb
+            | 0x110bd
+            | 0x110cd
+            | 0x13430..=0x1343f
+            | 0x1bca0..=0x1bca3
+            | 0x1d173..=0x1d17a
+            | 0xe0000..=0xe0fff
+    )
 }
 
 /// Control characters, Unicode's separators of lines and paragraphs, and those that turn the direction of what follows.
@@ -273,6 +394,67 @@ mod tests {
         for wrong in ["0072B2", "#072", "#0072b", "#0072bg", "#+1+1+1", "red", "#éé1"] {
             assert_eq!(Color::parse(wrong), None, "{wrong}");
         }
-        assert!(is_label("CLTS (ours)") && !is_label(" ") && !is_label("a\nb") && !is_label(&"x".repeat(81)));
+    }
+
+    #[test]
+    fn a_label_is_one_line_that_looks_like_no_other() {
+        for good in ["CLTS (ours)", "η = 2·10⁻⁴", "漢字", "é"] {
+            assert_eq!(no_label(good), None, "{good}");
+        }
+        let long = "x".repeat(81);
+        for (wrong, reason) in [
+            (" ", "it is empty"),
+            ("a\nb", "it has more than one line"),
+            ("a\tb", "it has the control character U+0009"),
+            (" a", "it begins or ends with white space"),
+            ("a\u{a0}", "it begins or ends with white space"),
+            ("a\u{200b}", "it has the invisible character U+200B"),
+            ("\u{200e}a", "it has the invisible character U+200E"),
+            ("a\u{202e}b", "it has the invisible character U+202E"),
+            ("a\u{feff}b", "it has the invisible character U+FEFF"),
+            (long.as_str(), "it has more than 80 characters"),
+        ] {
+            assert_eq!(no_label(wrong).as_deref(), Some(reason), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn labels_that_do_not_fit_are_left_out_and_named_and_cost_no_others() {
+        let axis = |path: &str, values: serde_json::Value| Axis {
+            path: path.to_owned(),
+            values: serde_json::from_value(values).unwrap(),
+        };
+        let axes = [axis("rate", serde_json::json!([0.001, 0.002])), axis("ema", serde_json::json!([0.9, 0.99]))];
+        let arms: Vec<String> = ["a", "b"].map(str::to_owned).into();
+        let of = |label: Option<&str>, values: &[(&str, &str)]| AxisLabel {
+            label: label.map(str::to_owned),
+            values: values.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect(),
+        };
+        let with = |arms: &[(&str, &str)], axes: &[(&str, AxisLabel)]| Labels {
+            axes: axes.iter().map(|(path, label)| ((*path).to_owned(), label.clone())).collect(),
+            ..labels(arms)
+        };
+        let good = with(&[("a", "A")], &[("ema", of(Some("EMA"), &[("0.9", "short")]))]);
+        assert_eq!(good.fitting(&arms, &axes), (good.clone(), vec![]));
+
+        let edited = with(
+            &[("a", "A"), ("new", "N")],
+            &[
+                ("ema", of(Some("EMA"), &[("0.9", "short"), ("0.5", "shortest")])),
+                ("rate", of(Some("Rate"), &[("0.002", "0.001")])),
+                ("gone", of(Some("G"), &[])),
+            ],
+        );
+        let (fitting, left_out) = edited.fitting(&arms, &axes);
+        let expected = [("ema", of(Some("EMA"), &[("0.9", "short")])), ("rate", of(Some("Rate"), &[]))];
+        assert_eq!(fitting, with(&[("a", "A")], &expected));
+        assert_eq!(left_out.len(), 4, "{left_out:?}");
+        assert!(left_out[0].starts_with("`N` of `new`") && left_out[3].contains("`0.001` for 0.002"), "{left_out:?}");
+
+        // Each may be called by the other's name, and one of them then keeps its own.
+        assert_eq!(with(&[("a", "b"), ("b", "a")], &[]).fitting(&arms, &axes).0.clash(&arms), None);
+        assert_eq!(with(&[("b", "a")], &[]).fitting(&arms, &axes).1, ["`a` of `b`, as another arm is called"]);
+        let taken = with(&[], &[("ema", of(Some("rate"), &[]))]);
+        assert_eq!(taken.fitting(&arms, &axes).1, ["`rate` of `ema`, as another axis is called"]);
     }
 }

@@ -41,7 +41,7 @@ pub use diffusion::*;
 pub use ema::{Ema, ExponentialEma, HalfLifeEma, PostHoc, PowerEma};
 pub use evaluate::*;
 pub use labels::{
-    ArmLabel, AxisClash, AxisLabel, AxisLabelSpec, Color, Labels, LabelsSpec, ends_or_turns_a_line, is_label,
+    ArmLabel, AxisClash, AxisLabel, AxisLabelSpec, Color, Labels, LabelsSpec, ends_or_turns_a_line, is_label, no_label,
 };
 pub use model::*;
 pub use nearest::{nearest, quoted_list};

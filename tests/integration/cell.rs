@@ -184,12 +184,20 @@ fn an_unknown_id_names_those_near_it_and_imported_runs_are_not_trained() {
     assert_eq!(sandbox.speedlab(&["cell"]).status.code(), Some(2));
     assert_eq!(sandbox.speedlab(&["cell", "--list"]).status.code(), Some(2));
     // One or all: which of the two is not guessed.
-    for (args, study) in [(&[id, "results/curves", "--list"][..], "results/curves"), (&[id, "--list"], "SWEEP")] {
-        let output = sandbox.speedlab(&[&["cell"], args].concat());
+    for args in [["cell", id, "results/curves", "--list"], ["cell", "--list", "results/curves", id]] {
+        let output = sandbox.speedlab(&args);
         assert_eq!(output.status.code(), Some(2));
         let said = stderr(&output);
         assert!(said.contains(&format!("`{id}` asks for one number, and --list for all")), "{said}");
-        assert!(said.contains(&format!("`speedlab cell --list {study}` lists all")), "{said}");
+        assert!(said.contains(&format!("`speedlab cell {id} results/curves` shows the one")), "{said}");
+        assert!(said.contains("`speedlab cell --list results/curves` lists all"), "{said}");
+    }
+    for word in [id, "nope"] {
+        let output = sandbox.speedlab(&["cell", "--list", word]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.contains(&format!("there is no study `{word}`")), "{said}");
+        assert!(said.contains(&format!("`speedlab cell {word}` shows its number")), "{said}");
     }
 
     let shown = sandbox.speedlab(&["cell", id, "results/curves"]);
@@ -293,4 +301,20 @@ fn labels_may_change_when_the_runs_are_done() {
     assert!(stderr(&output).contains("another process works on the sweep"), "{}", stderr(&output));
     assert!(fs::read(&file).expect("a plan") == kept);
     drop(lock);
+
+    // Of a sweep that was edited since, labels that the frozen plan cannot have are named, and neither shown nor kept.
+    let fast = "\"fast\":{\"params\":";
+    let edited = fs::read_to_string(&sweep).expect("a sweep").replace("\"Theirs\"", "\"Theirs\", later: \"Newest\"");
+    let edited = edited.replace(fast, &format!("\"later\":{{\"train\":{{\"steps\":400}}}},{fast}"));
+    fs::write(&sweep, edited).expect("writable");
+    let output = sandbox.speedlab(&["report", "results/curves/sweep.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("Theirs is faster than base"), "{}", stdout(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("do not fit the frozen plan are left out: `Newest` of `later`, which is no arm of it."),
+        "{said}"
+    );
+    let labels = value(&fs::read(&file).expect("a plan"))["plan"]["labels"]["arms"].take();
+    assert_eq!(labels, serde_json::json!({ "fast": { "label": "Theirs" } }));
 }

@@ -14,6 +14,11 @@ pub enum CellError {
         "`{id}` asks for one number, and --list for all\nhint: `speedlab cell {id} {study}` shows the one, `speedlab cell --list {study}` lists all"
     )]
     OneOrAll { id: String, study: String },
+    #[error(
+        "there is no study `{given}`\nhint: `speedlab cell --list SWEEP` takes the YAML file of a study or the folder of its results; if `{given}` is an id, \
+         `speedlab cell {given}` shows its number"
+    )]
+    NoSuchStudy { given: String },
     #[error("`{study}` has no number with the id `{given}`{}\nhint: `speedlab cell --list {}` lists all of them", near_words(near), folder.display())]
     Unknown { given: String, study: String, folder: PathBuf, near: Vec<String> },
     #[error(

@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use crate::plan::finding::Finding;
-use crate::spec::{ArmLabel, AxisLabelSpec, Entry, LabelsSpec, Node, Placed, Value, is_label};
+use crate::spec::{ArmLabel, AxisLabelSpec, Entry, LabelsSpec, Node, Placed, Value, no_label};
 
 impl Reader {
     pub(super) fn labels(&mut self, node: &Node) -> LabelsSpec {
@@ -52,16 +52,15 @@ impl Reader {
     /// A text of one line.
     fn line(&mut self, path: &str, node: &Node, otherwise: &str) -> Option<String> {
         let text: String = self.decode(path, node)?;
-        if is_label(&text) {
-            return Some(text);
-        }
-        self.refuse_label(node, path, &text, otherwise);
-        None
+        self.is_label(node, path, &text, otherwise).then_some(text)
     }
 
-    fn refuse_label(&mut self, node: &Node, path: &str, text: &str, otherwise: &str) {
-        let message = format!("`{path}` must be a line of 1 to 80 characters, not {text:?}");
+    /// Whether the text is a label.
+    fn is_label(&mut self, node: &Node, path: &str, text: &str, otherwise: &str) -> bool {
+        let Some(reason) = no_label(text) else { return true };
+        let message = format!("`{path}` must be a line of 1 to 80 characters, not {text:?}: {reason}");
         self.findings.push(Finding::new(node.at, message).hint(format!("leave it out to show {otherwise}")));
+        false
     }
 
     /// A label alone, or a map with a colour.
@@ -80,10 +79,11 @@ impl Reader {
             Value::Map(_) => self.decode::<ArmLabel>(&path, &entry.value)?,
             _ => ArmLabel { label: Some(self.decode(&path, &entry.value)?), color: None },
         };
-        if let Some(text) = label.label.as_deref().filter(|text| !is_label(text)) {
+        if let Some(text) = &label.label {
             let node = entry.value.get("label").unwrap_or(&entry.value);
-            self.refuse_label(node, &path, text, "the arm's name");
-            return None;
+            if !self.is_label(node, &path, text, "the arm's name") {
+                return None;
+            }
         }
         Some((Placed { at: entry.key_at, value: entry.key.clone() }, label))
     }

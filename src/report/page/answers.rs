@@ -193,7 +193,8 @@ fn lines(comparison: &Comparison, place: (usize, usize), rows: &[Row], palette: 
             tr.first[index == 0] {
                 @if index == 0 {
                     th.nowrap rowspan=(rows.len()) style=(format!("--arm:{}", palette.css(row.arm.arm))) { span.swatch {} (row.name()) }
-                    td rowspan=(rows.len()) {
+                    // Where a script shows the final value that a link asks for; a pair has none.
+                    td rowspan=(rows.len()) data-final=[row.against.is_none().then(|| format!("{},{}", place.0, place.1))] {
                         @match row.final_cell().split_once(" (") {
                             Some((median, range)) => { (median) br; span.note.nowrap { "(" (range) } }
                             None => (row.final_cell()),

@@ -23,6 +23,10 @@ const BOTTOM: f64 = 46.0;
 const SECOND_LINE: f64 = 15.0;
 /// Between neighbouring arms at one value, so that their intervals do not lie on each other.
 const DODGE: f64 = 5.0;
+/// What a name may take beside its panel, where the next panel's numbers do not stand.
+const BESIDE_PANEL: f64 = 20.0;
+/// A name of a number has at least this room: numbers themselves have it nearly always.
+const LEAST_NAME: f64 = 60.0;
 /// Beyond the extreme values by this factor, intervals are cut.
 const WIDEST: f64 = 1.5;
 
@@ -96,19 +100,16 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, shee
             let offset = row_height * (row_index * lines + panel / columns) as f64;
             let (top, bottom) = (offset + TOP, offset + ROW_HEIGHT - BOTTOM);
             let chart = Chart { x: x.onto(panel_left + 8.0, panel_left + panel_width - 8.0), y: y.onto(bottom, top) };
-            let chart = frame(&mut drawing, chart, &places, labels.axis(&axis.path), title);
+            let name = sheet.font.shortened(labels.axis(&axis.path), (panel_width + BESIDE_PANEL) / LABEL_SIZE);
+            let chart = frame(&mut drawing, chart, &places, &name, title);
             if let Some(line) = line {
                 let at = chart.y.at(*line);
                 drawing.line(vec![(panel_left, at), (panel_left + panel_width, at)], 1.2, AXIS, &[]);
             }
             if panel == 0 && !row.is_empty() {
-                drawing.text(
-                    (4.0, offset + 14.0),
-                    labels.point(&comparison.study.plan.axes, row),
-                    TICK_SIZE,
-                    FAINT_INK,
-                    Anchor::Start,
-                );
+                let others = labels.point(&comparison.study.plan.axes, row);
+                let others = sheet.font.shortened(&others, (width - 8.0) / TICK_SIZE);
+                drawing.text((4.0, offset + 14.0), others, TICK_SIZE, FAINT_INK, Anchor::Start);
             }
             let drawn: Vec<(&str, Vec<Mark>)> =
                 names().map(|arm| (arm, marks(row, arm, of))).filter(|(_, marks)| !marks.is_empty()).collect();
@@ -129,17 +130,24 @@ pub fn axis_curves(comparison: &Comparison, axis: &Axis, palette: &Palette, shee
     (!is_empty).then_some(drawing)
 }
 
-/// The panel. Values that are no numbers have long names: every other one stands in a second line.
+/// The panel. Values that are no numbers have long names: every other one stands in a second line. Names longer than their room are cut.
 fn frame(drawing: &mut Drawing, chart: Chart, places: &Places, axis: &str, title: &str) -> Chart {
+    let font = drawing.font;
+    let width = (chart.x.to - chart.x.from).abs();
+    let each = width / places.ticks.len() as f64;
+    let fitted = |room: f64| {
+        let fitted = |tick: &Tick| Tick { text: font.shortened(&tick.text, room / TICK_SIZE), ..tick.clone() };
+        places.ticks.iter().map(fitted).collect::<Vec<Tick>>()
+    };
     if places.is_number {
-        return Chart::frame_with(drawing, chart, Some(places.ticks.clone()), axis, title);
+        return Chart::frame_with(drawing, chart, Some(fitted(each.max(LEAST_NAME))), axis, title);
     }
     let marks = places.ticks.iter().map(|tick| Tick { text: String::new(), ..tick.clone() }).collect();
     let chart = Chart::frame_with(drawing, chart, Some(marks), "", title);
-    for (index, tick) in places.ticks.iter().enumerate() {
+    for (index, tick) in fitted(each + each.min(2.0 * BESIDE_PANEL) - 6.0).into_iter().enumerate() {
         let below = 17.0 + SECOND_LINE * (index % 2) as f64;
         let at = (chart.x.at(tick.value), chart.y.from + below);
-        drawing.text(at, tick.text.clone(), TICK_SIZE, FAINT_INK, Anchor::Middle);
+        drawing.text(at, tick.text, TICK_SIZE, FAINT_INK, Anchor::Middle);
     }
     let end = (chart.x.from.max(chart.x.to), chart.y.from + 36.0 + SECOND_LINE);
     drawing.text(end, axis, LABEL_SIZE, INK, Anchor::End);
@@ -230,4 +238,47 @@ fn one_arm(
         drawing.marker(style.marker, at(mark), 3.6, style.color);
     }
     marks.last().map(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::plots::drawing::Element;
+    use crate::spec::AxisLabel;
+
+    /// Left and right of the texts at each height.
+    fn lines(drawing: &Drawing) -> BTreeMap<i64, Vec<(f64, f64)>> {
+        let mut lines: BTreeMap<i64, Vec<(f64, f64)>> = BTreeMap::new();
+        for element in &drawing.elements {
+            let Element::Text { at, text, size, anchor: Anchor::Middle, .. } = element else { continue };
+            // Where names are no numbers, each mark has an empty text beside its name.
+            if text.is_empty() {
+                continue;
+            }
+            let half = drawing.font.width(text) * size / 2.0;
+            lines.entry(at.1.round() as i64).or_default().push((at.0 - half, at.0 + half));
+        }
+        lines
+    }
+
+    #[test]
+    fn long_names_of_values_do_not_lie_on_each_other() {
+        for values in [serde_json::json!(["a", "b", "c", "d", "e"]), serde_json::json!([0.2, 0.3, 0.4, 0.5, 0.6])] {
+            let axis = Axis { path: "key".to_owned(), values: serde_json::from_value(values).unwrap() };
+            let long = |value: &Value| (axis.label(value), format!("a name that is much too long for {value}"));
+            let label = AxisLabel { label: None, values: axis.values.iter().map(long).collect() };
+            let labels = Labels { axes: [(axis.path.clone(), label)].into(), ..Labels::default() };
+            let places = places(&axis, &labels);
+            let mut drawing = Sheet::of_page().drawing(200.0);
+            let y = Scale { low: 0.0, high: 1.0, is_log: false, from: 150.0, to: 40.0 };
+            let x = places.scale.onto(60.0, 360.0);
+            frame(&mut drawing, Chart { x, y }, &places, "key", "title");
+            let lines = lines(&drawing);
+            assert_eq!(lines.values().map(Vec::len).sum::<usize>(), 5, "{axis:?}");
+            for line in lines.values() {
+                assert!(line.windows(2).all(|two| two[0].1 < two[1].0), "{line:?}");
+                assert!(line.iter().all(|(left, right)| *left > 30.0 && *right < 390.0), "{line:?}");
+            }
+        }
+    }
 }

@@ -16,6 +16,10 @@ const ROW: f64 = 26.0;
 const ABOVE: f64 = 26.0;
 const BELOW: f64 = 48.0;
 const GAP: f64 = 22.0;
+/// Between two lines of names below a panel.
+const SECOND_LINE: f64 = 13.0;
+/// The share of a panel that the names of rows have at most; longer ones are cut.
+const MOST_ROW_NAMES: f64 = 0.4;
 /// A cell is at least this wide; more cells are not drawn but left to the table.
 const LEAST_CELL: f64 = 34.0;
 
@@ -62,20 +66,25 @@ pub fn axis_map(comparison: &Comparison, sheet: Sheet) -> Option<Drawing> {
     let labels = &comparison.study.plan.labels;
     let values = |axis: &Axis| axis.values.iter().map(|value| labels.value(axis, value)).collect::<Vec<String>>();
     let (rows, columns) = (values(down), values(across));
-    let left = rows.iter().map(|label| font.width(label) * TICK_SIZE).fold(0.0, f64::max) + 14.0;
     let columns_of_panels = beside_each_other(COLUMNS, width);
     let panels_across = arms.len().min(columns_of_panels);
     let room = width - ColorScale::bar_room(sheet) - 14.0 - GAP * (panels_across - 1) as f64;
     let panel_width = room / panels_across as f64;
+    let row_names = rows.iter().map(|label| font.width(label) * TICK_SIZE).fold(0.0, f64::max);
+    let left = (row_names + 14.0).min(MOST_ROW_NAMES * panel_width);
     let cell = (panel_width - left) / columns.len() as f64;
     if cell < LEAST_CELL {
         return None;
     }
-    let panel_height = ABOVE + ROW * rows.len() as f64 + BELOW;
+    let fitted = |text: &str, room: f64, size: f64| font.shortened(text, room / size);
+    // Names that are wider than their cells stand in two lines by turns.
+    let lines = if columns.iter().any(|label| font.width(label) * TICK_SIZE > cell - 3.0) { 2 } else { 1 };
+    let below = BELOW + SECOND_LINE * (lines - 1) as f64;
+    let panel_height = ABOVE + ROW * rows.len() as f64 + below;
     let mut drawing = sheet.drawing(22.0 + panel_height * arms.len().div_ceil(columns_of_panels) as f64);
     drawing.text(
         (2.0, 14.0),
-        format!("speedup in training images; down: {}", labels.axis(&down.path)),
+        fitted(&format!("speedup in training images; down: {}", labels.axis(&down.path)), width - 4.0, LABEL_SIZE),
         LABEL_SIZE,
         INK,
         Anchor::Start,
@@ -83,10 +92,11 @@ pub fn axis_map(comparison: &Comparison, sheet: Sheet) -> Option<Drawing> {
     for (index, arm) in arms.iter().enumerate() {
         let x = left + (panel_width + GAP) * (index % columns_of_panels) as f64;
         let y = 22.0 + panel_height * (index / columns_of_panels) as f64 + ABOVE;
-        drawing.text((x, y - 8.0), *arm, LABEL_SIZE, INK, Anchor::Start);
+        drawing.text((x, y - 8.0), fitted(arm, panel_width - left, LABEL_SIZE), LABEL_SIZE, INK, Anchor::Start);
         for (row, (label, first)) in rows.iter().zip(&down.values).enumerate() {
             let top = y + ROW * row as f64;
-            drawing.text((x - 7.0, top + ROW / 2.0 + 4.0), label.clone(), TICK_SIZE, FAINT_INK, Anchor::End);
+            let label = fitted(label, left - 8.0, TICK_SIZE);
+            drawing.text((x - 7.0, top + ROW / 2.0 + 4.0), label, TICK_SIZE, FAINT_INK, Anchor::End);
             for (column, second) in across.values.iter().enumerate() {
                 let from = x + cell * column as f64;
                 let bounds = [from, top, from + cell - 1.5, top + ROW - 1.5];
@@ -104,10 +114,13 @@ pub fn axis_map(comparison: &Comparison, sheet: Sheet) -> Option<Drawing> {
         let bottom = y + ROW * rows.len() as f64;
         for (column, label) in columns.iter().enumerate() {
             let middle = x + cell * (column as f64 + 0.5);
-            drawing.text((middle, bottom + 14.0), label.clone(), TICK_SIZE, FAINT_INK, Anchor::Middle);
+            let label = fitted(label, cell * lines as f64 - 3.0, TICK_SIZE);
+            let at = (middle, bottom + 14.0 + SECOND_LINE * (column % lines) as f64);
+            drawing.text(at, label, TICK_SIZE, FAINT_INK, Anchor::Middle);
         }
         let right = x + cell * columns.len() as f64;
-        drawing.text((right, bottom + 32.0), labels.axis(&across.path), LABEL_SIZE, INK, Anchor::End);
+        let name = fitted(labels.axis(&across.path), panel_width, LABEL_SIZE);
+        drawing.text((right, bottom + below - 16.0), name, LABEL_SIZE, INK, Anchor::End);
     }
     let bar_left = width - ColorScale::bar_room(sheet);
     colors.bar(&mut drawing, bar_left, 22.0 + ABOVE, 22.0 + ABOVE + (ROW * rows.len() as f64).max(60.0));

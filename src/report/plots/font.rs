@@ -63,11 +63,14 @@ impl Font {
     /// The font of a TrueType or OpenType file; of a collection its first.
     pub fn read(path: &Path) -> Result<&'static Self, FontError> {
         let bytes = std::fs::read(path).map_err(|source| FontError::Io { path: path.to_owned(), source })?;
+        let refused = |reason: String| FontError::NoFont { path: path.to_owned(), reason };
         let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         // plotters asks for bytes that stay; who draws figures reads one font.
-        match Self::of(Box::leak(bytes.into_boxed_slice()), &stem) {
-            Ok(font) => Ok(Box::leak(Box::new(font))),
-            Err(reason) => Err(FontError::NoFont { path: path.to_owned(), reason }),
+        let font = Self::of(Box::leak(bytes.into_boxed_slice()), &stem).map_err(refused)?;
+        match font.lacks("0123456789").first() {
+            // Such as one of symbols alone: no number could be read.
+            Some(digit) => Err(refused(format!("it has no letter for the digit {digit}"))),
+            None => Ok(Box::leak(Box::new(font))),
         }
     }
 
@@ -230,6 +233,12 @@ mod tests {
         assert!(read().contains("x.ttf is no font that figures can have: unknown magic"), "{}", read());
         std::fs::write(&path, &FONT[..2000]).unwrap();
         assert!(read().contains("hint: give a TrueType or OpenType file"), "{}", read());
+        // Without the table of characters it has no letter for any.
+        let mut symbols = FONT.to_vec();
+        let table = symbols.windows(4).position(|tag| tag == b"cmap").unwrap();
+        symbols[table..table + 4].copy_from_slice(b"none");
+        std::fs::write(&path, symbols).unwrap();
+        assert!(read().contains("it has no letter for the digit 0"), "{}", read());
         std::fs::write(&path, FONT).unwrap();
         let font = Font::read(&path).unwrap();
         assert_eq!((font.family.as_str(), font.width("W")), ("Inter", Font::inter().width("W")));

@@ -104,7 +104,8 @@ pub fn forest(comparison: &Comparison, palette: &Palette, shown: Shown, sheet: S
     let mut places = Vec::new();
     for (index, line) in lines.iter().enumerate() {
         if let Some(heading) = &line.heading {
-            drawing.text((2.0, y + 4.0), heading.clone(), TICK_SIZE, FAINT_INK, Anchor::Start);
+            let heading = font.shortened(heading, (width - 4.0) / TICK_SIZE);
+            drawing.text((2.0, y + 4.0), heading, TICK_SIZE, FAINT_INK, Anchor::Start);
             y += ROW;
         } else if index > 0 && is_first[index] {
             drawing.line(vec![(2.0, y - ROW / 2.0), (width - 2.0, y - ROW / 2.0)], 1.0, GRID, &[]);

@@ -34,7 +34,8 @@ pub fn heat_map(panels: &[(String, &Surface)], title: &str, sheet: Sheet) -> Opt
         let left = LEFT + (panel_width + GAP) * column as f64;
         let panel_top = top + row_height * row as f64 + ABOVE;
         let bounds = [left, panel_top, left + panel_width, panel_top + PANEL_HEIGHT];
-        drawing.text((left, panel_top - 7.0), name.clone(), LABEL_SIZE, INK, Anchor::Start);
+        let name = sheet.font.shortened(name, (panel_width + GAP - 6.0) / LABEL_SIZE);
+        drawing.text((left, panel_top - 7.0), name, LABEL_SIZE, INK, Anchor::Start);
         panel(&mut drawing, surface, &colors, bounds, column == 0);
     }
     let right = LEFT + (panel_width + GAP) * columns as f64 - GAP;

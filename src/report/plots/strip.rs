@@ -29,7 +29,13 @@ pub fn strip(group: &Comparable, sheet: Sheet) -> Option<Drawing> {
     for (row, run) in runs.iter().enumerate() {
         let y = top + (cell + GAP) * row as f64;
         let baseline = y + cell / 2.0 + 0.36 * LABEL_SIZE;
-        drawing.text((room - 10.0, baseline), run.label.clone(), LABEL_SIZE, INK, Anchor::End);
+        drawing.text(
+            (room - 10.0, baseline),
+            font.shortened(&run.label, (room - 12.0) / LABEL_SIZE),
+            LABEL_SIZE,
+            INK,
+            Anchor::End,
+        );
         for column in 0..columns {
             let values = group.channels * group.side * group.side;
             let pixels = &run.last.pixels[column * values..][..values];

@@ -96,7 +96,8 @@ function start(kept) {
   }
   fold();
   choose({});
-  openCell(location.hash);
+  // A newer page of a reader who has been here shows what was shown.
+  if (!kept) openCell(location.hash);
   window.addEventListener("hashchange", () => openCell(location.hash));
   document.documentElement.dataset.ready = "";
 }

@@ -51,19 +51,42 @@ function openNumbers() {
   });
 }
 
-/** A link of a paper, to `#cell-ID`: opens what is behind that number. */
+/** Brings a number into view and marks it, as the one that a link asks for. */
+function pointAt(place) {
+  for (let part = place.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  place.classList.add("linked");
+  place.scrollIntoView({ block: "center" });
+}
+
+/** A link of a paper, to `#cell-ID`: shows that number, and what is behind it. */
 function openCell(hash) {
-  const id = hash.match(/^#cell-([0-9a-z]+)$/)?.[1];
+  const id = hash.match(/^#cell-(.+)$/)?.[1];
   if (!id) return;
-  const has = (headline, finalCell) => headline.cell === id || finalCell === id || headline.others.some(({ cell }) => cell === id);
-  for (const point of study.points) {
-    for (const { headlines, answer, final_cell: finalCell } of [...point.arms, ...point.pairs]) {
-      const headline = headlines.find((one) => one.cell === id) ?? headlines.find((one) => has(one, finalCell));
-      if (headline) return void openHeadline(headline, point, answer, finalCell);
-    }
+  document.querySelectorAll(".linked").forEach((place) => place.classList.remove("linked"));
+  // A final value has no panel of its own: it stands in the table.
+  const isFinal = (place) => {
+    const [point, arm] = place.dataset.final.split(",").map(Number);
+    return study.points[point]?.arms[arm]?.final_cell === id;
+  };
+  const final = [...document.querySelectorAll("[data-final]")].find(isFinal);
+  if (final) {
+    closePanel();
+    pointAt(final);
+    return;
   }
-  const effect = study.effects.find((headline) => has(headline));
-  if (effect) openHeadline(effect, null);
+  const groups = study.points.flatMap((point) => [...point.arms, ...point.pairs].map((group) => ({ ...group, point })));
+  const all = [...groups, { headlines: study.effects, point: null }].flatMap((group) => group.headlines.map((headline) => ({ ...group, headline })));
+  const found = all.find(({ headline }) => headline.cell === id) ?? all.find(({ headline }) => headline.others.some(({ cell }) => cell === id));
+  if (found) {
+    openHeadline(found.headline, found.point, found.answer, found.final_cell);
+    const other = [...panel.querySelectorAll("td code")].find(({ textContent }) => textContent === id)?.closest("tr");
+    pointAt(other ?? panel.querySelector(".figure-number"));
+    return;
+  }
+  openPanel("This page does not show that number", [
+    element("p", {}, "The link asks for the number with the id ", element("code", {}, id), ". Either the tables beside this page have it, or it is a number of another study."),
+    ...(study.sweep.startsWith("(") ? [] : [element("pre", {}, element("code", {}, `speedlab cell ${shellWord(id)} ${readsHere()}`))]),
+  ]);
 }
 
 function openRuns() {
