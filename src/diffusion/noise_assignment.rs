@@ -10,6 +10,9 @@ use crate::spec::NoiseAssignment;
 const STEPS_OF_DISTANCE: f64 = (1u64 << 20) as f64;
 const LANES: usize = 8;
 
+/// What a squared distance costs.
+type Cost = fn(f64) -> f64;
+
 /// The noise of each image: `noise`, of the images' shape `[batch, values]`, or its rows in another order.
 ///
 /// `immiscible` (Li, Jiang, Kodaira, Tomizuka, Keutzer and Xu 2024, arXiv 2406.12303): the order in which the sum of the
@@ -31,7 +34,7 @@ pub fn assigned_noise(assignment: &NoiseAssignment, images: &[f32], noise: Vec<f
 }
 
 /// The noises in the order in which the sum of `cost` of their squared distances from the images is least.
-fn nearest_noise(images: &[f32], noise: &[f32], batch_size: usize, cost: fn(f64) -> f64) -> Vec<f32> {
+fn nearest_noise(images: &[f32], noise: &[f32], batch_size: usize, cost: Cost) -> Vec<f32> {
     assert_eq!(images.len(), noise.len(), "a noise for each image");
     let values = images.len() / batch_size;
     let order = nearest(images, noise, values, cost);
@@ -39,7 +42,7 @@ fn nearest_noise(images: &[f32], noise: &[f32], batch_size: usize, cost: fn(f64)
 }
 
 /// For each image the row of its noise.
-fn nearest(images: &[f32], noise: &[f32], values: usize, cost: fn(f64) -> f64) -> Vec<usize> {
+fn nearest(images: &[f32], noise: &[f32], values: usize, cost: Cost) -> Vec<usize> {
     // Each distance is on its own, so the number of threads cannot change a bit.
     let rows: Vec<Vec<i64>> = images
         .par_chunks_exact(values)
@@ -85,7 +88,7 @@ mod tests {
         values
     }
 
-    fn total(images: &[f32], noise: &[f32], values: usize, cost: fn(f64) -> f64) -> f64 {
+    fn total(images: &[f32], noise: &[f32], values: usize, cost: Cost) -> f64 {
         let pairs = images.chunks(values).zip(noise.chunks(values));
         let distance = |(image, noise): (&[f32], &[f32])| {
             image.iter().zip(noise).map(|(image, noise)| f64::from(image - noise).powi(2)).sum::<f64>()
@@ -117,7 +120,7 @@ mod tests {
     #[test]
     fn no_order_of_the_noises_has_a_smaller_sum_of_distances_or_of_their_squares() {
         const VALUES: usize = 11;
-        let kinds: [(NoiseAssignment, fn(f64) -> f64); 2] = [(IMMISCIBLE, f64::sqrt), (TRANSPORT, |squared| squared)];
+        let kinds: [(NoiseAssignment, Cost); 2] = [(IMMISCIBLE, f64::sqrt), (TRANSPORT, |squared| squared)];
         let mut others = 0;
         for (seed, (kind, cost)) in (0..5).flat_map(|seed| kinds.clone().map(|kind| (seed, kind))) {
             let (images, noise) = (normals(6 * VALUES, 2 * seed), normals(6 * VALUES, 2 * seed + 1));

@@ -191,7 +191,7 @@ mod tests {
             );
         }
         let noisy = process.add_noise(&[0.5, -1.0], &[2.0, 1.0], &[0, 9]);
-        let expected = [0.95 * 0.5 + 0.05 * 2.0, 0.05 * -1.0 + 0.95];
+        let expected = [0.95 * 0.5 + 0.05 * 2.0, -0.05 + 0.95];
         assert!(noisy.iter().zip(expected).all(|(value, expected): (&f32, f32)| (value - expected).abs() < 1e-6));
     }
 
