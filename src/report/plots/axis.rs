@@ -25,8 +25,8 @@ const SECOND_LINE: f64 = 15.0;
 const DODGE: f64 = 5.0;
 /// What a name may take beside its panel, where the next panel's numbers do not stand.
 const BESIDE_PANEL: f64 = 20.0;
-/// A name of a number has at least this room: numbers themselves have it nearly always.
-const LEAST_NAME: f64 = 60.0;
+/// Between two names beside each other.
+const GAP: f64 = 8.0;
 /// Beyond the extreme values by this factor, intervals are cut.
 const WIDEST: f64 = 1.5;
 
@@ -140,7 +140,11 @@ fn frame(drawing: &mut Drawing, chart: Chart, places: &Places, axis: &str, title
         places.ticks.iter().map(fitted).collect::<Vec<Tick>>()
     };
     if places.is_number {
-        return Chart::frame_with(drawing, chart, Some(fitted(each.max(LEAST_NAME))), axis, title);
+        // A number that is cut is another number: where there is no room it is left out.
+        let is_number = |tick: &Tick| tick.text.parse::<f64>().is_ok();
+        let names = fitted(each - GAP).into_iter().zip(&places.ticks);
+        let ticks = names.map(|(name, tick)| if is_number(tick) { tick.clone() } else { name }).collect();
+        return Chart::frame_with(drawing, chart, Some(ticks), axis, title);
     }
     let marks = places.ticks.iter().map(|tick| Tick { text: String::new(), ..tick.clone() }).collect();
     let chart = Chart::frame_with(drawing, chart, Some(marks), "", title);
