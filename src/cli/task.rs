@@ -76,6 +76,7 @@ pub fn task(results: &Path, sweep: &str, args: &TaskArgs, color: Color) -> anyho
         }
     }
     Ok(match () {
+        () if task.is_completed()? => Exit::AllDone,
         () if summary.counts.failed() + summary.counts.diverged > 0 => Exit::SomeFailed,
         () if summary.all_done() => Exit::AllDone,
         () => Exit::Incomplete,

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::cluster::{ClusterError, Slurm};
 use crate::data::DataFolder;
+use crate::event::RunOutcome;
 use crate::record::{
     Engine, PlanFile, RecordError, RunFolder, RunRecord, RunState, Submission, SweepFolder, host_name,
 };
@@ -95,6 +96,18 @@ impl Task {
         };
         let mut executor = workers.executor(&queue, Duration::from_secs(1800))?;
         workers.train(queue, Policy::default(), &mut executor, observer, stop, &mut |_, _| Ok(()))
+    }
+
+    /// Whether every run of it is recorded as completed, by whichever attempt. Another process of the same task may end a run first, and put away
+    /// what this one has of it.
+    pub fn is_completed(&self) -> Result<bool, StudyError> {
+        for run in &self.runs {
+            let record = RunRecord::read(&self.folder, run)?;
+            if !matches!(record.state, RunState::Ended(RunOutcome::Completed)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Has the cluster put this task back into its queue if its time is nearly over and runs are left.
