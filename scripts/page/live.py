@@ -49,8 +49,18 @@ def serve(speedlab, folder):
     raise Fault("`run --serve` says no address")
 
 
+def asked(page, expression):
+    """Its value; while one page takes the place of another there is nothing to ask, and it is asked again."""
+    for _ in range(100):
+        try:
+            return page.evaluate(expression)
+        except Fault:
+            time.sleep(0.05)
+    return page.evaluate(expression)
+
+
 def opened(page):
-    return page.evaluate('[...document.querySelectorAll("main details")].filter((part) => part.open).length')
+    return asked(page, '[...document.querySelectorAll("main details")].filter((part) => part.open).length')
 
 
 def busy(page):
@@ -69,35 +79,35 @@ def lives(page, url, picture):
     page.wait_for(f'/^\\d of 6 runs done, 1 running/.test({LINE})', "the strip does not say how the sweep stands")
     busy(page)
     page.wait_for('(document.querySelector("#live details").open = true)', "the strip has no list of runs")
-    first = page.evaluate(LINE)
+    first = asked(page, LINE)
     page.wait_for('/of 6,000 steps/.test(document.querySelector("#live table").textContent)', "the strip does not say what runs")
     picture("live-start")
     page.wait_for(f"{LINE} !== '' && {LINE} !== {first!r}", "the strip does not go on")
-    expect(page.evaluate('document.querySelector("#live details").open'), "the strip closes what the reader opened")
+    expect(asked(page, 'document.querySelector("#live details").open'), "the strip closes what the reader opened")
 
     # Curves are there as soon as something is measured, and a newer page keeps what the reader chose.
     page.wait_for(f'/^[1-5] of 6 runs done/.test({LINE})', "no run ends", LONG)
-    version = page.evaluate(VERSION)
+    version = asked(page, VERSION)
     page.wait_for(f'{VERSION} > {version} && document.documentElement.dataset.ready === ""', "a newer page does not come by itself", LONG)
     page.wait_for('document.querySelector(".u-over") !== null', "curves so far are not shown")
     busy(page)
     over_a_curve(page)
-    page.evaluate('document.querySelector("#runs > details").open = true')
+    asked(page, 'document.querySelector("#runs > details").open = true')
     select(page, "Against", "step")
     select(page, "Lines", "runs")
-    version, parts = page.evaluate(VERSION), opened(page)
+    version, parts = asked(page, VERSION), opened(page)
     page.wait_for(f'{VERSION} > {version} && document.documentElement.dataset.ready === ""', "a newer page does not come by itself", LONG)
     busy(page)
-    chosen = page.evaluate('[...document.querySelectorAll(".choice select")].map((list) => list.value)')
+    chosen = asked(page, '[...document.querySelectorAll(".choice select")].map((list) => list.value)')
     expect("step" in chosen and "runs" in chosen, f"a newer page forgets what was chosen: {chosen}")
-    expect(opened(page) == parts and page.evaluate('document.querySelector("#runs > details").open'), "a newer page closes what was open")
+    expect(opened(page) == parts and asked(page, 'document.querySelector("#runs > details").open'), "a newer page closes what was open")
 
     # With a panel open it waits, and offers itself.
     click(page, "#runs tr[data-run='0'] button.cell")
     title = text_of(page, "#panel-title")
     page.wait_for('document.querySelector("#live .renew") !== null', "a newer page does not offer itself", LONG)
     expect(text_of(page, "#panel-title") == title, "the panel was closed")
-    version = page.evaluate(VERSION)
+    version = asked(page, VERSION)
     picture("live-panel")
     page.wait_for('(document.querySelector("#live .renew").click(), true)', "the offer is gone")
     page.wait_for(f'{VERSION} > {version} && document.documentElement.dataset.ready === ""', "the newer page does not come when it is asked for", LONG)
