@@ -25,8 +25,6 @@ const AVERAGES_JSON_VERSION: u32 = 1;
 const DEFAULT_SIGMA_RELS: [f64; 7] = [0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2];
 /// From here on an average is not what it is called.
 const MUCH_MISSED: f64 = 0.2;
-/// The range of `train.ema.sigma_rel`.
-const SIGMA_RELS: std::ops::RangeInclusive<f64> = 1e-4..=0.28;
 
 #[derive(Debug, Args)]
 #[command(
@@ -58,8 +56,9 @@ pub struct AveragesArgs {
 }
 
 fn sigma_rel(text: &str) -> Result<f64, String> {
-    let known = text.parse().ok().filter(|sigma_rel| SIGMA_RELS.contains(sigma_rel));
-    known.ok_or_else(|| format!("it must be from {} to {}", SIGMA_RELS.start(), SIGMA_RELS.end()))
+    let known = text.parse().ok().filter(|sigma_rel| PowerEma::SIGMA_RELS.contains(sigma_rel));
+    let (least, most) = PowerEma::SIGMA_RELS.into_inner();
+    known.ok_or_else(|| format!("it must be from {least} to {most}"))
 }
 
 /// What was asked for is not there.

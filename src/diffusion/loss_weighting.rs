@@ -119,16 +119,17 @@ mod tests {
     /// One wrong image, and what each parameterization makes of the same mistake.
     #[test]
     fn the_objective_is_the_same_whatever_is_predicted() {
-        let edm = LossWeighting::Edm(EdmWeighting::default());
-        for (process, weighting) in processes().iter().zip([LossWeighting::MinSnr(MinSnrWeighting { gamma: 2.0 }), edm])
-        {
+        let min_snr = LossWeighting::MinSnr(MinSnrWeighting { gamma: 2.0 });
+        let weightings = [min_snr.clone(), LossWeighting::Edm(EdmWeighting::default()), min_snr];
+        for (process, weighting) in ForwardProcess::of_test().iter().zip(weightings) {
             let weights = [Epsilon, V, X0].map(|predicted| loss_weights(&weighting, predicted, process, 0));
             for t in [0u32, 10, 300, 700, 999] {
                 let (signal, noise) = (process.signal_scale(t), process.noise_scale(t));
                 let (clean, wrong, epsilon) = (0.3, 0.4, -1.2);
                 let x_t = signal * clean + noise * epsilon;
                 let wrong_epsilon = (x_t - signal * wrong) / noise;
-                let error_v = (signal * wrong_epsilon - noise * wrong) - (signal * epsilon - noise * clean);
+                let (of_image, of_noise) = process.path().velocity(signal, noise);
+                let error_v = of_noise * (wrong_epsilon - epsilon) + of_image * (wrong - clean);
                 let errors = [wrong_epsilon - epsilon, error_v, wrong - clean];
                 let objectives: Vec<f64> =
                     weights.iter().zip(errors).map(|(weights, error)| weights[t as usize] * error * error).collect();

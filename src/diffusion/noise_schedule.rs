@@ -47,6 +47,17 @@ impl ForwardProcess {
         Self { path: Path::Straight, levels: levels.collect() }
     }
 
+    /// Two variance-preserving processes and a straight one.
+    #[cfg(test)]
+    pub fn of_test() -> [Self; 3] {
+        let schedules = [
+            NoiseSchedule::default(),
+            NoiseSchedule::Cosine(CosineNoise::default()),
+            NoiseSchedule::RectifiedFlow(RectifiedFlow::default()),
+        ];
+        schedules.map(|noise_schedule| Self::new(&noise_schedule))
+    }
+
     pub fn path(&self) -> Path {
         self.path
     }

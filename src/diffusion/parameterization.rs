@@ -162,16 +162,7 @@ pub(super) fn deviation(sigma_data: f64, signal_scale: f64, noise_scale: f64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{CosineNoise, NoiseSchedule, RectifiedFlow};
-
-    fn processes() -> [ForwardProcess; 3] {
-        let schedules = [
-            NoiseSchedule::default(),
-            NoiseSchedule::Cosine(CosineNoise::default()),
-            NoiseSchedule::RectifiedFlow(RectifiedFlow::default()),
-        ];
-        schedules.map(|noise_schedule| ForwardProcess::new(&noise_schedule))
-    }
+    use crate::spec::NoiseSchedule;
 
     fn edm(sigma_data: f64) -> Parameterization {
         Parameterization::Edm(EdmParameterization { sigma_data })
@@ -183,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_is_to_be_predicted_gives_the_image_back() {
-        for process in processes() {
+        for process in ForwardProcess::of_test() {
             let (images, noise, timesteps) = ([0.75, -1.0, 0.125], [1.5, -0.25, 3.0], [0, 300, 900]);
             let noisy = process.add_noise(&images, &noise, &timesteps);
             for parameterization in [
@@ -233,7 +224,7 @@ mod tests {
     /// The coefficients as Karras et al. print them (table 1), in sigma and x = x_t / sqrt(abar).
     #[test]
     fn edm_preconditioning_is_table_1_of_the_paper() {
-        for process in processes() {
+        for process in ForwardProcess::of_test() {
             for (t, sigma_data) in [(0, 0.5), (10, 0.3), (500, 0.5), (999, 1.7)] {
                 let (signal, noise, sigma) = (process.signal_scale(t), process.noise_scale(t), process.sigma(t));
                 let sum: f64 = sigma * sigma + sigma_data * sigma_data;

@@ -117,8 +117,7 @@ impl Network {
         classes: Option<&[u32]>,
         dropout: Option<Dropout>,
     ) -> Tensor<4> {
-        assert!(self.class_conditional || classes.is_none(), "this model is not told classes");
-        let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
+        let pass = self.pass(classes);
         let batch = noisy.dims()[0];
         if self.parameters.tracked()
             || !matches!(self.kernels, Kernels::Fused(_))
@@ -151,12 +150,17 @@ impl Network {
         if block.is_none() {
             return (self.forward(noisy, timesteps, classes, dropout), None);
         }
-        assert!(self.class_conditional || classes.is_none(), "this model is not told classes");
-        let pass = Pass { kernels: self.kernels, parameters: self.parameters.views() };
+        let pass = self.pass(classes);
         let mut tap = Tap { block, ..Tap::default() };
         let predicted = self.body.forward(pass, noisy, timesteps, classes, dropout, &mut tap);
         assert!(tap.tokens.is_some(), "a network without block {block:?}");
         (predicted, tap.tokens)
+    }
+
+    /// What layers are given, for images of such classes.
+    fn pass(&self, classes: Option<&[u32]>) -> Pass<'_> {
+        assert!(self.class_conditional || classes.is_none(), "this model is not told classes");
+        Pass { kernels: self.kernels, parameters: self.parameters.views() }
     }
 
     pub fn layout(&self) -> &[ParameterLayout] {

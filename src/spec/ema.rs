@@ -77,6 +77,11 @@ impl Default for HalfLifeEma {
     }
 }
 
+impl PowerEma {
+    /// The range of `sigma_rel`. Nothing is wider than the plain mean of all weights.
+    pub const SIGMA_RELS: std::ops::RangeInclusive<f64> = 1e-4..=0.28;
+}
+
 impl Default for PowerEma {
     fn default() -> Self {
         Self { sigma_rel: 0.1 }

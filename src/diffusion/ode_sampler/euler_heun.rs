@@ -31,24 +31,14 @@ impl<E> PathOde<'_, '_, '_, E> {
     }
 }
 
-/// Euler's method: each step follows the slope at its beginning.
-pub fn euler<E>(steps: Steps<'_>, noisy: Vec<f64>, denoiser: &mut Denoiser<'_, '_, E>) -> Result<Vec<f64>, E> {
-    let mut ode = PathOde { denoiser };
-    let mut x = noisy;
-    for (index, (level, next)) in steps.enumerate() {
-        if index == 0 {
-            x = ode.start(x, &level);
-        }
-        let change = ode.time(&next) - ode.time(&level);
-        let slope = ode.slope(&x, &level)?;
-        x.iter_mut().zip(slope).for_each(|(x, slope)| *x += change * slope);
-    }
-    Ok(x)
-}
-
-/// Heun's method (Karras et al. 2022, algorithm 1; algorithm 2 with S_churn = 0): a step of Euler's, then again with the mean of the slopes
-/// at both ends. The last step, to the image, is Euler's alone.
-pub fn heun<E>(steps: Steps<'_>, noisy: Vec<f64>, denoiser: &mut Denoiser<'_, '_, E>) -> Result<Vec<f64>, E> {
+/// Euler's method, each step along the slope at its beginning; or Heun's (Karras et al. 2022, algorithm 1; algorithm 2 with S_churn = 0): then
+/// once more with the mean of the slopes at both ends. The last step, to the image, is Euler's alone.
+pub fn euler_or_heun<E>(
+    steps: Steps<'_>,
+    noisy: Vec<f64>,
+    denoiser: &mut Denoiser<'_, '_, E>,
+    is_heun: bool,
+) -> Result<Vec<f64>, E> {
     let mut ode = PathOde { denoiser };
     let mut x = noisy;
     for (index, (level, next)) in steps.enumerate() {
@@ -58,8 +48,9 @@ pub fn heun<E>(steps: Steps<'_>, noisy: Vec<f64>, denoiser: &mut Denoiser<'_, '_
         let change = ode.time(&next) - ode.time(&level);
         let first = ode.slope(&x, &level)?;
         let end: Vec<f64> = x.iter().zip(&first).map(|(x, slope)| x + change * slope).collect();
-        if next == NoiseLevel::CLEAN {
-            return Ok(end);
+        if !is_heun || next == NoiseLevel::CLEAN {
+            x = end;
+            continue;
         }
         let second = ode.slope(&end, &next)?;
         x.iter_mut()

@@ -41,8 +41,8 @@ pub fn generate<E>(
     let images = match ode {
         OdeSampler::Ddim(ddim) => ddim::ddim(ddim, steps, noisy, fresh_noise, &mut denoiser),
         OdeSampler::Ddpm(ddpm) => ddpm::ddpm(ddpm, steps, noisy, fresh_noise, &mut denoiser),
-        OdeSampler::Euler(_) => euler_heun::euler(steps, noisy, &mut denoiser),
-        OdeSampler::Heun(_) => euler_heun::heun(steps, noisy, &mut denoiser),
+        OdeSampler::Euler(_) => euler_heun::euler_or_heun(steps, noisy, &mut denoiser, false),
+        OdeSampler::Heun(_) => euler_heun::euler_or_heun(steps, noisy, &mut denoiser, true),
         OdeSampler::DpmSolverPp(_) => dpm_solver_pp::dpm_solver_pp(steps, noisy, &mut denoiser),
     }?;
     Ok(images.into_iter().map(|pixel| pixel as f32).collect())
@@ -79,8 +79,7 @@ mod tests {
     use super::*;
     use crate::random::{Draws, Stream};
     use crate::spec::{
-        AncestralVariance, CosineNoise, Ddim, Ddpm, DpmSolverPp, EdmParameterization, Euler, FdmParameterization, Heun,
-        NoiseSchedule, RectifiedFlow, Spacing,
+        AncestralVariance, Ddim, Ddpm, DpmSolverPp, EdmParameterization, Euler, FdmParameterization, Heun, Spacing,
     };
 
     /// Every kind: what holds for all is tested on each.
@@ -98,15 +97,6 @@ mod tests {
             OdeSampler::Euler(Euler { steps, clip, shift, ..Euler::default() }),
             OdeSampler::DpmSolverPp(DpmSolverPp { steps, ..DpmSolverPp::default() }),
         ]
-    }
-
-    fn processes() -> [ForwardProcess; 3] {
-        let schedules = [
-            NoiseSchedule::default(),
-            NoiseSchedule::Cosine(CosineNoise::default()),
-            NoiseSchedule::RectifiedFlow(RectifiedFlow::default()),
-        ];
-        schedules.map(|noise_schedule| ForwardProcess::new(&noise_schedule))
     }
 
     fn fresh(count: usize) -> impl FnMut(usize) -> Vec<f32> {
@@ -127,7 +117,7 @@ mod tests {
     #[test]
     fn the_exact_network_of_a_single_image_generates_it_in_any_number_of_steps() {
         let image = [0.5f32, -1.0, 0.0, 1.0];
-        for process in processes() {
+        for process in ForwardProcess::of_test() {
             for ode in [1, 7, 20, 1000].into_iter().flat_map(kinds) {
                 let mut calls = 0;
                 let mut exact = |noisy: &[f32], t: f64| -> Result<Vec<f32>, Infallible> {
@@ -155,7 +145,7 @@ mod tests {
     fn what_a_network_predicts_does_not_change_what_it_generates() {
         let start = [0.3f32, -2.0, 1.1, 0.0];
         // Rounding epsilon to f32 is what costs, at the first step: times 160, 20,000 of the cosine schedule, 2,000 of a flow.
-        let processes = processes().into_iter().zip([2e-4, 1e-2, 1e-3]);
+        let processes = ForwardProcess::of_test().into_iter().zip([2e-4, 1e-2, 1e-3]);
         for (process, tolerance, ode) in
             processes.flat_map(|(process, tolerance)| kinds(20).map(|ode| (process.clone(), tolerance, ode)))
         {
@@ -211,7 +201,7 @@ mod tests {
     /// Song et al. 2021, section 4.1: eta = 1 is DDPM.
     #[test]
     fn ddim_with_full_noise_is_ancestral_sampling() {
-        for process in processes() {
+        for process in ForwardProcess::of_test() {
             let images = [
                 OdeSampler::Ddim(Ddim { steps: 30, eta: 1.0, ..Ddim::default() }),
                 OdeSampler::Ddpm(Ddpm { steps: 30, ..Ddpm::default() }),
@@ -230,7 +220,7 @@ mod tests {
     /// Nichol and Dhariwal 2021, equation 15: v = -1 is beta~ and v = 1 is beta; other samplers do not look at v.
     #[test]
     fn a_learned_variance_lies_between_the_two_fixed_ones() {
-        for process in processes() {
+        for process in ForwardProcess::of_test() {
             let images_of = |ode: &OdeSampler, v: Option<f32>| {
                 let mut predict = |noisy: &[f32], _t: f64| -> Result<Vec<f32>, Infallible> {
                     let mut predicted: Vec<f32> = noisy.iter().map(|x| 0.3 * x).collect();
@@ -256,7 +246,7 @@ mod tests {
 
     #[test]
     fn generated_pixels_stay_in_range_and_nan_stays_visible() {
-        let [process, ..] = processes();
+        let [process, ..] = ForwardProcess::of_test();
         let mut wrong = |noisy: &[f32], _t: f64| -> Result<Vec<f32>, Infallible> {
             Ok(noisy.iter().map(|value| -3.0 * value).collect())
         };
@@ -272,7 +262,7 @@ mod tests {
 
     #[test]
     fn without_the_clip_pixels_may_leave_the_range() {
-        let [process, ..] = processes();
+        let [process, ..] = ForwardProcess::of_test();
         let ode = OdeSampler::Ddim(Ddim { clip: false, ..Ddim::default() });
         let mut bright = |noisy: &[f32], _t: f64| -> Result<Vec<f32>, Infallible> { Ok(vec![3.0; noisy.len()]) };
         let images = generate(&ode, &process, Parameterization::X0, vec![0.0; 2], &mut fresh(2), &mut bright).unwrap();
@@ -281,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_failing_network_ends_the_generation() {
-        let [process, ..] = processes();
+        let [process, ..] = ForwardProcess::of_test();
         for ode in kinds(10) {
             let mut calls = 0;
             let mut fails = |noisy: &[f32], _t: f64| {

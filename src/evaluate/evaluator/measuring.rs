@@ -277,9 +277,10 @@ mod tests {
     fn the_best_possible_network_comes_as_close_as_real_images_on_either_path() {
         let dataset = crate::data::load_digits().unwrap();
         let euler = OdeSampler::Euler(Euler { steps: 10, ..Euler::default() });
-        for (noise_schedule, ode) in [
-            (NoiseSchedule::default(), OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() })),
-            (NoiseSchedule::RectifiedFlow(RectifiedFlow::default()), euler),
+        // At half of T an image is less noisy on the straight path, and its noise harder to tell.
+        for (noise_schedule, ode, most) in [
+            (NoiseSchedule::default(), OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() }), 0.05),
+            (NoiseSchedule::RectifiedFlow(RectifiedFlow::default()), euler, 0.1),
         ] {
             let mut spec = RunSpec { noise_schedule, ..spec() };
             spec.evaluate.fid.ode = ode;
@@ -290,7 +291,8 @@ mod tests {
             // 300 training images drawn at random are at 0.16 to 0.39 from all of them (eight draws).
             assert!(value(&ideal, "fid") < 0.5, "{}", value(&ideal, "fid"));
             assert!(value(&blind, "fid") > 5.0, "{}", value(&blind, "fid"));
-            assert!(value(&ideal, "validation_loss/5") < 0.1, "which digit it is can still be seen at half of T");
+            let loss = value(&ideal, "validation_loss/5");
+            assert!(loss < most, "which digit it is can still be seen at half of T: {loss}");
         }
     }
 

@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{Above, AtLeast, AtMost, Below},
     LARGEST_BATCH, MOST_STEPS, Rules,
 };
-use crate::spec::{Ema, RunSpec};
+use crate::spec::{Ema, PowerEma, RunSpec};
 
 /// A half-life above this is a slip.
 const MOST_IMAGES: u64 = 1 << 50;
@@ -27,7 +27,10 @@ impl Rules {
                 self.size("train.ema.images", half_life.images, 1, MOST_IMAGES);
                 self.fraction("train.ema.ramp_up", half_life.ramp_up, &[AtLeast(0.0), AtMost(1e3)]);
             }
-            Ema::Power(power) => self.fraction("train.ema.sigma_rel", power.sigma_rel, &[AtLeast(1e-4), AtMost(0.28)]),
+            Ema::Power(power) => {
+                let (least, most) = PowerEma::SIGMA_RELS.into_inner();
+                self.fraction("train.ema.sigma_rel", power.sigma_rel, &[AtLeast(least), AtMost(most)]);
+            }
         }
         self.size("train.post_hoc.every", train.post_hoc.every, 0, MOST_STEPS);
         if train.post_hoc.every > 0 && spec.trainer.is_some() {
