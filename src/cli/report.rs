@@ -176,7 +176,10 @@ fn keep_labels(folder: &SweepFolder, labels: &Labels) {
         Err(error) => error.to_string(),
     };
     let path = folder.plan_file();
-    eprintln!("note: {} keeps its labels, which a report of the folder alone shows: {reason}", path.display());
+    eprintln!(
+        "note: these labels were not kept, and a report of the folder alone shows those of {}: {reason}",
+        path.display()
+    );
 }
 
 /// Compares the numbers of the study with those that a file keeps.

@@ -13,6 +13,7 @@ mod difficulty;
 mod diffusion;
 mod ema;
 mod evaluate;
+mod label_text;
 mod labels;
 mod model;
 mod nearest;
@@ -40,9 +41,8 @@ pub use difficulty::Difficulty;
 pub use diffusion::*;
 pub use ema::{Ema, ExponentialEma, HalfLifeEma, PostHoc, PowerEma};
 pub use evaluate::*;
-pub use labels::{
-    ArmLabel, AxisClash, AxisLabel, AxisLabelSpec, Color, Labels, LabelsSpec, ends_or_turns_a_line, is_label, no_label,
-};
+pub use label_text::{ends_or_turns_a_line, is_label, no_label};
+pub use labels::{ArmLabel, AxisClash, AxisLabel, AxisLabelSpec, Color, Labels, LabelsSpec};
 pub use model::*;
 pub use nearest::{nearest, quoted_list};
 pub use ode_sampler::*;

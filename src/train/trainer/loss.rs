@@ -1,0 +1,81 @@
+//! The loss of images, and what is added to it.
+
+use std::ops::Range;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::Trainer;
+use crate::model::Dropout;
+use crate::train::auxiliary::{dispersion, targets_of_others};
+use crate::train::step_batch::StepBatch;
+
+impl Trainer<'_> {
+    /// The share of the images of `part` in the loss of their batch, which is the mean over the batch of weight * mean squared
+    /// error of what is predicted, with what `auxiliary_losses` adds. Where the timestep sampler observes losses also that of each of
+    /// these images, with its loss weight, without its importance weight and without what is added; else none.
+    pub(super) fn loss_share(&self, batch: &StepBatch, part: Range<usize>) -> (Tensor<1>, Vec<f32>) {
+        let spec = self.spec;
+        let (channels, side) = spec.data.image_shape();
+        let (count, image_values) = (part.len(), channels * side * side);
+        let pixels = part.start * image_values..part.end * image_values;
+        let [images, input, target] =
+            [&batch.images, &batch.input, &batch.target].map(|values| &values[pixels.clone()]);
+        let (timesteps, importance) = (&batch.timesteps[part.clone()], &batch.importance[part.clone()]);
+        let classes = batch.classes.as_deref().map(|classes| &classes[part.clone()]);
+        let weights = importance.iter().zip(timesteps);
+        let weights: Vec<f32> =
+            weights.map(|(importance, &t)| importance * self.loss_weights[t as usize] as f32).collect();
+
+        let tracked = self.device.clone().autodiff();
+        let shape = [count, channels, side, side];
+        let input = Tensor::<4>::from_data(TensorData::new(input.to_vec(), shape), &tracked);
+        let target = Tensor::<4>::from_data(TensorData::new(target.to_vec(), shape), &tracked);
+        let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
+        let times = Tensor::<1>::from_data(TensorData::new(times, [count]), &tracked);
+        let weights = Tensor::<4>::from_data(TensorData::new(weights, [count, 1, 1, 1]), &tracked);
+        let dropout = Dropout { seed: spec.seed, step: self.step(), first_image: part.start };
+        let (contrastive, dispersive) = (spec.auxiliary_losses.contrastive, &spec.auxiliary_losses.dispersive);
+        let tap = (dispersive.weight > 0.0).then_some(dispersive.block);
+        let (predicted, tokens) = self.network.forward_and_tap(input, times, classes, Some(dropout), tap);
+        let v = self.hybrid_loss.is_some().then(|| predicted.clone().narrow(1, channels, channels));
+        let predicted = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted };
+        let errors = predicted.clone() - target;
+        let squares = errors.clone().square();
+        let bound = self.hybrid_loss.as_ref().zip(v).map(|(hybrid, v)| hybrid.bound(errors, v, images, timesteps));
+        let mut image_losses = Vec::new();
+        if self.sampler.observes_losses() {
+            let squares = image_means(squares.clone().inner(), image_values);
+            let bounds = bound.clone().map_or(vec![0.0; count], |bound| image_means(bound.inner(), image_values));
+            let of_images = squares.iter().zip(bounds).zip(timesteps);
+            image_losses
+                .extend(of_images.map(|((mean, bound), &t)| (self.loss_weights[t as usize] * mean + bound) as f32));
+        }
+        let squares = if contrastive > 0.0 {
+            let others = targets_of_others(&batch.target, part, spec.train.batch_size);
+            let others = Tensor::<4>::from_data(TensorData::new(others, shape), &tracked);
+            squares - (predicted - others).square() * contrastive
+        } else {
+            squares
+        };
+        let mut loss = (squares * weights).mean();
+        if let Some(bound) = bound {
+            // lambda(t) changes what the mean learns, not what the variance does.
+            let weights = Tensor::<4>::from_data(TensorData::new(importance.to_vec(), [count, 1, 1, 1]), &tracked);
+            loss = loss + (bound * weights).mean();
+        }
+        if let Some(tokens) = tokens {
+            loss = loss + dispersion(tokens, dispersive.temperature) * dispersive.weight;
+        }
+        if count < spec.train.batch_size {
+            loss = loss * (count as f64 / spec.train.batch_size as f64);
+        }
+        (loss, image_losses)
+    }
+}
+
+/// The mean over each image's pixels: in f64, in a fixed order.
+fn image_means(pixels: Tensor<4>, image_values: usize) -> Vec<f64> {
+    let pixels = pixels.into_data().try_into_vec::<f32>().expect("networks compute in f32");
+    let images = pixels.chunks_exact(image_values);
+    images.map(|image| image.iter().copied().map(f64::from).sum::<f64>() / image_values as f64).collect()
+}
