@@ -2,7 +2,7 @@
 
 Steps: environment (the card, its driver and clocks, PyTorch), devices (`devices --probe`), losses (the quickstart's arms
 beside the CPU's, 100 steps), unet (the same of a UNet for 32x32 colour images), memory (2,000 steps of it), speed-unet,
-speed-ddpm, speed-dit (images/s against PyTorch), summary. The exit status is 0 where every step did all of its work, else 1.
+speed-ddpm, speed-dit (images/s against PyTorch), features (Inception's on the device and on the CPU), summary. The exit status is 0 where every step did all of its work, else 1.
 """
 
 import argparse
@@ -13,12 +13,13 @@ import os
 import pathlib
 import platform
 import signal
+import statistics
 import sys
 import tempfile
 import time
 import traceback
 
-from session import ROOT, Session, nvidia_smi
+from session import ROOT, Session, TooLong, nvidia_smi
 from speed import ROWS, speed
 from summary import summary
 from training import losses, memory, unet
@@ -57,6 +58,30 @@ def devices(session, result):
             result["failures"][name] = found[name].get("error", "it disagrees with the CPU")
 
 
+def features(session, result):
+    """Images per second of the feature network: what an evaluation of many images takes."""
+    network, images = ("inception-v3-192", 16) if session.small else ("inception-v3", 256)
+    result["devices"] = {}
+    for index, device in enumerate(session.devices):
+        arguments = ["bench-features", "--device", device, "--features", network, "--images", str(images)]
+        seconds = session.left() / (len(session.devices) - index)
+        try:
+            code, said, errors = session.run(arguments, f"features-{device}", seconds)
+            found = json.loads(said)
+        except TooLong as ended:
+            result["failures"][device] = str(ended)
+            continue
+        except json.JSONDecodeError:
+            result["failures"][device] = f"bench-features ended with {code} and no JSON\n{errors}"
+            continue
+        for side in ("cpu", "device"):
+            timed = found[f"{side}_seconds"]
+            found[f"{side}_images_per_second"] = round(images / statistics.median(timed), 1) if timed else None
+        result["devices"][device] = found
+        if not found["agrees"]:
+            result["failures"][device] = f"its features differ from the CPU's by {found['largest_difference']:.1e} of the largest"
+
+
 # By name: its share of the time, and what it does. What one leaves of its time is the others'.
 STEPS = {
     "environment": (1, environment),
@@ -65,6 +90,7 @@ STEPS = {
     "unet": (7, unet),
     "memory": (8, memory),
     **{step: (10, functools.partial(speed, step=step)) for step in ROWS},
+    "features": (8, features),
 }
 STEPS["summary"] = (1, functools.partial(summary, steps=list(STEPS)))
 

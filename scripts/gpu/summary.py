@@ -82,6 +82,14 @@ def in_words(record):
             speed = record["sides"][ours]["images_per_second"]
             ratios = ", ".join(f"{ratio:.2f}x {name}" for name, ratio in others.items())
             lines.append(f"{record['network']}, batches of {record['batch']}, {ours}: {speed:.0f} images/s; {ratios}")
+    elif record["step"] == "features":
+        for name, found in record.get("devices", {}).items():
+            device, cpu = found["device_images_per_second"], found["cpu_images_per_second"]
+            speed = f"{device:.0f} images/s there, " if device else ""
+            lines.append(
+                f"{found['features']} on {name}: {speed}{cpu:.0f} on the CPU with {found['cpu_threads']} threads; they differ by "
+                f"{found['largest_difference']:.1e} of the largest; {found['first_seconds']:.0f} s until the first were there"
+            )
     elif record["step"] == "environment":
         lines += [", ".join(f"{key} {value}" for key, value in card.items()) for card in record.get("cards", [])]
     return lines

@@ -14,7 +14,7 @@ use crate::device::{self, DeviceName};
 use crate::event::{RunEvent, RunOutcome, Stamp};
 use crate::external::{self, ExternalAttempt, ExternalError};
 use crate::record::{RecordError, RunFolder, SweepFolder};
-use crate::run::{self, Attempt, RunError};
+use crate::run::{self, Attempt, EvaluateOn, RunError};
 use crate::schedule::{Leash, is_no_room};
 use crate::spec::RunId;
 
@@ -48,6 +48,9 @@ pub struct ExecArgs {
     /// The parts in which each batch is computed.
     #[arg(long, default_value_t = 1)]
     micro_batches: usize,
+    /// Where networks are evaluated: the device itself, with large feature networks, or another one, beside training.
+    #[arg(long)]
+    evaluate_on: Option<DeviceName>,
     /// The token of an attempt of a cluster, which has a folder of its own.
     #[arg(long)]
     attempt: Option<String>,
@@ -73,14 +76,19 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
     if trainer.is_some() {
         return by_trainer(args, &folder, &data_folder, &leash);
     }
-    let device = match device::open(args.device) {
-        Ok(device) => device,
-        // It was there when the sweep began.
-        Err(error) => {
+    let open = |name| {
+        device::open(name).inspect_err(|error| {
+            // It was there when the sweep began.
             let outcome = RunOutcome::DeviceLost { reason: error.to_string() };
             leash.tell(&RunEvent::Ended { stamp: Stamp::default(), outcome });
-            return Err(error.into());
-        }
+        })
+    };
+    let device = open(args.device)?;
+    let other = args.evaluate_on.filter(|name| *name != args.device).map(open).transpose()?;
+    let evaluate_on = match (&other, args.evaluate_on) {
+        (Some(other), _) => EvaluateOn::Other(other),
+        (None, Some(_)) => EvaluateOn::Same,
+        (None, None) => EvaluateOn::Usual,
     };
     let threads = rayon::current_num_threads();
     let mut label = device::label(args.device, &device, threads, args.runs_at_once, !args.without_fusion);
@@ -88,7 +96,12 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         // A step in pieces takes longer: its times are not those of whole batches.
         label.push_str(&format!(", batches in {} pieces", args.micro_batches));
     }
-    let attempt = Attempt { device: &device, label: &label, build: &args.build, micro_batches: args.micro_batches };
+    if let (EvaluateOn::Other(_), Some(name)) = (evaluate_on, args.evaluate_on) {
+        // What goes on beside training may slow it down.
+        label.push_str(&format!(", evaluated on {} beside it", name.kind()));
+    }
+    let attempt =
+        Attempt { device: &device, label: &label, build: &args.build, micro_batches: args.micro_batches, evaluate_on };
     let fault = Fault::from_environment()?;
     let done = run::execute(&folder, &attempt, &data_folder, &|| leash.says_stop(), &|event| {
         leash.tell(event);

@@ -58,6 +58,7 @@ impl Exit {
             Some(
                 StudyError::NoTrainer { .. }
                     | StudyError::NoTorch { .. }
+                    | StudyError::EvaluatedByTrainer
                     | StudyError::Imported
                     | StudyError::NoSuchRun { .. }
             )

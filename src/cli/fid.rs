@@ -74,7 +74,7 @@ pub struct FidArgs {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct FeaturesName(Features);
+pub(super) struct FeaturesName(pub Features);
 
 #[derive(Clone, Copy, Debug)]
 struct ResizeName(Resize);

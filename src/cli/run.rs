@@ -20,13 +20,14 @@ use crate::report::Drawn;
 use crate::report::number::duration;
 use crate::schedule::{Policy, RunExecutor as _, Stop, Summary, Update};
 use crate::spec::{Plan, RunId};
-use crate::study::{NoRound, Observer, RunLabel, Study, StudyError, Tracker, live_tasks};
+use crate::study::{EvaluateOnDevice, NoRound, Observer, RunLabel, Study, StudyError, Tracker, live_tasks};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   speedlab run sweeps/quickstart.yaml
   speedlab run sweeps/quickstart.yaml --jobs 1          one run at a time, on all cores
   speedlab run sweeps/small/cifar10.yaml --device cuda:0,1
+  speedlab run sweeps/small/cifar10.yaml --device cuda:0 --evaluate-on cuda:1
   speedlab run sweeps/quickstart.yaml --set seeds=1 --set name=try
   speedlab run sweeps/quickstart.yaml --set name=decided --until-decided --budget 1h
   speedlab run sweeps/quickstart.yaml --only 0123        the run whose id begins with 0123, and no other
@@ -41,6 +42,11 @@ pub struct RunArgs {
     data: DataArgs,
     #[command(flatten)]
     devices: DeviceArgs,
+    /// Evaluate on this device: `same`, `cpu` or a GPU. `same` has the device that trains compute the features of large networks such
+    /// as Inception, too, if they are the CPU's. Another device evaluates beside training, which goes on meanwhile. By default the
+    /// device that trains generates images, and the CPU computes their features
+    #[arg(long, value_name = "DEVICE")]
+    evaluate_on: Option<EvaluateOnDevice>,
     #[command(flatten)]
     seeds: SeedArgs,
     /// Train only the run whose id begins so (repeatable); the others of the plan stay as they are
@@ -85,7 +91,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     }
     let taken = args.serve.take()?;
     note_tasks(&plan, &folder)?;
-    let chosen = args.devices.choose(&plan)?;
+    let chosen = args.devices.choose(&plan)?.evaluating_on(args.evaluate_on, &plan)?;
     if !args.quiet {
         eprintln!("{:>10}  {}", "device", chosen.words);
     }

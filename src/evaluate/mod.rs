@@ -31,8 +31,8 @@ pub use error::{EvaluateError, MeasureError};
 pub use evaluator::{Evaluation, Evaluator};
 pub use feature_rows::FeatureRows;
 pub use features::{
-    DIGITS_CNN_WEIGHTS, FeatureCost, FeatureNetwork, FrozenNetwork, MNIST_CNN_WEIGHTS, WeightsError, feature_cost,
-    small_cnn,
+    DIGITS_CNN_WEIGHTS, FeatureCost, FeatureNetwork, FeaturesOn, FrozenNetwork, MNIST_CNN_WEIGHTS, WeightsError,
+    feature_cost, small_cnn,
 };
 pub use fid_infinity::{FidInfinity, fid_infinity, infinity_subsets};
 pub use frechet::{FrechetError, FrechetReference, frechet_distance};

@@ -27,6 +27,14 @@ pub enum WantedDevices {
     These(Vec<DeviceName>),
 }
 
+/// What `--evaluate-on` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvaluateOnDevice {
+    /// The device that trains.
+    Same,
+    Other(DeviceName),
+}
+
 /// The devices that a sweep's runs go to.
 #[derive(Clone, Debug)]
 pub struct ChosenDevices {
@@ -36,6 +44,8 @@ pub struct ChosenDevices {
     pub words: String,
     /// What a person should know of the choice.
     pub note: Option<String>,
+    /// Where networks are evaluated: else their images are generated where they are trained, and measured on the CPU.
+    pub evaluate_on: Option<EvaluateOnDevice>,
 }
 
 impl ChosenDevices {
@@ -61,11 +71,23 @@ impl ChosenDevices {
         let note = note.or(rounds);
         if names.iter().all(|device| device.kind == DeviceKind::Cpu) {
             let device = CpuThreads::of_this_machine(jobs, planned_runs).device();
-            return Ok(Self { devices: vec![device], words: "cpu".to_owned(), note });
+            return Ok(Self { devices: vec![device], words: "cpu".to_owned(), note, evaluate_on: None });
         }
         let words = names.iter().map(|device| format!("{} ({})", device.name, device.model)).collect::<Vec<_>>();
         let names: Vec<String> = names.into_iter().map(|device| device.name).collect();
-        Ok(Self { devices: gpus(&names, cores(), jobs), words: words.join(", "), note })
+        Ok(Self { devices: gpus(&names, cores(), jobs), words: words.join(", "), note, evaluate_on: None })
+    }
+
+    /// The same with evaluations there, which is seen to be there.
+    pub fn evaluating_on(mut self, evaluate_on: Option<EvaluateOnDevice>, plan: &Plan) -> Result<Self, StudyError> {
+        if evaluate_on.is_some() && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
+            return Err(StudyError::EvaluatedByTrainer);
+        }
+        if let Some(EvaluateOnDevice::Other(name)) = evaluate_on {
+            found(&[name])?;
+        }
+        self.evaluate_on = evaluate_on;
+        Ok(self)
     }
 }
 
@@ -177,6 +199,14 @@ impl fmt::Display for WantedDevices {
                 formatter.write_str(&names.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
             }
         }
+    }
+}
+
+impl FromStr for EvaluateOnDevice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "same" { Ok(Self::Same) } else { text.parse().map(Self::Other) }
     }
 }
 

@@ -29,6 +29,10 @@ pub enum StudyError {
         "--jobs {jobs} is against the sweep's `exclusive: true`, which lets no two runs share a device\nhint: leave one of them out"
     )]
     Exclusive { jobs: usize },
+    #[error(
+        "--evaluate-on is for runs that speedlab trains; a trainer of your own generates its images itself\nhint: leave it out"
+    )]
+    EvaluatedByTrainer,
     #[error("there is nothing to decide: --until-decided needs a `compare` section and an arm beside its baseline")]
     NothingToDecide,
     #[error(

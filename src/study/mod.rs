@@ -34,7 +34,7 @@ mod workers;
 pub use calibration::{Calibration, probe_cpu};
 pub use cluster_tasks::{TaskRuns, cancel, live_tasks};
 pub use cost::Estimator;
-pub use devices::{ChosenDevices, WantedDevices, ask_child, found_in_children};
+pub use devices::{ChosenDevices, EvaluateOnDevice, WantedDevices, ask_child, found_in_children};
 pub use error::StudyError;
 pub use images::image_notes;
 pub use live_page::LivePage;

@@ -361,6 +361,7 @@ impl ChosenDevices {
             devices: vec![crate::schedule::Device::new(&format!("{engine} ({device})"), 0, 1)],
             words: engine.to_owned(),
             note: None,
+            evaluate_on: None,
         }
     }
 }

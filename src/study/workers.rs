@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ChosenDevices, Observer, StudyError, StudyQueue, Tracker};
+use super::{ChosenDevices, EvaluateOnDevice, Observer, StudyError, StudyQueue, Tracker};
 use crate::data::DataFolder;
 use crate::device::{KERNELS_VARIABLE, WITHOUT_FUSION};
 use crate::event::RunOutcome;
@@ -137,6 +137,13 @@ impl<'s> Workers<'s> {
             "--data-dir".into(),
             self.data_folder.path().into(),
         ];
+        if let Some(evaluate_on) = self.devices.evaluate_on {
+            let name = match evaluate_on {
+                EvaluateOnDevice::Same => start.device.clone(),
+                EvaluateOnDevice::Other(name) => name.to_string(),
+            };
+            args.extend(["--evaluate-on".into(), name.into()]);
+        }
         if let Some(token) = self.attempt {
             args.extend(["--attempt".into(), token.into()]);
         }

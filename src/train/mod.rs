@@ -25,7 +25,7 @@ pub use stopwatch::Stopwatch;
 pub use trainer::{Diverged, Trainer};
 
 use crate::data::Dataset;
-use crate::event::{Measure, Phase, RunEvent, RunOutcome};
+use crate::event::{Measure, Phase, RunEvent, RunOutcome, Stamp};
 use crate::model::Network;
 use crate::optim::is_host;
 use crate::spec::RunSpec;
@@ -42,9 +42,14 @@ pub trait Host {
     /// Sends an event where it belongs.
     fn event(&mut self, event: RunEvent) -> Result<(), HostError>;
 
-    /// Measures the network of `step`, given with its averaged and its raw weights; returns the measures and where the sample
-    /// grid is.
-    fn evaluate(&mut self, averaged: &Network, raw: &Network, step: u64) -> Result<(Vec<Measure>, String), HostError>;
+    /// Measures the network of `step`, given with its averaged and its raw weights; or begins to, beside training.
+    fn evaluate(&mut self, averaged: &Network, raw: &Network, step: u64) -> Result<Evaluating, HostError>;
+
+    /// Whether evaluations go on beside training. One does at a time.
+    fn evaluates_beside(&self) -> bool;
+
+    /// The result of the evaluation that goes on beside training: if it is there, or `wait`ed for.
+    fn evaluated(&mut self, wait: bool) -> Result<Option<Evaluated>, HostError>;
 
     /// Replaces the checkpoint on disk. Everything sent so far must be there before.
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError>;
@@ -54,6 +59,20 @@ pub trait Host {
 
     /// Whether someone asked this run to stop.
     fn stop_asked(&self) -> bool;
+}
+
+/// What became of an evaluation that was asked for.
+pub enum Evaluating {
+    Done(Evaluated),
+    /// It goes on beside training: see [`Host::evaluated`].
+    Beside,
+}
+
+/// The result of an evaluation.
+pub struct Evaluated {
+    pub measures: Vec<Measure>,
+    /// Where the sample grid is.
+    pub samples: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +97,7 @@ pub fn train(
     micro_batches: usize,
     preparing: Stopwatch,
     host: &mut dyn Host,
-) -> Result<(RunOutcome, crate::event::Stamp), HostError> {
+) -> Result<(RunOutcome, Stamp), HostError> {
     let batch_size = spec.train.batch_size;
     let before = checkpoint.as_ref().map_or_else(Default::default, |checkpoint| checkpoint.progress.stamp);
     let mut stopwatch = preparing.having_set_up(&before);
@@ -90,6 +109,9 @@ pub fn train(
     let mut trainer = Trainer::new(spec, dataset, device, checkpoint, micro_batches).map_err(failed)?;
     let mut saved_at = stopwatch.train_seconds();
     let mut shown_at = f64::NEG_INFINITY;
+    // The stamp of the evaluation that goes on beside training. No checkpoint is written until its result is recorded: the last
+    // one is from before it, so that a run that goes on from there evaluates again.
+    let mut beside: Option<Stamp> = None;
     let outcome = loop {
         let step = trainer.step();
         if step * DENSITY_QUARTERS >= trainer.progress.densities * spec.train.steps
@@ -99,16 +121,11 @@ pub fn train(
             host.event(RunEvent::TimestepDensity { step, density })?;
             trainer.progress.densities += 1;
         }
-        if trainer.evaluation_due() {
-            match evaluate(&mut trainer, &mut stopwatch, host) {
-                Ok(()) => {}
-                Err(HostError::Stopped) => {
-                    save(&mut trainer, &mut stopwatch, host)?;
-                    break RunOutcome::Interrupted { reason: "asked to stop".to_owned() };
-                }
-                Err(HostError::NotFinite(reason)) => break RunOutcome::Diverged { reason },
-                Err(error) => return Err(error),
-            }
+        match evaluations(&mut trainer, &mut stopwatch, host, &mut beside) {
+            Ok(()) => {}
+            Err(HostError::Stopped) => break stopped(&mut trainer, &mut stopwatch, host, beside)?,
+            Err(HostError::NotFinite(reason)) => break RunOutcome::Diverged { reason },
+            Err(error) => return Err(error),
         }
         if let Some(averages) = trainer.kept_averages() {
             stopwatch.saving(|| host.keep(&averages))?;
@@ -118,10 +135,9 @@ pub fn train(
             break RunOutcome::Completed;
         }
         if host.stop_asked() {
-            save(&mut trainer, &mut stopwatch, host)?;
-            break RunOutcome::Interrupted { reason: "asked to stop".to_owned() };
+            break stopped(&mut trainer, &mut stopwatch, host, beside)?;
         }
-        if stopwatch.train_seconds() - saved_at >= spec.train.checkpoint_seconds {
+        if beside.is_none() && stopwatch.train_seconds() - saved_at >= spec.train.checkpoint_seconds {
             save(&mut trainer, &mut stopwatch, host)?;
             saved_at = stopwatch.train_seconds();
         }
@@ -152,7 +168,58 @@ pub fn train(
     Ok((outcome, stopwatch.stamp(trainer.step(), batch_size)))
 }
 
-fn evaluate(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Host) -> Result<(), HostError> {
+/// Writes a checkpoint, but for the one that there is from before an evaluation whose result is not recorded.
+fn stopped(
+    trainer: &mut Trainer,
+    stopwatch: &mut Stopwatch,
+    host: &mut dyn Host,
+    beside: Option<Stamp>,
+) -> Result<RunOutcome, HostError> {
+    if beside.is_none() {
+        save(trainer, stopwatch, host)?;
+    }
+    Ok(RunOutcome::Interrupted { reason: "asked to stop".to_owned() })
+}
+
+/// Records the evaluation that went on beside training, if it has ended, and does or begins the one that is due.
+fn evaluations(
+    trainer: &mut Trainer,
+    stopwatch: &mut Stopwatch,
+    host: &mut dyn Host,
+    beside: &mut Option<Stamp>,
+) -> Result<(), HostError> {
+    let due = trainer.evaluation_due();
+    record_beside(trainer, host, beside, due)?;
+    if due {
+        if host.evaluates_beside() {
+            save(trainer, stopwatch, host)?;
+        }
+        *beside = evaluate(trainer, stopwatch, host)?;
+    }
+    if trainer.step() == trainer.spec().train.steps {
+        record_beside(trainer, host, beside, true)?;
+    }
+    Ok(())
+}
+
+fn record_beside(
+    trainer: &mut Trainer,
+    host: &mut dyn Host,
+    beside: &mut Option<Stamp>,
+    wait: bool,
+) -> Result<(), HostError> {
+    if let Some(stamp) = *beside
+        && let Some(Evaluated { measures, samples }) = host.evaluated(wait)?
+    {
+        host.event(RunEvent::Evaluated { stamp, measures, samples })?;
+        trainer.progress.evaluated_step = stamp.step;
+        *beside = None;
+    }
+    Ok(())
+}
+
+/// The stamp of the evaluation, where it goes on beside training.
+fn evaluate(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Host) -> Result<Option<Stamp>, HostError> {
     let (step, batch_size) = (trainer.step(), trainer.spec().train.batch_size);
     let (averaged, raw) = (trainer.ema_network(), trainer.raw_network());
     host.event(RunEvent::Progress {
@@ -160,11 +227,16 @@ fn evaluate(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Hos
         loss: trainer.last_loss(),
         phase: Phase::Evaluating,
     })?;
-    let (measures, samples) = stopwatch.evaluating(|| host.evaluate(&averaged, &raw, step))?;
+    let evaluating = stopwatch.evaluating(|| host.evaluate(&averaged, &raw, step))?;
     let stamp = stopwatch.stamp(step, batch_size);
-    host.event(RunEvent::Evaluated { stamp, measures, samples })?;
-    trainer.progress.evaluated_step = step;
-    Ok(())
+    match evaluating {
+        Evaluating::Beside => Ok(Some(stamp)),
+        Evaluating::Done(Evaluated { measures, samples }) => {
+            host.event(RunEvent::Evaluated { stamp, measures, samples })?;
+            trainer.progress.evaluated_step = step;
+            Ok(None)
+        }
+    }
 }
 
 /// Announces the checkpoint in the journal, then replaces the file: see `record::effective_events`.

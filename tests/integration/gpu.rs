@@ -62,6 +62,40 @@ fn a_sweep_on_an_adapter_has_the_losses_of_the_cpu() {
 }
 
 #[test]
+#[ignore = "needs a program with wgpu, and an adapter: scripts/check-gpu.sh"]
+fn an_adapter_computes_the_features_of_the_cpu() {
+    let sandbox = Sandbox::new(&short());
+    // Five of Inception's convolutions: all hundred take software very long.
+    let features = ["--features", "inception-v3-192", "--images", "4", "--rounds", "1"];
+    let output = with_gpu(&sandbox, &[&["bench-features", "--device", "wgpu:0"], &features[..]].concat());
+    let said = stdout(&output);
+    println!("{said}");
+    assert_eq!(output.status.code(), Some(0), "{said}{}", stderr(&output));
+    let found: serde_json::Value = serde_json::from_str(&said).expect("one JSON value");
+    assert!(found["largest_difference"].as_f64().expect("a number") < 1e-4, "{found}");
+}
+
+#[test]
+#[ignore = "needs a program with wgpu, and an adapter: scripts/check-gpu.sh"]
+fn a_run_on_an_adapter_is_evaluated_on_the_cpu_beside_it() {
+    let alone = Sandbox::new(&short());
+    let output = with_gpu(&alone, &["run", "sweep.yaml", "--quiet", "--device", "wgpu:0"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let beside = Sandbox::new(&short());
+    let output = with_gpu(&beside, &["run", "sweep.yaml", "--quiet", "--device", "wgpu:0", "--evaluate-on", "cpu"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let device = beside.study().runs[0].attempts.last().expect("it ran").device.clone();
+    assert!(device.ends_with(", evaluated on cpu beside it"), "{device}");
+    let (alone, beside) = (alone.curves(), beside.curves());
+    assert_eq!(alone.len(), beside.len());
+    for (alone, beside) in alone.iter().zip(&beside) {
+        assert_eq!((alone.step, &alone.metric), (beside.step, &beside.metric));
+        let difference = (alone.value - beside.value).abs() / alone.value.abs().max(1e-3);
+        assert!(difference < 1e-2, "{} of step {}: {} and {}", alone.metric, alone.step, alone.value, beside.value);
+    }
+}
+
+#[test]
 #[ignore = "needs a program with wgpu and cuda: scripts/check-gpu.sh"]
 fn devices_that_are_not_there_are_refused_in_a_sentence() {
     let sandbox = Sandbox::new(&short());

@@ -147,8 +147,12 @@ impl RunExecutor for AtOnce<'_> {
 }
 
 fn study(results: &Path, text: &str) -> Study {
-    let devices =
-        ChosenDevices { devices: vec![Device::new("cpu", 2, 1)], words: "a device of the test".into(), note: None };
+    let devices = ChosenDevices {
+        devices: vec![Device::new("cpu", 2, 1)],
+        words: "a device of the test".into(),
+        note: None,
+        evaluate_on: None,
+    };
     Study {
         only: None,
         plan: plan_text(Path::new("sweep.yaml"), text, &[]).unwrap(),

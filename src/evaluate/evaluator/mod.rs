@@ -1,6 +1,8 @@
 mod measuring;
 
-use super::features::FeatureNetwork;
+use burn::tensor::Device;
+
+use super::features::{FeatureNetwork, FeaturesOn};
 use super::predict::with_network;
 use super::sample::{Generation, batch_images};
 use super::validation::Validation;
@@ -33,6 +35,9 @@ pub struct Evaluator {
     protocol: FidProtocol,
     batch_images: usize,
 }
+
+/// Images whose features are computed on two devices before one is trusted.
+const PROBED_IMAGES: usize = 16;
 
 /// The result of one evaluation.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +116,12 @@ impl Evaluator {
         Ok(found.expect("some weights are measured"))
     }
 
+    /// Has `device` compute features from now on, if they are the CPU's: those of the first images of the reference are compared.
+    pub fn compute_features_on(&mut self, device: &Device, spec: &RunSpec, dataset: &Dataset) -> FeaturesOn {
+        let images = reference_images(spec, dataset);
+        self.features.compute_on(device, &images.pixels(0..images.len().min(PROBED_IMAGES)))
+    }
+
     /// The features of images: `[n, dimension]` of `[n, channels, side, side]`.
     pub fn features(&self, images: &[f32]) -> Vec<f32> {
         self.features.features(images)
@@ -149,8 +160,6 @@ fn at_least(least: usize, key: &'static str, value: usize) -> Result<(), Evaluat
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
     use crate::model::build;
     use crate::spec::{Ddim, FurtherMeasure, Model, OdeSampler, Optimizer, UnetModel};

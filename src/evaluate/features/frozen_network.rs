@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use burn::tensor::Device;
 use rayon::prelude::*;
 
 use super::efficientnet::EfficientNetLite0;
@@ -8,12 +9,15 @@ use super::layers::TensorSource;
 use super::resize::resized;
 use super::tensors::{TensorFile, WeightsError};
 use crate::data::RgbImage;
-use crate::kernels::frozen::{FusedFrozen, IMAGES_AT_ONCE};
+use crate::kernels::Kernels;
+use crate::kernels::frozen::{FrozenKernels, FusedFrozen, IMAGES_AT_ONCE, PlainFrozen};
 use crate::spec::{Features, Resize};
 
 /// A network that was trained on ImageNet, and how images get the size that it sees.
 pub struct FrozenNetwork {
     network: Network,
+    /// The device that it is on, where that is not the CPU.
+    device: Option<PlainFrozen>,
     resize: Resize,
     /// The SHA-256 of the file of its weights, in lower-case hexadecimal.
     pub weights_sha256: String,
@@ -22,6 +26,19 @@ pub struct FrozenNetwork {
 enum Network {
     Inception(Box<Inception>, InceptionLayer),
     EfficientNet(Box<EfficientNetLite0>),
+}
+
+/// Images that pass through a network together on another device than the CPU. It is fixed, as every size of a batch has kernels
+/// of its own, which are compiled and tuned. Inception's largest planes take 11 MB an image.
+const DEVICE_IMAGES: usize = 64;
+
+impl Network {
+    fn features<K: FrozenKernels>(&self, kernels: &K, inputs: &[Vec<f32>]) -> Vec<f32> {
+        match self {
+            Self::Inception(inception, layer) => inception.features(kernels, inputs, *layer),
+            Self::EfficientNet(network) => network.features(kernels, inputs),
+        }
+    }
 }
 
 impl FrozenNetwork {
@@ -51,7 +68,15 @@ impl FrozenNetwork {
                 panic!("{features:?} come with the program")
             }
         };
-        Ok(Self { network: network?, resize: resize.with(features), weights_sha256: String::new() })
+        Ok(Self { network: network?, device: None, resize: resize.with(features), weights_sha256: String::new() })
+    }
+
+    /// Has `device` compute its features from now on. It is not for a second one: its weights stay on the first.
+    pub fn compute_on(&mut self, device: &Device) {
+        self.device = match Kernels::for_device(device) {
+            Kernels::Plain(_) => Some(PlainFrozen::new(device)),
+            Kernels::Fused(_) => None,
+        };
     }
 
     /// Values in a feature vector.
@@ -73,11 +98,12 @@ impl FrozenNetwork {
     /// `[images, dimension]`.
     pub fn features(&self, images: &[RgbImage]) -> Vec<f32> {
         let mut features = Vec::with_capacity(images.len() * self.dimension());
-        for images in images.chunks(IMAGES_AT_ONCE) {
+        let at_once = if self.device.is_some() { DEVICE_IMAGES } else { IMAGES_AT_ONCE };
+        for images in images.chunks(at_once) {
             let inputs: Vec<Vec<f32>> = images.par_iter().map(|image| self.input(image)).collect();
-            features.extend(match &self.network {
-                Network::Inception(inception, layer) => inception.features(&FusedFrozen, &inputs, *layer),
-                Network::EfficientNet(network) => network.features(&FusedFrozen, &inputs),
+            features.extend(match &self.device {
+                Some(device) => self.network.features(device, &inputs),
+                None => self.network.features(&FusedFrozen, &inputs),
             });
         }
         features

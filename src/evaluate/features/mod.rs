@@ -31,7 +31,7 @@ pub const DIGITS_CNN_WEIGHTS: &[u8] = include_bytes!("../digits-cnn.safetensors"
 /// Trained by `speedlab train-features mnist-cnn`; its metadata says how and how well.
 pub const MNIST_CNN_WEIGHTS: &[u8] = include_bytes!("../mnist-cnn.safetensors");
 
-/// The network that gives the features of images. It always runs on the CPU, so that a device changes no feature.
+/// The network that gives the features of images. It runs on the CPU, unless [`Self::compute_on`] says otherwise.
 pub enum FeatureNetwork {
     Cnn(Box<SmallCnn>),
     Pixels(CoarsePixels),
@@ -41,6 +41,22 @@ pub enum FeatureNetwork {
         image_shape: (usize, usize),
     },
 }
+
+/// Where features are computed, and how far those of a device are from the CPU's: the largest difference over the largest feature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FeaturesOn {
+    Cpu,
+    Device {
+        difference: f32,
+    },
+    /// On the CPU, since the device computes others.
+    CpuSinceOther {
+        difference: f32,
+    },
+}
+
+/// The most by which a device's features may differ from the CPU's: sums in another order do by 1e-5 after a hundred layers.
+const FEATURE_TOLERANCE: f32 = 1e-4;
 
 impl FeatureNetwork {
     /// Of images with this shape: `image_shape` is (channels, side). `weights` is the file of a network's fetched weights.
@@ -76,6 +92,27 @@ impl FeatureNetwork {
             Self::Cnn(_) => Some(self),
             Self::Pixels(ref pixels) => ((pixels.channels(), pixels.side()) == shape).then_some(self),
         }
+    }
+
+    /// Has `device` compute the features of a large network from now on, if it computes those of the CPU of `probe`: images
+    /// `[n, channels, side, side]` in [-1, 1]. Small networks stay on the CPU: they take less time there than their kernels take to
+    /// be compiled.
+    pub fn compute_on(&mut self, device: &Device, probe: &[f32]) -> FeaturesOn {
+        let Self::Frozen { network, image_shape } = self else { return FeaturesOn::Cpu };
+        let cpu = Self::of_files(network, probe, *image_shape);
+        network.compute_on(device);
+        let here = Self::of_files(network, probe, *image_shape);
+        let largest = |values: &mut dyn Iterator<Item = f32>| values.map(f32::abs).fold(0.0, f32::max);
+        let scale = largest(&mut cpu.iter().copied()).max(f32::MIN_POSITIVE);
+        let differences = here.iter().zip(&cpu).map(|(here, cpu)| here - cpu);
+        // A maximum does not see what is not a number.
+        let is_finite = here.iter().all(|value| value.is_finite());
+        let difference = if is_finite { largest(&mut differences.into_iter()) / scale } else { f32::INFINITY };
+        if difference <= FEATURE_TOLERANCE {
+            return FeaturesOn::Device { difference };
+        }
+        network.compute_on(&Device::flex());
+        FeaturesOn::CpuSinceOther { difference }
     }
 
     /// Values in a feature vector.

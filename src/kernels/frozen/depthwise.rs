@@ -29,7 +29,7 @@ impl Job for Row<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let Self { layer, input, y, width, pixel_length, output } = self;
-        let FrozenDepthwise { window, channels, ref weight, ref bias, activation } = *layer;
+        let FrozenDepthwise { window, channels, ref weight, ref bias, activation, .. } = *layer;
         let mut seen = Vec::with_capacity(window.positions());
         for x in 0..width {
             input.look(window, (y, x), &mut seen);

@@ -1,3 +1,4 @@
+use super::plain::OnDevice;
 use super::window::{Edges, Window};
 use crate::kernels::lanes::Lanes;
 use crate::kernels::winograd;
@@ -35,6 +36,7 @@ pub struct FrozenConvolution {
     pub(super) activation: Activation,
     /// The kernels of Winograd's method, where it is the faster way.
     pub(super) winograd: Option<winograd::Kernels>,
+    pub(super) on_device: OnDevice,
 }
 
 /// A convolution of each plane on its own, with bias and activation.
@@ -45,6 +47,7 @@ pub struct FrozenDepthwise {
     pub(super) weight: Vec<f32>,
     pub(super) bias: Vec<f32>,
     pub(super) activation: Activation,
+    pub(super) on_device: OnDevice,
 }
 
 impl FrozenConvolution {
@@ -63,7 +66,7 @@ impl FrozenConvolution {
             (0..positions).flat_map(move |position| (0..inputs).map(move |input| weight[input * positions + position]))
         };
         let weight = (0..outputs).flat_map(turned).collect();
-        Self { window, inputs, outputs, weight, bias, activation, winograd }
+        Self { window, inputs, outputs, weight, bias, activation, winograd, on_device: OnDevice::new() }
     }
 }
 
@@ -90,6 +93,6 @@ impl FrozenDepthwise {
         let turned = (0..positions)
             .flat_map(|position| (0..channels).map(move |channel| weight[channel * positions + position]))
             .collect();
-        Self { window, channels, weight: turned, bias, activation }
+        Self { window, channels, weight: turned, bias, activation, on_device: OnDevice::new() }
     }
 }

@@ -21,7 +21,7 @@ pub use window::{Edges, Window};
 
 /// The operations of a frozen network, on some device.
 pub trait FrozenKernels {
-    /// Up to [`IMAGES_AT_ONCE`] images in the middle of a network.
+    /// Images in the middle of a network; those of [`FusedFrozen`] are up to [`IMAGES_AT_ONCE`].
     type Planes;
 
     /// Images of `[height, width, channels]` each.
@@ -76,8 +76,12 @@ mod tests {
         (0..COUNT as u64).map(|seed| numbers(seed, SHAPE.iter().product())).collect()
     }
 
-    fn assert_alike(operation: Operation<'_>, added: bool) {
-        let (fused, plain) = (FusedFrozen, PlainFrozen { device: Device::flex() });
+    fn plain(splits: bool) -> PlainFrozen {
+        if splits { PlainFrozen::that_splits(&Device::flex()) } else { PlainFrozen::new(&Device::flex()) }
+    }
+
+    fn assert_alike(operation: Operation<'_>, added: bool, splits: bool) {
+        let (fused, plain) = (FusedFrozen, plain(splits));
         fn run<K: FrozenKernels>(kernels: &K, operation: Operation<'_>, added: bool) -> Vec<f32> {
             let input = kernels.enter(&images(), SHAPE);
             let same = FrozenConvolution::new(
@@ -107,6 +111,15 @@ mod tests {
 
     #[test]
     fn the_fused_operations_do_what_burns_own_do() {
+        the_same(false);
+    }
+
+    #[test]
+    fn convolutions_in_split_factors_are_the_same() {
+        the_same(true);
+    }
+
+    fn the_same(splits: bool) {
         let windows = [
             Window::square(1, 1),
             Window::square(3, 1),
@@ -125,14 +138,14 @@ mod tests {
                     let layer = FrozenConvolution::new(window, SHAPE[2], &weight, numbers(8, outputs), activation);
                     let keeps =
                         outputs == 5 && (window.rows(SHAPE[0]).1, window.columns(SHAPE[1]).1) == (SHAPE[0], SHAPE[1]);
-                    assert_alike(Operation::Convolution(&layer), keeps);
+                    assert_alike(Operation::Convolution(&layer), keeps, splits);
                 }
                 let weight = numbers(7, SHAPE[2] * window.positions());
                 let layer = FrozenDepthwise::new(window, &weight, numbers(6, SHAPE[2]), Activation::Relu6);
-                assert_alike(Operation::Depthwise(&layer), false);
+                assert_alike(Operation::Depthwise(&layer), false, splits);
             }
-            assert_alike(Operation::MaxPool(Window::square(3, 2)), false);
-            assert_alike(Operation::AveragePool(Window::keeping(3, 3)), false);
+            assert_alike(Operation::MaxPool(Window::square(3, 2)), false, splits);
+            assert_alike(Operation::AveragePool(Window::keeping(3, 3)), false, splits);
         });
     }
 
@@ -146,7 +159,7 @@ mod tests {
         for window in [Window::keeping(3, 3), Window::square(3, 1)] {
             let layer = FrozenConvolution::new(window, inputs, &weight, numbers(4, outputs), Activation::Relu);
             assert!(layer.winograd.is_some());
-            let (fused, plain) = (FusedFrozen, PlainFrozen { device: Device::flex() });
+            let (fused, plain) = (FusedFrozen, plain(false));
             let found = {
                 let planes = fused.apply(Operation::Convolution(&layer), &fused.enter(&images, shape));
                 fused.means(&fused.apply(Operation::MaxPool(Window::square(3, 2)), &planes), COUNT)

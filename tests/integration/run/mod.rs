@@ -1,6 +1,7 @@
 //! The whole program: a sweep trained, killed, resumed, refused.
 
 mod averages;
+mod beside;
 mod commands;
 mod disturbed;
 mod refused;
