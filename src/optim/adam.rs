@@ -50,7 +50,7 @@ impl Adam {
     pub fn state(&self) -> OptimizerState {
         let (first_moment, second_moment) = self.moments.to_vecs();
         let Self { beta1_product, beta2_product, .. } = *self;
-        OptimizerState { first_moment, second_moment, beta1_product, beta2_product }
+        OptimizerState { first_moment, second_moment, beta1_product, beta2_product, factors: vec![] }
     }
 
     /// The weights after one update. `weights` and `gradient` hold all parameters, without autodiff.

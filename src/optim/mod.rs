@@ -7,9 +7,11 @@
 
 mod adam;
 mod clip;
+mod eigenbasis;
 mod ema;
 mod host_memory;
 mod lr_schedule;
+mod matrices;
 mod moments;
 mod momentum;
 mod muon;
@@ -18,12 +20,13 @@ mod orthogonal;
 mod post_hoc;
 mod rates;
 mod schedule_free;
+mod soap;
 
 pub use adam::{Adam, AdamSettings};
 pub use clip::{Norm, clip};
 pub use ema::{Ema, ema_decay, power_decay};
 pub use host_memory::is_host;
-pub use muon::Matrix;
+pub use matrices::Matrix;
 pub use optimizer::{Optimizer, OptimizerState};
 pub use post_hoc::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, post_hoc_missed, weighted_sum};
 pub use rates::{Rates, beta1, learning_rate};

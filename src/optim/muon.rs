@@ -1,25 +1,15 @@
 //! Muon for the matrices of hidden layers, AdamW for everything else.
 
-use std::ops::Range;
-
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::adam::Adam;
 use super::host_memory::{is_host, to_vec};
+use super::matrices::{Matrix, Partition};
 use super::optimizer::OptimizerState;
 use super::orthogonal::orthogonalized;
 use super::rates::Rates;
 use crate::spec::{MuonOptimizer, MuonScale};
-
-/// The place of a matrix in the flat tensor of all parameters: `rows` outputs of `columns` inputs. The weights of a
-/// convolution, `[outputs, inputs, kernel, kernel]`, are a matrix of inputs x kernel x kernel columns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matrix {
-    pub start: usize,
-    pub rows: usize,
-    pub columns: usize,
-}
 
 /// Muon (Jordan 2024, <https://kellerjordan.github.io/posts/muon/>). With momentum mu (`optimizer.beta1`, which `momentum`
 /// may move) and the gradient G of a matrix W:
@@ -30,24 +20,11 @@ pub struct Matrix {
 /// and neither a constant nor a moving mu changes the size of an update.
 pub struct Muon {
     settings: MuonOptimizer,
-    /// In the order of the flat tensor.
-    matrices: Vec<Matrix>,
-    /// The parameters between them, in order.
-    rest: Vec<Range<usize>>,
+    parts: Partition,
     /// M of each matrix.
     momenta: Vec<Tensor<2>>,
     /// AdamW on the rest, laid end to end.
     adam: Adam,
-}
-
-impl Matrix {
-    fn range(&self) -> Range<usize> {
-        self.start..self.start + self.rows * self.columns
-    }
-
-    fn of(&self, flat: &Tensor<1>) -> Tensor<2> {
-        flat.clone().narrow(0, self.start, self.rows * self.columns).reshape([self.rows, self.columns])
-    }
 }
 
 impl Muon {
@@ -56,14 +33,14 @@ impl Muon {
     /// # Panics
     /// If `matrices` overlap, are not in order, or lie beyond the parameters of `state`.
     pub fn from_state(settings: &MuonOptimizer, matrices: &[Matrix], state: OptimizerState, device: &Device) -> Self {
-        let OptimizerState { first_moment, second_moment, beta1_product, beta2_product } = state;
-        let rest = between(matrices, first_moment.len());
-        let gathered = |values: &[f32]| rest.iter().flat_map(|range| &values[range.clone()]).copied().collect();
+        let OptimizerState { first_moment, second_moment, beta1_product, beta2_product, .. } = state;
+        let parts = Partition::new(matrices, first_moment.len());
         let rest_state = OptimizerState {
-            first_moment: gathered(&first_moment),
-            second_moment: gathered(&second_moment),
+            first_moment: parts.rest_of(&first_moment),
+            second_moment: parts.rest_of(&second_moment),
             beta1_product,
             beta2_product,
+            factors: vec![],
         };
         let momentum = |matrix: &Matrix| {
             let values = first_moment[matrix.range()].to_vec();
@@ -72,8 +49,7 @@ impl Muon {
         Self {
             settings: settings.clone(),
             momenta: matrices.iter().map(momentum).collect(),
-            matrices: matrices.to_vec(),
-            rest,
+            parts,
             adam: Adam::from_state(&settings.others, rest_state, device),
         }
     }
@@ -81,20 +57,15 @@ impl Muon {
     /// The state that a checkpoint keeps.
     pub fn state(&self) -> OptimizerState {
         let rest = self.adam.state();
-        let parameter_count =
-            rest.first_moment.len() + self.matrices.iter().map(|matrix| matrix.range().len()).sum::<usize>();
-        let (mut first_moment, mut second_moment) = (vec![0.0; parameter_count], vec![0.0; parameter_count]);
-        let mut taken = 0;
-        for range in &self.rest {
-            let from = taken..taken + range.len();
-            first_moment[range.clone()].copy_from_slice(&rest.first_moment[from.clone()]);
-            second_moment[range.clone()].copy_from_slice(&rest.second_moment[from]);
-            taken += range.len();
+        let momenta: Vec<Vec<f32>> =
+            self.momenta.iter().map(|momentum| to_vec(&momentum.clone().flatten(0, 1))).collect();
+        // The matrices have no second moment.
+        let none: Vec<Vec<f32>> = momenta.iter().map(|momentum| vec![0.0; momentum.len()]).collect();
+        OptimizerState {
+            first_moment: self.parts.joined(&rest.first_moment, momenta.iter().map(Vec::as_slice)),
+            second_moment: self.parts.joined(&rest.second_moment, none.iter().map(Vec::as_slice)),
+            ..rest
         }
-        for (matrix, momentum) in self.matrices.iter().zip(&self.momenta) {
-            first_moment[matrix.range()].copy_from_slice(&to_vec(&momentum.clone().flatten(0, 1)));
-        }
-        OptimizerState { first_moment, second_moment, ..rest }
     }
 
     /// The weights after one update: `rates` are those of the matrices, `others` those of the rest.
@@ -115,50 +86,15 @@ impl Muon {
         };
         // On the CPU threads share the matrices; each is updated on its own, so their number cannot change a bit.
         let updated: Vec<(Tensor<2>, Tensor<1>)> = match is_host(&weights.device()) {
-            true => self.matrices.par_iter().zip(&self.momenta).map(update).collect(),
-            false => self.matrices.iter().zip(&self.momenta).map(update).collect(),
+            true => self.parts.matrices.par_iter().zip(&self.momenta).map(update).collect(),
+            false => self.parts.matrices.iter().zip(&self.momenta).map(update).collect(),
         };
         let (momenta, matrices): (Vec<_>, Vec<_>) = updated.into_iter().unzip();
         self.momenta = momenta;
-        let Some(gathered) = self.gather(&weights) else { return Tensor::cat(matrices, 0) };
-        let gradient = self.gather(&gradient).expect("gathered as the weights are");
-        let rest = self.adam.step(gathered, gradient, others.learning_rate, others.beta1);
-        self.scatter(rest, matrices)
+        let rest = self.parts.gather(&weights).zip(self.parts.gather(&gradient));
+        let rest = rest.map(|(weights, gradient)| self.adam.step(weights, gradient, others.learning_rate, others.beta1));
+        self.parts.scatter(rest, matrices)
     }
-
-    /// The parameters that are in no matrix, end to end; none if there are none.
-    fn gather(&self, flat: &Tensor<1>) -> Option<Tensor<1>> {
-        let parts: Vec<_> = self.rest.iter().map(|range| flat.clone().narrow(0, range.start, range.len())).collect();
-        (!parts.is_empty()).then(|| Tensor::cat(parts, 0))
-    }
-
-    /// All parameters in order, from the rest and the matrices.
-    fn scatter(&self, rest: Tensor<1>, matrices: Vec<Tensor<1>>) -> Tensor<1> {
-        let mut taken = 0;
-        let rest = self.rest.iter().map(|range| {
-            taken += range.len();
-            (range.start, rest.clone().narrow(0, taken - range.len(), range.len()))
-        });
-        let mut parts: Vec<_> = rest.collect();
-        parts.extend(self.matrices.iter().map(|matrix| matrix.start).zip(matrices));
-        parts.sort_by_key(|(start, _)| *start);
-        Tensor::cat(parts.into_iter().map(|(_, part)| part).collect(), 0)
-    }
-}
-
-/// The ranges between `matrices` in 0..parameter_count, in order.
-fn between(matrices: &[Matrix], parameter_count: usize) -> Vec<Range<usize>> {
-    let mut rest = Vec::new();
-    let mut end = 0;
-    for matrix in matrices {
-        assert!(matrix.start >= end, "matrices are in order and do not overlap");
-        rest.push(end..matrix.start);
-        end = matrix.range().end;
-    }
-    assert!(end <= parameter_count, "matrices are among the parameters");
-    rest.push(end..parameter_count);
-    rest.retain(|range| !range.is_empty());
-    rest
 }
 
 /// `from` + share (`to` - `from`).

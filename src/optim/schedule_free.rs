@@ -71,7 +71,13 @@ impl ScheduleFree {
             Sequences::Host { z, second } => (z.clone(), second.clone()),
             Sequences::Device { z, second } => (to_vec(z), to_vec(second)),
         };
-        OptimizerState { first_moment, second_moment, beta1_product: 1.0, beta2_product: self.beta2_product }
+        OptimizerState {
+            first_moment,
+            second_moment,
+            beta1_product: 1.0,
+            beta2_product: self.beta2_product,
+            factors: vec![],
+        }
     }
 
     /// x after one update, from x before it and the gradient at y. Both hold all parameters, without autodiff.

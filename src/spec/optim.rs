@@ -14,6 +14,9 @@ kinds! {
         Adamw(AdamwOptimizer) = "adamw",
         /// Muon for the matrices of hidden layers (Jordan 2024, <https://kellerjordan.github.io/posts/muon/>), AdamW for the rest.
         Muon(MuonOptimizer) = "muon",
+        /// SOAP: Adam in the eigenbasis of Shampoo's factors (Vyas et al. 2024, arXiv 2409.11321), for the matrices of hidden layers;
+        /// Adam for the rest. The first gradient makes the bases and updates nothing, as in the authors' code.
+        Soap(SoapOptimizer) = "soap",
         /// Schedule-free AdamW (Defazio et al. 2024, arXiv 2405.15682). The gradient g is taken at y = (1 - b) z + b x, between
         /// a sequence z and its average x; z <- z - lr g / (sqrt(v / c2) + epsilon) - lr weight_decay y, and x <- (1 - c) x + c z.
         ScheduleFreeAdamw(ScheduleFreeAdamwOptimizer) = "schedule_free_adamw",
@@ -74,6 +77,28 @@ pub struct MuonOptimizer {
     pub others: AdamwOptimizer,
 }
 
+/// Each weight of a hidden layer is a matrix with a row for each output; the weights of a convolution are flattened. Vectors,
+/// embeddings, the first layer and the last have no bases, and the same settings otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SoapOptimizer {
+    /// The initial learning rate, after warm-up. Default 0.003 (the authors').
+    pub learning_rate: f64,
+    /// The initial beta1; `momentum` may change it over time. Default 0.95 (the authors').
+    pub beta1: f64,
+    /// The decay of the second moment and of Shampoo's factors. Default 0.95 (the authors').
+    pub beta2: f64,
+    /// Added to the root of the second moment. Default 1e-8.
+    pub epsilon: f64,
+    /// The decoupled decay, after the update. Default 0.01 (the authors').
+    pub weight_decay: f64,
+    /// Updates between two refreshes of the eigenvectors. Default 10 (the authors').
+    pub refresh_every: u64,
+    /// A matrix's side that is longer has no basis. A refresh takes time that grows with the third power of the side. Default 1024 (the
+    /// authors' is 10000).
+    pub largest_side: usize,
+}
+
 /// v and c2 are Adam's second moment and its bias correction. c is the share of lr^2 in the sum of lr^2 over all steps so far,
 /// as in the authors' package `schedulefree`: 1 / (number of steps) without `train.warmup_steps`. There is no other schedule:
 /// `lr_schedule` and `momentum` must be `constant`. The run's weights are x: `evaluate.weights: raw` and `own` measure x, and
@@ -112,6 +137,7 @@ impl Optimizer {
             Self::Adam(adam) => adam.learning_rate,
             Self::Adamw(adamw) => adamw.learning_rate,
             Self::Muon(muon) => muon.learning_rate,
+            Self::Soap(soap) => soap.learning_rate,
             Self::ScheduleFreeAdamw(adamw) => adamw.learning_rate,
         }
     }
@@ -122,6 +148,7 @@ impl Optimizer {
             Self::Adam(adam) => adam.beta1,
             Self::Adamw(adamw) => adamw.beta1,
             Self::Muon(muon) => muon.beta1,
+            Self::Soap(soap) => soap.beta1,
             Self::ScheduleFreeAdamw(adamw) => adamw.beta1,
         }
     }
@@ -148,6 +175,20 @@ impl Default for AdamwOptimizer {
 impl Default for ScheduleFreeAdamwOptimizer {
     fn default() -> Self {
         Self { learning_rate: 2.5e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+impl Default for SoapOptimizer {
+    fn default() -> Self {
+        Self {
+            learning_rate: 3e-3,
+            beta1: 0.95,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            refresh_every: 10,
+            largest_side: 1024,
+        }
     }
 }
 

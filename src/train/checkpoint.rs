@@ -25,6 +25,8 @@ pub struct Checkpoint {
     /// See [`crate::optim::OptimizerState`].
     pub first_moment: Vec<f32>,
     pub second_moment: Vec<f32>,
+    /// SOAP's factors; empty for the other optimizers.
+    pub factors: Vec<f32>,
     /// The state of an adaptive timestep sampler; empty for the others.
     pub sampler_state: Vec<f32>,
     /// The averages of `train.post_hoc`; empty without it.
@@ -103,8 +105,9 @@ const HEADER: &str = "checkpoint";
 const VECTORS: [&str; 4] = ["weights", "ema_weights", "adam.first_moment", "adam.second_moment"];
 const SAMPLER_STATE: &str = "timestep_sampler";
 const POST_HOC: [&str; 2] = ["post_hoc.0", "post_hoc.1"];
+const FACTORS: &str = "soap.factors";
 /// Those that a run may do without. An empty one leaves no trace.
-const OPTIONAL: [&str; 3] = [SAMPLER_STATE, POST_HOC[0], POST_HOC[1]];
+const OPTIONAL: [&str; 4] = [SAMPLER_STATE, POST_HOC[0], POST_HOC[1], FACTORS];
 
 impl Checkpoint {
     /// A safetensors file: four vectors, more where a timestep sampler has state or averages are kept, and its progress as JSON
@@ -112,7 +115,7 @@ impl Checkpoint {
     pub fn to_bytes(&self) -> Vec<u8> {
         let vectors = [&self.weights, &self.ema_weights, &self.first_moment, &self.second_moment];
         let [first, second] = &self.post_hoc;
-        let vectors = vectors.into_iter().chain([&self.sampler_state, first, second]);
+        let vectors = vectors.into_iter().chain([&self.sampler_state, first, second, &self.factors]);
         let bytes: Vec<Vec<u8>> =
             vectors.map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
         let named = VECTORS.into_iter().chain(OPTIONAL).zip(&bytes);
@@ -174,6 +177,7 @@ impl Checkpoint {
             ema_weights: vector(VECTORS[1])?,
             first_moment: vector(VECTORS[2])?,
             second_moment: vector(VECTORS[3])?,
+            factors: optional(FACTORS)?,
             sampler_state: optional(SAMPLER_STATE)?,
             post_hoc: [optional(POST_HOC[0])?, optional(POST_HOC[1])?],
         };
@@ -213,6 +217,7 @@ mod tests {
             ema_weights: vec![0.1, 0.2, 0.3],
             first_moment: vec![0.0; 3],
             second_moment: vec![f32::MAX; 3],
+            factors: Vec::new(),
             sampler_state: Vec::new(),
             post_hoc: Default::default(),
         }
@@ -239,6 +244,9 @@ mod tests {
         let bytes = averaging.to_bytes();
         assert_eq!(Checkpoint::from_bytes(&bytes, 3).expect("it was written whole").checkpoint, averaging);
         assert_eq!(names(&bytes), 7);
+        let rotated = Checkpoint { factors: vec![3.0, 1.0, -0.0], ..averaging };
+        let bytes = rotated.to_bytes();
+        assert_eq!(Checkpoint::from_bytes(&bytes, 3).expect("it was written whole").checkpoint, rotated);
     }
 
     #[test]

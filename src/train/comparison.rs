@@ -67,6 +67,7 @@ fn learning_rates(optimizer: &mut Optimizer) -> Vec<&mut f64> {
     match optimizer {
         Optimizer::Adam(adam) => vec![&mut adam.learning_rate],
         Optimizer::Adamw(adamw) => vec![&mut adamw.learning_rate],
+        Optimizer::Soap(soap) => vec![&mut soap.learning_rate],
         Optimizer::ScheduleFreeAdamw(adamw) => vec![&mut adamw.learning_rate],
         Optimizer::Muon(muon) => vec![&mut muon.learning_rate, &mut muon.others.learning_rate],
     }

@@ -101,8 +101,16 @@ impl<'a> Trainer<'a> {
                 (weights, ema, post_hoc, start, Progress::default())
             }
             Some(checkpoint) => {
-                let Checkpoint { progress, weights, ema_weights, first_moment, second_moment, sampler_state, post_hoc } =
-                    checkpoint;
+                let Checkpoint {
+                    progress,
+                    weights,
+                    ema_weights,
+                    first_moment,
+                    second_moment,
+                    factors,
+                    sampler_state,
+                    post_hoc,
+                } = checkpoint;
                 sampler.restore(&sampler_state).map_err(|wrong| {
                     CheckpointError::Damaged(format!("the state of the timestep sampler has {wrong}"))
                 })?;
@@ -113,7 +121,7 @@ impl<'a> Trainer<'a> {
                 let post_hoc = kept.map(|average| Ema::new(flat(average, device))).collect();
                 let weights = flat(weights, device);
                 let Progress { beta1_product, beta2_product, .. } = progress;
-                let state = OptimizerState { first_moment, second_moment, beta1_product, beta2_product };
+                let state = OptimizerState { first_moment, second_moment, beta1_product, beta2_product, factors };
                 (weights, Ema::new(flat(ema_weights, device)), post_hoc, state, progress)
             }
         };
@@ -290,13 +298,15 @@ impl<'a> Trainer<'a> {
 
     /// The full state.
     pub fn checkpoint(&self) -> Checkpoint {
-        let OptimizerState { first_moment, second_moment, beta1_product, beta2_product } = self.optimizer.state();
+        let OptimizerState { first_moment, second_moment, beta1_product, beta2_product, factors } =
+            self.optimizer.state();
         Checkpoint {
             progress: Progress { beta1_product, beta2_product, ..self.progress },
             weights: values(self.weights.clone()),
             ema_weights: values(self.ema.weights()),
             first_moment,
             second_moment,
+            factors,
             sampler_state: self.sampler.state(),
             post_hoc: self.post_hoc_averages(),
         }

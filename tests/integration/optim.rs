@@ -1,11 +1,11 @@
-//! Adam, AdamW, Muon and schedule-free AdamW against PyTorch, and with a moving beta1 against sums written out in numpy.
+//! Adam, AdamW, Muon, SOAP and schedule-free AdamW against PyTorch, and with a moving beta1 against sums written out in numpy.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
 use speedlab::optim::{Adam, Matrix, Optimizer, OptimizerState, Rates, beta1, learning_rate};
 use speedlab::spec::{
     self, AdamOptimizer, AdamwOptimizer, DemonMomentum, LrSchedule, MomentumCompensatedLr, MomentumSchedule,
-    MuonOptimizer, MuonScale, RunSpec, ScheduleFreeAdamwOptimizer,
+    MuonOptimizer, MuonScale, RunSpec, ScheduleFreeAdamwOptimizer, SoapOptimizer,
 };
 
 #[derive(Deserialize)]
@@ -256,5 +256,53 @@ fn schedule_free_adamw_is_that_of_its_authors_package_through_warm_up_decay_and_
             }
         }
         assert_eq!(golden.noise.len() / 5, case.x.len());
+    }
+}
+
+#[derive(Deserialize)]
+struct SoapGolden {
+    initial: Vec<f32>,
+    gradients: Vec<Vec<f32>>,
+    both: Vec<Vec<f64>>,
+    short: Vec<Vec<f64>>,
+}
+
+/// tests/golden/soap.json: the package `pytorch_optimizer`, in float64 (scripts/golden/soap.py).
+#[test]
+fn soap_is_that_of_a_package_with_bases_on_all_sides_and_on_the_short_ones() {
+    let golden: SoapGolden =
+        serde_json::from_str(include_str!("../golden/soap.json")).expect("the golden file is JSON");
+    let device = Device::flex();
+    let matrices = [(2, 2, 3), (8, 3, 4), (20, 4, 3)].map(|(start, rows, columns)| Matrix { start, rows, columns });
+    for (largest_side, expected) in [(10_000, &golden.both), (3, &golden.short)] {
+        let settings = spec::Optimizer::Soap(SoapOptimizer {
+            learning_rate: 0.01,
+            beta1: 0.9,
+            beta2: 0.8,
+            epsilon: 1e-8,
+            weight_decay: 0.3,
+            refresh_every: 4,
+            largest_side,
+        });
+        let spec = RunSpec { optimizer: settings, ..RunSpec::default() };
+        let mut weights = tensor(&golden.initial);
+        let start = OptimizerState::from(&spec.optimizer, &weights);
+        let mut optimizer = Optimizer::new(&spec.optimizer, &matrices, start, &device);
+        let mut compared = 0;
+        for (step, gradient) in golden.gradients.iter().enumerate() {
+            let rates = Rates::at(&spec, step as u64);
+            weights = optimizer.step(weights, tensor(gradient), rates, rates);
+            optimizer = Optimizer::new(&spec.optimizer, &matrices, optimizer.state(), &device);
+            if step % 4 != 1 {
+                continue;
+            }
+            let found = weights.clone().into_data().try_into_vec::<f32>().expect("weights are f32");
+            for (index, (value, expected)) in found.iter().zip(&expected[step / 4]).enumerate() {
+                let difference = (f64::from(*value) - expected).abs();
+                assert!(difference < 2e-5, "step {step}, {index}: {value} is not {expected} ({difference:e})");
+            }
+            compared += 1;
+        }
+        assert_eq!(compared, expected.len());
     }
 }

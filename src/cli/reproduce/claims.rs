@@ -60,6 +60,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/sensitivity"
     "small/ema-length"
     "small/optimizers"
+    "small/preconditioners"
     "small/networks"
     "small/equal-arms"
     "small/known-truth"

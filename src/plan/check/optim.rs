@@ -27,6 +27,14 @@ impl Rules {
                 self.fraction("optimizer.weight_decay", adamw.weight_decay, &decay);
                 self.without_schedules(spec);
             }
+            Optimizer::Soap(soap) => {
+                self.fraction("optimizer.beta2", soap.beta2, &[AtLeast(0.0), Below(1.0)]);
+                self.fraction("optimizer.epsilon", soap.epsilon, &[Above(0.0), AtMost(1.0)]);
+                self.fraction("optimizer.weight_decay", soap.weight_decay, &decay);
+                self.size("optimizer.refresh_every", soap.refresh_every, 1, MOST_STEPS);
+                self.size("optimizer.largest_side", soap.largest_side as u64, 1, 65_536);
+                self.not_of_torch(spec, "soap");
+            }
             Optimizer::Muon(muon) => {
                 self.fraction("optimizer.weight_decay", muon.weight_decay, &decay);
                 self.size("optimizer.newton_schulz_steps", muon.newton_schulz_steps as u64, 1, 99);
@@ -58,8 +66,13 @@ impl Rules {
             );
             self.breaks(&["momentum", "optimizer"], message, Some("write `momentum: { kind: constant }` beside it"));
         }
+        self.not_of_torch(spec, "schedule_free_adamw");
+    }
+
+    /// The twin has not every optimizer.
+    fn not_of_torch(&mut self, spec: &RunSpec, kind: &str) {
         if spec.trainer.as_ref().is_some_and(Trainer::is_torch) {
-            let message = "`trainer: torch` has no `schedule_free_adamw`".to_owned();
+            let message = format!("`trainer: torch` has no `{kind}`");
             self.breaks(&["optimizer", "trainer"], message, Some("leave `trainer` out: Speedlab's own trainer has it"));
         }
     }
@@ -81,6 +94,9 @@ impl Rules {
             }
             Optimizer::ScheduleFreeAdamw(adamw) => {
                 within("optimizer.learning_rate", adamw.learning_rate, "optimizer.weight_decay", adamw.weight_decay);
+            }
+            Optimizer::Soap(soap) => {
+                within("optimizer.learning_rate", soap.learning_rate, "optimizer.weight_decay", soap.weight_decay);
             }
             Optimizer::Muon(muon) => {
                 let others = &muon.others;

@@ -273,6 +273,17 @@ fn other_methods(add: &mut dyn FnMut(&str, &str, Used)) {
         },
     );
     add(
+        "optimizer (SOAP)",
+        "stated for transformers that model language, every matrix of them, the first and last one-sided",
+        &|spec| match &spec.optimizer {
+            Optimizer::Soap(soap) => Some(format!(
+                "learning rate {}, bases of sides up to {}, refreshed every {} updates; Adam for vectors, embeddings, the first and last layer",
+                soap.learning_rate, soap.largest_side, soap.refresh_every
+            )),
+            _ => None,
+        },
+    );
+    add(
         "optimizer (Muon)",
         "stated for the matrices of hidden layers of transformers, and convolutions laid flat; for U-Nets nothing is published that we could read",
         &|spec| match &spec.optimizer {

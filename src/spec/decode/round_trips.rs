@@ -303,6 +303,18 @@ fn unusual_specs() -> Vec<RunSpec> {
             ..common.clone()
         },
         RunSpec {
+            optimizer: Optimizer::Soap(SoapOptimizer {
+                learning_rate: 0.03,
+                beta1: 0.8,
+                beta2: 0.7,
+                epsilon: 1e-6,
+                weight_decay: 0.1,
+                refresh_every: 3,
+                largest_side: 64,
+            }),
+            ..common.clone()
+        },
+        RunSpec {
             optimizer: Optimizer::Muon(MuonOptimizer {
                 learning_rate: 0.03,
                 beta1: 0.8,

@@ -100,7 +100,7 @@ impl RunSpec {
     pub fn own_weights(&self) -> Weights {
         match self.optimizer {
             Optimizer::ScheduleFreeAdamw(_) => Weights::Raw,
-            Optimizer::Adam(_) | Optimizer::Adamw(_) | Optimizer::Muon(_) => Weights::Averaged,
+            Optimizer::Adam(_) | Optimizer::Adamw(_) | Optimizer::Muon(_) | Optimizer::Soap(_) => Weights::Averaged,
         }
     }
 }

@@ -75,6 +75,7 @@ fn samplers_and_optimizers_with_state_go_on_with_the_same_bits() {
     noise: { kind: immiscible }
     optimizer: { kind: muon }
     momentum: { kind: linear, end: 0.5 }
+  soap: { optimizer: { kind: soap, refresh_every: 7, largest_side: 72 }, momentum: { kind: demon } }
   free: { optimizer: { kind: schedule_free_adamw }, train: { warmup_steps: 9, post_hoc: { every: 30 } } }
 ",
     );

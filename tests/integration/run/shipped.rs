@@ -48,6 +48,7 @@ fn the_shipped_sweeps_on_digits_run_a_few_steps() {
         ("small/networks", 10, 36, &tuned),
         ("small/sensitivity", 10, 29, &[]),
         ("small/optimizers", 210, 7, &[]),
+        ("small/preconditioners", 10, 5, &[]),
         ("methods", 220, 30, &[]),
     ] {
         runs_to_its_end(&sandbox, sweep, steps, runs, more);

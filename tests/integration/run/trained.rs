@@ -90,6 +90,7 @@ fn every_method_can_be_an_arm() {
   immiscible: { noise: { kind: immiscible } }
   adamw: { optimizer: { kind: adamw } }
   muon: { optimizer: { kind: muon }, momentum: { kind: demon } }
+  soap: { optimizer: { kind: soap, refresh_every: 4 } }
   schedule-free: { optimizer: { kind: schedule_free_adamw } }
   wsd: { lr_schedule: { kind: wsd, decay: 0.5, shape: one_minus_sqrt } }
   inverse-sqrt: { lr_schedule: { kind: inverse_sqrt, reference_steps: 10 } }
