@@ -19,6 +19,8 @@ pub enum Stream {
     Flips = 5,
     /// Dropout masks.
     Dropout = 6,
+    /// Which tokens of a step's images go around blocks.
+    TokenRouting = 9,
     /// Which images of a step are trained on without their class.
     ClassDropout = 20,
     /// The noise that evaluation starts from; `step` is the index of the image.
@@ -126,6 +128,21 @@ impl Draws {
         numbers
     }
 
+    /// For each of `sets` sets of `count` numbers the `size` smallest of as many random words, by their places in increasing order: every
+    /// choice is equally likely. `[sets, size]`.
+    pub fn subsets(&mut self, sets: usize, count: usize, size: usize) -> Vec<u32> {
+        assert!(size <= count, "{count} cannot give {size}");
+        let mut chosen = Vec::with_capacity(sets * size);
+        for _ in 0..sets {
+            let mut words: Vec<(u32, u32)> = (0..count as u32).map(|place| (self.next_u32(), place)).collect();
+            words.sort_unstable();
+            let start = chosen.len();
+            chosen.extend(words[..size].iter().map(|&(_, place)| place));
+            chosen[start..].sort_unstable();
+        }
+        chosen
+    }
+
     /// A uniformly random order of 0..count (Fisher-Yates).
     pub fn permutation(&mut self, count: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..u32::try_from(count).expect("fewer than 2^32 images")).collect();
@@ -227,6 +244,18 @@ mod tests {
         // 1500 each, within five standard deviations of a binomial.
         assert!(drawn.iter().all(|count| count.abs_diff(1500) < 163), "{drawn:?}");
         assert!(Draws::new(0, Stream::KidSubsets, 0).subset(4, 0).is_empty());
+    }
+
+    #[test]
+    fn subsets_are_in_order_and_hold_every_number_equally_often() {
+        let chosen = Draws::new(0, Stream::TokenRouting, 3).subsets(5000, 10, 3);
+        assert!(chosen.chunks_exact(3).all(|subset| subset.is_sorted_by(|one, next| one < next)));
+        let drawn: Vec<usize> = (0..10).map(|number| chosen.iter().filter(|&&found| found == number).count()).collect();
+        // 1500 each, within five standard deviations of a binomial.
+        assert!(drawn.iter().all(|count| count.abs_diff(1500) < 163), "{drawn:?}");
+        assert_ne!(chosen[..3], chosen[3..6]);
+        // The first sets are the same, however many there are.
+        assert_eq!(Draws::new(0, Stream::TokenRouting, 3).subsets(7, 10, 3), chosen[..21]);
     }
 
     #[test]

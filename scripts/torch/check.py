@@ -110,6 +110,13 @@ RUNS = {
     "contrastive": FLOW | dict(auxiliary_losses=dict(contrastive=0.05)),
     "dispersive": SMALL | CALM | FLOW | dict(model=DIT | dict(depth=3), auxiliary_losses=dict(dispersive=dict(weight=0.05, block=2))),
     "dispersive-uvit": SMALL | CALM | dict(model=UVIT | dict(depth=4), auxiliary_losses=dict(dispersive=dict(weight=0.05, block=4))),
+    "routing": SMALL
+    | CALM
+    | FLOW
+    | dict(model=DIT | dict(depth=4), token_routing=dict(share=0.5, first_block=2, last_block=3))
+    | dict(auxiliary_losses=dict(dispersive=dict(weight=0.05, block=3))),
+    "routing-uvit": SMALL
+    | dict(model=UVIT | dict(depth=4, class_conditional=True), token_routing=dict(share=0.3, first_block=2, last_block=4)),
     "shifted-steps": ode(kind="dpm_solver_pp", steps=8, shift=2.0),
     "dropout": CALM | dict(model=dict(dropout=0.2), momentum=dict(kind="linear", end=0.2)) | ode(kind="ddpm", steps=10),
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 # src/random.rs: Stream.
 WEIGHTS, BATCH_ORDER, NOISE, TIMESTEPS, FLIPS, DROPOUT = 1, 2, 3, 4, 5, 6
-EVALUATION_NOISE, VALIDATION, GENERATION_NOISE, CLASS_DROPOUT = 7, 8, 16, 20
+EVALUATION_NOISE, VALIDATION, TOKEN_ROUTING, GENERATION_NOISE, CLASS_DROPOUT = 7, 8, 9, 16, 20
 
 LOW = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
@@ -79,6 +79,11 @@ class Draws:
             product = int(self.words(1)[0]) * bound
             if product & 0xFFFFFFFF >= threshold:
                 return product >> 32
+
+    def subsets(self, sets, count, size):
+        """For each of `sets` sets the places of the `size` smallest of `count` random words, in increasing order, as int64."""
+        words = self.words(sets * count).reshape(sets, count)
+        return np.sort(np.argsort(words, 1, kind="stable")[:, :size], 1)
 
     def permutation(self, count):
         """A random order of 0..count (Fisher-Yates), as int64."""

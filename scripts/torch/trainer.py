@@ -61,9 +61,12 @@ class Trainer:
         self.net = build(spec["model"], self.shape, spec["seed"]).to(self.device).to(memory_format=self.layout)
         self.averaged = copy.deepcopy(self.net).requires_grad_(False).eval()
         self.forward = torch.compile(self.net) if options["compile"] else self.net
-        self.tokens = None
         if self.dispersive["weight"] > 0.0:
-            self.net.blocks_in_order()[self.dispersive["block"] - 1].register_forward_hook(self.tap)
+            self.net.tapped_block = self.dispersive["block"]
+        routing = spec["token_routing"]
+        self.routed_share = routing["share"]
+        if self.routed_share > 0.0:
+            self.net.detour = routing["first_block"], routing["last_block"]
         self.parameters = list(self.net.parameters())
         self.optimizer = Optimizer(spec, self.net)
         self.learns_sigma = spec["model"].get("learned_sigma", False)
@@ -104,6 +107,10 @@ class Trainer:
         if spec["model"]["class_conditional"]:
             dropout = spec["model"]["class_dropout"]
             arrays["classes"] = data.batch_classes(self.images.labels[indices], dropout, self.shape[2], seed, step)
+        if self.routed_share > 0.0:
+            patches = self.net.side**2
+            kept = patches - math.floor(self.routed_share * patches + 0.5)
+            arrays["kept"] = draws.Draws(seed, draws.TOKEN_ROUTING, step).subsets(batch_size, patches, kept)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensors["masks"] = dropout_masks(self.net, batch_size, seed, step)
         if self.is_cuda:
@@ -134,7 +141,8 @@ class Trainer:
         weights = self._weights_on_device[t] * batch["importance"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options["precision"] == "bf16"):
             shown = batch["shown"].contiguous(memory_format=self.layout)
-            predicted = self.forward(shown, t.float(), batch.get("classes"), batch["masks"])
+            kept = [batch["kept"]] if "kept" in batch else []
+            predicted = self.forward(shown, t.float(), batch.get("classes"), batch["masks"], *kept)
         predicted = predicted.float()
         errors = predicted[:, :channels] - batch["target"]
         squares = errors.square()
@@ -147,16 +155,13 @@ class Trainer:
             bound = self.hybrid.bound(errors, predicted[:, channels:], batch["images"], t)
             loss = loss + (bound * batch["importance"].reshape(-1, 1, 1, 1)).mean()
         if self.dispersive["weight"] > 0.0:
-            loss = loss + self.dispersive["weight"] * dispersion(self.tokens, self.dispersive["temperature"])
+            loss = loss + self.dispersive["weight"] * dispersion(self.net.tapped.float(), self.dispersive["temperature"])
         loss = loss * (len(t) / self.spec["train"]["batch_size"])
         if not self.sampler.observes_losses:
             return loss, np.empty(0, np.float32)
         mean = lambda values: values.detach().double().flatten(1).mean(1).cpu().numpy()
         of_images = self._weights[t.cpu().numpy()] * mean(squares) + (0.0 if bound is None else mean(bound))
         return loss, of_images.astype(np.float32)
-
-    def tap(self, block, inputs, tokens):
-        self.tokens = tokens.float()
 
     def gradients(self, batch):
         """(loss, its gradients, losses of the images) of a batch, part by part."""

@@ -47,6 +47,39 @@ def join_patches(h, side, patch, channels):
     return h.reshape(-1, channels, side * patch, side * patch)
 
 
+class Transformer(nn.Module):
+    """What training may do with the tokens of a network (src/model/token_route.rs)."""
+
+    # The first and the last block that patches go around where a pass is told which do not; 1 is the first block.
+    detour = None
+    # The block after which all tokens are kept as `tapped`.
+    tapped_block, tapped = None, None
+
+
+class TokenRoute:
+    """The way of one batch's tokens through the blocks of `network`: the patches `kept` `[n, kept]` do not go around its detour."""
+
+    def __init__(self, network, kept):
+        self.network, self.kept = network, kept
+        self.passed, self.around, self.places = 0, None, None
+
+    def through(self, h, others, block):
+        """The tokens after the next block; `others` of them, such as that of the time, come before the patches."""
+        self.passed += 1
+        first, last = (0, 0) if self.kept is None else self.network.detour
+        if self.passed == first:
+            front = torch.arange(others, device=h.device).expand(len(h), others)
+            places = torch.cat([front, self.kept + others], 1)
+            self.places = places[:, :, None].expand(-1, -1, h.shape[2])
+            self.around, h = h, h.gather(1, self.places)
+        h = block(h)
+        if self.passed == last:
+            h = self.around.scatter(1, self.places, h.to(self.around.dtype))
+        if self.passed == self.network.tapped_block:
+            self.network.tapped = h
+        return h
+
+
 class DitBlock(nn.Module):
     def __init__(self, dim, heads, mlp_ratio):
         super().__init__()
@@ -64,7 +97,7 @@ def modulated(x, shift, scale):
     return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
 
 
-class Dit(nn.Module):
+class Dit(Transformer):
     """The diffusion transformer with adaLN-Zero blocks (src/model/dit.rs)."""
 
     def __init__(self, images, side, classes, outputs, patch, dim, depth, heads, mlp_ratio, class_dropout):
@@ -79,17 +112,15 @@ class Dit(nn.Module):
         self.sinusoids = Sinusoids(256)
         self.register_buffer("positions", square_positions(self.side, dim), persistent=False)
 
-    def blocks_in_order(self):
-        return list(self.blocks)
-
-    def forward(self, x, t, classes=None, masks=None):
+    def forward(self, x, t, classes=None, masks=None, kept=None):
         condition = self.time2(F.silu(self.time1(self.sinusoids(t))))
         if self.classes is not None:
             condition = condition + self.classes(classes)
         condition = F.silu(condition)
         h = self.patches(x).flatten(2).transpose(1, 2) + self.positions
+        route = TokenRoute(self, kept)
         for block in self.blocks:
-            h = block(h, condition)
+            h = route.through(h, 0, lambda h: block(h, condition))
         h = self.output(modulated(h, *self.output_modulation(condition)[:, None].chunk(2, 2)))
         return join_patches(h, self.side, self.patch, self.outputs)
 
@@ -117,7 +148,7 @@ class UvitBlock(nn.Module):
         return x + self.feed_forward(self.norm2(x))
 
 
-class Uvit(nn.Module):
+class Uvit(Transformer):
     """U-ViT (src/model/uvit.rs)."""
 
     def __init__(self, images, side, classes, outputs, patch, dim, depth, heads, mlp_ratio, class_dropout):
@@ -137,20 +168,17 @@ class Uvit(nn.Module):
         self.smoothing = conv(outputs, outputs, 3, torch_default, torch_default)
         self.sinusoids = Sinusoids(dim)
 
-    def blocks_in_order(self):
-        return [*self.first, self.middle, *self.second]
-
-    def forward(self, x, t, classes=None, masks=None):
+    def forward(self, x, t, classes=None, masks=None, kept=None):
         h = [self.sinusoids(t)[:, None], self.patches(x).flatten(2).transpose(1, 2)]
         if self.classes is not None:
             h.insert(0, self.classes(classes)[:, None])
         h = torch.cat(h, 1) + self.positions[0]
-        kept = []
+        route, others, skips = TokenRoute(self, kept), h.shape[1] - self.side**2, []
         for block in self.first:
-            h = block(h)
-            kept.append(h)
-        h = self.middle(h)
+            h = route.through(h, others, block)
+            skips.append(h)
+        h = route.through(h, others, self.middle)
         for block in self.second:
-            h = block(h, kept.pop())
+            h = route.through(h, others, lambda h: block(h, skips.pop()))
         h = self.output(self.norm(h))[:, -self.side**2 :]
         return self.smoothing(join_patches(h, self.side, self.patch, self.outputs))

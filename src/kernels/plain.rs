@@ -3,9 +3,9 @@
 use burn::tensor::activation::{gelu as exact_gelu, silu, softmax};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 
-use super::{Convolution, Gelu, Resample};
+use super::{Convolution, Gelu, Resample, TokenChoice};
 
 /// See [`super::Kernels::convolution`].
 pub fn convolution(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
@@ -102,6 +102,30 @@ pub fn gelu(input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
 pub fn add_image(input: Tensor<4>, image: Tensor<1>) -> Tensor<4> {
     let [_, channels, height, width] = input.dims();
     input + image.reshape([1, height, width, channels]).permute([0, 3, 1, 2])
+}
+
+/// See [`super::Kernels::take_tokens`].
+pub fn take_tokens(row: Tensor<4>, choice: &TokenChoice) -> Tensor<4> {
+    assert_eq!([row.dims()[0], row.dims()[3]], [choice.images(), choice.tokens()], "a choice of these tokens");
+    let places = of_all_channels(choice.places(), &row);
+    row.gather(3, places)
+}
+
+/// See [`super::Kernels::put_tokens`].
+pub fn put_tokens(row: Tensor<4>, taken: Tensor<4>, choice: &TokenChoice) -> Tensor<4> {
+    assert_eq!([row.dims()[0], row.dims()[3]], [choice.images(), choice.tokens()], "a choice of these tokens");
+    let sources = of_all_channels(&choice.sources(), &row);
+    Tensor::cat(vec![row, taken], 3).gather(3, sources)
+}
+
+/// `[images, places]` as `[images, channels, 1, places]`, with the channels of `row`.
+fn of_all_channels(places: &[u32], row: &Tensor<4>) -> Tensor<4, Int> {
+    let [images, channels, ..] = row.dims();
+    let count = places.len() / images;
+    let places: Vec<i32> = places.iter().map(|&place| place as i32).collect();
+    let device = row.device().without_autodiff();
+    Tensor::<4, Int>::from_data(TensorData::new(places, [images, 1, 1, count]), &device)
+        .expand([images, channels, 1, count])
 }
 
 /// See [`super::Kernels::attention`].

@@ -2,8 +2,9 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::layer_norm::LayerNorm;
+use super::token_choice_extension::TokenChoiceOperations;
 use super::token_extension::TokenOperations;
-use super::{Gelu, Kernels, plain};
+use super::{Gelu, Kernels, TokenChoice, plain};
 
 /// The operations of transformers, whose tokens are the pixels of a plane.
 impl Kernels {
@@ -100,6 +101,32 @@ impl Kernels {
             }
         }
     }
+
+    /// The chosen tokens of each image of a row, as a row.
+    ///
+    /// # Panics
+    /// If the choice is not of these tokens or not of these images.
+    pub fn take_tokens(self, row: Tensor<4>, choice: &TokenChoice) -> Tensor<4> {
+        match self {
+            Self::Plain(_) => plain::take_tokens(row, choice),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_take_tokens(row.into_dispatch(), choice.clone())),
+        }
+    }
+
+    /// A row with the tokens `taken`, which are a row too, in the chosen places.
+    ///
+    /// # Panics
+    /// As [`Self::take_tokens`].
+    pub fn put_tokens(self, row: Tensor<4>, taken: Tensor<4>, choice: &TokenChoice) -> Tensor<4> {
+        match self {
+            Self::Plain(_) => plain::put_tokens(row, taken, choice),
+            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_put_tokens(
+                row.into_dispatch(),
+                taken.into_dispatch(),
+                choice.clone(),
+            )),
+        }
+    }
 }
 
 /// The fused operations against their plain twins, on every kind of lanes.
@@ -160,5 +187,36 @@ mod tests {
             let row = kernels.join_rows(vec![images[1].clone(), kernels.as_row(images[0].clone())]);
             kernels.end_of_row(row.clone() * row, 5, 5)
         });
+    }
+
+    /// Every third token and one more, beginning at another place in each image; batches that fill no vector and one that fills several.
+    #[test]
+    fn tokens_taken_and_put_back_agree() {
+        for [batch, channels, tokens] in [[3, 8, 5], [64, 48, 64], [1, 5, 3], [17, 12, 16], [70, 33, 27]] {
+            let count = tokens / 3 + 1;
+            let of_image = |image: usize| {
+                let mut places: Vec<u32> = (0..count).map(|slot| ((image + 3 * slot) % tokens) as u32).collect();
+                places.sort_unstable();
+                places.dedup();
+                places.extend(
+                    (0..tokens as u32)
+                        .filter(|place| !places.contains(place))
+                        .take(count - places.len())
+                        .collect::<Vec<_>>(),
+                );
+                places.sort_unstable();
+                places
+            };
+            let places: Vec<u32> = (0..batch).flat_map(of_image).collect();
+            let choice = TokenChoice::new(tokens, count, &places);
+            let row = [batch, channels, 1, tokens];
+            let what = format!("{count} tokens of {row:?}");
+            compare(&what, &[row], &[], |kernels, images, _| kernels.take_tokens(images[0].clone(), &choice));
+            compare(&what, &[row, [batch, channels, 1, count]], &[], |kernels, images, _| {
+                // What is put changes with the row too.
+                let taken = kernels.take_tokens(images[0].clone(), &choice) * images[1].clone();
+                kernels.put_tokens(images[0].clone(), taken, &choice)
+            });
+        }
     }
 }

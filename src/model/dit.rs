@@ -6,10 +6,10 @@ use super::ModelError;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, Pass, variance_scaling};
 use super::class_embedding::ClassEmbedding;
 use super::feed_forward::FeedForward;
-use super::network::Tap;
 use super::patches::{self, Patches};
 use super::self_attention::SelfAttention;
 use super::sinusoids::{cosines_and_sines, square_positions};
+use super::token_route::{Detour, TokenRoute};
 use crate::kernels::{Convolution, Gelu};
 use crate::spec::{DataShape, DitModel};
 
@@ -35,11 +35,12 @@ const TIME_LENGTH: usize = 256;
 const EPSILON: f32 = 1e-6;
 
 impl Dit {
-    /// For such images; it gives out `output_channels` for each pixel.
+    /// For such images; it gives out `output_channels` for each pixel. Blocks cost less where patches go around them.
     pub fn describe(
         model: &DitModel,
         data_shape: DataShape,
         output_channels: usize,
+        detour: Option<Detour>,
         architecture: &mut Architecture,
     ) -> Self {
         let DataShape { channels, side, classes } = data_shape;
@@ -56,7 +57,10 @@ impl Dit {
             .filter(|_| model.class_conditional)
             .map(|classes| ClassEmbedding::describe(architecture, "class", classes, model.class_dropout, dim, small));
         let blocks = (0..model.depth)
-            .map(|index| Block::describe(architecture, &format!("blocks.{index}"), model, patches.count()))
+            .map(|index| {
+                let tokens = Detour::patches_of(detour, index + 1, patches.count());
+                Block::describe(architecture, &format!("blocks.{index}"), model, tokens)
+            })
             .collect();
         architecture.activations += patches.count() * dim; // the last norm
         let output_modulation = ["shift", "scale"].map(|part| modulation(architecture, "output", part, dim));
@@ -72,7 +76,7 @@ impl Dit {
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
         classes: Option<&[u32]>,
-        tap: &mut Tap,
+        route: &mut TokenRoute,
     ) -> Tensor<4> {
         let (batch, device) = (noisy.dims()[0], noisy.device());
         assert_eq!(timesteps.dims(), [batch], "a timestep for each image");
@@ -93,8 +97,7 @@ impl Dit {
         let patches = self.input.forward(pass, kernels.enter(self.patches.cut(noisy)));
         let mut tokens = kernels.add_image(patches, positions);
         for block in &self.blocks {
-            tokens = block.forward(pass, tokens, condition.clone());
-            tap.pass(kernels, &tokens, batch);
+            tokens = route.pass(kernels, tokens, 0, batch, |tokens| block.forward(pass, tokens, condition.clone()));
         }
         let [shift, scale] = self.output_modulation.each_ref().map(|layer| layer.forward(pass, condition.clone()));
         let tokens = self.output.forward(pass, kernels.modulated_norm(tokens, scale, shift, EPSILON));

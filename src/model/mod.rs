@@ -20,11 +20,12 @@ mod self_attention;
 mod sinusoids;
 mod small_cnn;
 mod time_embedding;
+mod token_route;
 mod unet;
 mod uvit;
 mod weights_file;
 
-use crate::spec::{self, DataShape};
+use crate::spec::{self, DataShape, RunSpec};
 use architecture::Architecture;
 use network::Body;
 
@@ -32,6 +33,7 @@ pub use dropout::Dropout;
 pub use network::{Network, build};
 pub use parameters::ParameterLayout;
 pub use small_cnn::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn};
+pub use token_route::{Detour, TokenRoute};
 pub use weights_file::{WeightsFileError, from_safetensors, to_safetensors};
 
 /// Why a model cannot be built for images of a given shape.
@@ -80,22 +82,32 @@ pub fn check(model: &spec::Model, data_shape: impl Into<DataShape>) -> Result<()
 
 /// Number of parameters of `model` for such images, without making any tensor.
 pub fn parameter_count(model: &spec::Model, data_shape: impl Into<DataShape>) -> usize {
-    describe(model, data_shape.into()).parameter_count()
+    describe(model, data_shape.into(), None).parameter_count()
 }
 
 /// Floating-point operations of the forward pass of one image: twice the multiply-adds of its convolutions, linear
 /// maps and attention. A training step costs about three times as much.
 pub fn forward_flops(model: &spec::Model, data_shape: impl Into<DataShape>) -> f64 {
-    describe(model, data_shape.into()).flops
+    describe(model, data_shape.into(), None).flops
 }
 
-/// Bytes that a training step keeps for the backward pass of each image of the batch: the outputs of all layers.
+/// The same in a run's training, where tokens may go around blocks.
+pub fn training_forward_flops(spec: &RunSpec) -> f64 {
+    describe(&spec.model, spec.data.shape(), Detour::of(spec)).flops
+}
+
+/// Bytes of the outputs of all layers for one image.
 pub fn activation_bytes(model: &spec::Model, data_shape: impl Into<DataShape>) -> usize {
-    describe(model, data_shape.into()).activations * size_of::<f32>()
+    describe(model, data_shape.into(), None).activations * size_of::<f32>()
 }
 
-fn describe(model: &spec::Model, data_shape: DataShape) -> Architecture {
+/// Bytes that a step of a run's training keeps for the backward pass of each image of the batch: the outputs of all layers.
+pub fn training_activation_bytes(spec: &RunSpec) -> usize {
+    describe(&spec.model, spec.data.shape(), Detour::of(spec)).activations * size_of::<f32>()
+}
+
+fn describe(model: &spec::Model, data_shape: DataShape, detour: Option<Detour>) -> Architecture {
     let mut architecture = Architecture::default();
-    Body::describe(model, data_shape, &mut architecture);
+    Body::describe(model, data_shape, detour, &mut architecture);
     architecture
 }

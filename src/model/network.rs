@@ -4,6 +4,7 @@ use super::adm::{self, Adm};
 use super::architecture::{Architecture, Pass};
 use super::dit::Dit;
 use super::parameters::Parameters;
+use super::token_route::{Detour, TokenRoute};
 use super::unet::{self, Unet};
 use super::uvit::Uvit;
 use super::{Dropout, ParameterLayout};
@@ -30,11 +31,16 @@ pub enum Body {
 }
 
 impl Body {
-    /// The layers of `model` for such images; their parameters go into `architecture`.
+    /// The layers of `model` for such images; their parameters go into `architecture`, and their cost where some tokens take the detour.
     ///
     /// # Panics
     /// If [`super::check`] refuses the model.
-    pub fn describe(model: &spec::Model, data_shape: DataShape, architecture: &mut Architecture) -> Self {
+    pub fn describe(
+        model: &spec::Model,
+        data_shape: DataShape,
+        detour: Option<Detour>,
+        architecture: &mut Architecture,
+    ) -> Self {
         if let Err(error) = super::check(model, data_shape) {
             panic!("a model that was not checked: {error}");
         }
@@ -42,8 +48,8 @@ impl Body {
         match model {
             spec::Model::Unet(unet) => Self::Unet(unet::describe(unet, data_shape, architecture)),
             spec::Model::Adm(adm) => Self::Adm(adm::describe(adm, data_shape, outputs, architecture)),
-            spec::Model::Dit(dit) => Self::Dit(Dit::describe(dit, data_shape, outputs, architecture)),
-            spec::Model::Uvit(uvit) => Self::Uvit(Uvit::describe(uvit, data_shape, outputs, architecture)),
+            spec::Model::Dit(dit) => Self::Dit(Dit::describe(dit, data_shape, outputs, detour, architecture)),
+            spec::Model::Uvit(uvit) => Self::Uvit(Uvit::describe(uvit, data_shape, outputs, detour, architecture)),
         }
     }
 
@@ -54,32 +60,13 @@ impl Body {
         timesteps: Tensor<1>,
         classes: Option<&[u32]>,
         dropout: Option<Dropout>,
-        tap: &mut Tap,
+        route: &mut TokenRoute,
     ) -> Tensor<4> {
         match self {
             Self::Unet(unet) => unet.forward(pass, noisy, timesteps, classes, dropout),
             Self::Adm(adm) => adm.forward(pass, noisy, timesteps, classes, dropout),
-            Self::Dit(dit) => dit.forward(pass, noisy, timesteps, classes, tap),
-            Self::Uvit(uvit) => uvit.forward(pass, noisy, timesteps, classes, tap),
-        }
-    }
-}
-
-/// Where the tokens of a transformer are looked at on their way.
-#[derive(Debug, Default)]
-pub struct Tap {
-    /// After this block, 1 the first; nowhere if there is none.
-    block: Option<usize>,
-    blocks_passed: usize,
-    tokens: Option<Tensor<4>>,
-}
-
-impl Tap {
-    /// Tells of the tokens after the next block.
-    pub fn pass(&mut self, kernels: Kernels, tokens: &Tensor<4>, batch: usize) {
-        self.blocks_passed += 1;
-        if self.block == Some(self.blocks_passed) {
-            self.tokens = Some(kernels.leave(tokens.clone(), batch));
+            Self::Dit(dit) => dit.forward(pass, noisy, timesteps, classes, route),
+            Self::Uvit(uvit) => uvit.forward(pass, noisy, timesteps, classes, route),
         }
     }
 }
@@ -91,7 +78,7 @@ impl Tap {
 /// If [`super::check`] refuses the model.
 pub fn build(model: &spec::Model, data_shape: impl Into<DataShape>, seed: u64, device: &Device) -> Network {
     let mut architecture = Architecture::default();
-    let body = Body::describe(model, data_shape.into(), &mut architecture);
+    let body = Body::describe(model, data_shape.into(), None, &mut architecture);
     let parameters = Parameters::initial(architecture, seed, device);
     let class_conditional = model.class_conditional();
     Network { body, parameters, kernels: Kernels::for_device(device), class_conditional }
@@ -124,37 +111,33 @@ impl Network {
             || dropout.is_some()
             || batch <= SAMPLED_AT_ONCE
         {
-            return self.body.forward(pass, noisy, timesteps, classes, dropout, &mut Tap::default());
+            return self.body.forward(pass, noisy, timesteps, classes, dropout, &mut TokenRoute::default());
         }
         let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
             let count = SAMPLED_AT_ONCE.min(batch - first);
             let (noisy, timesteps) = (noisy.clone().narrow(0, first, count), timesteps.clone().narrow(0, first, count));
             let classes = classes.map(|classes| &classes[first..first + count]);
-            self.body.forward(pass, noisy, timesteps, classes, None, &mut Tap::default())
+            self.body.forward(pass, noisy, timesteps, classes, None, &mut TokenRoute::default())
         });
         Tensor::cat(parts.collect(), 0)
     }
 
-    /// As [`Self::forward`], and the tokens of each image after a block, 1 the first: `[batch, ..]`, all its values. `None` taps nothing.
+    /// As [`Self::forward`] with what training does to the tokens of a transformer, and the tokens of each image where `route` looks at them:
+    /// `[batch, ..]`, all their values.
     ///
     /// # Panics
-    /// As [`Self::forward`], or if a block is asked for that the network has not.
-    pub fn forward_and_tap(
+    /// As [`Self::forward`], or if `route` names a block that the network has not, or is not of these images.
+    pub fn forward_in_training(
         &self,
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
         classes: Option<&[u32]>,
-        dropout: Option<Dropout>,
-        block: Option<usize>,
+        dropout: Dropout,
+        mut route: TokenRoute,
     ) -> (Tensor<4>, Option<Tensor<4>>) {
-        if block.is_none() {
-            return (self.forward(noisy, timesteps, classes, dropout), None);
-        }
         let pass = self.pass(classes);
-        let mut tap = Tap { block, ..Tap::default() };
-        let predicted = self.body.forward(pass, noisy, timesteps, classes, dropout, &mut tap);
-        assert!(tap.tokens.is_some(), "a network without block {block:?}");
-        (predicted, tap.tokens)
+        let predicted = self.body.forward(pass, noisy, timesteps, classes, Some(dropout), &mut route);
+        (predicted, route.end())
     }
 
     /// What layers are given, for images of such classes.

@@ -140,7 +140,7 @@ mod tests {
             Model::Uvit(UvitModel::default()),
         ];
         for model in models {
-            let layout = crate::model::describe(&model, (3, 32).into()).layout;
+            let layout = crate::model::describe(&model, (3, 32).into(), None).layout;
             let all: usize = layout.iter().map(|parameter| parameter.size()).sum();
             let hidden: Vec<_> = layout.iter().filter(|parameter| parameter.hidden_matrix().is_some()).collect();
             let share = hidden.iter().map(|parameter| parameter.size()).sum::<usize>() as f64 / all as f64;

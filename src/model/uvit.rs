@@ -4,10 +4,10 @@ use super::ModelError;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, LayerNormLayer, Pass};
 use super::class_embedding::ClassEmbedding;
 use super::feed_forward::FeedForward;
-use super::network::Tap;
 use super::patches::{self, Patches};
 use super::self_attention::SelfAttention;
 use super::sinusoids::cosines_and_sines;
+use super::token_route::{Detour, TokenRoute};
 use crate::kernels::{Convolution, Gelu, Resample};
 use crate::spec::{DataShape, UvitModel};
 
@@ -31,11 +31,12 @@ pub struct Uvit {
 }
 
 impl Uvit {
-    /// For such images; it gives out `output_channels` for each pixel.
+    /// For such images; it gives out `output_channels` for each pixel. Blocks cost less where patches go around them.
     pub fn describe(
         model: &UvitModel,
         data_shape: DataShape,
         output_channels: usize,
+        detour: Option<Detour>,
         architecture: &mut Architecture,
     ) -> Self {
         let DataShape { channels, side, classes } = data_shape;
@@ -51,11 +52,15 @@ impl Uvit {
         architecture.activations += tokens * dim;
         let positions =
             architecture.parameter("positions".to_owned(), vec![tokens, dim], small(Convolution::pointwise(1, 1)));
-        let mut block = |name: String, skip| Block::describe(architecture, &name, model, tokens, skip);
+        let others = tokens - patches.count();
+        let mut block = |name: String, number: usize, skip| {
+            let tokens = others + Detour::patches_of(detour, number, patches.count());
+            Block::describe(architecture, &name, model, tokens, skip)
+        };
         let half = model.depth / 2;
-        let first = (0..half).map(|index| block(format!("first.{index}"), false)).collect();
-        let middle = block("middle".to_owned(), false);
-        let second = (0..half).map(|index| block(format!("second.{index}"), true)).collect();
+        let first = (0..half).map(|index| block(format!("first.{index}"), index + 1, false)).collect();
+        let middle = block("middle".to_owned(), half + 1, false);
+        let second = (0..half).map(|index| block(format!("second.{index}"), half + 2 + index, true)).collect();
         let norm = architecture.layer_norm("norm", dim, patches.count(), EPSILON);
         let shape = Convolution::pointwise(dim, patches.area() * output_channels);
         let output = architecture.token_linear("output", shape, patches.count(), small(shape), Some(Initial::Zeros));
@@ -73,7 +78,7 @@ impl Uvit {
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
         classes: Option<&[u32]>,
-        tap: &mut Tap,
+        route: &mut TokenRoute,
     ) -> Tensor<4> {
         let (batch, device) = (noisy.dims()[0], noisy.device());
         assert_eq!(timesteps.dims(), [batch], "a timestep for each image");
@@ -87,17 +92,16 @@ impl Uvit {
         let tokens = kernels.join_rows(rows);
         let mut tokens = kernels.add_image(tokens, pass.parameters[self.positions].clone());
 
+        // Each block is joined to one that sees the same tokens: a detour's ends are counterparts.
+        let others = 1 + usize::from(self.class.is_some());
         let mut kept = Vec::with_capacity(self.first.len());
         for block in &self.first {
-            tokens = block.forward(pass, tokens, None);
-            tap.pass(kernels, &tokens, batch);
+            tokens = route.pass(kernels, tokens, others, batch, |tokens| block.forward(pass, tokens, None));
             kept.push(tokens.clone());
         }
-        tokens = self.middle.forward(pass, tokens, None);
-        tap.pass(kernels, &tokens, batch);
+        tokens = route.pass(kernels, tokens, others, batch, |tokens| self.middle.forward(pass, tokens, None));
         for block in &self.second {
-            tokens = block.forward(pass, tokens, kept.pop());
-            tap.pass(kernels, &tokens, batch);
+            tokens = route.pass(kernels, tokens, others, batch, |tokens| block.forward(pass, tokens, kept.pop()));
         }
 
         // What follows looks at each token alone, so the others need not go through it.

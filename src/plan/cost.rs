@@ -2,17 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Optimizer, Reference, RunSpec};
+use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Optimizer, Reference, RunSpec};
 
 /// The facts that the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
     /// Floating-point operations per second that training reaches.
     pub flops_per_second: f64,
-    /// Operations of one image's forward pass, given its data's shape.
-    pub forward_flops: &'m dyn Fn(&Model, DataShape) -> f64,
-    pub parameter_count: &'m dyn Fn(&Model, DataShape) -> usize,
-    /// Bytes of one image's activations that training keeps for the backward pass.
-    pub activation_bytes: &'m dyn Fn(&Model, DataShape) -> f64,
+    pub network: &'m dyn Fn(&RunSpec) -> NetworkCost,
     /// Operations of one image's pass through the network of its features.
     pub feature_flops: &'m dyn Fn(Features, DataShape) -> f64,
     /// Bytes of that network's weights.
@@ -21,6 +17,20 @@ pub struct CostModel<'m> {
     pub feature_activation_bytes: &'m dyn Fn(Features, DataShape) -> f64,
     /// The threads that a run has.
     pub threads: usize,
+}
+
+/// What the network of a run costs for one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NetworkCost {
+    pub parameters: usize,
+    /// Operations of a forward pass.
+    pub forward_flops: f64,
+    /// The same in training, where parts of the network may see a part of the image: the mean over the run.
+    pub training_forward_flops: f64,
+    /// Bytes of the outputs of all layers.
+    pub activation_bytes: f64,
+    /// Bytes of them that training keeps for the backward pass, at most.
+    pub training_activation_bytes: f64,
 }
 
 /// The estimate of one run.
@@ -72,13 +82,13 @@ const BYTES_PER_PIXEL: f64 = 1.0;
 
 pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let shape @ DataShape { channels, side, .. } = spec.data.shape();
-    let parameters = (cost.parameter_count)(&spec.model, shape);
-    let forward_seconds = (cost.forward_flops)(&spec.model, shape) / cost.flops_per_second;
-    let activations = (cost.activation_bytes)(&spec.model, shape);
+    let network = (cost.network)(spec);
+    let parameters = network.parameters;
+    let forward_seconds = network.forward_flops / cost.flops_per_second;
     let evaluate = &spec.evaluate;
 
     let images_seen = spec.train.steps as f64 * spec.train.batch_size as f64;
-    let train_seconds = images_seen * PASSES_PER_STEP * forward_seconds;
+    let train_seconds = images_seen * PASSES_PER_STEP * network.training_forward_flops / cost.flops_per_second;
 
     // The last step is always evaluated.
     let evaluations = spec.train.steps.div_ceil(evaluate.every) as f64;
@@ -99,9 +109,9 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
 
     let weights = parameters as f64 * BYTES_PER_NUMBER;
     let pixels = (channels * side * side) as f64;
-    let training_bytes = spec.train.batch_size as f64 * activations;
+    let training_bytes = spec.train.batch_size as f64 * network.training_activation_bytes;
     // Without a backward pass activations are dropped as the next are made; the share is that of a few live tensors.
-    let live = activations / 4.0;
+    let live = network.activation_bytes / 4.0;
     let evaluation_batch = EVALUATION_BATCH.min(evaluate.fid.samples) as f64;
     let generating_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live));
     let feature_bytes = (cost.feature_activation_bytes)(evaluate.fid.features, shape);
@@ -198,14 +208,20 @@ mod tests {
     /// Of the 64 values of the default features: 64 x 64 numbers of eight bytes.
     const MATRIX: f64 = 64.0 * 64.0 * 8.0;
 
-    /// 1,000 operations and 100 bytes for each image, 10 parameters; 1,000 operations per second. Features take half as
-    /// many operations, and 7 bytes of weights.
+    /// 1,000 operations and 100 bytes for each image, 10 parameters.
+    const NETWORK: NetworkCost = NetworkCost {
+        parameters: 10,
+        forward_flops: 1e3,
+        training_forward_flops: 1e3,
+        activation_bytes: 100.0,
+        training_activation_bytes: 100.0,
+    };
+
+    /// That network; 1,000 operations per second. Features take half as many operations, and 7 bytes of weights.
     fn fake() -> CostModel<'static> {
         CostModel {
             flops_per_second: 1e3,
-            forward_flops: &|_, _| 1e3,
-            parameter_count: &|_, _| 10,
-            activation_bytes: &|_, _| 100.0,
+            network: &|_| NETWORK,
             feature_flops: &|_, _| 500.0,
             feature_weight_bytes: &|_, _| 7.0,
             feature_activation_bytes: &|_, _| 9.0,
@@ -231,12 +247,22 @@ mod tests {
     fn an_evaluation_of_a_large_network_is_taken_in_smaller_batches_and_one_of_both_weights_takes_twice_as_long() {
         let mut spec = RunSpec::default();
         spec.train.batch_size = 1;
-        let large = CostModel { activation_bytes: &|_, _| 64e6, ..fake() };
+        let large = |_: &RunSpec| NetworkCost { activation_bytes: 64e6, training_activation_bytes: 64e6, ..NETWORK };
+        let large = CostModel { network: &large, ..fake() };
         let expected = 5.0 * 40.0 + 7.0 + 2.0 * MATRIX + ((1u64 << 30) as f64 + 320.0 * 64.0 * 4.0 + MATRIX);
         assert_eq!(run_cost(&spec, &large).memory_bytes, expected);
         let once = run_cost(&spec, &fake()).eval_seconds;
         spec.evaluate.weights = crate::spec::EvaluatedWeights::Both;
         assert_eq!(run_cost(&spec, &fake()).eval_seconds, 2.0 * once);
+    }
+
+    #[test]
+    fn a_network_that_trains_on_a_part_of_its_images_costs_less_in_training_alone() {
+        let routed = |_: &RunSpec| NetworkCost { training_forward_flops: 6e2, ..NETWORK };
+        let routed = run_cost(&RunSpec::default(), &CostModel { network: &routed, ..fake() });
+        let whole = run_cost(&RunSpec::default(), &fake());
+        assert!((routed.train_seconds / whole.train_seconds - 0.6).abs() < 1e-12);
+        assert_eq!(routed.eval_seconds, whole.eval_seconds);
     }
 
     #[test]

@@ -82,6 +82,7 @@ mod tests {
         assert!(immiscible.contains(r#""noise":{"kind":"immiscible"}"#), "{immiscible}");
         assert!(!canonical_json(&RunSpec::default()).contains("precision"));
         assert!(!canonical_json(&RunSpec::default()).contains("\"ema\""));
+        assert!(!canonical_json(&RunSpec::default()).contains("token"));
         let power = |ema_decay: f64| {
             let ema = crate::spec::Ema::Power(crate::spec::PowerEma { sigma_rel: 0.05 });
             let train = crate::spec::Train { ema, ema_decay, ..Default::default() };

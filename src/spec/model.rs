@@ -81,6 +81,16 @@ impl Model {
         }
     }
 
+    /// The number of patches of an image of `side` pixels, each of which is a token; 0 where there are none.
+    pub fn patches(&self, side: usize) -> usize {
+        match self {
+            Self::Unet(_) | Self::Adm(_) => 0,
+            Self::Dit(DitModel { patch, .. }) | Self::Uvit(UvitModel { patch, .. }) => {
+                side.checked_div(*patch).unwrap_or(0).pow(2)
+            }
+        }
+    }
+
     /// Share of the training images whose class is replaced by "none".
     pub fn class_dropout(&self) -> f64 {
         match self {

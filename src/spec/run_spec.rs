@@ -22,6 +22,8 @@ pub struct RunSpec {
     pub loss_weighting: LossWeighting,
     #[serde(skip_serializing_if = "AuxiliaryLosses::is_default")]
     pub auxiliary_losses: AuxiliaryLosses,
+    #[serde(skip_serializing_if = "TokenRouting::is_default")]
+    pub token_routing: TokenRouting,
     pub optimizer: Optimizer,
     pub momentum: MomentumSchedule,
     pub lr_schedule: LrSchedule,

@@ -7,9 +7,9 @@ use super::Calibration;
 use crate::evaluate::{FeatureCost, feature_cost};
 use crate::event::RunOutcome;
 use crate::model;
-use crate::plan::{CostModel, RunCost, run_cost};
+use crate::plan::{CostModel, NetworkCost, RunCost, run_cost};
 use crate::record::{RunRecord, RunState, StudyRecord};
-use crate::spec::{DataShape, Features, Model, Plan, RunSpec};
+use crate::spec::{DataShape, Features, Plan, RunSpec, Trainer};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -20,7 +20,7 @@ pub struct Estimator {
     flops_per_second: f64,
     threads: usize,
     /// A grid of a hundred thousand runs has few architectures.
-    figures: RefCell<HashMap<String, Figures>>,
+    networks: RefCell<HashMap<String, NetworkCost>>,
     /// And fewer networks whose features are compared.
     features: RefCell<HashMap<String, FeatureCost>>,
     /// How that speed is known.
@@ -40,7 +40,7 @@ impl Estimator {
         });
         let mut speeds: Vec<f64> = speeds.collect();
         speeds.sort_by(f64::total_cmp);
-        let (figures, features) = (RefCell::default(), RefCell::default());
+        let (networks, features) = (RefCell::default(), RefCell::default());
         let by_trainers = TrainerTimes::of(study.iter().flat_map(|study| &study.runs));
         if speeds.is_empty()
             && let Some(Calibration { flops_per_second, slowest, fastest }) = calibration
@@ -53,7 +53,7 @@ impl Estimator {
                 gigaflops(fastest)
             );
             let spread = (flops_per_second / fastest, flops_per_second / slowest);
-            return Self { flops_per_second, threads, figures, features, basis, by_trainers, spread: Some(spread) };
+            return Self { flops_per_second, threads, networks, features, basis, by_trainers, spread: Some(spread) };
         }
         if speeds.is_empty() {
             let basis = format!(
@@ -63,7 +63,7 @@ impl Estimator {
             return Self {
                 flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64,
                 threads,
-                figures,
+                networks,
                 features,
                 basis,
                 by_trainers,
@@ -73,7 +73,7 @@ impl Estimator {
         let median = speeds[speeds.len() / 2];
         let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
         let spread = Some((median / speeds[speeds.len() - 1], median / speeds[0]));
-        Self { flops_per_second: median, threads, figures, features, basis, by_trainers, spread }
+        Self { flops_per_second: median, threads, networks, features, basis, by_trainers, spread }
     }
 
     /// From what runs by trainers of the user's own have taken, for others of theirs.
@@ -117,9 +117,7 @@ impl Estimator {
         };
         let cost_model = CostModel {
             flops_per_second: self.flops_per_second,
-            forward_flops: &|model, data_shape| self.figures(model, data_shape).forward_flops,
-            parameter_count: &|model, data_shape| self.figures(model, data_shape).parameters,
-            activation_bytes: &|model, data_shape| self.figures(model, data_shape).activation_bytes,
+            network: &|spec| self.network(spec),
             feature_flops: &|features, data_shape| of_features(features, data_shape).flops,
             feature_weight_bytes: &|features, data_shape| of_features(features, data_shape).weight_bytes,
             feature_activation_bytes: &|features, data_shape| of_features(features, data_shape).activation_bytes,
@@ -128,12 +126,16 @@ impl Estimator {
         run_cost(spec, &cost_model)
     }
 
-    fn figures(&self, model: &Model, data_shape: DataShape) -> Figures {
-        let mut known = self.figures.borrow_mut();
-        *known.entry(format!("{model:?} {data_shape:?}")).or_insert_with(|| Figures {
-            forward_flops: model::forward_flops(model, data_shape),
+    fn network(&self, spec: &RunSpec) -> NetworkCost {
+        let RunSpec { model, token_routing, .. } = spec;
+        let data_shape = spec.data.shape();
+        let mut known = self.networks.borrow_mut();
+        *known.entry(format!("{model:?} {data_shape:?} {token_routing:?}")).or_insert_with(|| NetworkCost {
             parameters: model::parameter_count(model, data_shape),
+            forward_flops: model::forward_flops(model, data_shape),
+            training_forward_flops: model::training_forward_flops(spec),
             activation_bytes: model::activation_bytes(model, data_shape) as f64,
+            training_activation_bytes: model::training_activation_bytes(spec) as f64,
         })
     }
 }
@@ -177,18 +179,17 @@ fn without_seed(spec: &RunSpec) -> String {
     serde_json::to_string(&RunSpec { seed: 0, ..spec.clone() }).expect("a spec is JSON")
 }
 
-/// What an architecture costs for one image.
-#[derive(Clone, Copy)]
-struct Figures {
-    forward_flops: f64,
-    parameters: usize,
-    activation_bytes: f64,
+/// A forward and a backward pass, which takes two of its kind.
+const PASSES_PER_STEP: f64 = 3.0;
+
+/// A forward and a backward pass of every image that a run trains on.
+pub(super) fn train_flops(spec: &RunSpec, images_seen: u64) -> f64 {
+    PASSES_PER_STEP * model::training_forward_flops(spec) * images_seen as f64
 }
 
-/// A forward and a backward pass, which takes two of its kind.
-pub(super) const PASSES_PER_STEP: f64 = 3.0;
-
-/// A forward and a backward pass of every image.
-pub(super) fn train_flops(spec: &RunSpec, images_seen: u64) -> f64 {
-    PASSES_PER_STEP * model::forward_flops(&spec.model, spec.data.shape()) * images_seen as f64
+/// Floating-point operations that a run's training spends on one image: a forward and a backward pass of its network. `None` where the network is
+/// that of a program of the user's own.
+pub fn image_flops(spec: &RunSpec) -> Option<f64> {
+    let is_known = spec.trainer.as_ref().is_none_or(Trainer::is_torch);
+    is_known.then(|| train_flops(spec, 1))
 }

@@ -33,7 +33,7 @@ mod workers;
 
 pub use calibration::{Calibration, probe_cpu};
 pub use cluster_tasks::{TaskRuns, cancel, live_tasks};
-pub use cost::Estimator;
+pub use cost::{Estimator, image_flops};
 pub use devices::{ChosenDevices, EvaluateOnDevice, WantedDevices, ask_child, found_in_children};
 pub use error::StudyError;
 pub use images::image_notes;
@@ -42,7 +42,7 @@ pub use notes::plan_notes;
 pub use observer::Observer;
 pub use open::{OpenStudy, Study};
 pub use queue::StudyQueue;
-pub use report::{image_flops, write_paper_figures, write_report, write_report_of};
+pub use report::{write_paper_figures, write_report, write_report_of};
 pub use sensitivity::sensitivity;
 pub use submit::{Handed, Handover, Survey};
 pub use task::{Finished, Rest, Task, finish, prepare};

@@ -4,11 +4,9 @@ use std::path::Path;
 use std::thread;
 
 use super::StudyError;
-use super::cost::PASSES_PER_STEP;
-use crate::model;
+use super::cost::image_flops;
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::{self, Drawn, PaperFigures, PaperStyle, Report, ReportStyle};
-use crate::spec::{RunSpec, Trainer};
 
 /// Reads the records, replaces the sweep's table and its report, and gives both.
 pub fn write_report(folder: &SweepFolder, style: &ReportStyle) -> Result<(StudyRecord, Report), StudyError> {
@@ -43,11 +41,4 @@ fn written(folder: &SweepFolder, study: StudyRecord, style: &ReportStyle) -> Res
     });
     table?;
     Ok((study, report?))
-}
-
-/// Floating-point operations that a run's training spends on one image: a forward and a backward pass of its network. `None` where the network is
-/// that of a program of the user's own.
-pub fn image_flops(spec: &RunSpec) -> Option<f64> {
-    let is_known = spec.trainer.as_ref().is_none_or(Trainer::is_torch);
-    is_known.then(|| PASSES_PER_STEP * model::forward_flops(&spec.model, spec.data.shape()))
 }

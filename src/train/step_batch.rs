@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use crate::data::{Batch, batch_classes};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
+use crate::model::Detour;
 use crate::random::{Draws, Stream};
 use crate::spec::RunSpec;
 
@@ -19,6 +20,8 @@ pub struct StepBatch {
     pub timesteps: Vec<u32>,
     /// The timesteps' importance weights.
     pub importance: Vec<f32>,
+    /// `[batch, kept]`: the patches of each image that go around no block, where some of them do.
+    pub kept_patches: Option<Vec<u32>>,
 }
 
 impl StepBatch {
@@ -46,7 +49,11 @@ impl StepBatch {
         let input = diffusion::network_input(spec.parameterization, process, noisy, &timesteps);
         let target =
             diffusion::training_target(spec.parameterization, process, &images, &noise, &timesteps).into_owned();
-        Self { images, input, target, classes, timesteps, importance }
+        let kept_patches = Detour::of(spec).map(|detour| {
+            let patches = spec.model.patches(spec.data.image_shape().1);
+            Draws::new(seed, Stream::TokenRouting, step).subsets(batch_size, patches, detour.kept)
+        });
+        Self { images, input, target, classes, timesteps, importance, kept_patches }
     }
 }
 

@@ -51,6 +51,14 @@ fn sections() -> Vec<(String, Vec<Choice>)> {
     let other = |name: &str, settings: Json| (name.to_owned(), vec![(name.to_owned(), settings)]);
     sections.push(other("contrastive", json!({"auxiliary_losses": {"contrastive": 0.05}})));
     sections.push(other("dispersive", json!({"auxiliary_losses": {"dispersive": {"weight": 0.5}}})));
+    let routed = |kind: &str, block: usize| {
+        json!({
+            "model": {"kind": kind, "patch": 2, "dim": 16, "depth": 2, "heads": 2},
+            "token_routing": {"share": 0.5, "first_block": block, "last_block": block},
+        })
+    };
+    sections.push(other("routed dit", routed("dit", 1)));
+    sections.push(other("routed uvit", routed("uvit", 2)));
     sections.push(other(
         "learned sigma",
         json!({"model": {"kind": "dit", "patch": 2, "dim": 16, "depth": 2, "heads": 2, "learned_sigma": true}}),

@@ -65,7 +65,8 @@ fn the_hybrid_loss_and_its_gradients_agree_with_pytorch() {
     }
 }
 
-/// A UNet; an ADM that draws all there is to draw, with classes, dropout and a learned variance; a sampler that observes losses.
+/// A UNet; an ADM that draws all there is to draw, with classes, dropout and a learned variance; a sampler that observes losses; a DiT some of
+/// whose tokens go around blocks.
 ///
 /// The epsilon of Adam is large, so that gradients which are nothing but rounding (such as those of the keys' biases) do not
 /// move weights as far as others do.
@@ -95,6 +96,10 @@ arms:
     timestep_sampler: { kind: loss_second_moment, history: 2 }
     loss_weighting: { kind: min_snr }
     model: { kind: unet, channels: 16, dropout: 0.2 }
+  routed:
+    model: { kind: dit, dim: 32, depth: 3, heads: 2 }
+    parameterization: v
+    token_routing: { share: 0.4, first_block: 2, last_block: 3 }
 seeds: 1
 ";
     let plan = plan_text(Path::new("sweep.yaml"), text, &[]).unwrap_or_else(|error| panic!("{error}"));

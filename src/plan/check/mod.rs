@@ -9,6 +9,7 @@ mod model;
 mod observe;
 mod optim;
 mod rules;
+mod token_routing;
 mod train;
 mod trainer;
 mod transformers;
@@ -44,6 +45,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.timestep_sampler(spec);
     rules.loss_weighting(spec);
     rules.auxiliary_losses(spec);
+    rules.token_routing(spec);
     rules.optimizer(spec);
     rules.momentum(spec);
     rules.lr_schedule(spec);

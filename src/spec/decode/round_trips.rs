@@ -184,6 +184,7 @@ fn unusual_specs() -> Vec<RunSpec> {
                 contrastive: 0.05,
                 dispersive: DispersiveLoss { weight: 0.5, temperature: 0.25, block: 2 },
             },
+            token_routing: TokenRouting { share: 0.25, first_block: 1, last_block: 4 },
             timestep_sampler: TimestepSampler::Shifted(ShiftedTimesteps { shift: 2.5 }),
             evaluate: Evaluate {
                 fid: Fid {

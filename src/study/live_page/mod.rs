@@ -14,7 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::state::{PageState, Process, Recorded};
 use super::StudyError;
-use super::report::image_flops;
+use super::cost::image_flops;
 use crate::record::{LiveFile, PlanFile, RecordError, RecordMark, StudyRecord, SweepFolder, running_arguments};
 use crate::report;
 use crate::spec::{Labels, Plan};

@@ -5,7 +5,8 @@ use std::ops::Range;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Trainer;
-use crate::model::Dropout;
+use crate::kernels::TokenChoice;
+use crate::model::{Detour, Dropout, TokenRoute};
 use crate::train::auxiliary::{dispersion, targets_of_others};
 use crate::train::step_batch::StepBatch;
 
@@ -35,8 +36,13 @@ impl Trainer<'_> {
         let weights = Tensor::<4>::from_data(TensorData::new(weights, [count, 1, 1, 1]), &tracked);
         let dropout = Dropout { seed: spec.seed, step: self.step(), first_image: part.start };
         let (contrastive, dispersive) = (spec.auxiliary_losses.contrastive, &spec.auxiliary_losses.dispersive);
-        let tap = (dispersive.weight > 0.0).then_some(dispersive.block);
-        let (predicted, tokens) = self.network.forward_and_tap(input, times, classes, Some(dropout), tap);
+        let tapped_block = (dispersive.weight > 0.0).then_some(dispersive.block);
+        let detour = Detour::of(spec).zip(batch.kept_patches.as_deref()).map(|(detour, kept)| {
+            let kept = &kept[part.start * detour.kept..part.end * detour.kept];
+            (detour, TokenChoice::new(spec.model.patches(side), detour.kept, kept))
+        });
+        let route = TokenRoute::new(tapped_block, detour);
+        let (predicted, tokens) = self.network.forward_in_training(input, times, classes, dropout, route);
         let v = self.hybrid_loss.is_some().then(|| predicted.clone().narrow(1, channels, channels));
         let predicted = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted };
         let errors = predicted.clone() - target;

@@ -1,0 +1,137 @@
+use burn::tensor::Tensor;
+
+use crate::kernels::{Kernels, TokenChoice};
+use crate::spec::RunSpec;
+
+/// The blocks that some tokens go around in training, both counted from 1 and with both ends, and the number of patches that do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detour {
+    pub first_block: usize,
+    pub last_block: usize,
+    pub kept: usize,
+}
+
+impl Detour {
+    /// That of a run's training; none where all tokens go through all blocks.
+    pub fn of(spec: &RunSpec) -> Option<Self> {
+        let routing = &spec.token_routing;
+        routing.is_on().then(|| {
+            let (_, side) = spec.data.image_shape();
+            let kept = routing.kept(spec.model.patches(side));
+            Self { first_block: routing.first_block, last_block: routing.last_block, kept }
+        })
+    }
+
+    /// The number of patches that go through a block of a network whose images have `patches`.
+    pub fn patches_of(detour: Option<Self>, block: usize, patches: usize) -> usize {
+        match detour {
+            Some(Self { first_block, last_block, kept }) if (first_block..=last_block).contains(&block) => kept,
+            _ => patches,
+        }
+    }
+}
+
+/// The way of a batch's tokens through the blocks of a transformer: where they are looked at, and which of them go around blocks.
+#[derive(Debug, Default)]
+pub struct TokenRoute {
+    /// Tokens are looked at after this block, 1 the first; nowhere if there is none.
+    tapped_block: Option<usize>,
+    /// The patches of each image that do not go around the blocks of the detour.
+    detour: Option<(Detour, TokenChoice)>,
+    blocks_passed: usize,
+    /// All tokens before the detour, and those of them that do not go around.
+    around: Option<(Tensor<4>, TokenChoice)>,
+    tapped: Option<Tensor<4>>,
+}
+
+impl TokenRoute {
+    /// `detour` says which patches of each image are left in its blocks.
+    ///
+    /// # Panics
+    /// If the choice is not as large as the detour says.
+    pub fn new(tapped_block: Option<usize>, detour: Option<(Detour, TokenChoice)>) -> Self {
+        assert!(detour.iter().all(|(detour, choice)| detour.kept == choice.count()), "as many tokens as are left");
+        Self { tapped_block, detour, ..Self::default() }
+    }
+
+    /// The tokens after the next block, which is `block`: `others` of them, such as that of the time, come before the patches. Where tokens go
+    /// around blocks they are a row from there on.
+    pub fn pass(
+        &mut self,
+        kernels: Kernels,
+        mut tokens: Tensor<4>,
+        others: usize,
+        batch: usize,
+        block: impl FnOnce(Tensor<4>) -> Tensor<4>,
+    ) -> Tensor<4> {
+        self.blocks_passed += 1;
+        if let Some((detour, choice)) = &self.detour
+            && detour.first_block == self.blocks_passed
+        {
+            let choice = if others == 0 { choice.clone() } else { choice.behind(others) };
+            let row = kernels.as_row(tokens);
+            tokens = kernels.take_tokens(row.clone(), &choice);
+            self.around = Some((row, choice));
+        }
+        tokens = block(tokens);
+        if self.detour.as_ref().is_some_and(|(detour, _)| detour.last_block == self.blocks_passed)
+            && let Some((row, choice)) = self.around.take()
+        {
+            tokens = kernels.put_tokens(row, tokens, &choice);
+        }
+        if self.tapped_block == Some(self.blocks_passed) {
+            self.tapped = Some(kernels.leave(tokens.clone(), batch));
+        }
+        tokens
+    }
+
+    /// The tokens of each image after the block where they are looked at, `[batch, ..]`.
+    ///
+    /// # Panics
+    /// If the network has not had that block, or none at which all tokens were back.
+    pub fn end(self) -> Option<Tensor<4>> {
+        assert_eq!(
+            self.tapped.is_some(),
+            self.tapped_block.is_some(),
+            "a network without block {:?}",
+            self.tapped_block
+        );
+        assert!(self.around.is_none(), "tokens that did not come back: {:?}", self.detour);
+        self.tapped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::kernels::Products;
+
+    /// Blocks that double what they see: the first sees all, the others the token of the time and two of four patches.
+    #[test]
+    fn tokens_come_back_to_their_places_as_they_were() {
+        let device = Device::flex();
+        for kernels in [Kernels::Plain(Products::F32), Kernels::Fused(Products::F32)] {
+            let detour = Detour { first_block: 2, last_block: 3, kept: 2 };
+            let choice = TokenChoice::new(4, 2, &[0, 3, 1, 2]);
+            let mut route = TokenRoute::new(Some(3), Some((detour, choice)));
+            let row: Vec<f32> = (1..=10).map(|number| number as f32).collect();
+            let row = Tensor::<4>::from_data(TensorData::new(row, [2, 1, 1, 5]), &device);
+            let (mut tokens, mut seen) = (kernels.enter(row), Vec::new());
+            for _ in 0..4 {
+                tokens = route.pass(kernels, tokens, 1, 2, |tokens| {
+                    seen.push(kernels.leave(tokens.clone(), 2).dims()[3]);
+                    tokens * 2.0
+                });
+            }
+            assert_eq!(seen, [5, 3, 3, 5]);
+            let numbers = |tensor: Tensor<4>| tensor.try_into_vec_as::<f32>().unwrap();
+            // All were doubled once before, and those that stayed twice.
+            let tapped = numbers(route.end().expect("block 3 was passed"));
+            assert_eq!(tapped, [8.0, 16.0, 6.0, 8.0, 40.0, 48.0, 14.0, 64.0, 72.0, 20.0]);
+            let end: Vec<f32> = tapped.iter().map(|value| 2.0 * value).collect();
+            assert_eq!(numbers(kernels.leave(tokens, 2)), end);
+        }
+    }
+}
