@@ -2,6 +2,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::Activations;
 use super::efficientnet::EfficientNetLite0;
 use super::inception::{Inception, InceptionLayer};
 use super::layers::TensorSource;
@@ -70,17 +71,36 @@ impl FrozenNetwork {
         }
     }
 
+    /// Values in the spatial features of an image; `None` of features that have none.
+    pub fn spatial_dimension(&self) -> Option<usize> {
+        match &self.network {
+            Network::Inception(_, InceptionLayer::Features2048) => Some(Inception::SPATIAL_DIMENSION),
+            Network::Inception(..) | Network::EfficientNet(_) => None,
+        }
+    }
+
     /// `[images, dimension]`.
     pub fn features(&self, images: &[RgbImage]) -> Vec<f32> {
-        let mut features = Vec::with_capacity(images.len() * self.dimension());
+        self.activations(images, false).features
+    }
+
+    /// The same, and the spatial features where they are asked for.
+    ///
+    /// # Panics
+    /// If spatial features are asked for where there are none.
+    pub fn activations(&self, images: &[RgbImage], with_spatial: bool) -> Activations {
+        assert!(!with_spatial || self.spatial_dimension().is_some(), "these features have no spatial ones");
+        let mut found = Activations::default();
         for images in images.chunks(IMAGES_AT_ONCE) {
             let inputs: Vec<Vec<f32>> = images.par_iter().map(|image| self.input(image)).collect();
-            features.extend(match &self.network {
-                Network::Inception(inception, layer) => inception.features(&FusedFrozen, &inputs, *layer),
-                Network::EfficientNet(network) => network.features(&FusedFrozen, &inputs),
+            found.extend(match &self.network {
+                Network::Inception(inception, layer) => {
+                    inception.activations(&FusedFrozen, &inputs, *layer, with_spatial)
+                }
+                Network::EfficientNet(network) => Activations::of(network.features(&FusedFrozen, &inputs)),
             });
         }
-        features
+        found
     }
 
     /// The network's input for an image: `[side, side, 3]`.

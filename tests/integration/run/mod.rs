@@ -3,6 +3,7 @@
 mod averages;
 mod commands;
 mod disturbed;
+mod evaluate;
 mod refused;
 mod shipped;
 mod trained;
