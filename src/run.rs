@@ -101,7 +101,7 @@ pub fn execute(
     let dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
     let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
     let mut prepared = || life.sign(Stamp::default(), Phase::Preparing);
-    let mut evaluator = Evaluator::new(spec, &dataset, data_folder, &mut prepared)?;
+    let evaluator = Evaluator::new(spec, &dataset, data_folder, &mut prepared)?;
     let Attempt { device, micro_batches, evaluate_on, .. } = *attempt;
     let for_features = match evaluate_on {
         EvaluateOn::Usual => None,
@@ -109,7 +109,7 @@ pub fn execute(
         EvaluateOn::Other(other) => Some(other),
     };
     if let Some(device) = for_features {
-        note_features(evaluator.compute_features_on(device, spec, &dataset));
+        evaluator.compute_features_on(device, &dataset).into_iter().for_each(note_features);
     }
 
     let (_, attempts) = recorded(folder)?;

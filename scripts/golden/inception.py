@@ -80,9 +80,24 @@ def state_dict():
 
 
 def values(layers):
-    """Every value of the first two layers, every eighth of the last two."""
-    step = {64: 1, 192: 1, 768: 8, 2048: 8, 1008: 8}
+    """Every value of the first two layers, every eighth of the others."""
+    step = {64: 1, 192: 1, 768: 8, 2048: 8, 1008: 8, 2023: 8}
     return {str(len(layer)): [float(x) for x in layer[:: step[len(layer)]]] for layer in layers}
+
+
+def keep_spatial(block, kept):
+    """Appends the spatial features of every forward pass to `kept`, as ADM's evaluator has them.
+
+    That reads the tensor `mixed_6/conv:0` of TensorFlow's graph, `[..., :7]`, pixel by pixel (evaluations/evaluator.py of
+    openai/guided-diffusion). It is the output of `Mixed_6d.branch1x1`: see `map_tf_to_pt` in convert_inception_weights.py of
+    toshas/torch-fidelity.
+    """
+
+    def hook(module, inputs, output):
+        del module, inputs
+        kept.append(output.permute(0, 2, 3, 1)[..., :7].reshape(len(output), -1)[0])
+
+    block.branch1x1.register_forward_hook(hook)
 
 
 def main():
@@ -105,8 +120,14 @@ def main():
         names = ["64", "192", "768", "2048", "logits_unbiased"]
         fidelity = FeatureExtractorInceptionV3("inception-v3-compat", names, feature_extractor_weights_path=path)
 
+    # The third part of pytorch-fid's network goes from Mixed_5b to Mixed_6e; its seventh block is Mixed_6d.
+    spatial = []
+    for block in (resizing.blocks[2][6], fidelity.Mixed_6d, plain.blocks[2][6]):
+        keep_spatial(block, spatial)
+
     cases = []
     for name, height, width in [("first", 32, 32), ("second", 400, 310)]:
+        spatial.clear()
         pixels = image(name, height, width)
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         clean = torch.from_numpy(build_resizer("clean")(pixels)).permute(2, 0, 1)[None]
@@ -116,7 +137,9 @@ def main():
                 "torch-fidelity": [layer[0] for layer in fidelity(batch)],
                 "clean": [layer.mean(dim=(2, 3))[0] for layer in plain((clean - 128.0) / 128.0)],
             }
-        for resize, layers in found.items():
+        # In the order of the passes above, which is that of their names.
+        for (resize, layers), own in zip(found.items(), spatial, strict=True):
+            layers.append(own)
             cases.append({"image": name, "height": height, "width": width, "resize": resize, "features": values(layers)})
     out = pathlib.Path(__file__).parents[2] / "tests/golden/inception.json"
     out.write_text("".join(json.dumps(case) + "\n" for case in cases))

@@ -20,7 +20,7 @@ const SWEEP_FILES: [&str; 3] = ["plan.json", "curves.parquet", "sweep.yaml"];
 const SWEEP_FOLDERS: [&str; 2] = ["report", "plans"];
 /// Of a run.
 const RUN_FILES: [&str; 6] = ["spec.json", "events.jsonl", "curves.parquet", "log.txt", "trainer.json", "DONE"];
-const RUN_FOLDERS: [&str; 2] = ["samples", "consistency"];
+const RUN_FOLDERS: [&str; 3] = ["samples", "consistency", "evaluations"];
 /// What only goes along where checkpoints are asked for: weights, and what a trainer of the user's own keeps.
 const HEAVY_FOLDERS: [&str; 3] = ["checkpoint", "averages", "output"];
 

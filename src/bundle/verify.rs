@@ -160,7 +160,8 @@ fn is_record(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or_default();
     name == "plan.json"
         || (["runs/", "attempts/"].iter().any(|folder| name.starts_with(folder))
-            && ["spec.json", "events.jsonl", "curves.parquet", "DONE"].contains(&last))
+            && (["spec.json", "events.jsonl", "curves.parquet", "DONE"].contains(&last)
+                || name.contains("/evaluations/")))
 }
 
 fn unpack(container: &mut Container, name: &str, to: &Path) -> Result<(), BundleError> {

@@ -2,6 +2,10 @@
 
 mod inputs;
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
 use sha2::{Digest as _, Sha256};
 
 pub use inputs::{InputError, changed_inputs, input_digest};
@@ -35,6 +39,18 @@ impl RunningSha256 {
     /// As hexadecimal digits.
     pub fn finish(self) -> String {
         hexadecimal(&self.0.finalize())
+    }
+}
+
+/// The SHA-256 of a file of any size, as hexadecimal digits.
+pub fn file_digest(path: &Path) -> io::Result<String> {
+    let (mut file, mut sum) = (File::open(path)?, RunningSha256::default());
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(sum.finish()),
+            read => sum.update(&piece[..read]),
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub fn bench_features(args: &BenchFeaturesArgs) -> anyhow::Result<Exit> {
     anyhow::ensure!(features.weights().is_some(), "`{}` is no large network, and stays on the CPU", features.name());
     anyhow::ensure!(args.images > 0 && args.rounds > 0, "--images and --rounds are 1 or more");
     let device = device::open(args.device)?;
-    let mut network = made_up(features)?;
+    let network = made_up(features)?;
     let pixels = made_up_images(args.images);
     let image_values = 3 * SIDE * SIDE;
     let mut clock = Stopwatch::continuing(&Stamp::default());

@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use super::averages::AveragesError;
 use super::cell::CellError;
+use super::evaluate::EvaluateCommandError;
 use super::report::KeptError;
 use crate::bundle::BundleError;
 use crate::cluster::ClusterError;
 use crate::compare::CompareError;
 use crate::data::DataError;
 use crate::device::DeviceError;
+use crate::evaluate::EvaluateError;
 use crate::export::ExportError;
 use crate::import::ImportError;
 use crate::merge::MergeError;
@@ -71,6 +73,12 @@ impl Exit {
         let no_compare =
             error.downcast_ref::<CompareError>().is_some_and(|error| !matches!(error, CompareError::Record(_)));
         let no_averages = error.downcast_ref::<AveragesError>().is_some();
+        // What is measured does not fit what measures it.
+        let no_evaluation = error.downcast_ref::<EvaluateCommandError>().is_some()
+            || match error.downcast_ref::<StudyError>() {
+                Some(StudyError::Evaluate(error)) => error.is_usage(),
+                _ => error.downcast_ref::<EvaluateError>().is_some_and(EvaluateError::is_usage),
+            };
         let no_font = error.downcast_ref::<FontError>().is_some();
         let of_usage = of_record(error).is_some_and(RecordError::is_usage);
         // Nor does a table that was kept of something else, or an id that no number has.
@@ -78,6 +86,7 @@ impl Exit {
         if invalid
             || no_check
             || no_averages
+            || no_evaluation
             || no_font
             || of_usage
             || no_compare

@@ -57,7 +57,7 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<Exit> {
     say_if_changed(&plan, &folder, &frozen, "the curves are those of the frozen one");
     let study = StudyRecord::of(&folder, frozen)?;
     warn_of_damage(&study);
-    let values = grouped(study.runs.iter().map(|run| run.rows.len() as u64).sum());
+    let values = grouped(study.runs.iter().map(|run| (run.rows.len() + run.later.len()) as u64).sum());
     let runs = study.runs.iter().filter(|run| !run.rows.is_empty()).count();
     if let Some(words) = without_values(&study) {
         eprintln!("note: {words}");

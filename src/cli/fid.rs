@@ -219,8 +219,12 @@ fn answer(args: &FidArgs, compared: &Compared, found: &[Found]) -> anyhow::Resul
         eprintln!("note: {}", passed_over_note(&side.what, side.passed_over));
     }
     if let Some(path) = &args.save {
-        let statistics =
-            Statistics { gaussian: found[0].gaussian.clone(), features: None, protocol: Some(protocol.clone()) };
+        let statistics = Statistics {
+            gaussian: found[0].gaussian.clone(),
+            features: None,
+            protocol: Some(protocol.clone()),
+            spatial: None,
+        };
         statistics.write(&std::path::absolute(path)?)?;
     }
     let distance = match found {

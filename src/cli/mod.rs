@@ -18,6 +18,7 @@ mod data;
 mod data_progress;
 mod device_args;
 mod devices;
+mod evaluate;
 mod exec;
 mod exit;
 mod export;
@@ -139,6 +140,8 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Measure averages of a run's weights of other lengths than it was trained with, made of those that it kept
     Averages(averages::AveragesArgs),
+    /// Measure the kept weights of finished runs in other ways, and add the values to their records
+    Evaluate(evaluate::EvaluateArgs),
     /// Measure the Fréchet distance of two sets of images: folders, stored statistics, data sets or runs
     Fid(fid::FidArgs),
     /// Measure the loss around runs' weights, on the CPU: lines, planes, the Hessian's eigenvalues and trace
@@ -332,6 +335,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Averages(args) => averages::averages(&args),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Fid(args) => fid::fid(&args),
         Command::Landscape(args) => landscape::landscape(&args),
         Command::Devices(args) => devices::devices(&args),

@@ -1,10 +1,10 @@
 //! How tables and quantities look on a terminal.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ContentArrangement, Row, Table};
 
 /// A table without rules, its columns two spaces apart.
-pub(super) fn new_table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn new_table(header: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
     // Some terminals that are none say that they have no columns at all.

@@ -188,7 +188,8 @@ fn differing_protocol(
 fn protocols(study: &StudyRecord, metric: Metric) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for run in &study.runs {
-        for (_, protocol) in run.rows.names().filter(|(name, _)| *name == metric.name()) {
+        // The first is what is compared; those of `evaluate.also` are further ones.
+        for (_, protocol) in run.rows.names().filter(|(name, _)| *name == metric.name()).take(1) {
             found.entry(json!(run.planned.point).to_string()).or_default().insert(protocol.to_owned());
         }
     }

@@ -9,6 +9,7 @@
 //! A file is named after its sources. It is written beside its place, synced to disk and renamed; an incomplete file is made
 //! again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -140,7 +141,7 @@ impl Recipe {
         Some(Dataset {
             train: images(HEADER_BYTES, train_labels, &train.sha256),
             test: images(test_start, test_labels, &test.sha256),
-            reference: None,
+            references: BTreeMap::new(),
             sha256: header.source,
         })
     }

@@ -1,5 +1,7 @@
 //! The digits of the UCI repository (Alpaydin and Kaynak 1998), shipped with the program; see digits.LICENSE.md.
 
+use std::collections::BTreeMap;
+
 use super::{DataError, Dataset, Images};
 use crate::checksum::sha256;
 
@@ -43,7 +45,7 @@ fn parse(records: &[u8]) -> Result<Dataset, DataError> {
         split.1.push(u16::from(label));
     }
     let images = |(pixels, labels)| Images::in_memory(1, SIDE, pixels, labels, INK);
-    Ok(Dataset { train: images(train), test: images(test), reference: None, sha256 })
+    Ok(Dataset { train: images(train), test: images(test), references: BTreeMap::new(), sha256 })
 }
 
 #[cfg(test)]

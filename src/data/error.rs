@@ -19,6 +19,11 @@ pub enum DataError {
     File { name: String, path: PathBuf, problem: String, command: String },
     #[error("`data.path`: {problem}{}", hint_line(hint))]
     Folder { problem: String, hint: Option<&'static str> },
+    #[error(
+        "`evaluate.fid.reference_file`, {}: {problem}\n\
+         hint: put the file back; the same command plans anew with the file that is there", path.display()
+    )]
+    ReferenceFile { path: PathBuf, problem: String },
     #[error("cannot read the image {}: {problem}\nhint: repair or remove that file", path.display())]
     Image { path: PathBuf, problem: String },
     #[error("cannot {action} {}: {source}{}", path.display(), cure(source))]
@@ -38,7 +43,7 @@ impl DataError {
 
     /// Whether the data is not there, or not what it should be: nothing can start, and the message says what to do.
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::Absent { .. } | Self::File { .. } | Self::Folder { .. })
+        matches!(self, Self::Absent { .. } | Self::File { .. } | Self::Folder { .. } | Self::ReferenceFile { .. })
     }
 }
 

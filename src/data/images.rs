@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ pub struct Images {
 pub struct Dataset {
     pub train: Images,
     pub test: Images,
-    /// The images that generated ones are compared with, if these are neither of the two splits.
-    pub reference: Option<Images>,
+    /// The images that generated ones are compared with, where these are neither of the two splits: by the folder that they are in.
+    pub references: BTreeMap<String, Images>,
     /// Of the source's bytes, in lower-case hexadecimal: provenance.
     pub sha256: String,
 }

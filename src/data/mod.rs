@@ -22,6 +22,9 @@ mod published;
 mod sums;
 mod truncated;
 
+use std::path::Path;
+
+use crate::checksum::file_digest;
 use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 
 pub use batch_source::{Batch, BatchSettings, BatchSource};
@@ -70,11 +73,14 @@ pub fn load_digits() -> Result<Dataset, DataError> {
     digits::load()
 }
 
-/// All images that a run needs: those of `data`, and the folder it is compared with, if that is another.
+/// All images that a run needs: those of `data`, and the folders it is compared with, if these are others.
 pub fn load_for(spec: &RunSpec, folder: &DataFolder, progress: OnProgress<'_>) -> Result<Dataset, DataError> {
     let mut dataset = load(&spec.data, folder, progress)?;
-    if let Some(settings) = reference_folder(spec) {
-        dataset.reference = Some(image_folder::load(&settings, folder, progress)?.train);
+    for settings in spec.by_each_fid().filter_map(|by| reference_folder(&by)) {
+        if !dataset.references.contains_key(&settings.path) {
+            let images = image_folder::load(&settings, folder, progress)?.train;
+            dataset.references.insert(settings.path, images);
+        }
     }
     Ok(dataset)
 }
@@ -87,13 +93,29 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
         Data::ImageFolder(settings) => notes.extend(image_folder::check(settings)?),
         data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
     }
-    if let Some(weights) = spec.evaluate.fid.features.weights() {
-        public_set(weights).expect("all weights are published").check_present(folder)?;
-    }
-    if let Some(settings) = reference_folder(spec) {
-        notes.extend(image_folder::check(&settings)?);
+    for by in spec.by_each_fid() {
+        let fid = &by.evaluate.fid;
+        if let Some(weights) = fid.features.weights() {
+            public_set(weights).expect("all weights are published").check_present(folder)?;
+        }
+        if let Some(settings) = reference_folder(&by) {
+            notes.extend(image_folder::check(&settings)?);
+        }
+        if fid.reference == Reference::File {
+            check_reference_file(&fid.reference_file, &fid.reference_sha256)?;
+        }
     }
     Ok(notes)
+}
+
+/// Whether the file of `evaluate.fid.reference_file` is the one that the sweep was planned with.
+fn check_reference_file(path: &str, planned: &str) -> Result<(), DataError> {
+    let problem = match file_digest(Path::new(path)) {
+        Ok(found) if found == planned => return Ok(()),
+        Ok(_) => "it is not the file that the sweep was planned with: its sha256 is another".to_owned(),
+        Err(source) => format!("it cannot be read: {source}"),
+    };
+    Err(DataError::ReferenceFile { path: path.into(), problem })
 }
 
 fn fetched(data: &Data) -> PublicSet {

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use super::{FrechetError, StatisticsError, WeightsError};
 use crate::model::WeightsFileError;
 use crate::spec::{Features, Weights};
@@ -11,6 +13,16 @@ pub enum MeasureError {
     TooFew { measure: &'static str, least: usize, images: usize },
     #[error("a line needs at least 3 subsets, not {subsets}")]
     TooFewSubsets { subsets: usize },
+}
+
+impl EvaluateError {
+    /// Whether what was asked for cannot be measured with what is there, and the message says what to change.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::ReferenceFile { .. } | Self::Setting { .. } | Self::ImageShape { .. } | Self::NoClasses { .. }
+        )
+    }
 }
 
 /// Why an evaluation has no result.
@@ -29,6 +41,8 @@ pub enum EvaluateError {
     /// The weights of the feature network are not what the program shipped with.
     #[error("features `{features}`: {error}")]
     FeatureWeights { features: &'static str, error: WeightsFileError },
+    #[error("`evaluate.fid.reference_file`, {}: {problem}\nhint: {hint}", path.display())]
+    ReferenceFile { path: PathBuf, problem: String, hint: &'static str },
     #[error("{0}\nhint: remove the file to compute it again")]
     Statistics(#[from] StatisticsError),
     #[error(transparent)]

@@ -24,15 +24,20 @@ pub struct FidInfinity {
     pub standard_error: f64,
 }
 
+/// (how many subsets, how many images in the smallest) of so many images.
+pub fn infinity_subset_counts(images: usize, dimension: usize) -> (usize, usize) {
+    (POINTS, (images / SMALLEST).max(IMAGES_PER_VALUE * dimension).min(images))
+}
+
 /// The rows of each of the 15 subsets of `images`, each drawn anew, their sizes equally far apart (as the authors' code has it):
 /// from a tenth of them, or twice `dimension` if that is more, to all.
 pub fn infinity_subsets(images: usize, dimension: usize) -> Vec<Vec<u32>> {
-    let smallest = (images / SMALLEST).max(IMAGES_PER_VALUE * dimension).min(images);
+    let (points, smallest) = infinity_subset_counts(images, dimension);
     let subset = |point: usize| {
-        let count = smallest + (images - smallest) * point / (POINTS - 1);
+        let count = smallest + (images - smallest) * point / (points - 1);
         Draws::new(SEED, Stream::FidSubsets, point as u64).subset(images, count)
     };
-    (0..POINTS).map(subset).collect()
+    (0..points).map(subset).collect()
 }
 
 /// FID has a bias of about a constant divided by the number of images; the line takes it out. It holds where every subset has

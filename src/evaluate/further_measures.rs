@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use super::precision_recall::{DENSITY_NEIGHBOURS, Neighbourhoods, PRECISION_NEIGHBOURS, overlap};
 use super::{
-    EvaluateError, FeatureRows, FrechetReference, INCEPTION_SPLITS, MeasureError, NeighbourDistances, fid_infinity,
-    inception_score, infinity_subsets, kid, kid_subsets,
+    EvaluateError, FeatureRows, FrechetError, FrechetReference, Gaussian, INCEPTION_SPLITS, MeasureError,
+    NeighbourDistances, fid_infinity, inception_score, infinity_subset_counts, infinity_subsets, kid,
+    kid_subset_counts, kid_subsets,
 };
 use crate::event::Measure;
 use crate::spec::{FidProtocol, FurtherMeasure};
@@ -16,7 +17,14 @@ pub struct FurtherMeasures {
     reference: Vec<f32>,
     /// The neighbour distances of the reference images, where a measure needs them.
     distances: Option<NeighbourDistances>,
+    /// The spatial features of the reference images, where a measure needs them.
+    spatial: Option<FrechetReference>,
+    /// Values in a feature vector.
+    dimension: usize,
 }
+
+/// The spatial features as protocols name them: the planes of InceptionV3, and how many of their channels.
+const SPATIAL_LAYER: &str = "mixed_6/conv:7";
 
 /// The class logits that the feature network gives for each generated image.
 #[derive(Clone, Copy)]
@@ -36,18 +44,66 @@ impl FurtherMeasures {
         self.asked.contains(&FurtherMeasure::InceptionScore)
     }
 
-    /// `reference` holds the features of the reference images, `[images, dimension]`, where a measure needs them.
-    pub fn new(asked: &BTreeSet<FurtherMeasure>, reference: Vec<f32>, dimension: usize) -> Result<Self, EvaluateError> {
+    /// Whether a measure needs the features of each generated image.
+    pub fn needs_rows(&self) -> bool {
+        self.asked.iter().any(|&measure| measure != FurtherMeasure::Sfid)
+    }
+
+    /// Whether spatial features are needed.
+    pub fn needs_spatial(&self) -> bool {
+        self.asked.contains(&FurtherMeasure::Sfid)
+    }
+
+    /// `reference` holds the features of the reference images, `[images, dimension]`, where a measure needs them; `spatial` is of their
+    /// spatial features.
+    pub fn new(
+        asked: &BTreeSet<FurtherMeasure>,
+        reference: Vec<f32>,
+        spatial: Option<FrechetReference>,
+        dimension: usize,
+    ) -> Result<Self, EvaluateError> {
         let distances = overlaps(asked).then(|| -> Result<_, MeasureError> {
             NeighbourDistances::of(FeatureRows::new(&reference, dimension)?, DENSITY_NEIGHBOURS)
         });
         let distances = distances.transpose().map_err(in_set("the reference images"))?;
-        Ok(Self { asked: asked.clone(), reference, distances })
+        Ok(Self { asked: asked.clone(), reference, distances, spatial, dimension })
     }
 
-    /// Whether nothing is asked for.
-    pub fn is_empty(&self) -> bool {
-        self.asked.is_empty()
+    /// The protocol of a measure of so many generated images: `protocol` and what the measure adds.
+    fn protocol_of(&self, measure: FurtherMeasure, images: usize, protocol: &FidProtocol) -> String {
+        match measure {
+            FurtherMeasure::Kid => {
+                let (subsets, in_each) = kid_subset_counts(images, self.reference.len() / self.dimension);
+                format!("{protocol} subsets={subsets}x{in_each}")
+            }
+            FurtherMeasure::PrecisionRecall => format!("{protocol} k={PRECISION_NEIGHBOURS}"),
+            FurtherMeasure::DensityCoverage => format!("{protocol} k={DENSITY_NEIGHBOURS}"),
+            FurtherMeasure::FidInfinity => {
+                let (points, smallest) = infinity_subset_counts(images, self.dimension);
+                format!("{protocol} points={points} from={smallest}")
+            }
+            FurtherMeasure::InceptionScore => format!("{} splits={INCEPTION_SPLITS}", protocol.without_reference()),
+            FurtherMeasure::Sfid => format!("{protocol} layer={SPATIAL_LAYER}"),
+        }
+    }
+
+    /// (metric, protocol) of the values of so many generated images, in the order in which [`Self::measure`] gives them.
+    pub fn values(&self, images: usize, protocol: &FidProtocol) -> Vec<(&'static str, String)> {
+        let of = |measure: &FurtherMeasure| {
+            let protocol = self.protocol_of(*measure, images, protocol);
+            measure.metrics().iter().map(move |metric| (*metric, protocol.clone()))
+        };
+        self.asked.iter().flat_map(of).collect()
+    }
+
+    /// The distance of the spatial features of generated images.
+    ///
+    /// # Panics
+    /// If it is not asked for.
+    pub fn spatial_distance(&self, generated: &Gaussian, protocol: &FidProtocol) -> Result<Measure, FrechetError> {
+        let value = self.spatial.as_ref().expect("it is asked for").distance(generated)?;
+        let protocol = self.protocol_of(FurtherMeasure::Sfid, 0, protocol);
+        Ok(Measure { metric: "sfid".into(), protocol: protocol.into(), value })
     }
 
     /// Measures generated images by their features, each by its own protocol, which is `protocol` and what the measure adds.
@@ -68,11 +124,12 @@ impl FurtherMeasures {
         let reference = FeatureRows::new(&self.reference, generated.dimension()).map_err(MeasureError::from);
         let reference = reference.map_err(in_set("the reference images"))?;
         let images = generated.count();
+        let protocol_of = |measure| self.protocol_of(measure, images, protocol);
 
         if self.asked.contains(&FurtherMeasure::Kid) {
             goes_on()?;
             let subsets = kid_subsets(images, reference.count());
-            let protocol = format!("{protocol} subsets={}x{}", subsets.len(), subsets[0].generated.len());
+            let protocol = protocol_of(FurtherMeasure::Kid);
             let found = kid(generated, reference, &subsets).map_err(failed)?;
             push("kid", &protocol, found.mean);
             push("kid_se", &protocol, found.standard_error);
@@ -84,12 +141,12 @@ impl FurtherMeasures {
             let generated = Neighbourhoods { rows: generated, distances: &own };
             let found = overlap(reference, generated, PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS).map_err(failed)?;
             if self.asked.contains(&FurtherMeasure::PrecisionRecall) {
-                let protocol = format!("{protocol} k={PRECISION_NEIGHBOURS}");
+                let protocol = protocol_of(FurtherMeasure::PrecisionRecall);
                 push("precision", &protocol, found.precision);
                 push("recall", &protocol, found.recall);
             }
             if self.asked.contains(&FurtherMeasure::DensityCoverage) {
-                let protocol = format!("{protocol} k={DENSITY_NEIGHBOURS}");
+                let protocol = protocol_of(FurtherMeasure::DensityCoverage);
                 push("density", &protocol, found.density);
                 push("coverage", &protocol, found.coverage);
             }
@@ -97,7 +154,7 @@ impl FurtherMeasures {
         if self.asked.contains(&FurtherMeasure::FidInfinity) {
             goes_on()?;
             let subsets = infinity_subsets(images, generated.dimension());
-            let protocol = format!("{protocol} points={} from={}", subsets.len(), subsets[0].len());
+            let protocol = protocol_of(FurtherMeasure::FidInfinity);
             let found = fid_infinity(generated, frechet, &subsets).map_err(failed)?;
             push("fid_infinity", &protocol, found.distance);
             push("fid_infinity_se", &protocol, found.standard_error);
@@ -106,7 +163,7 @@ impl FurtherMeasures {
             let Some(ClassLogits { logits, classes }) = logits else {
                 return Err(EvaluateError::NoClasses { features: protocol.features });
             };
-            let protocol = format!("{} splits={INCEPTION_SPLITS}", protocol.without_reference());
+            let protocol = protocol_of(FurtherMeasure::InceptionScore);
             let found = inception_score(logits, classes, INCEPTION_SPLITS).map_err(failed)?;
             push("inception_score", &protocol, found.mean);
             push("inception_score_sd", &protocol, found.standard_deviation);
@@ -146,7 +203,7 @@ mod tests {
     }
 
     fn protocol() -> FidProtocol {
-        FidProtocol::of(&RunSpec::default(), 1442, "")
+        FidProtocol::of(&RunSpec::default(), Some(1442), "")
     }
 
     fn measured(asked: &[FurtherMeasure], images: usize) -> Result<Vec<Measure>, EvaluateError> {
@@ -159,7 +216,12 @@ mod tests {
         let generated = normal(2, images);
         let logits = ClassLogits { logits: &generated, classes: 4 };
         let rows = FeatureRows::new(&generated, 4).unwrap();
-        FurtherMeasures::new(&asked, kept, 4)?.measure(rows, Some(logits), &frechet, &protocol(), &mut || Ok(()))
+        let further = FurtherMeasures::new(&asked, kept, None, 4)?;
+        let measures = further.measure(rows, Some(logits), &frechet, &protocol(), &mut || Ok(()))?;
+        let named = further.values(images, &protocol());
+        let named = named.iter().map(|(metric, protocol)| (*metric, protocol.as_str()));
+        assert!(named.eq(measures.iter().map(|measure| (measure.metric.as_str(), measure.protocol.as_str()))));
+        Ok(measures)
     }
 
     #[test]

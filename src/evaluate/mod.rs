@@ -24,17 +24,18 @@ mod products;
 mod reference;
 mod sample;
 mod statistics_file;
+mod stored_reference;
 mod validation;
 mod validation_gradient;
 
 pub use error::{EvaluateError, MeasureError};
-pub use evaluator::{Evaluation, Evaluator};
+pub use evaluator::{Evaluation, Evaluator, SharedReferences};
 pub use feature_rows::FeatureRows;
 pub use features::{
-    DIGITS_CNN_WEIGHTS, FeatureCost, FeatureNetwork, FeaturesOn, FrozenNetwork, MNIST_CNN_WEIGHTS, WeightsError,
+    Activations, DIGITS_CNN_WEIGHTS, FeatureCost, FeatureNetwork, FeaturesOn, FrozenNetwork, MNIST_CNN_WEIGHTS, WeightsError,
     feature_cost, small_cnn,
 };
-pub use fid_infinity::{FidInfinity, fid_infinity, infinity_subsets};
+pub use fid_infinity::{FidInfinity, fid_infinity, infinity_subset_counts, infinity_subsets};
 pub use frechet::{FrechetError, FrechetReference, frechet_distance};
 pub use further_measures::{ClassLogits, FurtherMeasures};
 pub use gaussian::{Gaussian, GaussianFit};
@@ -44,6 +45,6 @@ pub use inception_score::{INCEPTION_SPLITS, InceptionScore, inception_score};
 pub use kid::{Kid, KidSubset, kid, kid_subset_counts, kid_subsets};
 pub use nearest_neighbours::NeighbourDistances;
 pub use precision_recall::{DENSITY_NEIGHBOURS, Neighbourhoods, Overlap, PRECISION_NEIGHBOURS, overlap};
-pub use reference::{ReferenceFeatures, prepare_reference, reference_images};
+pub use reference::{ReferenceFeatures, prepare_reference};
 pub use sample::generate_images;
 pub use statistics_file::{Statistics, StatisticsError};

@@ -1,16 +1,25 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::features::Activations;
 use super::statistics_file::{Statistics, StatisticsError};
-use super::{EvaluateError, FeatureNetwork, FurtherMeasures, Gaussian, GaussianFit};
+use super::stored_reference::{StoredReference, each_image};
+use super::{EvaluateError, FeatureNetwork, FrechetError, FurtherMeasures, Gaussian, GaussianFit};
+use crate::checksum::file_digest;
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
-use crate::spec::{Reference, RunSpec, feature_protocol};
+use crate::spec::{Fid, FurtherMeasure, Reference, RunSpec, feature_protocol};
 
 /// The features and statistics that generated images are compared with.
 pub struct ReferenceFeatures {
     pub gaussian: Gaussian,
     /// `[images, dimension]` where a measure needs each image's features; else empty.
     pub rows: Vec<f32>,
+    /// Of the spatial features, where a measure needs them.
+    pub spatial: Option<Gaussian>,
+    /// How many images they are of; `None` where a file of statistics does not say.
+    pub images: Option<usize>,
+    /// The SHA-256 of the images' pixels, or of the file.
+    pub sha256: String,
 }
 
 /// Images whose features are computed together.
@@ -18,83 +27,259 @@ const BATCH_IMAGES: usize = 256;
 /// Digits of a hash in a file's name.
 const HASH_DIGITS: usize = 12;
 
-/// The images that `evaluate.fid.reference` names.
-pub fn reference_images<'d>(spec: &RunSpec, dataset: &'d Dataset) -> &'d Images {
-    match spec.evaluate.fid.reference {
-        Reference::Train => &dataset.train,
-        Reference::Test => &dataset.test,
-        Reference::Folder => dataset.reference.as_ref().expect("images of a reference folder are loaded with it"),
+/// The images that `evaluate.fid.reference` names; `None` of a file, which may hold none.
+fn reference_images<'d>(fid: &Fid, dataset: &'d Dataset) -> Option<&'d Images> {
+    match fid.reference {
+        Reference::Train => Some(&dataset.train),
+        Reference::Test => Some(&dataset.test),
+        Reference::Folder => {
+            Some(dataset.references.get(&fid.reference_folder).expect("images of a folder are loaded with it"))
+        }
+        Reference::File => None,
     }
 }
 
-/// Computes what takes a large network long, and keeps it for the runs that follow; nothing where that is quick.
+/// Computes what takes a large network long, and keeps it for the runs that follow; nothing where that is quick. A file of
+/// `reference_file` is looked into, so that one that does not fit is refused before a run starts.
 pub fn prepare_reference(
     spec: &RunSpec,
     dataset: &Dataset,
     folder: &DataFolder,
     progress: OnProgress<'_>,
 ) -> Result<(), EvaluateError> {
-    let fid = &spec.evaluate.fid;
-    if fid.features.weights().is_none() {
-        return Ok(());
+    for by in spec.by_each_fid() {
+        let fid = &by.evaluate.fid;
+        if fid.features.weights().is_none() && fid.reference != Reference::File {
+            continue;
+        }
+        let weights = folder.weights(fid.features);
+        let shape = spec.data.image_shape();
+        let network = FeatureNetwork::load(fid.features, fid.resize, shape, weights.as_deref())?;
+        ReferenceFeatures::of(&by, &network, dataset, folder, progress)?;
     }
-    let images = reference_images(spec, dataset);
-    let weights = folder.weights(fid.features);
-    let network = FeatureNetwork::load(fid.features, fid.resize, (images.channels, images.side), weights.as_deref())?;
-    ReferenceFeatures::of(spec, &network, images, folder, progress).map(drop)
+    Ok(())
 }
 
 impl ReferenceFeatures {
-    /// Of all of `images`; those of a large network are kept in `folder`, as others keep them too: see [`Statistics`].
+    /// Of what `evaluate.fid.reference` names. What a large network gives for images is kept in `folder`, as others keep it too: see
+    /// [`Statistics`].
     pub fn of(
         spec: &RunSpec,
         network: &FeatureNetwork,
-        images: &Images,
+        dataset: &Dataset,
         folder: &DataFolder,
         progress: OnProgress<'_>,
     ) -> Result<Self, EvaluateError> {
-        let needs_rows = FurtherMeasures::need_reference(&spec.evaluate.measures);
-        let kept = kept(spec, network, images, folder);
-        if let Some(path) = kept.as_ref().filter(|path| path.is_file()) {
-            let Statistics { gaussian, features, .. } = Statistics::read(path)?;
-            if gaussian.mean.len() == network.dimension() && (!needs_rows || features.is_some()) {
-                return Ok(Self { gaussian, rows: features.filter(|_| needs_rows).unwrap_or_default() });
-            }
-        }
-        let (mut rows, mut fit) = (vec![], GaussianFit::new(network.dimension()));
-        let failed = |error| EvaluateError::Frechet { of: "the reference images", error };
-        let total = Some(images.len() as u64);
-        for first in (0..images.len()).step_by(BATCH_IMAGES) {
-            let range = first..images.len().min(first + BATCH_IMAGES);
-            let done = range.end as u64;
-            let features = network.features(&images.pixels(range));
-            fit.push(&features).map_err(failed)?;
-            if needs_rows {
-                rows.extend(features);
-            }
-            let doing = format!("{} features of the reference images", spec.evaluate.fid.features.name());
-            progress(&Progress { doing, done, total, unit: Unit::Images });
-        }
-        let gaussian = fit.finish().map_err(failed)?;
+        let needed = Needed::of(spec);
         let fid = &spec.evaluate.fid;
-        let protocol = Some(feature_protocol(fid.features, fid.resize));
-        let statistics = Statistics { gaussian, features: needs_rows.then_some(rows), protocol };
-        if let Some(path) = kept {
-            let parent = path.parent().expect("it is in the folder of statistics");
-            let io = |source| StatisticsError::Io { doing: "make the folder", path: parent.to_owned(), source };
-            fs::create_dir_all(parent).map_err(io)?;
-            statistics.write(&path)?;
+        let Some(images) = reference_images(fid, dataset) else {
+            return Self::of_file(fid, network, needed, folder, progress);
+        };
+        let (count, sha256) = (images.len(), images.sha256.clone());
+        let kept = kept(fid, network, &sha256, count, folder);
+        let statistics = kept_or_made(kept, network, needed, |needed| {
+            let mut gathered = Gathered::new(network, needed);
+            for first in (0..count).step_by(BATCH_IMAGES) {
+                let range = first..count.min(first + BATCH_IMAGES);
+                let done = range.end;
+                gathered.push(network.activations(&images.pixels(range), needed.spatial))?;
+                progress(&progress_of(fid, done, count));
+            }
+            gathered.finish(fid)
+        })?;
+        Ok(Self::from(statistics, Some(count), sha256))
+    }
+
+    fn of_file(
+        fid: &Fid,
+        network: &FeatureNetwork,
+        needed: Needed,
+        folder: &DataFolder,
+        progress: OnProgress<'_>,
+    ) -> Result<Self, EvaluateError> {
+        let path = Path::new(&fid.reference_file);
+        let wrong = |problem: String, hint| EvaluateError::ReferenceFile { path: path.to_owned(), problem, hint };
+        let unfit =
+            |problem| wrong(problem, "name an .npz of pytorch-fid, of ADM's evaluator or of `speedlab fid --save`");
+        let sha256 = file_digest(path).map_err(|source| unfit(format!("it cannot be read: {source}")))?;
+        if sha256 != fid.reference_sha256 {
+            let problem = "it is not the file that the sweep was planned with: its sha256 is another".to_owned();
+            return Err(wrong(problem, "put the file back; `speedlab run` plans anew with the file that is there"));
         }
-        Ok(Self { gaussian: statistics.gaussian, rows: statistics.features.unwrap_or_default() })
+        let stored = StoredReference::of(path).map_err(unfit)?;
+        let of_images = |needed: Needed, count: usize, progress: OnProgress<'_>| {
+            let kept = kept(fid, network, &sha256, count, folder);
+            kept_or_made(kept, network, needed, |needed| {
+                let mut gathered = Gathered::new(network, needed);
+                each_image(path, BATCH_IMAGES, unfit, |images, first| {
+                    let found = network.activations_of_files(images, needed.spatial).map_err(|(index, problem)| {
+                        let hint = "features `inception-v3` and `efficientnet-lite0` see images of any size";
+                        wrong(format!("image {} has {problem}", first + index), hint)
+                    })?;
+                    gathered.push(found)?;
+                    progress(&progress_of(fid, first + images.len(), count));
+                    Ok(())
+                })?;
+                gathered.finish(fid)
+            })
+        };
+        if !stored.has_statistics {
+            let count = stored.images.expect("a file holds one or the other");
+            return Ok(Self::from(of_images(needed, count, progress)?, Some(count), sha256));
+        }
+
+        let mut statistics = Statistics::read(path).map_err(|error| match error {
+            StatisticsError::Io { source, .. } => unfit(source.to_string()),
+            StatisticsError::Format { problem, .. } => unfit(problem),
+        })?;
+        let (name, asked) = (fid.features.name(), feature_protocol(fid.features, fid.resize));
+        let (size, dimension) = (statistics.gaussian.mean.len(), network.dimension());
+        if size != dimension {
+            let problem = format!("its `mu` has {size} values, and features `{name}` have {dimension}");
+            return Err(wrong(problem, "set `evaluate.fid.features` to those that it is of"));
+        }
+        if let Some(made_with) = statistics.protocol.as_ref().filter(|made_with| **made_with != asked) {
+            let problem = format!("it was made with {made_with}, and `evaluate.fid` asks for {asked}");
+            return Err(wrong(problem, "set `evaluate.fid.features` and `resize` to those that it was made with"));
+        }
+        match (needed.spatial, &statistics.spatial, network.spatial_dimension()) {
+            (true, None, _) => {
+                let problem = "it has no `mu_s` and `sigma_s`, which `sfid` needs".to_owned();
+                return Err(wrong(problem, "leave `sfid` out, or name a reference batch of ADM's evaluator"));
+            }
+            (true, Some(spatial), Some(dimension)) if spatial.mean.len() != dimension => {
+                let problem =
+                    format!("its `mu_s` has {} values, and spatial features have {dimension}", spatial.mean.len());
+                return Err(wrong(problem, "name a reference batch of ADM's evaluator"));
+            }
+            _ => {}
+        }
+        if needed.rows && statistics.features.is_none() {
+            let Some(count) = stored.images else {
+                let problem = "it holds no images, and `evaluate.measures` asks for what compares each".to_owned();
+                return Err(wrong(
+                    problem,
+                    "leave out `kid`, `precision_recall` and `density_coverage`, or name a file with `arr_0`",
+                ));
+            };
+            let of_images = of_images(Needed { rows: true, spatial: false }, count, progress)?;
+            statistics.features = of_images.features;
+        }
+        statistics.spatial = statistics.spatial.filter(|_| needed.spatial);
+        Ok(Self::from(statistics, None, sha256))
+    }
+
+    fn from(statistics: Statistics, images: Option<usize>, sha256: String) -> Self {
+        let Statistics { gaussian, features, spatial, .. } = statistics;
+        Self { gaussian, rows: features.unwrap_or_default(), spatial, images, sha256 }
     }
 }
 
-/// The file in which the statistics are kept, named by all that they depend on; `None` where they are quickly computed.
-fn kept(spec: &RunSpec, network: &FeatureNetwork, images: &Images, folder: &DataFolder) -> Option<PathBuf> {
-    let fid = &spec.evaluate.fid;
+/// What measures need beside a mean and a covariance of features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Needed {
+    /// The features of each image.
+    rows: bool,
+    /// The mean and covariance of spatial features.
+    spatial: bool,
+}
+
+impl Needed {
+    fn of(spec: &RunSpec) -> Self {
+        let asked = &spec.evaluate.measures;
+        Self { rows: FurtherMeasures::need_reference(asked), spatial: asked.contains(&FurtherMeasure::Sfid) }
+    }
+
+    /// Of statistics that were read, what is needed; `None` where some of it is missing.
+    fn taken(self, statistics: Statistics, network: &FeatureNetwork) -> Option<Statistics> {
+        let has_all = statistics.gaussian.mean.len() == network.dimension()
+            && (!self.rows || statistics.features.is_some())
+            && (!self.spatial || statistics.spatial.is_some());
+        has_all.then(|| Statistics {
+            features: statistics.features.filter(|_| self.rows),
+            spatial: statistics.spatial.filter(|_| self.spatial),
+            ..statistics
+        })
+    }
+}
+
+/// Features of images, as they come.
+struct Gathered {
+    needed: Needed,
+    fit: GaussianFit,
+    rows: Vec<f32>,
+    spatial: Option<GaussianFit>,
+}
+
+impl Gathered {
+    fn new(network: &FeatureNetwork, needed: Needed) -> Self {
+        let spatial = network.spatial_dimension().filter(|_| needed.spatial).map(GaussianFit::new);
+        Self { needed, fit: GaussianFit::new(network.dimension()), rows: Vec::new(), spatial }
+    }
+
+    fn push(&mut self, Activations { features, spatial }: Activations) -> Result<(), EvaluateError> {
+        self.fit.push(&features).map_err(of_reference)?;
+        if let Some(fit) = &mut self.spatial {
+            fit.push(&spatial).map_err(of_reference)?;
+        }
+        if self.needed.rows {
+            self.rows.extend(features);
+        }
+        Ok(())
+    }
+
+    fn finish(self, fid: &Fid) -> Result<Statistics, EvaluateError> {
+        Ok(Statistics {
+            gaussian: self.fit.finish().map_err(of_reference)?,
+            features: self.needed.rows.then_some(self.rows),
+            protocol: Some(feature_protocol(fid.features, fid.resize)),
+            spatial: self.spatial.map(GaussianFit::finish).transpose().map_err(of_reference)?,
+        })
+    }
+}
+
+fn of_reference(error: FrechetError) -> EvaluateError {
+    EvaluateError::Frechet { of: "the reference images", error }
+}
+
+fn progress_of(fid: &Fid, done: usize, total: usize) -> Progress {
+    let doing = format!("{} features of the reference images", fid.features.name());
+    Progress { doing, done: done as u64, total: Some(total as u64), unit: Unit::Images }
+}
+
+/// What is kept in a file, or else is made and kept there.
+fn kept_or_made(
+    kept: Option<PathBuf>,
+    network: &FeatureNetwork,
+    needed: Needed,
+    make: impl FnOnce(Needed) -> Result<Statistics, EvaluateError>,
+) -> Result<Statistics, EvaluateError> {
+    let mut all = needed;
+    if let Some(path) = kept.as_ref().filter(|path| path.is_file()) {
+        let known = Statistics::read(path)?;
+        // What others have kept there stays.
+        all = Needed {
+            rows: needed.rows || known.features.is_some(),
+            spatial: needed.spatial || known.spatial.is_some(),
+        };
+        if let Some(taken) = needed.taken(known, network) {
+            return Ok(taken);
+        }
+    }
+    let made = make(all)?;
+    if let Some(path) = kept {
+        let parent = path.parent().expect("it is in the folder of statistics");
+        let io = |source| StatisticsError::Io { doing: "make the folder", path: parent.to_owned(), source };
+        fs::create_dir_all(parent).map_err(io)?;
+        made.write(&path)?;
+    }
+    Ok(needed.taken(made, network).expect("it was made with all that is needed"))
+}
+
+/// The file in which the statistics of so many images are kept, named by all that they depend on; `None` where they are quickly computed.
+fn kept(fid: &Fid, network: &FeatureNetwork, sha256: &str, count: usize, folder: &DataFolder) -> Option<PathBuf> {
     let weights = &network.weights_sha256()?[..HASH_DIGITS];
-    let (features, resize) = (fid.features.name(), fid.resize.with(fid.features).name());
-    let (set, count) = (&images.sha256[..HASH_DIGITS], images.len());
+    let (features, resize, set) = (fid.features.name(), fid.resize.with(fid.features).name(), &sha256[..HASH_DIGITS]);
     Some(folder.path().join("statistics").join(format!("{features}_{resize}_{weights}_{set}_{count}.npz")))
 }
 
@@ -104,6 +289,10 @@ mod tests {
     use crate::data::load_digits;
     use crate::spec::{Features, Resize};
 
+    fn network() -> FeatureNetwork {
+        FeatureNetwork::load(Features::DigitsCnn, Resize::Customary, (1, 8), None).unwrap()
+    }
+
     #[test]
     fn small_networks_keep_nothing() {
         let temporary = tempfile::tempdir().unwrap();
@@ -111,12 +300,58 @@ mod tests {
         let dataset = load_digits().unwrap();
         let spec = RunSpec::default();
         prepare_reference(&spec, &dataset, &folder, &mut |_| panic!("there is nothing to prepare")).unwrap();
-        let network = FeatureNetwork::load(Features::DigitsCnn, Resize::Customary, (1, 8), None).unwrap();
         let mut done = vec![];
         let reference =
-            ReferenceFeatures::of(&spec, &network, &dataset.train, &folder, &mut |step| done.push(step.done));
-        let reference = reference.unwrap();
+            ReferenceFeatures::of(&spec, &network(), &dataset, &folder, &mut |step| done.push(step.done)).unwrap();
         assert_eq!((done.last(), reference.rows.len()), (Some(&(dataset.train.len() as u64)), 0));
+        assert_eq!(reference.images, Some(dataset.train.len()));
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_of_statistics_stands_for_the_images_that_it_is_of_and_one_that_does_not_fit_is_refused() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = DataFolder::find(Some(temporary.path())).unwrap();
+        let dataset = load_digits().unwrap();
+        let of = |spec: &RunSpec| ReferenceFeatures::of(spec, &network(), &dataset, &folder, &mut |_| {});
+        let expected = of(&RunSpec::default()).unwrap();
+        let path = temporary.path().join("digits.npz");
+        let mut spec = RunSpec::default();
+        spec.evaluate.fid.reference = Reference::File;
+        spec.evaluate.fid.reference_file = path.display().to_string();
+        let statistics = |protocol: &str| Statistics {
+            gaussian: expected.gaussian.clone(),
+            features: None,
+            protocol: Some(protocol.to_owned()).filter(|protocol| !protocol.is_empty()),
+            spatial: None,
+        };
+        let found = |spec: &mut RunSpec, statistics: &Statistics| {
+            statistics.write(&path).unwrap();
+            spec.evaluate.fid.reference_sha256 = file_digest(&path).unwrap();
+            of(spec)
+        };
+        for protocol in ["", "digits-cnn resize=none"] {
+            let found = found(&mut spec, &statistics(protocol)).unwrap();
+            assert_eq!(found.gaussian.mean, expected.gaussian.mean);
+            assert_eq!((found.images, found.sha256), (None, spec.evaluate.fid.reference_sha256.clone()));
+        }
+        let refused = |spec: &mut RunSpec, statistics: &Statistics, message: &str| {
+            let error = found(spec, statistics).err().expect("it is refused").to_string();
+            assert!(error.starts_with("`evaluate.fid.reference_file`, ") && error.contains(message), "{error}");
+            assert!(error.contains("\nhint: "), "{error}");
+        };
+        refused(
+            &mut spec,
+            &statistics("mnist-cnn resize=none"),
+            "it was made with mnist-cnn resize=none, and `evaluate.fid` asks for digits-cnn resize=none",
+        );
+        let gaussian = Gaussian { mean: vec![0.0; 3], covariance: faer::Mat::zeros(3, 3) };
+        let short = Statistics { gaussian, ..statistics("") };
+        refused(&mut spec, &short, "its `mu` has 3 values, and features `digits-cnn` have 64");
+        spec.evaluate.measures = [FurtherMeasure::Kid].into();
+        refused(&mut spec, &statistics(""), "it holds no images, and `evaluate.measures` asks for what compares each");
+        spec.evaluate.fid.reference_sha256 = "another".to_owned();
+        let error = of(&spec).err().expect("it is refused").to_string();
+        assert!(error.contains("it is not the file that the sweep was planned with"), "{error}");
     }
 }

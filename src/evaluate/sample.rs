@@ -49,7 +49,7 @@ pub(super) struct Generation {
     parameterization: Parameterization,
     ode: OdeSampler,
     conditioning: Conditioning,
-    image_values: usize,
+    pub(super) image_values: usize,
 }
 
 impl Generation {

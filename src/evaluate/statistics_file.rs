@@ -1,4 +1,4 @@
-//! Means and covariances of features in the files of pytorch-fid and clean-fid: `.npz` with `mu` and `sigma` in f64.
+//! Means and covariances of features in the files of pytorch-fid, clean-fid and ADM's evaluator: `.npz` with `mu` and `sigma` in f64.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
@@ -28,30 +28,19 @@ pub struct Statistics {
     /// Which features they are and how images were resized, as text in UTF-8 under the name `protocol`; files that others
     /// wrote do not say it.
     pub protocol: Option<String>,
+    /// Of the spatial features, as ADM's evaluator keeps them under the names `mu_s` and `sigma_s`.
+    pub spatial: Option<Gaussian>,
 }
 
 impl Statistics {
-    /// Reads `mu` `[d]` and `sigma` `[d, d]`, in f32 or f64, and `features` and `protocol` if they are there.
+    /// Reads `mu` `[d]` and `sigma` `[d, d]`, in f32 or f64, and `features`, `protocol`, `mu_s` and `sigma_s` if they are there.
     pub fn read(path: &Path) -> Result<Self, StatisticsError> {
         let io = |source| StatisticsError::Io { doing: "read", path: path.to_owned(), source };
         let format = |problem: String| StatisticsError::Format { path: path.to_owned(), problem };
         let file = BufReader::new(File::open(path).map_err(io)?);
         let mut archive = ZipArchive::new(file).map_err(|error| format(error.to_string()))?;
-        let (shape, mean) = floats(&mut archive, "mu").map_err(format)?;
-        let [size] = shape[..] else {
-            return Err(format(format!("mu has the shape {shape:?}, not that of a vector")));
-        };
-        let (shape, covariance) = floats(&mut archive, "sigma").map_err(format)?;
-        if shape != [size, size] || size == 0 {
-            return Err(format(format!("sigma has the shape {shape:?}, where mu has {size} values")));
-        }
-        if let Some(value) = mean.iter().chain(&covariance).find(|value| !value.is_finite()) {
-            return Err(format(format!("it holds {value}")));
-        }
-        let covariance = Mat::from_fn(size, size, |row, column| covariance[row * size + column]);
-        require_covariance(&covariance).map_err(format)?;
-        let has =
-            |archive: &ZipArchive<_>, name| archive.index_for_name(&npz::file_name_from_array_name(name)).is_some();
+        let found = gaussian(&mut archive, "mu", "sigma").map_err(format)?;
+        let size = found.mean.len();
         let features = match has(&archive, "features") {
             false => None,
             true => {
@@ -69,7 +58,11 @@ impl Statistics {
                 Some(String::from_utf8(bytes).map_err(|_| format("protocol is no text in UTF-8".to_owned()))?)
             }
         };
-        Ok(Self { gaussian: Gaussian { mean, covariance }, features, protocol })
+        let spatial = match has(&archive, "mu_s") {
+            false => None,
+            true => Some(gaussian(&mut archive, "mu_s", "sigma_s").map_err(format)?),
+        };
+        Ok(Self { gaussian: found, features, protocol, spatial })
     }
 
     /// Writes them as `numpy.savez` would, not compressed; the file is there whole or not at all.
@@ -89,11 +82,15 @@ impl Statistics {
 
     fn write_to<W: Write + Seek>(&self, target: W) -> io::Result<W> {
         let mut archive = ZipWriter::new(target);
-        let Gaussian { mean, covariance } = &self.gaussian;
-        let size = mean.len();
-        let sigma = (0..size).flat_map(|row| (0..size).map(move |column| covariance[(row, column)]));
-        write_array(&mut archive, "mu", &[size as u64], mean.iter().copied())?;
-        write_array(&mut archive, "sigma", &[size as u64; 2], sigma)?;
+        let named = [("mu", "sigma", Some(&self.gaussian)), ("mu_s", "sigma_s", self.spatial.as_ref())];
+        for (mu, sigma, gaussian) in named {
+            let Some(Gaussian { mean, covariance }) = gaussian else { continue };
+            let size = mean.len();
+            let values = (0..size).flat_map(|row| (0..size).map(move |column| covariance[(row, column)]));
+            write_array(&mut archive, mu, &[size as u64], mean.iter().copied())?;
+            write_array(&mut archive, sigma, &[size as u64; 2], values)?;
+        }
+        let size = self.gaussian.mean.len();
         if let Some(features) = &self.features {
             let shape = [(features.len() / size) as u64, size as u64];
             write_array(&mut archive, "features", &shape, features.iter().copied())?;
@@ -105,12 +102,34 @@ impl Statistics {
     }
 }
 
+pub(super) fn has<R: Read + Seek>(archive: &ZipArchive<R>, name: &str) -> bool {
+    archive.index_for_name(&npz::file_name_from_array_name(name)).is_some()
+}
+
+/// The mean `mu` `[d]` and the covariance `sigma` `[d, d]` of an archive, under these names.
+fn gaussian<R: Read + Seek>(archive: &mut ZipArchive<R>, mu: &str, sigma: &str) -> Result<Gaussian, String> {
+    let (shape, mean) = floats(archive, mu)?;
+    let [size] = shape[..] else {
+        return Err(format!("{mu} has the shape {shape:?}, not that of a vector"));
+    };
+    let (shape, covariance) = floats(archive, sigma)?;
+    if shape != [size, size] || size == 0 {
+        return Err(format!("{sigma} has the shape {shape:?}, where {mu} has {size} values"));
+    }
+    if let Some(value) = mean.iter().chain(&covariance).find(|value| !value.is_finite()) {
+        return Err(format!("it holds {value}"));
+    }
+    let covariance = Mat::from_fn(size, size, |row, column| covariance[row * size + column]);
+    require_covariance(&covariance, sigma)?;
+    Ok(Gaussian { mean, covariance })
+}
+
 /// The asymmetry that rounding to f32, and sums in another order, may give a covariance, as a share of the largest
 /// entry.
 const ROUNDING: f64 = 1e-5;
 
 /// Refuses a matrix that is not symmetric, or has an eigenvalue further below zero than rounding can bring one.
-fn require_covariance(matrix: &Mat<f64>) -> Result<(), String> {
+fn require_covariance(matrix: &Mat<f64>, name: &str) -> Result<(), String> {
     let size = matrix.nrows();
     let entries = || (0..size).flat_map(move |column| (0..size).map(move |row| (row, column)));
     let largest = entries().map(|place| matrix[place].abs()).fold(0.0, f64::max);
@@ -121,7 +140,7 @@ fn require_covariance(matrix: &Mat<f64>) -> Result<(), String> {
         let (row, column) = worst;
         let (one, other) = (matrix[(row, column)], matrix[(column, row)]);
         return Err(format!(
-            "sigma is no covariance: it has {one} at [{row}, {column}] and {other} at [{column}, {row}]"
+            "{name} is no covariance: it has {one} at [{row}, {column}] and {other} at [{column}, {row}]"
         ));
     }
     // The Cholesky factorization of sigma + tolerance exists where no eigenvalue is below -tolerance, and takes a tenth of the
@@ -131,9 +150,9 @@ fn require_covariance(matrix: &Mat<f64>) -> Result<(), String> {
     });
     if largest > 0.0 && shifted.llt(Side::Lower).is_err() {
         let eigenvalues =
-            matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| "sigma has no eigenvalues".to_owned())?;
+            matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| format!("{name} has no eigenvalues"))?;
         let smallest = eigenvalues.into_iter().fold(f64::INFINITY, f64::min);
-        return Err(format!("sigma is no covariance: its smallest eigenvalue is {smallest:.6e}"));
+        return Err(format!("{name} is no covariance: its smallest eigenvalue is {smallest:.6e}"));
     }
     Ok(())
 }
@@ -185,7 +204,11 @@ mod tests {
     fn statistics(features: Option<Vec<f32>>) -> Statistics {
         let covariance = Mat::from_fn(2, 2, |row, column| [[2.5, -0.125], [-0.125, 1.0 / 3.0]][row][column]);
         let protocol = features.is_some().then(|| "inception-v3 resize=clean".to_owned());
-        Statistics { gaussian: Gaussian { mean: vec![0.1, -7.0], covariance }, features, protocol }
+        let spatial = features.is_some().then(|| {
+            let covariance = Mat::from_fn(1, 1, |_, _| 0.5);
+            Gaussian { mean: vec![3.0], covariance }
+        });
+        Statistics { gaussian: Gaussian { mean: vec![0.1, -7.0], covariance }, features, protocol, spatial }
     }
 
     #[test]
@@ -196,8 +219,12 @@ mod tests {
             let written = statistics(features.clone());
             written.write(&path).unwrap();
             let read = Statistics::read(&path).unwrap();
-            assert_eq!((read.gaussian.mean, read.features), (written.gaussian.mean, features));
+            assert_eq!((&read.gaussian.mean, &read.features), (&written.gaussian.mean, &features));
             assert_eq!(read.protocol, written.protocol);
+            let spatial = |statistics: &Statistics| {
+                statistics.spatial.as_ref().map(|spatial| (spatial.mean.clone(), spatial.covariance.clone()))
+            };
+            assert_eq!(spatial(&read), spatial(&written));
             assert_eq!(read.gaussian.covariance, written.gaussian.covariance);
         }
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
@@ -230,7 +257,7 @@ mod tests {
         let read = |rows: [[f64; 2]; 2]| {
             let covariance = Mat::from_fn(2, 2, |row, column| rows[row][column]);
             let gaussian = Gaussian { mean: vec![0.0; 2], covariance };
-            Statistics { gaussian, features: None, protocol: None }.write(&path).unwrap();
+            Statistics { gaussian, features: None, protocol: None, spatial: None }.write(&path).unwrap();
             Statistics::read(&path).map(drop).map_err(|error| error.to_string())
         };
         let error = read([[1.0, 0.5], [0.25, 1.0]]).unwrap_err();

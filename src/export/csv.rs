@@ -18,7 +18,7 @@ pub fn write_csv(study: &StudyRecord, path: &Path, progress: OnRuns<'_>) -> Resu
         writer.write_record(curve_columns())?;
         for (done, run) in study.runs.iter().enumerate() {
             progress(done, study.runs.len());
-            for row in run.rows.iter() {
+            for row in run.rows.iter().chain(run.later.iter()) {
                 write_row(&mut writer, &run.planned, &row)?;
             }
         }

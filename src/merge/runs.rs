@@ -8,7 +8,10 @@ use super::copy::copy_run;
 use super::{MergeError, Source};
 use crate::checksum::sha256;
 use crate::event::RunOutcome;
-use crate::record::{RecordError, Row, RunFolder, RunRecord, RunState, SweepFolder, first_and_count, progress};
+use crate::record::{
+    LaterEvaluation, RecordError, Row, RunFolder, RunRecord, RunState, SweepFolder, first_and_count, progress,
+    write_beside,
+};
 use crate::spec::{PlannedRun, RunId, canonical_json};
 
 /// The records of one run.
@@ -25,6 +28,8 @@ pub(super) struct Gathered {
     token: String,
     /// All records of it, by such names: the one that counts, and what else there is.
     all: BTreeMap<String, RunFolder>,
+    /// What was measured of its weights after it had ended, on any of the machines: the file's name, and a file.
+    evaluations: BTreeMap<String, PathBuf>,
 }
 
 /// A source's record of the run that counts there.
@@ -66,12 +71,23 @@ impl Gathered {
         for other in known.iter().filter(|other| other.folder.path != known[best].folder.path) {
             note = known[best].compare(other)?.or(note);
         }
-        let Known { folder, token, record, .. } = known.swap_remove(best);
+        known.swap(0, best);
+        let evaluations = evaluations(&known)?;
+        let Known { folder, token, record, .. } = known.swap_remove(0);
         let protocols =
             record.rows.names().map(|(metric, protocol)| (metric.to_owned(), protocol.to_owned())).collect();
         // Of two whole copies of a record the one that counts is taken.
         all.insert(token.clone(), folder.clone());
-        Ok(Some(Self { run_id: run_id.clone(), planned: record.planned, folder, protocols, note, token, all }))
+        Ok(Some(Self {
+            run_id: run_id.clone(),
+            planned: record.planned,
+            folder,
+            protocols,
+            note,
+            token,
+            all,
+            evaluations,
+        }))
     }
 
     /// Copies what is not there yet, and makes the record that counts the run's own.
@@ -91,6 +107,13 @@ impl Gathered {
             self.place(into, token)?;
         }
         into.forget_parts(&self.run_id);
+        for (name, path) in &self.evaluations {
+            let place = into.run(&self.run_id).evaluations().join(name);
+            if !place.exists() {
+                let bytes = fs::read(path).map_err(RecordError::io("read", path))?;
+                write_beside(&place, &bytes)?;
+            }
+        }
         Ok(())
     }
 
@@ -171,6 +194,29 @@ impl Known {
             ))),
         }
     }
+}
+
+/// The evaluations of all records of a run; refused where two by the same settings found different values.
+fn evaluations(known: &[Known]) -> Result<BTreeMap<String, PathBuf>, MergeError> {
+    let mut found: BTreeMap<String, (PathBuf, LaterEvaluation)> = BTreeMap::new();
+    for folder in known.iter().map(|known| &known.folder) {
+        for evaluation in folder.read_evaluations()? {
+            let name = evaluation.name();
+            let path = folder.evaluations().join(&name);
+            match found.get(&name) {
+                Some((one, other)) if !evaluation.agrees_with(other) => {
+                    return Err(MergeError::RecordedDifferently {
+                        one: one.clone(),
+                        other: path,
+                        what: "the same settings were measured with other values".to_owned(),
+                    });
+                }
+                Some(_) => {}
+                None => drop(found.insert(name, (path, evaluation))),
+            }
+        }
+    }
+    Ok(found.into_iter().map(|(name, (path, _))| (name, path)).collect())
 }
 
 /// The bytes of a journal; none where there is none.

@@ -1,9 +1,10 @@
 //! Each arm's patches, in the order of application, and the base with the patches merged.
 
+use super::also::decode_run;
 use super::finding::{Finding, MOST_PROBLEMS};
 use super::merge::merge;
 use super::preset;
-use crate::spec::{ArmSpec, Location, Node, Placed, RunSpec, SweepSpec, Value, decode};
+use crate::spec::{ArmSpec, Location, Node, Placed, RunSpec, SweepSpec, Value};
 
 /// An arm with nothing left to look up.
 pub struct ResolvedArm<'s> {
@@ -93,7 +94,7 @@ fn decode_all(tree: &Node) -> Result<RunSpec, Vec<Finding>> {
     let mut findings = Vec::new();
     let mut tree = tree.clone();
     loop {
-        match decode::<RunSpec>(&tree) {
+        match decode_run(&tree) {
             Ok(spec) if findings.is_empty() => return Ok(spec),
             Ok(_) => return Err(findings),
             Err(error) => {

@@ -2,11 +2,12 @@
 
 use serde_json::Value as Json;
 
+use super::also::decode_run;
 use super::arms::{ResolvedArm, unknown_arm};
 use super::finding::Finding;
 use super::merge::{merge, patch_of};
 use super::preset;
-use crate::spec::{Axis, AxisSpec, AxisValues, Location, Node, Placed, RunSpec, SweepSpec, Value, decode, nearest};
+use crate::spec::{Axis, AxisSpec, AxisValues, Location, Node, Placed, SweepSpec, Value, nearest};
 
 /// More values on one axis than this are a slip.
 const MOST_VALUES: usize = 1_000_000;
@@ -183,7 +184,7 @@ pub fn canonical(path: &Placed<String>, value: &Node, arm: &ResolvedArm<'_>) -> 
     let mut tree = arm.tree.clone();
     merge(&mut tree, &patch_of(&path.value, path.at, value.clone()));
     preset::spell_out(&mut tree)?;
-    let spec: RunSpec = decode(&tree)?;
+    let spec = decode_run(&tree)?;
     let spec = serde_json::to_value(spec).expect("a RunSpec is plain data, which JSON can hold");
     let exact = field(&spec, &path.value).cloned().unwrap_or_else(|| value.to_json());
     let shown = if matches!(value.value, Value::Map(_)) { value.to_json() } else { exact.clone() };

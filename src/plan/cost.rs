@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Optimizer, Reference, RunSpec};
+use crate::spec::{DataShape, Features, Fid, FurtherMeasure, Optimizer, Reference, RunSpec};
 
 /// The facts that the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
@@ -92,8 +92,11 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
 
     // The last step is always evaluated.
     let evaluations = spec.train.steps.div_ceil(evaluate.every) as f64;
-    let generated = evaluate.fid.samples.max(evaluate.grid_images).max(evaluate.consistency.images) as f64;
-    let generated = generated * evaluate.fid.nfe() as f64;
+    // By the first protocol more may be shown or kept than are measured.
+    let more = evaluate.grid_images.max(evaluate.consistency.images).saturating_sub(evaluate.fid.samples);
+    let more = (more * evaluate.fid.nfe()) as f64;
+    let protocols = || std::iter::once(&evaluate.fid).chain(&evaluate.also);
+    let generated = more + protocols().map(|fid| (fid.samples * fid.nfe()) as f64).sum::<f64>();
     let validated = evaluate.validation.images as f64 * evaluate.validation.bins as f64;
     let weights_measured = evaluate.weights.each().len() as f64;
     let times = |every: u64| if every == 0 { 1.0 } else { spec.train.steps.div_ceil(every) as f64 };
@@ -103,32 +106,41 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let eval_seconds = (evaluations * weights_measured * (generated + validated) + differentiated) * forward_seconds;
     // On the same processors. Features of the reference are left out: those of a large network are kept for all runs.
     let consistent = times(evaluate.consistency.every) * evaluate.consistency.images as f64;
-    let seen = evaluations * weights_measured * evaluate.fid.samples as f64 + consistent;
-    let feature_seconds = seen * (cost.feature_flops)(evaluate.fid.features, shape) / cost.flops_per_second;
-    let eval_seconds = eval_seconds + feature_seconds;
+    let feature_flops = |fid: &Fid| (cost.feature_flops)(fid.features, shape);
+    let seen = |fid: &Fid| evaluations * weights_measured * fid.samples as f64 * feature_flops(fid);
+    let seen = protocols().map(seen).sum::<f64>() + consistent * feature_flops(&evaluate.fid);
+    let eval_seconds = eval_seconds + seen / cost.flops_per_second;
 
     let weights = parameters as f64 * BYTES_PER_NUMBER;
     let pixels = (channels * side * side) as f64;
     let training_bytes = spec.train.batch_size as f64 * network.training_activation_bytes;
     // Without a backward pass activations are dropped as the next are made; the share is that of a few live tensors.
     let live = network.activation_bytes / 4.0;
-    let evaluation_batch = EVALUATION_BATCH.min(evaluate.fid.samples) as f64;
-    let generating_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live));
-    let feature_bytes = (cost.feature_activation_bytes)(evaluate.fid.features, shape);
-    let features = FeatureMemory::of(spec, cost.threads);
-    // One after the other: images, their features, what is measured of these.
-    let evaluation_bytes = generating_bytes.max(feature_bytes).max(features.measuring_bytes)
-        + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
-        + features.generated_bytes;
-    let held_bytes = (cost.feature_weight_bytes)(evaluate.fid.features, shape) + features.reference_bytes;
+    let evaluation_bytes = |fid: &Fid, features: &FeatureMemory| {
+        let evaluation_batch = EVALUATION_BATCH.min(fid.samples) as f64;
+        let generating_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live));
+        let feature_bytes = (cost.feature_activation_bytes)(fid.features, shape);
+        // One after the other: images, their features, what is measured of these.
+        generating_bytes.max(feature_bytes).max(features.measuring_bytes)
+            + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
+            + features.generated_bytes
+    };
+    // One protocol after the other; their networks and references are held together.
+    let (mut evaluation, mut held_bytes) = (0.0f64, 0.0);
+    for (index, fid) in protocols().enumerate() {
+        let features = FeatureMemory::of(spec, fid, cost.threads);
+        evaluation = evaluation.max(evaluation_bytes(fid, &features));
+        if !protocols().take(index).any(|other| other.compares_like(fid)) {
+            held_bytes += (cost.feature_weight_bytes)(fid.features, shape) + features.reference_bytes;
+        }
+    }
     // Between x and z, the weights at which the gradient is taken.
     let more = if matches!(spec.optimizer, Optimizer::ScheduleFreeAdamw(_)) { 1.0 } else { 0.0 };
     let post_hoc = if spec.train.post_hoc.every > 0 { POST_HOC_TENSORS } else { 0.0 };
-    let memory_bytes =
-        weights * (TENSORS_IN_MEMORY + more + post_hoc) + held_bytes + training_bytes.max(evaluation_bytes);
+    let memory_bytes = weights * (TENSORS_IN_MEMORY + more + post_hoc) + held_bytes + training_bytes.max(evaluation);
 
     let records = spec.train.steps as f64 / spec.train.log_every as f64 * 4.0
-        + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0);
+        + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0 + evaluate.also.len() as f64);
     let snapshots = if post_hoc > 0.0 { times(spec.train.post_hoc.every) } else { 0.0 };
     let disk_bytes = weights * (TENSORS_IN_CHECKPOINT + post_hoc + post_hoc * snapshots)
         + evaluations * evaluate.grid_images as f64 * pixels * BYTES_PER_PIXEL
@@ -148,24 +160,28 @@ struct FeatureMemory {
 }
 
 impl FeatureMemory {
-    fn of(spec: &RunSpec, threads: usize) -> Self {
-        let Evaluate { fid, measures, .. } = &spec.evaluate;
+    /// Of what is measured by one protocol.
+    fn of(spec: &RunSpec, fid: &Fid, threads: usize) -> Self {
+        let measures = &spec.evaluate.measures;
         let dimension = fid.features.dimension(spec.data.image_shape().0) as f64;
         let matrix = dimension * dimension * BYTES_PER_LONG_NUMBER;
         let rows = |images: usize| images as f64 * dimension * BYTES_PER_NUMBER;
         let reference_images = match fid.reference {
             Reference::Train => spec.data.training_images(),
             Reference::Test => Some(spec.data.held_out_images()),
-            Reference::Folder => None,
+            Reference::Folder | Reference::File => None,
         };
-        // Nobody has looked into the folder: about as many as are compared with it.
+        // Nobody has looked into the folder or the file: about as many as are compared with it.
         let reference_images = reference_images.unwrap_or(fid.samples);
         let needs_reference = measures.iter().any(|measure| measure.needs_reference());
         let reference_rows = if needs_reference { rows(reference_images) } else { 0.0 };
+        let spatial =
+            fid.features.spatial_dimension().filter(|_| measures.contains(&FurtherMeasure::Sfid)).unwrap_or(0);
+        let spatial_matrix = (spatial * spatial) as f64 * BYTES_PER_LONG_NUMBER;
         let generated_rows = if measures.is_empty() { 0.0 } else { rows(fid.samples) };
         let of_measures = measuring_bytes(measures, (fid.samples, reference_images), dimension, threads);
         Self {
-            reference_bytes: REFERENCE_MATRICES * matrix + reference_rows,
+            reference_bytes: REFERENCE_MATRICES * (matrix + spatial_matrix) + reference_rows,
             generated_bytes: GENERATED_MATRICES * matrix + generated_rows,
             measuring_bytes: of_measures.max(DISTANCE_MATRICES * matrix),
         }
@@ -193,6 +209,10 @@ fn measuring_bytes(
             FurtherMeasure::FidInfinity => {
                 let at_once = threads.min(INFINITY_POINTS) as f64;
                 at_once * (GENERATED_MATRICES + DISTANCE_MATRICES) * dimension * dimension
+            }
+            FurtherMeasure::Sfid => {
+                let spatial = Features::InceptionV3.spatial_dimension().unwrap_or(0) as f64;
+                (GENERATED_MATRICES + DISTANCE_MATRICES) * spatial * spatial
             }
             FurtherMeasure::InceptionScore => return generated as f64 * INCEPTION_CLASSES * BYTES_PER_NUMBER,
         };
@@ -241,6 +261,21 @@ mod tests {
         // of 64 pixels, a matrix, and two to measure it, which are more than a quarter of 256 images' activations.
         assert_eq!(cost.memory_bytes, 5.0 * 40.0 + 7.0 + 2.0 * MATRIX + (320.0 * 64.0 * 4.0 + MATRIX + 2.0 * MATRIX));
         assert!(cost.disk_bytes > 4.0 * 40.0);
+    }
+
+    #[test]
+    fn further_protocols_cost_their_images_and_hold_what_others_do_not() {
+        let mut spec = RunSpec::default();
+        let plain = run_cost(&spec, &fake());
+        let ode = crate::spec::OdeSampler::Ddim(crate::spec::Ddim { steps: 50, ..Default::default() });
+        spec.evaluate.also = vec![Fid { ode, samples: 200, ..Fid::default() }];
+        let cost = run_cost(&spec, &fake());
+        // Ten evaluations of 200 images in 50 steps, and of their features.
+        assert_eq!(cost.eval_seconds - plain.eval_seconds, 10.0 * (200.0 * 50.0 + 200.0 * 0.5));
+        assert_eq!(cost.memory_bytes, plain.memory_bytes);
+        spec.evaluate.also[0].reference = Reference::Test;
+        let more = run_cost(&spec, &fake()).memory_bytes - plain.memory_bytes;
+        assert!((more - (7.0 + 2.0 * MATRIX)).abs() < 1.0, "a network and two matrices: {more}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde_json::Value as Json;
 
+use super::also::decode_run;
 use super::arms::{self, ResolvedArm};
 use super::axes::{self, ResolvedAxes, ResolvedAxis};
 use super::check::{Violation, check};
@@ -16,10 +17,10 @@ use super::merge::{merge, patch_of};
 use super::params;
 use super::points::{self, Cell, Layout};
 use super::preset;
+use super::reference_files;
 use crate::checksum::input_digest;
 use crate::spec::{
-    Axis, DecodeError, Labels, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec,
-    Value, decode,
+    Axis, DecodeError, Labels, Location, Node, PLAN_VERSION, Plan, PlannedRun, RunId, RunSpec, Source, SweepSpec, Value,
 };
 use crate::twin;
 
@@ -47,6 +48,10 @@ pub fn expand(sweep: &SweepSpec, override_count: usize) -> Result<Plan, Vec<Find
 
     let mut specs = resolve_cells(sweep, &grid)?;
     find_digests(&mut specs, &grid)?;
+    reference_files::find_digests(&mut specs, &|cell, path| {
+        let tree = grid.tree(&grid.cells[cell]);
+        tree.entry_at(path).map(|entry| entry.value.at)
+    })?;
     let mut findings = unused_overrides(override_count, sweep, &grid);
     if let Some(compare) = &sweep.compare {
         findings.extend(compare::check(compare, &arms, &layout, &specs, &|cell| grid.trial(cell)));
@@ -134,7 +139,7 @@ fn resolve_cells(sweep: &SweepSpec, grid: &Grid) -> Result<Vec<RunSpec>, Vec<Fin
         .cells
         .par_iter()
         .map(|cell| {
-            let spec: RunSpec = decode(&grid.tree(cell)).map_err(Rejection::Unreadable)?;
+            let spec = decode_run(&grid.tree(cell)).map_err(Rejection::Unreadable)?;
             let broken = check(&spec);
             if broken.is_empty() { Ok(spec) } else { Err(Rejection::Broken(broken)) }
         })

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RecordError;
 use super::files::{is_half_written, read_json, write_beside, write_json};
+use super::later::EVALUATIONS;
 use crate::checksum::sha256;
 use crate::event::RunOutcome;
 use crate::spec::{Plan, PlannedRun, RunId};
@@ -279,7 +280,9 @@ impl RunFolder {
 
     /// Removes what processes that were killed had begun to write beside a file: for who holds the run.
     pub fn remove_half_written(&self) -> Result<(), RecordError> {
-        for folder in ["", "checkpoint", "samples", "consistency", AVERAGES].map(|folder| self.path.join(folder)) {
+        for folder in
+            ["", "checkpoint", "samples", "consistency", AVERAGES, EVALUATIONS].map(|folder| self.path.join(folder))
+        {
             // A folder that is not there has nothing half-written in it.
             let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
             for path in entries.map(|entry| entry.path()).filter(|path| is_half_written(path)) {

@@ -8,7 +8,8 @@ use std::path::Path;
 use super::{RecordError, SweepFolder};
 use crate::spec::Plan;
 
-/// What changes when anything of a sweep is recorded: how long its plan and its journals are, when they were written, which runs have ended.
+/// What changes when anything of a sweep is recorded: how long its plan and its journals are, when they were written, which runs have ended, and
+/// when they were evaluated since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordMark(u64);
 
@@ -21,6 +22,7 @@ impl RecordMark {
             let own = folder.run(&run.run_id);
             own.has_ended().hash(&mut hasher);
             mark(&own.journal(), &mut hasher)?;
+            mark(&own.evaluations(), &mut hasher)?;
             for attempt in folder.open_attempts(&run.run_id)? {
                 attempt.path.hash(&mut hasher);
                 mark(&attempt.journal(), &mut hasher)?;

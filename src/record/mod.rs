@@ -7,7 +7,7 @@
 //! results/<sweep>/report/
 //! results/<sweep>/submissions/<n>/{submission.json, job-<k>.sh, tasks/}
 //! results/<sweep>/attempts/<run-id>/<token>/      runs that a cluster has: each attempt as a run's folder
-//! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, consistency/, averages/, checkpoint/, DONE}
+//! results/<sweep>/runs/<run-id>/{spec.json, events.jsonl, log.txt, curves.parquet, samples/, consistency/, averages/, checkpoint/, evaluations/, DONE}
 //! ```
 //!
 //! A journal is only ever appended to. Attempts that died leave events behind that a later attempt makes void.
@@ -26,6 +26,7 @@ mod files;
 mod folder;
 mod frequent_lines;
 mod journal;
+mod later;
 mod live;
 mod mark;
 mod outputs;
@@ -46,6 +47,7 @@ pub use error::RecordError;
 pub use files::{is_half_written, write_beside, write_beside_by};
 pub use folder::{Lock, RunFolder, SweepFolder, host_name};
 pub use journal::{Journal, JournalContents, read_journal, record_silent_end};
+pub use later::LaterEvaluation;
 pub use live::{LiveFile, LiveQuality, LiveRun, LiveState};
 pub use mark::RecordMark;
 pub use outputs::{lies_in, refuse_folder, refuse_outputs};

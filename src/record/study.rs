@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::later::rows_of;
 use super::{
     HeldTime, PlanFile, RecordError, Revision, Rows, RunFolder, SweepFolder, effective_events, first_folder, quoted,
     read_journal, running_arguments, write_curves,
@@ -40,6 +41,8 @@ pub struct RunRecord {
     pub attempts: Vec<Started>,
     /// The curves without what later attempts made void, by step.
     pub rows: Rows,
+    /// What was measured of its weights after it had ended, and not by itself. Arms are not compared by it.
+    pub later: Rows,
     /// The densities by step.
     pub densities: Vec<TimestepDensity>,
     /// (step, PNG) of each sample grid, by step.
@@ -136,9 +139,10 @@ impl StudyRecord {
     }
 
     /// Replaces the tidy table of all runs, in the plan's order.
-    pub fn write_curves(&self) -> Result<(), RecordError> {
+    pub fn write_curves<'s>(&'s self) -> Result<(), RecordError> {
         let folder = SweepFolder { path: self.folder.clone() };
-        write_curves(&folder.curves(), self.runs.iter().map(|run| (&run.planned, &run.rows)))
+        let rows = |run: &'s RunRecord| [(&run.planned, &run.rows), (&run.planned, &run.later)];
+        write_curves(&folder.curves(), self.runs.iter().flat_map(rows))
     }
 }
 
@@ -151,6 +155,7 @@ impl RunRecord {
             last_outcome: None,
             attempts: vec![],
             rows: Rows::default(),
+            later: Rows::default(),
             densities: vec![],
             samples: vec![],
             consistency: vec![],
@@ -193,6 +198,14 @@ impl RunRecord {
             }
             Err(error) => return Err(error),
         };
+        let evaluations = match run_folder.read_evaluations() {
+            Ok(evaluations) => evaluations,
+            Err(error @ RecordError::Damaged { .. }) => {
+                damage.push(format!("{error}; without this file the others are used"));
+                vec![]
+            }
+            Err(error) => return Err(error),
+        };
         let last_end = journal.events.iter().rev().find_map(|event| match event {
             RunEvent::Ended { outcome, .. } => Some(outcome),
             _ => None,
@@ -232,6 +245,8 @@ impl RunRecord {
                 _ => {}
             }
         }
+        let attempt = record.attempts.last().map_or(0, |started| started.attempt);
+        record.later = rows_of(&evaluations, &record.rows, attempt);
         record.state = match done {
             Some(outcome) => RunState::Ended(outcome),
             None if started => RunState::Unfinished,

@@ -27,6 +27,21 @@ pub fn curve(run: &RunRecord, metric: &str, protocol: &str) -> Vec<Evaluation> {
     curve
 }
 
+/// The run's last measurement of `metric` by `protocol`, also if that was made after it had ended.
+pub fn last_value(run: &RunRecord, metric: &str, protocol: &str) -> Option<f64> {
+    let later = || run.later.series(metric, protocol).next_back().map(|row| row.value);
+    curve(run, metric, protocol).last().map(|last| last.value).or_else(later)
+}
+
+/// The protocols by which the run's weights were measured: by itself, and after it had ended.
+pub fn all_protocols<'a>(run: &'a RunRecord, metric: &str) -> Vec<&'a str> {
+    let own = protocols(run, metric);
+    let later = run.later.names().filter(|(name, _)| *name == metric).map(|(_, protocol)| protocol);
+    let mut all = own.clone();
+    all.extend(later.filter(|protocol| !own.contains(protocol)));
+    all
+}
+
 /// The protocols that the run measured `metric` by, each once, in the order met.
 pub fn protocols<'a>(run: &'a RunRecord, metric: &str) -> Vec<&'a str> {
     run.rows.names().filter(|(name, _)| *name == metric).map(|(_, protocol)| protocol).collect()

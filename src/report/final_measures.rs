@@ -1,14 +1,15 @@
 //! The last values of every measure beside the compared metric, each protocol in a column of its own.
 
 use super::comparison::{ArmComparison, Comparison, PointComparison, Spread, spread};
-use super::curve::{curve, protocols};
+use super::curve::{all_protocols, last_value};
 use super::wording::of_features;
 use crate::record::StudyRecord;
 use crate::spec::{EvaluatedWeights, IMPORTED, MEASURED_BY_TRAINER};
 
 /// Measures that may be a column: name in the records, in words, and the record of its uncertainty within one evaluation.
-const MEASURES: [(&str, &str, Option<&str>); 9] = [
+const MEASURES: [(&str, &str, Option<&str>); 10] = [
     ("fid", "FID", None),
+    ("sfid", "sFID", None),
     ("fid_infinity", "FID-infinity", Some("fid_infinity_se")),
     ("kid", "KID", Some("kid_se")),
     ("precision", "precision", None),
@@ -58,12 +59,12 @@ fn qualified(metric: &str, words: &str, protocol: &str) -> String {
     }
 }
 
-/// Whether a study asks for more than one number of an evaluation's quality.
+/// Whether a study asks for more than one number of an evaluation's quality, or was measured in other ways since.
 pub fn has_final_measures(study: &StudyRecord) -> bool {
     let asks = |evaluate: &crate::spec::Evaluate| {
-        !evaluate.measures.is_empty() || evaluate.weights != EvaluatedWeights::Averaged
+        !evaluate.measures.is_empty() || !evaluate.also.is_empty() || evaluate.weights != EvaluatedWeights::Averaged
     };
-    study.plan.runs.iter().any(|run| asks(&run.spec.evaluate))
+    study.plan.runs.iter().any(|run| asks(&run.spec.evaluate)) || study.runs.iter().any(|run| !run.later.is_empty())
 }
 
 /// `None` where the study asks for nothing beside its metric, or nothing has been measured.
@@ -90,7 +91,7 @@ fn columns<'a>(comparison: &Comparison<'a>, point: &PointComparison<'a>) -> Fina
     }
     for (metric, words, _) in MEASURES {
         for run in point.arms.iter().flat_map(|arm| &arm.runs) {
-            for protocol in protocols(run.record, metric) {
+            for protocol in all_protocols(run.record, metric) {
                 found.add_column(metric, words, protocol);
             }
         }
@@ -122,7 +123,7 @@ impl FinalMeasures<'_> {
 pub fn final_value(arm: &ArmComparison, column: &MeasureColumn) -> Option<FinalValue> {
     let last = |metric: &str| -> Vec<f64> {
         let completed = arm.runs.iter().filter(|run| run.completed());
-        completed.filter_map(|run| curve(run.record, metric, &column.protocol).last().map(|last| last.value)).collect()
+        completed.filter_map(|run| last_value(run.record, metric, &column.protocol)).collect()
     };
     let uncertainty = MEASURES.iter().find(|(metric, ..)| *metric == column.metric)?.2;
     let uncertainty = uncertainty.and_then(|metric| spread(&last(metric)));

@@ -17,6 +17,15 @@ pub fn canonical_json(spec: &RunSpec) -> String {
     if let Some(trainer) = value.get_mut("trainer").and_then(Value::as_object_mut) {
         trainer.swap_remove("stop_grace");
     }
+    // What a file holds decides, wherever it lies.
+    let also = spec.evaluate.also.len();
+    let of_also = (0..also).map(|entry| format!("/evaluate/also/{entry}"));
+    for pointer in std::iter::once("/evaluate/fid".to_owned()).chain(of_also) {
+        let fid = value.pointer_mut(&pointer).and_then(Value::as_object_mut).expect("a protocol is a struct");
+        if fid.contains_key("reference_sha256") {
+            fid.swap_remove("reference_file");
+        }
+    }
     // Runs that were recorded before these keys existed keep their ids.
     if spec.noise.is_independent() {
         value.as_object_mut().expect("a RunSpec is a struct").swap_remove("noise");
@@ -72,6 +81,21 @@ mod tests {
         assert_eq!(value.to_string(), text);
         assert_eq!(value["version"], RUN_SPEC_VERSION);
         assert_eq!(value["train"].get("checkpoint_seconds"), None);
+    }
+
+    #[test]
+    fn a_reference_file_counts_by_its_content() {
+        let of = |file: &str, sha256: &str| {
+            let mut spec = RunSpec::default();
+            spec.evaluate.fid.reference = crate::spec::Reference::File;
+            spec.evaluate.fid.reference_file = file.to_owned();
+            spec.evaluate.fid.reference_sha256 = sha256.to_owned();
+            spec.evaluate.also = vec![spec.evaluate.fid.clone()];
+            canonical_json(&spec)
+        };
+        assert_eq!(of("a.npz", "12"), of("b/a.npz", "12"));
+        assert_ne!(of("a.npz", "12"), of("a.npz", "13"));
+        assert!(of("a.npz", "12").contains(r#""reference":"file","reference_sha256":"12""#), "{}", of("a.npz", "12"));
     }
 
     #[test]

@@ -26,9 +26,11 @@ pub struct FidProtocol {
     /// Generated images.
     pub samples: usize,
     pub reference: Reference,
-    /// Real images in the reference.
-    pub reference_images: usize,
-    /// The first 12 hexadecimal digits of the SHA-256 of their pixels; `None` for the digits that come with the program.
+    /// Real images in the reference; `None` where a file of statistics does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_images: Option<usize>,
+    /// The first 12 hexadecimal digits of the SHA-256 of their pixels, or of the file of statistics; `None` for the digits that come
+    /// with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_sha256: Option<String>,
     pub ode: OdeSampler,
@@ -55,10 +57,11 @@ pub fn feature_protocol(features: Features, resize: Resize) -> String {
 
 impl FidProtocol {
     /// The protocol of what is compared: of the averaged weights with `evaluate.weights: both`. `reference_sha256` is the whole
-    /// SHA-256 of the reference images' pixels.
-    pub fn of(spec: &RunSpec, reference_images: usize, reference_sha256: &str) -> Self {
+    /// SHA-256 of the reference images' pixels, or of their file.
+    pub fn of(spec: &RunSpec, reference_images: Option<usize>, reference_sha256: &str) -> Self {
         let fid = &spec.evaluate.fid;
-        let built_in = matches!(spec.data, Data::Digits(_)) && fid.reference != Reference::Folder;
+        let built_in =
+            matches!(spec.data, Data::Digits(_)) && matches!(fid.reference, Reference::Train | Reference::Test);
         Self {
             features: fid.features,
             resize: fid.resize.with(fid.features),
@@ -97,10 +100,14 @@ impl FidProtocol {
             Reference::Train => "train",
             Reference::Test => "test",
             Reference::Folder => "folder",
+            Reference::File => "file",
         };
         let hash = self.reference_sha256.as_ref().map_or_else(String::new, |sha256| format!("@{sha256}"));
         let reference = match with_reference {
-            true => format!("ref={reference}:{}{hash} ", self.reference_images),
+            true => {
+                let count = self.reference_images.map_or(String::new(), |count| format!(":{count}"));
+                format!("ref={reference}{count}{hash} ")
+            }
             false => String::new(),
         };
         let resize = self.resize.with(self.features).name();

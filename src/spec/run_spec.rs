@@ -1,5 +1,7 @@
 //! One run, with every setting resolved.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -60,5 +62,19 @@ impl RunSpec {
     /// Number of classes that the model is told of; none where it is not class-conditional.
     pub fn told_classes(&self) -> Option<usize> {
         self.data.classes().filter(|_| self.model.class_conditional())
+    }
+
+    /// The run as it is measured in each way in turn: by `evaluate.fid`, which is compared, and with every entry of `evaluate.also` in
+    /// its place.
+    pub fn by_each_fid(&self) -> impl Iterator<Item = Cow<'_, Self>> {
+        let by = |fid: &Fid| {
+            let mut by = self.clone();
+            by.evaluate.also.clear();
+            // Images are kept of what is compared alone.
+            by.evaluate.consistency = Consistency::default();
+            by.evaluate.fid = fid.clone();
+            Cow::Owned(by)
+        };
+        std::iter::once(Cow::Borrowed(self)).chain(self.evaluate.also.iter().map(by))
     }
 }

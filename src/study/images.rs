@@ -4,7 +4,7 @@ use super::StudyError;
 use crate::data::{self, DataFolder, OnProgress};
 use crate::evaluate::prepare_reference;
 use crate::record::SweepFolder;
-use crate::spec::{Plan, PlannedRun, RunSpec};
+use crate::spec::{Fid, Plan, PlannedRun, RunSpec};
 
 /// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
 pub(super) fn check<'r>(
@@ -41,6 +41,11 @@ pub(super) fn prepare<'r>(
     })
 }
 
+/// The protocols that a run is measured by.
+fn fids(spec: &RunSpec) -> impl Iterator<Item = &Fid> {
+    std::iter::once(&spec.evaluate.fid).chain(&spec.evaluate.also)
+}
+
 /// Runs that differ in their images or in what these are compared by; a plan has few of these, however many runs.
 fn each_kind<'r>(
     runs: impl Iterator<Item = &'r PlannedRun>,
@@ -51,12 +56,10 @@ fn each_kind<'r>(
     for run in runs {
         let same = |other: &&RunSpec| {
             let (one, other) = (&run.spec, *other);
-            let compared = |spec: &RunSpec| {
-                let fid = &spec.evaluate.fid;
-                let reference = (fid.reference, fid.reference_folder.clone());
-                (reference, fid.features, fid.resize, spec.evaluate.measures.clone())
-            };
-            one.data == other.data && compared(one) == compared(other)
+            one.data == other.data
+                && one.evaluate.measures == other.evaluate.measures
+                && one.evaluate.also.len() == other.evaluate.also.len()
+                && fids(one).zip(fids(other)).all(|(one, other)| one.compares_like(other))
         };
         if !seen.iter().any(same) && !folder.run(&run.run_id).has_ended() {
             visit(&run.spec)?;

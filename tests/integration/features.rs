@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use speedlab::data::{RgbImage, decode_rgb};
-use speedlab::evaluate::{FrozenNetwork, WeightsError};
+use speedlab::evaluate::{Activations, FrozenNetwork, WeightsError};
 use speedlab::spec::{Features, Resize};
 
 /// The formula of scripts/golden/inception.py: FNV-1a of the name, then a mix of it and the index; in [-1, 1).
@@ -78,8 +78,8 @@ fn inception_sees_what_pytorch_fid_torch_fidelity_and_clean_fid_see() {
         for features in layers {
             let network = FrozenNetwork::new(features, case.resize, &weights).unwrap();
             // Beside another image, in another lane.
-            let found =
-                network.features(&[RgbImage { bytes: vec![0; image.bytes.len()], ..image.clone() }, image.clone()]);
+            let both = [RgbImage { bytes: vec![0; image.bytes.len()], ..image.clone() }, image.clone()];
+            let found = network.features(&both);
             let found = &found[network.dimension()..];
             let step = if network.dimension() < 256 { 1 } else { 8 };
             let error = |found: &[f32], expected| {
@@ -88,6 +88,14 @@ fn inception_sees_what_pytorch_fid_torch_fidelity_and_clean_fid_see() {
             let of_features = error(found, &case.features[&network.dimension().to_string()]);
             println!("{} {} {}: {of_features:.1e}", case.image, case.resize.name(), features.name());
             assert!(of_features < 1e-5, "{} {} {}: {of_features}", case.image, case.resize.name(), features.name());
+            if features == Features::InceptionV3 {
+                let Activations { features: again, spatial } = network.activations(&both, true);
+                assert_eq!(again[network.dimension()..], *found);
+                let spatial = &spatial[network.spatial_dimension().expect("Inception has them")..];
+                let of_spatial = error(spatial, &case.features["2023"]);
+                println!("{} {} spatial: {of_spatial:.1e}", case.image, case.resize.name());
+                assert!(of_spatial < 1e-5, "{} {} spatial: {of_spatial}", case.image, case.resize.name());
+            }
             if let (Features::InceptionV3, Some(logits)) = (features, case.features.get("1008")) {
                 let of_logits = error(&network.logits(found).unwrap(), logits);
                 assert!(of_logits < 1e-5, "logits: {of_logits}");

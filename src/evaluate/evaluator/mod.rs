@@ -1,38 +1,35 @@
+mod by_protocol;
 mod measuring;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 
+use self::by_protocol::{ByProtocol, Compared};
 use super::features::{FeatureNetwork, FeaturesOn};
 use super::predict::with_network;
 use super::sample::{Generation, batch_images};
 use super::validation::Validation;
-use super::{EvaluateError, FrechetError, FrechetReference, FurtherMeasures, ReferenceFeatures, reference_images};
+use super::{EvaluateError, FrechetError, FrechetReference, FurtherMeasures, ReferenceFeatures};
 use crate::data::{DataFolder, Dataset};
 use crate::diffusion::ForwardProcess;
 use crate::event::Measure;
 use crate::model::Network;
-use crate::spec::{EvaluatedWeights, FidProtocol, RunSpec, Weights};
+use crate::spec::{Data, Evaluate, EvaluatedWeights, Fid, FidProtocol, FurtherMeasure, RunSpec, Weights};
 
-/// Measures networks by one protocol; what does not depend on the network is computed once.
+/// Measures networks by the protocols of a run; what does not depend on the network is computed once.
 pub struct Evaluator {
-    generation: Generation,
     /// (channels, side) of an image.
     image_shape: (usize, usize),
-    /// Generated images in a Fréchet distance.
-    samples: usize,
     grid_images: usize,
     /// The number of generated images that are given back: those of the grid and of `evaluate.consistency`.
     kept_images: usize,
-    /// Network evaluations for each generated image.
-    generation_nfe: usize,
-    features: FeatureNetwork,
-    reference: FrechetReference,
-    further: FurtherMeasures,
+    /// That of `evaluate.fid`, whose values are compared; then those of `evaluate.also`.
+    protocols: Vec<ByProtocol>,
     validation: Validation,
     weights: EvaluatedWeights,
     own_weights: Weights,
-    /// The protocol of the weights that are compared.
-    protocol: FidProtocol,
     batch_images: usize,
 }
 
@@ -42,13 +39,40 @@ const PROBED_IMAGES: usize = 16;
 /// The result of one evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// `fid`, what `evaluate.measures` adds, `validation_loss` and `validation_loss/<bin>` for each bin of t; where both kinds of
-    /// weights are measured, all of these of the averaged ones first.
+    /// `fid`, what `evaluate.measures` adds, `validation_loss` and `validation_loss/<bin>` for each bin of t, then `fid` and what
+    /// `evaluate.measures` adds by each protocol of `evaluate.also`; where both kinds of weights are measured, all of these of the
+    /// averaged ones first.
     pub measures: Vec<Measure>,
     /// The first generated images, the same noise in every run.
     pub grid_png: Vec<u8>,
     /// The first generated images, `[n, channels, side, side]`: at least as many as `evaluate.consistency` keeps.
     pub first_images: Vec<f32>,
+}
+
+/// What evaluators have in common: feature networks, and what these say of reference images.
+#[derive(Default)]
+pub struct SharedReferences(Vec<(Data, BTreeSet<FurtherMeasure>, Fid, Arc<Compared>)>);
+
+impl SharedReferences {
+    /// That of a run, made where no run before needed the same.
+    fn of(
+        &mut self,
+        spec: &RunSpec,
+        dataset: &Dataset,
+        folder: &DataFolder,
+        works: &mut dyn FnMut(),
+    ) -> Result<Arc<Compared>, EvaluateError> {
+        let Evaluate { fid, measures, .. } = &spec.evaluate;
+        let same = |(data, asked, other, _): &&(Data, BTreeSet<FurtherMeasure>, Fid, Arc<Compared>)| {
+            *data == spec.data && asked == measures && other.compares_like(fid)
+        };
+        if let Some((.., known)) = self.0.iter().find(same) {
+            return Ok(Arc::clone(known));
+        }
+        let made = Arc::new(Compared::new(spec, dataset, folder, works)?);
+        self.0.push((spec.data.clone(), measures.clone(), fid.clone(), Arc::clone(&made)));
+        Ok(made)
+    }
 }
 
 impl Evaluator {
@@ -59,34 +83,44 @@ impl Evaluator {
         folder: &DataFolder,
         works: &mut dyn FnMut(),
     ) -> Result<Self, EvaluateError> {
-        let fid = &spec.evaluate.fid;
+        Self::sharing(&mut SharedReferences::default(), spec, dataset, folder, works)
+    }
+
+    /// The same, with what evaluators before have made.
+    pub fn sharing(
+        shared: &mut SharedReferences,
+        spec: &RunSpec,
+        dataset: &Dataset,
+        folder: &DataFolder,
+        works: &mut dyn FnMut(),
+    ) -> Result<Self, EvaluateError> {
         let process = ForwardProcess::new(&spec.noise_schedule);
-        at_least(2, "evaluate.fid.samples", fid.samples)?;
         at_least(1, "evaluate.grid_images", spec.evaluate.grid_images)?;
-        if !(1..=process.timesteps()).contains(&fid.ode.steps()) {
-            let rule = format!("the noise schedule has {} timesteps", process.timesteps());
-            return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
+        let mut protocols = Vec::new();
+        for by in spec.by_each_fid() {
+            let fid = &by.evaluate.fid;
+            at_least(2, "evaluate.fid.samples", fid.samples)?;
+            if !(1..=process.timesteps()).contains(&fid.ode.steps()) {
+                let rule = format!("the noise schedule has {} timesteps", process.timesteps());
+                return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
+            }
+            let compared = shared.of(&by, dataset, folder, works)?;
+            protocols.push(ByProtocol {
+                generation: Generation::of(&by),
+                samples: fid.samples,
+                nfe: fid.nfe(),
+                protocol: FidProtocol::of(&by, compared.images, &compared.sha256),
+                compared,
+            });
         }
-        let images = reference_images(spec, dataset);
-        let image_shape = (images.channels, images.side);
-        let weights = folder.weights(fid.features);
-        let features = FeatureNetwork::load(fid.features, fid.resize, image_shape, weights.as_deref())?;
-        let asked = &spec.evaluate.measures;
-        let reference = ReferenceFeatures::of(spec, &features, images, folder, &mut |_| works())?;
         Ok(Self {
-            generation: Generation::of(spec),
-            image_shape,
-            samples: fid.samples,
+            image_shape: spec.data.image_shape(),
             grid_images: spec.evaluate.grid_images,
             kept_images: spec.evaluate.grid_images.max(spec.evaluate.consistency.images),
-            generation_nfe: fid.nfe(),
-            reference: FrechetReference::new(reference.gaussian).map_err(in_frechet("the reference images"))?,
-            further: FurtherMeasures::new(asked, reference.rows, features.dimension())?,
-            features,
+            protocols,
             validation: Validation::new(spec, &dataset.test, &process)?,
             weights: spec.evaluate.weights,
             own_weights: spec.own_weights(),
-            protocol: FidProtocol::of(spec, images.len(), &images.sha256),
             batch_images: batch_images(spec),
         })
     }
@@ -101,30 +135,110 @@ impl Evaluator {
         raw: &Network,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Evaluation, EvaluateError> {
-        let each = self.weights.each();
         let mut found: Option<Evaluation> = None;
-        for (index, &weights) in each.iter().enumerate() {
-            let network = weights.of(self.own_weights, averaged, raw);
-            let mut part = |share: f64| progress((index as f64 + share) / each.len() as f64);
-            let evaluation = self.measure(weights, &mut with_network(network, self.image_shape), &mut part)?;
+        self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
+            let evaluation = self.measure(weights, &mut with_network(network, self.image_shape), progress)?;
             match &mut found {
                 // The grid stays that of the weights that are compared.
                 Some(found) => found.measures.extend(evaluation.measures),
                 None => found = Some(evaluation),
             }
-        }
+            Ok(())
+        })?;
         Ok(found.expect("some weights are measured"))
     }
 
-    /// Has `device` compute features from now on, if they are the CPU's: those of the first images of the reference are compared.
-    pub fn compute_features_on(&mut self, device: &Device, spec: &RunSpec, dataset: &Dataset) -> FeaturesOn {
-        let images = reference_images(spec, dataset);
-        self.features.compute_on(device, &images.pixels(0..images.len().min(PROBED_IMAGES)))
+    /// Has `device` compute features from now on, if they are the CPU's: those of the first training images are compared. Of each
+    /// feature network there is.
+    pub fn compute_features_on(&self, device: &Device, dataset: &Dataset) -> Vec<FeaturesOn> {
+        let probe = dataset.train.pixels(0..dataset.train.len().min(PROBED_IMAGES));
+        let mut each: Vec<&Arc<Compared>> = Vec::new();
+        for ByProtocol { compared, .. } in &self.protocols {
+            if !each.iter().any(|other| Arc::ptr_eq(other, compared)) {
+                each.push(compared);
+            }
+        }
+        each.into_iter().map(|compared| compared.features.compute_on(device, &probe)).collect()
+    }
+
+    /// Measures by one protocol alone, counted from that of `evaluate.fid`: `fid` and what `evaluate.measures` adds. `progress` is asked
+    /// as in [`Self::evaluate`].
+    ///
+    /// # Panics
+    /// If there are fewer protocols.
+    pub fn evaluate_by(
+        &self,
+        protocol: usize,
+        averaged: &Network,
+        raw: &Network,
+        progress: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Vec<Measure>, EvaluateError> {
+        let mut measures = Vec::new();
+        self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
+            let network = &mut with_network(network, self.image_shape);
+            measures.extend(self.measure_by(protocol, weights, network, progress)?);
+            Ok(())
+        })?;
+        Ok(measures)
+    }
+
+    /// Measures the loss on held-out images alone: `validation_loss` and `validation_loss/<bin>`. `progress` is asked as in
+    /// [`Self::evaluate`].
+    pub fn validate(
+        &self,
+        averaged: &Network,
+        raw: &Network,
+        progress: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Vec<Measure>, EvaluateError> {
+        let mut measures = Vec::new();
+        self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
+            let network = &mut with_network(network, self.image_shape);
+            measures.extend(self.measure_validation(weights, network, progress)?);
+            Ok(())
+        })?;
+        Ok(measures)
+    }
+
+    /// Which weights are measured, in the order in which their values come.
+    pub fn weights(&self) -> &'static [Weights] {
+        self.weights.each()
+    }
+
+    /// (metric, protocol) of every value that [`Self::evaluate_by`] gives.
+    ///
+    /// # Panics
+    /// If there are fewer protocols.
+    pub fn values_by(&self, protocol: usize) -> Vec<(String, String)> {
+        let each = self.weights.each().iter();
+        each.flat_map(|&weights| self.protocols[protocol].values(weights)).collect()
+    }
+
+    /// (metric, protocol) of the first of the values that [`Self::validate`] gives of each weights.
+    pub fn values_of_validation(&self) -> Vec<(String, String)> {
+        let protocol = |&weights: &Weights| self.validation.protocol(Some(weights), self.validation.images());
+        self.weights.each().iter().map(|weights| ("validation_loss".to_owned(), protocol(weights))).collect()
+    }
+
+    /// Visits the network with each of the weights that are measured. `progress` is told the share of all of them.
+    fn each_weights(
+        &self,
+        averaged: &Network,
+        raw: &Network,
+        progress: &mut dyn FnMut(f64) -> bool,
+        visit: OnWeights<'_>,
+    ) -> Result<(), EvaluateError> {
+        let each = self.weights.each();
+        for (index, &weights) in each.iter().enumerate() {
+            let network = weights.of(self.own_weights, averaged, raw);
+            let mut part = |share: f64| progress((index as f64 + share) / each.len() as f64);
+            visit(weights, network, &mut part)?;
+        }
+        Ok(())
     }
 
     /// The features of images: `[n, dimension]` of `[n, channels, side, side]`.
     pub fn features(&self, images: &[f32]) -> Vec<f32> {
-        self.features.features(images)
+        self.protocols[0].compared.features.features(images)
     }
 
     /// The norm of the gradient of the validation loss in each bin of t: `validation_gradient_norm/<bin>` over the first
@@ -146,6 +260,9 @@ impl Evaluator {
         self.validation.gradient_norms(weights, &tracked, self.image_shape, images, progress)
     }
 }
+
+/// Visits a network that has such weights, with whom to tell how far it is.
+type OnWeights<'v> = &'v mut dyn FnMut(Weights, &Network, &mut dyn FnMut(f64) -> bool) -> Result<(), EvaluateError>;
 
 fn in_frechet(of: &'static str) -> impl Fn(FrechetError) -> EvaluateError {
     move |error| EvaluateError::Frechet { of, error }

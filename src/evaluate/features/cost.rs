@@ -109,7 +109,7 @@ mod tests {
             (Features::InceptionV3, InceptionLayer::Features2048, inception.class_weights.len()),
         ] {
             let counted = CountedFrozen::default();
-            assert_eq!(inception.features(&counted, &image, layer).len(), features.dimension(3));
+            assert_eq!(inception.activations(&counted, &image, layer, false).features.len(), features.dimension(3));
             assert_counted(features, Inception::SIDE, &counted, class_values);
         }
         let (network, counted) = (EfficientNetLite0::new(&source).unwrap(), CountedFrozen::default());

@@ -1,8 +1,10 @@
 use std::path::Path;
+use std::sync::OnceLock;
 
 use burn::tensor::Device;
 use rayon::prelude::*;
 
+use super::Activations;
 use super::efficientnet::EfficientNetLite0;
 use super::inception::{Inception, InceptionLayer};
 use super::layers::TensorSource;
@@ -16,8 +18,8 @@ use crate::spec::{Features, Resize};
 /// A network that was trained on ImageNet, and how images get the size that it sees.
 pub struct FrozenNetwork {
     network: Network,
-    /// The device that it is on, where that is not the CPU.
-    device: Option<PlainFrozen>,
+    /// The device that computes it, where that is not the CPU.
+    device: OnceLock<PlainFrozen>,
     resize: Resize,
     /// The SHA-256 of the file of its weights, in lower-case hexadecimal.
     pub weights_sha256: String,
@@ -33,10 +35,10 @@ enum Network {
 const DEVICE_IMAGES: usize = 64;
 
 impl Network {
-    fn features<K: FrozenKernels>(&self, kernels: &K, inputs: &[Vec<f32>]) -> Vec<f32> {
+    fn activations<K: FrozenKernels>(&self, kernels: &K, inputs: &[Vec<f32>], with_spatial: bool) -> Activations {
         match self {
-            Self::Inception(inception, layer) => inception.features(kernels, inputs, *layer),
-            Self::EfficientNet(network) => network.features(kernels, inputs),
+            Self::Inception(inception, layer) => inception.activations(kernels, inputs, *layer, with_spatial),
+            Self::EfficientNet(network) => Activations::of(network.features(kernels, inputs)),
         }
     }
 }
@@ -68,15 +70,28 @@ impl FrozenNetwork {
                 panic!("{features:?} come with the program")
             }
         };
-        Ok(Self { network: network?, device: None, resize: resize.with(features), weights_sha256: String::new() })
+        Ok(Self { network: network?, device: OnceLock::new(), resize: resize.with(features), weights_sha256: String::new() })
     }
 
-    /// Has `device` compute its features from now on. It is not for a second one: its weights stay on the first.
-    pub fn compute_on(&mut self, device: &Device) {
-        self.device = match Kernels::for_device(device) {
-            Kernels::Plain(_) => Some(PlainFrozen::new(device)),
-            Kernels::Fused(_) => None,
-        };
+    /// Has `device` compute its features from now on, if it is not the CPU and its features of `images` are the CPU's to `tolerance` of
+    /// the largest; how far they differ. It is for one device: its weights stay there.
+    pub fn compute_on(&self, device: &Device, images: &[RgbImage], tolerance: f32) -> Option<f32> {
+        if matches!(Kernels::for_device(device), Kernels::Fused(_)) {
+            return None;
+        }
+        let device = PlainFrozen::new(device);
+        let [cpu, here] = [None, Some(&device)].map(|device| self.activations_on(device, images, false).features);
+        let largest = |values: &mut dyn Iterator<Item = f32>| values.map(f32::abs).fold(0.0, f32::max);
+        let scale = largest(&mut cpu.iter().copied()).max(f32::MIN_POSITIVE);
+        // A maximum does not see what is not a number.
+        let is_finite = here.iter().all(|value| value.is_finite());
+        let mut differences = here.iter().zip(&cpu).map(|(here, cpu)| here - cpu);
+        let difference = if is_finite { largest(&mut differences) / scale } else { f32::INFINITY };
+        if difference <= tolerance {
+            // A second call leaves the first device in place.
+            let _ = self.device.set(device);
+        }
+        Some(difference)
     }
 
     /// Values in a feature vector.
@@ -95,18 +110,39 @@ impl FrozenNetwork {
         }
     }
 
+    /// Values in the spatial features of an image; `None` of features that have none.
+    pub fn spatial_dimension(&self) -> Option<usize> {
+        match &self.network {
+            Network::Inception(_, InceptionLayer::Features2048) => Some(Inception::SPATIAL_DIMENSION),
+            Network::Inception(..) | Network::EfficientNet(_) => None,
+        }
+    }
+
     /// `[images, dimension]`.
     pub fn features(&self, images: &[RgbImage]) -> Vec<f32> {
-        let mut features = Vec::with_capacity(images.len() * self.dimension());
-        let at_once = if self.device.is_some() { DEVICE_IMAGES } else { IMAGES_AT_ONCE };
+        self.activations(images, false).features
+    }
+
+    /// The same, and the spatial features where they are asked for.
+    ///
+    /// # Panics
+    /// If spatial features are asked for where there are none.
+    pub fn activations(&self, images: &[RgbImage], with_spatial: bool) -> Activations {
+        self.activations_on(self.device.get(), images, with_spatial)
+    }
+
+    fn activations_on(&self, device: Option<&PlainFrozen>, images: &[RgbImage], with_spatial: bool) -> Activations {
+        assert!(!with_spatial || self.spatial_dimension().is_some(), "these features have no spatial ones");
+        let mut found = Activations::default();
+        let at_once = if device.is_some() { DEVICE_IMAGES } else { IMAGES_AT_ONCE };
         for images in images.chunks(at_once) {
             let inputs: Vec<Vec<f32>> = images.par_iter().map(|image| self.input(image)).collect();
-            features.extend(match &self.device {
-                Some(device) => self.network.features(device, &inputs),
-                None => self.network.features(&FusedFrozen, &inputs),
+            found.extend(match device {
+                Some(device) => self.network.activations(device, &inputs, with_spatial),
+                None => self.network.activations(&FusedFrozen, &inputs, with_spatial),
             });
         }
-        features
+        found
     }
 
     /// The network's input for an image: `[side, side, 3]`.

@@ -1,3 +1,4 @@
+use super::Activations;
 use super::layers::{Normalised, TensorSource};
 use super::tensors::WeightsError;
 use crate::kernels::frozen::{Activation, Edges, FrozenConvolution, FrozenKernels, Operation, Part, Window};
@@ -38,6 +39,14 @@ impl InceptionLayer {
     }
 }
 
+/// The block whose planes hold the spatial features, from 0: `Mixed_6d`. TensorFlow calls it `mixed_6`; so does torch-fidelity's table
+/// of both names (`convert_inception_weights.py`: `mixed_6/conv` is `Mixed_6d.branch1x1`).
+const SPATIAL_BLOCK: usize = 6;
+/// The channels of it that are kept, the first of its first branch `mixed_6/conv`, as in ADM's evaluator (Dhariwal and Nichol 2021).
+const SPATIAL_CHANNELS: usize = 7;
+/// Pixels of each side of its planes.
+const SPATIAL_SIDE: usize = 17;
+
 /// Branches whose results are concatenated.
 struct Block {
     branches: Vec<Branch>,
@@ -62,6 +71,8 @@ impl Inception {
     /// Pixels of each side of the images it sees.
     pub const SIDE: usize = 299;
     pub const CLASSES: usize = 1008;
+    /// Values in the spatial features of an image.
+    pub const SPATIAL_DIMENSION: usize = SPATIAL_SIDE * SPATIAL_SIDE * SPATIAL_CHANNELS;
 
     pub fn new(source: TensorSource<'_>) -> Result<Self, WeightsError> {
         let layers = Layers { source };
@@ -88,9 +99,19 @@ impl Inception {
         Ok(Self { stem, blocks, class_weights: source("fc.weight", &[Self::CLASSES, 2048])? })
     }
 
-    /// `[images, layer.dimension()]` of up to sixteen images, `[299, 299, 3]` each in [-1, 1].
-    pub fn features<K: FrozenKernels>(&self, kernels: &K, images: &[Vec<f32>], layer: InceptionLayer) -> Vec<f32> {
-        let count = images.len();
+    /// Features `[images, layer.dimension()]` of up to sixteen images, `[299, 299, 3]` each in [-1, 1]; and the spatial ones, `[images,
+    /// SPATIAL_DIMENSION]`, where they are asked for: pixel by pixel, as ADM's evaluator has them.
+    ///
+    /// # Panics
+    /// If spatial features are asked for with a layer before theirs.
+    pub fn activations<K: FrozenKernels>(
+        &self,
+        kernels: &K,
+        images: &[Vec<f32>],
+        layer: InceptionLayer,
+        with_spatial: bool,
+    ) -> Activations {
+        let (count, mut spatial) = (images.len(), Vec::new());
         let mut planes = kernels.enter(images, [Self::SIDE, Self::SIDE, 3]);
         let (first, second) = self.stem.split_at(3);
         for (convolutions, pooled) in [(first, InceptionLayer::Features64), (second, InceptionLayer::Features192)] {
@@ -99,17 +120,21 @@ impl Inception {
             }
             planes = kernels.apply(HALVE, &planes);
             if layer == pooled {
-                return kernels.means(&planes, count);
+                assert!(!with_spatial, "spatial features come after {layer:?}");
+                return Activations { features: kernels.means(&planes, count), spatial };
             }
         }
         let blocks = match layer {
             InceptionLayer::Features768 => &self.blocks[..8],
             _ => &self.blocks[..],
         };
-        for block in blocks {
+        for (index, block) in blocks.iter().enumerate() {
             planes = block.forward(kernels, &planes);
+            if with_spatial && index == SPATIAL_BLOCK {
+                spatial = kernels.values(&planes, count, SPATIAL_CHANNELS);
+            }
         }
-        kernels.means(&planes, count)
+        Activations { features: kernels.means(&planes, count), spatial }
     }
 }
 

@@ -58,6 +58,27 @@ pub enum FeaturesOn {
 /// The most by which a device's features may differ from the CPU's: sums in another order do by 1e-5 after a hundred layers.
 const FEATURE_TOLERANCE: f32 = 1e-4;
 
+/// What a feature network gives for images.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Activations {
+    /// `[images, dimension]`
+    pub features: Vec<f32>,
+    /// `[images, spatial dimension]`, where they were asked for.
+    pub spatial: Vec<f32>,
+}
+
+impl Activations {
+    /// Without spatial features.
+    fn of(features: Vec<f32>) -> Self {
+        Self { features, spatial: Vec::new() }
+    }
+
+    fn extend(&mut self, more: Self) {
+        self.features.extend(more.features);
+        self.spatial.extend(more.spatial);
+    }
+}
+
 impl FeatureNetwork {
     /// Of images with this shape: `image_shape` is (channels, side). `weights` is the file of a network's fetched weights.
     ///
@@ -97,22 +118,15 @@ impl FeatureNetwork {
     /// Has `device` compute the features of a large network from now on, if it computes those of the CPU of `probe`: images
     /// `[n, channels, side, side]` in [-1, 1]. Small networks stay on the CPU: they take less time there than their kernels take to
     /// be compiled.
-    pub fn compute_on(&mut self, device: &Device, probe: &[f32]) -> FeaturesOn {
-        let Self::Frozen { network, image_shape } = self else { return FeaturesOn::Cpu };
-        let cpu = Self::of_files(network, probe, *image_shape);
-        network.compute_on(device);
-        let here = Self::of_files(network, probe, *image_shape);
-        let largest = |values: &mut dyn Iterator<Item = f32>| values.map(f32::abs).fold(0.0, f32::max);
-        let scale = largest(&mut cpu.iter().copied()).max(f32::MIN_POSITIVE);
-        let differences = here.iter().zip(&cpu).map(|(here, cpu)| here - cpu);
-        // A maximum does not see what is not a number.
-        let is_finite = here.iter().all(|value| value.is_finite());
-        let difference = if is_finite { largest(&mut differences.into_iter()) / scale } else { f32::INFINITY };
-        if difference <= FEATURE_TOLERANCE {
-            return FeaturesOn::Device { difference };
+    pub fn compute_on(&self, device: &Device, probe: &[f32]) -> FeaturesOn {
+        let Self::Frozen { network, image_shape: (channels, side) } = self else { return FeaturesOn::Cpu };
+        let images = probe.chunks_exact(channels * side * side);
+        let files: Vec<RgbImage> = images.map(|pixels| RgbImage::of_pixels(pixels, *channels, *side)).collect();
+        match network.compute_on(device, &files, FEATURE_TOLERANCE) {
+            None => FeaturesOn::Cpu,
+            Some(difference) if difference <= FEATURE_TOLERANCE => FeaturesOn::Device { difference },
+            Some(difference) => FeaturesOn::CpuSinceOther { difference },
         }
-        network.compute_on(&Device::flex());
-        FeaturesOn::CpuSinceOther { difference }
     }
 
     /// Values in a feature vector.
@@ -124,8 +138,25 @@ impl FeatureNetwork {
         }
     }
 
+    /// Values in the spatial features of an image; `None` of features that have none.
+    pub fn spatial_dimension(&self) -> Option<usize> {
+        match self {
+            Self::Frozen { network, .. } => network.spatial_dimension(),
+            Self::Cnn(_) | Self::Pixels(_) => None,
+        }
+    }
+
     /// `[n, dimension]` of `[n, channels, side, side]` in [-1, 1].
     pub fn features(&self, pixels: &[f32]) -> Vec<f32> {
+        self.activations(pixels, false).features
+    }
+
+    /// The same, and the spatial features where they are asked for.
+    ///
+    /// # Panics
+    /// If spatial features are asked for where there are none.
+    pub fn activations(&self, pixels: &[f32], with_spatial: bool) -> Activations {
+        assert!(!with_spatial || self.spatial_dimension().is_some(), "these features have no spatial ones");
         match self {
             Self::Cnn(cnn) => {
                 let side = cnn.design().side;
@@ -136,23 +167,35 @@ impl FeatureNetwork {
                     let values = cnn.features(Tensor::from_data(data, &Device::flex())).into_data();
                     features.extend(values.try_into_vec::<f32>().expect("flex computes in f32"));
                 }
-                features
+                Activations::of(features)
             }
-            Self::Pixels(pixels_8) => pixels_8.features(pixels),
+            Self::Pixels(pixels_8) => Activations::of(pixels_8.features(pixels)),
             Self::Frozen { network, image_shape: (channels, side) } => {
-                let mut features = Vec::new();
+                let mut found = Activations::default();
                 for batch in pixels.chunks(BATCH_IMAGES * channels * side * side) {
-                    features.extend(Self::of_files(network, batch, (*channels, *side)));
+                    found.extend(Self::of_rounded(network, batch, (*channels, *side), with_spatial));
                 }
-                features
+                found
             }
         }
     }
 
     /// `[images.len(), dimension]` of images of files; those that come with the program want images of one size.
     pub fn features_of_files(&self, images: &[RgbImage]) -> Result<Vec<f32>, (usize, String)> {
+        Ok(self.activations_of_files(images, false)?.features)
+    }
+
+    /// The same, and the spatial features where they are asked for. The error tells which image does not fit, and why.
+    ///
+    /// # Panics
+    /// If spatial features are asked for where there are none.
+    pub fn activations_of_files(
+        &self,
+        images: &[RgbImage],
+        with_spatial: bool,
+    ) -> Result<Activations, (usize, String)> {
         let (features, (channels, side)) = match self {
-            Self::Frozen { network, .. } => return Ok(network.features(images)),
+            Self::Frozen { network, .. } => return Ok(network.activations(images, with_spatial)),
             Self::Cnn(cnn) => (cnn.design().name, (1, cnn.design().side)),
             Self::Pixels(pixels) => ("pixels-8x8", (pixels.channels(), pixels.side())),
         };
@@ -164,21 +207,26 @@ impl FeatureNetwork {
             }
             pixels.extend(image.planes(channels));
         }
-        Ok(self.features(&pixels))
+        Ok(self.activations(&pixels, with_spatial))
     }
 
-    /// Features of images as files would hold them: rounded to bytes.
-    fn of_files(network: &FrozenNetwork, pixels: &[f32], (channels, side): (usize, usize)) -> Vec<f32> {
+    /// Of images as files would hold them: rounded to bytes.
+    fn of_rounded(
+        network: &FrozenNetwork,
+        pixels: &[f32],
+        (channels, side): (usize, usize),
+        with_spatial: bool,
+    ) -> Activations {
         let images = || pixels.chunks_exact(channels * side * side);
         let files: Vec<RgbImage> = images().map(|pixels| RgbImage::of_pixels(pixels, channels, side)).collect();
-        let mut features = network.features(&files);
+        let mut found = network.activations(&files, with_spatial);
         // A byte cannot say that a value is none.
-        for (pixels, features) in images().zip(features.chunks_exact_mut(network.dimension())) {
+        for (pixels, features) in images().zip(found.features.chunks_exact_mut(network.dimension())) {
             if let Some(value) = pixels.iter().find(|value| !value.is_finite()) {
                 features.fill(*value);
             }
         }
-        features
+        found
     }
 
     /// The mean and covariance of the features of `images`; `of` names them in an error.

@@ -91,4 +91,8 @@ impl FrozenKernels for CountedFrozen {
     fn means(&self, planes: &CountedPlanes, count: usize) -> Vec<f32> {
         vec![0.0; count * planes.shape[2]]
     }
+
+    fn values(&self, planes: &CountedPlanes, count: usize, channels: usize) -> Vec<f32> {
+        vec![0.0; count * planes.shape[0] * planes.shape[1] * channels]
+    }
 }

@@ -33,6 +33,9 @@ pub trait FrozenKernels {
     /// The mean of each plane of the first `count` images: `[count, channels]`.
     fn means(&self, planes: &Self::Planes, count: usize) -> Vec<f32>;
 
+    /// The first `channels` values of each pixel of the first `count` images: `[count, height, width, channels]`.
+    fn values(&self, planes: &Self::Planes, count: usize, channels: usize) -> Vec<f32>;
+
     fn apply(&self, operation: Operation<'_>, input: &Self::Planes) -> Self::Planes {
         self.join(&[Part { operation, input, added: None }])
     }
@@ -100,7 +103,8 @@ mod tests {
                 .apply(Operation::MaxPool(Window { edges: Edges::Padding(1, 1), ..Window::square(3, 2) }), &result);
             let looked = kernels
                 .apply(Operation::AveragePool(Window { edges: Edges::Padding(1, 0), ..Window::square(3, 2) }), &looked);
-            [kernels.means(&result, COUNT), kernels.means(&looked, COUNT)].concat()
+            let first = kernels.values(&result, COUNT, 2);
+            [kernels.means(&result, COUNT), kernels.means(&looked, COUNT), first].concat()
         }
         let (found, expected) = (run(&fused, operation, added), run(&plain, operation, added));
         assert_eq!(found.len(), expected.len());

@@ -37,6 +37,11 @@ impl FrozenKernels for PlainFrozen {
         let means = planes.clone().narrow(0, 0, count).mean_dim(3).mean_dim(2);
         means.into_data().try_into_vec::<f32>().expect("features are computed in f32")
     }
+
+    fn values(&self, planes: &Tensor<4>, count: usize, channels: usize) -> Vec<f32> {
+        let first = planes.clone().narrow(0, 0, count).narrow(1, 0, channels).permute([0, 2, 3, 1]);
+        first.into_data().try_into_vec::<f32>().expect("features are computed in f32")
+    }
 }
 
 impl PlainFrozen {

@@ -103,6 +103,13 @@ impl FrozenKernels for FusedFrozen {
         let pixels = (planes.height * planes.width) as f32;
         (0..count).flat_map(|lane| sums.iter().map(move |sum| sum[lane] / pixels)).collect()
     }
+
+    fn values(&self, planes: &FrozenPlanes, count: usize, channels: usize) -> Vec<f32> {
+        let pixels = || planes.values.chunks_exact(planes.channels);
+        (0..count)
+            .flat_map(|lane| pixels().flat_map(move |pixel| pixel[..channels].iter().map(move |value| value[lane])))
+            .collect()
+    }
 }
 
 impl Part<'_, FrozenPlanes> {

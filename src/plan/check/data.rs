@@ -36,25 +36,38 @@ impl Rules {
         self.features(spec);
     }
 
-    fn reference(&mut self, spec: &RunSpec) {
+    pub fn reference(&mut self, spec: &RunSpec) {
         let fid = &spec.evaluate.fid;
-        match (fid.reference, fid.reference_folder.is_empty()) {
-            (Reference::Folder, true) => {
-                let message = "`evaluate.fid.reference` is `folder`, but `reference_folder` is not given".to_owned();
-                let hint = "name the folder with the images to compare with";
+        for (kind, word, key, path, given, hint) in [
+            (
+                Reference::Folder,
+                "folder",
+                "reference_folder",
+                "evaluate.fid.reference_folder",
+                &fid.reference_folder,
+                "name the folder with the images to compare with",
+            ),
+            (
+                Reference::File,
+                "file",
+                "reference_file",
+                "evaluate.fid.reference_file",
+                &fid.reference_file,
+                "name the .npz with the statistics or the images to compare with",
+            ),
+        ] {
+            if fid.reference == kind && given.is_empty() {
+                let message = format!("`evaluate.fid.reference` is `{word}`, but `{key}` is not given");
                 self.breaks(&["evaluate.fid.reference"], message, Some(hint));
+            } else if fid.reference != kind && !given.is_empty() {
+                let hint = format!("set `evaluate.fid.reference: {word}` too");
+                self.breaks(&[path], format!("`{path}` is given, but not used"), Some(&hint));
             }
-            (Reference::Train | Reference::Test, false) => {
-                let message = "`evaluate.fid.reference_folder` is given, but not used".to_owned();
-                let hint = "set `evaluate.fid.reference: folder` too";
-                self.breaks(&["evaluate.fid.reference_folder"], message, Some(hint));
-            }
-            _ => {}
         }
     }
 
     /// A classifier sees images of the shape it was trained on.
-    fn features(&mut self, spec: &RunSpec) {
+    pub fn features(&mut self, spec: &RunSpec) {
         let (channels, side) = spec.data.image_shape();
         let features = spec.evaluate.fid.features;
         if !features.fits((channels, side)) {
@@ -135,6 +148,12 @@ mod tests {
             ),
             (fid(json!({"reference_folder": "x"})), "`evaluate.fid.reference_folder` is given, but not used"),
             (fid(json!({"reference": "folder", "reference_folder": "x"})), ""),
+            (
+                fid(json!({"reference": "file"})),
+                "`evaluate.fid.reference` is `file`, but `reference_file` is not given",
+            ),
+            (fid(json!({"reference_file": "x.npz"})), "`evaluate.fid.reference_file` is given, but not used"),
+            (fid(json!({"reference": "file", "reference_file": "x.npz"})), ""),
         ]);
     }
 }

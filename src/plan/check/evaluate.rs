@@ -10,25 +10,31 @@ impl Rules {
     pub fn evaluate(&mut self, spec: &RunSpec) {
         let evaluate = &spec.evaluate;
         self.size("evaluate.every", evaluate.every, 1, MOST_STEPS);
-        // A covariance needs two.
-        self.size("evaluate.fid.samples", evaluate.fid.samples as u64, 2, 1 << 24);
         let held_out = spec.data.held_out_images() as u64;
         self.size("evaluate.validation.images", evaluate.validation.images as u64, 1, held_out);
         self.size("evaluate.grid_images", evaluate.grid_images as u64, 1, 4096);
-        let timesteps = spec.noise_schedule.timesteps();
-        for (path, value) in [
-            ("evaluate.fid.ode.steps", evaluate.fid.ode.steps()),
-            ("evaluate.validation.bins", evaluate.validation.bins),
-        ] {
-            self.size(path, value as u64, 1, u64::MAX);
-            if value > timesteps {
-                let message = format!("`{path}`, {value}, is more than `noise_schedule.timesteps`, {timesteps}");
-                self.breaks(&[path, "noise_schedule.timesteps"], message, None);
-            }
-        }
-        self.ode(&evaluate.fid.ode);
+        self.fid(spec);
+        self.timesteps(spec, "evaluate.validation.bins", evaluate.validation.bins);
+    }
+
+    /// How images are generated, and what is measured of them.
+    pub fn fid(&mut self, spec: &RunSpec) {
+        let fid = &spec.evaluate.fid;
+        // A covariance needs two.
+        self.size("evaluate.fid.samples", fid.samples as u64, 2, 1 << 24);
+        self.timesteps(spec, "evaluate.fid.ode.steps", fid.ode.steps());
+        self.ode(&fid.ode);
         self.learned_variance(spec);
         self.measures(spec);
+    }
+
+    fn timesteps(&mut self, spec: &RunSpec, path: &'static str, value: usize) {
+        let timesteps = spec.noise_schedule.timesteps();
+        self.size(path, value as u64, 1, u64::MAX);
+        if value > timesteps {
+            let message = format!("`{path}`, {value}, is more than `noise_schedule.timesteps`, {timesteps}");
+            self.breaks(&[path, "noise_schedule.timesteps"], message, None);
+        }
     }
 
     fn measures(&mut self, spec: &RunSpec) {
@@ -49,6 +55,11 @@ impl Rules {
                 let hint = format!("set `evaluate.fid.samples` to {least} or more");
                 self.breaks(&["evaluate.measures", "evaluate.fid.samples"], message, Some(&hint));
             }
+        }
+        if evaluate.measures.contains(&FurtherMeasure::Sfid) && features.spatial_dimension().is_none() {
+            let message = format!("`sfid` is made of features `inception-v3`, not of `{}`", features.name());
+            let hint = "set `evaluate.fid.features: inception-v3`, or leave it out";
+            self.breaks(&["evaluate.measures", "evaluate.fid.features"], message, Some(hint));
         }
         if evaluate.measures.contains(&FurtherMeasure::InceptionScore) && !features.has_inception_score() {
             let message = format!("`inception_score` is made of features `inception-v3`, not of `{}`", features.name());
@@ -159,6 +170,11 @@ mod tests {
                 "`inception_score` is made of features `inception-v3`, not of `digits-cnn`",
             ),
             (json!({"evaluate": {"measures": ["inception_score"], "fid": {"features": "inception-v3"}}}), ""),
+            (json!({"evaluate": {"measures": ["sfid"], "fid": {"features": "inception-v3"}}}), ""),
+            (
+                json!({"evaluate": {"measures": ["sfid"], "fid": {"features": "inception-v3-768"}}}),
+                "`sfid` is made of features `inception-v3`, not of `inception-v3-768`",
+            ),
             (
                 json!({"evaluate": {"measures": ["inception_score"], "fid": {"features": "inception-v3-768"}}}),
                 "`inception_score` is made of features `inception-v3`, not of `inception-v3-768`",

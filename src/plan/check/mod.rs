@@ -1,6 +1,7 @@
 //! The ranges of a run's numbers, and the combinations that are impossible: a file for each section of the YAML.
 
 mod adm;
+mod also;
 mod auxiliary_losses;
 mod data;
 mod diffusion;
@@ -54,6 +55,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.consistency(spec);
     rules.difficulty(spec);
     rules.trainer(spec);
+    rules.also(spec);
     rules
 }
 

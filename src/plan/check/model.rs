@@ -51,10 +51,8 @@ impl Rules {
     }
 
     fn classes(&mut self, spec: &RunSpec) {
-        let (told, dropout, guidance) =
-            (spec.model.class_conditional(), spec.model.class_dropout(), spec.evaluate.fid.guidance);
+        let (told, dropout) = (spec.model.class_conditional(), spec.model.class_dropout());
         self.fraction("model.class_dropout", dropout, &[AtLeast(0.0), Below(1.0)]);
-        self.fraction("evaluate.fid.guidance", guidance, &[AtLeast(0.0), AtMost(1e3)]);
         if told && spec.data.classes().is_none() {
             let message =
                 format!("`model.class_conditional` is true, but the images of `{}` have no classes", spec.data.kind());
@@ -65,6 +63,13 @@ impl Rules {
             let message = "`model.class_dropout` does nothing while `class_conditional` is false".to_owned();
             self.breaks(&["model.class_dropout"], message, Some("set `model.class_conditional: true`"));
         }
+        self.guidance(spec);
+    }
+
+    pub fn guidance(&mut self, spec: &RunSpec) {
+        let (told, dropout, guidance) =
+            (spec.model.class_conditional(), spec.model.class_dropout(), spec.evaluate.fid.guidance);
+        self.fraction("evaluate.fid.guidance", guidance, &[AtLeast(0.0), AtMost(1e3)]);
         if guidance != 1.0 && !told {
             let message = "`evaluate.fid.guidance` needs a model that is told classes".to_owned();
             let hint = "set `model.class_conditional: true`, or leave `guidance` at 1, which is none";

@@ -17,6 +17,9 @@ pub fn sweep_schema() -> Value {
     // Set by `seeds`.
     run["properties"].as_object_mut().expect("a run is a map").shift_remove("seed");
     ranges::add(&mut run);
+    // An entry takes over what it does not name.
+    let evaluate = &mut run["properties"]["evaluate"]["properties"];
+    evaluate["also"]["items"] = patch_of(&evaluate["fid"]);
     let patch = patch_of(&run);
     add_presets(&mut run["properties"]["model"]);
     let mut arm = patch.clone();

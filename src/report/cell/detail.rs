@@ -10,7 +10,7 @@ use super::run::{CellRun, cell_run, counts};
 use super::{Cell, CellNumber, Formula, Kind, Of, speedup_words};
 use crate::report::comparison::{ArmComparison, ArmRun, Comparison, NoSpeedup, PointComparison, Spread};
 use crate::report::cost::Cost;
-use crate::report::curve::curve;
+use crate::report::curve::last_value;
 use crate::report::final_measures::{MeasureColumn, final_value, measure_columns};
 use crate::report::grid::{Grid, Of as Changes};
 use crate::report::speedup::{Speedup, Verdict};
@@ -73,7 +73,7 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
         Place::Measure { point, arm, column } => {
             let point = &comparison.points[point];
             let (arm, column) = (&point.arms[arm], &measure_columns(comparison, point)[column]);
-            let last = |run: &ArmRun| curve(run.record, column.metric, &column.protocol).last().map(|last| last.value);
+            let last = |run: &ArmRun| last_value(run.record, column.metric, &column.protocol);
             let MeasureColumn { words, protocol, .. } = column;
             let words = if protocol.is_empty() { words.clone() } else { format!("{words}, `{protocol}`") };
             let spread = final_value(arm, column).map(|found| found.spread);

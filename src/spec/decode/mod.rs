@@ -161,7 +161,7 @@ mod tests {
     fn words_keys_and_types_are_named_in_plain_words() {
         fails::<RunSpec>(
             json!({"evaluate": {"fid": {"reference": "tests"}}}),
-            "`evaluate.fid.reference` must be one of `train`, `test`, `folder`, not the text \"tests\"",
+            "`evaluate.fid.reference` must be one of `train`, `test`, `folder`, `file`, not the text \"tests\"",
             "did you mean `test`?",
         );
         fails::<RunSpec>(

@@ -55,13 +55,21 @@ fn unusual_specs() -> Vec<RunSpec> {
                 features: Features::DigitsCnn,
                 reference: Reference::Test,
                 reference_folder: String::new(),
+                reference_file: String::new(),
+                reference_sha256: String::new(),
                 resize: Resize::TorchFidelity,
                 ode: OdeSampler::Ddim(Ddim { steps: 6, eta: 0.5, spacing: Spacing::Leading, shift: 2.0, clip: false }),
                 guidance: 1.5,
             },
+            also: vec![Fid {
+                reference: Reference::File,
+                reference_file: "digits.npz".to_owned(),
+                reference_sha256: "0123".to_owned(),
+                ..Fid::default()
+            }],
             validation: Validation { bins: 3, images: 2 },
             grid_images: 9,
-            measures: [FurtherMeasure::Kid, FurtherMeasure::FidInfinity].into(),
+            measures: [FurtherMeasure::Kid, FurtherMeasure::FidInfinity, FurtherMeasure::Sfid].into(),
             weights: EvaluatedWeights::Both,
             consistency: Consistency { images: 4, every: 5 },
             difficulty: Difficulty { images: 2, every: 10 },
@@ -367,7 +375,7 @@ fn every_part_of_a_run_spec_survives_json() {
         round_trips(spec.lr_schedule.clone());
         round_trips(spec.train.clone());
         round_trips(spec.evaluate.clone());
-        round_trips(FidProtocol::of(&spec, 1437, "0123456789abcdef"));
+        round_trips(FidProtocol::of(&spec, Some(1437), "0123456789abcdef"));
         round_trips(spec);
     }
 }

@@ -115,6 +115,12 @@ impl Features {
         self == Self::InceptionV3
     }
 
+    /// Values in the spatial features of an image: InceptionV3's planes `mixed_6/conv`, 17x17 pixels of 7 channels. `None` of features that
+    /// have none.
+    pub fn spatial_dimension(self) -> Option<usize> {
+        (self == Self::InceptionV3).then_some(17 * 17 * 7)
+    }
+
     /// The images it sees, in words.
     pub fn images(self) -> &'static str {
         match self {

@@ -20,6 +20,15 @@ pub struct Fid {
     /// `data: { kind: image_folder }`. Empty otherwise.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reference_folder: String,
+    /// The file that generated images are compared with, with `reference: file`, an `.npz`: `mu` and `sigma` of features, as pytorch-fid
+    /// and ADM's evaluations write them; or images, as those hold them too, `arr_0` of shape `[n, height, width, 3]`. A relative path starts
+    /// at the folder where the program is started. The content is part of a run's id, and the path is not. Empty otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reference_file: String,
+    /// The SHA-256 of `reference_file`, found when the sweep is planned.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reference_sha256: String,
     /// How images get the size that the features' network sees. Default `customary`.
     #[serde(skip_serializing_if = "Resize::is_customary")]
     pub resize: Resize,
@@ -41,6 +50,13 @@ impl Fid {
     pub fn nfe(&self) -> usize {
         self.ode.nfe() * if is_no_guidance(&self.guidance) { 1 } else { 2 }
     }
+
+    /// Whether generated images are compared with the same images in the same features, however they are generated.
+    pub fn compares_like(&self, other: &Self) -> bool {
+        let compared = |fid: &Self| (fid.features, fid.resize.with(fid.features), fid.reference);
+        let named = |fid: &Self| (fid.reference_folder.clone(), fid.reference_file.clone());
+        compared(self) == compared(other) && named(self) == named(other)
+    }
 }
 
 impl Default for Fid {
@@ -50,6 +66,8 @@ impl Default for Fid {
             features: Features::default(),
             reference: Reference::default(),
             reference_folder: String::new(),
+            reference_file: String::new(),
+            reference_sha256: String::new(),
             resize: Resize::default(),
             ode: OdeSampler::default(),
             guidance: 1.0,
@@ -68,4 +86,6 @@ pub enum Reference {
     Test,
     /// The images of `reference_folder`.
     Folder,
+    /// What `reference_file` holds of images.
+    File,
 }

@@ -21,6 +21,9 @@ pub enum FurtherMeasure {
     /// `inception_score` (Salimans et al. 2016, arXiv 1606.03498) and its deviation over ten splits `inception_score_sd`, where
     /// the features are `inception-v3`.
     InceptionScore,
+    /// `sfid`, the Fréchet distance of spatial features (Nash et al. 2021, arXiv 2103.03841): the first 7 channels of InceptionV3's 17x17
+    /// planes `mixed_6/conv`, 2023 values, as ADM's evaluator has them; where the features are `inception-v3`.
+    Sfid,
 }
 
 impl FurtherMeasure {
@@ -32,6 +35,19 @@ impl FurtherMeasure {
             Self::DensityCoverage => "density_coverage",
             Self::FidInfinity => "fid_infinity",
             Self::InceptionScore => "inception_score",
+            Self::Sfid => "sfid",
+        }
+    }
+
+    /// The metrics of the values that it records.
+    pub fn metrics(self) -> &'static [&'static str] {
+        match self {
+            Self::Kid => &["kid", "kid_se"],
+            Self::PrecisionRecall => &["precision", "recall"],
+            Self::DensityCoverage => &["density", "coverage"],
+            Self::FidInfinity => &["fid_infinity", "fid_infinity_se"],
+            Self::InceptionScore => &["inception_score", "inception_score_sd"],
+            Self::Sfid => &["sfid"],
         }
     }
 
@@ -39,14 +55,14 @@ impl FurtherMeasure {
     pub fn needs_reference(self) -> bool {
         match self {
             Self::Kid | Self::PrecisionRecall | Self::DensityCoverage => true,
-            Self::FidInfinity | Self::InceptionScore => false,
+            Self::FidInfinity | Self::InceptionScore | Self::Sfid => false,
         }
     }
 
     /// The least number of generated images that it can be made of, of feature vectors of `dimension` values.
     pub fn least_samples(self, dimension: usize) -> usize {
         match self {
-            Self::Kid => 2,
+            Self::Kid | Self::Sfid => 2,
             // A fifth neighbour, for both: they are measured together.
             Self::PrecisionRecall | Self::DensityCoverage => 6,
             // Its smallest subset has two for each value, and a line needs some way to go.

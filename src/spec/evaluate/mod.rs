@@ -29,12 +29,17 @@ pub struct Evaluate {
     pub every: u64,
     /// The Fréchet distance and its protocol.
     pub fid: Fid,
+    /// Other ways in which every evaluation measures too, each a protocol of its own, as in `[{ ode: { steps: 50 } }, { guidance: 2 }]`.
+    /// An entry takes over from `fid` what it does not name. `measures` and `weights` hold for all. `compare` compares what `fid`
+    /// says; the report shows the last values of each. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Fid>,
     /// The loss on held-out images.
     pub validation: Validation,
     /// The number of images in the sample grid that is drawn at each evaluation, from the same noise in every run. Default 64.
     pub grid_images: usize,
     /// Measures beside the Fréchet distance, of the same images and features: `kid`, `precision_recall`, `density_coverage`,
-    /// `fid_infinity`, `inception_score`. Default: none.
+    /// `fid_infinity`, `inception_score`, `sfid`. Default: none.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub measures: BTreeSet<FurtherMeasure>,
     /// Which of a run's weights are measured. Default `averaged`.
@@ -53,6 +58,7 @@ impl Default for Evaluate {
         Self {
             every: 200,
             fid: Fid::default(),
+            also: Vec::new(),
             validation: Validation::default(),
             grid_images: 64,
             measures: BTreeSet::new(),

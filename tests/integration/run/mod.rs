@@ -4,6 +4,7 @@ mod averages;
 mod beside;
 mod commands;
 mod disturbed;
+mod evaluate;
 mod refused;
 mod shipped;
 mod trained;

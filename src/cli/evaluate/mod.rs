@@ -1,0 +1,116 @@
+//! `speedlab evaluate`: the weights that finished runs have kept, measured in other ways.
+
+mod measure;
+mod settings;
+mod words;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use self::measure::{Measuring, OfRun};
+use self::settings::combinations;
+use super::data_progress::DataProgress;
+use super::{DataArgs, Exit};
+use crate::device::{self, DeviceName};
+use crate::record::{RecordError, RunFolder, quoted};
+
+/// The version of `evaluate --json`.
+const EVALUATE_JSON_VERSION: u32 = 1;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The weights are those of the run's last checkpoint. Every value is measured from the same noise as the run's own
+evaluations, and is added to the run's record with a protocol of its own: the report shows it among the last values, in a line for each
+protocol. What the run recorded itself stays as it is, and arms are compared by that alone. What is recorded already is shown, and not
+measured again, so that the same command goes on where it was stopped.
+
+Several values behind a key are measured one after the other, with every value of the other keys. The lowest FID is marked among those of
+the same images, features and number of samples.
+
+Keys: evaluate.fid and what is below it, evaluate.measures, evaluate.validation, evaluate.weights.
+
+Examples:
+  speedlab evaluate results/study/runs/0123456789ab --set evaluate.fid.ode.steps=50
+  speedlab evaluate results/study/runs/* --set evaluate.fid.guidance=1,1.5,2,3
+  speedlab evaluate RUN --set evaluate.fid.samples=50000 --set evaluate.measures=[kid,precision_recall] --device cuda:0
+  speedlab evaluate RUN --set 'evaluate.fid.ode={ kind: heun, steps: 18 },{ kind: ddim, steps: 250 }'
+  speedlab evaluate RUN --set evaluate.fid.guidance=1,2 --json | jq '.runs[0].evaluations[] | {set, fid: .measures[0].value}'"
+)]
+pub struct EvaluateArgs {
+    /// Folders of runs: `results/<sweep>/runs/<run-id>`
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// A key of the sweep and the value, or values, that it is to have (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE,..", required = true)]
+    sets: Vec<String>,
+    /// The device that generates images: `cpu`, or a GPU such as `cuda:0` or `wgpu:0`. Features are computed on the CPU
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// Print the values as one JSON value
+    #[arg(long)]
+    json: bool,
+    /// No progress on stderr
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// What was asked for cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateCommandError {
+    #[error("--set {set}: {problem}\nhint: {hint}")]
+    Setting { set: String, problem: String, hint: &'static str },
+    #[error(
+        "`{key}` cannot be another after training\nhint: keys of `evaluate.fid`, `evaluate.validation`, `evaluate.measures` and \
+         `evaluate.weights` can; `speedlab run` trains runs with other keys"
+    )]
+    OtherKey { key: String },
+    #[error("{} is no run's folder: {reason}\nhint: name results/<sweep>/runs/<run-id>", path.display())]
+    NoRun { path: PathBuf, reason: RecordError },
+    #[error("the run in {} {state}\nhint: {hint}", path.display())]
+    NotFinished { path: PathBuf, state: String, hint: &'static str },
+    #[error(
+        "the run in {} was trained by `{trainer}`, which keeps its weights in its own way\nhint: measure them with that program", path.display()
+    )]
+    OfTrainer { path: PathBuf, trainer: String },
+    #[error(
+        "the run in {} has kept no weights: there is no {}\nhint: copies have them where they were made with checkpoints, as by `speedlab \
+         bundle --checkpoints`", path.display(), checkpoint.display()
+    )]
+    NoWeights { path: PathBuf, checkpoint: PathBuf },
+    #[error("the record of the run in {} is damaged: {damage}", path.display())]
+    Damaged { path: PathBuf, damage: String },
+}
+
+pub fn evaluate(args: &EvaluateArgs) -> anyhow::Result<Exit> {
+    let combinations = combinations(&args.sets)?;
+    let runs = args.runs.iter().map(|path| measure::finished(path)).collect::<Result<Vec<_>, _>>()?;
+    let device = device::open(args.device)?;
+    let data_folder = args.data.folder()?;
+    let mut measuring = Measuring::new(&combinations, &device, args.device, &data_folder)?;
+    let mut found: Vec<OfRun> = Vec::new();
+    {
+        let mut progress = DataProgress::new(args.quiet);
+        for run in runs {
+            found.push(measuring.of_run(&run, &mut |step| progress.show(step))?);
+        }
+    }
+    match args.json {
+        true => out!("{}", words::json(EVALUATE_JSON_VERSION, &combinations, &found)),
+        false => out!("{}", words::table(&combinations, &found)),
+    }
+    if found.iter().any(|run| run.evaluations.iter().any(|evaluation| evaluation.is_new)) {
+        let mut sweeps: Vec<PathBuf> = Vec::new();
+        for path in &args.runs {
+            let sweep = RunFolder { path: path.clone() }.sweep().map(|sweep| sweep.path);
+            sweeps.extend(sweep.filter(|sweep| !sweeps.contains(sweep)));
+        }
+        for sweep in sweeps {
+            eprintln!("note: `speedlab report {}` shows the new values", quoted(&sweep.display().to_string()));
+        }
+    }
+    let all_there = found.iter().all(|run| run.evaluations.iter().all(|evaluation| evaluation.failed.is_none()));
+    Ok(if all_there { Exit::AllDone } else { Exit::SomeFailed })
+}

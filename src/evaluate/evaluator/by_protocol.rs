@@ -1,0 +1,202 @@
+//! What is measured by one protocol.
+
+use std::sync::Arc;
+
+use super::{FeatureNetwork, FrechetReference, FurtherMeasures, Generation, ReferenceFeatures, in_frechet};
+use crate::data::{DataFolder, Dataset};
+use crate::evaluate::predict::{Predict, Predicted};
+use crate::evaluate::{ClassLogits, EvaluateError, FeatureRows, GaussianFit};
+use crate::event::Measure;
+use crate::spec::{FidProtocol, RunSpec, Weights};
+
+/// Images whose features are computed together. It is fixed, so that neither the size of a batch nor who asks changes a bit.
+pub(super) const FEATURE_IMAGES: usize = 256;
+
+/// Generation starts from one noise per image in every run, whatever its seed.
+const NOISE_SEED: u64 = 0;
+
+/// One way to generate images and to measure them.
+pub(super) struct ByProtocol {
+    pub generation: Generation,
+    /// Generated images in a Fréchet distance.
+    pub samples: usize,
+    /// Network evaluations for each generated image.
+    pub nfe: usize,
+    pub compared: Arc<Compared>,
+    /// The protocol of the weights that are compared.
+    pub protocol: FidProtocol,
+}
+
+/// The features in which images are compared, and those of the reference. Protocols that generate in other ways may share them.
+pub(super) struct Compared {
+    pub features: FeatureNetwork,
+    reference: FrechetReference,
+    further: FurtherMeasures,
+    /// Of the reference.
+    pub images: Option<usize>,
+    pub sha256: String,
+}
+
+impl Compared {
+    pub fn new(
+        spec: &RunSpec,
+        dataset: &Dataset,
+        folder: &DataFolder,
+        works: &mut dyn FnMut(),
+    ) -> Result<Self, EvaluateError> {
+        let fid = &spec.evaluate.fid;
+        let weights = folder.weights(fid.features);
+        let features = FeatureNetwork::load(fid.features, fid.resize, spec.data.image_shape(), weights.as_deref())?;
+        let found = ReferenceFeatures::of(spec, &features, dataset, folder, &mut |_| works())?;
+        let ReferenceFeatures { gaussian, rows, spatial, images, sha256 } = found;
+        let frechet = |gaussian| FrechetReference::new(gaussian).map_err(in_frechet("the reference images"));
+        let spatial = spatial.map(frechet).transpose()?;
+        Ok(Self {
+            reference: frechet(gaussian)?,
+            further: FurtherMeasures::new(&spec.evaluate.measures, rows, spatial, features.dimension())?,
+            features,
+            images,
+            sha256,
+        })
+    }
+}
+
+/// A network that is asked, and how much of all that is to be asked it has answered.
+pub(super) struct Asked<'a> {
+    pub weights: Weights,
+    pub network: Predict<'a>,
+    pub progress: &'a mut dyn FnMut(f64) -> bool,
+    /// Images predicted so far.
+    pub done: usize,
+    pub total: usize,
+}
+
+impl Asked<'_> {
+    pub fn predict(
+        &mut self,
+        doing: &'static str,
+        input: &[f32],
+        timesteps: &[f32],
+        classes: Option<&[u32]>,
+    ) -> Predicted {
+        let predicted = (self.network)(input, timesteps, classes)?;
+        if let Some(index) = predicted.iter().position(|value| !value.is_finite()) {
+            let t = timesteps[index / (input.len() / timesteps.len()) % timesteps.len()];
+            return Err(EvaluateError::NotFinite { weights: self.weights, value: predicted[index], t, doing });
+        }
+        self.done += timesteps.len();
+        self.goes_on()?;
+        Ok(predicted)
+    }
+
+    fn goes_on(&mut self) -> Result<(), EvaluateError> {
+        match (self.progress)(self.done as f64 / self.total as f64) {
+            true => Ok(()),
+            false => Err(EvaluateError::Stopped),
+        }
+    }
+}
+
+impl ByProtocol {
+    /// Images that the network predicts where `kept` images are wanted at least.
+    pub fn predictions(&self, kept: usize) -> usize {
+        self.samples.max(kept) * self.nfe
+    }
+
+    /// `fid` and what `evaluate.measures` adds, and the first `kept` images.
+    pub fn measure(
+        &self,
+        kept: usize,
+        batch_images: usize,
+        asked: &mut Asked<'_>,
+    ) -> Result<(Vec<Measure>, Vec<f32>), EvaluateError> {
+        let image_values = self.generation.image_values;
+        let generated = self.samples.max(kept);
+        // Images are let go as soon as their features are there.
+        let (mut seen, mut first_images, mut pending) = (Seen::new(&self.compared), vec![], vec![]);
+        for first in (0..generated).step_by(batch_images) {
+            let count = batch_images.min(generated - first);
+            let mut generating = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
+                asked.predict("generating images", input, timesteps, classes)
+            };
+            let images = self.generation.batch(NOISE_SEED, first, count, &mut generating)?;
+            let first_of = |wanted: usize| &images[..wanted.saturating_sub(first).min(count) * image_values];
+            first_images.extend_from_slice(first_of(kept));
+            pending.extend_from_slice(first_of(self.samples));
+            while pending.len() >= FEATURE_IMAGES * image_values {
+                let rest = pending.split_off(FEATURE_IMAGES * image_values);
+                self.see(&std::mem::replace(&mut pending, rest), &mut seen)?;
+            }
+        }
+        if !pending.is_empty() {
+            self.see(&pending, &mut seen)?;
+        }
+        let protocol = FidProtocol { weights: asked.weights, ..self.protocol.clone() };
+        let measures = self.compare(seen, &protocol, &mut || asked.goes_on())?;
+        Ok((measures, first_images))
+    }
+
+    /// (metric, protocol) of the values that [`Self::measure`] gives.
+    pub fn values(&self, weights: Weights) -> Vec<(String, String)> {
+        let protocol = FidProtocol { weights, ..self.protocol.clone() };
+        let further = self.compared.further.values(self.samples, &protocol);
+        let further = further.into_iter().map(|(metric, protocol)| (metric.to_owned(), protocol));
+        std::iter::once(("fid".to_owned(), protocol.to_string())).chain(further).collect()
+    }
+
+    /// Adds the features of images.
+    pub fn see(&self, pixels: &[f32], seen: &mut Seen) -> Result<(), EvaluateError> {
+        let Compared { features, further, .. } = &*self.compared;
+        let found = features.activations(pixels, further.needs_spatial());
+        seen.fit.push(&found.features).map_err(in_frechet("the generated images"))?;
+        if let Some(fit) = &mut seen.spatial {
+            fit.push(&found.spatial).map_err(in_frechet("the generated images"))?;
+        }
+        if further.needs_rows() {
+            seen.kept.extend(found.features);
+        }
+        Ok(())
+    }
+
+    /// `fid` and what `evaluate.measures` adds, of images that were seen.
+    pub fn compare(
+        &self,
+        Seen { fit, kept, spatial }: Seen,
+        protocol: &FidProtocol,
+        goes_on: &mut dyn FnMut() -> Result<(), EvaluateError>,
+    ) -> Result<Vec<Measure>, EvaluateError> {
+        let Compared { features, reference, further, .. } = &*self.compared;
+        let in_generated = in_frechet("the generated images");
+        let fid = fit.finish().and_then(|gaussian| reference.distance(&gaussian)).map_err(&in_generated)?;
+        let mut measures = vec![Measure { metric: "fid".into(), protocol: protocol.to_string().into(), value: fid }];
+        if further.needs_rows() {
+            let rows = FeatureRows::new(&kept, features.dimension()).map_err(&in_generated)?;
+            let logits = further.needs_logits().then(|| features.logits(&kept)).flatten();
+            let logits = logits.as_ref().map(|(logits, classes)| ClassLogits { logits, classes: *classes });
+            measures.extend(further.measure(rows, logits, reference, protocol, goes_on)?);
+        }
+        if let Some(fit) = spatial {
+            goes_on()?;
+            let gaussian = fit.finish().map_err(&in_generated)?;
+            measures.push(further.spatial_distance(&gaussian, protocol).map_err(&in_generated)?);
+        }
+        Ok(measures)
+    }
+}
+
+/// The feature network's output for generated images.
+pub(super) struct Seen {
+    fit: GaussianFit,
+    /// `[n, dimension]` where something but their Gaussian is asked for.
+    kept: Vec<f32>,
+    /// Of the spatial features, where these are asked for.
+    spatial: Option<GaussianFit>,
+}
+
+impl Seen {
+    pub fn new(compared: &Compared) -> Self {
+        let Compared { features, further, .. } = compared;
+        let spatial = features.spatial_dimension().filter(|_| further.needs_spatial());
+        Self { fit: GaussianFit::new(features.dimension()), kept: Vec::new(), spatial: spatial.map(GaussianFit::new) }
+    }
+}

@@ -1,0 +1,81 @@
+//! The sums of the files that `reference: file` compares with, which are part of a run's id.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::finding::Finding;
+use crate::checksum::file_digest;
+use crate::spec::{Fid, Location, Reference, RunSpec};
+
+/// Fills in the sums of all runs' files. `place`: where a key of the run of a cell is written.
+pub fn find_digests(
+    specs: &mut [RunSpec],
+    place: &dyn Fn(usize, &str) -> Option<Location>,
+) -> Result<(), Vec<Finding>> {
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    for (cell, spec) in specs.iter_mut().enumerate() {
+        let evaluate = &mut spec.evaluate;
+        let of_fid = std::iter::once(("evaluate.fid", &mut evaluate.fid));
+        for (section, fid) in of_fid.chain(evaluate.also.iter_mut().map(|fid| ("evaluate.also", fid))) {
+            let at = |key: &str| {
+                let at = place(cell, &format!("{section}.{key}")).or_else(|| place(cell, section));
+                at.unwrap_or_default()
+            };
+            if !fid.reference_sha256.is_empty() {
+                let message = format!("`{section}.reference_sha256` is found, not written");
+                return Err(vec![Finding::new(at("reference_sha256"), message).hint("remove it")]);
+            }
+            if fid.reference == Reference::File {
+                find_digest(fid, section, &mut known)
+                    .map_err(|finding| vec![Finding { at: at("reference_file"), ..finding }])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn find_digest(fid: &mut Fid, section: &str, known: &mut BTreeMap<String, String>) -> Result<(), Finding> {
+    let path = &fid.reference_file;
+    if !known.contains_key(path) {
+        let digest = file_digest(Path::new(path)).map_err(|source| {
+            let message = format!("`{section}.reference_file`: cannot read {path}: {source}");
+            Finding::new(Location::default(), message).hint(
+                "paths are seen from the folder where `speedlab` is started; what is recorded already is shown without it by `speedlab \
+                 report results/NAME`",
+            )
+        })?;
+        known.insert(path.clone(), digest);
+    }
+    fid.reference_sha256.clone_from(&known[path]);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn files_are_known_by_what_they_hold_and_sums_are_not_written() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a.npz").display().to_string();
+        let with = |fid: Fid| {
+            let mut spec = RunSpec::default();
+            spec.evaluate.also = vec![fid];
+            let mut specs = [spec];
+            find_digests(&mut specs, &|_, _| None).map_err(|findings| findings[0].message.clone())?;
+            Ok::<_, String>(specs[0].evaluate.also[0].reference_sha256.clone())
+        };
+        let fid = Fid { reference: Reference::File, reference_file: path.clone(), ..Fid::default() };
+        let message = with(fid.clone()).unwrap_err();
+        assert!(message.starts_with(&format!("`evaluate.also.reference_file`: cannot read {path}: ")), "{message}");
+        fs::write(&path, "abc").unwrap();
+        // FIPS 180-2, appendix B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(with(fid.clone()).unwrap(), expected);
+        assert_eq!(with(Fid { reference: Reference::Train, ..fid.clone() }).unwrap(), "");
+        let written = Fid { reference_sha256: "1".to_owned(), ..fid };
+        assert_eq!(with(written).unwrap_err(), "`evaluate.also.reference_sha256` is found, not written");
+    }
+}

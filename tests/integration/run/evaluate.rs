@@ -1,0 +1,287 @@
+//! Runs that are measured in several ways: while they are trained, and after they have ended.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use speedlab::record::RunFolder;
+
+use super::{Sandbox, finished, stderr, undisturbed};
+use crate::sandbox::{TINY, stdout};
+
+/// `speedlab evaluate --json`, which succeeds.
+fn evaluate(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let output = sandbox.speedlab(&[&["evaluate", "--json"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).expect("one JSON value")
+}
+
+/// The folders of the runs of an arm, as they are named on a command line.
+fn runs_of(sandbox: &Sandbox, arm: &str) -> Vec<String> {
+    let study = sandbox.study();
+    let own = study.runs.iter().filter(|run| run.planned.arm == arm);
+    own.map(|run| format!("results/tiny/runs/{}", run.planned.run_id)).collect()
+}
+
+/// Name and bytes of every file of a folder but the locks, below it too.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder is readable").flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(files(&path)),
+            path if path.ends_with("lock") => {}
+            path => found.push((path.clone(), fs::read(&path).expect("the file is readable"))),
+        }
+    }
+    found.sort();
+    found
+}
+
+fn report(sandbox: &Sandbox) -> String {
+    let output = sandbox.speedlab(&["report", "results/tiny"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    fs::read_to_string(sandbox.results().join("report/speedups.md")).expect("the report is there")
+}
+
+#[test]
+fn a_finished_run_is_measured_anew_and_keeps_what_it_recorded() {
+    // The same, measured in the other way while it was trained.
+    let also = finished(&TINY.replace("every: 20", "every: 20\n    also: [{ ode: { steps: 5 } }]"));
+    let sandbox = undisturbed();
+    let headline = |report: &str| {
+        let ends = ["| measure |", "Speedup = baseline"].into_iter().filter_map(|next| report.find(next)).min();
+        report[..ends.expect("something follows")].trim().to_owned()
+    };
+    let before = report(&sandbox);
+    assert!(!before.contains("| measure |"), "{before}");
+    let runs = runs_of(&sandbox, "baseline");
+    let folder = sandbox.path().join(&runs[0]);
+    let recorded = files(&folder);
+
+    let arguments = [&runs[0], "--set", "evaluate.fid.ode.steps=3,5"];
+    let first = evaluate(&sandbox, &arguments);
+    let evaluations = first["runs"][0]["evaluations"].as_array().unwrap();
+    let of = |evaluation: &Value| (evaluation["new"].clone(), evaluation["measures"][0]["protocol"].clone());
+    let protocol = |nfe| format!("digits-cnn n=80 ref=train:1442 resize=none ddim nfe={nfe} ema=0.9");
+    // Its own way was recorded while it was trained.
+    assert_eq!(of(&evaluations[0]), (Value::Bool(false), protocol(3).into()));
+    assert_eq!(of(&evaluations[1]), (Value::Bool(true), protocol(5).into()));
+    let values: Vec<f64> = evaluations.iter().map(|one| one["measures"][0]["value"].as_f64().unwrap()).collect();
+    let lowest: Vec<bool> = evaluations.iter().map(|one| one["lowest_fid"].as_bool().unwrap()).collect();
+    assert_eq!(lowest, [values[0] < values[1], values[1] < values[0]]);
+    let study = sandbox.study();
+    let run = study.runs.iter().find(|run| runs[0].ends_with(run.planned.run_id.as_str())).unwrap();
+    assert_eq!(run.rows.series("fid", &protocol(3)).next_back().unwrap().value, values[0]);
+    assert_eq!(
+        run.later.iter().map(|row| (row.metric, row.step, row.value)).collect::<Vec<_>>(),
+        [("fid", 60, values[1])]
+    );
+    let other = also.study();
+    let same =
+        |seed| other.runs.iter().find(move |other| other.planned.arm == "baseline" && other.planned.seed == seed);
+    let trained = same(run.planned.seed).unwrap();
+    assert_eq!(trained.rows.series("fid", &protocol(5)).next_back().unwrap().value, values[1], "bit for bit");
+    assert_eq!(trained.rows.series("fid", &protocol(5)).count(), 3);
+
+    // One file more, and everything else as it was.
+    let with = files(&folder);
+    assert_eq!(with.len(), recorded.len() + 1);
+    assert!(recorded.iter().all(|file| with.contains(file)));
+    let again = evaluate(&sandbox, &arguments);
+    assert!(again["runs"][0]["evaluations"].as_array().unwrap().iter().all(|one| one["new"] == false));
+    assert_eq!(again["runs"][0]["evaluations"][1]["measures"], evaluations[1]["measures"]);
+    assert_eq!(files(&folder), with);
+
+    // The report has a line for each protocol; what is compared stays.
+    let after = report(&sandbox);
+    assert_eq!(headline(&after), headline(&before));
+    assert!(after.contains(&format!("1. `{}`\n2. `{}`\n", protocol(3), protocol(5))), "{after}");
+    assert!(sandbox.curves().iter().any(|row| row.protocol == protocol(5) && row.value == values[1]));
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(files(&folder), with);
+    // The study that measured both while it trained has the same lines.
+    assert!(report(&also).contains(&format!("2. `{}`\n", protocol(5))));
+
+    // In words, of two runs of an arm.
+    let output = sandbox.speedlab(&["evaluate", &runs[0], &runs[1], "--set", "evaluate.fid.ode.steps=3,5"]);
+    let text = stdout(&output);
+    assert!(
+        text.contains("fid.ode.steps") && text.contains("lowest FID") && text.contains("recorded before"),
+        "{text}"
+    );
+    assert!(text.contains("baseline: the lowest median FID of 2 runs is "), "{text}");
+    assert!(
+        stderr(&output).contains("note: `speedlab report results/tiny` shows the new values"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn other_weights_measures_and_losses_are_added_too() {
+    let sandbox = finished(&TINY.replace("seeds: 2", "seeds: 1"));
+    let run = runs_of(&sandbox, "baseline").remove(0);
+    let found = evaluate(
+        &sandbox,
+        &[
+            &run,
+            "--set",
+            "evaluate.weights=both",
+            "--set",
+            "evaluate.measures=[kid],[]",
+            "--set",
+            "evaluate.validation.images=4",
+        ],
+    );
+    let names = |index: usize| -> Vec<(String, String)> {
+        let measures = found["runs"][0]["evaluations"][index]["measures"].as_array().unwrap();
+        let text = |measure: &Value, key: &str| measure[key].as_str().unwrap().to_owned();
+        measures.iter().map(|measure| (text(measure, "metric"), text(measure, "protocol"))).collect()
+    };
+    let fid = "digits-cnn n=80 ref=train:1442 resize=none ddim nfe=3 ema=0.9";
+    let (kid, loss) = (format!("{fid} subsets=100x80"), "mse ref=test n=4 bins=4 ema=0.9");
+    let averaged = [("fid", fid), ("kid", &kid), ("kid_se", &kid), ("validation_loss", loss)];
+    let raw = averaged.map(|(metric, protocol)| (metric.to_owned(), protocol.replace("ema=0.9", "raw")));
+    let averaged = averaged.map(|(metric, protocol)| (metric.to_owned(), protocol.to_owned()));
+    assert_eq!(names(0), [averaged.as_slice(), &raw].concat());
+    let only = |names: [(String, String); 4]| [names[0].clone(), names[3].clone()];
+    assert_eq!(names(1), [only(averaged), only(raw)].concat());
+    // What the second asks for is part of what the first has found.
+    assert_eq!(found["runs"][0]["evaluations"][1]["new"], false);
+    let study = sandbox.study();
+    let later: Vec<&str> = study.runs[0].later.iter().map(|row| row.metric).collect();
+    // That of the averaged weights is the run's own.
+    assert_eq!(later.iter().filter(|metric| **metric == "fid").count(), 1, "{later:?}");
+    assert_eq!(later.iter().filter(|metric| **metric == "validation_loss/3").count(), 2, "{later:?}");
+}
+
+#[test]
+fn what_cannot_be_measured_again_is_refused_with_a_reason() {
+    let sandbox = finished(&TINY.replace("seeds: 2", "seeds: 1"));
+    let run = runs_of(&sandbox, "baseline").remove(0);
+    let folder = RunFolder { path: sandbox.path().join(&run) };
+    let refused = |arguments: &[&str], message: &str| {
+        let output = sandbox.speedlab(&[&["evaluate"], arguments].concat());
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    };
+    refused(&[&run], "--set <KEY=VALUE,..>");
+    refused(&[&run, "--set", "train.steps=3"], "`train.steps` cannot be another after training\nhint: ");
+    refused(&[&run, "--set", "evaluate.fid.ode.step=3"], "did you mean `steps`?");
+    refused(&[&run, "--set", "evaluate.fid.samples=1"], "`evaluate.fid.samples` must be at least 2, not 1");
+    refused(&[&run, "--set", "evaluate.fid.guidance=2"], "`evaluate.fid.guidance` needs a model that is told classes");
+    refused(&["results/tiny", "--set", "evaluate.fid.samples=90"], "results/tiny is no run's folder");
+    let samples = ["--set", "evaluate.fid.samples=90"];
+    let with_samples = [&[run.as_str()][..], &samples].concat();
+    // A damaged record is left alone.
+    let evaluation = evaluate(&sandbox, &with_samples);
+    assert_eq!(evaluation["runs"][0]["evaluations"][0]["new"], true);
+    let path = folder.evaluation_files().unwrap().remove(0);
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.replace("\"samples\": 90", "\"samples\": 91")).unwrap();
+    refused(&with_samples, "is damaged: ");
+    fs::write(&path, whole).unwrap();
+    fs::rename(folder.checkpoint(), sandbox.path().join("kept")).unwrap();
+    refused(&with_samples, "has kept no weights: there is no ");
+    fs::rename(sandbox.path().join("kept"), folder.checkpoint()).unwrap();
+    fs::remove_file(folder.path.join("DONE")).unwrap();
+    refused(&with_samples, "has not ended\nhint: `speedlab run` goes on with it");
+}
+
+#[test]
+fn merged_and_bundled_records_have_the_evaluations_of_all_machines() {
+    let sandbox = finished(&TINY.replace("seeds: 2", "seeds: 1"));
+    let copy = |from: &str, to: &str| {
+        for (path, bytes) in files(&sandbox.path().join(from)) {
+            let place = sandbox.path().join(to).join(path.strip_prefix(sandbox.path().join(from)).unwrap());
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(place, bytes).unwrap();
+        }
+    };
+    copy("results/tiny", "other/tiny");
+    let run = runs_of(&sandbox, "baseline").remove(0);
+    let other = run.replace("results/", "other/");
+    evaluate(&sandbox, &[&run, "--set", "evaluate.fid.samples=90"]);
+    evaluate(&sandbox, &[&other, "--set", "evaluate.fid.samples=90,100"]);
+    let output = sandbox.speedlab(&["merge", "results/tiny", "other/tiny", "--into", "all/tiny"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let merged = RunFolder { path: sandbox.path().join(run.replace("results/", "all/")) };
+    let found = merged.read_evaluations().unwrap();
+    let mut samples: Vec<usize> = found.iter().map(|evaluation| evaluation.evaluate.fid.samples).collect();
+    samples.sort_unstable();
+    assert_eq!(samples, [90, 100]);
+
+    let output = sandbox.speedlab(&["bundle", "all/tiny", "--out", "tiny.zip"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = sandbox.speedlab(&["verify", "tiny.zip"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    // The same settings with other values are no copy.
+    let mut changed = found.iter().find(|evaluation| evaluation.evaluate.fid.samples == 90).unwrap().clone();
+    changed.measures[0].value += 1.0;
+    RunFolder { path: sandbox.path().join(&other) }.write_evaluation(&changed).unwrap();
+    let output = sandbox.speedlab(&["merge", "results/tiny", "other/tiny", "--into", "again/tiny"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the same settings were measured with other values"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_reference_file_gives_the_distance_to_the_images_that_it_is_of() {
+    let sandbox = Sandbox::new(TINY);
+    let output = sandbox.speedlab(&["fid", "digits", "--features", "digits-cnn", "--save", "digits.npz", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let sweep =
+        TINY.replace("seeds: 2", "seeds: 1").replace("  clts: { timestep_sampler: { kind: curriculum } }\n", "");
+    let sweep = sweep.replace("every: 20", "every: 20\n    also: [{ reference: file, reference_file: digits.npz }]");
+    fs::write(sandbox.path().join("sweep.yaml"), &sweep).unwrap();
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let study = sandbox.study();
+    let run = &study.runs[0];
+    let digest = &run.planned.spec.evaluate.also[0].reference_sha256;
+    let protocol = |reference: &str| format!("digits-cnn n=80 ref={reference} resize=none ddim nfe=3 ema=0.9");
+    let last = |reference: &str| {
+        let found = run.rows.series("fid", &protocol(reference)).next_back();
+        found.unwrap_or_else(|| panic!("{:?}", run.rows.names().collect::<Vec<_>>())).value
+    };
+    assert_eq!(last(&format!("file@{}", &digest[..12])), last("train:1442"));
+
+    // The content is the run's, and the path is not.
+    let plan = |sweep: &str| -> String {
+        fs::write(sandbox.path().join("other.yaml"), sweep).unwrap();
+        let output = sandbox.speedlab(&["plan", "other.yaml", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let json: Value = serde_json::from_str(&stdout(&output)).expect("one JSON value");
+        json.to_string()
+    };
+    let run_id = run.planned.run_id.as_str();
+    fs::copy(sandbox.path().join("digits.npz"), sandbox.path().join("copy.npz")).unwrap();
+    assert!(plan(&sweep).contains(run_id));
+    assert!(plan(&sweep.replace("digits.npz", "copy.npz")).contains(run_id));
+    let output = sandbox.speedlab(&["fid", "digits:test", "--features", "digits-cnn", "--save", "copy.npz", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(!plan(&sweep.replace("digits.npz", "copy.npz")).contains(run_id));
+
+    // A file that does not fit is refused before anything is trained.
+    let refused = |file: &str, more: &str, message: &str| {
+        let with = sweep.replace("digits.npz", file).replace("grid_images: 4", &format!("grid_images: 4{more}"));
+        fs::write(sandbox.path().join("other.yaml"), with.replace("name: tiny", "name: other")).unwrap();
+        let output = sandbox.speedlab(&["run", "other.yaml", "--quiet"]);
+        assert!(stderr(&output).contains(message) && stderr(&output).contains("hint: "), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    };
+    refused("nowhere.npz", "", "`evaluate.also.reference_file`: cannot read nowhere.npz");
+    refused("sweep.yaml", "", "`evaluate.fid.reference_file`, sweep.yaml: it is no .npz");
+    refused(
+        "copy.npz",
+        "\n    measures: [kid]",
+        "it holds no images, and `evaluate.measures` asks for what compares each",
+    );
+    let output = sandbox.speedlab(&["fid", "digits", "--features", "pixels-8x8", "--save", "copy.npz", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    refused(
+        "copy.npz",
+        "",
+        "it was made with pixels-8x8 resize=none, and `evaluate.fid` asks for digits-cnn resize=none",
+    );
+}
