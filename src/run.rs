@@ -84,7 +84,7 @@ pub fn execute(
     let dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
     let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
     let mut prepared = || life.sign(Stamp::default(), Phase::Preparing);
-    let evaluator = Evaluator::new(spec, &dataset, data_folder, &mut prepared)?;
+    let evaluator = Evaluator::on_device(spec, &dataset, data_folder, attempt.device, &mut prepared)?;
 
     let (_, attempts) = recorded(folder)?;
     let journal = Journal::open(&folder.journal())?;
@@ -295,7 +295,7 @@ impl Host for RecordingHost<'_> {
         }
         let consistency = &self.spec.evaluate.consistency;
         if consistency.is_kept_at(step, self.spec.train.steps) {
-            let (channels, side) = self.spec.data.image_shape();
+            let (channels, side) = self.spec.data.picture_shape();
             let kept = &evaluation.first_images[..consistency.images * channels * side * side];
             let images = ConsistencyImages {
                 step,

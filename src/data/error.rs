@@ -19,6 +19,9 @@ pub enum DataError {
     File { name: String, path: PathBuf, problem: String, command: String },
     #[error("`data.path`: {problem}{}", hint_line(hint))]
     Folder { problem: String, hint: Option<&'static str> },
+    /// Files of latents, or their autoencoder, are not as a key says.
+    #[error("`{key}`: {problem}\nhint: {hint}")]
+    Latents { key: &'static str, problem: String, hint: String },
     #[error("cannot read the image {}: {problem}\nhint: repair or remove that file", path.display())]
     Image { path: PathBuf, problem: String },
     #[error("cannot {action} {}: {source}{}", path.display(), cure(source))]
@@ -36,9 +39,13 @@ impl DataError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
+    pub(super) fn latents(key: &'static str, problem: String, hint: &str) -> Self {
+        Self::Latents { key, problem, hint: hint.to_owned() }
+    }
+
     /// Whether the data is not there, or not what it should be: nothing can start, and the message says what to do.
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::Absent { .. } | Self::File { .. } | Self::Folder { .. })
+        matches!(self, Self::Absent { .. } | Self::File { .. } | Self::Folder { .. } | Self::Latents { .. })
     }
 }
 

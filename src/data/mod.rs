@@ -1,4 +1,4 @@
-//! Images to train on, and which of them make the batch of a step.
+//! Images to train on, or their latents, and which of them make the batch of a step.
 //!
 //! Nothing here knows runs or clocks. A set comes with the program, is fetched, or is a folder of the user's; it is
 //! checked, decoded once into a file that is mapped into memory, and split. Batches are pure functions of (seed, step),
@@ -17,6 +17,8 @@ mod folder_listing;
 mod idx;
 mod image_folder;
 mod images;
+mod latents;
+mod picture_source;
 mod public_set;
 mod published;
 mod sums;
@@ -33,6 +35,8 @@ pub use fetch::{FetchError, Fetched, fetch};
 pub use folder_listing::FolderListing;
 pub use image_folder::passed_over_note;
 pub use images::{Dataset, Images};
+pub use latents::{Encoded, EncodedShard, LatentShard, LatentsManifest, write_latents};
+pub use picture_source::PictureSource;
 pub use public_set::{Contents, ImageFiles, Layout, Origin, PublicSet, SetFile, SetState};
 pub use published::{SET_NAMES, public_set, public_sets};
 
@@ -61,6 +65,7 @@ pub fn load(data: &Data, folder: &DataFolder, progress: OnProgress<'_>) -> Resul
     match data {
         Data::Digits(_) => digits::load(),
         Data::ImageFolder(settings) => image_folder::load(settings, folder, progress),
+        Data::Latents(settings) => latents::load(settings, folder, progress),
         Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_) => fetched(data).load(folder, progress),
     }
 }
@@ -85,6 +90,7 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
     match &spec.data {
         Data::Digits(_) => {}
         Data::ImageFolder(settings) => notes.extend(image_folder::check(settings)?),
+        Data::Latents(settings) => notes.extend(latents::check(settings)?),
         data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
     }
     if let Some(weights) = spec.evaluate.fid.features.weights() {
@@ -100,11 +106,11 @@ fn fetched(data: &Data) -> PublicSet {
     public_set(data.kind()).expect("every kind of data that is fetched has its set")
 }
 
-/// The folder of `evaluate.fid.reference_folder`, read as images of the run's own shape.
+/// The folder of `evaluate.fid.reference_folder`, read as images of the shape of what the run generates.
 fn reference_folder(spec: &RunSpec) -> Option<ImageFolderData> {
     let fid = &spec.evaluate.fid;
     (fid.reference == Reference::Folder).then(|| {
-        let (channels, side) = spec.data.image_shape();
+        let (channels, side) = spec.data.picture_shape();
         let path = fid.reference_folder.clone();
         ImageFolderData { path, side, channels, classes: 0, held_out: 0, horizontal_flips: false }
     })

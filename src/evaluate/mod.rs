@@ -3,7 +3,9 @@
 //! Every run of a study is measured in the same way: generation and the validation loss start from noise that depends on
 //! neither the run nor its seed. Nothing here knows optimizers, training, baselines or targets.
 
+mod autoencoder_file;
 mod coarse_pixels;
+mod decoder;
 mod error;
 mod evaluator;
 mod feature_rows;
@@ -27,6 +29,8 @@ mod statistics_file;
 mod validation;
 mod validation_gradient;
 
+pub use autoencoder_file::{AutoencoderFile, AutoencoderFileError};
+pub use decoder::{LatentDecoder, check_decoder, decoder_cost};
 pub use error::{EvaluateError, MeasureError};
 pub use evaluator::{Evaluation, Evaluator};
 pub use feature_rows::FeatureRows;

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::statistics_file::{Statistics, StatisticsError};
-use super::{EvaluateError, FeatureNetwork, FurtherMeasures, Gaussian, GaussianFit};
+use super::{EvaluateError, FeatureNetwork, FurtherMeasures, Gaussian, GaussianFit, LatentDecoder};
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
 use crate::spec::{Reference, RunSpec, feature_protocol};
 
@@ -27,7 +27,8 @@ pub fn reference_images<'d>(spec: &RunSpec, dataset: &'d Dataset) -> &'d Images 
     }
 }
 
-/// Computes what takes a large network long, and keeps it for the runs that follow; nothing where that is quick.
+/// Computes what takes a large network long, and keeps it for the runs that follow; nothing where that is quick. Latents are decoded by
+/// the first run that needs them, which has a device.
 pub fn prepare_reference(
     spec: &RunSpec,
     dataset: &Dataset,
@@ -39,22 +40,28 @@ pub fn prepare_reference(
         return Ok(());
     }
     let images = reference_images(spec, dataset);
+    if images.are_latents() {
+        return Ok(());
+    }
     let weights = folder.weights(fid.features);
     let network = FeatureNetwork::load(fid.features, fid.resize, (images.channels, images.side), weights.as_deref())?;
-    ReferenceFeatures::of(spec, &network, images, folder, progress).map(drop)
+    ReferenceFeatures::of(spec, &network, images, None, folder, progress).map(drop)
 }
 
 impl ReferenceFeatures {
-    /// Of all of `images`; those of a large network are kept in `folder`, as others keep them too: see [`Statistics`].
+    /// Of all of `images`, decoded where they are latents and there is a decoder; those of a large network and of decoded latents are
+    /// kept in `folder`, as others keep them too: see [`Statistics`].
     pub fn of(
         spec: &RunSpec,
         network: &FeatureNetwork,
         images: &Images,
+        decoder: Option<&LatentDecoder>,
         folder: &DataFolder,
         progress: OnProgress<'_>,
     ) -> Result<Self, EvaluateError> {
         let needs_rows = FurtherMeasures::need_reference(&spec.evaluate.measures);
-        let kept = kept(spec, network, images, folder);
+        let decoder = decoder.filter(|_| images.are_latents());
+        let kept = kept(spec, network, images, decoder, folder);
         if let Some(path) = kept.as_ref().filter(|path| path.is_file()) {
             let Statistics { gaussian, features, .. } = Statistics::read(path)?;
             if gaussian.mean.len() == network.dimension() && (!needs_rows || features.is_some()) {
@@ -66,14 +73,23 @@ impl ReferenceFeatures {
         let total = Some(images.len() as u64);
         for first in (0..images.len()).step_by(BATCH_IMAGES) {
             let range = first..images.len().min(first + BATCH_IMAGES);
-            let done = range.end as u64;
-            let features = network.features(&images.pixels(range));
+            let mut tell = |done: usize| {
+                let doing = format!("{} features of the reference images", spec.evaluate.fid.features.name());
+                progress(&Progress { doing, done: done as u64, total, unit: Unit::Images });
+            };
+            let mut pixels = images.pixels(range.clone());
+            if let Some(decoder) = decoder {
+                pixels = decoder.decode(&pixels, &mut || {
+                    tell(first);
+                    Ok(())
+                })?;
+            }
+            let features = network.features(&pixels);
             fit.push(&features).map_err(failed)?;
             if needs_rows {
                 rows.extend(features);
             }
-            let doing = format!("{} features of the reference images", spec.evaluate.fid.features.name());
-            progress(&Progress { doing, done, total, unit: Unit::Images });
+            tell(range.end);
         }
         let gaussian = fit.finish().map_err(failed)?;
         let fid = &spec.evaluate.fid;
@@ -90,12 +106,23 @@ impl ReferenceFeatures {
 }
 
 /// The file in which the statistics are kept, named by all that they depend on; `None` where they are quickly computed.
-fn kept(spec: &RunSpec, network: &FeatureNetwork, images: &Images, folder: &DataFolder) -> Option<PathBuf> {
+fn kept(
+    spec: &RunSpec,
+    network: &FeatureNetwork,
+    images: &Images,
+    decoder: Option<&LatentDecoder>,
+    folder: &DataFolder,
+) -> Option<PathBuf> {
     let fid = &spec.evaluate.fid;
-    let weights = &network.weights_sha256()?[..HASH_DIGITS];
+    let weights = match (network.weights_sha256(), decoder) {
+        (Some(sha256), _) => &sha256[..HASH_DIGITS],
+        (None, Some(_)) => "own",
+        (None, None) => return None,
+    };
+    let decoded = decoder.map_or_else(String::new, |decoder| format!("_{}", &decoder.sha256[..HASH_DIGITS]));
     let (features, resize) = (fid.features.name(), fid.resize.with(fid.features).name());
     let (set, count) = (&images.sha256[..HASH_DIGITS], images.len());
-    Some(folder.path().join("statistics").join(format!("{features}_{resize}_{weights}_{set}_{count}.npz")))
+    Some(folder.path().join("statistics").join(format!("{features}_{resize}_{weights}_{set}_{count}{decoded}.npz")))
 }
 
 #[cfg(test)]
@@ -114,7 +141,7 @@ mod tests {
         let network = FeatureNetwork::load(Features::DigitsCnn, Resize::Customary, (1, 8), None).unwrap();
         let mut done = vec![];
         let reference =
-            ReferenceFeatures::of(&spec, &network, &dataset.train, &folder, &mut |step| done.push(step.done));
+            ReferenceFeatures::of(&spec, &network, &dataset.train, None, &folder, &mut |step| done.push(step.done));
         let reference = reference.unwrap();
         assert_eq!((done.last(), reference.rows.len()), (Some(&(dataset.train.len() as u64)), 0));
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::spec::{DataShape, Evaluate, Features, FurtherMeasure, Model, Optimizer, Reference, RunSpec};
+use crate::spec::{Data, DataShape, Evaluate, Features, FurtherMeasure, Model, Optimizer, Reference, RunSpec};
 
 /// The facts that the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
@@ -19,8 +19,20 @@ pub struct CostModel<'m> {
     pub feature_weight_bytes: &'m dyn Fn(Features, DataShape) -> f64,
     /// Bytes of the activations of the images that pass through it together.
     pub feature_activation_bytes: &'m dyn Fn(Features, DataShape) -> f64,
+    /// The decoder of a run's latents, if it has one.
+    pub decoder: &'m dyn Fn(&Data) -> Option<DecoderCost>,
     /// The threads that a run has.
     pub threads: usize,
+}
+
+/// The cost of a decoder of latents.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DecoderCost {
+    /// Operations of one image.
+    pub flops: f64,
+    pub weight_bytes: f64,
+    /// The most bytes of the activations of the images that it decodes together.
+    pub activation_bytes: f64,
 }
 
 /// The estimate of one run.
@@ -71,7 +83,10 @@ const BYTES_PER_RECORD: f64 = 300.0;
 const BYTES_PER_PIXEL: f64 = 1.0;
 
 pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
-    let shape @ DataShape { channels, side, .. } = spec.data.shape();
+    let shape = spec.data.shape();
+    let (channels, side) = spec.data.picture_shape();
+    let pictures = DataShape { channels, side, ..shape };
+    let decoder = (cost.decoder)(&spec.data).unwrap_or_default();
     let parameters = (cost.parameter_count)(&spec.model, shape);
     let forward_seconds = (cost.forward_flops)(&spec.model, shape) / cost.flops_per_second;
     let activations = (cost.activation_bytes)(&spec.model, shape);
@@ -82,8 +97,8 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
 
     // The last step is always evaluated.
     let evaluations = spec.train.steps.div_ceil(evaluate.every) as f64;
-    let generated = evaluate.fid.samples.max(evaluate.grid_images).max(evaluate.consistency.images) as f64;
-    let generated = generated * evaluate.fid.nfe() as f64;
+    let images = evaluate.fid.samples.max(evaluate.grid_images).max(evaluate.consistency.images) as f64;
+    let generated = images * evaluate.fid.nfe() as f64;
     let validated = evaluate.validation.images as f64 * evaluate.validation.bins as f64;
     let weights_measured = evaluate.weights.each().len() as f64;
     let times = |every: u64| if every == 0 { 1.0 } else { spec.train.steps.div_ceil(every) as f64 };
@@ -94,8 +109,9 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     // On the same processors. Features of the reference are left out: those of a large network are kept for all runs.
     let consistent = times(evaluate.consistency.every) * evaluate.consistency.images as f64;
     let seen = evaluations * weights_measured * evaluate.fid.samples as f64 + consistent;
-    let feature_seconds = seen * (cost.feature_flops)(evaluate.fid.features, shape) / cost.flops_per_second;
-    let eval_seconds = eval_seconds + feature_seconds;
+    let feature_seconds = seen * (cost.feature_flops)(evaluate.fid.features, pictures) / cost.flops_per_second;
+    let decoding_seconds = evaluations * weights_measured * images * decoder.flops / cost.flops_per_second;
+    let eval_seconds = eval_seconds + feature_seconds + decoding_seconds;
 
     let weights = parameters as f64 * BYTES_PER_NUMBER;
     let pixels = (channels * side * side) as f64;
@@ -104,13 +120,15 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let live = activations / 4.0;
     let evaluation_batch = EVALUATION_BATCH.min(evaluate.fid.samples) as f64;
     let generating_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live));
-    let feature_bytes = (cost.feature_activation_bytes)(evaluate.fid.features, shape);
+    let feature_bytes = (cost.feature_activation_bytes)(evaluate.fid.features, pictures);
     let features = FeatureMemory::of(spec, cost.threads);
     // One after the other: images, their features, what is measured of these.
-    let evaluation_bytes = generating_bytes.max(feature_bytes).max(features.measuring_bytes)
-        + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
-        + features.generated_bytes;
-    let held_bytes = (cost.feature_weight_bytes)(evaluate.fid.features, shape) + features.reference_bytes;
+    let evaluation_bytes =
+        generating_bytes.max(decoder.activation_bytes).max(feature_bytes).max(features.measuring_bytes)
+            + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
+            + features.generated_bytes;
+    let held_bytes =
+        (cost.feature_weight_bytes)(evaluate.fid.features, pictures) + features.reference_bytes + decoder.weight_bytes;
     // Between x and z, the weights at which the gradient is taken.
     let more = if matches!(spec.optimizer, Optimizer::ScheduleFreeAdamw(_)) { 1.0 } else { 0.0 };
     let post_hoc = if spec.train.post_hoc.every > 0 { POST_HOC_TENSORS } else { 0.0 };
@@ -140,7 +158,7 @@ struct FeatureMemory {
 impl FeatureMemory {
     fn of(spec: &RunSpec, threads: usize) -> Self {
         let Evaluate { fid, measures, .. } = &spec.evaluate;
-        let dimension = fid.features.dimension(spec.data.image_shape().0) as f64;
+        let dimension = fid.features.dimension(spec.data.picture_shape().0) as f64;
         let matrix = dimension * dimension * BYTES_PER_LONG_NUMBER;
         let rows = |images: usize| images as f64 * dimension * BYTES_PER_NUMBER;
         let reference_images = match fid.reference {
@@ -209,6 +227,7 @@ mod tests {
             feature_flops: &|_, _| 500.0,
             feature_weight_bytes: &|_, _| 7.0,
             feature_activation_bytes: &|_, _| 9.0,
+            decoder: &|_| None,
             threads: 2,
         }
     }
@@ -276,6 +295,19 @@ mod tests {
         spec.evaluate.consistency.images = 100;
         // They are among the generated ones.
         assert_eq!(run_cost(&spec, &fake()).eval_seconds, without + 100.0 * 0.5);
+    }
+
+    #[test]
+    fn latents_are_decoded_before_they_are_looked_at() {
+        let mut spec = RunSpec::default();
+        let without = run_cost(&spec, &fake());
+        let decoder = DecoderCost { flops: 2e3, weight_bytes: 11.0, activation_bytes: 1e9 };
+        let with = run_cost(&spec, &CostModel { decoder: &|_| Some(decoder), ..fake() });
+        assert_eq!(with.eval_seconds, without.eval_seconds + 10.0 * 1000.0 * 2.0);
+        assert!(with.memory_bytes > 1e9 && without.memory_bytes < 1e9);
+        // Pictures are larger than latents.
+        spec.data = Data::Latents(crate::spec::LatentsData { decoder: "vae".to_owned(), ..Default::default() });
+        assert!(run_cost(&spec, &fake()).disk_bytes > 100.0 * without.disk_bytes);
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod read;
 
 use std::path::Path;
 
-pub use cost::{CostModel, RunCost, run_cost};
+pub use cost::{CostModel, DecoderCost, RunCost, run_cost};
 pub use keys::{KeyError, reference, reference_page, sweep_schema};
 pub use presets::{PRESETS, Preset};
 pub use problem::{PlanError, Problem, Related};

@@ -1,3 +1,5 @@
+use std::cell::{Cell, RefCell};
+
 use super::{Evaluation, Evaluator, in_frechet};
 use crate::evaluate::predict::Predict;
 use crate::evaluate::{ClassLogits, EvaluateError, FeatureRows, GaussianFit, grid_png};
@@ -20,15 +22,17 @@ impl Evaluator {
     ) -> Result<Evaluation, EvaluateError> {
         let generated = self.samples.max(self.kept_images);
         let predictions = (generated * self.generation_nfe + self.validation.predictions()) as f64;
-        let mut predicted_images = 0;
+        let (predicted_images, progress) = (Cell::new(0), RefCell::new(progress));
+        let goes_on_at = |share| if (progress.borrow_mut())(share) { Ok(()) } else { Err(EvaluateError::Stopped) };
+        let goes_on = || goes_on_at(predicted_images.get() as f64 / predictions);
         let mut predict = |doing, input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
             let predicted = network(input, timesteps, classes)?;
             if let Some(index) = predicted.iter().position(|value| !value.is_finite()) {
                 let t = timesteps[index / (input.len() / timesteps.len()) % timesteps.len()];
                 return Err(EvaluateError::NotFinite { weights, value: predicted[index], t, doing });
             }
-            predicted_images += timesteps.len();
-            if progress(predicted_images as f64 / predictions) { Ok(predicted) } else { Err(EvaluateError::Stopped) }
+            predicted_images.set(predicted_images.get() + timesteps.len());
+            goes_on().map(|()| predicted)
         };
 
         let image_values = self.image_shape.0 * self.image_shape.1.pow(2);
@@ -40,6 +44,10 @@ impl Evaluator {
                 predict("generating images", input, timesteps, classes)
             };
             let images = self.generation.batch(NOISE_SEED, first, count, &mut generating)?;
+            let images = match &self.decoder {
+                Some(decoder) => decoder.decode(&images, &mut || goes_on())?,
+                None => images,
+            };
             let first_of = |wanted: usize| &images[..wanted.saturating_sub(first).min(count) * image_values];
             first_images.extend_from_slice(first_of(self.kept_images));
             pending.extend_from_slice(first_of(self.samples));
@@ -56,12 +64,10 @@ impl Evaluator {
         };
         let validation = self.validation.measure(weights, self.batch_images, &mut predict_each)?;
         let protocol = FidProtocol { weights, ..self.protocol.clone() };
-        let mut goes_on = || if progress(1.0) { Ok(()) } else { Err(EvaluateError::Stopped) };
-        let mut measures = self.measures_of(seen, &protocol, &mut goes_on)?;
+        let mut measures = self.measures_of(seen, &protocol, &mut || goes_on_at(1.0))?;
         measures.extend(validation);
 
-        let (channels, side) = self.image_shape;
-        let grid_png = grid_png(&first_images[..self.grid_images * image_values], channels, side)?;
+        let grid_png = self.grid(&first_images[..self.grid_images * image_values])?;
         Ok(Evaluation { measures, grid_png, first_images })
     }
 
@@ -85,7 +91,20 @@ impl Evaluator {
         let protocol = FidProtocol { generated_by_trainer: !as_asked, ..self.protocol.clone() };
         let measures = self.measures_of(seen, &protocol, &mut goes_on)?;
         let shown = &images[..self.grid_images.min(self.samples) * image_values];
-        Ok(Evaluation { measures, grid_png: grid_png(shown, channels, side)?, first_images: shown.to_vec() })
+        Ok(Evaluation { measures, grid_png: self.grid(shown)?, first_images: shown.to_vec() })
+    }
+
+    /// The grid of images. Of latents that nothing decodes it shows the first three channels in red, green and blue, or the
+    /// first in grey: -3 is black and 3 white.
+    fn grid(&self, images: &[f32]) -> Result<Vec<u8>, EvaluateError> {
+        let (channels, side) = self.image_shape;
+        if !self.protocol.of_latents {
+            return Ok(grid_png(images, channels, side)?);
+        }
+        let (shown, plane) = (if channels < 3 { 1 } else { 3 }, side * side);
+        let of_shown = images.chunks_exact(channels * plane).flat_map(|latent| &latent[..shown * plane]);
+        let levels: Vec<f32> = of_shown.map(|value| value / 3.0).collect();
+        Ok(grid_png(&levels, shown, side)?)
     }
 
     fn see(&self, pixels: &[f32], seen: &mut Seen) -> Result<(), EvaluateError> {

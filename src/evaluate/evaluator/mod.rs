@@ -4,7 +4,11 @@ use super::features::FeatureNetwork;
 use super::predict::with_network;
 use super::sample::{Generation, batch_images};
 use super::validation::Validation;
-use super::{EvaluateError, FrechetError, FrechetReference, FurtherMeasures, ReferenceFeatures, reference_images};
+use super::{
+    EvaluateError, FrechetError, FrechetReference, FurtherMeasures, LatentDecoder, ReferenceFeatures, reference_images,
+};
+use burn::tensor::Device;
+
 use crate::data::{DataFolder, Dataset};
 use crate::diffusion::ForwardProcess;
 use crate::event::Measure;
@@ -14,8 +18,11 @@ use crate::spec::{EvaluatedWeights, FidProtocol, RunSpec, Weights};
 /// Measures networks by one protocol; what does not depend on the network is computed once.
 pub struct Evaluator {
     generation: Generation,
-    /// (channels, side) of an image.
+    /// (channels, side) of an image as the network sees it.
+    network_shape: (usize, usize),
+    /// The same of what is measured: of a decoded image where `decoder` is.
     image_shape: (usize, usize),
+    decoder: Option<LatentDecoder>,
     /// Generated images in a Fréchet distance.
     samples: usize,
     grid_images: usize,
@@ -47,11 +54,23 @@ pub struct Evaluation {
 }
 
 impl Evaluator {
-    /// `folder` is where fetched weights are; `works` is called now and then while reference images are looked at.
+    /// `folder` is where fetched weights are; `works` is called now and then while reference images are looked at. Latents are
+    /// decoded on the CPU.
     pub fn new(
         spec: &RunSpec,
         dataset: &Dataset,
         folder: &DataFolder,
+        works: &mut dyn FnMut(),
+    ) -> Result<Self, EvaluateError> {
+        Self::on_device(spec, dataset, folder, &Device::flex(), works)
+    }
+
+    /// The same with latents decoded on `device`.
+    pub fn on_device(
+        spec: &RunSpec,
+        dataset: &Dataset,
+        folder: &DataFolder,
+        device: &Device,
         works: &mut dyn FnMut(),
     ) -> Result<Self, EvaluateError> {
         let fid = &spec.evaluate.fid;
@@ -63,13 +82,15 @@ impl Evaluator {
             return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
         }
         let images = reference_images(spec, dataset);
-        let image_shape = (images.channels, images.side);
+        let image_shape = spec.data.picture_shape();
+        let decoder = LatentDecoder::of(spec, device)?;
         let weights = folder.weights(fid.features);
         let features = FeatureNetwork::load(fid.features, fid.resize, image_shape, weights.as_deref())?;
         let asked = &spec.evaluate.measures;
-        let reference = ReferenceFeatures::of(spec, &features, images, folder, &mut |_| works())?;
+        let reference = ReferenceFeatures::of(spec, &features, images, decoder.as_ref(), folder, &mut |_| works())?;
         Ok(Self {
             generation: Generation::of(spec),
+            network_shape: spec.data.image_shape(),
             image_shape,
             samples: fid.samples,
             grid_images: spec.evaluate.grid_images,
@@ -81,8 +102,10 @@ impl Evaluator {
             validation: Validation::new(spec, &dataset.test, &process)?,
             weights: spec.evaluate.weights,
             own_weights: spec.own_weights(),
-            protocol: FidProtocol::of(spec, images.len(), &images.sha256),
+            protocol: FidProtocol::of(spec, images.len(), &images.sha256)
+                .decoded_by(decoder.as_ref().map(|decoder| decoder.sha256.as_str())),
             batch_images: batch_images(spec),
+            decoder,
         })
     }
 
@@ -101,7 +124,7 @@ impl Evaluator {
         for (index, &weights) in each.iter().enumerate() {
             let network = weights.of(self.own_weights, averaged, raw);
             let mut part = |share: f64| progress((index as f64 + share) / each.len() as f64);
-            let evaluation = self.measure(weights, &mut with_network(network, self.image_shape), &mut part)?;
+            let evaluation = self.measure(weights, &mut with_network(network, self.network_shape), &mut part)?;
             match &mut found {
                 // The grid stays that of the weights that are compared.
                 Some(found) => found.measures.extend(evaluation.measures),
@@ -132,7 +155,7 @@ impl Evaluator {
         let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
         tracked.set_weights(network.weights());
         let images = spec.evaluate.difficulty.images;
-        self.validation.gradient_norms(weights, &tracked, self.image_shape, images, progress)
+        self.validation.gradient_norms(weights, &tracked, self.network_shape, images, progress)
     }
 }
 
@@ -149,8 +172,6 @@ fn at_least(least: usize, key: &'static str, value: usize) -> Result<(), Evaluat
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
     use crate::model::build;
     use crate::spec::{Ddim, FurtherMeasure, Model, OdeSampler, Optimizer, UnetModel};
