@@ -24,6 +24,8 @@ mod published;
 mod sums;
 mod truncated;
 
+use latents::Checked;
+
 use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 
 pub use batch_source::{Batch, BatchSettings, BatchSource};
@@ -39,6 +41,9 @@ pub use latents::{Encoded, EncodedShard, LatentShard, LatentsManifest, write_lat
 pub use picture_source::PictureSource;
 pub use public_set::{Contents, ImageFiles, Layout, Origin, PublicSet, SetFile, SetState};
 pub use published::{SET_NAMES, public_set, public_sets};
+
+/// A reference of more decoded latents is noted: decoding takes a hundred times what their features take.
+const MANY_DECODED: usize = 20_000;
 
 /// How far something that takes long has come.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +95,22 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
     match &spec.data {
         Data::Digits(_) => {}
         Data::ImageFolder(settings) => notes.extend(image_folder::check(settings)?),
-        Data::Latents(settings) => notes.extend(latents::check(settings)?),
+        Data::Latents(settings) => {
+            let Checked { note, train } = latents::check(settings)?;
+            notes.extend(note);
+            let decoded = match spec.evaluate.fid.reference {
+                Reference::Train => train,
+                Reference::Test => settings.held_out,
+                Reference::Folder => 0,
+            };
+            if !settings.decoder.is_empty() && decoded > MANY_DECODED {
+                notes.push(format!(
+                    "{}: `evaluate.fid.reference` is {decoded} latents, which the first run decodes; `reference: folder` with the \
+                     real images decodes none",
+                    settings.path
+                ));
+            }
+        }
         data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
     }
     if let Some(weights) = spec.evaluate.fid.features.weights() {

@@ -22,6 +22,7 @@ mod gpu;
 mod import;
 mod kernels;
 mod landscape;
+mod latents;
 mod measures;
 mod merge;
 mod model;

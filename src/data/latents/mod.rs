@@ -47,8 +47,17 @@ struct Sums {
     test: String,
 }
 
-/// Whether the shards can be read and are as the settings say; a note where the latents' spread is unusual.
-pub(super) fn check(data: &LatentsData) -> Result<Option<String>, DataError> {
+/// What is found of latents before any is read as a whole.
+#[derive(Debug, PartialEq)]
+pub(super) struct Checked {
+    /// Where their spread is unusual.
+    pub note: Option<String>,
+    /// How many are trained on.
+    pub train: usize,
+}
+
+/// Whether the shards can be read and are as the settings say.
+pub(super) fn check(data: &LatentsData) -> Result<Checked, DataError> {
     let Found { train, .. } = Found::of(data)?;
     let shown = train.len().min(SPREAD_IMAGES);
     let mut values = vec![0.0; shown * train.values()];
@@ -57,13 +66,14 @@ pub(super) fn check(data: &LatentsData) -> Result<Option<String>, DataError> {
     }
     let spread = deviation(&values);
     let usual = USUAL_SPREAD.contains(&spread);
-    Ok((!usual).then(|| {
+    let note = (!usual).then(|| {
         let LatentsData { path, scale, .. } = data;
         format!(
             "{path}: the first {shown} latents, times `data.scale` {scale}, have standard deviation {spread:.3}, and noise has 1; \
              is `data.scale` the one of their autoencoder, or 1 if they are scaled already?"
         )
-    }))
+    });
+    Ok(Checked { note, train: train.len() })
 }
 
 /// All latents, mapped; summed and checked if that was not done before.

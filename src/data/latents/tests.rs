@@ -56,7 +56,7 @@ fn shards_are_one_set_whose_held_out_latents_are_evenly_spread_and_all_are_scale
     write(&root.join("a.safetensors"), &numbers(4, 0), &[], &[0, 1, 2, 0]);
     write(&root.join("b.safetensors"), &numbers(2, 4), &[], &[1, 2]);
     let data = LatentsData { classes: 3, held_out: 2, ..settings(&root) };
-    assert_eq!(check(&data).unwrap(), None);
+    assert_eq!(check(&data).unwrap(), Checked { note: None, train: 4 });
     let Dataset { train, test, sha256, .. } = load_quietly(&data, &data_folder).unwrap();
     assert_eq!((train.len(), test.len(), train.channels, train.side), (4, 2, 2, 2));
     assert!(train.are_latents());
@@ -231,7 +231,7 @@ fn an_unusual_spread_is_noted_and_a_half_encoded_folder_is_refused() {
     let (folder, _) = folders();
     let root = folder.path().join("latents");
     write(&root.join("a.safetensors"), &numbers(3, 0), &[], &[0; 3]);
-    let note = check(&LatentsData { scale: 0.01, ..settings(&root) }).unwrap().unwrap();
+    let note = check(&LatentsData { scale: 0.01, ..settings(&root) }).unwrap().note.unwrap();
     assert!(note.contains("have standard deviation 0.01"), "{note}");
     let encoded = Encoded {
         data: "pictures".to_owned(),

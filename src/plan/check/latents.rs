@@ -5,7 +5,7 @@ use super::rules::{
     Bound::{Above, AtMost},
     Rules,
 };
-use crate::spec::{Features, LatentsData, Reference, RunSpec};
+use crate::spec::{Features, LatentsData, Reference, RunSpec, Trainer};
 
 /// More channels than any published autoencoder has.
 const MOST_CHANNELS: u64 = 256;
@@ -28,6 +28,10 @@ impl Rules {
                 "`evaluate.fid.ode.clip` is true, and latents have no range to which they could be clipped".to_owned();
             let hint = "write `clip: false`, as in `ode: { kind: ddim, clip: false }`";
             self.breaks(&["evaluate.fid.ode.clip", "evaluate.fid.ode", "data"], message, Some(hint));
+        }
+        if spec.trainer.as_ref().is_some_and(Trainer::is_torch) {
+            let message = "`trainer: torch` reads no latents".to_owned();
+            self.breaks(&["trainer", "data"], message, Some("leave `trainer` out: Speedlab trains on them"));
         }
         if !latents.decoder.is_empty() {
             return;
