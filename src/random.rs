@@ -35,6 +35,10 @@ pub enum Stream {
     KidSubsets = 40,
     /// Which generated images make a point of an FID-infinity; `step` is the point's index.
     FidSubsets = 41,
+    /// The latent of an image of a batch, out of its posterior; `step` is the step times 2^20 plus the image's place.
+    Posterior = 56,
+    /// The latent of an image everywhere else; `step` is the index of the image.
+    FixedPosterior = 57,
     /// Made-up studies without any effect; `step` is the number of the study.
     Looks = 48,
 }

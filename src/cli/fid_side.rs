@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use burn::tensor::Device;
 use rayon::prelude::*;
 
 use super::run_network::RunNetwork;
 use crate::data::{self, DataFolder, FolderListing, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb};
-use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, Statistics, generate_images};
+use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, LatentDecoder, Statistics, generate_images};
 use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
 
 /// The source of a side: images, or statistics of them.
@@ -87,7 +88,7 @@ impl Side {
             (_, Features::DigitsCnn) => (1, 8),
             (_, Features::MnistCnn) => (1, 28),
             (Self::Set { name, .. }, _) => set(name).expect("the name was looked up").image_shape(),
-            (Self::Run(path), _) => RunNetwork::read(path)?.spec.data.image_shape(),
+            (Self::Run(path), _) => RunNetwork::read(path)?.spec.data.picture_shape(),
             (Self::Folder(path), Features::Pixels8) => {
                 let files = files_of(path)?;
                 let first = files.images.first().with_context(|| format!("no images in {}", path.display()))?;
@@ -123,9 +124,10 @@ impl Side {
             }
             Self::Run(path) => {
                 let RunNetwork { spec, network: generator, step } = RunNetwork::read(path)?;
+                let decoder = LatentDecoder::for_pictures(&spec, &Device::flex())?;
                 let what = format!("run {} at step {step}", path.display());
                 of_pixels(&what, network, samples.unwrap_or(RUN_SAMPLES), progress, |range| {
-                    Ok(generate_images(&spec, &generator, 0, range)?)
+                    Ok(generate_images(&spec, &generator, decoder.as_ref(), 0, range)?)
                 })
             }
         }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Images;
+use super::images::BatchPlace;
 use crate::random::{Draws, Stream};
 
 /// Batches of more values than this are made by all threads.
@@ -58,21 +59,20 @@ pub fn batch_indices(image_count: usize, batch_size: usize, seed: u64, step: u64
 }
 
 /// `[batch, channels, side, side]` of the images at `indices`; with `flips`, each is mirrored left to right with
-/// probability one half.
+/// probability one half. A latent whose files have its moments is drawn for its place in the batch.
 pub fn batch_pixels(images: &Images, indices: &[u32], flips: bool, seed: u64, step: u64) -> Vec<f32> {
     let mut draws = Draws::new(seed, Stream::Flips, step);
     let mirrored: Vec<bool> = indices.iter().map(|_| flips && draws.next_u32() >> 31 == 1).collect();
     let mut pixels = vec![0.0; indices.len() * images.image_values()];
-    let write = |(pixels, (&index, &mirrored)): (&mut [f32], (&u32, &bool))| {
-        images.write_image(index as usize, pixels);
-        if mirrored {
-            pixels.chunks_exact_mut(images.side).for_each(<[f32]>::reverse);
-        }
+    let write = |(place, (pixels, (&index, &mirrored))): (usize, (&mut [f32], (&u32, &bool)))| {
+        images.write_in_batch(index as usize, mirrored, BatchPlace { seed, step, place }, pixels);
     };
     if pixels.len() > VALUES_FOR_ONE_THREAD {
-        pixels.par_chunks_exact_mut(images.image_values()).zip(indices.par_iter().zip(&mirrored)).for_each(write);
+        let images = pixels.par_chunks_exact_mut(images.image_values()).zip(indices.par_iter().zip(&mirrored));
+        images.enumerate().for_each(write);
     } else {
-        pixels.chunks_exact_mut(images.image_values()).zip(indices.iter().zip(&mirrored)).for_each(write);
+        let images = pixels.chunks_exact_mut(images.image_values()).zip(indices.iter().zip(&mirrored));
+        images.enumerate().for_each(write);
     }
     pixels
 }

@@ -24,6 +24,9 @@ pub enum DataError {
          hint: put the file back; the same command plans anew with the file that is there", path.display()
     )]
     ReferenceFile { path: PathBuf, problem: String },
+    /// Files of latents, or their autoencoder, are not as a key says.
+    #[error("`{key}`: {problem}\nhint: {hint}")]
+    Latents { key: &'static str, problem: String, hint: String },
     #[error("cannot read the image {}: {problem}\nhint: repair or remove that file", path.display())]
     Image { path: PathBuf, problem: String },
     #[error("cannot {action} {}: {source}{}", path.display(), cure(source))]
@@ -41,9 +44,20 @@ impl DataError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
+    pub(super) fn latents(key: &'static str, problem: String, hint: &str) -> Self {
+        Self::Latents { key, problem, hint: hint.to_owned() }
+    }
+
     /// Whether the data is not there, or not what it should be: nothing can start, and the message says what to do.
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::Absent { .. } | Self::File { .. } | Self::Folder { .. } | Self::ReferenceFile { .. })
+        matches!(
+            self,
+            Self::Absent { .. }
+                | Self::File { .. }
+                | Self::Folder { .. }
+                | Self::ReferenceFile { .. }
+                | Self::Latents { .. }
+        )
     }
 }
 

@@ -52,6 +52,17 @@ pub(super) fn load(
     recipe.open_or_make(&folder.decoded(), |writer| decode(&files, data, writer, progress))
 }
 
+/// Every image file with its class, and a hash of what they are.
+pub(super) fn files(data: &ImageFolderData) -> Result<(Vec<(PathBuf, u16)>, String), DataError> {
+    let root = Path::new(&data.path);
+    if data.classes == 0 && root.is_dir() && FolderListing::below(root)?.images.is_empty() {
+        return Ok((vec![], String::new()));
+    }
+    let Listed { files, .. } = list(data)?;
+    let source = source(&files, data);
+    Ok((files.into_iter().map(|file| (file.path, file.class)).collect(), source))
+}
+
 /// A hash of the names, sizes and times of all files: their bytes would take minutes to read.
 fn source(files: &[ListedFile], data: &ImageFolderData) -> String {
     let mut hash = Sha256::new();
@@ -65,7 +76,7 @@ fn source(files: &[ListedFile], data: &ImageFolderData) -> String {
 }
 
 /// The images that are held out: as many, evenly spread.
-fn is_held_out(index: usize, count: usize, held_out: usize) -> bool {
+pub(super) fn is_held_out(index: usize, count: usize, held_out: usize) -> bool {
     ((index + 1) * held_out) / count > (index * held_out) / count
 }
 

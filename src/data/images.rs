@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::latents::LatentSplit;
 use crate::checksum::sha256;
+use crate::random::{Draws, Stream};
 use memmap2::Mmap;
 
-/// Square images of one size, a byte for each value, in memory or mapped from a file. Clones share the bytes.
+/// Square images of one size, in memory or mapped from files: pixels of a byte each, or latents. Clones share what is stored.
 #[derive(Clone, Debug)]
 pub struct Images {
     pub channels: usize,
@@ -15,11 +17,27 @@ pub struct Images {
     pub labels: Arc<[u16]>,
     /// Of the bytes of all images, in lower-case hexadecimal: what these images are, wherever they came from.
     pub sha256: String,
-    bytes: Arc<Bytes>,
-    /// Where in `bytes` the first image begins.
-    start: usize,
-    /// A byte b stands for b / half - 1.
-    half: f32,
+    stored: Stored,
+}
+
+#[derive(Clone, Debug)]
+enum Stored {
+    Pixels {
+        bytes: Arc<Bytes>,
+        /// Where in `bytes` the first image begins.
+        start: usize,
+        /// A byte b stands for b / half - 1.
+        half: f32,
+    },
+    Latents(Arc<LatentSplit>),
+}
+
+/// The random draws of an image of a batch: its run's seed, the step, and its place in the batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchPlace {
+    pub seed: u64,
+    pub step: u64,
+    pub place: usize,
 }
 
 /// The images of one source: what is trained on and what is held out. Neither is empty, and no image is in both.
@@ -51,8 +69,8 @@ impl Images {
         assert_eq!(bytes.len(), labels.len() * channels * side * side, "a label for each whole image");
         let sha256 = sha256(&bytes);
         let half = f32::from(largest) / 2.0;
-        let bytes = Arc::new(Bytes::Memory(bytes));
-        Self { channels, side, labels: labels.into(), sha256, bytes, start: 0, half }
+        let stored = Stored::Pixels { bytes: Arc::new(Bytes::Memory(bytes)), start: 0, half };
+        Self { channels, side, labels: labels.into(), sha256, stored }
     }
 
     /// `[labels.len(), channels, side, side]` from `start` on in a mapped file.
@@ -68,12 +86,21 @@ impl Images {
             side,
             labels: labels.into(),
             sha256,
-            bytes: map.0.clone(),
-            start,
-            half: f32::from(WHITE) / 2.0,
+            stored: Stored::Pixels { bytes: map.0.clone(), start, half: f32::from(WHITE) / 2.0 },
         };
         assert!(map.bytes().len() >= start + images.len() * images.image_values(), "the file was measured");
         images
+    }
+
+    /// Latents of files; `sha256` is their sum.
+    pub(super) fn latents(split: Arc<LatentSplit>, sha256: String) -> Self {
+        let (channels, side, labels) = (split.channels, split.side, split.labels().into());
+        Self { channels, side, labels, sha256, stored: Stored::Latents(split) }
+    }
+
+    /// Whether these are latents: of any sign and size, and seen by people once they are decoded.
+    pub fn are_latents(&self) -> bool {
+        matches!(self.stored, Stored::Latents(_))
     }
 
     /// How many images there are.
@@ -90,38 +117,65 @@ impl Images {
         self.channels * self.side * self.side
     }
 
-    /// `[channels, side, side]` of one image, each value in [-1, 1].
+    /// `[channels, side, side]` of one image, each pixel in [-1, 1].
     pub fn image(&self, index: usize) -> Vec<f32> {
         self.pixels(index..index + 1)
     }
 
-    /// `[range, channels, side, side]` of neighbouring images, each value in [-1, 1].
+    /// `[range, channels, side, side]` of neighbouring images, each pixel in [-1, 1].
     pub fn pixels(&self, range: Range<usize>) -> Vec<f32> {
         let mut pixels = vec![0.0; range.len() * self.image_values()];
-        self.normalise(self.bytes(range), &mut pixels);
+        for (index, pixels) in range.zip(pixels.chunks_exact_mut(self.image_values())) {
+            self.write_image(index, pixels);
+        }
         pixels
     }
 
-    /// Writes an image's values to `pixels`, `[channels, side, side]`.
+    /// Writes an image's values to `pixels`, `[channels, side, side]`: always the same.
     pub fn write_image(&self, index: usize, pixels: &mut [f32]) {
-        self.normalise(self.bytes(index..index + 1), pixels);
+        match &self.stored {
+            Stored::Pixels { half, .. } => normalise(self.bytes(index..index + 1), *half, pixels),
+            Stored::Latents(latents) => latents.write(index, pixels),
+        }
+    }
+
+    /// Writes an image, or its mirror image, as it is in a batch: a latent is drawn for that place if several are as good.
+    pub(super) fn write_in_batch(&self, index: usize, mirrored: bool, at: BatchPlace, pixels: &mut [f32]) {
+        match &self.stored {
+            Stored::Pixels { .. } => {
+                self.write_image(index, pixels);
+                if mirrored {
+                    pixels.chunks_exact_mut(self.side).for_each(<[f32]>::reverse);
+                }
+            }
+            Stored::Latents(latents) => {
+                let BatchPlace { seed, step, place } = at;
+                // A batch has at most 2^15 images.
+                let mut draws = Draws::new(seed, Stream::Posterior, (step << 20) | place as u64);
+                latents.draw(index, mirrored, &mut draws, pixels);
+            }
+        }
     }
 
     /// The stored bytes of neighbouring images.
+    ///
+    /// # Panics
+    /// If these are latents, whose bytes lie in several files.
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
-        let bytes = match &*self.bytes {
+        let Stored::Pixels { bytes, start, .. } = &self.stored else { panic!("latents have no bytes in a row") };
+        let bytes = match &**bytes {
             Bytes::Memory(bytes) => bytes,
             Bytes::Mapped(map) => &map[..],
         };
-        &bytes[self.start..][range.start * self.image_values()..range.end * self.image_values()]
+        &bytes[*start..][range.start * self.image_values()..range.end * self.image_values()]
     }
+}
 
-    fn normalise(&self, bytes: &[u8], pixels: &mut [f32]) {
-        assert_eq!(bytes.len(), pixels.len(), "a value for each byte");
-        // A division, not a product with the inverse: 0 and the largest byte are -1 and 1 exactly.
-        for (pixel, &byte) in pixels.iter_mut().zip(bytes) {
-            *pixel = f32::from(byte) / self.half - 1.0;
-        }
+fn normalise(bytes: &[u8], half: f32, pixels: &mut [f32]) {
+    assert_eq!(bytes.len(), pixels.len(), "a value for each byte");
+    // A division, not a product with the inverse: 0 and the largest byte are -1 and 1 exactly.
+    for (pixel, &byte) in pixels.iter_mut().zip(bytes) {
+        *pixel = f32::from(byte) / half - 1.0;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Images to train on, and which of them make the batch of a step.
+//! Images to train on, or their latents, and which of them make the batch of a step.
 //!
 //! Nothing here knows runs or clocks. A set comes with the program, is fetched, or is a folder of the user's; it is
 //! checked, decoded once into a file that is mapped into memory, and split. Batches are pure functions of (seed, step),
@@ -17,12 +17,16 @@ mod folder_listing;
 mod idx;
 mod image_folder;
 mod images;
+mod latents;
+mod picture_source;
 mod public_set;
 mod published;
 mod sums;
 mod truncated;
 
 use std::path::Path;
+
+use latents::Checked;
 
 use crate::checksum::file_digest;
 use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
@@ -36,8 +40,13 @@ pub use fetch::{FetchError, Fetched, fetch};
 pub use folder_listing::FolderListing;
 pub use image_folder::passed_over_note;
 pub use images::{Dataset, Images};
+pub use latents::{Encoded, EncodedShard, LatentShard, LatentsManifest, write_latents};
+pub use picture_source::PictureSource;
 pub use public_set::{Contents, ImageFiles, Layout, Origin, PublicSet, SetFile, SetState};
 pub use published::{SET_NAMES, public_set, public_sets};
+
+/// A reference of more decoded latents is noted: decoding takes a hundred times what their features take.
+const MANY_DECODED: usize = 20_000;
 
 /// How far something that takes long has come.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +73,7 @@ pub fn load(data: &Data, folder: &DataFolder, progress: OnProgress<'_>) -> Resul
     match data {
         Data::Digits(_) => digits::load(),
         Data::ImageFolder(settings) => image_folder::load(settings, folder, progress),
+        Data::Latents(settings) => latents::load(settings, folder, progress),
         Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_) => fetched(data).load(folder, progress),
     }
 }
@@ -91,6 +101,22 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
     match &spec.data {
         Data::Digits(_) => {}
         Data::ImageFolder(settings) => notes.extend(image_folder::check(settings)?),
+        Data::Latents(settings) => {
+            let Checked { note, train } = latents::check(settings)?;
+            notes.extend(note);
+            let decoded = match spec.evaluate.fid.reference {
+                Reference::Train => train,
+                Reference::Test => settings.held_out,
+                Reference::Folder | Reference::File => 0,
+            };
+            if !settings.decoder.is_empty() && decoded > MANY_DECODED {
+                notes.push(format!(
+                    "{}: `evaluate.fid.reference` is {decoded} latents, which the first run decodes; `reference: folder` with the \
+                     real images decodes none",
+                    settings.path
+                ));
+            }
+        }
         data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
     }
     for by in spec.by_each_fid() {
@@ -122,11 +148,11 @@ fn fetched(data: &Data) -> PublicSet {
     public_set(data.kind()).expect("every kind of data that is fetched has its set")
 }
 
-/// The folder of `evaluate.fid.reference_folder`, read as images of the run's own shape.
+/// The folder of `evaluate.fid.reference_folder`, read as images of the shape of what the run generates.
 fn reference_folder(spec: &RunSpec) -> Option<ImageFolderData> {
     let fid = &spec.evaluate.fid;
     (fid.reference == Reference::Folder).then(|| {
-        let (channels, side) = spec.data.image_shape();
+        let (channels, side) = spec.data.picture_shape();
         let path = fid.reference_folder.clone();
         ImageFolderData { path, side, channels, classes: 0, held_out: 0, horizontal_flips: false }
     })

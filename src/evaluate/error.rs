@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{FrechetError, StatisticsError, WeightsError};
+use super::{AutoencoderFileError, FrechetError, StatisticsError, WeightsError};
 use crate::model::WeightsFileError;
 use crate::spec::{Features, Weights};
 
@@ -47,6 +47,12 @@ pub enum EvaluateError {
     Statistics(#[from] StatisticsError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Autoencoder(#[from] AutoencoderFileError),
+    #[error(
+        "the run's images are latents, and its sweep names no decoder of them\nhint: pictures need `data: {{ kind: latents, decoder: .. }}`"
+    )]
+    NoDecoder,
     #[error("{of}: {error}")]
     Frechet { of: &'static str, error: FrechetError },
     #[error("features `{}` give no classes, which an Inception score needs", features.name())]

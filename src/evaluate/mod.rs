@@ -3,7 +3,9 @@
 //! Every run of a study is measured in the same way: generation and the validation loss start from noise that depends on
 //! neither the run nor its seed. Nothing here knows optimizers, training, baselines or targets.
 
+mod autoencoder_file;
 mod coarse_pixels;
+mod decoder;
 mod error;
 mod evaluator;
 mod feature_rows;
@@ -28,12 +30,14 @@ mod stored_reference;
 mod validation;
 mod validation_gradient;
 
+pub use autoencoder_file::{AutoencoderFile, AutoencoderFileError};
+pub use decoder::{LatentDecoder, check_decoder, decoder_cost};
 pub use error::{EvaluateError, MeasureError};
 pub use evaluator::{Evaluation, Evaluator, SharedReferences};
 pub use feature_rows::FeatureRows;
 pub use features::{
-    Activations, DIGITS_CNN_WEIGHTS, FeatureCost, FeatureNetwork, FeaturesOn, FrozenNetwork, MNIST_CNN_WEIGHTS, WeightsError,
-    feature_cost, small_cnn,
+    Activations, DIGITS_CNN_WEIGHTS, FeatureCost, FeatureNetwork, FeaturesOn, FrozenNetwork, MNIST_CNN_WEIGHTS,
+    WeightsError, feature_cost, small_cnn,
 };
 pub use fid_infinity::{FidInfinity, fid_infinity, infinity_subset_counts, infinity_subsets};
 pub use frechet::{FrechetError, FrechetReference, frechet_distance};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use super::features::Activations;
 use super::statistics_file::{Statistics, StatisticsError};
 use super::stored_reference::{StoredReference, each_image};
-use super::{EvaluateError, FeatureNetwork, FrechetError, FurtherMeasures, Gaussian, GaussianFit};
+use super::{EvaluateError, FeatureNetwork, FrechetError, FurtherMeasures, Gaussian, GaussianFit, LatentDecoder};
 use crate::checksum::file_digest;
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
 use crate::spec::{Fid, FurtherMeasure, Reference, RunSpec, feature_protocol};
@@ -40,7 +40,8 @@ fn reference_images<'d>(fid: &Fid, dataset: &'d Dataset) -> Option<&'d Images> {
 }
 
 /// Computes what takes a large network long, and keeps it for the runs that follow; nothing where that is quick. A file of
-/// `reference_file` is looked into, so that one that does not fit is refused before a run starts.
+/// `reference_file` is looked into, so that one that does not fit is refused before a run starts. Latents are
+/// decoded by the first run that needs them, which has a device.
 pub fn prepare_reference(
     spec: &RunSpec,
     dataset: &Dataset,
@@ -52,21 +53,25 @@ pub fn prepare_reference(
         if fid.features.weights().is_none() && fid.reference != Reference::File {
             continue;
         }
+        if reference_images(fid, dataset).is_some_and(Images::are_latents) {
+            continue;
+        }
         let weights = folder.weights(fid.features);
-        let shape = spec.data.image_shape();
+        let shape = spec.data.picture_shape();
         let network = FeatureNetwork::load(fid.features, fid.resize, shape, weights.as_deref())?;
-        ReferenceFeatures::of(&by, &network, dataset, folder, progress)?;
+        ReferenceFeatures::of(&by, &network, dataset, None, folder, progress)?;
     }
     Ok(())
 }
 
 impl ReferenceFeatures {
-    /// Of what `evaluate.fid.reference` names. What a large network gives for images is kept in `folder`, as others keep it too: see
-    /// [`Statistics`].
+    /// Of what `evaluate.fid.reference` names, decoded where that is latents and there is a decoder. What a large network gives for
+    /// images, and any for decoded latents, is kept in `folder`, as others keep it too: see [`Statistics`].
     pub fn of(
         spec: &RunSpec,
         network: &FeatureNetwork,
         dataset: &Dataset,
+        decoder: Option<&LatentDecoder>,
         folder: &DataFolder,
         progress: OnProgress<'_>,
     ) -> Result<Self, EvaluateError> {
@@ -76,13 +81,21 @@ impl ReferenceFeatures {
             return Self::of_file(fid, network, needed, folder, progress);
         };
         let (count, sha256) = (images.len(), images.sha256.clone());
-        let kept = kept(fid, network, &sha256, count, folder);
+        let decoder = decoder.filter(|_| images.are_latents());
+        let kept = kept(fid, network, &sha256, count, decoder, folder);
         let statistics = kept_or_made(kept, network, needed, |needed| {
             let mut gathered = Gathered::new(network, needed);
             for first in (0..count).step_by(BATCH_IMAGES) {
                 let range = first..count.min(first + BATCH_IMAGES);
                 let done = range.end;
-                gathered.push(network.activations(&images.pixels(range), needed.spatial))?;
+                let mut pixels = images.pixels(range);
+                if let Some(decoder) = decoder {
+                    pixels = decoder.decode(&pixels, &mut || {
+                        progress(&progress_of(fid, first, count));
+                        Ok(())
+                    })?;
+                }
+                gathered.push(network.activations(&pixels, needed.spatial))?;
                 progress(&progress_of(fid, done, count));
             }
             gathered.finish(fid)
@@ -108,7 +121,7 @@ impl ReferenceFeatures {
         }
         let stored = StoredReference::of(path).map_err(unfit)?;
         let of_images = |needed: Needed, count: usize, progress: OnProgress<'_>| {
-            let kept = kept(fid, network, &sha256, count, folder);
+            let kept = kept(fid, network, &sha256, count, None, folder);
             kept_or_made(kept, network, needed, |needed| {
                 let mut gathered = Gathered::new(network, needed);
                 each_image(path, BATCH_IMAGES, unfit, |images, first| {
@@ -277,10 +290,22 @@ fn kept_or_made(
 }
 
 /// The file in which the statistics of so many images are kept, named by all that they depend on; `None` where they are quickly computed.
-fn kept(fid: &Fid, network: &FeatureNetwork, sha256: &str, count: usize, folder: &DataFolder) -> Option<PathBuf> {
-    let weights = &network.weights_sha256()?[..HASH_DIGITS];
+fn kept(
+    fid: &Fid,
+    network: &FeatureNetwork,
+    sha256: &str,
+    count: usize,
+    decoder: Option<&LatentDecoder>,
+    folder: &DataFolder,
+) -> Option<PathBuf> {
+    let weights = match (network.weights_sha256(), decoder) {
+        (Some(sha256), _) => &sha256[..HASH_DIGITS],
+        (None, Some(_)) => "own",
+        (None, None) => return None,
+    };
+    let decoded = decoder.map_or_else(String::new, |decoder| format!("_{}", &decoder.sha256[..HASH_DIGITS]));
     let (features, resize, set) = (fid.features.name(), fid.resize.with(fid.features).name(), &sha256[..HASH_DIGITS]);
-    Some(folder.path().join("statistics").join(format!("{features}_{resize}_{weights}_{set}_{count}.npz")))
+    Some(folder.path().join("statistics").join(format!("{features}_{resize}_{weights}_{set}_{count}{decoded}.npz")))
 }
 
 #[cfg(test)]
@@ -302,7 +327,8 @@ mod tests {
         prepare_reference(&spec, &dataset, &folder, &mut |_| panic!("there is nothing to prepare")).unwrap();
         let mut done = vec![];
         let reference =
-            ReferenceFeatures::of(&spec, &network(), &dataset, &folder, &mut |step| done.push(step.done)).unwrap();
+            ReferenceFeatures::of(&spec, &network(), &dataset, None, &folder, &mut |step| done.push(step.done))
+                .unwrap();
         assert_eq!((done.last(), reference.rows.len()), (Some(&(dataset.train.len() as u64)), 0));
         assert_eq!(reference.images, Some(dataset.train.len()));
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
@@ -313,7 +339,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = DataFolder::find(Some(temporary.path())).unwrap();
         let dataset = load_digits().unwrap();
-        let of = |spec: &RunSpec| ReferenceFeatures::of(spec, &network(), &dataset, &folder, &mut |_| {});
+        let of = |spec: &RunSpec| ReferenceFeatures::of(spec, &network(), &dataset, None, &folder, &mut |_| {});
         let expected = of(&RunSpec::default()).unwrap();
         let path = temporary.path().join("digits.npz");
         let mut spec = RunSpec::default();

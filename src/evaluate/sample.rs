@@ -2,8 +2,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::EvaluateError;
 use super::predict::{Conditioning, Predict, with_network};
+use super::{EvaluateError, LatentDecoder};
 use crate::diffusion::{ForwardProcess, generate};
 use crate::model::{self, Network};
 use crate::random::{Draws, Stream};
@@ -23,12 +23,14 @@ pub(super) fn batch_images(spec: &RunSpec) -> usize {
     (ACTIVATION_BYTES / live_bytes.max(1)).clamp(1, BATCH_IMAGES)
 }
 
-/// Images generated with a network's weights as `evaluate.fid.ode` says: `[images, channels, side, side]` in [-1, 1].
+/// Images generated with a network's weights as `evaluate.fid.ode` says, latents decoded by `decoder` if there is one: `[images,
+/// channels, side, side]` in [-1, 1].
 ///
 /// Image `i` depends on `seed` and `i` alone, and is of class `i` modulo their number where the model is told classes; with seed 0 these are the images that evaluations measure.
 pub fn generate_images(
     spec: &RunSpec,
     network: &Network,
+    decoder: Option<&LatentDecoder>,
     seed: u64,
     images: Range<usize>,
 ) -> Result<Vec<f32>, EvaluateError> {
@@ -38,7 +40,11 @@ pub fn generate_images(
     let batch_images = batch_images(spec);
     for first in images.clone().step_by(batch_images) {
         let batch = batch_images.min(images.end - first);
-        generated.extend(generation.batch(seed, first, batch, &mut predict)?);
+        let images = generation.batch(seed, first, batch, &mut predict)?;
+        match decoder {
+            Some(decoder) => generated.extend(decoder.decode(&images, &mut || Ok(()))?),
+            None => generated.extend(images),
+        }
     }
     Ok(generated)
 }

@@ -359,7 +359,10 @@ impl Session<'_> {
                 self.evaluator.insert(made)
             }
         };
-        let images = read_generated(path, self.spec.evaluate.fid.samples, self.spec.data.image_shape())?;
+        if self.spec.data.latents().is_some_and(|latents| latents.decoder.is_empty()) {
+            return Err(EvaluateError::NoDecoder.into());
+        }
+        let images = read_generated(path, self.spec.evaluate.fid.samples, self.spec.data.picture_shape())?;
         // A wish to stop waits until it is measured: the trainer goes on from behind this evaluation.
         Ok(evaluator.measure_images(&images, as_asked, &mut || {
             works();

@@ -2,7 +2,6 @@ use std::mem::MaybeUninit;
 
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
 use super::parallel::{WORTH_SHARING, for_each_part};
-use super::plain::EPSILON;
 use super::planes::Planes;
 use super::silu::silu_gradient;
 use super::sums::add_up;
@@ -12,6 +11,8 @@ use super::sums::add_up;
 pub struct GroupNorm {
     pub groups: usize,
     pub silu: bool,
+    /// Added to the variances.
+    pub epsilon: f32,
 }
 
 /// The scale and shift of each channel.
@@ -49,7 +50,7 @@ impl GroupNorm {
         let operations = OPERATIONS * input.values().len();
         let mut statistics = vec![[0.0; LANES]; groups * 2 * input.chunks];
         for_each_part(&mut statistics, 2 * input.chunks, operations, |group, statistics| {
-            lanes::run(Moments { input, group, group_channels: channels / groups, statistics });
+            lanes::run(Moments { input, group, group_channels: channels / groups, epsilon: self.epsilon, statistics });
         });
         let lines = self.lines(input, affine, &statistics);
         let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
@@ -174,6 +175,7 @@ struct Moments<'a> {
     input: &'a Planes,
     group: usize,
     group_channels: usize,
+    epsilon: f32,
     /// `[2, chunks]`
     statistics: &'a mut [Chunk],
 }
@@ -207,7 +209,7 @@ impl Job for Moments<'_> {
         }
         for factor in factors {
             let variance = L::load(factor).mul(count);
-            L::splat(1.0).div(variance.add(L::splat(EPSILON)).sqrt()).store(factor);
+            L::splat(1.0).div(variance.add(L::splat(self.epsilon)).sqrt()).store(factor);
         }
     }
 }

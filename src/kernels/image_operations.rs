@@ -49,25 +49,18 @@ impl Kernels {
         }
     }
 
-    /// GroupNorm with `scale` and `shift` per channel (Wu and He 2018, epsilon 1e-5), then SiLU if `silu`.
+    /// GroupNorm with `scale` and `shift` per channel (Wu and He 2018), then SiLU if `norm` says so.
     ///
     /// # Panics
     /// If the groups do not divide the channels.
-    pub fn group_norm(
-        self,
-        input: Tensor<4>,
-        scale: Tensor<1>,
-        shift: Tensor<1>,
-        groups: usize,
-        silu: bool,
-    ) -> Tensor<4> {
+    pub fn group_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, norm: GroupNorm) -> Tensor<4> {
         match self {
-            Self::Plain(_) => plain::group_norm(input, scale, shift, groups, silu),
+            Self::Plain(_) => plain::group_norm(input, scale, shift, norm),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_group_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
                 shift.into_dispatch(),
-                GroupNorm { groups, silu },
+                norm,
             )),
         }
     }
@@ -83,17 +76,16 @@ impl Kernels {
         scale: Tensor<1>,
         shift: Tensor<1>,
         modulation: Tensor<4>,
-        groups: usize,
-        silu: bool,
+        norm: GroupNorm,
     ) -> Tensor<4> {
         match self {
-            Self::Plain(_) => plain::group_norm_modulated(input, scale, shift, modulation, groups, silu),
+            Self::Plain(_) => plain::group_norm_modulated(input, scale, shift, modulation, norm),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_group_norm_modulated(
                 input.into_dispatch(),
                 scale.into_dispatch(),
                 shift.into_dispatch(),
                 modulation.into_dispatch(),
-                GroupNorm { groups, silu },
+                norm,
             )),
         }
     }
@@ -243,7 +235,8 @@ mod tests {
                 compare(&what, &[image], &[image[1], image[1]], |kernels, images, vectors| {
                     // Away from mean 0, as a network's activations are.
                     let input = images[0].clone() + 2.0;
-                    kernels.group_norm(input, vectors[0].clone(), vectors[1].clone(), groups, silu)
+                    let norm = GroupNorm { groups, silu, epsilon: if silu { 1e-5 } else { 0.5 } };
+                    kernels.group_norm(input, vectors[0].clone(), vectors[1].clone(), norm)
                 });
             }
         }
@@ -260,7 +253,8 @@ mod tests {
                 compare(&what, &[image, modulation], &[image[1], image[1]], |kernels, images, vectors| {
                     let (input, modulation) = (images[0].clone() + 2.0, images[1].clone());
                     let [scale, shift] = [0, 1].map(|index| vectors[index].clone());
-                    kernels.group_norm_modulated(input, scale, shift, modulation, groups, silu)
+                    let norm = GroupNorm { groups, silu, epsilon: 1e-5 };
+                    kernels.group_norm_modulated(input, scale, shift, modulation, norm)
                 });
             }
         }
@@ -311,6 +305,7 @@ mod tests {
     fn groups_that_do_not_divide_the_channels_are_refused() {
         let device = Device::flex();
         let vector = || Tensor::<1>::zeros([16], &device);
-        Kernels::Fused(Products::F32).group_norm(Tensor::zeros([2, 2, 16, 16], &device), vector(), vector(), 3, true);
+        let norm = GroupNorm { groups: 3, silu: true, epsilon: 1e-5 };
+        Kernels::Fused(Products::F32).group_norm(Tensor::zeros([2, 2, 16, 16], &device), vector(), vector(), norm);
     }
 }

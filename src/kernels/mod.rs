@@ -44,6 +44,7 @@ mod winograd;
 pub use convolution_shape::{Convolution, Resample};
 use frozen::Activation;
 pub use gelu::Gelu;
+pub use group_norm::GroupNorm;
 pub use implementation::{Kernels, NoPrecision, Products, has_tf32};
 pub use lanes::multiplies_bf16;
 pub use token_choice::TokenChoice;

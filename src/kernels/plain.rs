@@ -5,6 +5,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 
+use super::group_norm::GroupNorm;
 use super::{Convolution, Gelu, Resample, TokenChoice};
 
 /// See [`super::Kernels::convolution`].
@@ -34,13 +35,14 @@ fn resampled(shape: Convolution, input: Tensor<4>) -> (Tensor<4>, ConvOptions<2>
 }
 
 /// See [`super::Kernels::group_norm`].
-pub fn group_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, groups: usize, activate: bool) -> Tensor<4> {
+pub fn group_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, norm: GroupNorm) -> Tensor<4> {
+    let GroupNorm { groups, silu: activate, epsilon } = norm;
     let [batch, channels, height, width] = input.dims();
     assert!(channels.is_multiple_of(groups), "{groups} groups do not divide {channels} channels");
     let grouped = input.reshape([batch, groups, channels / groups * height * width]);
     let centered = grouped.clone() - grouped.mean_dim(2);
     let variance = centered.clone().square().mean_dim(2);
-    let normalized = (centered / (variance + EPSILON).sqrt()).reshape([batch, channels, height, width]);
+    let normalized = (centered / (variance + epsilon).sqrt()).reshape([batch, channels, height, width]);
     let output = normalized * scale.reshape([1, channels, 1, 1]) + shift.reshape([1, channels, 1, 1]);
     if activate { silu(output) } else { output }
 }
@@ -51,14 +53,13 @@ pub fn group_norm_modulated(
     scale: Tensor<1>,
     shift: Tensor<1>,
     modulation: Tensor<4>,
-    groups: usize,
-    activate: bool,
+    norm: GroupNorm,
 ) -> Tensor<4> {
     let channels = input.dims()[1];
-    let normalized = group_norm(input, scale, shift, groups, false);
+    let normalized = group_norm(input, scale, shift, GroupNorm { silu: false, ..norm });
     let modulating_scale = modulation.clone().narrow(1, 0, channels);
     let output = normalized * (modulating_scale + 1.0) + modulation.narrow(1, channels, channels);
-    if activate { silu(output) } else { output }
+    if norm.silu { silu(output) } else { output }
 }
 
 /// See [`super::Kernels::halve`].
@@ -153,9 +154,6 @@ fn attention_by(product: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>, input: Tens
     let attended = product(values, softmax(scores, 3).swap_dims(2, 3));
     attended.reshape([batch, outputs, height, width])
 }
-
-/// Added to the variance before the root, as in PyTorch.
-pub const EPSILON: f32 = 1e-5;
 
 /// See [`super::Kernels::double`].
 pub fn double(input: Tensor<4>) -> Tensor<4> {

@@ -1,7 +1,10 @@
 use burn::tensor::Tensor;
 
 use super::ParameterLayout;
-use crate::kernels::{Convolution, Kernels};
+use crate::kernels::{Convolution, GroupNorm, Kernels};
+
+/// What GroupNorm adds to variances, as PyTorch does by default.
+const EPSILON: f32 = 1e-5;
 
 /// The layers and parameters of a network, collected while it is described and before any tensor exists.
 #[derive(Default)]
@@ -114,9 +117,15 @@ impl Architecture {
 
     /// A GroupNorm (with or without SiLU) of planes of `side` pixels.
     pub fn norm(&mut self, name: &str, channels: usize, groups: usize, side: usize) -> NormLayer {
+        self.norm_within(name, channels, groups, side, EPSILON)
+    }
+
+    /// The same with another number added to the variances than 1e-5.
+    pub fn norm_within(&mut self, name: &str, channels: usize, groups: usize, side: usize, epsilon: f32) -> NormLayer {
         self.activations += channels * side * side;
         NormLayer {
             groups,
+            epsilon,
             scale: self.parameter(format!("{name}.weight"), vec![channels], Initial::Ones),
             shift: self.parameter(format!("{name}.bias"), vec![channels], Initial::Zeros),
         }
@@ -196,6 +205,7 @@ impl ConvolutionLayer {
 #[derive(Clone, Debug)]
 pub struct NormLayer {
     groups: usize,
+    epsilon: f32,
     scale: usize,
     shift: usize,
 }
@@ -203,13 +213,17 @@ pub struct NormLayer {
 impl NormLayer {
     pub fn forward(&self, pass: Pass, input: Tensor<4>, silu: bool) -> Tensor<4> {
         let (scale, shift) = (pass.parameters[self.scale].clone(), pass.parameters[self.shift].clone());
-        pass.kernels.group_norm(input, scale, shift, self.groups, silu)
+        pass.kernels.group_norm(input, scale, shift, self.with(silu))
     }
 
     /// Scaled and shifted once more for each image by `modulation`: see [`Kernels::group_norm_modulated`].
     pub fn forward_modulated(&self, pass: Pass, input: Tensor<4>, modulation: Tensor<4>, silu: bool) -> Tensor<4> {
         let (scale, shift) = (pass.parameters[self.scale].clone(), pass.parameters[self.shift].clone());
-        pass.kernels.group_norm_modulated(input, scale, shift, modulation, self.groups, silu)
+        pass.kernels.group_norm_modulated(input, scale, shift, modulation, self.with(silu))
+    }
+
+    fn with(&self, silu: bool) -> GroupNorm {
+        GroupNorm { groups: self.groups, silu, epsilon: self.epsilon }
     }
 }
 

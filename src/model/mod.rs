@@ -7,6 +7,7 @@ mod adm;
 mod adm_block;
 mod architecture;
 mod attention_block;
+pub mod autoencoder;
 mod class_embedding;
 mod dit;
 mod dropout;

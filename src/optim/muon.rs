@@ -92,7 +92,8 @@ impl Muon {
         let (momenta, matrices): (Vec<_>, Vec<_>) = updated.into_iter().unzip();
         self.momenta = momenta;
         let rest = self.parts.gather(&weights).zip(self.parts.gather(&gradient));
-        let rest = rest.map(|(weights, gradient)| self.adam.step(weights, gradient, others.learning_rate, others.beta1));
+        let rest =
+            rest.map(|(weights, gradient)| self.adam.step(weights, gradient, others.learning_rate, others.beta1));
         self.parts.scatter(rest, matrices)
     }
 }

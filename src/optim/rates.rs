@@ -22,7 +22,9 @@ impl Rates {
     pub fn of_others(spec: &RunSpec, step: u64) -> Self {
         match &spec.optimizer {
             Optimizer::Muon(muon) => Self::from(spec, step, muon.others.learning_rate, muon.others.beta1),
-            Optimizer::Adam(_) | Optimizer::Adamw(_) | Optimizer::Soap(_) | Optimizer::ScheduleFreeAdamw(_) => Self::at(spec, step),
+            Optimizer::Adam(_) | Optimizer::Adamw(_) | Optimizer::Soap(_) | Optimizer::ScheduleFreeAdamw(_) => {
+                Self::at(spec, step)
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::spec::{DataShape, Features, Fid, FurtherMeasure, Optimizer, Reference, RunSpec};
+use crate::spec::{Data, DataShape, Features, Fid, FurtherMeasure, Optimizer, Reference, RunSpec};
 
 /// The facts that the caller knows: a device's speed and the arithmetic of an architecture.
 pub struct CostModel<'m> {
@@ -15,6 +15,8 @@ pub struct CostModel<'m> {
     pub feature_weight_bytes: &'m dyn Fn(Features, DataShape) -> f64,
     /// Bytes of the activations of the images that pass through it together.
     pub feature_activation_bytes: &'m dyn Fn(Features, DataShape) -> f64,
+    /// The decoder of a run's latents, if it has one.
+    pub decoder: &'m dyn Fn(&Data) -> Option<DecoderCost>,
     /// The threads that a run has.
     pub threads: usize,
 }
@@ -31,6 +33,16 @@ pub struct NetworkCost {
     pub activation_bytes: f64,
     /// Bytes of them that training keeps for the backward pass, at most.
     pub training_activation_bytes: f64,
+}
+
+/// The cost of a decoder of latents.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DecoderCost {
+    /// Operations of one image.
+    pub flops: f64,
+    pub weight_bytes: f64,
+    /// The most bytes of the activations of the images that it decodes together.
+    pub activation_bytes: f64,
 }
 
 /// The estimate of one run.
@@ -81,7 +93,9 @@ const BYTES_PER_RECORD: f64 = 300.0;
 const BYTES_PER_PIXEL: f64 = 1.0;
 
 pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
-    let shape @ DataShape { channels, side, .. } = spec.data.shape();
+    let (channels, side) = spec.data.picture_shape();
+    let pictures = DataShape { channels, side, ..spec.data.shape() };
+    let decoder = (cost.decoder)(&spec.data).unwrap_or_default();
     let network = (cost.network)(spec);
     let parameters = network.parameters;
     let forward_seconds = network.forward_flops / cost.flops_per_second;
@@ -94,8 +108,9 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let evaluations = spec.train.steps.div_ceil(evaluate.every) as f64;
     // By the first protocol more may be shown or kept than are measured.
     let more = evaluate.grid_images.max(evaluate.consistency.images).saturating_sub(evaluate.fid.samples);
-    let more = (more * evaluate.fid.nfe()) as f64;
     let protocols = || std::iter::once(&evaluate.fid).chain(&evaluate.also);
+    let images = (more + protocols().map(|fid| fid.samples).sum::<usize>()) as f64;
+    let more = (more * evaluate.fid.nfe()) as f64;
     let generated = more + protocols().map(|fid| (fid.samples * fid.nfe()) as f64).sum::<f64>();
     let validated = evaluate.validation.images as f64 * evaluate.validation.bins as f64;
     let weights_measured = evaluate.weights.each().len() as f64;
@@ -106,10 +121,11 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let eval_seconds = (evaluations * weights_measured * (generated + validated) + differentiated) * forward_seconds;
     // On the same processors. Features of the reference are left out: those of a large network are kept for all runs.
     let consistent = times(evaluate.consistency.every) * evaluate.consistency.images as f64;
-    let feature_flops = |fid: &Fid| (cost.feature_flops)(fid.features, shape);
+    let feature_flops = |fid: &Fid| (cost.feature_flops)(fid.features, pictures);
     let seen = |fid: &Fid| evaluations * weights_measured * fid.samples as f64 * feature_flops(fid);
     let seen = protocols().map(seen).sum::<f64>() + consistent * feature_flops(&evaluate.fid);
-    let eval_seconds = eval_seconds + seen / cost.flops_per_second;
+    let decoded = evaluations * weights_measured * images * decoder.flops;
+    let eval_seconds = eval_seconds + (seen + decoded) / cost.flops_per_second;
 
     let weights = parameters as f64 * BYTES_PER_NUMBER;
     let pixels = (channels * side * side) as f64;
@@ -119,19 +135,19 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let evaluation_bytes = |fid: &Fid, features: &FeatureMemory| {
         let evaluation_batch = EVALUATION_BATCH.min(fid.samples) as f64;
         let generating_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live));
-        let feature_bytes = (cost.feature_activation_bytes)(fid.features, shape);
+        let feature_bytes = (cost.feature_activation_bytes)(fid.features, pictures);
         // One after the other: images, their features, what is measured of these.
-        generating_bytes.max(feature_bytes).max(features.measuring_bytes)
+        generating_bytes.max(decoder.activation_bytes).max(feature_bytes).max(features.measuring_bytes)
             + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
             + features.generated_bytes
     };
     // One protocol after the other; their networks and references are held together.
-    let (mut evaluation, mut held_bytes) = (0.0f64, 0.0);
+    let (mut evaluation, mut held_bytes) = (0.0f64, decoder.weight_bytes);
     for (index, fid) in protocols().enumerate() {
         let features = FeatureMemory::of(spec, fid, cost.threads);
         evaluation = evaluation.max(evaluation_bytes(fid, &features));
         if !protocols().take(index).any(|other| other.compares_like(fid)) {
-            held_bytes += (cost.feature_weight_bytes)(fid.features, shape) + features.reference_bytes;
+            held_bytes += (cost.feature_weight_bytes)(fid.features, pictures) + features.reference_bytes;
         }
     }
     // Between x and z, the weights at which the gradient is taken.
@@ -163,7 +179,7 @@ impl FeatureMemory {
     /// Of what is measured by one protocol.
     fn of(spec: &RunSpec, fid: &Fid, threads: usize) -> Self {
         let measures = &spec.evaluate.measures;
-        let dimension = fid.features.dimension(spec.data.image_shape().0) as f64;
+        let dimension = fid.features.dimension(spec.data.picture_shape().0) as f64;
         let matrix = dimension * dimension * BYTES_PER_LONG_NUMBER;
         let rows = |images: usize| images as f64 * dimension * BYTES_PER_NUMBER;
         let reference_images = match fid.reference {
@@ -245,6 +261,7 @@ mod tests {
             feature_flops: &|_, _| 500.0,
             feature_weight_bytes: &|_, _| 7.0,
             feature_activation_bytes: &|_, _| 9.0,
+            decoder: &|_| None,
             threads: 2,
         }
     }
@@ -337,6 +354,19 @@ mod tests {
         spec.evaluate.consistency.images = 100;
         // They are among the generated ones.
         assert_eq!(run_cost(&spec, &fake()).eval_seconds, without + 100.0 * 0.5);
+    }
+
+    #[test]
+    fn latents_are_decoded_before_they_are_looked_at() {
+        let mut spec = RunSpec::default();
+        let without = run_cost(&spec, &fake());
+        let decoder = DecoderCost { flops: 2e3, weight_bytes: 11.0, activation_bytes: 1e9 };
+        let with = run_cost(&spec, &CostModel { decoder: &|_| Some(decoder), ..fake() });
+        assert_eq!(with.eval_seconds, without.eval_seconds + 10.0 * 1000.0 * 2.0);
+        assert!(with.memory_bytes > 1e9 && without.memory_bytes < 1e9);
+        // Pictures are larger than latents.
+        spec.data = Data::Latents(crate::spec::LatentsData { decoder: "vae".to_owned(), ..Default::default() });
+        assert!(run_cost(&spec, &fake()).disk_bytes > 100.0 * without.disk_bytes);
     }
 
     #[test]

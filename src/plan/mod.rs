@@ -33,7 +33,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-pub use cost::{CostModel, NetworkCost, RunCost, run_cost};
+pub use cost::{CostModel, DecoderCost, NetworkCost, RunCost, run_cost};
 pub use keys::{KeyError, reference, reference_page, sweep_schema};
 pub use presets::{PRESETS, Preset};
 pub use problem::{PlanError, Problem, Related};

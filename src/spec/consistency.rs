@@ -34,7 +34,7 @@ impl Consistency {
     pub fn protocol(spec: &RunSpec) -> String {
         let fid = &spec.evaluate.fid;
         let questions = if fid.guidance == 1.0 { 1 } else { 2 };
-        let (channels, side) = spec.data.image_shape();
+        let (channels, side) = spec.data.picture_shape();
         let data = serde_json::to_string(&spec.data).expect("data settings are plain data, which JSON can hold");
         let guidance = if questions == 1 { String::new() } else { format!(" guidance={}", fid.guidance) };
         let resize = match fid.resize.with(fid.features) {

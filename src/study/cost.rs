@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::Calibration;
-use crate::evaluate::{FeatureCost, feature_cost};
+use crate::evaluate::{FeatureCost, decoder_cost, feature_cost};
 use crate::event::RunOutcome;
 use crate::model;
-use crate::plan::{CostModel, NetworkCost, RunCost, run_cost};
+use crate::plan::{CostModel, DecoderCost, NetworkCost, RunCost, run_cost};
 use crate::record::{RunRecord, RunState, StudyRecord};
-use crate::spec::{DataShape, Features, Plan, RunSpec, Trainer};
+use crate::spec::{Data, DataShape, Features, Plan, RunSpec, Trainer};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -23,6 +23,8 @@ pub struct Estimator {
     networks: RefCell<HashMap<String, NetworkCost>>,
     /// And fewer networks whose features are compared.
     features: RefCell<HashMap<String, FeatureCost>>,
+    /// And hardly more than one decoder, whose file is read for its sizes.
+    decoders: RefCell<HashMap<String, Option<DecoderCost>>>,
     /// How that speed is known.
     basis: String,
     by_trainers: TrainerTimes,
@@ -40,7 +42,7 @@ impl Estimator {
         });
         let mut speeds: Vec<f64> = speeds.collect();
         speeds.sort_by(f64::total_cmp);
-        let (networks, features) = (RefCell::default(), RefCell::default());
+        let (networks, features, decoders) = (RefCell::default(), RefCell::default(), RefCell::default());
         let by_trainers = TrainerTimes::of(study.iter().flat_map(|study| &study.runs));
         if speeds.is_empty()
             && let Some(Calibration { flops_per_second, slowest, fastest }) = calibration
@@ -53,7 +55,16 @@ impl Estimator {
                 gigaflops(fastest)
             );
             let spread = (flops_per_second / fastest, flops_per_second / slowest);
-            return Self { flops_per_second, threads, networks, features, basis, by_trainers, spread: Some(spread) };
+            return Self {
+                flops_per_second,
+                threads,
+                networks,
+                features,
+                decoders,
+                basis,
+                by_trainers,
+                spread: Some(spread),
+            };
         }
         if speeds.is_empty() {
             let basis = format!(
@@ -65,6 +76,7 @@ impl Estimator {
                 threads,
                 networks,
                 features,
+                decoders,
                 basis,
                 by_trainers,
                 spread: None,
@@ -73,7 +85,7 @@ impl Estimator {
         let median = speeds[speeds.len() / 2];
         let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
         let spread = Some((median / speeds[speeds.len() - 1], median / speeds[0]));
-        Self { flops_per_second: median, threads, networks, features, basis, by_trainers, spread }
+        Self { flops_per_second: median, threads, networks, features, decoders, basis, by_trainers, spread }
     }
 
     /// From what runs by trainers of the user's own have taken, for others of theirs.
@@ -121,9 +133,20 @@ impl Estimator {
             feature_flops: &|features, data_shape| of_features(features, data_shape).flops,
             feature_weight_bytes: &|features, data_shape| of_features(features, data_shape).weight_bytes,
             feature_activation_bytes: &|features, data_shape| of_features(features, data_shape).activation_bytes,
+            decoder: &|data| self.decoder(data),
             threads: self.threads,
         };
         run_cost(spec, &cost_model)
+    }
+
+    fn decoder(&self, data: &Data) -> Option<DecoderCost> {
+        let latents = data.latents()?;
+        let key = format!("{} {} {}", latents.decoder, latents.channels, latents.side);
+        *self.decoders.borrow_mut().entry(key).or_insert_with(|| {
+            let cost = decoder_cost(data)?;
+            let weight_bytes = (cost.parameters * size_of::<f32>()) as f64;
+            Some(DecoderCost { flops: cost.flops, weight_bytes, activation_bytes: cost.batch_bytes as f64 })
+        })
     }
 
     fn network(&self, spec: &RunSpec) -> NetworkCost {

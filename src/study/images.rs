@@ -1,8 +1,8 @@
 //! The decoded images and the reference statistics that a plan's runs need before the first starts.
 
 use super::StudyError;
-use crate::data::{self, DataFolder, OnProgress};
-use crate::evaluate::prepare_reference;
+use crate::data::{self, DataError, DataFolder, OnProgress};
+use crate::evaluate::{AutoencoderFileError, check_decoder, prepare_reference};
 use crate::record::SweepFolder;
 use crate::spec::{Fid, Plan, PlannedRun, RunSpec};
 
@@ -15,6 +15,11 @@ pub(super) fn check<'r>(
     let mut notes = Vec::new();
     each_kind(runs, folder, &mut |spec| {
         notes.extend(data::check_present(spec, data_folder)?);
+        check_decoder(spec).map_err(|AutoencoderFileError { problem, hint }| DataError::Latents {
+            key: "data.decoder",
+            problem,
+            hint,
+        })?;
         Ok(())
     })?;
     notes.dedup();

@@ -62,7 +62,15 @@ const DOORS: &[(&str, &[&str])] = &[
     ("pathfinding", &["diffusion/"]),
     ("ureq", &["data/fetch/"]),
     ("pytorch_reader", &["evaluate/features/"]),
-    ("npyz", &["evaluate/statistics_file.rs", "evaluate/stored_reference.rs", "evaluate/generated_images.rs"]),
+    (
+        "npyz",
+        &[
+            "evaluate/statistics_file.rs",
+            "evaluate/stored_reference.rs",
+            "evaluate/generated_images.rs",
+            "data/latents/shard.rs",
+        ],
+    ),
     ("memmap2", &["data/"]),
     (
         "Instant::now",

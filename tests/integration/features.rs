@@ -8,7 +8,7 @@ use speedlab::evaluate::{Activations, FrozenNetwork, WeightsError};
 use speedlab::spec::{Features, Resize};
 
 /// The formula of scripts/golden/inception.py: FNV-1a of the name, then a mix of it and the index; in [-1, 1).
-fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
+pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     let hash = name.bytes().fold(2_166_136_261u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
     (0..count).map(move |index| {
         let mut x = (index as u32).wrapping_mul(2_654_435_761).wrapping_add(hash);

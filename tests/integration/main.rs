@@ -1,6 +1,7 @@
 //! Tests of the whole program and of its parts against outside references.
 
 mod architecture;
+mod autoencoder;
 mod bundle;
 mod cell;
 #[cfg(unix)]
@@ -21,6 +22,7 @@ mod gpu;
 mod import;
 mod kernels;
 mod landscape;
+mod latents;
 mod measures;
 mod merge;
 mod model;

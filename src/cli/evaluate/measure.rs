@@ -125,7 +125,8 @@ impl<'m> Measuring<'m> {
             // What stands in the sweep was there when it was trained; what is set may not be.
             data::check_present(&spec, self.data_folder)?;
             let dataset = data::load_for(&spec, self.data_folder, progress)?;
-            let evaluator = Evaluator::sharing(&mut self.shared, &spec, &dataset, self.data_folder, &mut || {})?;
+            let (shared, folder_of_data, device) = (&mut self.shared, self.data_folder, self.device);
+            let evaluator = Evaluator::sharing(shared, &spec, &dataset, folder_of_data, device, &mut || {})?;
             for (index, spec) in group.iter().enumerate() {
                 let combination = &self.combinations[evaluations.len()];
                 let doing = format!("{}: {}", planned.run_id, combination.words());

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{FeatureNetwork, FrechetReference, FurtherMeasures, Generation, ReferenceFeatures, in_frechet};
+use super::{
+    FeatureNetwork, FrechetReference, FurtherMeasures, Generation, LatentDecoder, ReferenceFeatures, in_frechet,
+};
 use crate::data::{DataFolder, Dataset};
 use crate::evaluate::predict::{Predict, Predicted};
 use crate::evaluate::{ClassLogits, EvaluateError, FeatureRows, GaussianFit};
@@ -41,13 +43,14 @@ impl Compared {
     pub fn new(
         spec: &RunSpec,
         dataset: &Dataset,
+        decoder: Option<&LatentDecoder>,
         folder: &DataFolder,
         works: &mut dyn FnMut(),
     ) -> Result<Self, EvaluateError> {
         let fid = &spec.evaluate.fid;
         let weights = folder.weights(fid.features);
-        let features = FeatureNetwork::load(fid.features, fid.resize, spec.data.image_shape(), weights.as_deref())?;
-        let found = ReferenceFeatures::of(spec, &features, dataset, folder, &mut |_| works())?;
+        let features = FeatureNetwork::load(fid.features, fid.resize, spec.data.picture_shape(), weights.as_deref())?;
+        let found = ReferenceFeatures::of(spec, &features, dataset, decoder, folder, &mut |_| works())?;
         let ReferenceFeatures { gaussian, rows, spatial, images, sha256 } = found;
         let frechet = |gaussian| FrechetReference::new(gaussian).map_err(in_frechet("the reference images"));
         let spatial = spatial.map(frechet).transpose()?;
@@ -65,6 +68,8 @@ impl Compared {
 pub(super) struct Asked<'a> {
     pub weights: Weights,
     pub network: Predict<'a>,
+    /// What makes pictures of latents.
+    pub decoder: Option<&'a LatentDecoder>,
     pub progress: &'a mut dyn FnMut(f64) -> bool,
     /// Images predicted so far.
     pub done: usize,
@@ -110,7 +115,6 @@ impl ByProtocol {
         batch_images: usize,
         asked: &mut Asked<'_>,
     ) -> Result<(Vec<Measure>, Vec<f32>), EvaluateError> {
-        let image_values = self.generation.image_values;
         let generated = self.samples.max(kept);
         // Images are let go as soon as their features are there.
         let (mut seen, mut first_images, mut pending) = (Seen::new(&self.compared), vec![], vec![]);
@@ -120,6 +124,11 @@ impl ByProtocol {
                 asked.predict("generating images", input, timesteps, classes)
             };
             let images = self.generation.batch(NOISE_SEED, first, count, &mut generating)?;
+            let images = match asked.decoder {
+                Some(decoder) => decoder.decode(&images, &mut || asked.goes_on())?,
+                None => images,
+            };
+            let image_values = images.len() / count;
             let first_of = |wanted: usize| &images[..wanted.saturating_sub(first).min(count) * image_values];
             first_images.extend_from_slice(first_of(kept));
             pending.extend_from_slice(first_of(self.samples));

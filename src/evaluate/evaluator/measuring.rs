@@ -16,14 +16,14 @@ impl Evaluator {
         let [compared, also @ ..] = &self.protocols[..] else { unreachable!("there is a protocol that is compared") };
         let of_also: usize = also.iter().map(|by| by.predictions(0)).sum();
         let total = compared.predictions(self.kept_images) + self.validation.predictions() + of_also;
-        let mut asked = Asked { weights, network, progress, done: 0, total };
+        let mut asked = Asked { weights, network, decoder: self.decoder.as_ref(), progress, done: 0, total };
         let (mut measures, first_images) = compared.measure(self.kept_images, self.batch_images, &mut asked)?;
         measures.extend(self.validated(&mut asked)?);
         for by in also {
             measures.extend(by.measure(0, self.batch_images, &mut asked)?.0);
         }
         let (channels, side) = self.image_shape;
-        let grid_png = grid_png(&first_images[..self.grid_images * channels * side.pow(2)], channels, side)?;
+        let grid_png = self.grid(&first_images[..self.grid_images * channels * side.pow(2)])?;
         Ok(Evaluation { measures, grid_png, first_images })
     }
 
@@ -36,7 +36,8 @@ impl Evaluator {
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<Measure>, EvaluateError> {
         let by = &self.protocols[protocol];
-        let mut asked = Asked { weights, network, progress, done: 0, total: by.predictions(0) };
+        let mut asked =
+            Asked { weights, network, decoder: self.decoder.as_ref(), progress, done: 0, total: by.predictions(0) };
         Ok(by.measure(0, self.batch_images, &mut asked)?.0)
     }
 
@@ -47,7 +48,14 @@ impl Evaluator {
         network: Predict<'_>,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<Measure>, EvaluateError> {
-        self.validated(&mut Asked { weights, network, progress, done: 0, total: self.validation.predictions() })
+        self.validated(&mut Asked {
+            weights,
+            network,
+            decoder: self.decoder.as_ref(),
+            progress,
+            done: 0,
+            total: self.validation.predictions(),
+        })
     }
 
     fn validated(&self, asked: &mut Asked<'_>) -> Result<Vec<Measure>, EvaluateError> {
@@ -79,7 +87,20 @@ impl Evaluator {
         let protocol = FidProtocol { generated_by_trainer: !as_asked, ..by.protocol.clone() };
         let measures = by.compare(seen, &protocol, &mut goes_on)?;
         let shown = &images[..self.grid_images.min(by.samples) * image_values];
-        Ok(Evaluation { measures, grid_png: grid_png(shown, channels, side)?, first_images: shown.to_vec() })
+        Ok(Evaluation { measures, grid_png: self.grid(shown)?, first_images: shown.to_vec() })
+    }
+
+    /// The grid of images. Of latents that nothing decodes it shows the first three channels in red, green and blue, or the
+    /// first in grey: -3 is black and 3 white.
+    fn grid(&self, images: &[f32]) -> Result<Vec<u8>, EvaluateError> {
+        let (channels, side) = self.image_shape;
+        if !self.protocols[0].protocol.of_latents {
+            return Ok(grid_png(images, channels, side)?);
+        }
+        let (shown, plane) = (if channels < 3 { 1 } else { 3 }, side * side);
+        let of_shown = images.chunks_exact(channels * plane).flat_map(|latent| &latent[..shown * plane]);
+        let levels: Vec<f32> = of_shown.map(|value| value / 3.0).collect();
+        Ok(grid_png(&levels, shown, side)?)
     }
 }
 

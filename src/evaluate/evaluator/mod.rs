@@ -11,7 +11,7 @@ use super::features::{FeatureNetwork, FeaturesOn};
 use super::predict::with_network;
 use super::sample::{Generation, batch_images};
 use super::validation::Validation;
-use super::{EvaluateError, FrechetError, FrechetReference, FurtherMeasures, ReferenceFeatures};
+use super::{EvaluateError, FrechetError, FrechetReference, FurtherMeasures, LatentDecoder, ReferenceFeatures};
 use crate::data::{DataFolder, Dataset};
 use crate::diffusion::ForwardProcess;
 use crate::event::Measure;
@@ -20,8 +20,11 @@ use crate::spec::{Data, Evaluate, EvaluatedWeights, Fid, FidProtocol, FurtherMea
 
 /// Measures networks by the protocols of a run; what does not depend on the network is computed once.
 pub struct Evaluator {
-    /// (channels, side) of an image.
+    /// (channels, side) of an image as the network sees it.
+    network_shape: (usize, usize),
+    /// The same of what is measured: of a decoded image where `decoder` is.
     image_shape: (usize, usize),
+    decoder: Option<LatentDecoder>,
     grid_images: usize,
     /// The number of generated images that are given back: those of the grid and of `evaluate.consistency`.
     kept_images: usize,
@@ -59,6 +62,7 @@ impl SharedReferences {
         &mut self,
         spec: &RunSpec,
         dataset: &Dataset,
+        decoder: Option<&LatentDecoder>,
         folder: &DataFolder,
         works: &mut dyn FnMut(),
     ) -> Result<Arc<Compared>, EvaluateError> {
@@ -69,21 +73,33 @@ impl SharedReferences {
         if let Some((.., known)) = self.0.iter().find(same) {
             return Ok(Arc::clone(known));
         }
-        let made = Arc::new(Compared::new(spec, dataset, folder, works)?);
+        let made = Arc::new(Compared::new(spec, dataset, decoder, folder, works)?);
         self.0.push((spec.data.clone(), measures.clone(), fid.clone(), Arc::clone(&made)));
         Ok(made)
     }
 }
 
 impl Evaluator {
-    /// `folder` is where fetched weights are; `works` is called now and then while reference images are looked at.
+    /// `folder` is where fetched weights are; `works` is called now and then while reference images are looked at. Latents are
+    /// decoded on the CPU.
     pub fn new(
         spec: &RunSpec,
         dataset: &Dataset,
         folder: &DataFolder,
         works: &mut dyn FnMut(),
     ) -> Result<Self, EvaluateError> {
-        Self::sharing(&mut SharedReferences::default(), spec, dataset, folder, works)
+        Self::on_device(spec, dataset, folder, &Device::flex(), works)
+    }
+
+    /// The same with latents decoded on `device`.
+    pub fn on_device(
+        spec: &RunSpec,
+        dataset: &Dataset,
+        folder: &DataFolder,
+        device: &Device,
+        works: &mut dyn FnMut(),
+    ) -> Result<Self, EvaluateError> {
+        Self::sharing(&mut SharedReferences::default(), spec, dataset, folder, device, works)
     }
 
     /// The same, with what evaluators before have made.
@@ -92,8 +108,10 @@ impl Evaluator {
         spec: &RunSpec,
         dataset: &Dataset,
         folder: &DataFolder,
+        device: &Device,
         works: &mut dyn FnMut(),
     ) -> Result<Self, EvaluateError> {
+        let decoder = LatentDecoder::of(spec, device)?;
         let process = ForwardProcess::new(&spec.noise_schedule);
         at_least(1, "evaluate.grid_images", spec.evaluate.grid_images)?;
         let mut protocols = Vec::new();
@@ -104,17 +122,19 @@ impl Evaluator {
                 let rule = format!("the noise schedule has {} timesteps", process.timesteps());
                 return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
             }
-            let compared = shared.of(&by, dataset, folder, works)?;
+            let compared = shared.of(&by, dataset, decoder.as_ref(), folder, works)?;
             protocols.push(ByProtocol {
                 generation: Generation::of(&by),
                 samples: fid.samples,
                 nfe: fid.nfe(),
-                protocol: FidProtocol::of(&by, compared.images, &compared.sha256),
+                protocol: FidProtocol::of(&by, compared.images, &compared.sha256)
+                    .decoded_by(decoder.as_ref().map(|decoder| decoder.sha256.as_str())),
                 compared,
             });
         }
         Ok(Self {
-            image_shape: spec.data.image_shape(),
+            network_shape: spec.data.image_shape(),
+            image_shape: spec.data.picture_shape(),
             grid_images: spec.evaluate.grid_images,
             kept_images: spec.evaluate.grid_images.max(spec.evaluate.consistency.images),
             protocols,
@@ -122,6 +142,7 @@ impl Evaluator {
             weights: spec.evaluate.weights,
             own_weights: spec.own_weights(),
             batch_images: batch_images(spec),
+            decoder,
         })
     }
 
@@ -137,7 +158,7 @@ impl Evaluator {
     ) -> Result<Evaluation, EvaluateError> {
         let mut found: Option<Evaluation> = None;
         self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
-            let evaluation = self.measure(weights, &mut with_network(network, self.image_shape), progress)?;
+            let evaluation = self.measure(weights, &mut with_network(network, self.network_shape), progress)?;
             match &mut found {
                 // The grid stays that of the weights that are compared.
                 Some(found) => found.measures.extend(evaluation.measures),
@@ -150,15 +171,19 @@ impl Evaluator {
 
     /// Has `device` compute features from now on, if they are the CPU's: those of the first training images are compared. Of each
     /// feature network there is.
-    pub fn compute_features_on(&self, device: &Device, dataset: &Dataset) -> Vec<FeaturesOn> {
-        let probe = dataset.train.pixels(0..dataset.train.len().min(PROBED_IMAGES));
+    pub fn compute_features_on(&self, device: &Device, dataset: &Dataset) -> Result<Vec<FeaturesOn>, EvaluateError> {
+        let images = dataset.train.pixels(0..dataset.train.len().min(PROBED_IMAGES));
+        let probe = match &self.decoder {
+            Some(decoder) => decoder.decode(&images, &mut || Ok(()))?,
+            None => images,
+        };
         let mut each: Vec<&Arc<Compared>> = Vec::new();
         for ByProtocol { compared, .. } in &self.protocols {
             if !each.iter().any(|other| Arc::ptr_eq(other, compared)) {
                 each.push(compared);
             }
         }
-        each.into_iter().map(|compared| compared.features.compute_on(device, &probe)).collect()
+        Ok(each.into_iter().map(|compared| compared.features.compute_on(device, &probe)).collect())
     }
 
     /// Measures by one protocol alone, counted from that of `evaluate.fid`: `fid` and what `evaluate.measures` adds. `progress` is asked
@@ -175,7 +200,7 @@ impl Evaluator {
     ) -> Result<Vec<Measure>, EvaluateError> {
         let mut measures = Vec::new();
         self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
-            let network = &mut with_network(network, self.image_shape);
+            let network = &mut with_network(network, self.network_shape);
             measures.extend(self.measure_by(protocol, weights, network, progress)?);
             Ok(())
         })?;
@@ -192,7 +217,7 @@ impl Evaluator {
     ) -> Result<Vec<Measure>, EvaluateError> {
         let mut measures = Vec::new();
         self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
-            let network = &mut with_network(network, self.image_shape);
+            let network = &mut with_network(network, self.network_shape);
             measures.extend(self.measure_validation(weights, network, progress)?);
             Ok(())
         })?;
@@ -257,7 +282,7 @@ impl Evaluator {
         let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
         tracked.set_weights(network.weights());
         let images = spec.evaluate.difficulty.images;
-        self.validation.gradient_norms(weights, &tracked, self.image_shape, images, progress)
+        self.validation.gradient_norms(weights, &tracked, self.network_shape, images, progress)
     }
 }
 

@@ -70,7 +70,12 @@ impl FrozenNetwork {
                 panic!("{features:?} come with the program")
             }
         };
-        Ok(Self { network: network?, device: OnceLock::new(), resize: resize.with(features), weights_sha256: String::new() })
+        Ok(Self {
+            network: network?,
+            device: OnceLock::new(),
+            resize: resize.with(features),
+            weights_sha256: String::new(),
+        })
     }
 
     /// Has `device` compute its features from now on, if it is not the CPU and its features of `images` are the CPU's to `tolerance` of

@@ -4,9 +4,9 @@ use super::rules::Rules;
 use crate::spec::{Data, Features, Reference, Resize, RunSpec};
 
 /// Larger images than this are slips.
-const LARGEST_SIDE: u64 = 4096;
+pub(super) const LARGEST_SIDE: u64 = 4096;
 /// Classes are counted in 16 bits.
-const MOST_CLASSES: u64 = 1 << 16;
+pub(super) const MOST_CLASSES: u64 = 1 << 16;
 
 impl Rules {
     pub fn data(&mut self, spec: &RunSpec) {
@@ -30,6 +30,7 @@ impl Rules {
                 self.size("data.classes", folder.classes as u64, 0, MOST_CLASSES);
                 self.size("data.held_out", folder.held_out as u64, 1, 1 << 32);
             }
+            Data::Latents(latents) => self.latents(latents, spec),
             Data::Digits(_) | Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_) => {}
         }
         self.reference(spec);
@@ -68,8 +69,14 @@ impl Rules {
 
     /// A classifier sees images of the shape it was trained on.
     pub fn features(&mut self, spec: &RunSpec) {
-        let (channels, side) = spec.data.image_shape();
         let features = spec.evaluate.fid.features;
+        if spec.data.latents().is_some_and(|latents| latents.decoder.is_empty()) {
+            self.features_of_latents(features);
+            if features != Features::Pixels8 {
+                return;
+            }
+        }
+        let (channels, side) = spec.data.picture_shape();
         if !features.fits((channels, side)) {
             let found = match channels {
                 1 => format!("grey {side}x{side}"),

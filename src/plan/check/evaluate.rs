@@ -40,7 +40,7 @@ impl Rules {
     fn measures(&mut self, spec: &RunSpec) {
         let evaluate = &spec.evaluate;
         let (samples, features) = (evaluate.fid.samples, evaluate.fid.features);
-        let dimension = features.dimension(spec.data.image_shape().0);
+        let dimension = features.dimension(spec.data.picture_shape().0);
         for &measure in &evaluate.measures {
             let (name, least) = (measure.name(), measure.least_samples(dimension));
             // Fewer than two are refused anyway.

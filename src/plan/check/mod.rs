@@ -6,6 +6,7 @@ mod auxiliary_losses;
 mod data;
 mod diffusion;
 mod evaluate;
+mod latents;
 mod model;
 mod observe;
 mod optim;

@@ -286,6 +286,21 @@ fn unusual_specs() -> Vec<RunSpec> {
             }),
             ..common.clone()
         },
+        RunSpec {
+            data: Data::Latents(LatentsData {
+                path: "latents".to_owned(),
+                side: 16,
+                channels: 8,
+                classes: 3,
+                scale: 0.25,
+                moments: true,
+                held_out: 10,
+                held_out_path: "others".to_owned(),
+                horizontal_flips: true,
+                decoder: "vae".to_owned(),
+            }),
+            ..common.clone()
+        },
         RunSpec { loss_weighting: LossWeighting::P2(P2Weighting { k: 2.0, gamma: 0.5 }), ..common.clone() },
         RunSpec {
             timestep_sampler: TimestepSampler::TaskDifficulty(TaskDifficultyTimesteps {

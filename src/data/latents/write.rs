@@ -1,0 +1,65 @@
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::DataError;
+use crate::checksum::sha256;
+
+/// The contents of a shard.
+pub struct LatentShard<'s> {
+    /// `latents` or `moments`.
+    pub name: &'static str,
+    /// Their shape but for the number of images.
+    pub shape: [usize; 3],
+    /// `[n, shape]`
+    pub values: &'s [f32],
+    /// Those of the mirrored images, or empty.
+    pub flipped: &'s [f32],
+    /// `[n]`
+    pub labels: &'s [u16],
+}
+
+/// Writes a shard beside its place and renames it; its SHA-256. Equal contents give equal bytes.
+pub fn write_latents(path: &Path, shard: &LatentShard) -> Result<String, DataError> {
+    let LatentShard { name, shape: [channels, side, width], values, flipped, labels } = shard;
+    let mut header = Map::new();
+    let mut data = Vec::with_capacity(4 * (values.len() + flipped.len()) + 8 * labels.len());
+    let mut add = |name: String, kind: &str, shape: Value, bytes: &mut dyn Iterator<Item = u8>| {
+        let start = data.len();
+        data.extend(bytes);
+        header.insert(name, json!({ "dtype": kind, "shape": shape, "data_offsets": [start, data.len()] }));
+    };
+    let count = labels.len();
+    let labels = labels.iter().flat_map(|&label| i64::from(label).to_le_bytes());
+    // Wider numbers first, so that each tensor is aligned.
+    add("labels".to_owned(), "I64", json!([count]), &mut labels.into_iter());
+    let shape = json!([count, channels, side, width]);
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into_iter();
+    add((*name).to_owned(), "F32", shape.clone(), &mut bytes(values));
+    if !flipped.is_empty() {
+        add(format!("{name}_flip"), "F32", shape, &mut bytes(flipped));
+    }
+    let mut header = Value::Object(header).to_string();
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+    let mut file = Vec::with_capacity(8 + header.len() + data.len());
+    file.extend((header.len() as u64).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(data);
+    write_whole(path, &file)?;
+    Ok(sha256(&file))
+}
+
+/// Beside its place, synced to disk, renamed.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let beside = path.with_extension("partial");
+    let write = || {
+        let mut file = BufWriter::new(File::create(&beside)?);
+        file.write_all(bytes)?;
+        file.flush()?;
+        file.get_ref().sync_all()
+    };
+    write().map_err(DataError::io("write", &beside))?;
+    fs::rename(&beside, path).map_err(DataError::io("write", path))
+}
