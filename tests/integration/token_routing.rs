@@ -47,8 +47,8 @@ fn prediction(network: &Network, route: TokenRoute, device: &Device) -> (Vec<f32
 }
 
 fn route(spec: &RunSpec) -> TokenRoute {
-    let detour = Detour::of(spec).expect("tokens are routed");
-    let kept = Draws::new(3, Stream::TokenRouting, 0).subsets(BATCH, 16, detour.kept);
+    let detour = Detour::at(spec, 0).expect("tokens are routed");
+    let kept = Draws::new(3, Stream::Patches, 0).subsets(BATCH, 16, detour.kept);
     TokenRoute::new(None, Some((detour, TokenChoice::new(16, detour.kept, &kept))))
 }
 
@@ -119,8 +119,8 @@ fn tokens_that_go_around_all_blocks_do_not_feel_them() {
         prediction(&network, route(&spec), &device).0
     };
     let (before, after) = (predicted(""), predicted("blocks."));
-    let detour = Detour::of(&spec).expect("tokens are routed");
-    let kept = Draws::new(3, Stream::TokenRouting, 0).subsets(BATCH, 16, detour.kept);
+    let detour = Detour::at(&spec, 0).expect("tokens are routed");
+    let kept = Draws::new(3, Stream::Patches, 0).subsets(BATCH, 16, detour.kept);
     for (image, kept) in kept.chunks_exact(detour.kept).enumerate() {
         for pixel in 0..64 {
             let patch = (pixel / 16 * 4 + pixel % 8 / 2) as u32;
@@ -165,7 +165,7 @@ fn a_network_that_was_trained_so_is_used_with_all_tokens_and_without_routing_not
 fn a_training_step_counts_the_operations_of_the_tokens_that_are_there() {
     let (whole, routed) = (spec("dit", json!({})), spec("dit", around(2, 3)));
     let block = |tokens: f64| 2.0 * (tokens * 32.0 * 32.0 * (3.0 + 1.0 + 8.0) + 2.0 * tokens * tokens * 32.0);
-    let flops = |spec: &RunSpec| model::training_forward_flops(spec);
+    let flops = |spec: &RunSpec| model::training_forward_flops(spec, 0);
     assert_eq!(flops(&whole), model::forward_flops(&whole.model, whole.data.shape()));
     assert_eq!(flops(&whole) - flops(&routed), 2.0 * (block(16.0) - block(8.0)));
     // All tokens are there where images are generated.

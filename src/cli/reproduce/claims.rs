@@ -61,6 +61,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/ema-length"
     "small/optimizers"
     "small/networks"
+    "small/tokens"
     "small/equal-arms"
     "small/known-truth"
     "gpu/cifar10-gpu"
