@@ -24,7 +24,7 @@ impl Detour {
             return Some(Self { first_block, last_block, kept, masked: false });
         }
         (step < masking.steps(spec.train.steps)).then(|| {
-            let last_block = spec.model.blocks() - masking.decoder_blocks;
+            let last_block = spec.model.blocks().saturating_sub(masking.decoder_blocks);
             let kept = patches - share_of(patches, masking.share);
             Self { first_block: 1, last_block, kept, masked: true }
         })
