@@ -19,8 +19,8 @@ pub enum Stream {
     Flips = 5,
     /// Dropout masks.
     Dropout = 6,
-    /// Which tokens of a step's images go around blocks.
-    TokenRouting = 9,
+    /// Which patches of a step's images are left in blocks that others go around, or that are not shown others.
+    Patches = 9,
     /// Which images of a step are trained on without their class.
     ClassDropout = 20,
     /// The noise that evaluation starts from; `step` is the index of the image.
@@ -252,14 +252,14 @@ mod tests {
 
     #[test]
     fn subsets_are_in_order_and_hold_every_number_equally_often() {
-        let chosen = Draws::new(0, Stream::TokenRouting, 3).subsets(5000, 10, 3);
+        let chosen = Draws::new(0, Stream::Patches, 3).subsets(5000, 10, 3);
         assert!(chosen.chunks_exact(3).all(|subset| subset.is_sorted_by(|one, next| one < next)));
         let drawn: Vec<usize> = (0..10).map(|number| chosen.iter().filter(|&&found| found == number).count()).collect();
         // 1500 each, within five standard deviations of a binomial.
         assert!(drawn.iter().all(|count| count.abs_diff(1500) < 163), "{drawn:?}");
         assert_ne!(chosen[..3], chosen[3..6]);
         // The first sets are the same, however many there are.
-        assert_eq!(Draws::new(0, Stream::TokenRouting, 3).subsets(7, 10, 3), chosen[..21]);
+        assert_eq!(Draws::new(0, Stream::Patches, 3).subsets(7, 10, 3), chosen[..21]);
     }
 
     #[test]

@@ -117,6 +117,16 @@ RUNS = {
     | dict(auxiliary_losses=dict(dispersive=dict(weight=0.05, block=3))),
     "routing-uvit": SMALL
     | dict(model=UVIT | dict(depth=4, class_conditional=True), token_routing=dict(share=0.3, first_block=2, last_block=4)),
+    "masking": SMALL
+    | CALM
+    | FLOW
+    | dict(model=DIT | dict(depth=4, mask_token=True), token_masking=dict(share=0.5, decoder_blocks=2, until=0.75)),
+    "masking-sigma": SMALL
+    | CALM
+    | sampler("loss_second_moment")
+    | dict(noise_schedule=dict(kind="cosine", timesteps=50))
+    | dict(model=DIT | dict(depth=3, mask_token=True, learned_sigma=True, class_conditional=True))
+    | dict(token_masking=dict(share=0.3, reconstruction=0.0, until=1.0)),
     "shifted-steps": ode(kind="dpm_solver_pp", steps=8, shift=2.0),
     "dropout": CALM | dict(model=dict(dropout=0.2), momentum=dict(kind="linear", end=0.2)) | ode(kind="ddpm", steps=10),
 }

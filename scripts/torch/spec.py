@@ -39,7 +39,7 @@ KINDS = {
             adm=LEVELS
             | dict(head_channels=None, scale_shift_norm=True, resblock_updown=True, learned_sigma=False, norm_groups=32)
             | CLASSES,
-            dit=TRANSFORMER | dict(learned_sigma=False),
+            dit=TRANSFORMER | dict(learned_sigma=False, mask_token=False),
             uvit=TRANSFORMER,
         ),
     ),
@@ -108,6 +108,7 @@ MAPS = {
     "auxiliary_losses": dict(contrastive=0.0, dispersive={}),
     "auxiliary_losses.dispersive": dict(weight=0.0, temperature=0.5, block=1),
     "token_routing": dict(share=0.0, first_block=2, last_block=3),
+    "token_masking": dict(share=0.0, decoder_blocks=1, reconstruction=0.1, until=0.9),
     "train": dict(steps=2000, batch_size=64, warmup_steps=0, clip_norm=1.0, ema_decay=0.999, ema={}, log_every=10)
     | dict(checkpoint_seconds=30.0, precision="f32"),
     "evaluate": dict(every=200, fid={}, validation={}, grid_images=64, measures=[], weights="averaged")
@@ -144,7 +145,7 @@ def resolve(spec):
     # Of the file that a run is asked for with, these are not what is trained.
     for key in ("version", "trainer", "params"):
         spec.pop(key, None)
-    top = {**{key: {} for key in [*KINDS, "train", "evaluate", "auxiliary_losses", "token_routing"] if "." not in key}, "seed": 0}
+    top = {**{key: {} for key in [*KINDS, "train", "evaluate", "auxiliary_losses", "token_routing", "token_masking"] if "." not in key}, "seed": 0}
     unknown(spec, top, "")
     return {key: filled(key, spec.get(key, default)) for key, default in top.items()}
 

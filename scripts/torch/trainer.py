@@ -63,10 +63,13 @@ class Trainer:
         self.forward = torch.compile(self.net) if options["compile"] else self.net
         if self.dispersive["weight"] > 0.0:
             self.net.tapped_block = self.dispersive["block"]
-        routing = spec["token_routing"]
-        self.routed_share = routing["share"]
-        if self.routed_share > 0.0:
-            self.net.detour = routing["first_block"], routing["last_block"]
+        self.routing, self.masking = spec["token_routing"], spec["token_masking"]
+        self.masked_steps = 0
+        if self.routing["share"] > 0.0:
+            self.net.detour = self.routing["first_block"], self.routing["last_block"]
+        elif self.masking["share"] > 0.0:
+            self.net.detour, self.net.masked = (1, spec["model"]["depth"] - self.masking["decoder_blocks"]), True
+            self.masked_steps = math.ceil(self.masking["until"] * spec["train"]["steps"])
         self.parameters = list(self.net.parameters())
         self.optimizer = Optimizer(spec, self.net)
         self.learns_sigma = spec["model"].get("learned_sigma", False)
@@ -107,10 +110,17 @@ class Trainer:
         if spec["model"]["class_conditional"]:
             dropout = spec["model"]["class_dropout"]
             arrays["classes"] = data.batch_classes(self.images.labels[indices], dropout, self.shape[2], seed, step)
-        if self.routed_share > 0.0:
+        share = self.masking["share"] if step < self.masked_steps else self.routing["share"]
+        if share > 0.0:
             patches = self.net.side**2
-            kept = patches - math.floor(self.routed_share * patches + 0.5)
-            arrays["kept"] = draws.Draws(seed, draws.TOKEN_ROUTING, step).subsets(batch_size, patches, kept)
+            left_out = math.floor(share * patches + 0.5)
+            arrays["kept"] = draws.Draws(seed, draws.PATCHES, step).subsets(batch_size, patches, patches - left_out)
+            if step < self.masked_steps:
+                for name, masked in (("shown_pixels", 0.0), ("all_pixels", self.masking["reconstruction"])):
+                    weights = np.full((batch_size, patches), masked * patches / left_out, np.float32)
+                    np.put_along_axis(weights, arrays["kept"], np.float32(patches / (patches - left_out)), 1)
+                    pixels = weights.reshape(-1, 1, self.net.side, self.net.side)
+                    arrays[name] = pixels.repeat(self.net.patch, 2).repeat(self.net.patch, 3)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensors["masks"] = dropout_masks(self.net, batch_size, seed, step)
         if self.is_cuda:
@@ -149,10 +159,10 @@ class Trainer:
         objective = squares
         if self.contrastive > 0.0:
             objective = squares - self.contrastive * (predicted[:, :channels] - batch["others"]).square()
-        loss = (objective * weights.reshape(-1, 1, 1, 1)).mean()
-        bound = None
+        loss = (objective * weights.reshape(-1, 1, 1, 1) * batch.get("all_pixels", 1.0)).mean()
+        bound, shown_pixels = None, batch.get("shown_pixels", 1.0)
         if self.hybrid is not None:
-            bound = self.hybrid.bound(errors, predicted[:, channels:], batch["images"], t)
+            bound = self.hybrid.bound(errors, predicted[:, channels:], batch["images"], t) * shown_pixels
             loss = loss + (bound * batch["importance"].reshape(-1, 1, 1, 1)).mean()
         if self.dispersive["weight"] > 0.0:
             loss = loss + self.dispersive["weight"] * dispersion(self.net.tapped.float(), self.dispersive["temperature"])
@@ -160,7 +170,7 @@ class Trainer:
         if not self.sampler.observes_losses:
             return loss, np.empty(0, np.float32)
         mean = lambda values: values.detach().double().flatten(1).mean(1).cpu().numpy()
-        of_images = self._weights[t.cpu().numpy()] * mean(squares) + (0.0 if bound is None else mean(bound))
+        of_images = self._weights[t.cpu().numpy()] * mean(squares * shown_pixels) + (0.0 if bound is None else mean(bound))
         return loss, of_images.astype(np.float32)
 
     def gradients(self, batch):

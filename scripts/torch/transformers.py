@@ -52,6 +52,8 @@ class Transformer(nn.Module):
 
     # The first and the last block that patches go around where a pass is told which do not; 1 is the first block.
     detour = None
+    # Whether patches that go around do not come back.
+    masked = False
     # The block after which all tokens are kept as `tapped`.
     tapped_block, tapped = None, None
 
@@ -59,8 +61,8 @@ class Transformer(nn.Module):
 class TokenRoute:
     """The way of one batch's tokens through the blocks of `network`: the patches `kept` `[n, kept]` do not go around its detour."""
 
-    def __init__(self, network, kept):
-        self.network, self.kept = network, kept
+    def __init__(self, network, kept, masks=None):
+        self.network, self.kept, self.masks = network, kept, masks
         self.passed, self.around, self.places = 0, None, None
 
     def through(self, h, others, block):
@@ -71,7 +73,8 @@ class TokenRoute:
             front = torch.arange(others, device=h.device).expand(len(h), others)
             places = torch.cat([front, self.kept + others], 1)
             self.places = places[:, :, None].expand(-1, -1, h.shape[2])
-            self.around, h = h, h.gather(1, self.places)
+            self.around = h if self.masks is None else self.masks.expand_as(h)
+            h = h.gather(1, self.places)
         h = block(h)
         if self.passed == last:
             h = self.around.scatter(1, self.places, h.to(self.around.dtype))
@@ -100,7 +103,7 @@ def modulated(x, shift, scale):
 class Dit(Transformer):
     """The diffusion transformer with adaLN-Zero blocks (src/model/dit.rs)."""
 
-    def __init__(self, images, side, classes, outputs, patch, dim, depth, heads, mlp_ratio, class_dropout):
+    def __init__(self, images, side, classes, outputs, patch, dim, depth, heads, mlp_ratio, class_dropout, mask_token):
         super().__init__()
         self.patch, self.side, self.outputs = patch, side // patch, outputs
         self.patches = conv_patches(images, dim, patch, variance_scaling, zeros)
@@ -109,6 +112,10 @@ class Dit(Transformer):
         self.blocks = nn.ModuleList(DitBlock(dim, heads, mlp_ratio) for _ in range(depth))
         self.output_modulation = Modulation(dim, 2)
         self.output = linear(dim, patch * patch * outputs, zeros)
+        # In a list, so that it comes after the modules above.
+        self.mask_token = nn.ParameterList([nn.Parameter(torch.zeros(dim))] * mask_token)
+        for token in self.mask_token:
+            token.initial = ("normal", 0.02)
         self.sinusoids = Sinusoids(256)
         self.register_buffer("positions", square_positions(self.side, dim), persistent=False)
 
@@ -118,7 +125,8 @@ class Dit(Transformer):
             condition = condition + self.classes(classes)
         condition = F.silu(condition)
         h = self.patches(x).flatten(2).transpose(1, 2) + self.positions
-        route = TokenRoute(self, kept)
+        masks = self.positions + self.mask_token[0] if kept is not None and self.masked else None
+        route = TokenRoute(self, kept, masks)
         for block in self.blocks:
             h = route.through(h, 0, lambda h: block(h, condition))
         h = self.output(modulated(h, *self.output_modulation(condition)[:, None].chunk(2, 2)))

@@ -10,7 +10,7 @@ use crate::checksum::sha256;
 use crate::compare::compare as join;
 use crate::record::{RecordError, StudyRecord, quoted, refuse_folder, write_curves};
 use crate::report::{self, Drawn};
-use crate::study::image_flops;
+use crate::study::training_flops;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -61,7 +61,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<Exit> {
     let default = || args.results.join("comparisons").join(folder_name(&compared.study.plan.name));
     let out = args.out.clone().unwrap_or_else(default);
     refuse_folder(&out)?;
-    let written = report::write_drawn(&compared.study, &out, &Drawn::Few.into(), image_flops)?;
+    let written = report::write_drawn(&compared.study, &out, &Drawn::Few.into(), training_flops)?;
     let runs = compared.study.runs.iter().map(|run| (&run.planned, &run.rows));
     write_curves(&out.join("curves.parquet"), runs)?;
     if args.json {

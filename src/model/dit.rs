@@ -27,6 +27,8 @@ pub struct Dit {
     blocks: Vec<Block>,
     output_modulation: [ConvolutionLayer; 2],
     output: ConvolutionLayer,
+    /// `[dim]`.
+    mask_token: Option<usize>,
 }
 
 /// Numbers that tell a timestep.
@@ -66,7 +68,10 @@ impl Dit {
         let output_modulation = ["shift", "scale"].map(|part| modulation(architecture, "output", part, dim));
         let shape = Convolution::pointwise(dim, patches.area() * output_channels);
         let output = architecture.token_linear("output.linear", shape, patches.count(), zeros, Some(zeros));
-        Self { patches, input, dim, positions: OnceLock::new(), time, class, blocks, output_modulation, output }
+        // The last, so that all others are those of a network without it.
+        let mask_token = model.mask_token.then(|| architecture.parameter("mask_token".to_owned(), vec![dim], small));
+        let positions = OnceLock::new();
+        Self { patches, input, dim, positions, time, class, blocks, output_modulation, output, mask_token }
     }
 
     /// See [`super::Network::forward`].
@@ -95,6 +100,13 @@ impl Dit {
         let positions = TensorData::new(positions, [self.patches.count() * self.dim]);
         let positions = Tensor::<1>::from_data(positions, &device.clone().without_autodiff());
         let patches = self.input.forward(pass, kernels.enter(self.patches.cut(noisy)));
+        if route.masks() {
+            let token = self.mask_token.expect("runs that mask tokens are checked to have a token for it");
+            let token = pass.parameters[token].clone().reshape([1, self.dim]);
+            let masks = (positions.clone().reshape([self.patches.count(), self.dim]) + token).reshape([-1]);
+            let nothing = Tensor::zeros(patches.dims(), &patches.device().without_autodiff());
+            route.set_masks(kernels, kernels.add_image(nothing, masks));
+        }
         let mut tokens = kernels.add_image(patches, positions);
         for block in &self.blocks {
             tokens = route.pass(kernels, tokens, 0, batch, |tokens| block.forward(pass, tokens, condition.clone()));

@@ -92,9 +92,9 @@ pub fn forward_flops(model: &spec::Model, data_shape: impl Into<DataShape>) -> f
     describe(model, data_shape.into(), None).flops
 }
 
-/// The same in a run's training, where tokens may go around blocks.
-pub fn training_forward_flops(spec: &RunSpec) -> f64 {
-    describe(&spec.model, spec.data.shape(), Detour::of(spec)).flops
+/// The same in a run's training after `step` steps, where tokens may go around blocks.
+pub fn training_forward_flops(spec: &RunSpec, step: u64) -> f64 {
+    describe(&spec.model, spec.data.shape(), Detour::at(spec, step)).flops
 }
 
 /// Bytes of the outputs of all layers for one image.
@@ -102,9 +102,10 @@ pub fn activation_bytes(model: &spec::Model, data_shape: impl Into<DataShape>) -
     describe(model, data_shape.into(), None).activations * size_of::<f32>()
 }
 
-/// Bytes that a step of a run's training keeps for the backward pass of each image of the batch: the outputs of all layers.
+/// Bytes that a run's training keeps for the backward pass of each image of the batch, at most: the outputs of all layers.
 pub fn training_activation_bytes(spec: &RunSpec) -> usize {
-    describe(&spec.model, spec.data.shape(), Detour::of(spec)).activations * size_of::<f32>()
+    let at = |step| describe(&spec.model, spec.data.shape(), Detour::at(spec, step)).activations;
+    at(0).max(at(spec.train.steps.saturating_sub(1))) * size_of::<f32>()
 }
 
 fn describe(model: &spec::Model, data_shape: DataShape, detour: Option<Detour>) -> Architecture {

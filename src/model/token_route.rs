@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
 use crate::kernels::{Kernels, TokenChoice};
-use crate::spec::RunSpec;
+use crate::spec::{RunSpec, share_of};
 
 /// The blocks that some tokens go around in training, both counted from 1 and with both ends, and the number of patches that do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,23 +9,31 @@ pub struct Detour {
     pub first_block: usize,
     pub last_block: usize,
     pub kept: usize,
+    /// Whether tokens that go around do not come back: the network's mask token, at their positions, takes their place.
+    pub masked: bool,
 }
 
 impl Detour {
-    /// That of a run's training; none where all tokens go through all blocks.
-    pub fn of(spec: &RunSpec) -> Option<Self> {
-        let routing = &spec.token_routing;
-        routing.is_on().then(|| {
-            let (_, side) = spec.data.image_shape();
-            let kept = routing.kept(spec.model.patches(side));
-            Self { first_block: routing.first_block, last_block: routing.last_block, kept }
+    /// That of a run's training after `step` steps; none where all tokens go through all blocks.
+    pub fn at(spec: &RunSpec, step: u64) -> Option<Self> {
+        let patches = spec.model.patches(spec.data.image_shape().1);
+        let (routing, masking) = (&spec.token_routing, &spec.token_masking);
+        if routing.is_on() {
+            let kept = patches - share_of(patches, routing.share);
+            let (first_block, last_block) = (routing.first_block, routing.last_block);
+            return Some(Self { first_block, last_block, kept, masked: false });
+        }
+        (step < masking.steps(spec.train.steps)).then(|| {
+            let last_block = spec.model.blocks().saturating_sub(masking.decoder_blocks);
+            let kept = patches - share_of(patches, masking.share);
+            Self { first_block: 1, last_block, kept, masked: true }
         })
     }
 
     /// The number of patches that go through a block of a network whose images have `patches`.
     pub fn patches_of(detour: Option<Self>, block: usize, patches: usize) -> usize {
         match detour {
-            Some(Self { first_block, last_block, kept }) if (first_block..=last_block).contains(&block) => kept,
+            Some(Self { first_block, last_block, kept, .. }) if (first_block..=last_block).contains(&block) => kept,
             _ => patches,
         }
     }
@@ -39,7 +47,9 @@ pub struct TokenRoute {
     /// The patches of each image that do not go around the blocks of the detour.
     detour: Option<(Detour, TokenChoice)>,
     blocks_passed: usize,
-    /// All tokens before the detour, and those of them that do not go around.
+    /// A row of what takes the places of tokens that do not come back.
+    masks: Option<Tensor<4>>,
+    /// A row of what goes around the detour, and the tokens that do not.
     around: Option<(Tensor<4>, TokenChoice)>,
     tapped: Option<Tensor<4>>,
 }
@@ -52,6 +62,16 @@ impl TokenRoute {
     pub fn new(tapped_block: Option<usize>, detour: Option<(Detour, TokenChoice)>) -> Self {
         assert!(detour.iter().all(|(detour, choice)| detour.kept == choice.count()), "as many tokens as are left");
         Self { tapped_block, detour, ..Self::default() }
+    }
+
+    /// Whether tokens that go around blocks do not come back, so that [`Self::set_masks`] is to be called before the first block.
+    pub fn masks(&self) -> bool {
+        self.detour.as_ref().is_some_and(|(detour, _)| detour.masked)
+    }
+
+    /// What takes the places of masked tokens, of the shape of all tokens.
+    pub fn set_masks(&mut self, kernels: Kernels, masks: Tensor<4>) {
+        self.masks = Some(kernels.as_row(masks));
     }
 
     /// The tokens after the next block, which is `block`: `others` of them, such as that of the time, come before the patches. Where tokens go
@@ -71,7 +91,8 @@ impl TokenRoute {
             let choice = if others == 0 { choice.clone() } else { choice.behind(others) };
             let row = kernels.as_row(tokens);
             tokens = kernels.take_tokens(row.clone(), &choice);
-            self.around = Some((row, choice));
+            let around = if detour.masked { self.masks.take().expect("a network with a mask token") } else { row };
+            self.around = Some((around, choice));
         }
         tokens = block(tokens);
         if self.detour.as_ref().is_some_and(|(detour, _)| detour.last_block == self.blocks_passed)
@@ -113,7 +134,7 @@ mod tests {
     fn tokens_come_back_to_their_places_as_they_were() {
         let device = Device::flex();
         for kernels in [Kernels::Plain(Products::F32), Kernels::Fused(Products::F32)] {
-            let detour = Detour { first_block: 2, last_block: 3, kept: 2 };
+            let detour = Detour { first_block: 2, last_block: 3, kept: 2, masked: false };
             let choice = TokenChoice::new(4, 2, &[0, 3, 1, 2]);
             let mut route = TokenRoute::new(Some(3), Some((detour, choice)));
             let row: Vec<f32> = (1..=10).map(|number| number as f32).collect();

@@ -48,7 +48,7 @@ pub use consistency::{Comparable, Consistency, Similarity};
 pub use cost::Cost;
 pub use curve::Evaluation;
 pub use error::ReportError;
-pub use explore::{Explore, ImageFlops};
+pub use explore::{Explore, FlopsOfRun, TrainingFlops};
 pub use final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures};
 pub use grid::{Grid, Interaction, Of};
 pub use interval::Interval;

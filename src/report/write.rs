@@ -10,7 +10,7 @@ use super::comparison::Comparison;
 use super::consistency::{self, Consistency};
 use super::difficulty::{PointDifficulty, difficulty, difficulty_json};
 use super::error::ReportError;
-use super::explore::ImageFlops;
+use super::explore::FlopsOfRun;
 use super::grid::Grid;
 use super::labelled::labelled;
 use super::page::{Delivery, Shown, page};
@@ -58,7 +58,7 @@ pub fn write_drawn(
     study: &StudyRecord,
     folder: &Path,
     style: &ReportStyle,
-    image_flops: ImageFlops,
+    flops_of_run: FlopsOfRun,
 ) -> Result<Report, ReportError> {
     let study = &*labelled(study);
     let labels = &study.plan.labels;
@@ -91,7 +91,7 @@ pub fn write_drawn(
     // The page comes last: where it is, everything it names is.
     let shown = Shown { figures: &figures, svgs: &svgs, drawn: style.drawn, delivery: Delivery::File };
     let (page, summary) = rayon::join(
-        || page(&comparison, &grid, consistency.as_ref(), &difficulty, &shown, image_flops),
+        || page(&comparison, &grid, consistency.as_ref(), &difficulty, &shown, flops_of_run),
         || summary(&comparison, &grid),
     );
     let page = publish(folder, "index.html", page.as_bytes())?;
@@ -111,7 +111,7 @@ pub fn speedups_json(study: &StudyRecord) -> String {
 /// The page of `study` as its records are now, for a server that can tell it more; nothing is written.
 ///
 /// `version` is the page's number among those of its server.
-pub fn live_page(study: &StudyRecord, image_flops: ImageFlops, version: u64) -> Result<String, ReportError> {
+pub fn live_page(study: &StudyRecord, flops_of_run: FlopsOfRun, version: u64) -> Result<String, ReportError> {
     let study = &*labelled(study);
     let comparison = Comparison::of(study);
     let grid = Grid::of(&comparison);
@@ -120,7 +120,7 @@ pub fn live_page(study: &StudyRecord, image_flops: ImageFlops, version: u64) -> 
     let svgs = figures.par_iter().map(|figure| svg(&figure.drawing, &figure.name, &figure.title));
     let svgs = svgs.collect::<Result<Vec<_>, _>>()?;
     let shown = Shown { figures: &figures, svgs: &svgs, drawn: Drawn::Few, delivery: Delivery::Live { version } };
-    Ok(page(&comparison, &grid, consistency.as_ref(), &difficulty, &shown, image_flops))
+    Ok(page(&comparison, &grid, consistency.as_ref(), &difficulty, &shown, flops_of_run))
 }
 
 /// What only some studies have.

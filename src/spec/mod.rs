@@ -25,6 +25,7 @@ mod run_id;
 mod run_spec;
 pub(crate) mod schema;
 mod sweep;
+mod token_masking;
 mod token_routing;
 mod train;
 mod trainer;
@@ -53,7 +54,8 @@ pub use protocol::{FidProtocol, IMPORTED, MEASURED_BY_TRAINER, feature_protocol}
 pub use run_id::RunId;
 pub use run_spec::*;
 pub use sweep::*;
-pub use token_routing::TokenRouting;
+pub use token_masking::TokenMasking;
+pub use token_routing::{TokenRouting, share_of};
 pub use train::*;
 pub use trainer::{Params, Trainer};
 pub use transformers::*;

@@ -26,6 +26,8 @@ pub struct RunSpec {
     pub auxiliary_losses: AuxiliaryLosses,
     #[serde(skip_serializing_if = "TokenRouting::is_default")]
     pub token_routing: TokenRouting,
+    #[serde(skip_serializing_if = "TokenMasking::is_default")]
+    pub token_masking: TokenMasking,
     pub optimizer: Optimizer,
     pub momentum: MomentumSchedule,
     pub lr_schedule: LrSchedule,

@@ -31,13 +31,13 @@ impl TokenRouting {
         self.share > 0.0
     }
 
-    /// How many of `patches` patches are left in the blocks.
-    pub fn kept(&self, patches: usize) -> usize {
-        patches - ((self.share * patches as f64).round() as usize).min(patches)
-    }
-
     /// Whether the settings are the defaults; runs that were recorded before this key existed have them.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// A share of `patches` patches, rounded to whole ones.
+pub fn share_of(patches: usize, share: f64) -> usize {
+    ((share * patches as f64).round() as usize).min(patches)
 }

@@ -24,6 +24,9 @@ pub struct DitModel {
     /// published networks do. Default false.
     #[serde(skip_serializing_if = "is_false")]
     pub learned_sigma: bool,
+    /// Whether the network has a learned token that stands for masked patches; for `token_masking`, which needs it. Default false.
+    #[serde(skip_serializing_if = "is_false")]
+    pub mask_token: bool,
     /// Whether the network is told the class of each image. The embedding of the class is added to that of the time. Default
     /// false.
     #[serde(skip_serializing_if = "is_false")]
@@ -68,6 +71,7 @@ impl Default for DitModel {
             heads: 4,
             mlp_ratio: 4,
             learned_sigma: false,
+            mask_token: false,
             class_conditional: false,
             class_dropout: CLASS_DROPOUT,
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ask_child;
-use super::cost::train_flops;
+use super::cost::network_flops;
 use crate::checksum::sha256;
 use crate::data::{self, DataFolder};
 use crate::device::cpu_model;
@@ -84,7 +84,7 @@ pub fn probe_cpu() -> Result<Vec<f64>, super::StudyError> {
     let mut speeds = Vec::new();
     for spec in networks() {
         let speed = measure_speed(&spec, &dataset, &device)?;
-        speeds.push(train_flops(&spec, 1) * speed.images_per_second);
+        speeds.push(network_flops(&spec).after(1) * speed.images_per_second);
     }
     Ok(speeds)
 }

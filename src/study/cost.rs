@@ -9,6 +9,7 @@ use crate::event::RunOutcome;
 use crate::model;
 use crate::plan::{CostModel, DecoderCost, NetworkCost, RunCost, run_cost};
 use crate::record::{RunRecord, RunState, StudyRecord};
+use crate::report::TrainingFlops;
 use crate::spec::{Data, DataShape, Features, Plan, RunSpec, Trainer};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
@@ -38,7 +39,7 @@ impl Estimator {
         let own = study.iter().flat_map(|study| &study.runs).filter(|run| run.planned.spec.trainer.is_none());
         let speeds = own.filter_map(|run| {
             let last = run.rows.last().filter(|row| row.train_seconds > 0.0)?;
-            Some(train_flops(&run.planned.spec, last.images_seen) / last.train_seconds)
+            Some(network_flops(&run.planned.spec).after(last.images_seen) / last.train_seconds)
         });
         let mut speeds: Vec<f64> = speeds.collect();
         speeds.sort_by(f64::total_cmp);
@@ -150,16 +151,21 @@ impl Estimator {
     }
 
     fn network(&self, spec: &RunSpec) -> NetworkCost {
-        let RunSpec { model, token_routing, .. } = spec;
-        let data_shape = spec.data.shape();
+        let RunSpec { model, token_routing, token_masking, .. } = spec;
+        let (data_shape, images) = (spec.data.shape(), spec.train.steps * spec.train.batch_size as u64);
         let mut known = self.networks.borrow_mut();
-        *known.entry(format!("{model:?} {data_shape:?} {token_routing:?}")).or_insert_with(|| NetworkCost {
+        let key = format!("{model:?} {data_shape:?} {token_routing:?} {token_masking:?}");
+        let mut network = *known.entry(key).or_insert_with(|| NetworkCost {
             parameters: model::parameter_count(model, data_shape),
             forward_flops: model::forward_flops(model, data_shape),
-            training_forward_flops: model::training_forward_flops(spec),
+            training_forward_flops: model::training_forward_flops(spec, 0),
             activation_bytes: model::activation_bytes(model, data_shape) as f64,
             training_activation_bytes: model::training_activation_bytes(spec) as f64,
-        })
+        });
+        if token_masking.share > 0.0 {
+            network.training_forward_flops = network_flops(spec).after(images) / images as f64 / PASSES_PER_STEP;
+        }
+        network
     }
 }
 
@@ -205,14 +211,17 @@ fn without_seed(spec: &RunSpec) -> String {
 /// A forward and a backward pass, which takes two of its kind.
 const PASSES_PER_STEP: f64 = 3.0;
 
-/// A forward and a backward pass of every image that a run trains on.
-pub(super) fn train_flops(spec: &RunSpec, images_seen: u64) -> f64 {
-    PASSES_PER_STEP * model::training_forward_flops(spec) * images_seen as f64
+/// Floating-point operations that a run's training spends: a forward and a backward pass of its network for every image, of the tokens that are left
+/// in each block. `None` where the network is that of a program of the user's own.
+pub fn training_flops(spec: &RunSpec) -> Option<TrainingFlops> {
+    spec.trainer.as_ref().is_none_or(Trainer::is_torch).then(|| network_flops(spec))
 }
 
-/// Floating-point operations that a run's training spends on one image: a forward and a backward pass of its network. `None` where the network is
-/// that of a program of the user's own.
-pub fn image_flops(spec: &RunSpec) -> Option<f64> {
-    let is_known = spec.trainer.as_ref().is_none_or(Trainer::is_torch);
-    is_known.then(|| train_flops(spec, 1))
+/// The same, whoever trains.
+pub(super) fn network_flops(spec: &RunSpec) -> TrainingFlops {
+    let early_steps = spec.token_masking.steps(spec.train.steps);
+    let at = |step| PASSES_PER_STEP * model::training_forward_flops(spec, step);
+    let late = at(early_steps);
+    let early = if early_steps > 0 { at(0) } else { late };
+    TrainingFlops { early, early_images: early_steps * spec.train.batch_size as u64, late }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 
 use super::StudyError;
-use super::cost::image_flops;
+use super::cost::training_flops;
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::{self, Drawn, PaperFigures, PaperStyle, Report, ReportStyle};
 
@@ -36,7 +36,7 @@ fn written(folder: &SweepFolder, study: StudyRecord, style: &ReportStyle) -> Res
     // Of many runs each takes seconds.
     let (table, report) = thread::scope(|scope| {
         let table = scope.spawn(|| study.write_curves());
-        let report = report::write_drawn(&study, &folder.report(), style, image_flops);
+        let report = report::write_drawn(&study, &folder.report(), style, training_flops);
         (table.join().expect("it does not panic"), report)
     });
     table?;

@@ -8,6 +8,7 @@ mod checkpoint;
 pub mod classifier;
 mod comparison;
 mod hybrid_loss;
+mod masks;
 mod precision;
 mod step_batch;
 mod stopwatch;

@@ -20,8 +20,8 @@ pub struct StepBatch {
     pub timesteps: Vec<u32>,
     /// The timesteps' importance weights.
     pub importance: Vec<f32>,
-    /// `[batch, kept]`: the patches of each image that go around no block, where some of them do.
-    pub kept_patches: Option<Vec<u32>>,
+    /// The blocks that some patches go around, and `[batch, kept]`, the patches of each image that do not; where they do.
+    pub detour: Option<(Detour, Vec<u32>)>,
 }
 
 impl StepBatch {
@@ -49,11 +49,11 @@ impl StepBatch {
         let input = diffusion::network_input(spec.parameterization, process, noisy, &timesteps);
         let target =
             diffusion::training_target(spec.parameterization, process, &images, &noise, &timesteps).into_owned();
-        let kept_patches = Detour::of(spec).map(|detour| {
+        let detour = Detour::at(spec, step).map(|detour| {
             let patches = spec.model.patches(spec.data.image_shape().1);
-            Draws::new(seed, Stream::TokenRouting, step).subsets(batch_size, patches, detour.kept)
+            (detour, Draws::new(seed, Stream::Patches, step).subsets(batch_size, patches, detour.kept))
         });
-        Self { images, input, target, classes, timesteps, importance, kept_patches }
+        Self { images, input, target, classes, timesteps, importance, detour }
     }
 }
 

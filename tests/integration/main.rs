@@ -41,6 +41,7 @@ mod schedule;
 mod serve;
 mod study;
 mod timestep_density;
+mod token_masking;
 mod token_routing;
 mod torture;
 mod train;

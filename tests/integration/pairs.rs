@@ -57,6 +57,13 @@ fn sections() -> Vec<(String, Vec<Choice>)> {
             "token_routing": {"share": 0.5, "first_block": block, "last_block": block},
         })
     };
+    sections.push(other(
+        "masked",
+        json!({
+            "model": {"kind": "dit", "patch": 2, "dim": 16, "depth": 2, "heads": 2, "mask_token": true},
+            "token_masking": {"share": 0.5, "reconstruction": 0.0, "until": 0.5},
+        }),
+    ));
     sections.push(other("routed dit", routed("dit", 1)));
     sections.push(other("routed uvit", routed("uvit", 2)));
     sections.push(other(

@@ -6,7 +6,7 @@ use speedlab::data;
 use speedlab::kernels::{Kernels, Products, TokenChoice};
 use speedlab::model::{self, Detour, Dropout, Network, TokenRoute};
 use speedlab::random::{Draws, Stream};
-use speedlab::spec::{RunSpec, decode_json};
+use speedlab::spec::{Model, RunSpec, decode_json};
 use speedlab::train::Trainer;
 
 use super::parity::{dot, formula};
@@ -47,8 +47,8 @@ fn prediction(network: &Network, route: TokenRoute, device: &Device) -> (Vec<f32
 }
 
 fn route(spec: &RunSpec) -> TokenRoute {
-    let detour = Detour::of(spec).expect("tokens are routed");
-    let kept = Draws::new(3, Stream::TokenRouting, 0).subsets(BATCH, 16, detour.kept);
+    let detour = Detour::at(spec, 0).expect("tokens are routed");
+    let kept = Draws::new(3, Stream::Patches, 0).subsets(BATCH, 16, detour.kept);
     TokenRoute::new(None, Some((detour, TokenChoice::new(16, detour.kept, &kept))))
 }
 
@@ -119,8 +119,8 @@ fn tokens_that_go_around_all_blocks_do_not_feel_them() {
         prediction(&network, route(&spec), &device).0
     };
     let (before, after) = (predicted(""), predicted("blocks."));
-    let detour = Detour::of(&spec).expect("tokens are routed");
-    let kept = Draws::new(3, Stream::TokenRouting, 0).subsets(BATCH, 16, detour.kept);
+    let detour = Detour::at(&spec, 0).expect("tokens are routed");
+    let kept = Draws::new(3, Stream::Patches, 0).subsets(BATCH, 16, detour.kept);
     for (image, kept) in kept.chunks_exact(detour.kept).enumerate() {
         for pixel in 0..64 {
             let patch = (pixel / 16 * 4 + pixel % 8 / 2) as u32;
@@ -165,7 +165,7 @@ fn a_network_that_was_trained_so_is_used_with_all_tokens_and_without_routing_not
 fn a_training_step_counts_the_operations_of_the_tokens_that_are_there() {
     let (whole, routed) = (spec("dit", json!({})), spec("dit", around(2, 3)));
     let block = |tokens: f64| 2.0 * (tokens * 32.0 * 32.0 * (3.0 + 1.0 + 8.0) + 2.0 * tokens * tokens * 32.0);
-    let flops = |spec: &RunSpec| model::training_forward_flops(spec);
+    let flops = |spec: &RunSpec| model::training_forward_flops(spec, 0);
     assert_eq!(flops(&whole), model::forward_flops(&whole.model, whole.data.shape()));
     assert_eq!(flops(&whole) - flops(&routed), 2.0 * (block(16.0) - block(8.0)));
     // All tokens are there where images are generated.
@@ -176,4 +176,41 @@ fn a_training_step_counts_the_operations_of_the_tokens_that_are_there() {
     // Class and time are tokens of a U-ViT that never go around.
     let (whole, routed) = (spec("uvit", json!({})), spec("uvit", around(3, 3)));
     assert_eq!(flops(&whole) - flops(&routed), block(18.0) - block(10.0));
+}
+
+/// Enough tokens for the operations to use all threads of the pool.
+#[test]
+fn tokens_are_routed_the_same_bit_for_bit_whatever_the_number_of_threads() {
+    let device = Device::flex();
+    let mut spec = spec("dit", around(2, 3));
+    let Model::Dit(dit) = &mut spec.model else { panic!("a DiT was asked for") };
+    (dit.patch, dit.dim) = (1, 64);
+    let detour = Detour::at(&spec, 0).expect("tokens are routed");
+    let step = || {
+        let kept = Draws::new(3, Stream::Patches, 0).subsets(BATCH, 64, detour.kept);
+        let route = TokenRoute::new(None, Some((detour, TokenChoice::new(64, detour.kept, &kept))));
+        prediction(&network(&spec, &device, Kernels::Fused(Products::F32)), route, &device)
+    };
+    let with_threads = |count| rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap().install(step);
+    let one = with_threads(1);
+    assert!(one.1.iter().filter(|&&value| value != 0.0).count() > one.1.len() / 2);
+    for count in [2, 3] {
+        assert!(one == with_threads(count), "{count} threads");
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_with_the_tokens_it_would_have_had() {
+    let (device, digits) = (Device::flex(), data::load_digits().expect("they are in the program"));
+    let mut spec = spec("uvit", around(2, 4));
+    spec.train.steps = 4;
+    let steps = |trainer: &mut Trainer, count: usize| -> Vec<f64> {
+        (0..count).map(|_| trainer.train_step().expect("it does not diverge")).collect()
+    };
+    let mut whole = Trainer::new(&spec, &digits, &device, None, 1).expect("it can be trained");
+    let losses = steps(&mut whole, 2);
+    let mut resumed = Trainer::new(&spec, &digits, &device, Some(whole.checkpoint()), 1).expect("it goes on");
+    assert_eq!(steps(&mut resumed, 2), steps(&mut whole, 2));
+    assert_ne!(losses[0], losses[1]);
+    assert_eq!(whole.raw_network().weights().into_data(), resumed.raw_network().weights().into_data());
 }

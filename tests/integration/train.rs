@@ -65,8 +65,8 @@ fn the_hybrid_loss_and_its_gradients_agree_with_pytorch() {
     }
 }
 
-/// A UNet; an ADM that draws all there is to draw, with classes, dropout and a learned variance; a sampler that observes losses; a DiT some of
-/// whose tokens go around blocks.
+/// A UNet; an ADM that draws all there is to draw, with classes, dropout and a learned variance; a sampler that observes losses; DiTs some of
+/// whose tokens go around blocks or are masked, the latter in two steps of three.
 ///
 /// The epsilon of Adam is large, so that gradients which are nothing but rounding (such as those of the keys' biases) do not
 /// move weights as far as others do.
@@ -100,6 +100,10 @@ arms:
     model: { kind: dit, dim: 32, depth: 3, heads: 2 }
     parameterization: v
     token_routing: { share: 0.4, first_block: 2, last_block: 3 }
+  masked:
+    model: { kind: dit, dim: 32, depth: 3, heads: 2, mask_token: true, learned_sigma: true }
+    parameterization: epsilon
+    token_masking: { share: 0.4, decoder_blocks: 1, reconstruction: 0, until: 0.6 }
 seeds: 1
 ";
     let plan = plan_text(Path::new("sweep.yaml"), text, &[]).unwrap_or_else(|error| panic!("{error}"));

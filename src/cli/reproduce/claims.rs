@@ -62,6 +62,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/optimizers"
     "small/preconditioners"
     "small/networks"
+    "small/tokens"
     "small/equal-arms"
     "small/known-truth"
     "gpu/cifar10-gpu"

@@ -11,6 +11,7 @@ mod model;
 mod observe;
 mod optim;
 mod rules;
+mod token_masking;
 mod token_routing;
 mod train;
 mod trainer;
@@ -48,6 +49,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.loss_weighting(spec);
     rules.auxiliary_losses(spec);
     rules.token_routing(spec);
+    rules.token_masking(spec);
     rules.optimizer(spec);
     rules.momentum(spec);
     rules.lr_schedule(spec);

@@ -58,22 +58,11 @@ impl Rules {
             };
             self.breaks(&[LAST, FIRST, SHARE], message, Some(&hint));
         }
-        let (channels_side, dispersive) = (spec.data.image_shape(), &spec.auxiliary_losses.dispersive);
-        let patches = spec.model.patches(channels_side.1);
-        let kept = spec.token_routing.kept(patches);
-        if patches > 0 && (kept == 0 || kept == patches) {
-            let routed = if kept == 0 { "all" } else { "none" };
-            let message = format!("`{SHARE}`, {share}, is {routed} of the {patches} patches of an image");
-            let hint = match patches {
-                1 => "a smaller `model.patch` makes more patches".to_owned(),
-                _ => format!("a patch of {patches} is a share of {}", 1.0 / patches as f64),
-            };
-            self.breaks(&[SHARE, "model.patch"], message, Some(&hint));
-        }
+        self.some_patches(SHARE, share, spec);
+        let dispersive = &spec.auxiliary_losses.dispersive;
         if dispersive.weight > 0.0 && (first_block..last_block).contains(&dispersive.block) {
             let message = format!(
-                "`auxiliary_losses.dispersive` compares the same patches of two images after block {}, and `token_routing` leaves each image \
-                 its own",
+                "`auxiliary_losses.dispersive` compares the same patches of two images after block {}, where each image has its own",
                 dispersive.block
             );
             let hint = format!("compare before block {first_block}, or after block {last_block} or later");
@@ -136,8 +125,7 @@ mod tests {
         };
         let refused = |block: usize| {
             format!(
-                "`auxiliary_losses.dispersive` compares the same patches of two images after block {block}, and `token_routing` leaves each image \
-                 its own"
+                "`auxiliary_losses.dispersive` compares the same patches of two images after block {block}, where each image has its own"
             )
         };
         assert_broken([

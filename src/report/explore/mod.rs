@@ -72,9 +72,33 @@ pub struct Axis {
     pub words: &'static str,
 }
 
-/// Floating-point operations that training spends on one image of such a run; `None` where its network is not known. Reports know no
-/// networks: who asks for one says it.
-pub type ImageFlops = fn(&RunSpec) -> Option<f64>;
+/// Floating-point operations that the training of such a run spends; `None` where its network is not known. Reports know no networks: who asks for one
+/// says it.
+pub type FlopsOfRun = fn(&RunSpec) -> Option<TrainingFlops>;
+
+/// Floating-point operations that training spends on each image, which may change once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainingFlops {
+    /// On each of the first images.
+    pub early: f64,
+    /// How many images those are.
+    pub early_images: u64,
+    /// On each image after them.
+    pub late: f64,
+}
+
+impl TrainingFlops {
+    /// The same on every image.
+    pub fn even(image: f64) -> Self {
+        Self { early: image, early_images: 0, late: image }
+    }
+
+    /// Spent on the first `images` images.
+    pub fn after(&self, images: u64) -> f64 {
+        let early = images.min(self.early_images);
+        early as f64 * self.early + (images - early) as f64 * self.late
+    }
+}
 
 const AXES: [Axis; 6] = [
     Axis { key: "images_seen", label: "training images seen", words: "training images" },
@@ -111,7 +135,7 @@ impl<'a> Explore<'a> {
     }
 
     /// The same, where it is known what the runs' networks compute.
-    pub fn with_flops(comparison: &Comparison<'a>, grid: &Grid, image_flops: ImageFlops) -> Self {
+    pub fn with_flops(comparison: &Comparison<'a>, grid: &Grid, flops_of_run: FlopsOfRun) -> Self {
         let study = comparison.study;
         let plan = &study.plan;
         let palette = Palette::of(comparison);
@@ -121,7 +145,7 @@ impl<'a> Explore<'a> {
         let metrics = detail.metrics(comparison);
         let arms = plan.arms.iter().map(|arm| Arm { name: arm, color: palette.css(arm) });
         let settings = shared_settings(study);
-        let known = Known { detail: &detail, metrics: &metrics, fits: &fits, settings: &settings, image_flops };
+        let known = Known { detail: &detail, metrics: &metrics, fits: &fits, settings: &settings, flops_of_run };
         let runs = runs(comparison, &known);
         // An axis that some run has no numbers for would leave that run out.
         let has = |axis: &Axis| match axis.key {

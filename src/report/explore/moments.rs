@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Metric;
+use super::{Metric, TrainingFlops};
 use crate::record::RunRecord;
 use crate::report::band::FittedCurve;
 
@@ -24,10 +24,10 @@ pub struct Moments {
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
 impl Moments {
-    /// `image_flops`: what training spends on one image.
-    pub fn count_flops(&mut self, image_flops: Option<f64>) {
-        let Some(image_flops) = image_flops else { return };
-        self.train_flops = self.images_seen.iter().map(|&images| finite(images as f64 * image_flops)).collect();
+    /// `flops`: what training spends.
+    pub fn count_flops(&mut self, flops: Option<TrainingFlops>) {
+        let Some(flops) = flops else { return };
+        self.train_flops = self.images_seen.iter().map(|&images| finite(flops.after(images))).collect();
     }
 
     /// `share`: the part of a device that the run had.
@@ -135,7 +135,7 @@ mod tests {
         moments.count_flops(None);
         moments.count_hours(None);
         assert!(moments.train_flops.is_empty() && moments.device_hours.is_empty());
-        moments.count_flops(Some(3e6));
+        moments.count_flops(Some(TrainingFlops::even(3e6)));
         moments.count_hours(Some(0.5));
         assert_eq!((moments.train_flops, moments.device_hours), (vec![0.0, 1.92e8], vec![0.0, 1.0]));
     }

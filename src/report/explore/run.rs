@@ -9,7 +9,7 @@ use super::detail::Detail;
 use super::log_end::log_end;
 use super::moments::{Curve, Moments, moments, spaced};
 use super::points::Fits;
-use super::{ImageFlops, Metric};
+use super::{FlopsOfRun, Metric};
 use crate::record::{RunRecord, RunState, StudyRecord, SweepFolder};
 use crate::report::comparison::Comparison;
 use crate::report::settings::known;
@@ -55,7 +55,7 @@ pub struct Known<'k, 'm, 'f> {
     pub fits: &'k Fits<'f>,
     /// The settings that all share.
     pub settings: &'k BTreeMap<String, Value>,
-    pub image_flops: ImageFlops,
+    pub flops_of_run: FlopsOfRun,
 }
 
 pub fn runs<'a>(comparison: &Comparison<'a>, all: &Known) -> Vec<Run<'a>> {
@@ -73,7 +73,7 @@ fn of_run<'a>(study: &'a StudyRecord, run: &'a RunRecord, all: &Known) -> Run<'a
         None => (Moments::default(), vec![]),
     };
     if !moments.step.is_empty() {
-        moments.count_flops((all.image_flops)(&planned.spec));
+        moments.count_flops((all.flops_of_run)(&planned.spec));
         moments.count_hours(device_share(run));
     }
     let mut devices: Vec<&str> = run.attempts.iter().map(|attempt| attempt.device.as_str()).collect();

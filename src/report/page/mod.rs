@@ -20,7 +20,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::comparison::Comparison;
 use super::consistency::Consistency;
 use super::difficulty::PointDifficulty;
-use super::explore::{Explore, ImageFlops};
+use super::explore::{Explore, FlopsOfRun};
 use super::grid::Grid;
 use super::plots::FONT;
 use super::summary::progress;
@@ -65,12 +65,12 @@ pub fn page(
     consistency: Option<&Consistency>,
     difficulty: &[PointDifficulty],
     shown: &Shown,
-    image_flops: ImageFlops,
+    flops_of_run: FlopsOfRun,
 ) -> String {
     let plan = &comparison.study.plan;
     let question = if plan.question.trim().is_empty() { plan.name.as_str() } else { plan.question.trim() };
     let scripts = Scripts::new(shown.delivery);
-    let mut explore = Explore::with_flops(comparison, grid, image_flops);
+    let mut explore = Explore::with_flops(comparison, grid, flops_of_run);
     let version = match shown.delivery {
         Delivery::File => None,
         Delivery::Live { version } => {

@@ -193,6 +193,7 @@ fn unusual_specs() -> Vec<RunSpec> {
                 dispersive: DispersiveLoss { weight: 0.5, temperature: 0.25, block: 2 },
             },
             token_routing: TokenRouting { share: 0.25, first_block: 1, last_block: 4 },
+            token_masking: TokenMasking { share: 0.25, decoder_blocks: 2, reconstruction: 0.5, until: 0.75 },
             timestep_sampler: TimestepSampler::Shifted(ShiftedTimesteps { shift: 2.5 }),
             evaluate: Evaluate {
                 fid: Fid {
@@ -244,6 +245,7 @@ fn unusual_specs() -> Vec<RunSpec> {
                 heads: 6,
                 mlp_ratio: 2,
                 learned_sigma: true,
+                mask_token: true,
                 class_conditional: true,
                 class_dropout: 0.0,
             }),

@@ -14,7 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::state::{PageState, Process, Recorded};
 use super::StudyError;
-use super::cost::image_flops;
+use super::cost::training_flops;
 use crate::record::{LiveFile, PlanFile, RecordError, RecordMark, StudyRecord, SweepFolder, running_arguments};
 use crate::report;
 use crate::spec::{Labels, Plan};
@@ -275,7 +275,7 @@ impl Shared {
             if let Some(labels) = &self.labels {
                 study.plan.labels = labels.clone();
             }
-            let page = report::live_page(&study, image_flops, version)?;
+            let page = report::live_page(&study, training_flops, version)?;
             Ok((study, page))
         };
         // A page that cannot be made is told; the thread goes on.

@@ -6,8 +6,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Trainer;
 use crate::kernels::TokenChoice;
-use crate::model::{Detour, Dropout, TokenRoute};
+use crate::model::{Dropout, TokenRoute};
 use crate::train::auxiliary::{dispersion, targets_of_others};
+use crate::train::masks::pixel_weights;
 use crate::train::step_batch::StepBatch;
 
 impl Trainer<'_> {
@@ -37,9 +38,17 @@ impl Trainer<'_> {
         let dropout = Dropout { seed: spec.seed, step: self.step(), first_image: part.start };
         let (contrastive, dispersive) = (spec.auxiliary_losses.contrastive, &spec.auxiliary_losses.dispersive);
         let tapped_block = (dispersive.weight > 0.0).then_some(dispersive.block);
-        let detour = Detour::of(spec).zip(batch.kept_patches.as_deref()).map(|(detour, kept)| {
+        let patches = spec.model.patches(side);
+        let detour = batch.detour.as_ref().map(|(detour, kept)| {
             let kept = &kept[part.start * detour.kept..part.end * detour.kept];
-            (detour, TokenChoice::new(spec.model.patches(side), detour.kept, kept))
+            (*detour, TokenChoice::new(patches, detour.kept, kept))
+        });
+        let masks = detour.as_ref().filter(|(detour, _)| detour.masked).map(|(_, shown)| {
+            let reconstruction = spec.token_masking.reconstruction;
+            [0.0, reconstruction].map(|masked| {
+                let weights = TensorData::new(pixel_weights(shown, side, masked), [count, 1, side, side]);
+                Tensor::<4>::from_data(weights, &tracked)
+            })
         });
         let route = TokenRoute::new(tapped_block, detour);
         let (predicted, tokens) = self.network.forward_in_training(input, times, classes, dropout, route);
@@ -48,9 +57,15 @@ impl Trainer<'_> {
         let errors = predicted.clone() - target;
         let squares = errors.clone().square();
         let bound = self.hybrid_loss.as_ref().zip(v).map(|(hybrid, v)| hybrid.bound(errors, v, images, timesteps));
+        // Errors of masked patches are the reconstruction's alone.
+        let shown = |values: Tensor<4>| match &masks {
+            Some([shown, _]) => values * shown.clone(),
+            None => values,
+        };
+        let bound = bound.map(shown);
         let mut image_losses = Vec::new();
         if self.sampler.observes_losses() {
-            let squares = image_means(squares.clone().inner(), image_values);
+            let squares = image_means(shown(squares.clone()).inner(), image_values);
             let bounds = bound.clone().map_or(vec![0.0; count], |bound| image_means(bound.inner(), image_values));
             let of_images = squares.iter().zip(bounds).zip(timesteps);
             image_losses
@@ -62,6 +77,10 @@ impl Trainer<'_> {
             squares - (predicted - others).square() * contrastive
         } else {
             squares
+        };
+        let squares = match masks {
+            Some([_, all]) => squares * all,
+            None => squares,
         };
         let mut loss = (squares * weights).mean();
         if let Some(bound) = bound {

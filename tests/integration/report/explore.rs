@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use speedlab::event::RunOutcome;
 use speedlab::record::{Row, RunState, StudyRecord};
-use speedlab::report::{Comparison, Explore, Grid, write};
+use speedlab::report::{Comparison, Explore, Grid, TrainingFlops, write};
 use speedlab::spec::Trainer;
 
 use super::synthetic::{PROTOCOL, Synthetic, cut, draw_samples};
@@ -208,7 +208,8 @@ fn operations_and_hours_are_axes_where_every_run_has_them() {
         let keys = list(&value["axes"]).iter().map(|axis| axis["key"].as_str().unwrap().to_owned());
         keys.collect::<Vec<_>>()
     };
-    let known = serde_json::to_value(Explore::with_flops(&comparison, &grid, |_| Some(3e6))).expect("plain data");
+    let known = serde_json::to_value(Explore::with_flops(&comparison, &grid, |_| Some(TrainingFlops::even(3e6))))
+        .expect("plain data");
     assert!(keys(&known).contains(&"train_flops".to_owned()));
     let moments = &known["runs"][0]["moments"];
     for (images, flops) in list(&moments["images_seen"]).iter().zip(list(&moments["train_flops"])) {

@@ -47,6 +47,7 @@ fn the_shipped_sweeps_on_digits_run_a_few_steps() {
         ("small/learning-rate", 10, 15, &tuned),
         ("small/networks", 10, 36, &tuned),
         ("small/sensitivity", 10, 29, &[]),
+        ("small/tokens", 10, 4, &[]),
         ("small/optimizers", 210, 7, &[]),
         ("small/preconditioners", 10, 5, &[]),
         ("methods", 220, 30, &[]),
