@@ -49,7 +49,7 @@ pub fn prepare_reference(
 }
 
 impl ReferenceFeatures {
-    /// Of all of `images`, decoded where they are latents and there is a decoder; those of a large network and of decoded latents are
+    /// Of all of `images`, decoded where they are latents and there is a decoder; those of a large network and of latents are
     /// kept in `folder`, as others keep them too: see [`Statistics`].
     pub fn of(
         spec: &RunSpec,
@@ -114,10 +114,11 @@ fn kept(
     folder: &DataFolder,
 ) -> Option<PathBuf> {
     let fid = &spec.evaluate.fid;
-    let weights = match (network.weights_sha256(), decoder) {
-        (Some(sha256), _) => &sha256[..HASH_DIGITS],
-        (None, Some(_)) => "own",
-        (None, None) => return None,
+    let weights = match network.weights_sha256() {
+        Some(sha256) => &sha256[..HASH_DIGITS],
+        // Files of latents may be large, and decoding them takes long.
+        None if images.are_latents() => "own",
+        None => return None,
     };
     let decoded = decoder.map_or_else(String::new, |decoder| format!("_{}", &decoder.sha256[..HASH_DIGITS]));
     let (features, resize) = (fid.features.name(), fid.resize.with(fid.features).name());
