@@ -66,7 +66,7 @@ pub fn prepare_reference(
 
 impl ReferenceFeatures {
     /// Of what `evaluate.fid.reference` names, decoded where that is latents and there is a decoder. What a large network gives for
-    /// images, and any for decoded latents, is kept in `folder`, as others keep it too: see [`Statistics`].
+    /// images, and any for latents, is kept in `folder`, as others keep it too: see [`Statistics`].
     pub fn of(
         spec: &RunSpec,
         network: &FeatureNetwork,
@@ -82,7 +82,7 @@ impl ReferenceFeatures {
         };
         let (count, sha256) = (images.len(), images.sha256.clone());
         let decoder = decoder.filter(|_| images.are_latents());
-        let kept = kept(fid, network, &sha256, count, decoder, folder);
+        let kept = kept(fid, network, &sha256, count, decoder, images.are_latents(), folder);
         let statistics = kept_or_made(kept, network, needed, |needed| {
             let mut gathered = Gathered::new(network, needed);
             for first in (0..count).step_by(BATCH_IMAGES) {
@@ -121,7 +121,7 @@ impl ReferenceFeatures {
         }
         let stored = StoredReference::of(path).map_err(unfit)?;
         let of_images = |needed: Needed, count: usize, progress: OnProgress<'_>| {
-            let kept = kept(fid, network, &sha256, count, None, folder);
+            let kept = kept(fid, network, &sha256, count, None, false, folder);
             kept_or_made(kept, network, needed, |needed| {
                 let mut gathered = Gathered::new(network, needed);
                 each_image(path, BATCH_IMAGES, unfit, |images, first| {
@@ -296,12 +296,14 @@ fn kept(
     sha256: &str,
     count: usize,
     decoder: Option<&LatentDecoder>,
+    are_latents: bool,
     folder: &DataFolder,
 ) -> Option<PathBuf> {
-    let weights = match (network.weights_sha256(), decoder) {
-        (Some(sha256), _) => &sha256[..HASH_DIGITS],
-        (None, Some(_)) => "own",
-        (None, None) => return None,
+    let weights = match network.weights_sha256() {
+        Some(sha256) => &sha256[..HASH_DIGITS],
+        // Files of latents may be large, and decoding them takes long.
+        None if are_latents => "own",
+        None => return None,
     };
     let decoded = decoder.map_or_else(String::new, |decoder| format!("_{}", &decoder.sha256[..HASH_DIGITS]));
     let (features, resize, set) = (fid.features.name(), fid.resize.with(fid.features).name(), &sha256[..HASH_DIGITS]);

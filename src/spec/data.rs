@@ -75,7 +75,8 @@ pub struct ImageFolderData {
 
 /// Files with latents [n, channels, side, side] and a class for each. `speedlab data encode --help` says how they are made. With
 /// them the samplers' `clip` must be false, because latents have no range; `learned_sigma` counts the first timestep's term of the
-/// bound as if values were pixels, as DiT's code does.
+/// bound as if values were pixels, as DiT's code does. `parameterization: edm` assumes the deviation `sigma_data`: set it to 1, or
+/// choose `scale` so that latents have 0.5.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LatentsData {

@@ -40,7 +40,7 @@ fn sandbox(sweep: &str) -> Sandbox {
             let path = sandbox.path().join("pictures").join(class).join(format!("{index:02}.png"));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             let pixel = |x: u32, y: u32| {
-                let stripe = if (x + index * y / 10) / width % 2 == 0 { 40 } else { 200 };
+                let stripe = if ((x + index * y / 10) / width).is_multiple_of(2) { 40 } else { 200 };
                 image::Rgb([stripe, (stripe + index as u8).wrapping_mul(3) / 4, 255 - stripe])
             };
             image::RgbImage::from_fn(64, 64, pixel).save(path).unwrap();
@@ -168,7 +168,7 @@ fn pictures_are_encoded_trained_on_and_decoded_before_they_are_measured() {
     assert_eq!((two.width(), two.height()), (2 * 66 + 2, 66 + 2));
     let found = succeeds(&sandbox, &["fid", &run, "pictures", "--features", "pixels-8x8", "--samples", "8", "--json"]);
     let found: Value = serde_json::from_str(&found).unwrap();
-    assert!(found["fid"].as_f64().unwrap() > 0.0, "{found}");
+    assert!(found["value"].as_f64().unwrap() > 0.0, "{found}");
     let plan: Value = serde_json::from_str(&succeeds(&sandbox, &["plan", "sweep.yaml", "--json"])).unwrap();
     assert!(plan["runs"].as_array().unwrap().iter().all(|run| run["state"] != "waiting"), "{plan}");
 }
