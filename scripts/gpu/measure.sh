@@ -12,6 +12,8 @@
 #   scripts/gpu/measure.sh out speedlab-gpu --steps memory,speed-unet
 #   scripts/gpu/measure.sh out speedlab-gpu --steps speed-ddpm,speed-dit,summary
 #
+# Before a card is there, scripts/gpu/precompile.py compiles what its first steps wait for; SPEEDLAB_KERNELS names the folder that it made.
+#
 # Without a GPU every step can be tried on the CPU, or on software that plays a GPU, in a few minutes:
 #
 #   scripts/gpu/measure.sh out target/release/speedlab --devices cpu --small

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Compiles the CUDA kernels of the networks that scripts/gpu/measure.sh times, on a machine without a card.
+
+    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--level minimal]
+
+A card's first step waits for some hundred kernels, each a second of NVIDIA's compiler on one thread. They depend on the card's
+generation alone, not on the card: OUT becomes a folder that SPEEDLAB_KERNELS names there. What is chosen among them, by how long they take, is found
+on the card. OUT/counts.json says what a step of each network asks of a driver: launches, waits, copies and their bytes.
+
+BINARY has the feature cuda (scripts/check-gpu.sh builds one). Needed are a C compiler and NVRTC with its headers: where neither CUDA_PATH nor
+the system has them, `pip install nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl` into the Python that runs this. One core
+works for about ten minutes on a small network. What was compiled before is found again, so that the command can be given until all is done.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts/bench"))
+from cpu_torch import NETWORKS, bench_step  # noqa: E402
+
+# Images of a step, as measure.sh has them: kernels are chosen by shapes.
+BATCHES = {"UNet 1x8x8": 16, "UNet 3x32x32": 128, "DDPM 3x32x32": 64, "DiT 3x32x32": 256}
+# What only a real card can say.
+OF_A_CARD = ("autotune/", "throughput/", "records/")
+
+
+def wheels():
+    """The folder of NVIDIA's packages in this Python, as a toolkit."""
+    for name in ("purelib", "platlib"):
+        found = sorted((pathlib.Path(sysconfig.get_path(name)) / "nvidia").glob("cu*"))
+        if found:
+            return found[-1]
+    return None
+
+
+def environment(args, work):
+    driver = work / "libcuda.so.1"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", driver, ROOT / "scripts/gpu/fake_cuda.c"], check=True)
+    toolkit = pathlib.Path(os.environ["CUDA_PATH"]) if "CUDA_PATH" in os.environ else wheels()
+    libraries = [str(work)]
+    added = dict(FAKE_CUDA_CC=str(args.compute_capability), CUBECL_AUTOTUNE_LEVEL=args.level, SPEEDLAB_KERNELS=str(args.out))
+    if toolkit:
+        libraries += [str(toolkit / folder) for folder in ("lib", "lib64") if (toolkit / folder).is_dir()]
+        added["CUDA_PATH"] = str(toolkit)
+    added["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
+    return os.environ | added
+
+
+def kernels_in(out):
+    """How many compiled kernels the folder holds."""
+    total = 0
+    for path in out.glob("*.db"):
+        with sqlite3.connect(path) as database:
+            total += database.execute("select count(*) from entries where namespace like 'cuda/%'").fetchone()[0]
+    return total
+
+
+def counts(args, environment, work, job):
+    """What the driver was asked for in `steps` steps."""
+    log = work / "counts.json"
+    log.unlink(missing_ok=True)
+    command = [str(args.binary), *bench_step("", job)[1:], "--device", "cuda:0"]
+    command.remove("--wait")
+    process = subprocess.Popen(command, env=environment | dict(FAKE_CUDA_LOG=str(log)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        _, said = process.communicate()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
+    if process.returncode or not log.exists():
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}\n{said[-2000:]}")
+    return json.loads(log.read_text())
+
+
+def per_step(args, environment, work, job):
+    """Of a step after the first ones, in which kernels are compiled and tuned."""
+    few, more = 3, 7
+    first = counts(args, environment, work, job | dict(steps=few))
+    second = counts(args, environment, work, job | dict(steps=more))
+    difference = {key: (second[key] - first[key]) / (more - few) for key in second if key not in ("kernels", "modules")}
+    return difference | dict(kernels=second["kernels"])
+
+
+def clean(out):
+    """Leaves what is true of every card of the generation."""
+    for path in out.glob("*.db"):
+        with sqlite3.connect(path) as database:
+            for prefix in OF_A_CARD:
+                database.execute("delete from entries where namespace like ? || '%'", (prefix,))
+            database.commit()
+            database.execute("pragma wal_checkpoint(truncate)")
+            database.execute("vacuum")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=pathlib.Path, metavar="OUT")
+    parser.add_argument("binary", type=pathlib.Path, metavar="BINARY", nargs="?", default=ROOT / "target/release/speedlab-gpu")
+    parser.add_argument("--compute-capability", type=int, default=90, help="90 for H100 and H200, 80 for A100; default: %(default)s")
+    parser.add_argument("--networks", default=",".join(BATCHES), help="names, with commas; default: %(default)s")
+    parser.add_argument("--level", default="minimal", help="cubecl's autotuning, as the card will have it; default: %(default)s")
+    args = parser.parse_args()
+    args.out, args.binary = args.out.resolve(), args.binary.resolve()
+    names = args.networks.split(",")
+    if unknown := [name for name in names if name not in BATCHES]:
+        parser.error(f"there is no network {', '.join(unknown)}: {', '.join(BATCHES)}")
+    if not os.access(args.binary, os.X_OK):
+        parser.error(f"{args.binary} is no program; scripts/check-gpu.sh builds one")
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "counts.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    with tempfile.TemporaryDirectory(prefix="speedlab-cuda-") as work:
+        work = pathlib.Path(work)
+        around = environment(args, work)
+        for name in names:
+            for precision in ("f32", "bf16"):
+                began = time.monotonic()
+                job = dict(network=name, work="train", batch=BATCHES[name], bf16=precision == "bf16")
+                found[f"{name} {precision}"] = per_step(args, around, work, job)
+                path.write_text(json.dumps(found, indent=1) + "\n")
+                step = found[f"{name} {precision}"]
+                words = f"{step['launches']:.0f} launches, {step['waits']:.0f} waits, {step['bytes_to_device'] / 1e6:.2f} MB to the card"
+                print(f"{name}, {precision}: a step has {words}; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
+    clean(args.out)
+
+
+main()
