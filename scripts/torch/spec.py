@@ -112,9 +112,9 @@ MAPS = {
     "train": dict(steps=2000, batch_size=64, warmup_steps=0, clip_norm=1.0, ema_decay=0.999, ema={}, log_every=10)
     | dict(checkpoint_seconds=30.0, precision="f32"),
     "evaluate": dict(every=200, fid={}, validation={}, grid_images=64, measures=[], weights="averaged")
-    | dict(consistency={}, difficulty={}),
+    | dict(consistency={}, difficulty={}, also=[]),
     "evaluate.fid": dict(samples=1000, features="digits-cnn", reference="train", reference_folder="")
-    | dict(resize="customary", ode={}, guidance=1.0),
+    | dict(reference_file="", reference_sha256="", resize="customary", ode={}, guidance=1.0),
     "evaluate.validation": dict(bins=10, images=64),
     "evaluate.consistency": dict(images=0, every=0),
     "evaluate.difficulty": dict(images=0, every=0),
@@ -123,6 +123,7 @@ MAPS = {
 # Values that are known to Speedlab and not done here.
 REFUSED = {
     "evaluate.weights": lambda value: value == "both" and "one set of images is handed over at a step",
+    "evaluate.also": lambda value: value != [] and "one set of images is handed over at a step",
     "evaluate.difficulty.images": lambda value: value > 0 and "the gradient of the validation loss is not computed here",
 }
 

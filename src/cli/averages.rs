@@ -30,7 +30,7 @@ const MUCH_MISSED: f64 = 0.2;
 #[command(
     after_help = "A run keeps two averages of its weights at intervals where its sweep says so: `train: { post_hoc: { every: 100 } }`. Averages by a
 power function of any other length are sums of these (Karras et al. 2024, arXiv 2312.02696, section 3): no run is trained
-again. Each is measured as the run's sweep measures, on the CPU. Averages that are much shorter than the shortest kept one, or
+again. Each is measured as the run's sweep measures by `evaluate.fid`, on the CPU. Averages that are much shorter than the shortest kept one, or
 than the time between two kept ones, are made least well: the column `missed` says how far off they are.
 
 Examples:
@@ -135,6 +135,7 @@ pub fn averages(args: &AveragesArgs) -> anyhow::Result<Exit> {
         let mut spec = spec.clone();
         spec.train.ema = Ema::Power(PowerEma { sigma_rel });
         spec.evaluate.weights = EvaluatedWeights::Averaged;
+        spec.evaluate.also.clear();
         let device = Device::flex();
         let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device);
         let count = average.len();

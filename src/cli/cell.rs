@@ -142,9 +142,9 @@ fn with_id(results: &Path, given: &str, id: &str) -> Result<PathBuf, CellError> 
 
 /// What trains the number's runs again; `None` where nothing can.
 fn rerun_command(cell: &CellDetail, folder: &SweepFolder) -> Option<String> {
-    let is_import = cell.runs.iter().any(|run| run.is_imported);
+    let has_none = cell.is_measured_later || cell.runs.iter().any(|run| run.is_imported);
     let path = quoted(&folder.path.display().to_string());
-    (!is_import).then(|| format!("speedlab cell {} {path} --rerun", cell.id))
+    (!has_none).then(|| format!("speedlab cell {} {path} --rerun", cell.id))
 }
 
 /// Whether it can be meant as an id, and not as the path of a study.

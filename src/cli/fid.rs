@@ -17,7 +17,8 @@ use crate::spec::{Features, Resize, feature_protocol};
 #[derive(Debug, Args)]
 #[command(after_help = "A and B are each one of:
   a folder        all PNG, JPEG, WebP, TIFF, BMP, PPM and PGM files in and below it
-  a file .npz     `mu` and `sigma`, as pytorch-fid, clean-fid and --save write them
+  a file .npz     `mu` and `sigma`, as pytorch-fid, clean-fid and --save write them; or
+                  images, as ADM's evaluator reads them: `arr_0` of bytes, [n, height, width, 3]
   a data set      digits, mnist, fashion_mnist, cifar10: the images to train on;
                   `cifar10:test`: the held-out ones
   a run's folder  results/<sweep>/runs/<run-id>: images that its averaged weights generate

@@ -9,7 +9,9 @@ use rayon::prelude::*;
 
 use super::run_network::RunNetwork;
 use crate::data::{self, DataFolder, FolderListing, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb};
-use crate::evaluate::{FeatureNetwork, Gaussian, GaussianFit, LatentDecoder, Statistics, generate_images};
+use crate::evaluate::{
+    FeatureNetwork, Gaussian, GaussianFit, LatentDecoder, Statistics, StoredReference, each_image, generate_images,
+};
 use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
 
 /// The source of a side: images, or statistics of them.
@@ -19,6 +21,8 @@ pub(super) enum Side {
     Folder(PathBuf),
     /// A mean and a covariance: `.npz`.
     Statistics(PathBuf),
+    /// Images in an `.npz`, as ADM's evaluator keeps them.
+    Batch(PathBuf),
     /// A set that is trained on, and whether its held-out images are meant.
     Set { name: String, held_out: bool },
     /// The images that a run's averaged weights generate.
@@ -44,6 +48,7 @@ pub(super) struct Found {
 const BATCH_IMAGES: usize = 64;
 /// The number of images that a run generates without `--samples`.
 const RUN_SAMPLES: usize = 10_000;
+const ANY_SIZE: &str = "--features inception-v3 or efficientnet-lite0 see images of any size";
 const SET_NAMES: &str = "digits, mnist, fashion_mnist, cifar10";
 
 impl Side {
@@ -52,6 +57,8 @@ impl Side {
         let path = PathBuf::from(text);
         if path.is_file() {
             return match path.extension().is_some_and(|ending| ending == "npz") {
+                // What is wrong with a file of statistics is said when it is read.
+                true if StoredReference::of(&path).is_ok_and(|stored| !stored.has_statistics) => Ok(Self::Batch(path)),
                 true => Ok(Self::Statistics(path)),
                 false => bail!("{text} is neither a folder nor a file of statistics (.npz)"),
             };
@@ -94,7 +101,18 @@ impl Side {
                 let first = files.images.first().with_context(|| format!("no images in {}", path.display()))?;
                 (3, decode_rgb(first)?.width)
             }
-            (Self::Folder(_) | Self::Statistics(_), _) => (3, 8),
+            (Self::Batch(path), Features::Pixels8) => {
+                let mut side = None;
+                let first = |images: &[RgbImage], _| {
+                    side = images.first().map(|image| image.width);
+                    Err(None)
+                };
+                match each_image(path, 1, Some, first) {
+                    Err(Some(problem)) => bail!("{}: {problem}", path.display()),
+                    Ok(()) | Err(None) => (3, side.with_context(|| format!("no images in {}", path.display()))?),
+                }
+            }
+            (Self::Folder(_) | Self::Statistics(_) | Self::Batch(_), _) => (3, 8),
         })
     }
 
@@ -111,6 +129,7 @@ impl Side {
         match self {
             Self::Folder(path) => of_folder(path, network, samples, progress),
             Self::Statistics(path) => Found::of_statistics(Statistics::read(path)?, path, protocol, samples.is_some()),
+            Self::Batch(path) => of_batch(path, network, samples, progress),
             Self::Set { name, held_out } => {
                 let data = set(name).expect("the name was looked up");
                 let dataset = data::load(&data, folder, progress)?;
@@ -166,6 +185,7 @@ impl fmt::Display for Side {
         match self {
             Self::Folder(path) => write!(formatter, "folder {}", path.display()),
             Self::Statistics(path) => write!(formatter, "statistics {}", path.display()),
+            Self::Batch(path) => write!(formatter, "batch {}", path.display()),
             Self::Set { name, held_out } => write!(formatter, "{name}:{}", if *held_out { "test" } else { "train" }),
             Self::Run(path) => write!(formatter, "run {}", path.display()),
         }
@@ -201,6 +221,36 @@ fn of_pixels(
     }
     let gaussian = fit.finish().with_context(|| what.to_owned())?;
     Ok(Found { gaussian, images: Some(count), corrupt: vec![], others: vec![], passed_over: 0, what: what.to_owned() })
+}
+
+/// Of the first `samples` images of a batch, or of all.
+fn of_batch(
+    path: &Path,
+    network: &FeatureNetwork,
+    samples: Option<usize>,
+    progress: OnProgress<'_>,
+) -> anyhow::Result<Found> {
+    let what = format!("batch {}", path.display());
+    let wrong = |problem: String| anyhow::anyhow!("{}: {problem}", path.display());
+    let held = StoredReference::of(path).map_err(wrong)?.images.unwrap_or(0);
+    let count = samples.unwrap_or(held);
+    if count > held {
+        bail!("{what} has {held} images, not {count}");
+    }
+    let mut fit = GaussianFit::new(network.dimension());
+    each_image(path, BATCH_IMAGES, wrong, |images, first| {
+        let images = &images[..images.len().min(count.saturating_sub(first))];
+        let features = network
+            .features_of_files(images)
+            .map_err(|(index, problem)| wrong(format!("image {} has {problem}\nhint: {ANY_SIZE}", first + index)))?;
+        fit.push(&features).with_context(|| what.clone())?;
+        let done = (first + images.len()) as u64;
+        let doing = format!("features of {what}");
+        progress(&Progress { doing, done, total: Some(count as u64), unit: Unit::Images });
+        Ok(())
+    })?;
+    let gaussian = fit.finish().with_context(|| what.clone())?;
+    Ok(Found { gaussian, images: Some(count), corrupt: vec![], others: vec![], passed_over: 0, what })
 }
 
 /// All that is below a folder, in the order of paths.
@@ -255,12 +305,9 @@ fn of_folder(
 }
 
 fn features(network: &FeatureNetwork, images: &[RgbImage], paths: &[&PathBuf]) -> anyhow::Result<Vec<f32>> {
-    network.features_of_files(images).map_err(|(index, problem)| {
-        anyhow::anyhow!(
-            "{} has {problem}\nhint: --features inception-v3 or efficientnet-lite0 see images of any size",
-            paths[index].display()
-        )
-    })
+    network
+        .features_of_files(images)
+        .map_err(|(index, problem)| anyhow::anyhow!("{} has {problem}\nhint: {ANY_SIZE}", paths[index].display()))
 }
 
 #[cfg(test)]

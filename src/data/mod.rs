@@ -24,6 +24,7 @@ mod published;
 mod sums;
 mod truncated;
 
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use latents::Checked;
@@ -87,9 +88,8 @@ pub fn load_digits() -> Result<Dataset, DataError> {
 pub fn load_for(spec: &RunSpec, folder: &DataFolder, progress: OnProgress<'_>) -> Result<Dataset, DataError> {
     let mut dataset = load(&spec.data, folder, progress)?;
     for settings in spec.by_each_fid().filter_map(|by| reference_folder(&by)) {
-        if !dataset.references.contains_key(&settings.path) {
-            let images = image_folder::load(&settings, folder, progress)?.train;
-            dataset.references.insert(settings.path, images);
+        if let Entry::Vacant(place) = dataset.references.entry(settings.path.clone()) {
+            place.insert(image_folder::load(&settings, folder, progress)?.train);
         }
     }
     Ok(dataset)

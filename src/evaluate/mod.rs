@@ -52,3 +52,4 @@ pub use precision_recall::{DENSITY_NEIGHBOURS, Neighbourhoods, Overlap, PRECISIO
 pub use reference::{ReferenceFeatures, prepare_reference};
 pub use sample::generate_images;
 pub use statistics_file::{Statistics, StatisticsError};
+pub use stored_reference::{StoredReference, each_image};

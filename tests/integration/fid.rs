@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use image::{Rgb, RgbImage};
+use npyz::WriterBuilder as _;
 use serde_json::Value;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 fn fid(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_speedlab"));
@@ -115,6 +118,43 @@ fn what_cannot_be_decoded_is_named_counted_and_no_success() {
     let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(json["sides"][0]["images"], 30);
     assert!(json["sides"][0]["corrupt"][0]["file"].as_str().unwrap().ends_with("broken.png"));
+}
+
+/// Pictures of a folder as ADM's evaluator keeps images, in the order of their names.
+fn batch(folder: &Path, path: &Path) {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let bytes: Vec<u8> = names.iter().flat_map(|name| image::open(name).unwrap().to_rgb8().into_raw()).collect();
+    let mut archive = ZipWriter::new(fs::File::create(path).unwrap());
+    archive.start_file("arr_0.npy", SimpleFileOptions::default()).unwrap();
+    let shape = [names.len() as u64, 12, 12, 3];
+    let mut array = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut archive).begin_nd().unwrap();
+    array.extend(bytes).unwrap();
+    array.finish().unwrap();
+    archive.finish().unwrap();
+}
+
+#[test]
+fn a_batch_of_images_is_what_its_images_are() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("a"), 40, 0);
+    pictures(&folder.join("b"), 300, 50);
+    batch(&folder.join("b"), &folder.join("b.npz"));
+    let value = |arguments: &[&str]| {
+        let output = fid(folder, &[arguments, &["--features", "pixels-8x8", "--json"]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        (json["value"].as_f64().unwrap(), json["protocol"].clone())
+    };
+    assert_eq!(value(&["a", "b.npz"]), value(&["a", "b"]));
+    assert_eq!(value(&["a", "b.npz", "--samples", "30"]), value(&["a", "b", "--samples", "30"]));
+    let output = fid(folder, &["a", "b.npz", "--features", "digits-cnn"]);
+    assert!(stderr(&output).contains("has 12 x 12 pixels, where digits-cnn sees 8 x 8"), "{}", stderr(&output));
+    let output = fid(folder, &["b.npz", "a", "--features", "digits-cnn"]);
+    assert!(stderr(&output).contains("b.npz: image 0 has 12 x 12 pixels"), "{}", stderr(&output));
+    let output = fid(folder, &["a", "b.npz", "--features", "pixels-8x8", "--samples", "301"]);
+    assert!(!output.status.success(), "{}", stdout(&output));
 }
 
 #[test]

@@ -32,6 +32,10 @@ pub enum CellError {
         "the number cannot be trained again: run {run_id} of {arm} was imported, and what trained it is not known here\nhint: `speedlab import` reads a newer table as another study"
     )]
     Imported { run_id: String, arm: String },
+    #[error(
+        "{what}, was measured after its runs had ended, which training them does not do again\nhint: `speedlab evaluate RUN --set ..` measures runs that were trained again"
+    )]
+    MeasuredLater { what: String },
     #[error("there is no number yet that could hold: {what}\nhint: `speedlab run` trains the runs that are missing")]
     NothingToHold { what: String },
     #[error("the runs would be trained in {}, which holds the records that they are compared with\nhint: name another folder with --into", path.display())]

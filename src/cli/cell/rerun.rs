@@ -56,6 +56,9 @@ pub(super) fn rerun(
     if let Some(run) = cell.runs.iter().find(|run| run.is_imported) {
         return Err(CellError::Imported { run_id: run.run_id.clone(), arm: run.arm.clone() }.into());
     }
+    if cell.is_measured_later {
+        return Err(CellError::MeasuredLater { what: cell.what.clone() }.into());
+    }
     if cell.number.is_none() {
         return Err(CellError::NothingToHold { what: format!("{}, {}", cell.what, cell.verdict) }.into());
     }

@@ -50,6 +50,18 @@ impl Compared {
         let fid = &spec.evaluate.fid;
         let weights = folder.weights(fid.features);
         let features = FeatureNetwork::load(fid.features, fid.resize, spec.data.picture_shape(), weights.as_deref())?;
+        Self::of(features, spec, dataset, decoder, folder, works)
+    }
+
+    /// In these features, those that the run asks for.
+    fn of(
+        features: FeatureNetwork,
+        spec: &RunSpec,
+        dataset: &Dataset,
+        decoder: Option<&LatentDecoder>,
+        folder: &DataFolder,
+        works: &mut dyn FnMut(),
+    ) -> Result<Self, EvaluateError> {
         let found = ReferenceFeatures::of(spec, &features, dataset, decoder, folder, &mut |_| works())?;
         let ReferenceFeatures { gaussian, rows, spatial, images, sha256 } = found;
         let frechet = |gaussian| FrechetReference::new(gaussian).map_err(in_frechet("the reference images"));
@@ -207,5 +219,62 @@ impl Seen {
         let Compared { features, further, .. } = compared;
         let spatial = features.spatial_dimension().filter(|_| further.needs_spatial());
         Self { fit: GaussianFit::new(features.dimension()), kept: Vec::new(), spatial: spatial.map(GaussianFit::new) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::no_folder;
+    use super::*;
+    use crate::data::{Images, load_digits};
+    use crate::evaluate::{FrozenNetwork, frechet_distance};
+    use crate::spec::{Features, FurtherMeasure, Resize};
+
+    /// Inception with weights that let each pixel through in some strength.
+    fn inception() -> FeatureNetwork {
+        let weights = |name: &str, shape: &[usize]| {
+            let inputs: usize = shape.iter().skip(1).product();
+            let count: usize = shape.iter().product();
+            let scale = if name.ends_with("running_var") || shape.len() == 1 { 1.0 } else { 2.0 / inputs as f32 };
+            Ok((0..count).map(|index| scale * (1.0 + 0.5 * (index as f32).sin())).collect())
+        };
+        let network = FrozenNetwork::new(Features::InceptionV3, Resize::Customary, &weights).unwrap();
+        FeatureNetwork::Frozen { network: Box::new(network), image_shape: (1, 8) }
+    }
+
+    #[test]
+    fn spatial_features_are_compared_as_other_features_are() {
+        let mut dataset = load_digits().unwrap();
+        let few = |from: usize| Images::in_memory(1, 8, dataset.train.bytes(from..from + 4).to_vec(), vec![0; 4], 16);
+        let (reference, generated) = (few(0), few(4));
+        dataset.train = reference.clone();
+        let mut spec = RunSpec::default();
+        spec.evaluate.fid.features = Features::InceptionV3;
+        spec.evaluate.fid.samples = 4;
+        spec.evaluate.measures = [FurtherMeasure::Sfid].into();
+        let compared = Compared::of(inception(), &spec, &dataset, None, &no_folder(), &mut || {}).unwrap();
+        let by = ByProtocol {
+            generation: Generation::of(&spec),
+            samples: 4,
+            nfe: spec.evaluate.fid.nfe(),
+            protocol: FidProtocol::of(&spec, compared.images, &compared.sha256),
+            compared: Arc::new(compared),
+        };
+        let mut seen = Seen::new(&by.compared);
+        by.see(&generated.pixels(0..4), &mut seen).unwrap();
+        let measures = by.compare(seen, &by.protocol, &mut || Ok(())).unwrap();
+        let named: Vec<(String, String)> =
+            measures.iter().map(|measure| (measure.metric.to_string(), measure.protocol.to_string())).collect();
+        assert_eq!(named, by.values(Weights::Averaged));
+        let protocol = "inception-v3 n=4 ref=train:4 resize=pytorch-fid ddim nfe=20 ema=0.999";
+        assert_eq!(named[0].1, protocol);
+        assert_eq!(named[1], ("sfid".to_owned(), format!("{protocol} layer=mixed_6/conv:7")));
+        let gaussian = |images: &Images| {
+            let mut fit = GaussianFit::new(2023);
+            fit.push(&by.compared.features.activations(&images.pixels(0..4), true).spatial).unwrap();
+            fit.finish().unwrap()
+        };
+        let expected = frechet_distance(&gaussian(&reference), &gaussian(&generated)).unwrap();
+        assert!(expected > 0.0 && (measures[1].value / expected - 1.0).abs() < 1e-9, "{measures:?}, {expected}");
     }
 }

@@ -51,6 +51,9 @@ pub struct CellDetail {
     pub runs: Vec<CellRun>,
     /// The ratio of each seed; empty where seeds are not paired or nothing is known.
     pub by_seed: Vec<SeedRatio>,
+    /// Whether its values were measured after its runs had ended, which training does not do again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_measured_later: bool,
 }
 
 /// What one seed says.
@@ -77,7 +80,11 @@ pub fn detail(comparison: &Comparison, grid: &Grid, cell: &Cell) -> CellDetail {
             let MeasureColumn { words, protocol, .. } = column;
             let words = if protocol.is_empty() { words.clone() } else { format!("{words}, `{protocol}`") };
             let spread = final_value(arm, column).map(|found| found.spread);
-            of_last_values(comparison, cell, point, arm, spread, (&words, &last))
+            let is_later = |run: &ArmRun| run.record.later.series(column.metric, &column.protocol).next().is_some();
+            CellDetail {
+                is_measured_later: arm.runs.iter().any(is_later),
+                ..of_last_values(comparison, cell, point, arm, spread, (&words, &last))
+            }
         }
         Place::Arm { point, arm } => {
             let point = &comparison.points[point];
@@ -244,6 +251,7 @@ pub(super) fn blank(comparison: &Comparison, cell: &Cell, arm: &str, against: Op
         value_is: String::new(),
         runs: vec![],
         by_seed: vec![],
+        is_measured_later: false,
     }
 }
 

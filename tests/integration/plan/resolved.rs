@@ -11,6 +11,39 @@ fn lines_of(plan: &Plan) -> String {
 }
 
 #[test]
+fn further_protocols_take_over_what_arms_and_axes_say() {
+    let plan = plan(
+        "\
+base:
+  evaluate: { also: [{ ode: { steps: 50 } }, { samples: 70 }] }
+arms:
+  baseline: {}
+  heun: { evaluate: { fid: { ode: { kind: heun } } } }
+grid: { evaluate.fid.samples: [80, 90] }
+seeds: 1
+",
+    );
+    let found: Vec<String> = plan
+        .runs
+        .iter()
+        .map(|run| {
+            let fid = |fid: &speedlab::spec::Fid| format!("{} {} {}", fid.ode.kind(), fid.ode.steps(), fid.samples);
+            let of_run: Vec<String> = run.spec.by_each_fid().map(|by| fid(&by.evaluate.fid)).collect();
+            of_run.join(", ")
+        })
+        .collect();
+    let expected = [
+        "ddim 20 80, ddim 50 80, ddim 20 70",
+        "ddim 20 90, ddim 50 90, ddim 20 70",
+        "heun 18 80, heun 50 80, heun 18 70",
+        "heun 18 90, heun 50 90, heun 18 70",
+    ];
+    let mut found = found;
+    found.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_sweep_with_every_feature_stands_for_exactly_these_runs() {
     let text = std::fs::read_to_string(golden().join("everything.yaml")).unwrap();
     let plan = plan(&text);

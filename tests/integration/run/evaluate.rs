@@ -100,6 +100,18 @@ fn a_finished_run_is_measured_anew_and_keeps_what_it_recorded() {
     let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(files(&folder), with);
+    // A number of what was measured later is shown, and is no number that training gives again.
+    let list = stdout(&sandbox.speedlab(&["cell", "--list", "results/tiny", "--json"]));
+    let list: Value = serde_json::from_str(&list).expect("one JSON value");
+    let is_later =
+        |cell: &&Value| cell["what"].as_str().is_some_and(|what| what.contains(&format!("{}`", protocol(5))));
+    let cell = list["cells"].as_array().unwrap().iter().find(is_later).expect("it has an id")["id"].as_str().unwrap();
+    let shown = sandbox.speedlab(&["cell", cell, "results/tiny"]);
+    assert!(stdout(&shown).contains(&protocol(5)), "{}", stdout(&shown));
+    let output = sandbox.speedlab(&["cell", cell, "results/tiny", "--rerun"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("was measured after its runs had ended"), "{}", stderr(&output));
+
     // The study that measured both while it trained has the same lines.
     assert!(report(&also).contains(&format!("2. `{}`\n", protocol(5))));
 

@@ -102,7 +102,7 @@ seeds: 1
     let compare = rest.split_once("seeds: 2\n").unwrap().1;
     let sandbox = finished(&format!("{base}{arms}{compare}"));
     let study = sandbox.study();
-    assert_eq!(study.runs.len(), 20);
+    assert_eq!(study.runs.len(), 21);
     let mut last_losses = BTreeSet::new();
     for run in &study.runs {
         assert_eq!(run.state, RunState::Ended(RunOutcome::Completed), "{}", run.planned.arm);
