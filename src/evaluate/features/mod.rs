@@ -246,10 +246,10 @@ impl FeatureNetwork {
         Some((logits, classes))
     }
 
-    /// The SHA-256 of the file of weights, if there is one.
+    /// The SHA-256 of the file of weights, if they are of one.
     pub fn weights_sha256(&self) -> Option<&str> {
         match self {
-            Self::Frozen { network, .. } => Some(&network.weights_sha256),
+            Self::Frozen { network, .. } => Some(network.weights_sha256.as_str()).filter(|sha256| !sha256.is_empty()),
             Self::Cnn(_) | Self::Pixels(_) => None,
         }
     }
