@@ -224,7 +224,6 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::no_folder;
     use super::*;
     use crate::data::{Images, load_digits};
     use crate::evaluate::{FrozenNetwork, frechet_distance};
@@ -238,7 +237,8 @@ mod tests {
             let scale = if name.ends_with("running_var") || shape.len() == 1 { 1.0 } else { 2.0 / inputs as f32 };
             Ok((0..count).map(|index| scale * (1.0 + 0.5 * (index as f32).sin())).collect())
         };
-        let network = FrozenNetwork::new(Features::InceptionV3, Resize::Customary, &weights).unwrap();
+        let mut network = FrozenNetwork::new(Features::InceptionV3, Resize::Customary, &weights).unwrap();
+        network.weights_sha256 = "0".repeat(64);
         FeatureNetwork::Frozen { network: Box::new(network), image_shape: (1, 8) }
     }
 
@@ -252,7 +252,13 @@ mod tests {
         spec.evaluate.fid.features = Features::InceptionV3;
         spec.evaluate.fid.samples = 4;
         spec.evaluate.measures = [FurtherMeasure::Sfid].into();
-        let compared = Compared::of(inception(), &spec, &dataset, None, &no_folder(), &mut || {}).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = DataFolder::find(Some(temporary.path())).unwrap();
+        // The second time the statistics are those that the first has kept.
+        Compared::of(inception(), &spec, &dataset, None, &folder, &mut || {}).unwrap();
+        let mut looked = 0;
+        let compared = Compared::of(inception(), &spec, &dataset, None, &folder, &mut || looked += 1).unwrap();
+        assert_eq!(looked, 0);
         let by = ByProtocol {
             generation: Generation::of(&spec),
             samples: 4,
