@@ -418,6 +418,7 @@ fn not_measured(error: EvaluateError) -> HostError {
     match error {
         EvaluateError::Stopped => HostError::Stopped,
         EvaluateError::NotFinite { .. } => HostError::NotFinite(error.to_string()),
+        EvaluateError::Panicked { .. } => HostError::Crashed(error.to_string()),
         _ => failed(error),
     }
 }

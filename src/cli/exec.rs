@@ -100,6 +100,9 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         // What goes on beside training may slow it down.
         label.push_str(&format!(", evaluated on {} beside it", name.kind()));
     }
+    if matches!(evaluate_on, EvaluateOn::Same) && args.device != DeviceName::Cpu {
+        label.push_str(", features too");
+    }
     let attempt =
         Attempt { device: &device, label: &label, build: &args.build, micro_batches: args.micro_batches, evaluate_on };
     let fault = Fault::from_environment()?;

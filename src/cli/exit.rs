@@ -61,6 +61,7 @@ impl Exit {
                 StudyError::NoTrainer { .. }
                     | StudyError::NoTorch { .. }
                     | StudyError::EvaluatedByTrainer
+                    | StudyError::EvaluatesWhereOthersTrain { .. }
                     | StudyError::Imported
                     | StudyError::NoSuchRun { .. }
             )

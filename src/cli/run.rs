@@ -43,7 +43,8 @@ pub struct RunArgs {
     #[command(flatten)]
     devices: DeviceArgs,
     /// Evaluate on this device: `same`, `cpu` or a GPU. `same` has the device that trains compute the features of large networks such
-    /// as Inception, too, if they are the CPU's. Another device evaluates beside training, which goes on meanwhile. By default the
+    /// as Inception, too, if they are the CPU's. Another device evaluates beside training, which goes on meanwhile; a run that is stopped then goes on from before that
+    /// evaluation. By default the
     /// device that trains generates images, and the CPU computes their features
     #[arg(long, value_name = "DEVICE")]
     evaluate_on: Option<EvaluateOnDevice>,
@@ -87,6 +88,9 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         return Err(StudyError::BudgetOfFixedSeeds.into());
     }
     if args.dry_run {
+        if args.evaluate_on.is_some() {
+            args.devices.choose(&plan)?.evaluating_on(args.evaluate_on, &plan)?;
+        }
         return super::plan::show(&plan, &folder, &args.devices, &args.data, args.json);
     }
     let taken = args.serve.take()?;

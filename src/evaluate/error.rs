@@ -31,6 +31,9 @@ pub enum EvaluateError {
     /// Asked to stop; evaluating again starts from the beginning and gives the same numbers.
     #[error("evaluation stopped")]
     Stopped,
+    /// What evaluated beside training is no more.
+    #[error("the evaluation of step {step} on the device of --evaluate-on ended in a panic: {cause}")]
+    Panicked { step: u64, cause: String },
     /// The network's output is no longer finite: the run has diverged.
     #[error("the {} network's output is {value} at t = {t} while {doing}", weights.name())]
     NotFinite { weights: Weights, value: f32, t: f32, doing: &'static str },

@@ -86,6 +86,11 @@ pub fn parameter_count(model: &spec::Model, data_shape: impl Into<DataShape>) ->
     describe(model, data_shape.into(), None).parameter_count()
 }
 
+/// (outputs, inputs of each) of the weights of hidden layers: see [`ParameterLayout::hidden_matrix`].
+pub fn hidden_matrices(model: &spec::Model, data_shape: impl Into<DataShape>) -> Vec<(usize, usize)> {
+    describe(model, data_shape.into(), None).layout.iter().filter_map(ParameterLayout::hidden_matrix).collect()
+}
+
 /// Floating-point operations of the forward pass of one image: twice the multiply-adds of its convolutions, linear
 /// maps and attention. A training step costs about three times as much.
 pub fn forward_flops(model: &spec::Model, data_shape: impl Into<DataShape>) -> f64 {

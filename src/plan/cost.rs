@@ -33,6 +33,8 @@ pub struct NetworkCost {
     pub activation_bytes: f64,
     /// Bytes of them that training keeps for the backward pass, at most.
     pub training_activation_bytes: f64,
+    /// Bytes of what the optimizer keeps beside values for each parameter: SOAP's factors.
+    pub factor_bytes: f64,
 }
 
 /// The cost of a decoder of latents.
@@ -153,12 +155,16 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     // Between x and z, the weights at which the gradient is taken.
     let more = if matches!(spec.optimizer, Optimizer::ScheduleFreeAdamw(_)) { 1.0 } else { 0.0 };
     let post_hoc = if spec.train.post_hoc.every > 0 { POST_HOC_TENSORS } else { 0.0 };
-    let memory_bytes = weights * (TENSORS_IN_MEMORY + more + post_hoc) + held_bytes + training_bytes.max(evaluation);
+    let memory_bytes = weights * (TENSORS_IN_MEMORY + more + post_hoc)
+        + network.factor_bytes
+        + held_bytes
+        + training_bytes.max(evaluation);
 
     let records = spec.train.steps as f64 / spec.train.log_every as f64 * 4.0
         + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0 + evaluate.also.len() as f64);
     let snapshots = if post_hoc > 0.0 { times(spec.train.post_hoc.every) } else { 0.0 };
     let disk_bytes = weights * (TENSORS_IN_CHECKPOINT + post_hoc + post_hoc * snapshots)
+        + network.factor_bytes
         + evaluations * evaluate.grid_images as f64 * pixels * BYTES_PER_PIXEL
         + times(evaluate.consistency.every) * evaluate.consistency.images as f64 * pixels * BYTES_PER_PIXEL
         + records * BYTES_PER_RECORD;
@@ -251,6 +257,7 @@ mod tests {
         training_forward_flops: 1e3,
         activation_bytes: 100.0,
         training_activation_bytes: 100.0,
+        factor_bytes: 0.0,
     };
 
     /// That network; 1,000 operations per second. Features take half as many operations, and 7 bytes of weights.

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
-use std::{panic, thread};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -59,9 +58,7 @@ impl<'scope, 'env> Beside<'scope, 'env> {
 
     /// The step and the result of the evaluation that was begun, if it has ended. With `wait` it is waited for, as long as
     /// `goes_on` answers `true`.
-    ///
-    /// # Panics
-    /// As the evaluation did.
+    /// One that panicked is an error of its own: what failed is the device that evaluates, and training needs no smaller batches for it.
     pub fn take(
         &mut self,
         wait: bool,
@@ -78,8 +75,13 @@ impl<'scope, 'env> Beside<'scope, 'env> {
             thread::sleep(PAUSE);
         }
         let UnderWay { step, thread, .. } = self.under_way.take().expect("one is under way");
-        let evaluation = thread.join().unwrap_or_else(|cause| panic::resume_unwind(cause))?;
-        Ok(Some((step, evaluation)))
+        match thread.join() {
+            Ok(evaluation) => Ok(Some((step, evaluation?))),
+            Err(cause) => {
+                let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+                Err(EvaluateError::Panicked { step, cause: text.unwrap_or("it did not say why").to_owned() })
+            }
+        }
     }
 
     fn copy(&self, network: &Network) -> Network {

@@ -10,7 +10,7 @@ use crate::model;
 use crate::plan::{CostModel, DecoderCost, NetworkCost, RunCost, run_cost};
 use crate::record::{RunRecord, RunState, StudyRecord};
 use crate::report::TrainingFlops;
-use crate::spec::{Data, DataShape, Features, Plan, RunSpec, Trainer};
+use crate::spec::{Data, DataShape, Features, Optimizer, Plan, RunSpec, Trainer};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -161,7 +161,15 @@ impl Estimator {
             training_forward_flops: model::training_forward_flops(spec, 0),
             activation_bytes: model::activation_bytes(model, data_shape) as f64,
             training_activation_bytes: model::training_activation_bytes(spec) as f64,
+            factor_bytes: 0.0,
         });
+        if let Optimizer::Soap(soap) = &spec.optimizer {
+            // A factor and its eigenvectors for each side.
+            let sides =
+                model::hidden_matrices(model, data_shape).into_iter().flat_map(|(rows, columns)| [rows, columns]);
+            let values: usize = sides.filter(|side| *side <= soap.largest_side).map(|side| 2 * side * side).sum();
+            network.factor_bytes = (values * size_of::<f32>()) as f64;
+        }
         if token_masking.share > 0.0 {
             network.training_forward_flops = network_flops(spec).after(images) / images as f64 / PASSES_PER_STEP;
         }

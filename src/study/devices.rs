@@ -85,6 +85,10 @@ impl ChosenDevices {
         }
         if let Some(EvaluateOnDevice::Other(name)) = evaluate_on {
             found(&[name])?;
+            let trains = |device: &Device| device.name == name.to_string();
+            if self.devices.len() > 1 && self.devices.iter().any(trains) {
+                return Err(StudyError::EvaluatesWhereOthersTrain { name });
+            }
         }
         self.evaluate_on = evaluate_on;
         Ok(self)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::cluster::ClusterError;
 use crate::data::DataError;
-use crate::device::DeviceError;
+use crate::device::{DeviceError, DeviceName};
 use crate::evaluate::EvaluateError;
 use crate::record::RecordError;
 use crate::report::ReportError;
@@ -33,6 +33,10 @@ pub enum StudyError {
         "--evaluate-on is for runs that speedlab trains; a trainer of your own generates its images itself\nhint: leave it out"
     )]
     EvaluatedByTrainer,
+    #[error(
+        "--evaluate-on {name}, which also trains: runs on it and on the others would have been timed on different devices\nhint: leave {name} out of --device, or say --evaluate-on same"
+    )]
+    EvaluatesWhereOthersTrain { name: DeviceName },
     #[error("there is nothing to decide: --until-decided needs a `compare` section and an arm beside its baseline")]
     NothingToDecide,
     #[error(

@@ -10,7 +10,7 @@ use super::stopwatch::timed;
 use super::{CheckpointError, Trainer};
 use crate::data::Dataset;
 use crate::event::DeviceComparison;
-use crate::spec::{Optimizer, Precision, RunSpec};
+use crate::spec::{Optimizer, Precision, RunSpec, TokenMasking};
 
 /// Enough for the updated weights to show in a loss and in a gradient.
 pub const COMPARED_STEPS: u64 = 3;
@@ -36,7 +36,7 @@ pub fn compare_with_cpu(
     dataset: &Dataset,
     device: &Device,
 ) -> Result<DeviceComparison, CheckpointError> {
-    let mut spec = spec.clone();
+    let mut spec = with_early_refreshes(spec);
     spec.train.batch_size = spec.train.batch_size.min(COMPARED_IMAGES);
     // Large steps in a curved loss make any two orders of summation differ: that is the method's, not the device's.
     for rate in learning_rates(&mut spec.optimizer) {
@@ -62,6 +62,34 @@ pub fn compare_with_cpu(
     })
 }
 
+/// The same run, but that SOAP refreshes its bases after every update: else no compared step would.
+fn with_early_refreshes(spec: &RunSpec) -> RunSpec {
+    let mut spec = spec.clone();
+    if let Optimizer::Soap(soap) = &mut spec.optimizer {
+        soap.refresh_every = 1;
+    }
+    spec
+}
+
+/// The steps that are compared: SOAP's first moves nothing, its second has no gradient of hidden layers yet where a network begins with an
+/// output of zero.
+fn compared_steps(optimizer: &Optimizer) -> u64 {
+    match optimizer {
+        Optimizer::Soap(_) => 2 * COMPARED_STEPS,
+        Optimizer::Adam(_) | Optimizer::Adamw(_) | Optimizer::ScheduleFreeAdamw(_) | Optimizer::Muon(_) => {
+            COMPARED_STEPS
+        }
+    }
+}
+
+/// The runs whose steps have other shapes than the first: where tokens are masked for a part of training, that without masks.
+pub fn later_phases(spec: &RunSpec) -> Vec<RunSpec> {
+    let masked = spec.token_masking.steps(spec.train.steps);
+    let has_later = masked > 0 && masked < spec.train.steps;
+    let without = || RunSpec { token_masking: TokenMasking::default(), ..spec.clone() };
+    has_later.then(without).into_iter().collect()
+}
+
 /// Every learning rate that an optimizer has.
 fn learning_rates(optimizer: &mut Optimizer) -> Vec<&mut f64> {
     match optimizer {
@@ -80,8 +108,10 @@ pub fn warm_up(
     device: &Device,
     micro_batches: usize,
 ) -> Result<(), CheckpointError> {
+    let spec = &with_early_refreshes(spec);
     let mut trainer = Trainer::new(spec, dataset, device, None, micro_batches)?;
-    for _ in 0..2 {
+    // SOAP's first step is another.
+    for _ in 0..if matches!(spec.optimizer, Optimizer::Soap(_)) { 4 } else { 2 } {
         // A loss that is not finite is found, and told, by the run itself.
         if trainer.train_step().is_err() {
             break;
@@ -123,7 +153,7 @@ fn first_steps(spec: &RunSpec, dataset: &Dataset, device: &Device) -> Result<Ste
     let mut trainer = Trainer::new(spec, dataset, device, None, 1)?;
     let mut steps = Steps { losses: Vec::new(), gradient_norms: Vec::new() };
     let mut sum_before = 0.0;
-    for _ in 0..COMPARED_STEPS.min(spec.train.steps) {
+    for _ in 0..compared_steps(&spec.optimizer).min(spec.train.steps) {
         let Ok(loss) = trainer.train_step() else { break };
         let sum = trainer.progress.window.gradient_norm_sum;
         steps.losses.push(loss);

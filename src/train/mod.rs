@@ -19,7 +19,7 @@ use burn::tensor::Device;
 pub use average_snapshot::{AverageSnapshot, SnapshotError};
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_classifier};
-pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, warm_up};
+pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, later_phases, measure_speed, warm_up};
 pub use hybrid_loss::HybridLoss;
 pub use precision::PrecisionError;
 pub use stopwatch::Stopwatch;
@@ -84,6 +84,9 @@ pub enum HostError {
     /// The samples or their statistics are not finite.
     #[error("{0}")]
     NotFinite(String),
+    /// What evaluates beside training is no more; the run goes on in another process.
+    #[error("{0}")]
+    Crashed(String),
     #[error(transparent)]
     Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -126,6 +129,7 @@ pub fn train(
             Ok(()) => {}
             Err(HostError::Stopped) => break stopped(&mut trainer, &mut stopwatch, host, beside)?,
             Err(HostError::NotFinite(reason)) => break RunOutcome::Diverged { reason },
+            Err(HostError::Crashed(reason)) => break RunOutcome::Crashed { reason },
             Err(error) => return Err(error),
         }
         if let Some(averages) = trainer.kept_averages() {
@@ -148,7 +152,14 @@ pub fn train(
         waited.map_err(failed)?;
         let loss = match loss {
             Ok(loss) => loss,
-            Err(Diverged(reason)) => break RunOutcome::Diverged { reason },
+            // What was measured before is recorded all the same.
+            Err(Diverged(reason)) => match record_beside(&mut trainer, &mut stopwatch, host, &mut beside, true) {
+                Ok(()) => break RunOutcome::Diverged { reason },
+                Err(HostError::NotFinite(reason)) => break RunOutcome::Diverged { reason },
+                Err(HostError::Crashed(reason)) => break RunOutcome::Crashed { reason },
+                Err(HostError::Stopped) => break stopped(&mut trainer, &mut stopwatch, host, beside)?,
+                Err(error) => return Err(error),
+            },
         };
         let stamp = stopwatch.stamp(trainer.step(), batch_size);
         if let Some(mean) = trainer.recorded_mean() {
@@ -190,7 +201,7 @@ fn evaluations(
     beside: &mut Option<Stamp>,
 ) -> Result<(), HostError> {
     let due = trainer.evaluation_due();
-    record_beside(trainer, host, beside, due)?;
+    record_beside(trainer, stopwatch, host, beside, due)?;
     if due {
         if host.evaluates_beside() {
             save(trainer, stopwatch, host)?;
@@ -198,19 +209,21 @@ fn evaluations(
         *beside = evaluate(trainer, stopwatch, host)?;
     }
     if trainer.step() == trainer.spec().train.steps {
-        record_beside(trainer, host, beside, true)?;
+        record_beside(trainer, stopwatch, host, beside, true)?;
     }
     Ok(())
 }
 
+/// Records the evaluation that goes on beside training, if it has ended or is `wait`ed for, on the evaluation's clock.
 fn record_beside(
     trainer: &mut Trainer,
+    stopwatch: &mut Stopwatch,
     host: &mut dyn Host,
     beside: &mut Option<Stamp>,
     wait: bool,
 ) -> Result<(), HostError> {
     if let Some(stamp) = *beside
-        && let Some(Evaluated { measures, samples }) = host.evaluated(wait)?
+        && let Some(Evaluated { measures, samples }) = stopwatch.evaluating(|| host.evaluated(wait))?
     {
         host.event(RunEvent::Evaluated { stamp, measures, samples })?;
         trainer.progress.evaluated_step = stamp.step;
@@ -260,13 +273,18 @@ fn set_up(
     micro_batches: usize,
     host: &mut dyn Host,
 ) -> Result<Option<String>, HostError> {
-    let comparison = compare_with_cpu(spec, dataset, device).map_err(failed)?;
-    let objection = comparison.objection();
-    host.event(RunEvent::DeviceCompared(comparison))?;
-    if objection.is_none() && (spec.train.batch_size > COMPARED_IMAGES || micro_batches > 1) {
-        warm_up(spec, dataset, device, micro_batches).map_err(failed)?;
+    for spec in std::iter::once(spec.clone()).chain(later_phases(spec)) {
+        let comparison = compare_with_cpu(&spec, dataset, device).map_err(failed)?;
+        let objection = comparison.objection();
+        host.event(RunEvent::DeviceCompared(comparison))?;
+        if objection.is_some() {
+            return Ok(objection);
+        }
+        if spec.train.batch_size > COMPARED_IMAGES || micro_batches > 1 {
+            warm_up(&spec, dataset, device, micro_batches).map_err(failed)?;
+        }
     }
-    Ok(objection)
+    Ok(None)
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HostError {

@@ -30,10 +30,6 @@ enum Network {
     EfficientNet(Box<EfficientNetLite0>),
 }
 
-/// Images that pass through a network together on another device than the CPU. It is fixed, as every size of a batch has kernels
-/// of its own, which are compiled and tuned. Inception's largest planes take 11 MB an image.
-const DEVICE_IMAGES: usize = 64;
-
 impl Network {
     fn activations<K: FrozenKernels>(&self, kernels: &K, inputs: &[Vec<f32>], with_spatial: bool) -> Activations {
         match self {
@@ -139,13 +135,21 @@ impl FrozenNetwork {
     fn activations_on(&self, device: Option<&PlainFrozen>, images: &[RgbImage], with_spatial: bool) -> Activations {
         assert!(!with_spatial || self.spatial_dimension().is_some(), "these features have no spatial ones");
         let mut found = Activations::default();
-        let at_once = if device.is_some() { DEVICE_IMAGES } else { IMAGES_AT_ONCE };
-        for images in images.chunks(at_once) {
-            let inputs: Vec<Vec<f32>> = images.par_iter().map(|image| self.input(image)).collect();
-            found.extend(match device {
-                Some(device) => self.network.activations(device, &inputs, with_spatial),
-                None => self.network.activations(&FusedFrozen, &inputs, with_spatial),
-            });
+        for images in images.chunks(IMAGES_AT_ONCE) {
+            let mut inputs: Vec<Vec<f32>> = images.par_iter().map(|image| self.input(image)).collect();
+            let Some(device) = device else {
+                found.extend(self.network.activations(&FusedFrozen, &inputs, with_spatial));
+                continue;
+            };
+            // Every size of a batch has kernels of its own, which are compiled and tuned: there is one size, and what was compared
+            // with the CPU is what measures.
+            let last = inputs.last().expect("a chunk has images").clone();
+            inputs.resize(IMAGES_AT_ONCE, last);
+            let mut of_batch = self.network.activations(device, &inputs, with_spatial);
+            for values in [&mut of_batch.features, &mut of_batch.spatial] {
+                values.truncate(values.len() / IMAGES_AT_ONCE * images.len());
+            }
+            found.extend(of_batch);
         }
         found
     }

@@ -112,6 +112,10 @@ fn device_share(run: &RunRecord) -> Option<f64> {
     if run.planned.spec.trainer.as_ref().is_some_and(Trainer::is_import) {
         return None;
     }
+    // Evaluations on a device of their own take hours of that one, too, which nobody counts.
+    if run.attempts.iter().any(|attempt| attempt.device.contains(", evaluated on ")) {
+        return None;
+    }
     let mut shares = run.attempts.iter().map(|attempt| attempt.runs_at_once());
     let first = shares.next()??;
     shares.all(|share| share == Some(first)).then(|| 1.0 / first as f64)

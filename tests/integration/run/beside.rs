@@ -10,7 +10,7 @@ use speedlab::record::{RunFolder, SweepFolder, read_curves, read_journal};
 use speedlab::run::{Attempt, EvaluateOn, execute};
 use speedlab::spec::PlannedRun;
 
-use crate::sandbox::{Sandbox, TINY};
+use crate::sandbox::{Sandbox, TINY, stderr};
 
 /// Does what is left of a run, evaluated beside training, until `stop` says so of an event.
 fn attempt(folder: &RunFolder, data: &Path, stop: &dyn Fn(&RunEvent) -> bool) -> RunOutcome {
@@ -65,6 +65,32 @@ fn evaluations_beside_training_measure_the_same() {
         })
         .collect();
     assert_eq!(evaluated, [20, 40, 60]);
+}
+
+#[test]
+fn what_diverges_while_it_is_evaluated_keeps_what_was_measured_before() {
+    // A learning rate that no network survives for long, and an evaluation after each step.
+    let wild = TINY
+        .replace("  train: {", "  optimizer: { kind: adam, learning_rate: 1.0e+9 }\n  train: {")
+        .replace("every: 20", "every: 1");
+    let sandbox = Sandbox::new(&wild);
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let planned = sandbox.study().runs[0].planned.clone();
+    let alone = SweepFolder { path: sandbox.results() }.run(&planned.run_id);
+    let folder = SweepFolder::new(&sandbox.path().join("beside"), "tiny").run(&planned.run_id);
+    folder.prepare(&planned).expect("the folder can be made");
+    let outcome = attempt(&folder, sandbox.path(), &|_| false);
+    assert!(matches!(outcome, RunOutcome::Diverged { .. }), "{outcome:?}");
+    let evaluated = |folder: &RunFolder| {
+        let events = read_journal(&folder.journal()).unwrap().events;
+        let steps = events.iter().filter_map(|event| match event {
+            RunEvent::Evaluated { stamp, .. } => Some(stamp.step),
+            _ => None,
+        });
+        steps.collect::<Vec<u64>>()
+    };
+    assert_eq!(evaluated(&folder), evaluated(&alone));
 }
 
 #[test]
