@@ -5,7 +5,7 @@
 
 A card's first step waits for some hundred kernels, each a second of NVIDIA's compiler on one thread. They depend on the card's
 generation alone, not on the card: OUT becomes a folder that SPEEDLAB_KERNELS names there. What is chosen among them, by how long they take, is found
-on the card. OUT/counts.json says what a step of each network asks of a driver: launches, waits, copies and their bytes.
+on the card. OUT/counts.json says what a step of each network asks of a driver: launches, waits, copies and their bytes (results/reference/cuda-step.json has those of the smallest network).
 
 BINARY has the feature cuda (scripts/check-gpu.sh builds one). Needed are a C compiler and NVRTC with its headers: where neither CUDA_PATH nor
 the system has them, `pip install nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl` into the Python that runs this. One core
