@@ -299,19 +299,19 @@ mod tests {
     fn features_in_the_order_of_fortran_are_refused_and_a_symmetric_matrix_is_not() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("x.npz");
+        fn add<T: npyz::AutoSerialize + Copy>(archive: &mut ZipWriter<File>, name: &str, shape: &[u64], values: &[T]) {
+            archive.start_file(npz::file_name_from_array_name(name), SimpleFileOptions::default()).unwrap();
+            let options = npyz::WriteOptions::new().default_dtype().order(Order::Fortran).shape(shape);
+            let mut array = options.writer(archive).begin_nd().unwrap();
+            array.extend(values.iter().copied()).unwrap();
+            array.finish().unwrap();
+        }
         let write = |with_features: bool| {
             let mut archive = ZipWriter::new(File::create(&path).unwrap());
-            let arrays = [
-                ("mu", &[2][..], &[0.5; 2][..]),
-                ("sigma", &[2, 2], &[2.0, 0.5, 0.5, 1.0]),
-                ("features", &[3, 2], &[1.0; 6]),
-            ];
-            for (name, shape, values) in &arrays[..if with_features { 3 } else { 2 }] {
-                archive.start_file(npz::file_name_from_array_name(name), SimpleFileOptions::default()).unwrap();
-                let options = npyz::WriteOptions::new().default_dtype().order(Order::Fortran).shape(shape);
-                let mut array = options.writer(&mut archive).begin_nd().unwrap();
-                array.extend(values.iter().copied()).unwrap();
-                array.finish().unwrap();
+            add(&mut archive, "mu", &[2], &[0.5; 2]);
+            add(&mut archive, "sigma", &[2, 2], &[2.0, 0.5, 0.5, 1.0]);
+            if with_features {
+                add(&mut archive, "features", &[3, 2], &[1.0f32; 6]);
             }
             archive.finish().unwrap();
         };
