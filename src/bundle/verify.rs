@@ -112,7 +112,9 @@ fn check_records(
             RunState::Damaged(damage) => damage.clone(),
             state => {
                 verified.ended += usize::from(matches!(state, RunState::Ended(_)));
-                belongs(&run_folder, &run.planned)
+                let mut wrong = belongs(&run_folder, &run.planned);
+                wrong.extend(run.unread.iter().cloned());
+                wrong
             }
         };
         verified.mistakes.extend(mistakes.into_iter().map(|words| format!("{name}: {}", plain(words))));

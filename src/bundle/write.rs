@@ -54,7 +54,8 @@ pub fn bundle(
     if let Some(holder) = folder.holder()? {
         return Err(RecordError::Held { folder: folder.path, holder }.into());
     }
-    if let Some((run, damage)) = study.damaged().next() {
+    let unread = study.runs.iter().map(|run| (run, run.unread.as_slice())).filter(|(_, unread)| !unread.is_empty());
+    if let Some((run, damage)) = study.damaged().chain(unread).next() {
         return Err(BundleError::Damaged {
             path: folder.run(&run.planned.run_id).path,
             damage: first_and_count(damage),

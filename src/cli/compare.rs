@@ -8,7 +8,7 @@ use super::report::warn_of_damage;
 use super::{DEFAULT_RESULTS, Exit, SweepArgs, say_if_changed};
 use crate::checksum::sha256;
 use crate::compare::compare as join;
-use crate::record::{RecordError, StudyRecord, quoted, refuse_folder, write_curves};
+use crate::record::{RecordError, StudyRecord, quoted, refuse_folder};
 use crate::report::{self, Drawn};
 use crate::study::training_flops;
 
@@ -62,8 +62,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<Exit> {
     let out = args.out.clone().unwrap_or_else(default);
     refuse_folder(&out)?;
     let written = report::write_drawn(&compared.study, &out, &Drawn::Few.into(), training_flops)?;
-    let runs = compared.study.runs.iter().map(|run| (&run.planned, &run.rows));
-    write_curves(&out.join("curves.parquet"), runs)?;
+    compared.study.write_curves_to(&out.join("curves.parquet"))?;
     if args.json {
         out!("{}", std::fs::read_to_string(Path::new(&out).join("speedups.json"))?.trim_end());
     } else {

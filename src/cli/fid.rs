@@ -126,6 +126,11 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
         .flatten()
         .map(|text| Side::parse(text))
         .collect::<Result<_, _>>()?;
+    if let Some(save) = &args.save
+        && let Some(file) = sides.iter().filter_map(Side::file).find(|file| is_same_file(file, save))
+    {
+        bail!("--save {} would replace {}, which is compared\nhint: name another file", save.display(), file.display());
+    }
     let asked = args.features.map(|name| name.0);
     if let Some(stored) = sides.iter().map(Side::statistics).collect::<Option<Vec<&Path>>>() {
         return of_statistics(args, &stored, asked);
@@ -161,6 +166,12 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
     }
     let compared = Compared { features: Some(features), resize: Some(args.resize.0.with(features)), protocol };
     answer(args, &compared, &found)
+}
+
+/// Whether two paths lead to one file that is there.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| std::fs::canonicalize(path).ok();
+    place(one).is_some_and(|one| place(other) == Some(one))
 }
 
 /// The features and the resizing of a distance. Files of statistics need not name them.

@@ -11,6 +11,7 @@ use super::run_network::RunNetwork;
 use crate::data::{self, DataFolder, FolderListing, Images, OnProgress, Progress, RgbImage, Unit, decode_rgb};
 use crate::evaluate::{
     FeatureNetwork, Gaussian, GaussianFit, LatentDecoder, Statistics, StoredReference, each_image, generate_images,
+    holds_statistics,
 };
 use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
 
@@ -57,8 +58,11 @@ impl Side {
         let path = PathBuf::from(text);
         if path.is_file() {
             return match path.extension().is_some_and(|ending| ending == "npz") {
+                true if holds_statistics(&path) == Ok(false) => match StoredReference::of(&path) {
+                    Ok(_) => Ok(Self::Batch(path)),
+                    Err(problem) => bail!("{text}: {problem}"),
+                },
                 // What is wrong with a file of statistics is said when it is read.
-                true if StoredReference::of(&path).is_ok_and(|stored| !stored.has_statistics) => Ok(Self::Batch(path)),
                 true => Ok(Self::Statistics(path)),
                 false => bail!("{text} is neither a folder nor a file of statistics (.npz)"),
             };
@@ -86,6 +90,14 @@ impl Side {
         match self {
             Self::Statistics(path) => Some(path),
             _ => None,
+        }
+    }
+
+    /// The file that it is read from, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Statistics(path) | Self::Batch(path) => Some(path),
+            Self::Folder(_) | Self::Set { .. } | Self::Run(_) => None,
         }
     }
 

@@ -286,6 +286,16 @@ pub(super) fn warn_of_damage(study: &StudyRecord) {
             folder.run(run_id).path.display()
         );
     }
+    for run in study.runs.iter().filter(|run| !run.unread.is_empty()) {
+        let PlannedRun { run_id, trial, seed, .. } = &run.planned;
+        let unread = first_and_count(&run.unread);
+        eprintln!(
+            "warning: values of run {run_id} ({trial}, seed {seed}) that were measured later are left out: {unread}"
+        );
+        if !unread.contains("\nhint: ") {
+            eprintln!("hint: put back a copy of the file, or remove it and `speedlab evaluate` measures them again");
+        }
+    }
 }
 
 #[cfg(test)]

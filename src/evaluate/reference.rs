@@ -24,6 +24,8 @@ pub struct ReferenceFeatures {
 
 /// Images whose features are computed together.
 const BATCH_IMAGES: usize = 256;
+/// What a file of `reference_file` may be.
+const OF_REFERENCE_FILE: &str = "name an .npz of pytorch-fid, of ADM's evaluator or of `speedlab fid --save`";
 /// Digits of a hash in a file's name.
 const HASH_DIGITS: usize = 12;
 
@@ -62,6 +64,27 @@ pub fn prepare_reference(
         ReferenceFeatures::of(&by, &network, dataset, None, folder, progress)?;
     }
     Ok(())
+}
+
+/// Looks into the files of `reference_file` that a run is compared with: whether there is something to compare with.
+pub fn check_reference_files(spec: &RunSpec) -> Result<(), EvaluateError> {
+    for by in spec.by_each_fid() {
+        if by.evaluate.fid.reference == Reference::File {
+            stored(Path::new(&by.evaluate.fid.reference_file))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a file of `reference_file` holds: statistics, or images enough.
+fn stored(path: &Path) -> Result<StoredReference, EvaluateError> {
+    let wrong = |problem: String, hint| EvaluateError::ReferenceFile { path: path.to_owned(), problem, hint };
+    let found = StoredReference::of(path).map_err(|problem| wrong(problem, OF_REFERENCE_FILE))?;
+    if let Some(images) = found.images.filter(|&images| images < 2 && !found.has_statistics) {
+        let problem = format!("it holds {images} images as `arr_0`, and a Fréchet distance needs at least 2");
+        return Err(wrong(problem, "name a file with more images"));
+    }
+    Ok(found)
 }
 
 impl ReferenceFeatures {
@@ -112,14 +135,13 @@ impl ReferenceFeatures {
     ) -> Result<Self, EvaluateError> {
         let path = Path::new(&fid.reference_file);
         let wrong = |problem: String, hint| EvaluateError::ReferenceFile { path: path.to_owned(), problem, hint };
-        let unfit =
-            |problem| wrong(problem, "name an .npz of pytorch-fid, of ADM's evaluator or of `speedlab fid --save`");
+        let unfit = |problem| wrong(problem, OF_REFERENCE_FILE);
         let sha256 = file_digest(path).map_err(|source| unfit(format!("it cannot be read: {source}")))?;
         if sha256 != fid.reference_sha256 {
             let problem = "it is not the file that the sweep was planned with: its sha256 is another".to_owned();
             return Err(wrong(problem, "put the file back; `speedlab run` plans anew with the file that is there"));
         }
-        let stored = StoredReference::of(path).map_err(unfit)?;
+        let stored = stored(path)?;
         let of_images = |needed: Needed, count: usize, progress: OnProgress<'_>| {
             let kept = kept(fid, network, &sha256, count, None, false, folder);
             kept_or_made(kept, network, needed, |needed| {
@@ -134,6 +156,13 @@ impl ReferenceFeatures {
                     Ok(())
                 })?;
                 gathered.finish(fid)
+            })
+            .map_err(|error| match error {
+                EvaluateError::Frechet { error, .. } => wrong(
+                    format!("its images, `arr_0`: {error}"),
+                    "name a file with other images, or with `mu` and `sigma`",
+                ),
+                error => error,
             })
         };
         if !stored.has_statistics {

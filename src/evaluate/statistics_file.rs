@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use faer::{Mat, Side};
-use npyz::{NpyFile, WriterBuilder, npz};
+use npyz::{NpyFile, Order, WriterBuilder, npz};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
@@ -157,31 +157,49 @@ fn require_covariance(matrix: &Mat<f64>, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// (shape, values) of an array of an archive, in f32 or f64.
+/// (shape, values) of a vector or a symmetric matrix of an archive, in f32 or f64; the order of such a matrix changes nothing.
 fn floats<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str) -> Result<(Vec<usize>, Vec<f64>), String> {
-    match array::<f64, _>(archive, name) {
-        Ok(found) => Ok(found),
-        Err(problem) => match array::<f32, _>(archive, name) {
-            Ok((shape, values)) => Ok((shape, values.into_iter().map(f64::from).collect())),
+    match of_any_order::<f64, _>(archive, name) {
+        Ok((shape, _, values)) => Ok((shape, values)),
+        Err(problem) => match of_any_order::<f32, _>(archive, name) {
+            Ok((shape, _, values)) => Ok((shape, values.into_iter().map(f64::from).collect())),
             Err(_) => Err(problem),
         },
     }
 }
 
+/// (shape, values) of an array of an archive, the last index changing first.
 pub(super) fn array<T: npyz::Deserialize, R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     name: &str,
 ) -> Result<(Vec<usize>, Vec<T>), String> {
+    let (shape, order, values) = of_any_order(archive, name)?;
+    require_order(name, order, shape.len())?;
+    Ok((shape, values))
+}
+
+/// Refuses values of which the first index changes first.
+pub(super) fn require_order(name: &str, order: Order, dimensions: usize) -> Result<(), String> {
+    match order == Order::Fortran && dimensions > 1 {
+        true => Err(format!("`{name}` is in Fortran's order; write `numpy.ascontiguousarray({name})` into the file")),
+        false => Ok(()),
+    }
+}
+
+fn of_any_order<T: npyz::Deserialize, R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    name: &str,
+) -> Result<(Vec<usize>, Order, Vec<T>), String> {
     let mut file = archive.by_name(&npz::file_name_from_array_name(name)).map_err(|_| format!("it has no `{name}`"))?;
     // Read to its end, where the archive's checksum is compared.
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|error| format!("`{name}`: {error}"))?;
     let array = NpyFile::new(bytes.as_slice()).map_err(|error| format!("`{name}`: {error}"))?;
-    let shape = array.shape().iter().map(|&side| side as usize).collect();
+    let (shape, order) = (array.shape().iter().map(|&side| side as usize).collect(), array.order());
     let description = array.dtype().descr();
     let values = array.try_data::<T>().map_err(|_| format!("`{name}` is of type {description}"))?;
     let values = values.collect::<io::Result<Vec<T>>>().map_err(|error| format!("`{name}`: {error}"))?;
-    Ok((shape, values))
+    Ok((shape, order, values))
 }
 
 fn write_array<T: npyz::AutoSerialize>(
@@ -275,6 +293,34 @@ mod tests {
         for rows in [[[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0], [1.0 + 1e-7, 1.0 - 1e-7]], [[0.0; 2]; 2]] {
             assert_eq!(read(rows), Ok(()));
         }
+    }
+
+    #[test]
+    fn features_in_the_order_of_fortran_are_refused_and_a_symmetric_matrix_is_not() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("x.npz");
+        fn add<T: npyz::AutoSerialize + Copy>(archive: &mut ZipWriter<File>, name: &str, shape: &[u64], values: &[T]) {
+            archive.start_file(npz::file_name_from_array_name(name), SimpleFileOptions::default()).unwrap();
+            let options = npyz::WriteOptions::new().default_dtype().order(Order::Fortran).shape(shape);
+            let mut array = options.writer(archive).begin_nd().unwrap();
+            array.extend(values.iter().copied()).unwrap();
+            array.finish().unwrap();
+        }
+        let write = |with_features: bool| {
+            let mut archive = ZipWriter::new(File::create(&path).unwrap());
+            add(&mut archive, "mu", &[2], &[0.5; 2]);
+            add(&mut archive, "sigma", &[2, 2], &[2.0, 0.5, 0.5, 1.0]);
+            if with_features {
+                add(&mut archive, "features", &[3, 2], &[1.0f32; 6]);
+            }
+            archive.finish().unwrap();
+        };
+        write(false);
+        assert_eq!(Statistics::read(&path).unwrap().gaussian.covariance[(0, 1)], 0.5);
+        write(true);
+        let error = Statistics::read(&path).err().expect("it is refused").to_string();
+        let message = "`features` is in Fortran's order; write `numpy.ascontiguousarray(features)` into the file";
+        assert!(error.ends_with(message), "{error}");
     }
 
     #[test]

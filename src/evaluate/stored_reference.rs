@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use npyz::{NpyFile, npz};
+use npyz::{NpyFile, NpyHeader, npz};
 use zip::ZipArchive;
 
-use super::statistics_file::has;
+use super::statistics_file::{has, require_order};
 use crate::data::RgbImage;
 
 /// The name of the images in ADM's batches.
@@ -36,6 +36,11 @@ impl StoredReference {
     }
 }
 
+/// Whether the file holds `mu`, as statistics do. The error says why it is no archive.
+pub fn holds_statistics(path: &Path) -> Result<bool, String> {
+    Ok(has(&open(path)?, "mu"))
+}
+
 /// The shape of the stored images.
 struct Shape {
     count: usize,
@@ -44,14 +49,12 @@ struct Shape {
     channels: usize,
 }
 
-/// The shape of the images, and their bytes to be read.
-fn images_of<R: Read + Seek>(
-    archive: &mut ZipArchive<R>,
-) -> Result<(Shape, impl Iterator<Item = io::Result<u8>>), String> {
+/// The shape of the images, and what their bytes are read from.
+fn images_of<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<(Shape, impl Read), String> {
     let file = archive.by_name(&npz::file_name_from_array_name(IMAGES));
-    let file = file.map_err(|_| format!("it holds no images as `{IMAGES}`"))?;
-    let array = NpyFile::new(BufReader::new(file)).map_err(|error| format!("`{IMAGES}`: {error}"))?;
-    let sides: Vec<usize> = array.shape().iter().map(|&side| side as usize).collect();
+    let mut file = BufReader::new(file.map_err(|_| format!("it holds no images as `{IMAGES}`"))?);
+    let header = NpyHeader::from_reader(&mut file).map_err(|error| format!("`{IMAGES}`: {error}"))?;
+    let sides: Vec<usize> = header.shape().iter().map(|&side| side as usize).collect();
     let (count, height, width, channels) = match sides[..] {
         [count, height, width] => (count, height, width, 1),
         [count, height, width, channels @ (1 | 3)] => (count, height, width, channels),
@@ -60,10 +63,11 @@ fn images_of<R: Read + Seek>(
     if height == 0 || width == 0 {
         return Err(format!("`{IMAGES}` has the shape {sides:?}: its images have no pixels"));
     }
-    let kind = array.dtype().descr();
-    let bytes = array.try_data::<u8>();
-    let bytes = bytes.map_err(|_| format!("`{IMAGES}` is of type {kind}, and images are bytes"))?;
-    Ok((Shape { count, height, width, channels }, bytes))
+    require_order(IMAGES, header.order(), sides.len())?;
+    let kind = header.dtype().descr();
+    let values = NpyFile::with_header(header, io::empty()).try_data::<u8>();
+    values.map_err(|_| format!("`{IMAGES}` is of type {kind}, and images are bytes"))?;
+    Ok((Shape { count, height, width, channels }, file))
 }
 
 fn open(path: &Path) -> Result<ZipArchive<BufReader<File>>, String> {
@@ -80,34 +84,56 @@ pub fn each_image<E>(
     mut visit: impl FnMut(&[RgbImage], usize) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut archive = open(path).map_err(&wrong)?;
-    let (Shape { count, height, width, channels }, mut values) = images_of(&mut archive).map_err(&wrong)?;
+    let (Shape { count, height, width, channels }, mut file) = images_of(&mut archive).map_err(&wrong)?;
+    let unread = |error: io::Error| wrong(format!("`{IMAGES}`: {error}"));
     for first in (0..count).step_by(at_once) {
         let mut images = Vec::with_capacity(at_once.min(count - first));
         for _ in first..count.min(first + at_once) {
-            let bytes = values.by_ref().take(height * width * channels).collect::<io::Result<Vec<u8>>>();
-            let bytes = bytes.map_err(|error| wrong(format!("`{IMAGES}`: {error}")))?;
+            let mut bytes = vec![0; height * width * channels];
+            file.read_exact(&mut bytes).map_err(unread)?;
             let bytes = if channels == 3 { bytes } else { bytes.iter().flat_map(|&grey| [grey; 3]).collect() };
             images.push(RgbImage { width, height, bytes });
         }
         visit(&images, first)?;
     }
-    Ok(())
+    // At its end the archive's checksum is compared.
+    match file.read(&mut [0]).map_err(unread)? {
+        0 => Ok(()),
+        _ => Err(wrong(format!("`{IMAGES}` holds more than its {count} images"))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use npyz::WriterBuilder as _;
+    use std::io::Write as _;
+
+    use npyz::{Order, WriterBuilder as _};
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
 
     use super::*;
 
     fn write<T: npyz::AutoSerialize + Clone>(path: &Path, name: &str, shape: &[u64], values: &[T]) {
+        write_with(path, name, shape, values, Order::C, &[]);
+    }
+
+    /// The same in some order, with something behind it.
+    fn write_with<T: npyz::AutoSerialize + Clone>(
+        path: &Path,
+        name: &str,
+        shape: &[u64],
+        values: &[T],
+        order: Order,
+        more: &[u8],
+    ) {
         let mut archive = ZipWriter::new(File::create(path).unwrap());
-        archive.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
-        let mut array = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut archive).begin_nd().unwrap();
+        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        archive.start_file(format!("{name}.npy"), options).unwrap();
+        let options = npyz::WriteOptions::new().default_dtype().order(order).shape(shape);
+        let mut array = options.writer(&mut archive).begin_nd().unwrap();
         array.extend(values.iter().cloned()).unwrap();
         array.finish().unwrap();
+        archive.write_all(more).unwrap();
         archive.finish().unwrap();
     }
 
@@ -153,7 +179,23 @@ mod tests {
         assert_eq!(images(&path).unwrap_err(), "`arr_0` has the shape [3, 0, 1]: its images have no pixels");
         write(&path, "arr_0", &[3, 1, 1, 1], &[0.5f32; 3]);
         assert_eq!(images(&path).unwrap_err(), "`arr_0` is of type '<f4', and images are bytes");
+        write_with(&path, "arr_0", &[3, 1, 2], &[7u8; 6], Order::Fortran, &[]);
+        let message = "`arr_0` is in Fortran's order; write `numpy.ascontiguousarray(arr_0)` into the file";
+        assert_eq!(images(&path).unwrap_err(), message);
+        assert_eq!(StoredReference::of(&path).unwrap_err(), message);
+        write_with(&path, "arr_0", &[3, 1, 2], &[7u8; 6], Order::C, b"x");
+        assert_eq!(images(&path).unwrap_err(), "`arr_0` holds more than its 3 images");
+        // One byte is another: only the checksum says so.
+        let values: Vec<u8> = (100..106).collect();
+        write(&path, "arr_0", &[3, 1, 2], &values);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let place = bytes.windows(6).position(|window| window == values).unwrap();
+        bytes[place + 1] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let error = images(&path).unwrap_err();
+        assert!(error.starts_with("`arr_0`: ") && error.to_lowercase().contains("checksum"), "{error}");
         write(&path, "labels", &[3], &[0u8; 3]);
+        assert_eq!(holds_statistics(&path), Ok(false));
         let neither = "it holds neither `mu` and `sigma` nor images as `arr_0`";
         assert_eq!(StoredReference::of(&path).unwrap_err(), neither);
         std::fs::write(&path, "x").unwrap();

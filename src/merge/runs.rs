@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use super::copy::copy_run;
 use super::{MergeError, Source};
 use crate::checksum::sha256;
-use crate::event::RunOutcome;
+use crate::event::{Measure, RunOutcome};
 use crate::record::{
-    LaterEvaluation, RecordError, Row, RunFolder, RunRecord, RunState, SweepFolder, first_and_count, progress,
-    write_beside,
+    RecordError, Row, RunFolder, RunRecord, RunState, SweepFolder, first_and_count, progress, write_beside,
 };
 use crate::spec::{PlannedRun, RunId, canonical_json};
 
@@ -28,7 +27,8 @@ pub(super) struct Gathered {
     token: String,
     /// All records of it, by such names: the one that counts, and what else there is.
     all: BTreeMap<String, RunFolder>,
-    /// What was measured of its weights after it had ended, on any of the machines: the file's name, and a file.
+    /// What was measured of its weights after it had ended, on any of the machines, by the names that they are written with; and a file of
+    /// each.
     evaluations: BTreeMap<String, PathBuf>,
 }
 
@@ -107,11 +107,13 @@ impl Gathered {
             self.place(into, token)?;
         }
         into.forget_parts(&self.run_id);
+        let run = into.run(&self.run_id);
+        // An older program gave some of them other names.
+        let known = run.read_evaluations()?;
         for (name, path) in &self.evaluations {
-            let place = into.run(&self.run_id).evaluations().join(name);
-            if !place.exists() {
+            if !known.iter().any(|(_, evaluation)| evaluation.name() == *name) {
                 let bytes = fs::read(path).map_err(RecordError::io("read", path))?;
-                write_beside(&place, &bytes)?;
+                write_beside(&run.evaluations().join(name), &bytes)?;
             }
         }
         Ok(())
@@ -196,27 +198,34 @@ impl Known {
     }
 }
 
-/// The evaluations of all records of a run; refused where two by the same settings found different values.
+/// The evaluations of all records of a run; refused where two records have a value of one metric by one protocol at one step, and these
+/// differ.
 fn evaluations(known: &[Known]) -> Result<BTreeMap<String, PathBuf>, MergeError> {
-    let mut found: BTreeMap<String, (PathBuf, LaterEvaluation)> = BTreeMap::new();
+    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut values: BTreeMap<(u64, String, String), (u64, PathBuf)> = BTreeMap::new();
     for folder in known.iter().map(|known| &known.folder) {
-        for evaluation in folder.read_evaluations()? {
-            let name = evaluation.name();
-            let path = folder.evaluations().join(&name);
-            match found.get(&name) {
-                Some((one, other)) if !evaluation.agrees_with(other) => {
-                    return Err(MergeError::RecordedDifferently {
-                        one: one.clone(),
-                        other: path,
-                        what: "the same settings were measured with other values".to_owned(),
-                    });
+        let own = folder.read_evaluations()?;
+        let mut own_values = BTreeMap::new();
+        for (path, evaluation) in own {
+            for Measure { metric, protocol, value } in &evaluation.measures {
+                let name = (evaluation.stamp.step, metric.to_string(), protocol.to_string());
+                if let Some((bits, one)) = values.get(&name)
+                    && *bits != value.to_bits()
+                {
+                    let (one, value) = (one.clone(), f64::from_bits(*bits));
+                    let what = format!("{metric} by {protocol} was measured with other values, {value} in the first");
+                    return Err(MergeError::RecordedDifferently { one, other: path, what });
                 }
-                Some(_) => {}
-                None => drop(found.insert(name, (path, evaluation))),
+                // Of two in one record, the one that was made first counts.
+                own_values.entry(name).or_insert_with(|| (value.to_bits(), path.clone()));
             }
+            found.entry(evaluation.name()).or_insert(path);
+        }
+        for (name, value) in own_values {
+            values.entry(name).or_insert(value);
         }
     }
-    Ok(found.into_iter().map(|(name, (path, _))| (name, path)).collect())
+    Ok(found)
 }
 
 /// The bytes of a journal; none where there is none.

@@ -27,12 +27,25 @@ fn completed(tree: &Node) -> Option<Node> {
     if let Value::List(entries) = &mut also.value {
         for entry in entries {
             let mut whole = fid.clone();
+            if let Some(reference) = entry.get("reference") {
+                forget_other_reference(&mut whole, &reference.value);
+            }
             merge(&mut whole, entry);
             whole.at = entry.at;
             *entry = whole;
         }
     }
     Some(tree)
+}
+
+/// Drops the file or folder of a protocol, which are of its own `reference`, where another is named.
+pub fn forget_other_reference(fid: &mut Node, named: &Value) {
+    if fid.get("reference").is_some_and(|own| own.value == *named) {
+        return;
+    }
+    if let Value::Map(entries) = &mut fid.value {
+        entries.retain(|entry| !["reference_file", "reference_folder"].contains(&entry.key.as_str()));
+    }
 }
 
 fn child<'t>(tree: &'t mut Node, key: &str) -> Option<&'t mut Node> {
@@ -69,6 +82,14 @@ mod tests {
         // Also from defaults that nobody wrote.
         assert_eq!(also(json!({ "also": [{ "ode": { "steps": 50 } }] })), [Fid { ode: ddim(50), ..Fid::default() }]);
         assert_eq!(also(json!({})), []);
+        // A file is of the reference that it is named with.
+        let found = also(json!({
+            "also": [{ "reference": "test" }, { "reference": "folder", "reference_folder": "b" }, { "reference": "file", "samples": 7 }],
+            "fid": { "reference": "file", "reference_file": "a.npz" },
+        }));
+        let named: Vec<(&str, &str)> =
+            found.iter().map(|fid| (fid.reference_file.as_str(), fid.reference_folder.as_str())).collect();
+        assert_eq!(named, [("", ""), ("", "b"), ("a.npz", "")]);
     }
 
     #[test]

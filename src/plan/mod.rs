@@ -38,7 +38,7 @@ pub use keys::{KeyError, reference, reference_page, sweep_schema};
 pub use presets::{PRESETS, Preset};
 pub use problem::{PlanError, Problem, Related};
 
-use crate::spec::{Cluster, Plan, RunSpec, Source, SweepSpec};
+use crate::spec::{Cluster, Node, Plan, RunSpec, Source, SweepSpec};
 use finding::{Finding, Texts};
 
 /// Reads, resolves and checks the sweep in a file. `overrides` are the `path=value` of each `--set`.
@@ -75,6 +75,14 @@ pub fn changed_run(path: &Path, spec: &RunSpec, overrides: &[String]) -> Result<
     }
     for fid in fids {
         fid.as_object_mut().expect("a protocol is a map").shift_remove("reference_sha256");
+    }
+    // What is wrong with the overrides is said when they are applied to the whole.
+    let mut asked = Node::from_json(&serde_json::json!({ "base": {} }));
+    let _ = overrides::apply(&mut asked, overrides);
+    if let Some(reference) = asked.entry_at("base.evaluate.fid.reference") {
+        let mut fid = Node::from_json(&base["evaluate"]["fid"]);
+        also::forget_other_reference(&mut fid, &reference.value.value);
+        base["evaluate"]["fid"] = fid.to_json();
     }
     // JSON is YAML.
     let sweep = serde_json::json!({ "name": "run", "base": base, "seeds": [spec.seed] });
@@ -116,6 +124,12 @@ mod tests {
         assert_eq!(changed_run(path, &spec, &[]).unwrap(), spec);
         let changed = changed_run(path, &spec, &["evaluate.fid.ode.steps=50".to_owned()]).unwrap();
         assert_eq!((changed.evaluate.fid.ode.steps(), changed.seed), (50, 7));
+        let mut of_folder = spec.clone();
+        of_folder.evaluate.fid.reference = crate::spec::Reference::Folder;
+        of_folder.evaluate.fid.reference_folder = "images".to_owned();
+        let changed = changed_run(path, &of_folder, &["evaluate.fid.reference=train".to_owned()]).unwrap();
+        assert_eq!(changed.evaluate.fid, spec.evaluate.fid);
+        assert_eq!(changed_run(path, &of_folder, &[]).unwrap(), of_folder);
         let error = changed_run(path, &spec, &["evaluate.fid.ode.step=50".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("--set") && error.contains("did you mean `steps`?"), "{error}");
         let error = changed_run(path, &spec, &["evaluate.fid.samples=1".to_owned()]).unwrap_err().to_string();

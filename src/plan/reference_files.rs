@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::finding::Finding;
 use crate::checksum::file_digest;
-use crate::spec::{Fid, Location, Reference, RunSpec};
+use crate::spec::{Fid, FidProtocol, Location, Reference, RunSpec};
 
 /// Fills in the sums of all runs' files. `place`: where a key of the run of a cell is written.
 pub fn find_digests(
@@ -30,8 +30,31 @@ pub fn find_digests(
                     .map_err(|finding| vec![Finding { at: at("reference_file"), ..finding }])?;
             }
         }
+        if let Some(message) = measured_twice(spec) {
+            let at = place(cell, "evaluate.also").unwrap_or_default();
+            return Err(vec![Finding::new(at, message).hint("change something in it, or leave it out")]);
+        }
     }
     Ok(())
+}
+
+/// Says which two entries compare with one content under two names, and are alike otherwise: their values would be recorded twice.
+fn measured_twice(spec: &RunSpec) -> Option<String> {
+    let mut known: Vec<(String, String)> = Vec::new();
+    for (entry, by) in spec.by_each_fid().enumerate() {
+        let fid = &by.evaluate.fid;
+        if fid.reference == Reference::File {
+            let protocol = FidProtocol::of(&by, None, &fid.reference_sha256).to_string();
+            if let Some((_, same)) = known.iter().find(|(other, _)| *other == protocol) {
+                return Some(format!(
+                    "entry {entry} of `evaluate.also` measures as another does: {} and {same} hold the same",
+                    fid.reference_file
+                ));
+            }
+            known.push((protocol, fid.reference_file.clone()));
+        }
+    }
+    None
 }
 
 fn find_digest(fid: &mut Fid, section: &str, known: &mut BTreeMap<String, String>) -> Result<(), Finding> {
@@ -75,6 +98,17 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(with(fid.clone()).unwrap(), expected);
         assert_eq!(with(Fid { reference: Reference::Train, ..fid.clone() }).unwrap(), "");
+        // Two names of one content measure one thing, unless something else differs.
+        let copy = temporary.path().join("b.npz").display().to_string();
+        fs::write(&copy, "abc").unwrap();
+        let both = |other: Fid| {
+            let mut spec = RunSpec::default();
+            spec.evaluate.also = vec![fid.clone(), Fid { reference_file: copy.clone(), ..other }];
+            find_digests(&mut [spec], &|_, _| None).map_err(|findings| findings[0].message.clone())
+        };
+        let twice = format!("entry 2 of `evaluate.also` measures as another does: {copy} and {path} hold the same");
+        assert_eq!(both(fid.clone()), Err(twice));
+        assert_eq!(both(Fid { samples: 70, ..fid.clone() }), Ok(()));
         let written = Fid { reference_sha256: "1".to_owned(), ..fid };
         assert_eq!(with(written).unwrap_err(), "`evaluate.also.reference_sha256` is found, not written");
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,21 +47,15 @@ impl LaterEvaluation {
         Self { version: LATER_VERSION, stamp, measured_at, program, build, device, evaluate, measures: vec![] }
     }
 
-    /// The file's name: the same of the same settings at the same step.
+    /// The file's name: the same of the same values by the same settings at the same step. What was measured later by the same settings,
+    /// because it was not known yet, has another name.
     pub fn name(&self) -> String {
         let settings = serde_json::to_string(&self.evaluate).expect("settings are plain data, which JSON can hold");
-        let digest = sha256(format!("{} {settings}", self.stamp.step).as_bytes());
+        let values: BTreeSet<(&str, &str)> =
+            self.measures.iter().map(|Measure { metric, protocol, .. }| (metric.as_str(), protocol.as_str())).collect();
+        let values = serde_json::to_string(&values).expect("names are plain data, which JSON can hold");
+        let digest = sha256(format!("{} {settings} {values}", self.stamp.step).as_bytes());
         format!("{}.json", &digest[..HASH_DIGITS])
-    }
-
-    /// Whether another evaluation found the same, bit for bit.
-    pub fn agrees_with(&self, other: &Self) -> bool {
-        let values = |of: &Self| -> BTreeSet<(String, String, u64)> {
-            let value =
-                |measure: &Measure| (measure.metric.to_string(), measure.protocol.to_string(), measure.value.to_bits());
-            of.measures.iter().map(value).collect()
-        };
-        self.stamp.step == other.stamp.step && values(self) == values(other)
     }
 }
 
@@ -86,12 +80,31 @@ impl RunFolder {
         Ok(paths)
     }
 
-    /// The evaluations after the run's end, in the order in which they were made.
-    pub fn read_evaluations(&self) -> Result<Vec<LaterEvaluation>, RecordError> {
-        let read = |path: &PathBuf| read_json::<LaterEvaluation>(path, LATER_VERSION, LATER_VERSION);
-        let mut found = self.evaluation_files()?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        found.sort_by(|one, other| one.measured_at.cmp(&other.measured_at));
+    /// The evaluations after the run's end with their files, in the order in which they were made. The first file that cannot be read is an
+    /// error.
+    pub fn read_evaluations(&self) -> Result<Vec<(PathBuf, LaterEvaluation)>, RecordError> {
+        let mut found = Vec::new();
+        for path in self.evaluation_files()? {
+            let evaluation = read(&path)?;
+            found.push((path, evaluation));
+        }
+        found.sort_by(|(_, one), (_, other)| one.measured_at.cmp(&other.measured_at));
         Ok(found)
+    }
+
+    /// The evaluations whose files are whole and of a version that is known, in the order in which they were made; and what is wrong with
+    /// each of the others.
+    pub(super) fn read_whole_evaluations(&self) -> Result<(Vec<LaterEvaluation>, Vec<RecordError>), RecordError> {
+        let (mut found, mut wrong) = (Vec::new(), Vec::new());
+        for path in self.evaluation_files()? {
+            match read(&path) {
+                Ok(evaluation) => found.push(evaluation),
+                Err(error @ (RecordError::Damaged { .. } | RecordError::Newer { .. })) => wrong.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        found.sort_by(|one, other| one.measured_at.cmp(&other.measured_at));
+        Ok((found, wrong))
     }
 
     /// Adds an evaluation to the run's record. Who does so holds the run.
@@ -100,6 +113,10 @@ impl RunFolder {
         write_json(&path, evaluation)?;
         Ok(path)
     }
+}
+
+fn read(path: &Path) -> Result<LaterEvaluation, RecordError> {
+    read_json(path, LATER_VERSION, LATER_VERSION)
 }
 
 /// The values of evaluations that `own` has not, each once. `attempt` is the one that had the weights.
@@ -142,14 +159,26 @@ mod tests {
             folder.write_evaluation(written).unwrap();
         }
         fs::write(folder.evaluations().join(".0123.json.7"), "half").unwrap();
-        assert_eq!(folder.read_evaluations().unwrap(), [first.clone(), second.clone()]);
-        assert!(first.agrees_with(&first) && !first.agrees_with(&evaluation(30, 5.1)));
-        // One that was changed is noticed.
         let path = folder.evaluations().join(first.name());
+        let with_file =
+            |evaluation: &LaterEvaluation| (folder.evaluations().join(evaluation.name()), evaluation.clone());
+        assert_eq!(folder.read_evaluations().unwrap(), [with_file(&first), with_file(&second)]);
+        // By the same settings, something that was not known yet: nothing is written over.
+        let mut more = first.clone();
+        more.measures[0].metric = "kid".into();
+        folder.write_evaluation(&more).unwrap();
+        assert_eq!(folder.read_evaluations().unwrap().len(), 3);
+        // One that was changed is noticed, and the others are read.
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("5.0", "4.9")).unwrap();
         let error = folder.read_evaluations().unwrap_err().to_string();
         assert!(error.contains("is damaged: it was changed after it was written"), "{error}");
+        fs::write(folder.evaluations().join(second.name()), "{\"version\": 7}").unwrap();
+        let (whole, wrong) = folder.read_whole_evaluations().unwrap();
+        assert_eq!(whole, [more]);
+        let words: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        assert!(words.iter().any(|words| words.contains("was written by a newer speedlab")), "{words:?}");
+        assert!(words.iter().any(|words| words.contains("is damaged")) && words.len() == 2, "{words:?}");
     }
 
     #[test]

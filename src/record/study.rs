@@ -1,6 +1,6 @@
 //! All records of a sweep, as a report reads them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -43,6 +43,8 @@ pub struct RunRecord {
     pub rows: Rows,
     /// What was measured of its weights after it had ended, and not by itself. Arms are not compared by it.
     pub later: Rows,
+    /// Files of such values that are damaged or of a newer program, and are left out: what is wrong with each.
+    pub unread: Vec<String>,
     /// The densities by step.
     pub densities: Vec<TimestepDensity>,
     /// (step, PNG) of each sample grid, by step.
@@ -139,10 +141,14 @@ impl StudyRecord {
     }
 
     /// Replaces the tidy table of all runs, in the plan's order.
-    pub fn write_curves<'s>(&'s self) -> Result<(), RecordError> {
-        let folder = SweepFolder { path: self.folder.clone() };
+    pub fn write_curves(&self) -> Result<(), RecordError> {
+        self.write_curves_to(&SweepFolder { path: self.folder.clone() }.curves())
+    }
+
+    /// The same in another file.
+    pub fn write_curves_to<'s>(&'s self, path: &Path) -> Result<(), RecordError> {
         let rows = |run: &'s RunRecord| [(&run.planned, &run.rows), (&run.planned, &run.later)];
-        write_curves(&folder.curves(), self.runs.iter().flat_map(rows))
+        write_curves(path, self.runs.iter().flat_map(rows))
     }
 }
 
@@ -156,6 +162,7 @@ impl RunRecord {
             attempts: vec![],
             rows: Rows::default(),
             later: Rows::default(),
+            unread: vec![],
             densities: vec![],
             samples: vec![],
             consistency: vec![],
@@ -198,14 +205,8 @@ impl RunRecord {
             }
             Err(error) => return Err(error),
         };
-        let evaluations = match run_folder.read_evaluations() {
-            Ok(evaluations) => evaluations,
-            Err(error @ RecordError::Damaged { .. }) => {
-                damage.push(format!("{error}; without this file the others are used"));
-                vec![]
-            }
-            Err(error) => return Err(error),
-        };
+        // Nothing is compared by these, so that what is wrong with one is no damage of the run's own record.
+        let (evaluations, unread) = run_folder.read_whole_evaluations()?;
         let last_end = journal.events.iter().rev().find_map(|event| match event {
             RunEvent::Ended { outcome, .. } => Some(outcome),
             _ => None,
@@ -247,6 +248,7 @@ impl RunRecord {
         }
         let attempt = record.attempts.last().map_or(0, |started| started.attempt);
         record.later = rows_of(&evaluations, &record.rows, attempt);
+        record.unread = unread.iter().map(ToString::to_string).collect();
         record.state = match done {
             Some(outcome) => RunState::Ended(outcome),
             None if started => RunState::Unfinished,

@@ -2,7 +2,7 @@
 
 use super::StudyError;
 use crate::data::{self, DataError, DataFolder, OnProgress};
-use crate::evaluate::{AutoencoderFileError, check_decoder, prepare_reference};
+use crate::evaluate::{AutoencoderFileError, check_decoder, check_reference_files, prepare_reference};
 use crate::record::SweepFolder;
 use crate::spec::{Fid, Plan, PlannedRun, RunSpec};
 
@@ -20,7 +20,7 @@ pub(super) fn check<'r>(
             problem,
             hint,
         })?;
-        Ok(())
+        Ok(check_reference_files(spec)?)
     })?;
     notes.dedup();
     Ok(notes)

@@ -155,6 +155,11 @@ fn a_batch_of_images_is_what_its_images_are() {
     assert!(stderr(&output).contains("b.npz: image 0 has 12 x 12 pixels"), "{}", stderr(&output));
     let output = fid(folder, &["a", "b.npz", "--features", "pixels-8x8", "--samples", "301"]);
     assert!(!output.status.success(), "{}", stdout(&output));
+    // What is compared is not replaced.
+    let before = fs::read(folder.join("b.npz")).unwrap();
+    let output = fid(folder, &["a", "b.npz", "--features", "pixels-8x8", "--save", "./b.npz"]);
+    assert!(stderr(&output).contains("--save ./b.npz would replace b.npz, which is compared"), "{}", stderr(&output));
+    assert!(!output.status.success() && fs::read(folder.join("b.npz")).unwrap() == before);
 }
 
 #[test]
@@ -172,6 +177,17 @@ fn wrong_inputs_are_refused_in_a_sentence() {
     refused(&["a", "nowhere"], "there is no folder or file nowhere, and no data set of that name");
     refused(&["a", "a"], "hint: fetch them: speedlab data fetch inception-v3");
     refused(&["a", "x.npz", "--features", "pixels-8x8"], "x.npz is no file of statistics");
+    let mut archive = ZipWriter::new(fs::File::create(folder.join("floats.npz")).unwrap());
+    archive.start_file("arr_0.npy", SimpleFileOptions::default()).unwrap();
+    let options = npyz::WriteOptions::new().default_dtype().shape(&[2, 1, 1, 3]);
+    let mut array = options.writer(&mut archive).begin_nd().unwrap();
+    array.extend([0.5f32; 6]).unwrap();
+    array.finish().unwrap();
+    archive.finish().unwrap();
+    refused(
+        &["a", "floats.npz", "--features", "pixels-8x8"],
+        "floats.npz: `arr_0` is of type '<f4', and images are bytes",
+    );
     refused(&["empty", "a", "--features", "pixels-8x8"], "no images in empty");
     refused(&["a", "a", "--features", "digits-cnn"], "has 12 x 12 pixels, where digits-cnn sees 8 x 8");
     refused(&["a", "a", "--features", "pixels-8x8", "--samples", "4"], "folder a has 3 images, not 4");

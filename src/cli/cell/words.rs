@@ -33,8 +33,14 @@ pub(super) fn shown(cell: &CellDetail, command: Option<&str>) -> String {
         text.push_str(&aligned(&seeds.collect::<Vec<_>>()));
     }
     text.push_str(&format!("\nFormula:\n  {}\n  {}\n", cell.formula.words, cell.formula.symbols));
-    let again = command.unwrap_or("nothing here can: its runs were imported");
-    text.push_str(&format!("\nTrains these runs again:\n  {again}"));
+    let is_imported = cell.runs.iter().any(|run| run.is_imported);
+    text.push_str(&match (command, cell.is_measured_later && !is_imported) {
+        (Some(command), _) => format!("\nTrains these runs again:\n  {command}"),
+        (None, true) => "\nMeasures again:\n  `speedlab evaluate RUN --set ..` does, as the value was measured after its runs had ended; \
+             training them again does not"
+            .to_owned(),
+        (None, false) => "\nTrains these runs again:\n  nothing here can: its runs were imported".to_owned(),
+    });
     without_controls(&text)
 }
 

@@ -1,7 +1,7 @@
 //! Measures the kept weights of a run by each combination of settings, and records what is new.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -27,6 +27,8 @@ pub struct Finished {
 
 /// What was found of one run.
 pub struct OfRun {
+    /// The folder of its sweep's results, by its absolute path.
+    pub study: PathBuf,
     pub planned: PlannedRun,
     /// The step of the weights.
     pub step: u64,
@@ -104,6 +106,10 @@ impl<'m> Measuring<'m> {
         if let RunState::Damaged(damage) = &record.state {
             return Err(Error::Damaged { path: folder.path.clone(), damage: first_and_count(damage) }.into());
         }
+        // What such a file holds would be measured again, and it might be written over.
+        if !record.unread.is_empty() {
+            return Err(Error::Unread { path: folder.path.clone(), unread: first_and_count(&record.unread) }.into());
+        }
         let specs = self.specs(run)?;
         let (_, checkpoint) = read_run(&folder.path)?;
         let stamp = checkpoint.progress.stamp;
@@ -141,7 +147,10 @@ impl<'m> Measuring<'m> {
                 evaluations.push(evaluated);
             }
         }
-        Ok(OfRun { planned: planned.clone(), step: stamp.step, evaluations })
+        // A run that is named from within its study has no folders above it in its path.
+        let own = RunFolder { path: std::fs::canonicalize(&folder.path).unwrap_or_else(|_| folder.path.clone()) };
+        let study = own.sweep().map_or(own.path, |sweep| sweep.path);
+        Ok(OfRun { study, planned: planned.clone(), step: stamp.step, evaluations })
     }
 
     /// The run with the settings of each combination, without what is not measured again.

@@ -82,11 +82,29 @@ pub enum EvaluateCommandError {
     NoWeights { path: PathBuf, checkpoint: PathBuf },
     #[error("the record of the run in {} is damaged: {damage}", path.display())]
     Damaged { path: PathBuf, damage: String },
+    #[error(
+        "values of the run in {} that were measured later cannot be read: {unread}\nhint: remove the file and give the same command again, or \
+         put back a copy of it", path.display()
+    )]
+    Unread { path: PathBuf, unread: String },
+}
+
+/// The folders without those that were named before, by the same path or by another.
+fn distinct(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let place = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !found.iter().any(|other| place(other) == place(path)) {
+            found.push(path.clone());
+        }
+    }
+    found
 }
 
 pub fn evaluate(args: &EvaluateArgs) -> anyhow::Result<Exit> {
     let combinations = combinations(&args.sets)?;
-    let runs = args.runs.iter().map(|path| measure::finished(path)).collect::<Result<Vec<_>, _>>()?;
+    let paths = distinct(&args.runs);
+    let runs = paths.iter().map(|path| measure::finished(path)).collect::<Result<Vec<_>, _>>()?;
     let device = device::open(args.device)?;
     let data_folder = args.data.folder()?;
     let mut measuring = Measuring::new(&combinations, &device, args.device, &data_folder)?;
@@ -103,7 +121,7 @@ pub fn evaluate(args: &EvaluateArgs) -> anyhow::Result<Exit> {
     }
     if found.iter().any(|run| run.evaluations.iter().any(|evaluation| evaluation.is_new)) {
         let mut sweeps: Vec<PathBuf> = Vec::new();
-        for path in &args.runs {
+        for path in &paths {
             let sweep = RunFolder { path: path.clone() }.sweep().map(|sweep| sweep.path);
             sweeps.extend(sweep.filter(|sweep| !sweeps.contains(sweep)));
         }

@@ -1,6 +1,7 @@
 //! What was measured: as a table, and as JSON.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -41,13 +42,24 @@ impl OfRun {
         self.evaluations.iter().map(|evaluated| &evaluated.spec.evaluate.fid).collect()
     }
 
-    fn name(&self) -> String {
-        format!("{}, seed {}", self.planned.trial, self.planned.seed)
+    fn name(&self, studies: &BTreeSet<&PathBuf>) -> String {
+        format!("{}, seed {}", with_study(&self.study, &self.planned.trial, studies), self.planned.seed)
+    }
+}
+
+/// A trial's name, behind its study where there are several: behind the study's path where two have one name.
+fn with_study(study: &Path, trial: &str, studies: &BTreeSet<&PathBuf>) -> String {
+    let same = studies.iter().filter(|other| other.file_name() == study.file_name()).count();
+    match study.file_name() {
+        _ if studies.len() < 2 => trial.to_owned(),
+        Some(name) if same == 1 => format!("{}/{trial}", name.display()),
+        _ => format!("{}/{trial}", study.display()),
     }
 }
 
 /// An arm of which several runs were measured, and the medians of their FIDs by each combination.
 struct OfArm<'r> {
+    study: &'r Path,
     arm: &'r str,
     runs: usize,
     /// Only of combinations that all runs have values of.
@@ -55,24 +67,33 @@ struct OfArm<'r> {
     best: BTreeSet<usize>,
 }
 
-/// By trial, where several runs of it were measured.
+/// By study and trial, where several runs of it were measured.
 fn of_arms(runs: &[OfRun]) -> Vec<OfArm<'_>> {
-    let mut names: Vec<&str> = Vec::new();
+    let name = |run: &'_ OfRun| (run.study.clone(), run.planned.trial.clone());
+    let mut first_of_each: Vec<&OfRun> = Vec::new();
     for run in runs {
-        if !names.contains(&run.planned.trial.as_str()) {
-            names.push(&run.planned.trial);
+        if !first_of_each.iter().any(|other| name(other) == name(run)) {
+            first_of_each.push(run);
         }
     }
-    let of_arm = |arm| {
-        let own: Vec<&OfRun> = runs.iter().filter(|run| run.planned.trial == arm).collect();
+    let of_arm = |first: &'_ OfRun| {
+        let own: Vec<&OfRun> = runs.iter().filter(|run| name(run) == name(first)).collect();
         let median = |index: usize| {
             let values: Option<Vec<f64>> = own.iter().map(|run| fid(&run.evaluations[index])).collect();
             values.map(median)
         };
         let medians: Vec<Option<f64>> = (0..own[0].evaluations.len()).map(median).collect();
-        OfArm { arm, runs: own.len(), best: best_of(&medians, &own[0].fids()), medians }
+        let best = best_of(&medians, &own[0].fids());
+        (own.len(), medians, best)
     };
-    names.into_iter().map(of_arm).filter(|of_arm| of_arm.runs > 1).collect()
+    let mut found = Vec::new();
+    for first in first_of_each {
+        let (runs, medians, best) = of_arm(first);
+        if runs > 1 {
+            found.push(OfArm { study: &first.study, arm: &first.planned.trial, runs, medians, best });
+        }
+    }
+    found
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -93,6 +114,7 @@ pub fn table(combinations: &[Combination], runs: &[OfRun]) -> String {
             metrics.push(metric);
         }
     }
+    let studies: BTreeSet<&PathBuf> = runs.iter().map(|run| &run.study).collect();
     let several_weights = runs.iter().flat_map(|run| &run.evaluations).any(|evaluated| evaluated.of_weights.len() > 1);
     let mut header: Vec<&str> = vec!["run"];
     header.extend(keys.map(short));
@@ -105,7 +127,7 @@ pub fn table(combinations: &[Combination], runs: &[OfRun]) -> String {
         for (index, (evaluated, combination)) in run.evaluations.iter().zip(combinations).enumerate() {
             let begins = || -> Vec<String> {
                 let values = combination.values.iter().map(|(_, value)| value.clone());
-                std::iter::once(run.name()).chain(values).collect()
+                std::iter::once(run.name(&studies)).chain(values).collect()
             };
             if let Some(failed) = &evaluated.failed {
                 let mut row = begins();
@@ -133,7 +155,8 @@ pub fn table(combinations: &[Combination], runs: &[OfRun]) -> String {
         }
     }
     let mut text = table.to_string();
-    for OfArm { arm, runs, medians, best } in of_arms(runs) {
+    for OfArm { study, arm, runs, medians, best } in of_arms(runs) {
+        let arm = with_study(study, arm, &studies);
         for index in best {
             let median = medians[index].expect("the best has a value");
             let at = combinations[index].words();
@@ -161,6 +184,7 @@ pub fn json(version: u32, combinations: &[Combination], runs: &[OfRun]) -> Value
         };
         let evaluations = run.evaluations.iter().zip(combinations).enumerate().map(of_combination);
         json!({
+            "study": run.study,
             "run_id": run.planned.run_id,
             "trial": run.planned.trial,
             "arm": run.planned.arm,
@@ -173,7 +197,7 @@ pub fn json(version: u32, combinations: &[Combination], runs: &[OfRun]) -> Value
         let by = of_arm.medians.iter().zip(combinations).enumerate().map(|(index, (median, combination))| {
             json!({ "set": set(combination), "median_fid": median, "lowest_fid": of_arm.best.contains(&index) })
         });
-        json!({ "trial": of_arm.arm, "runs": of_arm.runs, "evaluations": by.collect::<Vec<_>>() })
+        json!({ "study": of_arm.study, "trial": of_arm.arm, "runs": of_arm.runs, "evaluations": by.collect::<Vec<_>>() })
     };
     json!({
         "version": version,
@@ -194,6 +218,25 @@ mod tests {
         assert_eq!(best(&[Some(3.0), Some(2.0), Some(1.0)], &[&fid, &guided, &fewer]), [1]);
         assert_eq!(best(&[Some(3.0), Some(3.0)], &[&fid, &guided]), [0]);
         assert_eq!(best(&[Some(3.0), None], &[&fid, &guided]), [0; 0]);
+    }
+
+    #[test]
+    fn arms_of_two_studies_with_one_name_are_two() {
+        let run = |study: &str, seed| {
+            let spec = crate::spec::RunSpec { seed, ..Default::default() };
+            let planned = crate::spec::PlannedRun::of_baseline(spec.clone());
+            let measure =
+                crate::event::Measure { metric: "fid".into(), protocol: "n=20".into(), value: 1.0 + seed as f64 };
+            let evaluated = Evaluated { spec, is_new: true, of_weights: vec![vec![measure]], failed: None };
+            OfRun { study: study.into(), planned, step: 60, evaluations: vec![evaluated] }
+        };
+        let runs = [run("a/x", 0), run("a/x", 1), run("b/x", 7), run("a/y", 7), run("a/y", 8)];
+        let found: Vec<(&Path, usize, Option<f64>)> =
+            of_arms(&runs).iter().map(|arm| (arm.study, arm.runs, arm.medians[0])).collect();
+        assert_eq!(found, [(Path::new("a/x"), 2, Some(1.5)), (Path::new("a/y"), 2, Some(8.5))]);
+        let studies: BTreeSet<&PathBuf> = runs.iter().map(|run| &run.study).collect();
+        let names = ["a/x", "b/x", "a/y"].map(|study| with_study(study.as_ref(), "ema", &studies));
+        assert_eq!(names, ["a/x/ema", "b/x/ema", "y/ema"]);
     }
 
     #[test]

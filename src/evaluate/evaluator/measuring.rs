@@ -20,7 +20,14 @@ impl Evaluator {
         let (mut measures, first_images) = compared.measure(self.kept_images, self.batch_images, &mut asked)?;
         measures.extend(self.validated(&mut asked)?);
         for by in also {
-            measures.extend(by.measure(0, self.batch_images, &mut asked)?.0);
+            // A value that no reference changes is the same by several protocols, and is one value.
+            for measure in by.measure(0, self.batch_images, &mut asked)?.0 {
+                let is_same =
+                    |other: &Measure| (&other.metric, &other.protocol) == (&measure.metric, &measure.protocol);
+                if !measures.iter().any(is_same) {
+                    measures.push(measure);
+                }
+            }
         }
         let (channels, side) = self.image_shape;
         let grid_png = self.grid(&first_images[..self.grid_images * channels * side.pow(2)])?;
@@ -227,6 +234,16 @@ mod tests {
         let validation = together.measure_validation(Weights::Averaged, &mut network(0.9), &mut |_| true).unwrap();
         assert_eq!(validation, alone.measures[3..]);
         assert_eq!(together.values_of_validation()[0].1, validation[0].protocol.as_str());
+        // What two protocols measure alike is one value.
+        spec.evaluate.also = vec![spec.evaluate.fid.clone(), heun_of(&spec), heun_of(&spec)];
+        let repeated = evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
+        spec.evaluate.also = vec![heun_of(&spec)];
+        assert_eq!(repeated, evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap());
+    }
+
+    fn heun_of(spec: &RunSpec) -> crate::spec::Fid {
+        let ode = OdeSampler::Heun(crate::spec::Heun { steps: 2, ..Default::default() });
+        crate::spec::Fid { ode, samples: 60, ..spec.evaluate.fid.clone() }
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use npyz::WriterBuilder as _;
 use serde_json::Value;
 use speedlab::record::RunFolder;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use super::{Sandbox, finished, stderr, undisturbed};
 use crate::sandbox::{TINY, stdout};
@@ -35,6 +38,16 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     found.sort();
     found
+}
+
+/// So many grey pictures of 8 x 8, as ADM's evaluator keeps images.
+fn images(path: &Path, count: u64) {
+    let mut archive = ZipWriter::new(fs::File::create(path).expect("the folder takes files"));
+    archive.start_file("arr_0.npy", SimpleFileOptions::default()).expect("the archive takes files");
+    let options = npyz::WriteOptions::new().default_dtype().shape(&[count, 8, 8, 1]);
+    let mut array = options.writer(&mut archive).begin_nd().expect("the archive takes bytes");
+    array.extend(vec![7u8; 64 * count as usize]).expect("the archive takes bytes");
+    array.finish().and_then(|()| Ok(archive.finish()?)).expect("the archive takes bytes");
 }
 
 fn report(sandbox: &Sandbox) -> String {
@@ -108,6 +121,7 @@ fn a_finished_run_is_measured_anew_and_keeps_what_it_recorded() {
     let cell = list["cells"].as_array().unwrap().iter().find(is_later).expect("it has an id")["id"].as_str().unwrap();
     let shown = sandbox.speedlab(&["cell", cell, "results/tiny"]);
     assert!(stdout(&shown).contains(&protocol(5)), "{}", stdout(&shown));
+    assert!(stdout(&shown).contains("Measures again:\n  `speedlab evaluate RUN --set ..` does"), "{}", stdout(&shown));
     let output = sandbox.speedlab(&["cell", cell, "results/tiny", "--rerun"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(stderr(&output).contains("was measured after its runs had ended"), "{}", stderr(&output));
@@ -115,8 +129,9 @@ fn a_finished_run_is_measured_anew_and_keeps_what_it_recorded() {
     // The study that measured both while it trained has the same lines.
     assert!(report(&also).contains(&format!("2. `{}`\n", protocol(5))));
 
-    // In words, of two runs of an arm.
-    let output = sandbox.speedlab(&["evaluate", &runs[0], &runs[1], "--set", "evaluate.fid.ode.steps=3,5"]);
+    // In words, of two runs of an arm, of which one is named twice.
+    let again = format!("./{}", runs[0]);
+    let output = sandbox.speedlab(&["evaluate", &runs[0], &again, &runs[1], "--set", "evaluate.fid.ode.steps=3,5"]);
     let text = stdout(&output);
     assert!(
         text.contains("fid.ode.steps") && text.contains("lowest FID") && text.contains("recorded before"),
@@ -192,7 +207,16 @@ fn what_cannot_be_measured_again_is_refused_with_a_reason() {
     let path = folder.evaluation_files().unwrap().remove(0);
     let whole = fs::read_to_string(&path).unwrap();
     fs::write(&path, whole.replace("\"samples\": 90", "\"samples\": 91")).unwrap();
-    refused(&with_samples, "is damaged: ");
+    refused(&with_samples, "is damaged: it was changed after it was written");
+    // Arms are compared by what the run recorded itself, and are compared still.
+    let output = sandbox.speedlab(&["report", "results/tiny"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("that were measured later are left out: ") && said.contains("hint: put back a copy"),
+        "{said}"
+    );
+    assert!(sandbox.study().damaged().next().is_none());
     fs::write(&path, whole).unwrap();
     fs::rename(folder.checkpoint(), sandbox.path().join("kept")).unwrap();
     refused(&with_samples, "has kept no weights: there is no ");
@@ -220,7 +244,7 @@ fn merged_and_bundled_records_have_the_evaluations_of_all_machines() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let merged = RunFolder { path: sandbox.path().join(run.replace("results/", "all/")) };
     let found = merged.read_evaluations().unwrap();
-    let mut samples: Vec<usize> = found.iter().map(|evaluation| evaluation.evaluate.fid.samples).collect();
+    let mut samples: Vec<usize> = found.iter().map(|(_, found)| found.evaluate.fid.samples).collect();
     samples.sort_unstable();
     assert_eq!(samples, [90, 100]);
 
@@ -229,12 +253,19 @@ fn merged_and_bundled_records_have_the_evaluations_of_all_machines() {
     let output = sandbox.speedlab(&["verify", "tiny.zip"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     // The same settings with other values are no copy.
-    let mut changed = found.iter().find(|evaluation| evaluation.evaluate.fid.samples == 90).unwrap().clone();
+    let (_, mut changed) = found.iter().find(|(_, found)| found.evaluate.fid.samples == 90).unwrap().clone();
+    // Something else by the same settings is no contradiction; both are kept.
+    let mut kid = changed.clone();
+    kid.measures[0].metric = "kid".into();
+    RunFolder { path: sandbox.path().join(&other) }.write_evaluation(&kid).unwrap();
+    let output = sandbox.speedlab(&["merge", "results/tiny", "other/tiny", "--into", "all/tiny"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(merged.read_evaluations().unwrap().len(), 3);
     changed.measures[0].value += 1.0;
     RunFolder { path: sandbox.path().join(&other) }.write_evaluation(&changed).unwrap();
     let output = sandbox.speedlab(&["merge", "results/tiny", "other/tiny", "--into", "again/tiny"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("the same settings were measured with other values"), "{}", stderr(&output));
+    assert!(stderr(&output).contains(" was measured with other values, "), "{}", stderr(&output));
 }
 
 #[test]
@@ -284,6 +315,16 @@ fn a_reference_file_gives_the_distance_to_the_images_that_it_is_of() {
     };
     refused("nowhere.npz", "", "`evaluate.also.reference_file`: cannot read nowhere.npz");
     refused("sweep.yaml", "", "`evaluate.fid.reference_file`, sweep.yaml: it is no .npz");
+    images(&sandbox.path().join("copy.npz"), 1);
+    refused("copy.npz", "", "it holds 1 images as `arr_0`, and a Fréchet distance needs at least 2");
+    let output = sandbox.speedlab(&["plan", "other.yaml"]);
+    assert!(
+        stdout(&output).contains("no run can start yet: `evaluate.fid.reference_file`, copy.npz"),
+        "{}",
+        stdout(&output)
+    );
+    let output = sandbox.speedlab(&["fid", "digits:test", "--features", "digits-cnn", "--save", "copy.npz", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     refused(
         "copy.npz",
         "\n    measures: [kid]",
