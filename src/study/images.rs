@@ -6,7 +6,7 @@ use crate::evaluate::{AutoencoderFileError, CheckedDecoder, check_decoder, prepa
 use crate::event::Started;
 use crate::record::{SweepFolder, read_journal};
 use crate::run::recorded_sums;
-use crate::spec::{Fid, Plan, PlannedRun, RunSpec};
+use crate::spec::{Data, Fid, Plan, PlannedRun, RunSpec};
 
 /// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
 pub(super) fn check<'r>(
@@ -39,7 +39,8 @@ pub fn image_notes(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) 
 }
 
 /// Decodes images and computes features of a large network that were not kept from before, so that runs that start
-/// together need not wait for each other. Runs that were recorded on other images with the same settings are refused company.
+/// together need not wait for each other. Where runs were recorded on other images by the same settings, or with
+/// another decoder, that is an error.
 pub(super) fn prepare<'r>(
     runs: impl Iterator<Item = &'r PlannedRun>,
     folder: &SweepFolder,
@@ -50,7 +51,9 @@ pub(super) fn prepare<'r>(
     each_kind(runs.iter().copied(), folder, &mut |spec| {
         let dataset = data::load_for(spec, data_folder, progress)?;
         let found = DataSums { data: dataset.content_sha256(), decoder: decoder_of(spec)?.sha256 };
-        for run in runs.iter().filter(|run| run.spec.data == spec.data) {
+        // Files of other sets are checked as they are read.
+        let is_of_user = matches!(spec.data, Data::ImageFolder(_) | Data::Latents(_));
+        for run in runs.iter().filter(|run| is_of_user && run.spec.data == spec.data) {
             let run_folder = folder.run(&run.run_id);
             // It starts anew.
             if !run_folder.has_ended() && !run_folder.checkpoint().is_file() {

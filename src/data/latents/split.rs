@@ -39,7 +39,7 @@ impl LatentSplit {
         self.rows.len()
     }
 
-    /// The files of the latents and of others that are read with them, in order.
+    /// The files of the latents, in order.
     pub fn paths(&self) -> Vec<&Path> {
         self.shards.iter().map(Shard::path).collect()
     }

@@ -119,11 +119,14 @@ mod tests {
             ),
             (with(decoder.clone(), json!({"fid": {"reference": "file", "reference_file": "x.npz"}})), ""),
             (
-                with(none.clone(), json!({"also": [{"ode": {"kind": "ddim", "steps": 5}}]})),
+                with(none.clone(), json!({"also": [{"features": "pixels-8x8", "ode": {"kind": "ddim", "steps": 5}}]})),
                 "entry 1 of `evaluate.also`: `ode.clip` is true, and latents have no range to which they could be clipped",
             ),
             (
-                with(none.clone(), json!({"also": [{"reference": "folder", "reference_folder": "pictures"}]})),
+                with(
+                    none.clone(),
+                    json!({"also": [{"features": "pixels-8x8", "ode": {"kind": "euler"}, "reference": "folder", "reference_folder": "pictures"}]}),
+                ),
                 "entry 1 of `evaluate.also`: `reference: folder` is of pictures, and latents without `data.decoder` are none",
             ),
             (
