@@ -141,9 +141,23 @@ pub struct Started {
     /// batch's, added in another order: results differ in the last bits from those of one part.
     #[serde(default = "one_part", skip_serializing_if = "is_one_part")]
     pub micro_batches: usize,
+    /// `data::Dataset::content_sha256` of what was trained on. Older records and other trainers have none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub data_sha256: String,
+    /// The SHA-256 of the decoder of latents, where there is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub decoder_sha256: String,
 }
 
 impl Started {
+    /// The last attempt in a record that says what it was trained on.
+    pub fn of_known_data(events: &[RunEvent]) -> Option<&Self> {
+        events.iter().rev().find_map(|event| match event {
+            RunEvent::Started(started) if !started.data_sha256.is_empty() => Some(started),
+            _ => None,
+        })
+    }
+
     /// How many runs shared the device, as `device` tells; `None` of a device without a description.
     pub fn runs_at_once(&self) -> Option<usize> {
         let told = self.device.rsplit(", ").find_map(|part| part.strip_suffix(" runs at once"));
@@ -177,6 +191,8 @@ impl Started {
             started_at: String::new(),
             build: String::new(),
             micro_batches: 1,
+            data_sha256: String::new(),
+            decoder_sha256: String::new(),
         }
     }
 }

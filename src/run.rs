@@ -11,7 +11,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use sha2::{Digest as _, Sha256};
 
-use crate::data::{self, DataError, DataFolder};
+use crate::data::{self, DataError, DataFolder, DataSums};
 use crate::evaluate::{EvaluateError, Evaluation, Evaluator, FeaturesOn, level};
 use crate::event::{EVENT_VERSION, Phase, RunEvent, RunOutcome, Stamp, Started};
 use crate::model::{self, Network};
@@ -40,6 +40,8 @@ pub fn build_of_this_program() -> io::Result<String> {
 /// A run waits this often, this long, for its folder: two and a half minutes, more than a run without a parent lives on.
 const LOCK_PAUSES: u32 = 3000;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// Kept images whose features are computed together.
+const FEATURE_IMAGES: usize = 256;
 /// Pauses between two attempts to wake the process that holds the folder.
 const WAKE_PAUSES: u32 = 20;
 
@@ -111,7 +113,13 @@ pub fn execute(
         evaluator.compute_features_on(for_images, &dataset)?.into_iter().for_each(note_features);
     }
 
-    let (_, attempts) = recorded(folder)?;
+    let (events, attempts) = recorded(folder)?;
+    let decoder = evaluator.decoder_sha256().unwrap_or_default().to_owned();
+    let sums = DataSums { data: dataset.content_sha256(), decoder };
+    // Without a checkpoint it starts anew, and may do so on other data.
+    if let (Some(before), Some(_)) = (Started::of_known_data(&events), &checkpoint) {
+        sums.check_same(&recorded_sums(before), &spec.data, &folder.path)?;
+    }
     let journal = Journal::open(&folder.journal())?;
     let evaluator = &evaluator;
     let (ended, mut journal) = thread::scope(|scope| {
@@ -121,7 +129,7 @@ pub fn execute(
         };
         let last_stamp = Stamp::default();
         let mut host = RecordingHost { folder, spec, journal, evaluator, beside, stop_asked, life, last_stamp };
-        host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), attempt))?;
+        host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), attempt, sums))?;
         let trained = train::train(spec, &dataset, device, checkpoint, micro_batches, preparing, &mut host);
         let (outcome, stamp) = trained?;
         Ok::<_, RunError>((RunEvent::Ended { stamp, outcome }, host.journal))
@@ -251,7 +259,18 @@ fn take(folder: &RunFolder, stop_asked: &dyn Fn() -> bool) -> Result<Lock, Recor
     }
 }
 
-fn started(run_id: &RunId, number: u32, checkpoint: Option<&Checkpoint>, attempt: &Attempt) -> RunEvent {
+/// The data of an attempt that says it.
+pub fn recorded_sums(started: &Started) -> DataSums {
+    DataSums { data: started.data_sha256.clone(), decoder: started.decoder_sha256.clone() }
+}
+
+fn started(
+    run_id: &RunId,
+    number: u32,
+    checkpoint: Option<&Checkpoint>,
+    attempt: &Attempt,
+    sums: DataSums,
+) -> RunEvent {
     RunEvent::Started(Started {
         version: EVENT_VERSION,
         run_id: run_id.clone(),
@@ -263,6 +282,8 @@ fn started(run_id: &RunId, number: u32, checkpoint: Option<&Checkpoint>, attempt
         started_at: jiff::Timestamp::now().to_string(),
         build: attempt.build.to_owned(),
         micro_batches: attempt.micro_batches,
+        data_sha256: sums.data,
+        decoder_sha256: sums.decoder,
     })
 }
 
@@ -343,14 +364,15 @@ impl RecordingHost<'_, '_, '_> {
         let consistency = &self.spec.evaluate.consistency;
         if consistency.is_kept_at(step, self.spec.train.steps) {
             let (channels, side) = self.spec.data.picture_shape();
-            let kept = &evaluation.first_images[..consistency.images * channels * side * side];
+            let values = channels * side * side;
+            let kept = &evaluation.first_images[..consistency.images * values];
             let images = ConsistencyImages {
                 step,
-                protocol: Consistency::protocol(self.spec),
+                protocol: Consistency::protocol(self.spec, self.evaluator.decoder_sha256()),
                 channels,
                 side,
                 pixels: kept.iter().copied().map(level).collect(),
-                features: self.evaluator.features(kept),
+                features: kept.chunks(FEATURE_IMAGES * values).flat_map(|part| self.evaluator.features(part)).collect(),
             };
             write_beside(&self.folder.consistency(step), &images.to_bytes()).map_err(failed)?;
         }

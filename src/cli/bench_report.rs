@@ -89,6 +89,8 @@ fn events(args: &BenchReportArgs, planned: &PlannedRun) -> Vec<RunEvent> {
         started_at: "2026-01-01T00:00:00Z".into(),
         build: String::new(),
         micro_batches: 1,
+        data_sha256: String::new(),
+        decoder_sha256: String::new(),
     })];
     let mut stamp = Stamp::default();
     for evaluation in 1..=args.evaluations {

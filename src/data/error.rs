@@ -27,6 +27,12 @@ pub enum DataError {
     /// Files of latents, or their autoencoder, are not as a key says.
     #[error("`{key}`: {problem}\nhint: {hint}")]
     Latents { key: &'static str, problem: String, hint: String },
+    /// What a recorded run was trained on is no longer there.
+    #[error(
+        "`{key}`: {what} is not what {} was trained on: its sha256 was {recorded:.12}, and is {found:.12}\n\
+         hint: put it back as it was; or give the sweep another `name`, and all its runs are trained on what is there now", run.display()
+    )]
+    Changed { key: &'static str, what: String, run: PathBuf, recorded: String, found: String },
     #[error("cannot read the image {}: {problem}\nhint: repair or remove that file", path.display())]
     Image { path: PathBuf, problem: String },
     #[error("cannot {action} {}: {source}{}", path.display(), cure(source))]
@@ -57,6 +63,7 @@ impl DataError {
                 | Self::Folder { .. }
                 | Self::ReferenceFile { .. }
                 | Self::Latents { .. }
+                | Self::Changed { .. }
         )
     }
 }

@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::latents::LatentSplit;
-use crate::checksum::sha256;
+use crate::checksum::{RunningSha256, sha256};
 use crate::random::{Draws, Stream};
 use memmap2::Mmap;
 
@@ -49,6 +49,19 @@ pub struct Dataset {
     pub references: BTreeMap<String, Images>,
     /// Of the source's bytes, in lower-case hexadecimal: provenance.
     pub sha256: String,
+}
+
+impl Dataset {
+    /// The SHA-256 of all images and labels of both splits, in lower-case hexadecimal: equal where training sees the same.
+    pub fn content_sha256(&self) -> String {
+        let mut hash = RunningSha256::default();
+        for Images { sha256, labels, .. } in [&self.train, &self.test] {
+            hash.update(format!("{sha256} {}\n", labels.len()).as_bytes());
+            let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+            hash.update(&labels);
+        }
+        hash.finish()
+    }
 }
 
 #[derive(Debug)]

@@ -69,6 +69,39 @@ pub enum Unit {
 /// Hears of progress.
 pub type OnProgress<'p> = &'p mut dyn FnMut(&Progress);
 
+/// What a run is trained on and decoded by, as a record keeps it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataSums {
+    /// [`Dataset::content_sha256`]
+    pub data: String,
+    /// Of the decoder of latents; empty where there is none.
+    pub decoder: String,
+}
+
+impl DataSums {
+    /// Refuses to go on with other images or another decoder than `recorded`, which are those of the run in the folder `run`.
+    pub fn check_same(&self, recorded: &Self, data: &Data, run: &Path) -> Result<(), DataError> {
+        let changed = |key, what: &str, recorded: &str, found: &str| {
+            let (what, run) = (what.to_owned(), run.to_owned());
+            Err(DataError::Changed { key, what, run, recorded: recorded.to_owned(), found: found.to_owned() })
+        };
+        if self.data != recorded.data {
+            let what = match data {
+                Data::ImageFolder(ImageFolderData { path, .. }) => path,
+                Data::Latents(latents) => &latents.path,
+                _ => data.kind(),
+            };
+            return changed("data", what, &recorded.data, &self.data);
+        }
+        match data.latents() {
+            Some(latents) if self.decoder != recorded.decoder => {
+                changed("data.decoder", &latents.decoder, &recorded.decoder, &self.decoder)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Loads, checks and splits the images that `data` names; they are decoded first if that was not done before.
 pub fn load(data: &Data, folder: &DataFolder, progress: OnProgress<'_>) -> Result<Dataset, DataError> {
     match data {

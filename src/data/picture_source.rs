@@ -13,6 +13,7 @@ pub struct PictureSource {
     pub side: usize,
     /// The class of each picture; all 0 where there are none.
     pub labels: Vec<u16>,
+    pub has_classes: bool,
     /// A hash of what the pictures are: of names, sizes and times of files, of the pixels of a set.
     pub source: String,
     pictures: Pictures,
@@ -38,13 +39,13 @@ impl PictureSource {
         };
         let (files, source) = image_folder::files(&data)?;
         let (files, labels) = files.into_iter().unzip();
-        Ok(Self { side, labels, source, pictures: Pictures::Files(files) })
+        Ok(Self { side, labels, has_classes: classes > 0, source, pictures: Pictures::Files(files) })
     }
 
-    /// The images of a set; grey ones become colour.
+    /// The images of a set, which has classes; grey ones become colour.
     pub fn images(images: Images) -> Self {
         let (side, labels, source) = (images.side, images.labels.to_vec(), images.sha256.clone());
-        Self { side, labels, source, pictures: Pictures::Images(images) }
+        Self { side, labels, has_classes: true, source, pictures: Pictures::Images(images) }
     }
 
     /// `[range, 3, side, side]` in [-1, 1].

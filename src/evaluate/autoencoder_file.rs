@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::checksum::sha256;
-use crate::model::autoencoder::{AutoencoderError, AutoencoderWeights, Direction};
+use crate::model::autoencoder::{AutoencoderDesign, AutoencoderError, AutoencoderWeights, Direction};
 use crate::spec::LATENT_FACTOR;
 
 /// The weights of an autoencoder as they lie on disk: diffusers' `diffusion_pytorch_model.safetensors`, and the `config.json` beside
@@ -45,9 +45,22 @@ impl AutoencoderFile {
         Ok(Self { path, bytes, config })
     }
 
-    /// The SHA-256 of the file of weights, in lower-case hexadecimal.
-    pub fn sha256(&self) -> String {
-        sha256(&self.bytes)
+    /// The SHA-256 of the file of weights, in lower-case hexadecimal; where norms have other than the usual 32 groups, which
+    /// `config.json` says, of that and the number.
+    pub fn sha256(&self, design: &AutoencoderDesign) -> String {
+        let weights = sha256(&self.bytes);
+        match design.norm_groups {
+            AutoencoderDesign::USUAL_NORM_GROUPS => weights,
+            groups => sha256(format!("{weights} norm_num_groups {groups}").as_bytes()),
+        }
+    }
+
+    /// That the number of groups is a guess, where no file says it.
+    pub fn note(&self, design: &AutoencoderDesign) -> Option<String> {
+        self.config.is_none().then(|| {
+            let (path, groups) = (self.path.display(), design.norm_groups);
+            format!("{path} has no {CONFIG} beside it: its norms are taken to have {groups} groups, as Stable Diffusion's have")
+        })
     }
 
     /// Its tensors, all of one half found in their shapes.

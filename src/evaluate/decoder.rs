@@ -4,6 +4,7 @@ use burn::tensor::Device;
 
 use super::EvaluateError;
 use super::autoencoder_file::{AutoencoderFile, AutoencoderFileError};
+use crate::data::LatentsManifest;
 use crate::model::autoencoder::{AutoencoderDesign, AutoencoderHalf, Direction, HalfCost};
 use crate::spec::{Data, LatentsData, RunSpec};
 
@@ -13,7 +14,7 @@ pub struct LatentDecoder {
     /// Channels and side of a latent.
     shape: [usize; 2],
     scale: f32,
-    /// The SHA-256 of the file of weights, in lower-case hexadecimal.
+    /// [`AutoencoderFile::sha256`]
     pub sha256: String,
 }
 
@@ -25,8 +26,8 @@ impl LatentDecoder {
         let weights = file.decoder_of(latents.channels, latents.scale)?;
         let half = AutoencoderHalf::new(&weights, Direction::Decode, latents.side, device)
             .map_err(|error| file.unfit()(error))?;
-        let shape = [latents.channels, latents.side];
-        Ok(Some(Self { half, shape, scale: latents.scale as f32, sha256: file.sha256() }))
+        let (shape, sha256) = ([latents.channels, latents.side], file.sha256(weights.design()));
+        Ok(Some(Self { half, shape, scale: latents.scale as f32, sha256 }))
     }
 
     /// The same where pictures are asked for: latents without a decoder are refused.
@@ -49,19 +50,49 @@ impl LatentDecoder {
         let mut pictures = Vec::new();
         for batch in latents.chunks(self.half.batch_images() * values) {
             let batch: Vec<f32> = batch.iter().map(|value| value / self.scale).collect();
-            // What is not finite stays so.
-            pictures.extend(self.half.forward(&batch, self.shape).into_iter().map(|value| value.clamp(-1.0, 1.0)));
+            pictures.extend(self.half.forward(&batch, self.shape).into_iter().map(within_range));
             goes_on()?;
         }
         Ok(pictures)
     }
 }
 
-/// Whether a run's decoder can be read and fits its latents. Its numbers are not looked at.
-pub fn check_decoder(spec: &RunSpec) -> Result<(), AutoencoderFileError> {
-    let Some(latents) = with_decoder(&spec.data) else { return Ok(()) };
+/// A pixel's value. What is not finite stays so, and is found when images are measured.
+fn within_range(value: f32) -> f32 {
+    if value.is_finite() { value.clamp(-1.0, 1.0) } else { value }
+}
+
+/// What is known of a decoder before it is used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CheckedDecoder {
+    /// [`AutoencoderFile::sha256`]; empty where a run has no decoder.
+    pub sha256: String,
+    pub notes: Vec<String>,
+}
+
+/// Whether a run's decoder can be read, fits its latents and holds finite numbers.
+pub fn check_decoder(spec: &RunSpec) -> Result<CheckedDecoder, AutoencoderFileError> {
+    let Some(latents) = with_decoder(&spec.data) else { return Ok(CheckedDecoder::default()) };
     let file = AutoencoderFile::read(Path::new(&latents.decoder))?;
-    file.decoder_of(latents.channels, latents.scale).map(drop)
+    let weights = file.decoder_of(latents.channels, latents.scale)?;
+    weights.check_finite(Direction::Decode).map_err(file.unfit())?;
+    let sha256 = file.sha256(weights.design());
+    let mut notes: Vec<String> = file.note(weights.design()).into_iter().collect();
+    for (key, path) in [("data.path", &latents.path), ("data.held_out_path", &latents.held_out_path)] {
+        if path.is_empty() {
+            continue;
+        }
+        // What is wrong with the latents themselves is said where these are checked.
+        let Ok(Some(manifest)) = LatentsManifest::beside(key, Path::new(path)) else { continue };
+        if manifest.encoded.vae_sha256 != sha256 {
+            notes.push(format!(
+                "the latents of `{key}`, {path}, were encoded by another autoencoder than `data.decoder`, {}: their sha256 \
+                 differ; do its latents mean the same?",
+                latents.decoder
+            ));
+        }
+    }
+    Ok(CheckedDecoder { sha256, notes })
 }
 
 /// What decoding one image costs: that of Stable Diffusion's decoder where the file cannot be read.
@@ -77,4 +108,16 @@ pub fn decoder_cost(data: &Data) -> Option<HalfCost> {
 
 fn with_decoder(data: &Data) -> Option<&LatentsData> {
     data.latents().filter(|latents| !latents.decoder.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_are_kept_within_their_range_and_what_is_not_finite_is_kept() {
+        assert_eq!([-1.5, -0.25, 2.0].map(within_range), [-1.0, -0.25, 1.0]);
+        assert_eq!([f32::INFINITY, f32::NEG_INFINITY].map(within_range), [f32::INFINITY, f32::NEG_INFINITY]);
+        assert!(within_range(f32::NAN).is_nan());
+    }
 }

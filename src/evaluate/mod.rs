@@ -31,7 +31,7 @@ mod validation;
 mod validation_gradient;
 
 pub use autoencoder_file::{AutoencoderFile, AutoencoderFileError};
-pub use decoder::{LatentDecoder, check_decoder, decoder_cost};
+pub use decoder::{CheckedDecoder, LatentDecoder, check_decoder, decoder_cost};
 pub use error::{EvaluateError, MeasureError};
 pub use evaluator::{Evaluation, Evaluator, SharedReferences};
 pub use feature_rows::FeatureRows;

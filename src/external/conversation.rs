@@ -199,6 +199,9 @@ impl<'r> Conversation<'r> {
             started_at: jiff::Timestamp::now().to_string(),
             build: self.before.build.clone(),
             micro_batches: self.before.micro_batches,
+            // What a trainer of the user's reads is not known.
+            data_sha256: String::new(),
+            decoder_sha256: String::new(),
         })));
         self.stamp = Stamp { setup_seconds: from.setup_seconds + now, wall_seconds: from.wall_seconds + now, ..from };
         self.begun = Some(Begun { at: now, from });

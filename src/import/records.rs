@@ -195,6 +195,8 @@ fn write_run(
         started_at: now.to_owned(),
         build: String::new(),
         micro_batches: 1,
+        data_sha256: String::new(),
+        decoder_sha256: String::new(),
     }))?;
     let protocol =
         if wanted.protocol.is_empty() { IMPORTED.to_owned() } else { format!("{IMPORTED}: {}", wanted.protocol) };

@@ -87,6 +87,8 @@ const OVERLAP_BLOCK: (f64, f64) = (256.0, 1024.0);
 const INCEPTION_CLASSES: f64 = 1008.0;
 /// Most images generated at a time when a sample is drawn; more are taken in turns.
 const EVALUATION_BATCH: usize = 256;
+/// Batches of decoded pictures that are held at a time.
+const DECODED_BATCHES: f64 = 3.0;
 /// A batch whose activations would take more is smaller.
 const EVALUATION_ACTIVATION_BYTES: f64 = (1u64 << 30) as f64;
 /// A line of the journal, and a row of the curves table before compression.
@@ -134,13 +136,16 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let training_bytes = spec.train.batch_size as f64 * network.training_activation_bytes;
     // Without a backward pass activations are dropped as the next are made; the share is that of a few live tensors.
     let live = network.activation_bytes / 4.0;
+    let kept_images = evaluate.grid_images.max(evaluate.consistency.images);
+    // Pictures are decoded in parts, joined, and their features computed.
+    let batches = if decoder.flops > 0.0 { DECODED_BATCHES } else { 1.0 };
     let evaluation_bytes = |fid: &Fid, features: &FeatureMemory| {
         let evaluation_batch = EVALUATION_BATCH.min(fid.samples) as f64;
         let generating_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live));
         let feature_bytes = (cost.feature_activation_bytes)(fid.features, pictures);
         // One after the other: images, their features, what is measured of these.
         generating_bytes.max(decoder.activation_bytes).max(feature_bytes).max(features.measuring_bytes)
-            + (evaluation_batch + evaluate.grid_images as f64) * pixels * BYTES_PER_NUMBER
+            + (batches * evaluation_batch + kept_images as f64) * pixels * BYTES_PER_NUMBER
             + features.generated_bytes
     };
     // One protocol after the other; their networks and references are held together.
@@ -371,6 +376,10 @@ mod tests {
         let with = run_cost(&spec, &CostModel { decoder: &|_| Some(decoder), ..fake() });
         assert_eq!(with.eval_seconds, without.eval_seconds + 10.0 * 1000.0 * 2.0);
         assert!(with.memory_bytes > 1e9 && without.memory_bytes < 1e9);
+        let mut kept = spec.clone();
+        kept.evaluate.consistency.images = 1000;
+        let (few, many) = (run_cost(&spec, &fake()).memory_bytes, run_cost(&kept, &fake()).memory_bytes);
+        assert_eq!(many - few, (1000.0 - 64.0) * 64.0 * 4.0);
         // Pictures are larger than latents.
         spec.data = Data::Latents(crate::spec::LatentsData { decoder: "vae".to_owned(), ..Default::default() });
         assert!(run_cost(&spec, &fake()).disk_bytes > 100.0 * without.disk_bytes);

@@ -18,6 +18,9 @@ pub struct Consistency {
     pub every: u64,
 }
 
+/// Digits of a decoder's hash.
+const HASH_DIGITS: usize = 12;
+
 impl Consistency {
     /// Whether the settings are the defaults; runs that were recorded before this key existed have them.
     pub fn is_default(&self) -> bool {
@@ -31,7 +34,8 @@ impl Consistency {
 
     /// What two runs must share for their images to be compared: data, noise schedule, generation and features, and whether
     /// weights are averaged. Seed, network, training and the length of the average are not part of it.
-    pub fn protocol(spec: &RunSpec) -> String {
+    /// `decoder` is the SHA-256 of the decoder of latents.
+    pub fn protocol(spec: &RunSpec, decoder: Option<&str>) -> String {
         let fid = &spec.evaluate.fid;
         let questions = if fid.guidance == 1.0 { 1 } else { 2 };
         let (channels, side) = spec.data.picture_shape();
@@ -47,8 +51,9 @@ impl Consistency {
             Weights::Own => " weights=own",
         };
         let classes = if spec.told_classes().is_some() { " classes=balanced" } else { "" };
+        let decoder = decoder.map_or_else(String::new, |sha256| format!(" decoder=@{sha256:.HASH_DIGITS$}"));
         format!(
-            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{resize}{classes}{guidance}{weights}",
+            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{resize}{decoder}{classes}{guidance}{weights}",
             noise_schedule(&spec.noise_schedule),
             fid.ode.protocol(questions),
             fid.features.name(),
@@ -91,11 +96,13 @@ mod tests {
     fn a_network_or_a_seed_does_not_change_the_protocol_and_a_sampler_does() {
         let spec = RunSpec::default();
         let expected = r#"1x8x8 data={"kind":"digits","horizontal_flips":false} noise_schedule={"kind":"linear","timesteps":1000,"beta_start":0.0001,"beta_end":0.02} ddim nfe=20 features=digits-cnn"#;
-        assert_eq!(Consistency::protocol(&spec), expected);
+        assert_eq!(Consistency::protocol(&spec, None), expected);
+        let decoded = Consistency::protocol(&spec, Some(&"0123456789abcdef".repeat(4)));
+        assert_eq!(decoded, format!("{expected} decoder=@0123456789ab"));
         let other = RunSpec { seed: 3, model: Model::Uvit(UvitModel::default()), ..spec.clone() };
-        assert_eq!(Consistency::protocol(&other), expected);
+        assert_eq!(Consistency::protocol(&other, None), expected);
         let mut shorter = spec;
         shorter.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() });
-        assert_eq!(Consistency::protocol(&shorter), expected.replace("nfe=20", "nfe=10"));
+        assert_eq!(Consistency::protocol(&shorter, None), expected.replace("nfe=20", "nfe=10"));
     }
 }

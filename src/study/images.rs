@@ -1,10 +1,12 @@
 //! The decoded images and the reference statistics that a plan's runs need before the first starts.
 
 use super::StudyError;
-use crate::data::{self, DataError, DataFolder, OnProgress};
-use crate::evaluate::{AutoencoderFileError, check_decoder, check_reference_files, prepare_reference};
-use crate::record::SweepFolder;
-use crate::spec::{Fid, Plan, PlannedRun, RunSpec};
+use crate::data::{self, DataError, DataFolder, DataSums, OnProgress};
+use crate::evaluate::{AutoencoderFileError, CheckedDecoder, check_decoder, check_reference_files, prepare_reference};
+use crate::event::Started;
+use crate::record::{SweepFolder, read_journal};
+use crate::run::recorded_sums;
+use crate::spec::{Data, Fid, Plan, PlannedRun, RunSpec};
 
 /// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
 pub(super) fn check<'r>(
@@ -15,15 +17,19 @@ pub(super) fn check<'r>(
     let mut notes = Vec::new();
     each_kind(runs, folder, &mut |spec| {
         notes.extend(data::check_present(spec, data_folder)?);
-        check_decoder(spec).map_err(|AutoencoderFileError { problem, hint }| DataError::Latents {
-            key: "data.decoder",
-            problem,
-            hint,
-        })?;
+        notes.extend(decoder_of(spec)?.notes);
         Ok(check_reference_files(spec)?)
     })?;
     notes.dedup();
     Ok(notes)
+}
+
+fn decoder_of(spec: &RunSpec) -> Result<CheckedDecoder, DataError> {
+    check_decoder(spec).map_err(|AutoencoderFileError { problem, hint }| DataError::Latents {
+        key: "data.decoder",
+        problem,
+        hint,
+    })
 }
 
 /// Of a plan, which needs no images: what would keep its runs from starting is a note.
@@ -33,15 +39,31 @@ pub fn image_notes(plan: &Plan, folder: &SweepFolder, data_folder: &DataFolder) 
 }
 
 /// Decodes images and computes features of a large network that were not kept from before, so that runs that start
-/// together need not wait for each other.
+/// together need not wait for each other. Where runs were recorded on other images by the same settings, or with
+/// another decoder, that is an error.
 pub(super) fn prepare<'r>(
     runs: impl Iterator<Item = &'r PlannedRun>,
     folder: &SweepFolder,
     data_folder: &DataFolder,
     progress: OnProgress<'_>,
 ) -> Result<(), StudyError> {
-    each_kind(runs, folder, &mut |spec| {
+    let runs: Vec<&PlannedRun> = runs.collect();
+    each_kind(runs.iter().copied(), folder, &mut |spec| {
         let dataset = data::load_for(spec, data_folder, progress)?;
+        let found = DataSums { data: dataset.content_sha256(), decoder: decoder_of(spec)?.sha256 };
+        // Files of other sets are checked as they are read.
+        let is_of_user = matches!(spec.data, Data::ImageFolder(_) | Data::Latents(_));
+        for run in runs.iter().filter(|run| is_of_user && run.spec.data == spec.data) {
+            let run_folder = folder.run(&run.run_id);
+            // It starts anew.
+            if !run_folder.has_ended() && !run_folder.checkpoint().is_file() {
+                continue;
+            }
+            let recorded = read_journal(&run_folder.journal())?;
+            if let Some(before) = Started::of_known_data(&recorded.events) {
+                found.check_same(&recorded_sums(before), &spec.data, &run_folder.path)?;
+            }
+        }
         Ok(prepare_reference(spec, &dataset, data_folder, progress)?)
     })
 }

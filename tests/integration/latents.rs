@@ -248,9 +248,87 @@ fn decoders_and_pictures_that_do_not_fit_are_refused_before_anything_starts() {
         "error: `--side`: pictures of 60x60 pixels have no latents of whole pixels\nhint: ",
     );
     encode(&["pictures", "--classes", "3"], "pictures has 2 class folders, but --classes is 3\nhint: set --classes to");
-    encode(&["nothing"], "there is no folder nothing, and no set of that name\nhint: sets are cifar10");
+    encode(
+        &["nothing"],
+        "there is no folder nothing, and no set of that name\nhint: name a folder of pictures, or cifar10",
+    );
+    encode(&["mnist"], "there is no folder mnist, and no set of that name");
     encode(&["cifar10", "--side", "64"], "--side and --classes are of folders, and cifar10 has its own\nhint: ");
     fs::create_dir(sandbox.path().join("empty")).unwrap();
     encode(&["empty"], "error: `--data`: there are no pictures in empty\nhint: ");
     assert!(!sandbox.path().join("other").exists(), "nothing was written");
+}
+
+#[test]
+fn what_is_damaged_is_encoded_again_and_labels_are_of_classes() {
+    let sandbox = sandbox(SWEEP);
+    succeeds(&sandbox, &ENCODE);
+    let latents = sandbox.path().join("latents");
+    let whole = files(&latents);
+    let shard = latents.join("latents-00001.safetensors");
+    let mut bytes = fs::read(&shard).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&shard, bytes).unwrap();
+    let expected = "latents-00001.safetensors is not as it was encoded: encoded.json there has another sha256\nhint: give the same `speedlab data encode` again";
+    is_refused(&sandbox, &["run", "sweep.yaml", "--device", "cpu"], expected);
+    // The folder may be written in another way.
+    let again: Vec<&str> = ENCODE.iter().map(|&word| if word == "pictures" { "./pictures/" } else { word }).collect();
+    succeeds(&sandbox, &again);
+    assert!(files(&latents) == whole, "what was damaged is as it was");
+    fs::remove_file(&shard).unwrap();
+    is_refused(&sandbox, &["run", "sweep.yaml", "--device", "cpu"], "latents lacks latents-00001.safetensors, which");
+    succeeds(&sandbox, &ENCODE);
+    assert!(files(&latents) == whole, "what was missing is as it was");
+
+    let without: Vec<&str> = ENCODE
+        .iter()
+        .filter(|word| !["--classes", "2"].contains(word))
+        .map(|&word| if word == "latents" { "unlabelled" } else { word })
+        .collect();
+    succeeds(&sandbox, &without);
+    is_refused(
+        &sandbox,
+        &["run", "sweep.yaml", "--set", "base.data.path=unlabelled"],
+        "has no tensor `labels`, and `data.classes` is 2",
+    );
+}
+
+#[test]
+fn other_latents_or_another_decoder_under_the_same_name_are_refused() {
+    let sweep = SWEEP.replace("steps: 20", "steps: 10");
+    let sandbox = sandbox(&sweep);
+    succeeds(&sandbox, &ENCODE);
+    succeeds(&sandbox, &["run", "sweep.yaml", "--quiet", "--device", "cpu"]);
+    let record = sandbox.study();
+    let started = record.runs[0].attempts.last().unwrap();
+    assert_eq!((started.data_sha256.len(), started.decoder_sha256.len()), (64, 64));
+
+    let more = ["run", "sweep.yaml", "--quiet", "--device", "cpu", "--set", "seeds=2"];
+    let config = sandbox.path().join("vae/config.json");
+    let whole = fs::read_to_string(&config).unwrap();
+    fs::write(&config, whole.replace('}', r#", "norm_num_groups": 16}"#)).unwrap();
+    is_refused(&sandbox, &more, "error: `data.decoder`: vae is not what results/tiny/runs/");
+    let plan = succeeds(&sandbox, &["plan", "sweep.yaml"]);
+    let note = "the latents of `data.path`, latents, were encoded by another autoencoder than `data.decoder`, vae";
+    assert!(plan.contains(note), "{plan}");
+    fs::remove_file(&config).unwrap();
+    let plan = succeeds(&sandbox, &["plan", "sweep.yaml"]);
+    assert!(plan.contains("has no config.json beside it: its norms are taken to have 32 groups"), "{plan}");
+    fs::write(&config, whole).unwrap();
+
+    fs::remove_dir_all(sandbox.path().join("latents")).unwrap();
+    let other: Vec<&str> = ENCODE.iter().map(|&word| if word == "pictures" { "others" } else { word }).collect();
+    fs::rename(sandbox.path().join("pictures/fine"), sandbox.path().join("fine")).unwrap();
+    fs::rename(sandbox.path().join("pictures"), sandbox.path().join("others")).unwrap();
+    fs::rename(sandbox.path().join("fine"), sandbox.path().join("others/a")).unwrap();
+    succeeds(&sandbox, &other);
+    is_refused(&sandbox, &more, "error: `data`: latents is not what results/tiny/runs/");
+
+    let weights = sandbox.path().join("vae/diffusion_pytorch_model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    // The first tensor is one of the decoder's.
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[start..start + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&weights, bytes).unwrap();
+    is_refused(&sandbox, &more, "tensor `decoder.conv_in.bias` holds NaN");
 }

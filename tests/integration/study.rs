@@ -108,6 +108,8 @@ fn started(planned: &PlannedRun) -> RunEvent {
         started_at: "2026-01-01T00:00:00Z".into(),
         build: String::new(),
         micro_batches: 1,
+        data_sha256: String::new(),
+        decoder_sha256: String::new(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! `speedlab data encode`: latents of pictures, computed once by the encoder of a frozen autoencoder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use serde_json::json;
 
 use super::super::data_progress::DataProgress;
 use super::super::{DataArgs, Exit};
+use crate::checksum::file_digest;
 use crate::data::{
     self, DataError, Encoded, EncodedShard, LatentShard, LatentsManifest, PictureSource, Progress, Unit, write_latents,
 };
@@ -16,7 +18,7 @@ use crate::device::{self, DeviceName};
 use crate::evaluate::{AutoencoderFile, AutoencoderFileError};
 use crate::model::autoencoder::{AutoencoderHalf, Direction};
 use crate::random::{Draws, Stream};
-use crate::spec::{Cifar10Data, Data, FashionMnistData, LATENT_FACTOR, MnistData};
+use crate::spec::{Cifar10Data, Data, LATENT_FACTOR};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -28,12 +30,13 @@ The autoencoder is diffusers' AutoencoderKL of Stable Diffusion's architecture:
 a file of weights, or the folder with diffusion_pytorch_model.safetensors and
 config.json. Latents are not scaled: `data.scale` of a sweep does that. Each
 shard is written whole, and encoded.json says what latents were made from.
-Give a command that was stopped again, and it goes on.")]
+Give a command that was stopped again, and it goes on; what is missing or
+damaged is encoded again. Without --classes latents have no labels.")]
 pub struct EncodeArgs {
     /// The weights of the autoencoder: a file, or the folder that diffusers saved
     #[arg(long, value_name = "PATH")]
     vae: PathBuf,
-    /// A folder of pictures, or a set: cifar10, cifar10:test, mnist, fashion_mnist
+    /// A folder of pictures, or a set: cifar10, cifar10:test
     #[arg(long, value_name = "FOLDER|SET")]
     data: String,
     /// The folder that latents are written to
@@ -102,7 +105,7 @@ pub fn encode(args: &EncodeArgs) -> anyhow::Result<Exit> {
     let encoded = Encoded {
         data: args.data.clone(),
         source: pictures.source.clone(),
-        vae_sha256: file.sha256(),
+        vae_sha256: file.sha256(design),
         channels: design.latent_channels,
         side: pictures.side / LATENT_FACTOR,
         take: args.take.to_possible_value().expect("none is hidden").get_name().to_owned(),
@@ -111,14 +114,22 @@ pub fn encode(args: &EncodeArgs) -> anyhow::Result<Exit> {
         images_per_shard: args.shard.get(),
     };
     let images = pictures.labels.len();
-    let mut manifest = begin(&args.out, encoded, images)?;
+    if let Some(note) = file.note(design).filter(|_| !args.quiet) {
+        progress.clear();
+        eprintln!("note: {note}");
+    }
+    let Begun { mut manifest, mut whole } = begin(&args.out, encoded, images)?;
     if !manifest.complete {
         let device = device::open(args.device)?;
         let encoder = AutoencoderHalf::new(&weights, Direction::Encode, manifest.encoded.side, &device)
             .map_err(|error| of_vae(file.unfit()(error)))?;
         let job = Job { args, pictures: &pictures, encoder, encoded: manifest.encoded.clone() };
         while manifest.shards.len() * args.shard.get() < images {
-            let shard = job.shard(manifest.shards.len(), &mut progress)?;
+            let number = manifest.shards.len();
+            let shard = match whole.remove(&shard_name(number)) {
+                Some(whole) => whole,
+                None => job.shard(number, &mut progress)?,
+            };
             manifest.shards.push(shard);
             manifest.write(&args.out)?;
         }
@@ -154,14 +165,12 @@ fn pictures(args: &EncodeArgs, progress: &mut DataProgress) -> anyhow::Result<Pi
     };
     let data = match name {
         "cifar10" => Data::Cifar10(Cifar10Data::default()),
-        "mnist" => Data::Mnist(MnistData {}),
-        "fashion_mnist" => Data::FashionMnist(FashionMnistData::default()),
         _ => {
             let problem = format!("there is no folder {}, and no set of that name", args.data);
             return Err(usage(
                 "--data",
                 problem,
-                "sets are cifar10, mnist and fashion_mnist; `cifar10:test` means held-out images",
+                "name a folder of pictures, or cifar10; `cifar10:test` means held-out images",
             )
             .into());
         }
@@ -174,19 +183,45 @@ fn pictures(args: &EncodeArgs, progress: &mut DataProgress) -> anyhow::Result<Pi
     Ok(PictureSource::images(if held_out { dataset.test } else { dataset.train }))
 }
 
+/// What a command finds in its folder.
+struct Begun {
+    manifest: LatentsManifest,
+    /// Shards that are whole although one before them is not, by their names.
+    whole: BTreeMap<String, EncodedShard>,
+}
+
+fn shard_name(number: usize) -> String {
+    format!("latents-{number:05}.safetensors")
+}
+
+/// Whether two values of --data are one folder, or are written alike.
+fn is_same_data(one: &str, other: &str) -> bool {
+    let place = |path: &str| fs::canonicalize(path).ok();
+    one == other || place(one).is_some_and(|one| Some(one) == place(other))
+}
+
 /// A new manifest, or that of a command that was stopped; another's is refused.
-fn begin(out: &Path, encoded: Encoded, images: usize) -> anyhow::Result<LatentsManifest> {
+fn begin(out: &Path, mut encoded: Encoded, images: usize) -> anyhow::Result<Begun> {
     fs::create_dir_all(out).map_err(|error| {
         usage("--out", format!("cannot make the folder {}: {error}", out.display()), "name another folder")
     })?;
+    let found = LatentsManifest::read("--out", out)?;
+    if let Some(found) = found.as_ref().filter(|found| is_same_data(&found.encoded.data, &encoded.data)) {
+        encoded.data.clone_from(&found.encoded.data);
+    }
     let fresh = LatentsManifest { version: LatentsManifest::VERSION, encoded, images, shards: vec![], complete: false };
-    match LatentsManifest::read(out)? {
+    match found {
         Some(found) if (&found.encoded, found.images) == (&fresh.encoded, images) => {
-            // What was removed since is encoded again, with all after it.
-            let whole = found.shards.iter().take_while(|shard| out.join(&shard.name).is_file()).count();
-            let complete = found.complete && whole == found.shards.len();
-            let shards = found.shards.into_iter().take(whole).collect();
-            Ok(LatentsManifest { shards, complete, ..fresh })
+            // What was removed or changed since is encoded again.
+            let is_whole =
+                |shard: &EncodedShard| file_digest(&out.join(&shard.name)).is_ok_and(|sha256| sha256 == shard.sha256);
+            let whole: Vec<bool> = found.shards.iter().map(is_whole).collect();
+            let complete = found.complete && whole.iter().all(|&whole| whole);
+            let first = whole.iter().take_while(|&&whole| whole).count();
+            let mut shards = found.shards;
+            let later = shards.split_off(first).into_iter().zip(&whole[first..]);
+            let later = later.filter(|(_, whole)| **whole).map(|(shard, _)| (shard.name.clone(), shard)).collect();
+            Ok(Begun { manifest: LatentsManifest { shards, complete, ..fresh }, whole: later })
         }
         Some(_) => {
             let problem = format!("{} holds latents of other pictures, weights or settings", out.display());
@@ -201,7 +236,7 @@ fn begin(out: &Path, encoded: Encoded, images: usize) -> anyhow::Result<LatentsM
                 return Err(usage("--out", problem, "name an empty folder").into());
             }
             fresh.write(out)?;
-            Ok(fresh)
+            Ok(Begun { manifest: fresh, whole: BTreeMap::new() })
         }
     }
 }
@@ -240,9 +275,9 @@ impl Job<'_> {
             Take::Moments => ("moments", 2 * channels),
             _ => ("latents", channels),
         };
-        let file = format!("latents-{number:05}.safetensors");
+        let file = shard_name(number);
         let shape = [depth, side, side];
-        let labels = &self.pictures.labels[range];
+        let labels = self.pictures.has_classes.then(|| &self.pictures.labels[range]);
         let shard = LatentShard { name, shape, values: &values, flipped: &flipped, labels };
         let sha256 = write_latents(&self.args.out.join(&file), &shard)?;
         let latent = channels * side * side;

@@ -73,6 +73,8 @@ mod tests {
             started_at: "2026-11-22T19:00:00Z".to_owned(),
             build: String::new(),
             micro_batches: 1,
+            data_sha256: String::new(),
+            decoder_sha256: String::new(),
         };
         let expected = "[500/2,000] started: attempt 2 from the checkpoint at step 500, 2026-11-22T19:00:00Z, on cpu: AMD EPYC, 1 thread\n";
         assert_eq!(line(RunEvent::Started(started)).as_deref(), Some(expected));

@@ -1,10 +1,14 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, LatentsManifest};
+use super::shard::Shard;
+use super::{DataError, EncodedShard, LatentsManifest};
+use crate::checksum::file_digest;
 
 /// More shards than this are mapped into memory only where the system is told to allow it.
 const MOST_SHARDS: usize = 8192;
+const ENCODE_AGAIN: &str = "give the same `speedlab data encode` again: it encodes what is missing or damaged";
 pub const LABELS: &str = ".labels.npy";
 pub const FLIPPED: &str = ".flip.npy";
 const ENDINGS: [&str; 2] = ["safetensors", "npy"];
@@ -24,7 +28,8 @@ pub fn shards(key: &'static str, path: &str) -> Result<Vec<PathBuf>, DataError> 
             "a relative path starts at the folder where the program is started; `speedlab data encode` makes latents";
         return refused(format!("there is no file or folder {path}"), hint);
     }
-    if let Some(manifest) = LatentsManifest::read(root)?.filter(|manifest| !manifest.complete) {
+    let manifest = LatentsManifest::read(key, root)?;
+    if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.complete) {
         let (shards, all) = (manifest.shards.len(), manifest.images.div_ceil(manifest.encoded.images_per_shard));
         let problem = format!("{path} has {shards} of {all} shards: encoding was stopped");
         return refused(problem, "give the same `speedlab data encode` again; it goes on");
@@ -53,8 +58,74 @@ pub fn shards(key: &'static str, path: &str) -> Result<Vec<PathBuf>, DataError> 
         (_, count) if count > MOST_SHARDS => {
             refused(format!("{path} holds {count} shards"), "join them into files of some thousand latents")
         }
-        _ => Ok(found),
+        _ => {
+            if let Some(manifest) = manifest {
+                refuse_other_shards(key, path, &manifest, &found)?;
+            }
+            Ok(found)
+        }
     }
+}
+
+/// The shards that were encoded, and no others, are in a folder of encoded latents.
+fn refuse_other_shards(
+    key: &'static str,
+    path: &str,
+    manifest: &LatentsManifest,
+    found: &[PathBuf],
+) -> Result<(), DataError> {
+    let found: BTreeSet<String> = found.iter().map(|path| name(path)).collect();
+    let encoded: BTreeSet<String> = manifest.shards.iter().map(|shard| shard.name.clone()).collect();
+    if let Some(missing) = encoded.difference(&found).next() {
+        let problem = format!("{path} lacks {missing}, which {} there names", LatentsManifest::NAME);
+        return Err(DataError::latents(key, problem, ENCODE_AGAIN));
+    }
+    match found.difference(&encoded).next() {
+        Some(foreign) => {
+            let problem = format!("{path} holds {foreign}, which {} there does not name", LatentsManifest::NAME);
+            Err(DataError::latents(key, problem, "move that file elsewhere: it was not encoded with the others"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Reads each file that an `encoded.json` beside it names, and refuses one that is not as it was written.
+pub fn verify(key: &'static str, files: &[&Path]) -> Result<(), DataError> {
+    let Some(folder) = files.first().and_then(|path| path.parent()) else { return Ok(()) };
+    let Some(manifest) = LatentsManifest::read(key, folder)? else { return Ok(()) };
+    for path in files {
+        let file = name(path);
+        let Some(EncodedShard { sha256, .. }) = manifest.shards.iter().find(|shard| shard.name == file) else {
+            continue;
+        };
+        if file_digest(path).map_err(DataError::io("read", path))? != *sha256 {
+            let problem = format!(
+                "{} is not as it was encoded: {} there has another sha256",
+                path.display(),
+                LatentsManifest::NAME
+            );
+            return Err(DataError::latents(key, problem, ENCODE_AGAIN));
+        }
+    }
+    Ok(())
+}
+
+/// Latents that are trained on are not held out.
+pub fn refuse_shared(train: &[Shard], held_out: &[Shard]) -> Result<(), DataError> {
+    let place = |path: &Path| fs::canonicalize(path).map_err(DataError::io("find", path));
+    let trained: BTreeSet<PathBuf> = train.iter().map(|shard| place(shard.path())).collect::<Result<_, _>>()?;
+    for shard in held_out {
+        if trained.contains(&place(shard.path())?) {
+            let problem = format!("{} is a file of `data.path` too", shard.path().display());
+            let hint = "leave `data.held_out_path` out, and `data.held_out` latents of `data.path` are held out";
+            return Err(DataError::latents("data.held_out_path", problem, hint));
+        }
+    }
+    Ok(())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn ending(path: &Path) -> Option<&'static str> {

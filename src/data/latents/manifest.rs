@@ -25,7 +25,7 @@ pub struct Encoded {
     pub data: String,
     /// A hash of what the pictures are.
     pub source: String,
-    /// The SHA-256 of the autoencoder's weights.
+    /// The SHA-256 of the autoencoder: of its weights where its norms have 32 groups.
     pub vae_sha256: String,
     /// Channels and side of a latent.
     pub channels: usize,
@@ -53,21 +53,29 @@ impl LatentsManifest {
     pub const NAME: &str = "encoded.json";
     pub const VERSION: u32 = 1;
 
-    /// That of a folder, if it has one.
-    pub fn read(folder: &Path) -> Result<Option<Self>, DataError> {
+    /// That of the folder which `key` names, if it has one.
+    pub fn read(key: &'static str, folder: &Path) -> Result<Option<Self>, DataError> {
         let path = folder.join(Self::NAME);
         if !path.is_file() {
             return Ok(None);
         }
         let bytes = fs::read(&path).map_err(DataError::io("read", &path))?;
         let refused = |problem: String| {
-            DataError::latents("data.path", format!("{} {problem}", path.display()), "encode into another folder")
+            DataError::latents(key, format!("{} {problem}", path.display()), "encode into another folder")
         };
         let manifest: Self =
             serde_json::from_slice(&bytes).map_err(|error| refused(format!("cannot be read: {error}")))?;
         match manifest.version {
             Self::VERSION => Ok(Some(manifest)),
             found => Err(refused(format!("is of version {found}, and this program knows {}", Self::VERSION))),
+        }
+    }
+
+    /// That of a folder of latents, or of the folder that a file of latents is in.
+    pub fn beside(key: &'static str, path: &Path) -> Result<Option<Self>, DataError> {
+        match path.parent() {
+            Some(parent) if path.is_file() => Self::read(key, parent),
+            _ => Self::read(key, path),
         }
     }
 

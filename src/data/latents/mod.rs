@@ -32,7 +32,7 @@ pub(super) use split::LatentSplit;
 pub use write::{LatentShard, write_latents};
 
 /// The version of the kept sums.
-const SUMS_VERSION: u32 = 1;
+const SUMS_VERSION: u32 = 2;
 /// Latents whose spread is looked at before a run starts.
 const SPREAD_IMAGES: usize = 64;
 /// The standard deviation of latents that fit the noise, about 1: others are noted.
@@ -84,6 +84,10 @@ pub(super) fn load(data: &LatentsData, folder: &DataFolder, progress: OnProgress
     let Sums { train: of_train, test: of_test, .. } = match kept(&path) {
         Some(sums) => sums,
         None => {
+            listing::verify("data.path", &train.paths())?;
+            if !data.held_out_path.is_empty() {
+                listing::verify("data.held_out_path", &test.paths())?;
+            }
             let mut done = 0;
             let total = Some((train.len() + test.len()) as u64);
             let mut tell = |rows: usize| {
@@ -131,6 +135,7 @@ impl Found {
             let hint = "set `data.held_out` to their number or below";
             return Err(DataError::latents("data.held_out_path", problem, hint));
         }
+        listing::refuse_shared(&shards, &others)?;
         files.extend(others.iter().flat_map(Shard::files));
         let train = LatentSplit::of(&shards, data, |_| true);
         Ok(Self { train, test: LatentSplit::of(&others, data, |row| row < held_out), files })
@@ -139,9 +144,10 @@ impl Found {
 
 /// A hash of the names, sizes and times of all files, and of what they are read as.
 fn source(files: &[PathBuf], data: &LatentsData) -> Result<String, DataError> {
-    let LatentsData { side, channels, scale, moments, held_out, held_out_path, .. } = data;
+    let LatentsData { side, channels, scale, moments, held_out, held_out_path, horizontal_flips, classes, .. } = data;
     let split = held_out_path.is_empty();
     let mut text = format!("{SUMS_VERSION} {channels}x{side} {scale} {moments} {held_out} {split}\n");
+    text += &format!("{horizontal_flips} {classes}\n");
     for path in files {
         let metadata = fs::metadata(path).map_err(DataError::io("read", path))?;
         let modified = metadata.modified().map_err(DataError::io("read the time of", path))?;

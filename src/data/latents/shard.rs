@@ -20,6 +20,8 @@ pub struct Shard {
     flipped: Option<Array>,
     /// All 0 without classes.
     pub labels: Vec<u16>,
+    /// Where they are in a file of their own.
+    labels_path: Option<PathBuf>,
 }
 
 /// Numbers of a mapped file, image by image.
@@ -73,7 +75,7 @@ impl Shard {
     /// All its files.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
         let flipped = self.flipped.iter().map(|flipped| flipped.path.clone()).filter(|path| *path != self.path);
-        std::iter::once(self.path.clone()).chain(flipped)
+        std::iter::once(self.path.clone()).chain(flipped).chain(self.labels_path.clone())
     }
 
     pub fn path(&self) -> &Path {
@@ -85,9 +87,12 @@ impl Shard {
         self.flipped.is_some()
     }
 
-    /// The stored bytes of a latent.
-    pub fn bytes(&self, row: usize, values: usize) -> &[u8] {
-        self.latents.bytes(row, values)
+    /// The stored bytes of a latent, or of that of the mirrored image where there is one.
+    pub fn bytes(&self, row: usize, mirrored: bool, values: usize) -> &[u8] {
+        match &self.flipped {
+            Some(flipped) if mirrored => flipped.bytes(row, values),
+            _ => self.latents.bytes(row, values),
+        }
     }
 
     /// The stored numbers of a latent, or of that of the mirrored image where there is one.
@@ -137,7 +142,7 @@ impl Shard {
             _ => None,
         };
         let labels = labels_of(key, path, "tensor `labels`", numbers, latents.images, data)?;
-        Ok(Self { path: path.to_owned(), latents, flipped, labels })
+        Ok(Self { path: path.to_owned(), latents, flipped, labels, labels_path: None })
     }
 
     fn of_numpy(key: &'static str, path: &Path, data: &LatentsData) -> Result<Self, DataError> {
@@ -159,7 +164,8 @@ impl Shard {
         };
         let what = format!("file {}", labels_path.display());
         let labels = labels_of(key, path, &what, numbers, latents.images, data)?;
-        Ok(Self { path: path.to_owned(), latents, flipped, labels })
+        let labels_path = (data.classes > 0).then_some(labels_path);
+        Ok(Self { path: path.to_owned(), latents, flipped, labels, labels_path })
     }
 }
 

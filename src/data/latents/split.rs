@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -38,6 +39,11 @@ impl LatentSplit {
         self.rows.len()
     }
 
+    /// The files of the latents, in order.
+    pub fn paths(&self) -> Vec<&Path> {
+        self.shards.iter().map(Shard::path).collect()
+    }
+
     /// Values of a latent.
     pub fn values(&self) -> usize {
         self.channels * self.side * self.side
@@ -71,7 +77,8 @@ impl LatentSplit {
         values.iter_mut().for_each(|value| *value *= self.scale);
     }
 
-    /// The SHA-256 of what these latents are: stored numbers, shape and scale. All are finite, else the file is named.
+    /// The SHA-256 of what these latents are: stored numbers, those of the mirrored images and labels where these are read, shape and
+    /// scale. All are finite, else the file is named.
     pub fn sum(&self, rows: usize, tell: &mut dyn FnMut(usize)) -> Result<String, DataError> {
         let mut hash = Sha256::new();
         let Self { channels, side, moments, scale, .. } = self;
@@ -87,7 +94,12 @@ impl LatentSplit {
                         return Err(DataError::latents("data.path", problem, "encode that file again"));
                     }
                 }
-                hash.update(shard.bytes(row as usize, values.len()));
+                hash.update(shard.bytes(row as usize, false, values.len()));
+                if shard.has_mirrored() {
+                    hash.update(shard.bytes(row as usize, true, values.len()));
+                }
+                // Without classes all are 0.
+                hash.update(shard.labels[row as usize].to_le_bytes());
             }
             tell(part.len());
         }

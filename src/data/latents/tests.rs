@@ -28,7 +28,7 @@ fn numbers(images: usize, first: usize) -> Vec<f32> {
 
 fn write(path: &Path, values: &[f32], flipped: &[f32], labels: &[u16]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let shard = LatentShard { name: "latents", shape: [2, 2, 2], values, flipped, labels };
+    let shard = LatentShard { name: "latents", shape: [2, 2, 2], values, flipped, labels: Some(labels) };
     write_latents(path, &shard).unwrap();
 }
 
@@ -120,6 +120,41 @@ fn a_mirrored_image_has_a_latent_of_its_own() {
 }
 
 #[test]
+fn sums_are_of_labels_and_mirrored_images_where_these_are_read() {
+    let (folder, data_folder) = folders();
+    let root = folder.path().join("latents");
+    let sums = |data: &LatentsData, mirrored: usize, labels: &[u16]| {
+        write(&root.join("a.safetensors"), &numbers(4, 0), &numbers(4, mirrored), labels);
+        let dataset = load_quietly(data, &data_folder).unwrap();
+        (dataset.train.sha256.clone(), dataset.content_sha256())
+    };
+    let plain = settings(&root);
+    let first = sums(&plain, 100, &[0, 1, 0, 1]);
+    assert_eq!(sums(&plain, 200, &[1, 1, 0, 1]), first, "neither is read");
+    let classes = LatentsData { classes: 2, ..plain.clone() };
+    let (of_0, of_1) = (sums(&classes, 100, &[0, 1, 0, 1]), sums(&classes, 100, &[1, 1, 0, 1]));
+    assert!(of_0.0 != of_1.0 && of_0.1 != of_1.1);
+    let flips = LatentsData { horizontal_flips: true, ..plain };
+    let (of_100, of_200) = (sums(&flips, 100, &[0; 4]), sums(&flips, 200, &[0; 4]));
+    assert!(of_100.0 != of_200.0 && of_100.1 != of_200.1 && of_100.0 != first.0);
+}
+
+#[test]
+fn latents_that_are_trained_on_are_not_held_out() {
+    let (folder, _) = folders();
+    let root = folder.path().join("latents");
+    write(&root.join("a.safetensors"), &numbers(4, 0), &[], &[0; 4]);
+    let same = folder.path().join("other/../latents/a.safetensors");
+    std::fs::create_dir(folder.path().join("other")).unwrap();
+    let data = LatentsData { held_out_path: same.display().to_string(), ..settings(&root) };
+    let refused = check(&data).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("`data.held_out_path`: ") && refused.contains("is a file of `data.path` too\nhint: "),
+        "{refused}"
+    );
+}
+
+#[test]
 fn moments_are_drawn_from_anew_each_time_they_are_trained_on() {
     let (folder, data_folder) = folders();
     let root = folder.path().join("latents");
@@ -128,7 +163,7 @@ fn moments_are_drawn_from_anew_each_time_they_are_trained_on() {
     let log_variance = 2.0 * 2f32.ln();
     let mut values = [vec![1.0; 8], vec![log_variance; 8]].concat().repeat(5);
     values[8..16].fill(-200.0);
-    let shard = LatentShard { name: "moments", shape: [4, 2, 2], values: &values, flipped: &[], labels: &[0; 5] };
+    let shard = LatentShard { name: "moments", shape: [4, 2, 2], values: &values, flipped: &[], labels: Some(&[0; 5]) };
     write_latents(&root.join("a.safetensors"), &shard).unwrap();
     let data = LatentsData { moments: true, scale: 0.5, ..settings(&root) };
     let Dataset { train, .. } = load_quietly(&data, &data_folder).unwrap();
@@ -228,7 +263,7 @@ fn files_that_are_not_as_the_settings_say_are_refused_with_their_name_and_the_cu
 
 #[test]
 fn an_unusual_spread_is_noted_and_a_half_encoded_folder_is_refused() {
-    let (folder, _) = folders();
+    let (folder, data_folder) = folders();
     let root = folder.path().join("latents");
     write(&root.join("a.safetensors"), &numbers(3, 0), &[], &[0; 3]);
     let note = check(&LatentsData { scale: 0.01, ..settings(&root) }).unwrap().note.unwrap();
@@ -252,6 +287,20 @@ fn an_unusual_spread_is_noted_and_a_half_encoded_folder_is_refused() {
     manifest.complete = true;
     manifest.write(&root).unwrap();
     check(&settings(&root)).unwrap();
+    let contains = |expected: &str| {
+        let refused = load_quietly(&settings(&root), &data_folder).unwrap_err().to_string();
+        assert!(refused.starts_with("`data.path`: ") && refused.contains(expected), "{refused}\nlacks: {expected}");
+    };
+    contains("a.safetensors is not as it was encoded: encoded.json there has another sha256\nhint: give the same");
+    manifest.shards[0].sha256 = crate::checksum::file_digest(&root.join("a.safetensors")).unwrap();
+    manifest.write(&root).unwrap();
+    load_quietly(&settings(&root), &data_folder).unwrap();
+    write(&root.join("b.safetensors"), &numbers(3, 0), &[], &[0; 3]);
+    contains("holds b.safetensors, which encoded.json there does not name\nhint: move that file");
+    std::fs::rename(root.join("b.safetensors"), root.join("a.safetensors.old")).unwrap();
+    std::fs::rename(root.join("a.safetensors"), root.join("c.safetensors")).unwrap();
+    contains("lacks a.safetensors, which encoded.json there names\nhint: give the same");
+    std::fs::rename(root.join("c.safetensors"), root.join("a.safetensors")).unwrap();
     // 24 numbers: mean 2, mean square 5.
     assert_eq!(manifest.deviation(), 1.0);
     std::fs::write(root.join("encoded.json"), "{}").unwrap();

@@ -17,24 +17,26 @@ pub struct LatentShard<'s> {
     pub values: &'s [f32],
     /// Those of the mirrored images, or empty.
     pub flipped: &'s [f32],
-    /// `[n]`
-    pub labels: &'s [u16],
+    /// `[n]`, where there are classes.
+    pub labels: Option<&'s [u16]>,
 }
 
 /// Writes a shard beside its place and renames it; its SHA-256. Equal contents give equal bytes.
 pub fn write_latents(path: &Path, shard: &LatentShard) -> Result<String, DataError> {
     let LatentShard { name, shape: [channels, side, width], values, flipped, labels } = shard;
     let mut header = Map::new();
-    let mut data = Vec::with_capacity(4 * (values.len() + flipped.len()) + 8 * labels.len());
+    let mut data = Vec::with_capacity(4 * (values.len() + flipped.len()) + 8 * labels.map_or(0, <[u16]>::len));
     let mut add = |name: String, kind: &str, shape: Value, bytes: &mut dyn Iterator<Item = u8>| {
         let start = data.len();
         data.extend(bytes);
         header.insert(name, json!({ "dtype": kind, "shape": shape, "data_offsets": [start, data.len()] }));
     };
-    let count = labels.len();
-    let labels = labels.iter().flat_map(|&label| i64::from(label).to_le_bytes());
+    let count = values.len() / (channels * side * width);
     // Wider numbers first, so that each tensor is aligned.
-    add("labels".to_owned(), "I64", json!([count]), &mut labels.into_iter());
+    if let Some(labels) = labels {
+        let mut labels = labels.iter().flat_map(|&label| i64::from(label).to_le_bytes());
+        add("labels".to_owned(), "I64", json!([count]), &mut labels);
+    }
     let shape = json!([count, channels, side, width]);
     let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into_iter();
     add((*name).to_owned(), "F32", shape.clone(), &mut bytes(values));

@@ -146,6 +146,11 @@ impl Evaluator {
         })
     }
 
+    /// The SHA-256 of the decoder of latents, where there is one.
+    pub fn decoder_sha256(&self) -> Option<&str> {
+        self.decoder.as_ref().map(|decoder| decoder.sha256.as_str())
+    }
+
     /// Measures a network, which is given with its averaged and with its raw weights, as `evaluate.weights` says.
     ///
     /// `progress` is told the share done after each forward pass; when it answers `false` the evaluation ends with

@@ -18,13 +18,16 @@ pub struct AutoencoderDesign {
 const LIVE: usize = 4;
 
 impl AutoencoderDesign {
+    /// What diffusers takes where `config.json` does not say `norm_num_groups`.
+    pub const USUAL_NORM_GROUPS: usize = 32;
+
     /// That of Stable Diffusion 1 and 2, and of SDXL: images are 8 times as wide as latents.
     pub fn stable_diffusion() -> Self {
         Self {
             channels: vec![128, 256, 512, 512],
             layers_per_block: 2,
             latent_channels: 4,
-            norm_groups: 32,
+            norm_groups: Self::USUAL_NORM_GROUPS,
             quantization: true,
             attention: true,
         }

@@ -70,7 +70,7 @@ impl<'b> AutoencoderWeights<'b> {
         if let Some(means) = &config.latents_mean {
             return unsupported("latents_mean", &means.to_string());
         }
-        let design = design(&tensors, config.norm_num_groups.unwrap_or(32))?;
+        let design = design(&tensors, config.norm_num_groups.unwrap_or(AutoencoderDesign::USUAL_NORM_GROUPS))?;
         let weights = Self { tensors, design, scaling_factor: config.scaling_factor };
         weights.refuse_unknown()?;
         Ok(weights)
@@ -102,6 +102,11 @@ impl<'b> AutoencoderWeights<'b> {
                 self.find(names, &shape).map(drop)
             })
         })
+    }
+
+    /// Reads every tensor of a half: all numbers are finite.
+    pub fn check_finite(&self, direction: Direction) -> Result<(), AutoencoderError> {
+        layout(&self.design, direction).iter().try_for_each(|parameter| self.parameter(parameter).map(drop))
     }
 
     /// The values of a parameter in the network's layout.

@@ -57,6 +57,9 @@ impl Rules {
 
     /// How images are generated and what they are compared with.
     fn protocol(&mut self, spec: &RunSpec) {
+        if let Some(latents) = spec.data.latents() {
+            self.protocol_of_latents(latents, spec);
+        }
         self.reference(spec);
         self.features(spec);
         self.guidance(spec);

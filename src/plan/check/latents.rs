@@ -23,29 +23,36 @@ impl Rules {
         self.size("data.classes", latents.classes as u64, 0, MOST_CLASSES);
         self.size("data.held_out", latents.held_out as u64, 1, 1 << 32);
         self.fraction("data.scale", latents.scale, &[Above(0.0), AtMost(1e3)]);
+        self.protocol_of_latents(latents, spec);
+        if spec.trainer.as_ref().is_some_and(Trainer::is_torch) {
+            let message = "`trainer: torch` reads no latents".to_owned();
+            self.breaks(&["trainer", "data"], message, Some("leave `trainer` out: Speedlab trains on them"));
+        }
+        if latents.decoder.is_empty() && spec.evaluate.consistency.images > 0 {
+            let message =
+                "`evaluate.consistency` keeps pictures, and latents without `data.decoder` are none".to_owned();
+            self.breaks(&["evaluate.consistency.images", "data"], message, Some(WITH_DECODER));
+        }
+    }
+
+    /// How latents are generated and what they are compared with.
+    pub fn protocol_of_latents(&mut self, latents: &LatentsData, spec: &RunSpec) {
         if spec.evaluate.fid.ode.clip() {
             let message =
                 "`evaluate.fid.ode.clip` is true, and latents have no range to which they could be clipped".to_owned();
             let hint = "write `clip: false`, as in `ode: { kind: ddim, clip: false }`";
             self.breaks(&["evaluate.fid.ode.clip", "evaluate.fid.ode", "data"], message, Some(hint));
         }
-        if spec.trainer.as_ref().is_some_and(Trainer::is_torch) {
-            let message = "`trainer: torch` reads no latents".to_owned();
-            self.breaks(&["trainer", "data"], message, Some("leave `trainer` out: Speedlab trains on them"));
-        }
-        if !latents.decoder.is_empty() {
-            return;
-        }
-        if spec.evaluate.fid.reference == Reference::Folder {
-            let message =
-                "`evaluate.fid.reference: folder` is of pictures, and latents without `data.decoder` are none"
-                    .to_owned();
+        let pictures = match spec.evaluate.fid.reference {
+            Reference::Folder => "folder",
+            Reference::File => "file",
+            Reference::Train | Reference::Test => return,
+        };
+        if latents.decoder.is_empty() {
+            let message = format!(
+                "`evaluate.fid.reference: {pictures}` is of pictures, and latents without `data.decoder` are none"
+            );
             self.breaks(&["evaluate.fid.reference", "data"], message, Some(WITH_DECODER));
-        }
-        if spec.evaluate.consistency.images > 0 {
-            let message =
-                "`evaluate.consistency` keeps pictures, and latents without `data.decoder` are none".to_owned();
-            self.breaks(&["evaluate.consistency.images", "data"], message, Some(WITH_DECODER));
         }
     }
 
@@ -106,6 +113,22 @@ mod tests {
                 "`evaluate.fid.reference: folder` is of pictures, and latents without `data.decoder` are none",
             ),
             (with(decoder.clone(), json!({"fid": {"reference": "folder", "reference_folder": "pictures"}})), ""),
+            (
+                with(none.clone(), json!({"fid": {"reference": "file", "reference_file": "x.npz"}})),
+                "`evaluate.fid.reference: file` is of pictures, and latents without `data.decoder` are none",
+            ),
+            (with(decoder.clone(), json!({"fid": {"reference": "file", "reference_file": "x.npz"}})), ""),
+            (
+                with(none.clone(), json!({"also": [{"features": "pixels-8x8", "ode": {"kind": "ddim", "steps": 5}}]})),
+                "entry 1 of `evaluate.also`: `ode.clip` is true, and latents have no range to which they could be clipped",
+            ),
+            (
+                with(
+                    none.clone(),
+                    json!({"also": [{"features": "pixels-8x8", "ode": {"kind": "euler"}, "reference": "folder", "reference_folder": "pictures"}]}),
+                ),
+                "entry 1 of `evaluate.also`: `reference: folder` is of pictures, and latents without `data.decoder` are none",
+            ),
             (
                 with(none.clone(), json!({"consistency": {"images": 8}})),
                 "`evaluate.consistency` keeps pictures, and latents without `data.decoder` are none",

@@ -212,6 +212,8 @@ impl Synthetic {
             started_at: format!("2026-11-22T10:{:02}:00Z", planned.seed % 60),
             build: String::new(),
             micro_batches: 1,
+            data_sha256: String::new(),
+            decoder_sha256: String::new(),
         };
         RunRecord {
             state: RunState::Ended(RunOutcome::Completed),
