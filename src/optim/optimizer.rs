@@ -30,7 +30,8 @@ pub struct OptimizerState {
     pub beta1_product: f64,
     /// The same of beta2.
     pub beta2_product: f64,
-    /// SOAP's factors and their eigenvectors, after its first gradient: see [`Soap::state`]. Else empty.
+    /// SOAP's factors and their eigenvectors, after its first gradient: the number of its updates, then of each matrix L, Q_L, R and
+    /// Q_R. Else empty.
     pub factors: Vec<f32>,
 }
 
