@@ -1,6 +1,7 @@
 //! One run from start to finish: train, evaluate, record.
 
 mod beside;
+mod host;
 
 use std::fs;
 use std::io;
@@ -12,18 +13,16 @@ use burn::tensor::Device;
 use sha2::{Digest as _, Sha256};
 
 use crate::data::{self, DataError, DataFolder, DataSums};
-use crate::evaluate::{EvaluateError, Evaluation, Evaluator, FeaturesOn, level};
+use crate::evaluate::{EvaluateError, Evaluator, FeaturesOn};
 use crate::event::{EVENT_VERSION, Phase, RunEvent, RunOutcome, Stamp, Started};
-use crate::model::{self, Network};
+use crate::model;
 use crate::record::{
-    ConsistencyImages, Journal, Lock, RecordError, Rows, RunFolder, effective_events, host_name, read_journal,
-    write_beside, write_curves,
+    Journal, Lock, RecordError, Rows, RunFolder, effective_events, host_name, read_journal, write_curves,
 };
-use crate::spec::{Consistency, PlannedRun, RunId, RunSpec};
-use crate::train::{
-    self, AverageSnapshot, Checkpoint, CheckpointError, Evaluated, Evaluating, Host, HostError, Stopwatch,
-};
+use crate::spec::{PlannedRun, RunId};
+use crate::train::{self, Checkpoint, CheckpointError, Host as _, HostError, Stopwatch};
 use beside::Beside;
+use host::RecordingHost;
 
 /// The program as it names itself in records.
 pub const PROGRAM: &str = concat!("speedlab ", env!("CARGO_PKG_VERSION"));
@@ -40,8 +39,6 @@ pub fn build_of_this_program() -> io::Result<String> {
 /// A run waits this often, this long, for its folder: two and a half minutes, more than a run without a parent lives on.
 const LOCK_PAUSES: u32 = 3000;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
-/// Kept images whose features are computed together.
-const FEATURE_IMAGES: usize = 256;
 /// Pauses between two attempts to wake the process that holds the folder.
 const WAKE_PAUSES: u32 = 20;
 
@@ -153,22 +150,6 @@ fn note_features(on: FeaturesOn) {
             "note: the CPU computes the features of images, since those of the device differ from its by {difference:.1e} of the largest"
         ),
     }
-}
-
-/// What is measured of the network of `step`.
-fn measured(
-    evaluator: &Evaluator,
-    spec: &RunSpec,
-    averaged: &Network,
-    raw: &Network,
-    step: u64,
-    goes_on: &mut dyn FnMut(f64) -> bool,
-) -> Result<Evaluation, EvaluateError> {
-    let mut evaluation = evaluator.evaluate(averaged, raw, goes_on)?;
-    if spec.evaluate.difficulty.is_measured_at(step, spec.train.steps) {
-        evaluation.measures.extend(evaluator.difficulty(spec, averaged, raw, goes_on)?);
-    }
-    Ok(evaluation)
 }
 
 /// A run that this process is to do, and holds; or how it has ended already.
@@ -340,111 +321,4 @@ impl<'a> SignsOfLife<'a> {
             (self.tell_parent)(&RunEvent::Progress { stamp, loss, phase });
         }
     }
-}
-
-/// Records what a run says, and passes it on to the parent process.
-struct RecordingHost<'a, 'scope, 'env: 'scope> {
-    folder: &'a RunFolder,
-    spec: &'a RunSpec,
-    journal: Journal,
-    evaluator: &'a Evaluator,
-    /// Where evaluations go on beside training.
-    beside: Option<Beside<'scope, 'env>>,
-    stop_asked: &'a dyn Fn() -> bool,
-    life: SignsOfLife<'a>,
-    /// The stamp of the last event that had one.
-    last_stamp: Stamp,
-}
-
-impl RecordingHost<'_, '_, '_> {
-    /// Writes what an evaluation leaves on disk.
-    fn keep_evaluation(&self, evaluation: Evaluation, step: u64) -> Result<Evaluated, HostError> {
-        let samples = RunFolder::sample_grid(step);
-        self.folder.write_samples(&samples, &evaluation.grid_png).map_err(failed)?;
-        let consistency = &self.spec.evaluate.consistency;
-        if consistency.is_kept_at(step, self.spec.train.steps) {
-            let (channels, side) = self.spec.data.picture_shape();
-            let values = channels * side * side;
-            let kept = &evaluation.first_images[..consistency.images * values];
-            let images = ConsistencyImages {
-                step,
-                protocol: Consistency::protocol(self.spec, self.evaluator.decoder_sha256()),
-                channels,
-                side,
-                pixels: kept.iter().copied().map(level).collect(),
-                features: kept.chunks(FEATURE_IMAGES * values).flat_map(|part| self.evaluator.features(part)).collect(),
-            };
-            write_beside(&self.folder.consistency(step), &images.to_bytes()).map_err(failed)?;
-        }
-        Ok(Evaluated { measures: evaluation.measures, samples })
-    }
-}
-
-impl Host for RecordingHost<'_, '_, '_> {
-    fn event(&mut self, event: RunEvent) -> Result<(), HostError> {
-        if !matches!(event, RunEvent::Progress { .. }) {
-            self.journal.append(&event).map_err(failed)?;
-        }
-        self.last_stamp = event.stamp().unwrap_or(self.last_stamp);
-        (self.life.tell_parent)(&event);
-        Ok(())
-    }
-
-    fn evaluate(&mut self, averaged: &Network, raw: &Network, step: u64) -> Result<Evaluating, HostError> {
-        if let Some(beside) = &mut self.beside {
-            beside.begin(averaged, raw, step);
-            return Ok(Evaluating::Beside);
-        }
-        let (life, stamp, stop_asked) = (&mut self.life, self.last_stamp, self.stop_asked);
-        let mut goes_on = |_: f64| {
-            life.sign(stamp, Phase::Evaluating);
-            !stop_asked()
-        };
-        let evaluation =
-            measured(self.evaluator, self.spec, averaged, raw, step, &mut goes_on).map_err(not_measured)?;
-        self.keep_evaluation(evaluation, step).map(Evaluating::Done)
-    }
-
-    fn evaluates_beside(&self) -> bool {
-        self.beside.is_some()
-    }
-
-    fn evaluated(&mut self, wait: bool) -> Result<Option<Evaluated>, HostError> {
-        let Some(beside) = &mut self.beside else { return Ok(None) };
-        let (life, stamp, stop_asked) = (&mut self.life, self.last_stamp, self.stop_asked);
-        let mut goes_on = || {
-            life.sign(stamp, Phase::Evaluating);
-            !stop_asked()
-        };
-        match beside.take(wait, &mut goes_on).map_err(not_measured)? {
-            Some((step, evaluation)) => self.keep_evaluation(evaluation, step).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError> {
-        self.journal.sync().map_err(failed)?;
-        write_beside(&self.folder.checkpoint(), &checkpoint.to_bytes()).map_err(failed)
-    }
-
-    fn keep(&mut self, averages: &AverageSnapshot) -> Result<(), HostError> {
-        write_beside(&self.folder.averages(averages.step), &averages.to_bytes()).map_err(failed)
-    }
-
-    fn stop_asked(&self) -> bool {
-        (self.stop_asked)()
-    }
-}
-
-fn not_measured(error: EvaluateError) -> HostError {
-    match error {
-        EvaluateError::Stopped => HostError::Stopped,
-        EvaluateError::NotFinite { .. } => HostError::NotFinite(error.to_string()),
-        EvaluateError::Panicked { .. } => HostError::Crashed(error.to_string()),
-        _ => failed(error),
-    }
-}
-
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HostError {
-    HostError::Failed(Box::new(error))
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::adam::Adam;
 use super::host_memory::{is_host, to_vec};
-use super::matrices::{Matrix, Partition};
+use super::matrices::{Matrix, Partition, towards};
 use super::optimizer::OptimizerState;
 use super::orthogonal::orthogonalized;
 use super::rates::Rates;
@@ -74,9 +74,9 @@ impl Muon {
         let settings = &self.settings;
         let update = |(matrix, momentum): (&Matrix, &Tensor<2>)| {
             let gradient = matrix.of(&gradient);
-            let momentum = towards(momentum.clone(), gradient.clone(), 1.0 - rates.beta1);
+            let momentum = towards(momentum.clone(), gradient.clone(), (1.0 - rates.beta1) as f32);
             let update = match settings.nesterov {
-                true => towards(gradient, momentum.clone(), rates.beta1),
+                true => towards(gradient, momentum.clone(), rates.beta1 as f32),
                 false => momentum.clone(),
             };
             let kept = (1.0 - rates.learning_rate * settings.weight_decay) as f32;
@@ -96,11 +96,6 @@ impl Muon {
             rest.map(|(weights, gradient)| self.adam.step(weights, gradient, others.learning_rate, others.beta1));
         self.parts.scatter(rest, matrices)
     }
-}
-
-/// `from` + share (`to` - `from`).
-fn towards(from: Tensor<2>, to: Tensor<2>, share: f64) -> Tensor<2> {
-    from.clone() + (to - from).mul_scalar(share as f32)
 }
 
 /// The factor of the learning rate for a matrix of this shape.

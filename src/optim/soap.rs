@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::eigenbasis::{eigenvectors, refreshed};
 use super::host_memory::{is_host, to_vec};
-use super::matrices::{Matrix, Partition};
+use super::matrices::{Matrix, Partition, towards};
 use super::optimizer::OptimizerState;
 use super::rates::Rates;
 use crate::spec::SoapOptimizer;
@@ -237,11 +237,6 @@ impl Rotated {
             None => x,
         }
     }
-}
-
-/// `from` + share (`to` - `from`).
-fn towards(from: Tensor<2>, to: Tensor<2>, share: f32) -> Tensor<2> {
-    from.clone() + (to - from).mul_scalar(share)
 }
 
 #[cfg(test)]

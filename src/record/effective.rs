@@ -6,7 +6,8 @@ use crate::event::RunEvent;
 ///
 /// An attempt goes on from a checkpoint and repeats what was done after it, so everything recorded after that
 /// checkpoint is void: what counts is what an undisturbed run would have recorded, no point twice and none missing.
-/// Every `Started` is kept.
+/// Every `Started` is kept. An evaluation that went on beside training was recorded late; its place is before the steps that were done
+/// meanwhile.
 pub fn effective_events(events: Vec<RunEvent>) -> Vec<(u32, RunEvent)> {
     let mut effective: Vec<(u32, RunEvent)> = Vec::with_capacity(events.len());
     let mut attempt = 0;
@@ -24,8 +25,23 @@ pub fn effective_events(events: Vec<RunEvent>) -> Vec<(u32, RunEvent)> {
             });
         }
         effective.push((attempt, event));
+        let mut place = effective.len() - 1;
+        while place > 0 && is_before(&effective[place].1, &effective[place - 1].1) {
+            effective.swap(place, place - 1);
+            place -= 1;
+        }
     }
     effective
+}
+
+/// Whether an evaluation is of an earlier step than what was recorded before it.
+fn is_before(event: &RunEvent, before: &RunEvent) -> bool {
+    let RunEvent::Evaluated { stamp, .. } = event else { return false };
+    match before {
+        RunEvent::Trained { stamp: other, .. } => stamp.step < other.step,
+        RunEvent::TimestepDensity { step, .. } => stamp.step < *step,
+        _ => false,
+    }
 }
 
 fn is_checkpoint(event: &RunEvent, number: u32) -> bool {
@@ -57,6 +73,18 @@ mod tests {
             _ => None,
         };
         effective_events(events).into_iter().filter_map(step).collect()
+    }
+
+    #[test]
+    fn an_evaluation_beside_training_stands_before_the_steps_that_were_done_meanwhile() {
+        let evaluated = |step: u64| {
+            let stamp = Stamp { step, ..Stamp::default() };
+            RunEvent::Evaluated { stamp, measures: Vec::new(), samples: String::new() }
+        };
+        let density = RunEvent::TimestepDensity { step: 25, density: Vec::new() };
+        let events = vec![trained(20), trained(24), density.clone(), trained(28), evaluated(20), evaluated(28)];
+        let found: Vec<RunEvent> = effective_events(events).into_iter().map(|(_, event)| event).collect();
+        assert_eq!(found, [trained(20), evaluated(20), trained(24), density, trained(28), evaluated(28)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::measured;
+use super::host::measured;
 use crate::evaluate::{EvaluateError, Evaluation, Evaluator};
 use crate::model::{self, Network};
 use crate::spec::RunSpec;

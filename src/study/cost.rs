@@ -43,50 +43,38 @@ impl Estimator {
         });
         let mut speeds: Vec<f64> = speeds.collect();
         speeds.sort_by(f64::total_cmp);
-        let (networks, features, decoders) = (RefCell::default(), RefCell::default(), RefCell::default());
-        let by_trainers = TrainerTimes::of(study.iter().flat_map(|study| &study.runs));
-        if speeds.is_empty()
-            && let Some(Calibration { flops_per_second, slowest, fastest }) = calibration
-        {
-            let gigaflops = |speed: f64| speed / 1e9;
-            let basis = format!(
-                "{:.1} GFLOP/s a run, measured here with two small networks ({:.1} to {:.1})",
-                gigaflops(flops_per_second),
-                gigaflops(slowest),
-                gigaflops(fastest)
-            );
-            let spread = (flops_per_second / fastest, flops_per_second / slowest);
-            return Self {
-                flops_per_second,
-                threads,
-                networks,
-                features,
-                decoders,
-                basis,
-                by_trainers,
-                spread: Some(spread),
-            };
+        let gigaflops = |speed: f64| speed / 1e9;
+        let (flops_per_second, basis, spread) = match (speeds.first().zip(speeds.last()), calibration) {
+            (Some((&slowest, &fastest)), _) => {
+                let (median, runs) = (speeds[speeds.len() / 2], speeds.len());
+                let basis = format!("{:.1} GFLOP/s, the median of this sweep's {runs} runs so far", gigaflops(median));
+                (median, basis, Some((median / fastest, median / slowest)))
+            }
+            (None, Some(Calibration { flops_per_second, slowest, fastest })) => {
+                let basis = format!(
+                    "{:.1} GFLOP/s a run, measured here with two small networks ({:.1} to {:.1})",
+                    gigaflops(flops_per_second),
+                    gigaflops(slowest),
+                    gigaflops(fastest)
+                );
+                (flops_per_second, basis, Some((flops_per_second / fastest, flops_per_second / slowest)))
+            }
+            (None, None) => {
+                let typical = gigaflops(TYPICAL_FLOPS_PER_CORE);
+                let basis = format!("a typical speed of {typical:.0} GFLOP/s a core; a first run measures it");
+                (TYPICAL_FLOPS_PER_CORE * threads as f64, basis, None)
+            }
+        };
+        Self {
+            flops_per_second,
+            threads,
+            networks: RefCell::default(),
+            features: RefCell::default(),
+            decoders: RefCell::default(),
+            basis,
+            by_trainers: TrainerTimes::of(study.iter().flat_map(|study| &study.runs)),
+            spread,
         }
-        if speeds.is_empty() {
-            let basis = format!(
-                "a typical speed of {:.0} GFLOP/s a core; a first run measures it",
-                TYPICAL_FLOPS_PER_CORE / 1e9
-            );
-            return Self {
-                flops_per_second: TYPICAL_FLOPS_PER_CORE * threads as f64,
-                threads,
-                networks,
-                features,
-                decoders,
-                basis,
-                by_trainers,
-                spread: None,
-            };
-        }
-        let median = speeds[speeds.len() / 2];
-        let basis = format!("{:.1} GFLOP/s, the median of this sweep's {} runs so far", median / 1e9, speeds.len());
-        let spread = Some((median / speeds[speeds.len() - 1], median / speeds[0]));
-        Self { flops_per_second: median, threads, networks, features, decoders, basis, by_trainers, spread }
     }
 
     /// From what runs by trainers of the user's own have taken, for others of theirs.

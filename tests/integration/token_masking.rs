@@ -9,6 +9,7 @@ use speedlab::spec::{RunSpec, decode_json};
 use speedlab::study::training_flops;
 
 use super::parity::{dot, formula};
+use super::token_routing::network;
 
 const BATCH: usize = 19;
 const PATCHES: usize = 16;
@@ -26,15 +27,6 @@ fn spec(changes: Json) -> RunSpec {
         run[key] = value.clone();
     }
     decode_json(&run).expect("these are keys of a run")
-}
-
-/// The network with weights that are not zero anywhere, as a fresh one's are.
-fn network(spec: &RunSpec, device: &Device, kernels: Kernels) -> Network {
-    let mut network = model::build(&spec.model, spec.data.shape(), 1, &device.clone().autodiff()).with_kernels(kernels);
-    let moved = formula(model::parameter_count(&spec.model, spec.data.shape()));
-    let moved = Tensor::<1>::from_data(moved.as_slice(), device) * 0.05;
-    network.set_weights(network.weights() + moved);
-    network
 }
 
 fn detour(spec: &RunSpec) -> Detour {

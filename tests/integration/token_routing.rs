@@ -26,7 +26,7 @@ fn around(first: usize, last: usize) -> Json {
 }
 
 /// The network with weights that are not zero anywhere, as a fresh one's are.
-fn network(spec: &RunSpec, device: &Device, kernels: Kernels) -> Network {
+pub fn network(spec: &RunSpec, device: &Device, kernels: Kernels) -> Network {
     let mut network = model::build(&spec.model, spec.data.shape(), 1, &device.clone().autodiff()).with_kernels(kernels);
     let moved = formula(model::parameter_count(&spec.model, spec.data.shape()));
     let moved = Tensor::<1>::from_data(moved.as_slice(), device) * 0.05;

@@ -16,7 +16,7 @@ impl Evaluator {
         let [compared, also @ ..] = &self.protocols[..] else { unreachable!("there is a protocol that is compared") };
         let of_also: usize = also.iter().map(|by| by.predictions(0)).sum();
         let total = compared.predictions(self.kept_images) + self.validation.predictions() + of_also;
-        let mut asked = Asked { weights, network, decoder: self.decoder.as_ref(), progress, done: 0, total };
+        let mut asked = self.asked(weights, network, progress, total);
         let (mut measures, first_images) = compared.measure(self.kept_images, self.batch_images, &mut asked)?;
         measures.extend(self.validated(&mut asked)?);
         for by in also {
@@ -34,38 +34,19 @@ impl Evaluator {
         Ok(Evaluation { measures, grid_png, first_images })
     }
 
-    /// By one protocol alone.
-    pub(super) fn measure_by(
-        &self,
-        protocol: usize,
+    /// A network of which `total` images are to be predicted.
+    pub(super) fn asked<'a>(
+        &'a self,
         weights: Weights,
-        network: Predict<'_>,
-        progress: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Vec<Measure>, EvaluateError> {
-        let by = &self.protocols[protocol];
-        let mut asked =
-            Asked { weights, network, decoder: self.decoder.as_ref(), progress, done: 0, total: by.predictions(0) };
-        Ok(by.measure(0, self.batch_images, &mut asked)?.0)
+        network: Predict<'a>,
+        progress: &'a mut dyn FnMut(f64) -> bool,
+        total: usize,
+    ) -> Asked<'a> {
+        Asked { weights, network, decoder: self.decoder.as_ref(), progress, done: 0, total }
     }
 
     /// The loss on held-out images alone.
-    pub(super) fn measure_validation(
-        &self,
-        weights: Weights,
-        network: Predict<'_>,
-        progress: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Vec<Measure>, EvaluateError> {
-        self.validated(&mut Asked {
-            weights,
-            network,
-            decoder: self.decoder.as_ref(),
-            progress,
-            done: 0,
-            total: self.validation.predictions(),
-        })
-    }
-
-    fn validated(&self, asked: &mut Asked<'_>) -> Result<Vec<Measure>, EvaluateError> {
+    pub(super) fn validated(&self, asked: &mut Asked<'_>) -> Result<Vec<Measure>, EvaluateError> {
         let weights = asked.weights;
         let mut predict_each = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
             asked.predict("measuring the validation loss", input, timesteps, classes)
@@ -229,9 +210,16 @@ mod tests {
         spec.evaluate.also.clear();
         let of_first = evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
         assert_eq!(of_first.measures[..3], further[..3]);
-        let by = together.measure_by(1, Weights::Averaged, &mut network(0.9), &mut |_| true).unwrap();
+        let by = {
+            let (by, network, progress) = (&together.protocols[1], &mut network(0.9), &mut |_| true);
+            let mut asked = together.asked(Weights::Averaged, network, progress, by.predictions(0));
+            by.measure(0, together.batch_images, &mut asked).unwrap().0
+        };
         assert_eq!(by, further[..3]);
-        let validation = together.measure_validation(Weights::Averaged, &mut network(0.9), &mut |_| true).unwrap();
+        let validation = {
+            let (network, progress) = (&mut network(0.9), &mut |_| true);
+            together.validated(&mut together.asked(Weights::Averaged, network, progress, 1)).unwrap()
+        };
         assert_eq!(validation, alone.measures[3..]);
         assert_eq!(together.values_of_validation()[0].1, validation[0].protocol.as_str());
         // What two protocols measure alike is one value.

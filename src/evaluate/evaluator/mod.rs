@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use self::by_protocol::{ByProtocol, Compared};
+use self::by_protocol::{Asked, ByProtocol, Compared};
 use super::features::{FeatureNetwork, FeaturesOn};
 use super::predict::with_network;
 use super::sample::{Generation, batch_images};
@@ -203,13 +203,10 @@ impl Evaluator {
         raw: &Network,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<Measure>, EvaluateError> {
-        let mut measures = Vec::new();
-        self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
-            let network = &mut with_network(network, self.network_shape);
-            measures.extend(self.measure_by(protocol, weights, network, progress)?);
-            Ok(())
-        })?;
-        Ok(measures)
+        let by = &self.protocols[protocol];
+        self.measures(averaged, raw, progress, by.predictions(0), &mut |asked| {
+            Ok(by.measure(0, self.batch_images, asked)?.0)
+        })
     }
 
     /// Measures the loss on held-out images alone: `validation_loss` and `validation_loss/<bin>`. `progress` is asked as in
@@ -220,10 +217,22 @@ impl Evaluator {
         raw: &Network,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<Measure>, EvaluateError> {
+        self.measures(averaged, raw, progress, self.validation.predictions(), &mut |asked| self.validated(asked))
+    }
+
+    /// What `measure` finds of each weights, for which a network predicts so many images.
+    fn measures(
+        &self,
+        averaged: &Network,
+        raw: &Network,
+        progress: &mut dyn FnMut(f64) -> bool,
+        predictions: usize,
+        measure: &mut dyn FnMut(&mut Asked<'_>) -> Result<Vec<Measure>, EvaluateError>,
+    ) -> Result<Vec<Measure>, EvaluateError> {
         let mut measures = Vec::new();
         self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
             let network = &mut with_network(network, self.network_shape);
-            measures.extend(self.measure_validation(weights, network, progress)?);
+            measures.extend(measure(&mut self.asked(weights, network, progress, predictions))?);
             Ok(())
         })?;
         Ok(measures)

@@ -35,8 +35,7 @@ fn attempt(folder: &RunFolder, data: &Path, stop: &dyn Fn(&RunEvent) -> bool) ->
 /// Every number of a run, bit for bit, and its last sample grid.
 fn bits(folder: &RunFolder) -> (Vec<(u64, String, u64)>, Vec<u8>) {
     let rows = read_curves(&folder.curves()).expect("the table is readable");
-    let mut bits: Vec<_> = rows.into_iter().map(|row| (row.step, row.metric, row.value.to_bits())).collect();
-    bits.sort();
+    let bits: Vec<_> = rows.into_iter().map(|row| (row.step, row.metric, row.value.to_bits())).collect();
     let grid = std::fs::read(folder.path.join(RunFolder::sample_grid(60))).expect("the last grid is there");
     (bits, grid)
 }
