@@ -3,6 +3,8 @@
 //! Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). There is no state to save: a
 //! resumed run draws what an uninterrupted one would have drawn, and arms that share a seed share their draws.
 
+use rayon::prelude::*;
+
 /// The purpose of a draw. Each stream is independent of the others; the numbers are part of the record format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -44,6 +46,7 @@ pub enum Stream {
 }
 
 /// The draws of one (seed, stream, step), in order.
+#[derive(Clone)]
 pub struct Draws {
     key: [u32; 2],
     /// (block, stream, low and high half of step).
@@ -109,6 +112,37 @@ impl Draws {
 
     /// Fills `values` with standard normals (Box-Muller, in f64 and rounded once).
     pub fn fill_normal(&mut self, values: &mut [f32]) {
+        self.fill_by(values, 2, Self::fill_few_normals);
+        if !values.len().is_multiple_of(2) {
+            self.skip(2);
+        }
+    }
+
+    /// Makes each of `values` of the next number of [`Self::next_u32`].
+    pub fn fill_of_words(&mut self, values: &mut [f32], value_of: impl Fn(u32) -> f32 + Sync) {
+        self.fill_by(values, 1, |draws, values| {
+            values.iter_mut().for_each(|value| *value = value_of(draws.next_u32()))
+        });
+    }
+
+    /// Fills `values` by `fill`, which takes `words` numbers for each of an even count of them; by all threads where they are many.
+    fn fill_by(&mut self, values: &mut [f32], words: usize, fill: impl Fn(&mut Self, &mut [f32]) + Sync) {
+        /// An even number.
+        const PIECE: usize = 1 << 13;
+        if values.len() <= PIECE {
+            let mut draws = self.clone();
+            fill(&mut draws, values);
+            return self.skip(words * values.len());
+        }
+        values.par_chunks_mut(PIECE).enumerate().for_each(|(index, piece)| {
+            let mut draws = self.clone();
+            draws.skip(index * words * PIECE);
+            fill(&mut draws, piece);
+        });
+        self.skip(words * values.len());
+    }
+
+    fn fill_few_normals(&mut self, values: &mut [f32]) {
         for pair in values.chunks_mut(2) {
             // 1 - u is in (0, 1], so its logarithm is finite.
             let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
@@ -217,6 +251,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn many_normals_are_those_that_are_drawn_one_after_the_other() {
+        for (before, count) in [(0, 8193), (3, 20_001), (4, 16_384), (1, 5)] {
+            let draws = || {
+                let mut draws = Draws::new(5, Stream::Noise, 9);
+                draws.skip(before);
+                draws
+            };
+            let (mut few, mut many) = (draws(), draws());
+            let [mut expected, mut found] = [vec![0f32; count], vec![0f32; count]];
+            few.fill_few_normals(&mut expected);
+            many.fill_normal(&mut found);
+            assert_eq!(expected, found);
+            assert_eq!(few.next_u32(), many.next_u32(), "what is drawn next");
+        }
+    }
+
+    #[test]
+    fn values_of_many_words_are_those_of_words_drawn_one_after_the_other() {
+        let (mut one, mut all) = (Draws::new(5, Stream::Dropout, 2), Draws::new(5, Stream::Dropout, 2));
+        one.skip(7);
+        all.skip(7);
+        let mut values = vec![0f32; 20_003];
+        all.fill_of_words(&mut values, |word| (word >> 8) as f32);
+        assert!(values.iter().all(|&value| value == (one.next_u32() >> 8) as f32));
+        assert_eq!(one.next_u32(), all.next_u32(), "what is drawn next");
     }
 
     #[test]

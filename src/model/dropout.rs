@@ -32,9 +32,8 @@ impl Dropout {
         draws.skip(self.first_image * shape[1..].iter().product::<usize>());
         let threshold = (rate * 2f64.powi(32)) as u64;
         let kept = (1.0 / (1.0 - rate)) as f32;
-        let mask: Vec<f32> = (0..shape.iter().product::<usize>())
-            .map(|_| if u64::from(draws.next_u32()) < threshold { 0.0 } else { kept })
-            .collect();
+        let mut mask = vec![0f32; shape.iter().product()];
+        draws.fill_of_words(&mut mask, |word| if u64::from(word) < threshold { 0.0 } else { kept });
         activations * pass.kernels.enter(Tensor::from_data(TensorData::new(mask, shape), device))
     }
 }
