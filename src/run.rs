@@ -20,7 +20,7 @@ use crate::record::{
     Journal, Lock, RecordError, Rows, RunFolder, effective_events, host_name, read_journal, write_curves,
 };
 use crate::spec::{PlannedRun, RunId};
-use crate::train::{self, Checkpoint, CheckpointError, Host as _, HostError, Stopwatch};
+use crate::train::{self, Checkpoint, CheckpointError, Host as _, HostError, Stopwatch, Way};
 use beside::Beside;
 use host::RecordingHost;
 
@@ -65,6 +65,8 @@ pub struct Attempt<'a> {
     pub build: &'a str,
     /// The parts in which each batch is computed: see [`train::Trainer::new`].
     pub micro_batches: usize,
+    /// Whether the kernels of a training step are launched together: see [`train::Trainer::capture_steps`].
+    pub capture_steps: bool,
     pub evaluate_on: EvaluateOn<'a>,
 }
 
@@ -100,7 +102,8 @@ pub fn execute(
     let dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
     let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
     let mut prepared = || life.sign(Stamp::default(), Phase::Preparing);
-    let Attempt { device, micro_batches, evaluate_on, .. } = *attempt;
+    let Attempt { device, micro_batches, capture_steps, evaluate_on, .. } = *attempt;
+    let way = Way { micro_batches, capture_steps };
     let for_images = match evaluate_on {
         EvaluateOn::Usual | EvaluateOn::Same => device,
         EvaluateOn::Other(other) => other,
@@ -127,7 +130,7 @@ pub fn execute(
         let last_stamp = Stamp::default();
         let mut host = RecordingHost { folder, spec, journal, evaluator, beside, stop_asked, life, last_stamp };
         host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), attempt, sums))?;
-        let trained = train::train(spec, &dataset, device, checkpoint, micro_batches, preparing, &mut host);
+        let trained = train::train(spec, &dataset, device, checkpoint, way, preparing, &mut host);
         let (outcome, stamp) = trained?;
         Ok::<_, RunError>((RunEvent::Ended { stamp, outcome }, host.journal))
     })?;

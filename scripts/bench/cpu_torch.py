@@ -220,6 +220,8 @@ def bench_step(speedlab, job):
         command += ["--model", json.dumps(network["model"]), "--image", f"{channels}x{side}x{side}"]
     if job.get("bf16"):
         command.append("--bf16")
+    if job.get("captured"):
+        command.append("--capture-steps")
     return command
 
 

@@ -17,32 +17,43 @@ typedef int Result; /* 0 is success */
 typedef uint64_t Pointer;
 #define KERNELS 16384
 
-static long launches, waits, modules, to_device, to_device_bytes, to_host, to_host_bytes, within_device, fills, allocations;
-static char (*names)[200];
+static long launches, captured, graph_launches, waits, modules, to_device, to_device_bytes, to_host, to_host_bytes, within_device, fills, allocations;
+static struct { char name[200]; long launches; } *table;
 static int kernels;
+static int capturing;
 
 static void report(void) {
     const char *path = getenv("FAKE_CUDA_LOG");
     FILE *out = path ? fopen(path, "w") : NULL;
     if (!out) return;
     fprintf(out,
-            "{\"launches\": %ld, \"waits\": %ld, \"kernels\": %d, \"modules\": %ld, \"copies_to_device\": %ld, \"bytes_to_device\": %ld, "
-            "\"copies_to_host\": %ld, \"bytes_to_host\": %ld, \"copies_within_device\": %ld, \"fills\": %ld, \"allocations\": %ld}\n",
-            launches, waits, kernels, modules, to_device, to_device_bytes, to_host, to_host_bytes, within_device, fills, allocations);
+            "{\"launches\": %ld, \"graph_launches\": %ld, \"waits\": %ld, \"kernels\": %d, \"modules\": %ld, \"copies_to_device\": %ld, \"bytes_to_device\": %ld, "
+            "\"copies_to_host\": %ld, \"bytes_to_host\": %ld, \"copies_within_device\": %ld, \"fills\": %ld, \"allocations\": %ld, \"launched\": [",
+            launches, graph_launches, waits, kernels, modules, to_device, to_device_bytes, to_host, to_host_bytes, within_device, fills, allocations);
+    for (int index = 0; index < kernels; index++) {
+        fprintf(out, "%s[\"%s\", %ld]", index ? ", " : "", table[index].name, table[index].launches);
+    }
+    fprintf(out, "]}\n");
     fclose(out);
 }
 
 /* Kernels that only measure how fast the card is: a launch takes as long as cubecl wants it to. */
 static void launched(void *kernel) {
+    long index = (long)((uintptr_t)kernel - 1);
+    if (capturing) {
+        captured++;
+        return;
+    }
     launches++;
-    if (strstr(kernel, "throughput")) usleep(20000);
+    table[index].launches++;
+    if (strstr(table[index].name, "throughput")) usleep(20000);
 }
 
 Result cuInit(unsigned flags) {
     static int once;
     (void)flags;
     if (!once++) {
-        names = calloc(KERNELS, sizeof *names);
+        table = calloc(KERNELS, sizeof *table);
         atexit(report);
     }
     return 0;
@@ -95,7 +106,7 @@ Result cuCtxGetCurrent(void **context) { *context = (void *)0x10; return 0; }
 Result cuCtxPushCurrent_v2(void *context) { (void)context; return 0; }
 Result cuCtxPopCurrent_v2(void **context) { *context = (void *)0x10; return 0; }
 Result cuCtxGetDevice(int *device) { *device = 0; return 0; }
-Result cuCtxSynchronize(void) { waits++; return 0; }
+Result cuCtxSynchronize(void) { capturing = 0; waits++; return 0; }
 Result cuCtxGetStreamPriorityRange(int *least, int *greatest) { *least = 0; *greatest = -5; return 0; }
 Result cuDeviceCanAccessPeer(int *can, int one, int other) { (void)one; (void)other; *can = 0; return 0; }
 Result cuDeviceGetDefaultMemPool(void **pool, int device) { (void)device; *pool = (void *)0x20; return 0; }
@@ -104,6 +115,7 @@ Result cuMemPoolSetAttribute(void *pool, int attribute, void *value) { (void)poo
 Result cuMemAlloc_v2(Pointer *pointer, size_t bytes) {
     void *memory = NULL;
     allocations++;
+    capturing = 0;
     if (posix_memalign(&memory, 512, bytes ? bytes : 1)) return 2; /* out of memory */
     *pointer = (Pointer)memory;
     return 0;
@@ -183,14 +195,30 @@ Result cuMemcpy2DAsync_v2(const Copy *copy, void *stream) {
 Result cuStreamCreate(void **stream, unsigned flags) { (void)flags; *stream = calloc(1, 8); return 0; }
 Result cuStreamCreateWithPriority(void **stream, unsigned flags, int priority) { (void)priority; return cuStreamCreate(stream, flags); }
 Result cuStreamDestroy_v2(void *stream) { free(stream); return 0; }
-Result cuStreamSynchronize(void *stream) { (void)stream; waits++; return 0; }
+Result cuStreamSynchronize(void *stream) { (void)stream; capturing = 0; waits++; return 0; }
 Result cuStreamQuery(void *stream) { (void)stream; return 0; }
 Result cuStreamWaitEvent(void *stream, void *event, unsigned flags) { (void)stream; (void)event; (void)flags; return 0; }
 Result cuStreamIsCapturing(void *stream, int *is) { (void)stream; *is = 0; return 0; }
+/* A graph is the number of its launches. What would end a capture on a card ends it here: a wait, a copy from the host, an allocation. */
+Result cuStreamBeginCapture_v2(void *stream, int mode) { (void)stream; (void)mode; capturing = 1; captured = 0; return 0; }
+Result cuStreamEndCapture(void *stream, void **graph) {
+    (void)stream;
+    if (!capturing) return 901; /* the capture was invalidated */
+    capturing = 0;
+    *graph = (void *)(uintptr_t)(captured + 1);
+    return 0;
+}
+Result cuGraphGetNodes(void *graph, void **nodes, size_t *count) { (void)graph; (void)nodes; *count = 0; return 0; }
+Result cuGraphNodeGetType(void *node, int *type) { (void)node; *type = 0; return 0; }
+Result cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) { (void)flags; *executable = graph; return 0; }
+Result cuGraphUpload(void *executable, void *stream) { (void)executable; (void)stream; return 0; }
+Result cuGraphLaunch(void *executable, void *stream) { (void)executable; (void)stream; graph_launches++; return 0; }
+Result cuGraphDestroy(void *graph) { (void)graph; return 0; }
+Result cuGraphExecDestroy(void *executable) { (void)executable; return 0; }
 Result cuLaunchHostFunc(void *stream, void (*function)(void *), void *data) { (void)stream; function(data); return 0; }
 Result cuEventCreate(void **event, unsigned flags) { (void)flags; *event = calloc(1, 8); return 0; }
 Result cuEventRecord(void *event, void *stream) { (void)event; (void)stream; return 0; }
-Result cuEventSynchronize(void *event) { (void)event; waits++; return 0; }
+Result cuEventSynchronize(void *event) { (void)event; capturing = 0; waits++; return 0; }
 Result cuEventQuery(void *event) { (void)event; return 0; }
 /* So long that no tuned kernel is found good enough: all that may be chosen on a card are compiled. */
 Result cuEventElapsedTime(float *milliseconds, void *from, void *to) { (void)from; (void)to; *milliseconds = 20; return 0; }
@@ -206,8 +234,8 @@ Result cuModuleUnload(void *module) { (void)module; return 0; }
 Result cuModuleGetFunction(void **function, void *module, const char *name) {
     (void)module;
     if (kernels == KERNELS) return 2;
-    snprintf(names[kernels], sizeof *names, "%s", name);
-    *function = names[kernels++];
+    snprintf(table[kernels].name, sizeof table->name, "%s", name);
+    *function = (void *)(uintptr_t)++kernels;
     return 0;
 }
 Result cuFuncSetAttribute(void *function, int attribute, int value) { (void)function; (void)attribute; (void)value; return 0; }

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Compiles the CUDA kernels of the networks that scripts/gpu/measure.sh times, on a machine without a card.
 
-    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--level minimal]
+    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--precisions f32,bf16] [--level minimal]
 
 A card's first step waits for some hundred kernels, each a second of NVIDIA's compiler on one thread. They depend on the card's
 generation alone, not on the card: OUT becomes a folder that SPEEDLAB_KERNELS names there. What is chosen among them, by how long they take, is found
-on the card. OUT/counts.json says what a step of each network asks of a driver: launches, waits, copies and their bytes (results/reference/cuda-step.json has those of the smallest network).
+on the card. OUT/counts.json says what a step of each network asks of a driver, kernel by kernel and captured (`run --capture-steps`): launches, and of which kernels,
+waits, copies and their bytes. results/reference/cuda-step.json has those of the smallest network.
 
 BINARY has the feature cuda (scripts/check-gpu.sh builds one). Needed are a C compiler and NVRTC with its headers: where neither CUDA_PATH nor
 the system has them, `pip install nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl` into the Python that runs this. One core
@@ -30,6 +31,8 @@ from cpu_torch import NETWORKS, bench_step  # noqa: E402
 
 # Images of a step, as measure.sh has them: kernels are chosen by shapes.
 BATCHES = {"UNet 1x8x8": 16, "UNet 3x32x32": 128, "DDPM 3x32x32": 64, "DiT 3x32x32": 256}
+# Kernels that are told of, those with the most launches first.
+MOST_LAUNCHED = 25
 # What only a real card can say.
 OF_A_CARD = ("autotune/", "throughput/", "records/")
 
@@ -80,7 +83,11 @@ def counts(args, environment, work, job):
         raise
     if process.returncode or not log.exists():
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}\n{said[-2000:]}")
-    return json.loads(log.read_text())
+    found = json.loads(log.read_text())
+    launched = {}
+    for name, launches in found.pop("launched"):
+        launched[name] = launched.get(name, 0) + launches
+    return found | dict(launched=launched)
 
 
 def per_step(args, environment, work, job):
@@ -88,8 +95,11 @@ def per_step(args, environment, work, job):
     few, more = 3, 7
     first = counts(args, environment, work, job | dict(steps=few))
     second = counts(args, environment, work, job | dict(steps=more))
-    difference = {key: (second[key] - first[key]) / (more - few) for key in second if key not in ("kernels", "modules")}
-    return difference | dict(kernels=second["kernels"])
+    numbers = [key for key in second if key not in ("kernels", "modules", "launched")]
+    difference = {key: (second[key] - first[key]) / (more - few) for key in numbers}
+    launched = {name: (count - first["launched"].get(name, 0)) / (more - few) for name, count in second["launched"].items()}
+    most = sorted((item for item in launched.items() if item[1] >= 1), key=lambda item: -item[1])
+    return difference | dict(kernels=second["kernels"], launched=dict(most[:MOST_LAUNCHED]))
 
 
 def clean(out):
@@ -109,6 +119,7 @@ def main():
     parser.add_argument("binary", type=pathlib.Path, metavar="BINARY", nargs="?", default=ROOT / "target/release/speedlab-gpu")
     parser.add_argument("--compute-capability", type=int, default=90, help="90 for H100 and H200, 80 for A100; default: %(default)s")
     parser.add_argument("--networks", default=",".join(BATCHES), help="names, with commas; default: %(default)s")
+    parser.add_argument("--precisions", default="f32,bf16", help="default: %(default)s")
     parser.add_argument("--level", default="minimal", help="cubecl's autotuning, as the card will have it; default: %(default)s")
     args = parser.parse_args()
     args.out, args.binary = args.out.resolve(), args.binary.resolve()
@@ -124,14 +135,16 @@ def main():
         work = pathlib.Path(work)
         around = environment(args, work)
         for name in names:
-            for precision in ("f32", "bf16"):
-                began = time.monotonic()
-                job = dict(network=name, work="train", batch=BATCHES[name], bf16=precision == "bf16")
-                found[f"{name} {precision}"] = per_step(args, around, work, job)
-                path.write_text(json.dumps(found, indent=1) + "\n")
-                step = found[f"{name} {precision}"]
-                words = f"{step['launches']:.0f} launches, {step['waits']:.0f} waits, {step['bytes_to_device'] / 1e6:.2f} MB to the card"
-                print(f"{name}, {precision}: a step has {words}; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
+            for precision in args.precisions.split(","):
+                for captured in (False, True):
+                    began = time.monotonic()
+                    key = f"{name} {precision}{' captured' if captured else ''}"
+                    job = dict(network=name, work="train", batch=BATCHES[name], bf16=precision == "bf16", captured=captured)
+                    step = found[key] = per_step(args, around, work, job)
+                    path.write_text(json.dumps(found, indent=1) + "\n")
+                    words = f"{step['launches']:.0f} launches, {step['graph_launches']:.0f} of a graph, {step['waits']:.0f} waits"
+                    words += f", {step['bytes_to_device'] / 1e6:.2f} MB to the card"
+                    print(f"{key}: a step has {words}; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
     clean(args.out)
 
 

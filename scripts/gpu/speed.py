@@ -24,7 +24,7 @@ MEASURE = (
     "ratio above 1: speedlab is faster. f32 of PyTorch is plain f32; tf32 lets its convolutions and matrix products round to "
     "10 bits, which is also what burn's autotuning may choose for speedlab's f32 on tensor cores; bf16 is torch.autocast and "
     "train.precision: bf16. PyTorch: cudnn.benchmark, fused Adam, noise drawn on the device; speedlab draws noise on the host, "
-    "as its trainer does"
+    "as its trainer does; captured: the kernels of a step are launched together (run --capture-steps)"
 )
 
 
@@ -88,7 +88,9 @@ def sides_on(devices):
     sides = {}
     for device in devices:
         for precision in ["f32", "bf16"] if device.startswith("cuda") else ["f32"]:
-            sides[f"speedlab {device} {precision}"] = dict(way="speedlab", device=device, precision=precision)
+            for captured in [False, True] if device != "cpu" else [False]:
+                name = f"speedlab {device} {precision}{' captured' if captured else ''}"
+                sides[name] = dict(way="speedlab", device=device, precision=precision, captured=captured)
     device = next((device for device in devices if device.startswith("cuda")), "cpu")
     all_ways = ["eager", "channels_last", "compile"]
     precisions = {"cpu": {"f32": all_ways}}.get(device, {"f32": ["eager"], "tf32": all_ways, "bf16": all_ways})
@@ -102,7 +104,7 @@ def start(session, name, side, network, batch, steps):
     job = dict(network=network, work="train", batch=batch, steps=steps)
     environment = {"OMP_NUM_THREADS": str(min(8, os.cpu_count()))}
     if side["way"] == "speedlab":
-        command = [*bench_step(str(session.speedlab), job), "--device", side["device"]]
+        command = [*bench_step(str(session.speedlab), job | dict(captured=side["captured"])), "--device", side["device"]]
         command += ["--bf16"] if side["precision"] == "bf16" else []
         environment = session.environment | (WITHOUT_FUSION if needs_unfused(session, side["device"]) else {})
     else:

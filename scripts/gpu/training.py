@@ -16,16 +16,19 @@ from session import ROOT, TooLong, descendants, file_name, known, nvidia_smi  # 
 from cpu_torch import NETWORKS
 
 PICTURES, HELD_OUT, SIDE = 320, 64, 32
+CAPTURED = ["--capture-steps"]
 # The part of a run's steps after which its memory is to be flat, and by how much of the largest value it may still differ.
 SETTLED, FLAT = 0.25, 0.05
 
 
 def losses(session, result):
-    """The quickstart's arms, one seed, its first 100 steps."""
+    """The quickstart's arms, one seed, its first 100 steps: kernel by kernel, and with captured steps."""
     steps = 10 if session.small else 100
     overrides = ["seeds=1", f"train.steps={steps}", "train.log_every=1"]
     overrides += [f"evaluate.every={steps}", "evaluate.fid.samples=64"]
+    overrides = [word for override in overrides for word in ("--set", override)]
     ways = [(device, device, []) for device in session.devices]
+    ways += [(f"{device} captured", device, CAPTURED) for device in session.devices if device != "cpu"]
     beside_cpu(session, result, ROOT / "sweeps/quickstart.yaml", overrides, steps, ways)
 
 
@@ -34,7 +37,7 @@ def unet(session, result):
     steps = 10 if session.small else 100
     sweep = unet_sweep(session, steps, batch_size=16, log_every=1)
     ways = [(device, device, []) for device in session.devices]
-    mixed = ["train.precision=bf16"]
+    mixed = ["--set", "train.precision=bf16"]
     ways += [(f"{device} bf16", device, mixed) for device in session.devices if device.startswith("cuda")]
     beside_cpu(session, result, sweep, [], steps, ways)
 
@@ -86,7 +89,7 @@ def train(session, name, device, sweep, overrides, limit, watch=lambda process_i
     """What the sweep's runs recorded, by arm, and None or what failed: a run that was stopped has recorded something too."""
     results = session.work / file_name(f"{sweep.stem} on {name}")
     command = ["run", sweep, "--results", results, "--data-dir", session.work / "data", "--device", device]
-    command += ["--quiet", "--retries", "0"] + [word for override in overrides for word in ("--set", override)]
+    command += ["--quiet", "--retries", "0", *overrides]
     failure = None
     try:
         code, _, errors = session.run(command, f"{sweep.stem} on {name}", limit, watch)

@@ -12,10 +12,10 @@ use super::Exit;
 use crate::device::{self, DeviceName};
 use crate::kernels::{Kernels, NoPrecision};
 use crate::model::{self, Network};
-use crate::optim::Adam;
+use crate::optim::{Adam, Moments};
 use crate::random::{Draws, Stream};
 use crate::spec::{self, AdamOptimizer, Model};
-use crate::train::Stopwatch;
+use crate::train::{CapturedStep, Given, Learned, NotCaptured, Stopwatch};
 
 /// Prints one JSON line about the work, then one for each round.
 #[derive(Debug, Args)]
@@ -36,6 +36,9 @@ pub struct BenchStepArgs {
     /// Multiply in bf16, as `train.precision: bf16` does; for devices that have it
     #[arg(long)]
     bf16: bool,
+    /// Capture the kernels of a training step, and launch them together: for GPUs
+    #[arg(long)]
+    capture_steps: bool,
     /// Steps of a round
     #[arg(long, default_value_t = 20)]
     steps: usize,
@@ -83,6 +86,9 @@ pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
     let ImageShape(channels, side) = args.image;
     model::check(&model, (channels, side))?;
     let mut bench = Bench::new(args, &model, device::open(args.device)?).context("--bf16")?;
+    if args.capture_steps {
+        bench.capture_steps().context("--capture-steps")?;
+    }
 
     let flops = match args.work {
         Work::Train => 3.0 * args.batch as f64 * model::forward_flops(&model, (channels, side)),
@@ -135,6 +141,7 @@ struct Bench {
     network: Network,
     weights: Tensor<1>,
     adam: Adam,
+    captured: Option<CapturedStep>,
     matrices: Option<[Tensor<2>; 2]>,
     step: u64,
     /// Noisy images and target of the next training step, drawn while a device was busy, as the trainer does.
@@ -162,6 +169,7 @@ impl Bench {
             device,
             network,
             weights,
+            captured: None,
             matrices,
             step: 0,
             ahead: None,
@@ -189,7 +197,45 @@ impl Bench {
         Ok(result)
     }
 
+    /// From now on.
+    fn capture_steps(&mut self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.work == Work::Train, "training steps are captured, no other work");
+        let Moments::Device { first, second } = self.adam.moments() else { return Err(NotCaptured::NoGraphs.into()) };
+        let learned = Learned {
+            weights: self.weights.clone(),
+            first_moment: first.clone(),
+            second_moment: second.clone(),
+            average: self.weights.clone(),
+        };
+        self.captured = Some(CapturedStep::new(&self.network, self.shape, 0.0, &self.device, &learned)?);
+        Ok(())
+    }
+
+    fn train_captured(&mut self) -> anyhow::Result<f64> {
+        let [noisy, target] = self.ahead.take().unwrap_or_else(|| self.pair(self.step));
+        let factors = self.adam.next_factors(1e-4, 0.9);
+        let timesteps: Vec<u32> = (0..self.shape[0]).map(|index| (index * 1000 / self.shape[0]) as u32).collect();
+        let none = self.network.class_rows().map(|rows| vec![rows as u32 - 1; self.shape[0]]);
+        let given = Given {
+            input: &noisy,
+            target: &target,
+            timesteps: &timesteps,
+            classes: none.as_deref(),
+            loss_weights: vec![1.0; timesteps.len()],
+            factors,
+            share_of_weights: 1.0,
+        };
+        let captured = self.captured.as_mut().expect("the caller has asked");
+        let told = captured.queue(&given);
+        self.ahead = Some(self.pair(self.step + 1));
+        let told = told.try_into_data().map_err(device::failure)?;
+        Ok(f64::from(told.as_slice::<f32>().expect("losses are f32")[0]))
+    }
+
     fn train(&mut self) -> anyhow::Result<f64> {
+        if self.captured.is_some() {
+            return self.train_captured();
+        }
         let drawn = self.ahead.take().unwrap_or_else(|| self.pair(self.step));
         let [noisy, target] = drawn.map(|values| self.images(values));
         // A variance that is learned as well costs next to nothing.
@@ -254,6 +300,7 @@ mod tests {
             work,
             device: DeviceName::Cpu,
             bf16: false,
+            capture_steps: false,
             steps: 1,
             rounds: 1,
             wait: false,

@@ -16,7 +16,8 @@ use crate::external::{self, ExternalAttempt, ExternalError};
 use crate::record::{RecordError, RunFolder, SweepFolder};
 use crate::run::{self, Attempt, EvaluateOn, RunError};
 use crate::schedule::{Leash, is_no_room};
-use crate::spec::RunId;
+use crate::spec::{PlannedRun, RunId};
+use crate::train;
 
 /// Seconds that a run has to record how it ended when its trainer's time is over.
 const AFTER_TRAINER: f64 = 30.0;
@@ -51,6 +52,9 @@ pub struct ExecArgs {
     /// Where networks are evaluated: the device itself, with large feature networks, or another one, beside training.
     #[arg(long)]
     evaluate_on: Option<DeviceName>,
+    /// Launch the kernels of a training step together, where the run's steps can be captured.
+    #[arg(long)]
+    capture_steps: bool,
     /// The token of an attempt of a cluster, which has a folder of its own.
     #[arg(long)]
     attempt: Option<String>,
@@ -103,8 +107,14 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
     if matches!(evaluate_on, EvaluateOn::Same) && args.device != DeviceName::Cpu {
         label.push_str(", features too");
     }
+    let micro_batches = args.micro_batches;
+    let needs_the_host = |planned: PlannedRun| train::needs_the_host(&planned.spec, micro_batches).is_some();
+    let capture_steps = args.capture_steps && !folder.read_spec().is_ok_and(needs_the_host);
+    if capture_steps {
+        label.push_str(", steps captured");
+    }
     let attempt =
-        Attempt { device: &device, label: &label, build: &args.build, micro_batches: args.micro_batches, evaluate_on };
+        Attempt { device: &device, label: &label, build: &args.build, micro_batches, capture_steps, evaluate_on };
     let fault = Fault::from_environment()?;
     let done = run::execute(&folder, &attempt, &data_folder, &|| leash.says_stop(), &|event| {
         leash.tell(event);

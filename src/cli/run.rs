@@ -20,7 +20,9 @@ use crate::report::Drawn;
 use crate::report::number::duration;
 use crate::schedule::{Policy, RunExecutor as _, Stop, Summary, Update};
 use crate::spec::{Plan, RunId};
-use crate::study::{EvaluateOnDevice, NoRound, Observer, RunLabel, Study, StudyError, Tracker, live_tasks};
+use crate::study::{
+    ChosenDevices, EvaluateOnDevice, NoRound, Observer, RunLabel, Study, StudyError, Tracker, live_tasks,
+};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -48,6 +50,11 @@ pub struct RunArgs {
     /// device that trains generates images, and the CPU computes their features
     #[arg(long, value_name = "DEVICE")]
     evaluate_on: Option<EvaluateOnDevice>,
+    /// Capture the kernels of a training step and launch them together, as a CUDA graph: for GPUs that wait for the host to launch
+    /// the kernels of small networks. Before a run trains so, its first steps are compared with the same steps kernel by kernel.
+    /// Runs whose steps need the host (dropout, optimizers other than Adam) train kernel by kernel, and their device is recorded without it
+    #[arg(long)]
+    capture_steps: bool,
     #[command(flatten)]
     seeds: SeedArgs,
     /// Train only the run whose id begins so (repeatable); the others of the plan stay as they are
@@ -82,20 +89,26 @@ pub struct RunArgs {
     json: bool,
 }
 
+impl RunArgs {
+    fn chosen(&self, plan: &Plan) -> Result<ChosenDevices, StudyError> {
+        self.devices.choose(plan)?.evaluating_on(self.evaluate_on, plan)?.capturing_steps(self.capture_steps, plan)
+    }
+}
+
 pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     let (plan, folder) = args.seeds.plan(&args.sweep)?;
     if args.budget.is_some() && plan.until_decided.is_none() {
         return Err(StudyError::BudgetOfFixedSeeds.into());
     }
     if args.dry_run {
-        if args.evaluate_on.is_some() {
-            args.devices.choose(&plan)?.evaluating_on(args.evaluate_on, &plan)?;
+        if args.evaluate_on.is_some() || args.capture_steps {
+            args.chosen(&plan)?;
         }
         return super::plan::show(&plan, &folder, &args.devices, &args.data, args.json);
     }
     let taken = args.serve.take()?;
     note_tasks(&plan, &folder)?;
-    let chosen = args.devices.choose(&plan)?.evaluating_on(args.evaluate_on, &plan)?;
+    let chosen = args.chosen(&plan)?;
     if !args.quiet {
         eprintln!("{:>10}  {}", "device", chosen.words);
     }

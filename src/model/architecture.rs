@@ -15,6 +15,8 @@ pub struct Architecture {
     pub flops: f64,
     /// Numbers in the outputs of all layers for one image.
     pub activations: usize,
+    /// Classes, and "no class" where there is one, that the network is told.
+    pub class_rows: Option<usize>,
 }
 
 /// How a parameter starts.

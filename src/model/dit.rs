@@ -1,10 +1,9 @@
-use std::sync::OnceLock;
-
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::ModelError;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, Pass, variance_scaling};
-use super::class_embedding::ClassEmbedding;
+use super::class_embedding::{ClassEmbedding, Classes};
+use super::constant::Constant;
 use super::feed_forward::FeedForward;
 use super::patches::{self, Patches};
 use super::self_attention::SelfAttention;
@@ -20,8 +19,9 @@ pub struct Dit {
     patches: Patches,
     input: ConvolutionLayer,
     dim: usize,
-    /// Flat `[side, side, dim]` of patches; fixed, and made when they are first needed.
-    positions: OnceLock<Vec<f32>>,
+    /// Flat `[side, side, dim]` of patches.
+    positions: Constant,
+    frequencies: Constant,
     time: (ConvolutionLayer, ConvolutionLayer),
     class: Option<ClassEmbedding>,
     blocks: Vec<Block>,
@@ -70,8 +70,8 @@ impl Dit {
         let output = architecture.token_linear("output.linear", shape, patches.count(), zeros, Some(zeros));
         // The last, so that all others are those of a network without it.
         let mask_token = model.mask_token.then(|| architecture.parameter("mask_token".to_owned(), vec![dim], small));
-        let positions = OnceLock::new();
-        Self { patches, input, dim, positions, time, class, blocks, output_modulation, output, mask_token }
+        let (positions, frequencies) = (Constant::default(), Constant::default());
+        Self { patches, input, dim, positions, frequencies, time, class, blocks, output_modulation, output, mask_token }
     }
 
     /// See [`super::Network::forward`].
@@ -80,14 +80,14 @@ impl Dit {
         pass: Pass,
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
-        classes: Option<&[u32]>,
+        classes: &Classes,
         route: &mut TokenRoute,
     ) -> Tensor<4> {
         let (batch, device) = (noisy.dims()[0], noisy.device());
         assert_eq!(timesteps.dims(), [batch], "a timestep for each image");
         let kernels = pass.kernels;
 
-        let time = kernels.enter_vectors(cosines_and_sines(timesteps, TIME_LENGTH));
+        let time = kernels.enter_vectors(cosines_and_sines(timesteps, TIME_LENGTH, &self.frequencies));
         let time = kernels.silu(self.time.0.forward(pass, time));
         let condition = match &self.class {
             Some(class) => self.time.1.forward_added(pass, time, class.forward(pass, classes, batch, &device)),
@@ -96,9 +96,7 @@ impl Dit {
         // Every modulation begins with it.
         let condition = kernels.silu(condition);
 
-        let positions = self.positions.get_or_init(|| square_positions(self.patches.side, self.dim)).clone();
-        let positions = TensorData::new(positions, [self.patches.count() * self.dim]);
-        let positions = Tensor::<1>::from_data(positions, &device.clone().without_autodiff());
+        let positions = self.positions.on(&device, || square_positions(self.patches.side, self.dim));
         let patches = self.input.forward(pass, kernels.enter(self.patches.cut(noisy)));
         if route.masks() {
             let token = self.mask_token.expect("runs that mask tokens are checked to have a token for it");

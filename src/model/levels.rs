@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::Dropout;
 use super::architecture::{Architecture, ConvolutionLayer, NormLayer, Pass};
 use super::attention_block::AttentionBlock;
-use super::class_embedding::ClassEmbedding;
+use super::class_embedding::{ClassEmbedding, Classes};
 use super::residual_block::BlockDropout;
 use super::time_embedding::TimeEmbedding;
 use crate::kernels::Resample;
@@ -225,7 +225,7 @@ impl<B: TimedBlock> LeveledNet<B> {
         pass: Pass,
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
-        classes: Option<&[u32]>,
+        classes: &Classes,
         dropout: Option<Dropout>,
     ) -> Tensor<4> {
         let batch = noisy.dims()[0];

@@ -9,6 +9,7 @@ mod architecture;
 mod attention_block;
 pub mod autoencoder;
 mod class_embedding;
+mod constant;
 mod dit;
 mod dropout;
 mod feed_forward;
@@ -30,6 +31,7 @@ use crate::spec::{self, DataShape, RunSpec};
 use architecture::Architecture;
 use network::Body;
 
+pub use class_embedding::{Classes, one_hot};
 pub use dropout::Dropout;
 pub use network::{Network, build};
 pub use parameters::ParameterLayout;

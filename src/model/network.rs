@@ -2,6 +2,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::adm::{self, Adm};
 use super::architecture::{Architecture, Pass};
+use super::class_embedding::Classes;
 use super::dit::Dit;
 use super::parameters::Parameters;
 use super::token_route::{Detour, TokenRoute};
@@ -18,7 +19,7 @@ pub struct Network {
     body: Body,
     parameters: Parameters,
     kernels: Kernels,
-    class_conditional: bool,
+    class_rows: Option<usize>,
 }
 
 /// The layers of a network, which know where their parameters are.
@@ -58,7 +59,7 @@ impl Body {
         pass: Pass,
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
-        classes: Option<&[u32]>,
+        classes: &Classes,
         dropout: Option<Dropout>,
         route: &mut TokenRoute,
     ) -> Tensor<4> {
@@ -79,9 +80,9 @@ impl Body {
 pub fn build(model: &spec::Model, data_shape: impl Into<DataShape>, seed: u64, device: &Device) -> Network {
     let mut architecture = Architecture::default();
     let body = Body::describe(model, data_shape.into(), None, &mut architecture);
+    let class_rows = architecture.class_rows;
     let parameters = Parameters::initial(architecture, seed, device);
-    let class_conditional = model.class_conditional();
-    Network { body, parameters, kernels: Kernels::for_device(device), class_conditional }
+    Network { body, parameters, kernels: Kernels::for_device(device), class_rows }
 }
 
 /// Images of a larger batch that go through the fused operations together where nothing is kept for a backward pass:
@@ -104,20 +105,21 @@ impl Network {
         classes: Option<&[u32]>,
         dropout: Option<Dropout>,
     ) -> Tensor<4> {
-        let pass = self.pass(classes);
+        let pass = self.pass(classes.is_some());
         let batch = noisy.dims()[0];
         if self.parameters.tracked()
             || !matches!(self.kernels, Kernels::Fused(_))
             || dropout.is_some()
             || batch <= SAMPLED_AT_ONCE
         {
-            return self.body.forward(pass, noisy, timesteps, classes, dropout, &mut TokenRoute::default());
+            let classes = Classes::from(classes);
+            return self.body.forward(pass, noisy, timesteps, &classes, dropout, &mut TokenRoute::default());
         }
         let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
             let count = SAMPLED_AT_ONCE.min(batch - first);
             let (noisy, timesteps) = (noisy.clone().narrow(0, first, count), timesteps.clone().narrow(0, first, count));
-            let classes = classes.map(|classes| &classes[first..first + count]);
-            self.body.forward(pass, noisy, timesteps, classes, None, &mut TokenRoute::default())
+            let classes = classes.map(|classes| &classes[first..first + count]).into();
+            self.body.forward(pass, noisy, timesteps, &classes, None, &mut TokenRoute::default())
         });
         Tensor::cat(parts.collect(), 0)
     }
@@ -127,22 +129,28 @@ impl Network {
     ///
     /// # Panics
     /// As [`Self::forward`], or if `route` names a block that the network has not, or is not of these images.
-    pub fn forward_in_training(
+    pub fn forward_in_training<'a>(
         &self,
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
-        classes: Option<&[u32]>,
+        classes: impl Into<Classes<'a>>,
         dropout: Dropout,
         mut route: TokenRoute,
     ) -> (Tensor<4>, Option<Tensor<4>>) {
-        let pass = self.pass(classes);
-        let predicted = self.body.forward(pass, noisy, timesteps, classes, Some(dropout), &mut route);
+        let classes = classes.into();
+        let pass = self.pass(!matches!(classes, Classes::Untold));
+        let predicted = self.body.forward(pass, noisy, timesteps, &classes, Some(dropout), &mut route);
         (predicted, route.end())
     }
 
-    /// What layers are given, for images of such classes.
-    fn pass(&self, classes: Option<&[u32]>) -> Pass<'_> {
-        assert!(self.class_conditional || classes.is_none(), "this model is not told classes");
+    /// Classes, and "no class" where there is one, that it is told.
+    pub fn class_rows(&self) -> Option<usize> {
+        self.class_rows
+    }
+
+    /// What layers are given, for images whose classes are told or not.
+    fn pass(&self, are_told: bool) -> Pass<'_> {
+        assert!(self.class_rows.is_some() || !are_told, "this model is not told classes");
         Pass { kernels: self.kernels, parameters: self.parameters.views() }
     }
 
@@ -158,6 +166,11 @@ impl Network {
     /// Replaces all parameters.
     pub fn set_weights(&mut self, weights: Tensor<1>) {
         self.parameters.set_flat(weights);
+    }
+
+    /// Lets go of all parameters: it can be asked nothing until others are set.
+    pub fn without_weights(self) -> Self {
+        Self { parameters: self.parameters.without_values(), ..self }
     }
 
     /// The gradient of `loss` (one number, computed from [`Network::forward`]) in layout order, not tracked.

@@ -91,9 +91,15 @@ impl Parameters {
 
     /// Replaces all parameters.
     pub fn set_flat(&mut self, weights: Tensor<1>) {
-        assert_eq!(weights.dims(), self.flat.dims(), "as many weights as the network has parameters");
+        let count: usize = self.layout.iter().map(ParameterLayout::size).sum();
+        assert_eq!(weights.dims(), [count], "as many weights as the network has parameters");
         self.flat = weights.inner();
         self.views = views(&self.layout, &self.flat, self.tracked);
+    }
+
+    /// Lets go of the values, until others are set.
+    pub fn without_values(self) -> Self {
+        Self { flat: Tensor::empty([0], &self.flat.device()), views: vec![], ..self }
     }
 
     /// The same parameters, not tracked.

@@ -1,15 +1,20 @@
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
+
+use super::constant::Constant;
 
 /// `[batch, length]`: cos(t f_i), then sin(t f_i), with f_i = 10000^(-2 i / length), for an even `length`: the form of
-/// Dhariwal and Nichol's code, of DiT's and of U-ViT's.
-pub fn cosines_and_sines(timesteps: Tensor<1>, length: usize) -> Tensor<2> {
+/// Dhariwal and Nichol's code, of DiT's and of U-ViT's. `frequencies` keeps the f_i.
+pub fn cosines_and_sines(timesteps: Tensor<1>, length: usize, frequencies: &Constant) -> Tensor<2> {
     assert!(length.is_multiple_of(2), "as many cosines as sines");
     let (batch, half) = (timesteps.dims()[0], length / 2);
-    let frequencies: Vec<f32> =
-        (0..half).map(|index| (-(10_000f64.ln()) * index as f64 / half as f64).exp() as f32).collect();
-    let frequencies = Tensor::<2>::from_data(TensorData::new(frequencies, [1, half]), &timesteps.device());
-    let angles = timesteps.reshape([batch, 1]) * frequencies;
+    let angles = timesteps.clone().reshape([batch, 1])
+        * frequencies.on(&timesteps.device(), || falling_frequencies(half, half as f64)).reshape([1, half]);
     Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1)
+}
+
+/// 10000^(-i / last) for i below `count`.
+pub fn falling_frequencies(count: usize, last: f64) -> Vec<f32> {
+    (0..count).map(|index| (-(10_000f64.ln()) * index as f64 / last).exp() as f32).collect()
 }
 
 /// Fixed positions of the pixels of a square of `side`, flat `[side, side, length]`, for a `length` that 4 divides: sines and

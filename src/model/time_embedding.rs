@@ -1,12 +1,15 @@
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::architecture::{Architecture, ConvolutionLayer, InitialWeights, Pass};
+use super::constant::Constant;
+use super::sinusoids::falling_frequencies;
 
 /// Which t an image is noised to, as a vector: sinusoids, linear, SiLU, linear.
 #[derive(Clone, Debug)]
 pub struct TimeEmbedding {
     channels: usize,
     order: Sinusoids,
+    frequencies: Constant,
     first: ConvolutionLayer,
     second: ConvolutionLayer,
 }
@@ -36,6 +39,7 @@ impl TimeEmbedding {
         Self {
             channels,
             order,
+            frequencies: Constant::default(),
             first: architecture.drawn_linear("time.linear1", channels, length, initial),
             second: architecture.drawn_linear("time.linear2", length, length, initial),
         }
@@ -44,7 +48,7 @@ impl TimeEmbedding {
     /// SiLU of the embedding of `timesteps` `[batch]`, plus that of the classes where there are any, as planes of one
     /// pixel.
     pub fn forward(&self, pass: Pass, timesteps: Tensor<1>, classes: Option<Tensor<4>>) -> Tensor<4> {
-        let hidden = pass.kernels.enter_vectors(sinusoids(timesteps, self.channels, self.order));
+        let hidden = pass.kernels.enter_vectors(sinusoids(timesteps, self.channels, self.order, &self.frequencies));
         let hidden = pass.kernels.silu(self.first.forward(pass, hidden));
         pass.kernels.silu(match classes {
             Some(classes) => self.second.forward_added(pass, hidden, classes),
@@ -54,16 +58,15 @@ impl TimeEmbedding {
 }
 
 /// `[batch, length]` (after Vaswani et al. 2017, section 3.5); a zero at the end where `length` is odd.
-fn sinusoids(timesteps: Tensor<1>, length: usize, order: Sinusoids) -> Tensor<2> {
+fn sinusoids(timesteps: Tensor<1>, length: usize, order: Sinusoids, frequencies: &Constant) -> Tensor<2> {
     let batch = timesteps.dims()[0];
     let half = length / 2;
     let last = match order {
         Sinusoids::SineFirst => half.saturating_sub(1).max(1) as f64,
         Sinusoids::CosineFirst => half.max(1) as f64,
     };
-    let frequencies: Vec<f32> = (0..half).map(|index| (-(10_000f64.ln()) * index as f64 / last).exp() as f32).collect();
     let device = timesteps.device();
-    let frequencies = Tensor::<2>::from_data(TensorData::new(frequencies, [1, half]), &device);
+    let frequencies = frequencies.on(&device, || falling_frequencies(half, last)).reshape([1, half]);
     let angles = timesteps.reshape([batch, 1]) * frequencies;
     let mut parts = match order {
         Sinusoids::SineFirst => vec![angles.clone().sin(), angles.cos()],

@@ -2,7 +2,8 @@ use burn::tensor::Tensor;
 
 use super::ModelError;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, LayerNormLayer, Pass};
-use super::class_embedding::ClassEmbedding;
+use super::class_embedding::{ClassEmbedding, Classes};
+use super::constant::Constant;
 use super::feed_forward::FeedForward;
 use super::patches::{self, Patches};
 use super::self_attention::SelfAttention;
@@ -18,6 +19,7 @@ pub struct Uvit {
     patches: Patches,
     input: ConvolutionLayer,
     dim: usize,
+    frequencies: Constant,
     class: Option<ClassEmbedding>,
     /// `[tokens, dim]`: class if there is one, time, patches.
     positions: usize,
@@ -68,7 +70,8 @@ impl Uvit {
         let weight_shape = vec![output_channels, output_channels, 3, 3];
         let (weight, bias) = (torch_default(shape), Some(torch_default(shape)));
         let smoothing = architecture.layer("smoothing", shape, weight_shape, side * side, (weight, bias));
-        Self { patches, input, dim, class, positions, first, middle, second, norm, output, smoothing }
+        let frequencies = Constant::default();
+        Self { patches, input, dim, frequencies, class, positions, first, middle, second, norm, output, smoothing }
     }
 
     /// See [`super::Network::forward`].
@@ -77,7 +80,7 @@ impl Uvit {
         pass: Pass,
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
-        classes: Option<&[u32]>,
+        classes: &Classes,
         route: &mut TokenRoute,
     ) -> Tensor<4> {
         let (batch, device) = (noisy.dims()[0], noisy.device());
@@ -87,7 +90,7 @@ impl Uvit {
         if let Some(class) = &self.class {
             rows.push(class.forward(pass, classes, batch, &device));
         }
-        rows.push(kernels.enter_vectors(cosines_and_sines(timesteps, self.dim)));
+        rows.push(kernels.enter_vectors(cosines_and_sines(timesteps, self.dim, &self.frequencies)));
         rows.push(kernels.as_row(self.input.forward(pass, kernels.enter(self.patches.cut(noisy)))));
         let tokens = kernels.join_rows(rows);
         let mut tokens = kernels.add_image(tokens, pass.parameters[self.positions].clone());

@@ -55,11 +55,17 @@ impl Adam {
 
     /// The weights after one update. `weights` and `gradient` hold all parameters, without autodiff.
     pub fn step(&mut self, weights: Tensor<1>, gradient: Tensor<1>, learning_rate: f64, beta1: f64) -> Tensor<1> {
+        let factors = self.next_factors(learning_rate, beta1);
+        self.moments.update(weights, gradient, factors)
+    }
+
+    /// The factors of the next update, which is then done elsewhere or by [`Self::step`].
+    pub fn next_factors(&mut self, learning_rate: f64, beta1: f64) -> Factors {
         assert!((0.0..1.0).contains(&beta1), "beta1 is in [0, 1), not {beta1}");
         let AdamSettings { beta2, epsilon, weight_decay } = self.settings;
         self.beta1_product *= beta1;
         self.beta2_product *= beta2;
-        let factors = Factors {
+        Factors {
             beta1: beta1 as f32,
             one_minus_beta1: (1.0 - beta1) as f32,
             beta2: beta2 as f32,
@@ -68,8 +74,12 @@ impl Adam {
             step_size: (learning_rate / (1.0 - self.beta1_product)) as f32,
             root_scale: (1.0 - self.beta2_product).sqrt().recip() as f32,
             epsilon: epsilon as f32,
-        };
-        self.moments.update(weights, gradient, factors)
+        }
+    }
+
+    /// m and v, which a captured step changes where they are.
+    pub fn moments(&mut self) -> &mut Moments {
+        &mut self.moments
     }
 }
 

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::host_memory;
+use super::moments::Factor;
 use crate::spec::{self, HalfLifeEma, RunSpec};
 
 /// The averaged weights (Ho et al. 2020, arXiv 2006.11239, appendix B): average <- decay average + (1 - decay) weights,
@@ -48,6 +49,17 @@ pub(super) fn power_exponent(sigma_rel: f64) -> f64 {
     low
 }
 
+/// The share of the weights in their average after the update: 1 - decay, rounded once.
+pub fn share_of_weights(decay: f64) -> f32 {
+    (1.0 - decay) as f32
+}
+
+/// `average` after a step towards `weights`.
+pub fn towards(average: Tensor<1>, weights: Tensor<1>, share: &impl Factor) -> Tensor<1> {
+    let step = share.times(weights.sub(average.clone()));
+    average.add(step)
+}
+
 impl Ema {
     /// Starts from `weights`: the initial ones, or those that a checkpoint kept of [`Ema::state`].
     pub fn new(weights: Tensor<1>) -> Self {
@@ -58,8 +70,7 @@ impl Ema {
     pub fn update(&mut self, weights: &Tensor<1>, decay: f64) {
         assert!((0.0..1.0).contains(&decay), "the decay of averaged weights is in [0, 1), not {decay}");
         // As a step towards the weights: 1 - decay is rounded once, in f64, and equal weights stay equal.
-        let towards = weights.clone().sub(self.average.clone()).mul_scalar(1.0 - decay);
-        self.average = self.average.clone().add(towards);
+        self.average = towards(self.average.clone(), weights.clone(), &share_of_weights(decay));
     }
 
     /// The averaged weights.

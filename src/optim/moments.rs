@@ -15,19 +15,46 @@ pub enum Moments {
 }
 
 /// The factors of one step, the same for every parameter.
-#[derive(Clone, Copy)]
-pub struct Factors {
-    pub beta1: f32,
-    pub one_minus_beta1: f32,
-    pub beta2: f32,
-    pub one_minus_beta2: f32,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factors<F = f32> {
+    pub beta1: F,
+    pub one_minus_beta1: F,
+    pub beta2: F,
+    pub one_minus_beta2: F,
     /// lr / c1.
-    pub step_size: f32,
+    pub step_size: F,
     /// 1 / sqrt(c2).
-    pub root_scale: f32,
-    pub epsilon: f32,
+    pub root_scale: F,
+    pub epsilon: F,
     /// 1 - lr weight decay: what stays of a weight before the update. 1, which changes no bit, without decay.
-    pub kept: f32,
+    pub kept: F,
+}
+
+/// A number that tensors on a device are multiplied by or that is added to them: part of a kernel's arguments, or a tensor `[1]`, which a
+/// captured step finds changed.
+pub trait Factor {
+    fn times(&self, values: Tensor<1>) -> Tensor<1>;
+    fn plus(&self, values: Tensor<1>) -> Tensor<1>;
+}
+
+impl Factor for f32 {
+    fn times(&self, values: Tensor<1>) -> Tensor<1> {
+        values.mul_scalar(*self)
+    }
+
+    fn plus(&self, values: Tensor<1>) -> Tensor<1> {
+        values.add_scalar(*self)
+    }
+}
+
+impl Factor for Tensor<1> {
+    fn times(&self, values: Tensor<1>) -> Tensor<1> {
+        values.mul(self.clone())
+    }
+
+    fn plus(&self, values: Tensor<1>) -> Tensor<1> {
+        values.add(self.clone())
+    }
 }
 
 impl Moments {
@@ -61,17 +88,42 @@ impl Moments {
                 update_in_place(weights, |weights| factors.update_slices(weights, gradient, first, second))
             }
             Self::Device { first, second } => {
-                *first = first.clone().mul_scalar(factors.beta1) + gradient.clone().mul_scalar(factors.one_minus_beta1);
-                *second = second.clone().mul_scalar(factors.beta2)
-                    + gradient.clone().mul_scalar(factors.one_minus_beta2).mul(gradient);
-                let root = second.clone().sqrt().mul_scalar(factors.root_scale).add_scalar(factors.epsilon);
-                weights.mul_scalar(factors.kept) - first.clone().mul_scalar(factors.step_size).div(root)
+                let updated = factors.update_tensors([weights, first.clone(), second.clone()], gradient);
+                let weights;
+                [weights, *first, *second] = updated;
+                weights
             }
         }
     }
 }
 
+impl<F: Factor> Factors<F> {
+    /// (weights, m, v) after the update.
+    pub fn update_tensors(&self, [weights, first, second]: [Tensor<1>; 3], gradient: Tensor<1>) -> [Tensor<1>; 3] {
+        let first = self.beta1.times(first) + self.one_minus_beta1.times(gradient.clone());
+        let second = self.beta2.times(second) + self.one_minus_beta2.times(gradient.clone()).mul(gradient);
+        let root = self.epsilon.plus(self.root_scale.times(second.clone().sqrt()));
+        let weights = self.kept.times(weights) - self.step_size.times(first.clone()).div(root);
+        [weights, first, second]
+    }
+}
+
+impl Factors<Tensor<1>> {
+    /// Those of [`Factors::to_array`], `[8]` on a device.
+    pub fn on_device(values: &Tensor<1>) -> Self {
+        let [beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon, kept] =
+            std::array::from_fn(|index| values.clone().narrow(0, index, 1));
+        Self { beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon, kept }
+    }
+}
+
 impl Factors {
+    /// In the order of the fields.
+    pub fn to_array(self) -> [f32; 8] {
+        let Self { beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon, kept } = self;
+        [beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon, kept]
+    }
+
     /// The same operations in the same order as on a device. Every parameter is on its own, so the number of threads
     /// cannot change a bit.
     fn update_slices(self, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
@@ -96,6 +148,29 @@ impl Factors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn factors_that_are_tensors_update_as_numbers_do() {
+        let device = Device::flex();
+        let tensor = |values: &[f32]| Tensor::<1>::from_data(values, &device);
+        let learned = || [tensor(&[1.0, -2.0]), tensor(&[0.1, 0.2]), tensor(&[0.01, 0.04])];
+        let factors = Factors {
+            beta1: 0.9,
+            one_minus_beta1: 0.1,
+            beta2: 0.99,
+            one_minus_beta2: 0.01,
+            step_size: 1e-3,
+            root_scale: 1.5,
+            epsilon: 1e-8,
+            kept: 0.99,
+        };
+        let numbers = factors.update_tensors(learned(), tensor(&[0.3, -0.7]));
+        let on_device = Factors::on_device(&tensor(&factors.to_array()));
+        let tensors = on_device.update_tensors(learned(), tensor(&[0.3, -0.7]));
+        for (number, tensor) in numbers.into_iter().zip(tensors) {
+            assert_eq!(number.into_data(), tensor.into_data());
+        }
+    }
 
     #[test]
     fn host_and_device_updates_agree_to_the_bit() {

@@ -46,6 +46,8 @@ pub struct ChosenDevices {
     pub note: Option<String>,
     /// Where networks are evaluated: else their images are generated where they are trained, and measured on the CPU.
     pub evaluate_on: Option<EvaluateOnDevice>,
+    /// Whether the kernels of a training step are launched together.
+    pub captures_steps: bool,
 }
 
 impl ChosenDevices {
@@ -71,11 +73,25 @@ impl ChosenDevices {
         let note = note.or(rounds);
         if names.iter().all(|device| device.kind == DeviceKind::Cpu) {
             let device = CpuThreads::of_this_machine(jobs, planned_runs).device();
-            return Ok(Self { devices: vec![device], words: "cpu".to_owned(), note, evaluate_on: None });
+            let words = "cpu".to_owned();
+            return Ok(Self { devices: vec![device], words, note, evaluate_on: None, captures_steps: false });
         }
         let words = names.iter().map(|device| format!("{} ({})", device.name, device.model)).collect::<Vec<_>>();
         let names: Vec<String> = names.into_iter().map(|device| device.name).collect();
-        Ok(Self { devices: gpus(&names, cores(), jobs), words: words.join(", "), note, evaluate_on: None })
+        let (devices, words) = (gpus(&names, cores(), jobs), words.join(", "));
+        Ok(Self { devices, words, note, evaluate_on: None, captures_steps: false })
+    }
+
+    /// The same with steps whose kernels are launched together, where that is asked for.
+    pub fn capturing_steps(mut self, asked: bool, plan: &Plan) -> Result<Self, StudyError> {
+        if asked && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
+            return Err(StudyError::CapturedByTrainer);
+        }
+        if asked && self.devices.iter().any(|device| device.name == DeviceName::Cpu.to_string()) {
+            return Err(StudyError::CapturedOnCpu);
+        }
+        self.captures_steps = asked;
+        Ok(self)
     }
 
     /// The same with evaluations there, which is seen to be there.

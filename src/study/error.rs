@@ -34,6 +34,14 @@ pub enum StudyError {
     )]
     EvaluatedByTrainer,
     #[error(
+        "--capture-steps is for runs that speedlab trains; a trainer of your own does its steps itself\nhint: leave it out"
+    )]
+    CapturedByTrainer,
+    #[error(
+        "--capture-steps is for GPUs: a CPU is not told of kernels\nhint: leave it out, or name a GPU with --device"
+    )]
+    CapturedOnCpu,
+    #[error(
         "--evaluate-on {name}, which also trains: runs on it and on the others would have been timed on different devices\nhint: leave {name} out of --device, or say --evaluate-on same"
     )]
     EvaluatesWhereOthersTrain { name: DeviceName },

@@ -362,6 +362,7 @@ impl ChosenDevices {
             words: engine.to_owned(),
             note: None,
             evaluate_on: None,
+            captures_steps: false,
         }
     }
 }

@@ -144,6 +144,9 @@ impl<'s> Workers<'s> {
             };
             args.extend(["--evaluate-on".into(), name.into()]);
         }
+        if self.devices.captures_steps {
+            args.push("--capture-steps".into());
+        }
         if let Some(token) = self.attempt {
             args.extend(["--attempt".into(), token.into()]);
         }

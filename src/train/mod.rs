@@ -4,6 +4,7 @@
 
 mod auxiliary;
 mod average_snapshot;
+mod captured_step;
 mod checkpoint;
 pub mod classifier;
 mod comparison;
@@ -17,6 +18,7 @@ mod trainer;
 use burn::tensor::Device;
 
 pub use average_snapshot::{AverageSnapshot, SnapshotError};
+pub use captured_step::{CapturedStep, Given, Learned, NotCaptured, needs_the_host};
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_classifier};
 pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, later_phases, measure_speed, warm_up};
@@ -91,14 +93,23 @@ pub enum HostError {
     Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Trains from the start, or from `checkpoint`, to the end or until asked to stop; see [`Trainer::new`] for `micro_batches`.
+/// How a device is told of steps; their results are the same but for the last bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// See [`Trainer::new`].
+    pub micro_batches: usize,
+    /// See [`Trainer::capture_steps`].
+    pub capture_steps: bool,
+}
+
+/// Trains from the start, or from `checkpoint`, to the end or until asked to stop.
 /// `preparing`: since when this attempt has been prepared.
 pub fn train(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
     checkpoint: Option<Checkpoint>,
-    micro_batches: usize,
+    Way { micro_batches, capture_steps }: Way,
     preparing: Stopwatch,
     host: &mut dyn Host,
 ) -> Result<(RunOutcome, Stamp), HostError> {
@@ -111,6 +122,9 @@ pub fn train(
         return Ok((RunOutcome::DeviceDisagrees { reason }, stopwatch.stamp(before.step, batch_size)));
     }
     let mut trainer = Trainer::new(spec, dataset, device, checkpoint, micro_batches).map_err(failed)?;
+    if capture_steps {
+        stopwatch.setting_up(|| trainer.capture_steps()).map_err(failed)?;
+    }
     let mut saved_at = stopwatch.train_seconds();
     let mut shown_at = f64::NEG_INFINITY;
     // The stamp of the evaluation that goes on beside training. No checkpoint is written until its result is recorded: the last

@@ -5,6 +5,7 @@ mod loss;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::average_snapshot::AverageSnapshot;
+use super::captured_step::{CapturedStep, Given, Learned, NotCaptured, needs_the_host};
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use super::hybrid_loss::HybridLoss;
 use super::precision::training_kernels;
@@ -14,7 +15,7 @@ use crate::data::{BatchSettings, BatchSource, Dataset};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::kernels::Kernels;
 use crate::model::{self, Network};
-use crate::optim::{self, Ema, Matrix, Norm, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates};
+use crate::optim::{self, Ema, Matrix, Moments, Norm, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates};
 use crate::spec::RunSpec;
 
 /// The loss or the gradient is no longer finite; says which and when.
@@ -57,6 +58,8 @@ pub struct Trainer<'a> {
     /// Those of `train.post_hoc`; none without it.
     post_hoc: Vec<Ema>,
     optimizer: Optimizer,
+    /// Then `weights`, `ema` and the optimizer's moments are its buffers, which it changes.
+    captured: Option<CapturedStep>,
     last_loss: Option<f64>,
     /// The time that this process has waited for images since the last recorded training loss.
     wait_seconds: f64,
@@ -152,10 +155,40 @@ impl<'a> Trainer<'a> {
             ema,
             post_hoc,
             optimizer,
+            captured: None,
             last_loss: None,
             wait_seconds: 0.0,
             progress,
         })
+    }
+
+    /// Does all further steps by kernels that are captured now: see [`CapturedStep`].
+    ///
+    /// # Errors
+    /// If the run's steps cannot be captured, or the device does not capture kernels or does not do with them what it does without. The
+    /// trainer is then as it was.
+    pub fn capture_steps(&mut self) -> Result<(), NotCaptured> {
+        if let Some(reason) = needs_the_host(self.spec, self.micro_batches) {
+            return Err(NotCaptured::Needs(reason));
+        }
+        let Optimizer::Adam(adam) = &mut self.optimizer else { unreachable!("others need the host") };
+        let Moments::Device { first, second } = adam.moments() else { return Err(NotCaptured::NoGraphs) };
+        let learned = Learned {
+            weights: self.weights.clone(),
+            first_moment: first.clone(),
+            second_moment: second.clone(),
+            average: self.ema.weights(),
+        };
+        let (channels, side) = self.spec.data.image_shape();
+        let shape = [self.spec.train.batch_size, channels, side, side];
+        let captured = CapturedStep::new(&self.network, shape, self.spec.train.clip_norm, &self.device, &learned)?;
+        let Learned { weights, first_moment, second_moment, average } = captured.learned();
+        (*first, *second) = (first_moment, second_moment);
+        self.network.set_weights(weights.clone());
+        self.weights = weights;
+        self.ema = Ema::new(average);
+        self.captured = Some(captured);
+        Ok(())
     }
 
     pub fn spec(&self) -> &RunSpec {
@@ -184,26 +217,10 @@ impl<'a> Trainer<'a> {
             None => self.draw(step),
         };
 
-        // Forward and backward, part by part: what a part kept for its backward pass is gone before the next one begins.
-        let mut losses = Vec::new();
-        let mut gradient: Option<Tensor<1>> = None;
-        let mut image_losses = Vec::new();
-        for part in parts_of(spec.train.batch_size, self.micro_batches) {
-            let (loss, of_images) = self.loss_share(&batch, part);
-            image_losses.extend(of_images);
-            losses.push(loss.clone().inner());
-            let of_part = self.network.gradients(loss);
-            gradient = Some(match gradient {
-                Some(sum) => sum + of_part,
-                None => of_part,
-            });
-        }
-        let gradient = gradient.expect("a batch has images");
-        let (gradient, gradient_norm) = optim::clip(gradient, spec.train.clip_norm);
-        let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
-        self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
-        self.network.set_weights(self.optimizer.gradient_point(&self.weights));
-        self.ema.update(&self.weights, optim::ema_decay(spec, step));
+        let (told, image_losses) = match self.captured.is_some() {
+            true => (self.queue_captured(&batch), Vec::new()),
+            false => self.queue(&batch),
+        };
         for (ema, sigma_rel) in self.post_hoc.iter_mut().zip(POST_HOC_SIGMA_RELS) {
             ema.update(&self.weights, optim::power_decay(sigma_rel, step));
         }
@@ -212,7 +229,7 @@ impl<'a> Trainer<'a> {
         if step + 1 < spec.train.steps && !self.sampler.observes_losses() {
             self.ahead = Some(self.draw(step + 1));
         }
-        let (loss_value, gradient_norm) = read(losses, gradient_norm);
+        let (loss_value, gradient_norm) = told.read();
         if !loss_value.is_finite() {
             return Err(Diverged(format!("the loss is {loss_value} at step {}", step + 1)));
         }
@@ -229,6 +246,51 @@ impl<'a> Trainer<'a> {
         self.progress.window.gradient_norm_sum += gradient_norm;
         self.last_loss = Some(loss_value);
         Ok(loss_value)
+    }
+
+    /// Queues the step kernel by kernel; also the images' losses, where the timestep sampler observes them.
+    fn queue(&mut self, batch: &StepBatch) -> (Told, Vec<f32>) {
+        let (spec, step) = (self.spec, self.step());
+        // Forward and backward, part by part: what a part kept for its backward pass is gone before the next one begins.
+        let mut losses = Vec::new();
+        let mut gradient: Option<Tensor<1>> = None;
+        let mut image_losses = Vec::new();
+        for part in parts_of(spec.train.batch_size, self.micro_batches) {
+            let (loss, of_images) = self.loss_share(batch, part);
+            image_losses.extend(of_images);
+            losses.push(loss.clone().inner());
+            let of_part = self.network.gradients(loss);
+            gradient = Some(match gradient {
+                Some(sum) => sum + of_part,
+                None => of_part,
+            });
+        }
+        let gradient = gradient.expect("a batch has images");
+        let (gradient, norm) = optim::clip(gradient, spec.train.clip_norm);
+        let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
+        self.weights = self.optimizer.step(self.weights.clone(), gradient, rates, others);
+        self.network.set_weights(self.optimizer.gradient_point(&self.weights));
+        self.ema.update(&self.weights, optim::ema_decay(spec, step));
+        (Told::Apart { losses, norm }, image_losses)
+    }
+
+    /// Queues the captured step.
+    fn queue_captured(&mut self, batch: &StepBatch) -> Told {
+        let (spec, step) = (self.spec, self.step());
+        let Rates { learning_rate, beta1, .. } = Rates::at(spec, step);
+        let Optimizer::Adam(adam) = &mut self.optimizer else { unreachable!("only Adam's steps are captured") };
+        let weights = batch.importance.iter().zip(&batch.timesteps);
+        let given = Given {
+            input: &batch.input,
+            target: &batch.target,
+            timesteps: &batch.timesteps,
+            classes: batch.classes.as_deref(),
+            loss_weights: weights.map(|(importance, &t)| importance * self.loss_weights[t as usize] as f32).collect(),
+            factors: adam.next_factors(learning_rate, beta1),
+            share_of_weights: optim::share_of_weights(optim::ema_decay(spec, step)),
+        };
+        let captured = self.captured.as_mut().expect("the caller has asked");
+        Told::Together(captured.queue(&given))
     }
 
     /// The batch of the step after `step` steps.
@@ -313,16 +375,26 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The sum of `losses` and the norm, read together: a device is waited for once.
-fn read(losses: Vec<Tensor<1>>, norm: Norm) -> (f64, f64) {
-    let sum = |values: &[f32]| values.iter().copied().map(f64::from).sum::<f64>();
-    match norm {
-        Norm::Known(norm) => (sum(&values(Tensor::cat(losses, 0))), norm),
-        Norm::OnDevice(norm) => {
-            let told = values(Tensor::cat([losses, vec![*norm]].concat(), 0));
-            let (norm, losses) = told.split_last().expect("the norm is the last");
-            (sum(losses), f64::from(*norm))
-        }
+/// What a step tells the host.
+enum Told {
+    /// The losses of the batch's parts, `[1]` each.
+    Apart { losses: Vec<Tensor<1>>, norm: Norm },
+    /// `[loss, norm of the gradient]`.
+    Together(Tensor<1>),
+}
+
+impl Told {
+    /// The loss and the norm, read together: a device is waited for once.
+    fn read(self) -> (f64, f64) {
+        let sum = |values: &[f32]| values.iter().copied().map(f64::from).sum::<f64>();
+        let together = match self {
+            Self::Apart { losses, norm: Norm::Known(norm) } => return (sum(&values(Tensor::cat(losses, 0))), norm),
+            Self::Apart { losses, norm: Norm::OnDevice(norm) } => Tensor::cat([losses, vec![*norm]].concat(), 0),
+            Self::Together(told) => told,
+        };
+        let told = values(together);
+        let (norm, losses) = told.split_last().expect("the norm is the last");
+        (sum(losses), f64::from(*norm))
     }
 }
 

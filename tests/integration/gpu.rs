@@ -63,6 +63,29 @@ fn a_sweep_on_an_adapter_has_the_losses_of_the_cpu() {
 
 #[test]
 #[ignore = "needs a program with wgpu, and an adapter: scripts/check-gpu.sh"]
+fn captured_steps_on_an_adapter_end_where_the_same_steps_kernel_by_kernel_do() {
+    let curves = [&[][..], &["--capture-steps"]].map(|more| {
+        let sandbox = Sandbox::new(&short());
+        let output = with_gpu(&sandbox, &[&["run", "sweep.yaml", "--quiet", "--device", "wgpu:0"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let device = sandbox.study().runs[0].attempts.last().expect("it ran").device.clone();
+        assert_eq!(device.contains(", steps captured"), !more.is_empty(), "{device}");
+        sandbox.curves()
+    });
+    let [kernel_by_kernel, captured] = &curves;
+    assert_eq!(kernel_by_kernel.len(), captured.len());
+    let mut largest = 0f64;
+    for (expected, found) in kernel_by_kernel.iter().zip(captured) {
+        assert_eq!((expected.step, &expected.metric), (found.step, &found.metric));
+        let difference = (found.value - expected.value).abs() / expected.value.abs().max(1e-3);
+        assert!(difference < 1e-3, "{} of step {}: {} and {}", found.metric, found.step, expected.value, found.value);
+        largest = largest.max(difference);
+    }
+    println!("{} numbers, the largest relative difference {largest:.1e}", captured.len());
+}
+
+#[test]
+#[ignore = "needs a program with wgpu, and an adapter: scripts/check-gpu.sh"]
 fn an_adapter_computes_the_features_of_the_cpu() {
     let sandbox = Sandbox::new(&short());
     // Five of Inception's convolutions: all hundred take software very long.

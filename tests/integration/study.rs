@@ -154,6 +154,7 @@ fn study(results: &Path, text: &str) -> Study {
         words: "a device of the test".into(),
         note: None,
         evaluate_on: None,
+        captures_steps: false,
     };
     Study {
         only: None,

@@ -40,7 +40,7 @@ fn prediction(network: &Network, route: TokenRoute, device: &Device) -> (Vec<f32
     let times: Vec<f32> = (0..BATCH).map(|index| (50 * index) as f32).collect();
     let classes: Vec<u32> = (0..BATCH as u32).map(|index| index % 11).collect();
     let times = Tensor::from_data(times.as_slice(), device);
-    let (predicted, _) = network.forward_in_training(images.clone(), times, Some(&classes), NO_DROPOUT, route);
+    let (predicted, _) = network.forward_in_training(images.clone(), times, Some(&classes[..]), NO_DROPOUT, route);
     let values = predicted.clone().inner().try_into_vec_as().expect("they are f32");
     let gradient = network.gradients((predicted - images).square().mean());
     (values, gradient.try_into_vec_as().expect("they are f32"))

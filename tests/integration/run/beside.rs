@@ -21,6 +21,7 @@ fn attempt(folder: &RunFolder, data: &Path, stop: &dyn Fn(&RunEvent) -> bool) ->
         label: "the CPU of the test",
         build: "",
         micro_batches: 1,
+        capture_steps: false,
         evaluate_on: EvaluateOn::Other(&device),
     };
     let tell = |event: &RunEvent| {
