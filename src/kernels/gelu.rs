@@ -10,6 +10,8 @@ pub enum Gelu {
     Exact,
     /// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), the same paper's approximation.
     Tanh,
+    /// x / (1 + exp(-1.702 x)), the same paper's other approximation: CLIP's.
+    Quick,
 }
 
 /// GELU of each number.
@@ -77,6 +79,20 @@ impl Job for Part<'_> {
                     x.mul_add(density, share).mul(L::load(gradient)).write(output);
                 }
             }
+            (Gelu::Quick, None) => {
+                for (output, input) in self.output.iter_mut().zip(self.input) {
+                    let x = L::load(input);
+                    x.mul(logistic_shares(x.mul(L::splat(QUICK))).0).write(output);
+                }
+            }
+            (Gelu::Quick, Some(gradient)) => {
+                for ((output, input), gradient) in self.output.iter_mut().zip(self.input).zip(gradient) {
+                    let x = L::load(input);
+                    let (share, rest) = logistic_shares(x.mul(L::splat(QUICK)));
+                    let slope = share.mul(rest).mul(L::splat(QUICK));
+                    x.mul_add(slope, share).mul(L::load(gradient)).write(output);
+                }
+            }
         }
     }
 }
@@ -84,14 +100,20 @@ impl Job for Part<'_> {
 /// 2 sqrt(2 / pi)
 const TWICE_ROOT: f32 = 1.595_769;
 const CUBE: f32 = 0.044_715;
+const QUICK: f32 = 1.702;
 
 /// s = (1 + tanh u) / 2 = 1 / (1 + e^(-2 u)) for u = sqrt(2 / pi) (x + 0.044715 x^3), and 1 - s without cancellation: it is
 /// multiplied by the cube of x.
 #[inline(always)]
 fn tanh_shares<L: Lanes>(x: L) -> (L, L) {
-    let twice = x.mul(x).mul_add(L::splat(CUBE * TWICE_ROOT), L::splat(TWICE_ROOT)).mul(x);
+    logistic_shares(x.mul(x).mul_add(L::splat(CUBE * TWICE_ROOT), L::splat(TWICE_ROOT)).mul(x))
+}
+
+/// s = 1 / (1 + e^-u), and 1 - s without cancellation.
+#[inline(always)]
+fn logistic_shares<L: Lanes>(u: L) -> (L, L) {
     // Beyond 60 the shares are 0 and 1 in f32's terms, and the denominator stays where `reciprocal` is exact.
-    let power = L::splat(60.0).min(L::splat(-60.0).max(L::splat(0.0).sub(twice))).exp();
+    let power = L::splat(60.0).min(L::splat(-60.0).max(L::splat(0.0).sub(u))).exp();
     let share = L::splat(1.0).add(power).reciprocal();
     (share, power.mul(share))
 }
@@ -126,14 +148,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_and_their_slopes_agree_with_f64() {
+    fn all_forms_and_their_slopes_agree_with_f64() {
         let chunks: Vec<Chunk> = (-60..60)
             .map(|start| std::array::from_fn(|lane| (start as f32 + lane as f32 / 16.0) / 6.0))
             .chain([[0.0; LANES], [-0.0; LANES], [80.0; LANES], [-80.0; LANES], [1e-20; LANES]])
             .collect();
         let ones = vec![[1.0; LANES]; chunks.len()];
         on_all_lanes(|kind| {
-            for (gelu, share) in [(Gelu::Exact, phi as fn(f64) -> f64), (Gelu::Tanh, tanh)] {
+            for (gelu, share) in [(Gelu::Exact, phi as fn(f64) -> f64), (Gelu::Tanh, tanh), (Gelu::Quick, quick)] {
                 let (values, slopes) = (forward(&chunks, gelu), backward(&chunks, &ones, gelu));
                 for (x, (value, slope)) in
                     chunks.iter().flatten().zip(values.iter().flatten().zip(slopes.iter().flatten()))
@@ -147,7 +169,7 @@ mod tests {
                 }
             }
             let nan = vec![[f32::NAN; LANES]; 1];
-            for gelu in [Gelu::Exact, Gelu::Tanh] {
+            for gelu in [Gelu::Exact, Gelu::Tanh, Gelu::Quick] {
                 assert!(forward(&nan, gelu)[0].iter().all(|value| value.is_nan()), "{kind:?} {gelu:?}");
             }
         });
@@ -155,6 +177,10 @@ mod tests {
 
     fn tanh(x: f64) -> f64 {
         0.5 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+    }
+
+    fn quick(x: f64) -> f64 {
+        1.0 / (1.0 + (-1.702 * x).exp())
     }
 
     /// By Simpson's rule from 0.

@@ -1,6 +1,6 @@
 //! The operations in burn's own terms, for any device. Activations are `[batch, channels, height, width]`.
 
-use burn::tensor::activation::{gelu as exact_gelu, silu, softmax};
+use burn::tensor::activation::{gelu as exact_gelu, sigmoid, silu, softmax};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
@@ -96,6 +96,7 @@ pub fn gelu(input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
             let cubic = input.clone() + input.clone().square() * input.clone() * 0.044_715;
             input * ((cubic * (2.0 / std::f64::consts::PI).sqrt()).tanh() + 1.0) * 0.5
         }
+        Gelu::Quick => input.clone() * sigmoid(input * 1.702),
     }
 }
 

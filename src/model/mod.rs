@@ -25,6 +25,7 @@ mod time_embedding;
 mod token_route;
 mod unet;
 mod uvit;
+pub mod vit;
 mod weights_file;
 
 use crate::spec::{self, DataShape, RunSpec};

@@ -61,7 +61,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("faer", &["evaluate/", "optim/eigenbasis.rs", "optim/post_hoc.rs"]),
     ("pathfinding", &["diffusion/"]),
     ("ureq", &["data/fetch/"]),
-    ("pytorch_reader", &["evaluate/features/"]),
+    ("pytorch_reader", &["evaluate/features/", "model/vit/"]),
     (
         "npyz",
         &[

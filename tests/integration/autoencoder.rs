@@ -26,7 +26,7 @@ fn golden() -> Golden {
 }
 
 /// A tensor of a file: shape and values.
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 fn tensors() -> Tensors {
     let of = |(name, shape): (String, Vec<usize>)| {
@@ -37,7 +37,7 @@ fn tensors() -> Tensors {
 }
 
 /// The bytes of a file of such numbers.
-fn file(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
+pub fn file(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, (shape, values))| {
@@ -59,7 +59,8 @@ pub fn small_autoencoder() -> Vec<u8> {
     file(&tensors(), Dtype::F32)
 }
 
-fn relative_error(found: impl Iterator<Item = f32>, expected: &[f64]) -> f64 {
+/// |found - expected| / |expected|, as vectors.
+pub fn relative_error(found: impl Iterator<Item = f32>, expected: &[f64]) -> f64 {
     let found: Vec<f64> = found.map(f64::from).collect();
     assert_eq!(found.len(), expected.len());
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();

@@ -46,4 +46,5 @@ mod token_routing;
 mod torture;
 mod train;
 mod transformers;
+mod vit;
 mod watch;

@@ -1,3 +1,4 @@
+mod output;
 mod product;
 
 use std::marker::PhantomData;
@@ -140,8 +141,22 @@ impl Sizes {
     /// Copies the matrix of a unit from a plane of `parts` times the channels.
     #[inline(always)]
     fn take<L: Lanes>(self, planes: &Planes, unit: usize, parts: usize, part: usize, matrix: &mut [Chunk]) {
+        self.take_from::<L>(0, planes, unit, parts, part, matrix);
+    }
+
+    /// The same of the pixels from `first` on, as many as `matrix` has rows.
+    #[inline(always)]
+    fn take_from<L: Lanes>(
+        self,
+        first: usize,
+        planes: &Planes,
+        unit: usize,
+        parts: usize,
+        part: usize,
+        matrix: &mut [Chunk],
+    ) {
         for (pixel, row) in matrix.chunks_exact_mut(self.depth).enumerate() {
-            let values = &planes.values()[self.start(unit, parts, part, pixel)..];
+            let values = &planes.values()[self.start(unit, parts, part, first + pixel)..];
             for channel in 0..self.depth {
                 L::load(&values[channel * self.chunks]).store(&mut row[channel]);
             }
@@ -151,10 +166,24 @@ impl Sizes {
     /// The reverse of [`Sizes::take`].
     #[inline(always)]
     fn put<L: Lanes>(self, matrix: &[Chunk], output: &Scattered<Chunk>, unit: usize, parts: usize, part: usize) {
+        self.put_from::<L>(0, matrix, output, unit, parts, part);
+    }
+
+    /// The reverse of [`Sizes::take_from`].
+    #[inline(always)]
+    fn put_from<L: Lanes>(
+        self,
+        first: usize,
+        matrix: &[Chunk],
+        output: &Scattered<Chunk>,
+        unit: usize,
+        parts: usize,
+        part: usize,
+    ) {
         for (pixel, row) in matrix.chunks_exact(self.depth).enumerate() {
-            let start = self.start(unit, parts, part, pixel);
+            let start = self.start(unit, parts, part, first + pixel);
             for channel in 0..self.depth {
-                // SAFETY: a unit puts each part once, and no other unit has this head and chunk.
+                // SAFETY: a unit puts each pixel of each part once, and no other unit has this head and chunk.
                 let place = unsafe { output.place(start + channel * self.chunks) };
                 L::load(&row[channel]).write(place);
             }
@@ -201,6 +230,15 @@ impl<W: Word> Job for Forward<'_, W> {
 /// softmax(scale * row), in place and to `copy`.
 #[inline(always)]
 fn softmax<L: Lanes>(row: &mut [Chunk], scale: L, copy: &mut [MaybeUninit<Chunk>]) {
+    softmax_in_place(row, scale);
+    for (value, copy) in row.iter().zip(copy) {
+        L::load(value).write(copy);
+    }
+}
+
+/// softmax(scale * row).
+#[inline(always)]
+fn softmax_in_place<L: Lanes>(row: &mut [Chunk], scale: L) {
     let mut largest = L::load(&row[0]);
     for value in row.iter() {
         largest = largest.max(L::load(value));
@@ -212,10 +250,8 @@ fn softmax<L: Lanes>(row: &mut [Chunk], scale: L, copy: &mut [MaybeUninit<Chunk>
         exp.store(value);
     }
     let factor = L::splat(1.0).div(sum);
-    for (value, copy) in row.iter_mut().zip(copy) {
-        let probability = L::load(value).mul(factor);
-        probability.store(value);
-        probability.write(copy);
+    for value in row {
+        L::load(value).mul(factor).store(value);
     }
 }
 

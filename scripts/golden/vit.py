@@ -1,0 +1,127 @@
+"""tests/golden/vit.json: encoders of images at a small size, with weights from a formula.
+
+Needs torch 2.15, transformers 5.24 (Dinov2Model, CLIPVisionModelWithProjection) and timm 1.0.31 (its VisionTransformer has the names
+of DINOv2's own files). No weights are downloaded: the networks are filled from the formula of scripts/golden/inception.py, which
+tests/integration/features.rs has too, by the names that files have. They compute in float64.
+
+    python scripts/golden/vit.py
+"""
+
+import json
+import math
+import pathlib
+import tempfile
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.models.vision_transformer import VisionTransformer
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
+
+from inception import uniform, weights
+
+DIM, DEPTH, PATCH, SIDE, IMAGES = 128, 2, 14, 56, 2
+# Positions of a training with larger images.
+GRID = 6
+# Of the patches' tokens, every so many numbers.
+STEP = 97
+
+
+def images():
+    """[IMAGES, 3, SIDE, SIDE], as normalised colours are."""
+    values = 2.0 * uniform("images", IMAGES * 3 * SIDE * SIDE)
+    return torch.from_numpy(values).float().double().reshape(IMAGES, 3, SIDE, SIDE)
+
+
+def from_file(network_class, config):
+    """A network that transformers reads from a file of weights, and the tensors of that file."""
+    with tempfile.TemporaryDirectory() as folder:
+        network_class(config).save_pretrained(folder)
+        path = pathlib.Path(folder) / "model.safetensors"
+        with safe_open(path, "pt") as file:
+            shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}
+        save_file({name: weights(name, tuple(shape)) for name, shape in shapes.items()}, path, {"format": "pt"})
+        network = network_class.from_pretrained(folder)
+    return network.double().eval(), shapes
+
+
+def numbers(tensor, step=1):
+    return [float(f"{x:.9g}") for x in tensor.flatten()[::step].tolist()]
+
+
+def case(name, shapes, features, patches):
+    return {
+        "name": name,
+        "tensors": shapes,
+        "side": SIDE,
+        "step": STEP,
+        "features": numbers(features),
+        "patches": numbers(patches, STEP),
+    }
+
+
+def dinov2_of_hugging_face():
+    config = Dinov2Config(
+        hidden_size=DIM, num_hidden_layers=DEPTH, num_attention_heads=DIM // 64, patch_size=PATCH, image_size=SIDE
+    )
+    network, shapes = from_file(Dinov2Model, config)
+    output = network(images())
+    return [case("dinov2 of hugging face", shapes, output.pooler_output, output.last_hidden_state[:, 1:])]
+
+
+def own_positions(positions, grid):
+    """As interpolate_pos_encoding of DINOv2's vision_transformer.py moves them."""
+    inputs = math.isqrt(positions.shape[1] - 1)
+    planes = positions[:, 1:].reshape(1, inputs, inputs, -1).permute(0, 3, 1, 2)
+    factor = (grid + 0.1) / inputs
+    moved = torch.nn.functional.interpolate(planes, scale_factor=(factor, factor), mode="bicubic")
+    assert moved.shape[-2:] == (grid, grid)
+    return torch.cat([positions[:, :1], moved.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
+
+
+def dinov2_of_its_authors():
+    network = VisionTransformer(
+        img_size=GRID * PATCH, patch_size=PATCH, embed_dim=DIM, depth=DEPTH, num_heads=DIM // 64, num_classes=0,
+        init_values=1.0, norm_layer=lambda dim, **_: torch.nn.LayerNorm(dim, eps=1e-6),
+    )
+    network.load_state_dict({name: weights(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()})
+    shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+    # In the files, and for training alone.
+    shapes["mask_token"] = [1, DIM]
+    network = network.double().eval()
+    trained, grid = network.pos_embed.data, SIDE // PATCH
+    network.patch_embed.img_size = (SIDE, SIDE)
+    cases = []
+    for name, positions in [
+        ("dinov2 of its authors", own_positions(trained, grid)),
+        ("dinov2 with antialiased positions", resample_abs_pos_embed(trained, [grid, grid])),
+    ]:
+        network.pos_embed.data = positions
+        tokens = network.forward_features(images())
+        cases.append(case(name, shapes, tokens[:, 0], tokens[:, 1:]))
+    return cases
+
+
+def clip():
+    config = CLIPVisionConfig(
+        hidden_size=DIM, num_hidden_layers=DEPTH, num_attention_heads=DIM // 64, patch_size=PATCH, image_size=SIDE,
+        intermediate_size=3 * DIM, projection_dim=48,
+    )
+    network, shapes = from_file(CLIPVisionModelWithProjection, config)
+    output = network(images())
+    patches = network.vision_model.post_layernorm(output.last_hidden_state)[:, 1:]
+    return [case("clip", shapes, output.image_embeds, patches)]
+
+
+def main():
+    with torch.no_grad():
+        cases = dinov2_of_hugging_face() + dinov2_of_its_authors() + clip()
+    path = pathlib.Path(__file__).parents[2] / "tests/golden/vit.json"
+    path.write_text("".join(json.dumps(case) + "\n" for case in cases))
+    for found in cases:
+        print(found["name"], found["features"][:3], found["patches"][:3])
+
+
+if __name__ == "__main__":
+    main()
