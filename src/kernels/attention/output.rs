@@ -86,6 +86,7 @@ impl<W: Word> Job for OutputAlone<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::lanes::LANES;
     use crate::kernels::lanes::tests::on_all_lanes;
     use crate::kernels::planes::planes_tensor;
     use crate::random::{Draws, Stream};
