@@ -9,7 +9,7 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use clap::{Args, ValueEnum};
 
 use super::Exit;
-use crate::device::{self, DeviceName};
+use crate::device::{self, DeviceName, thread_panics};
 use crate::kernels::{Kernels, NoPrecision};
 use crate::model::{self, Network};
 use crate::optim::{Adam, Moments};
@@ -114,6 +114,9 @@ pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
             let before = stopwatch.train_seconds();
             result = stopwatch.training(|| bench.step())?;
             milliseconds.push((stopwatch.train_seconds() - before) * 1e3);
+        }
+        if let Some(panic) = thread_panics::first() {
+            anyhow::bail!("the device did not do its work\ncaused by: {panic}");
         }
         anyhow::ensure!(result.is_finite(), "the last step's result is {result}");
         print_line(&serde_json::json!({

@@ -14,6 +14,7 @@ mod graphics;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod kernel_cache;
 mod name;
+pub mod thread_panics;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
@@ -41,6 +42,9 @@ pub const KERNELS_VARIABLE: &str = "SPEEDLAB_KERNELS";
 /// # Errors
 /// Where this program was built without it, or the machine has none of that name: never a panic of the driver's.
 pub fn open(name: DeviceName) -> Result<Device, DeviceError> {
+    if name != DeviceName::Cpu {
+        thread_panics::watch();
+    }
     #[cfg(any(feature = "wgpu", feature = "cuda"))]
     kernel_cache::keep_kernels();
     match name {
