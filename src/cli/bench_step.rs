@@ -203,7 +203,7 @@ impl Bench {
     /// From now on.
     fn capture_steps(&mut self) -> anyhow::Result<()> {
         anyhow::ensure!(self.work == Work::Train, "training steps are captured, no other work");
-        let Moments::Device { first, second } = self.adam.moments() else { return Err(NotCaptured::NoGraphs.into()) };
+        let Moments::Device { first, second } = self.adam.moments() else { return Err(NotCaptured::OnCpu.into()) };
         let learned = Learned {
             weights: self.weights.clone(),
             first_moment: first.clone(),
@@ -229,7 +229,7 @@ impl Bench {
             share_of_weights: 1.0,
         };
         let captured = self.captured.as_mut().expect("the caller has asked");
-        let told = captured.queue(&given);
+        let told = captured.queue(&given)?;
         self.ahead = Some(self.pair(self.step + 1));
         let told = told.try_into_data().map_err(device::failure)?;
         Ok(f64::from(told.as_slice::<f32>().expect("losses are f32")[0]))

@@ -1,11 +1,12 @@
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Values that a layer needs at every pass and nobody trains. They are brought to the device once: a captured step must copy nothing there.
+/// Values that a layer needs at every pass and nobody trains. They are brought to the device once, for the network and all its copies: a
+/// captured step must copy nothing there.
 #[derive(Clone, Debug, Default)]
 pub struct Constant {
-    kept: OnceLock<Tensor<1>>,
+    kept: Arc<OnceLock<Tensor<1>>>,
 }
 
 impl Constant {

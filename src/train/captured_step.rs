@@ -5,10 +5,8 @@
 //! write the memory that they did when they were captured. So everything that a step changes lies in buffers that are overwritten in place: the
 //! weights, both moments, the average; and all that a step is given is copied into one buffer before it.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use burn::tensor::{Device, Graph, Tensor, TensorData, capture};
+use burn::backend::{Backend as _, BackendGraph, Dispatch, ExecutionError};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::diffusion::timestep_sampler;
 use crate::model::{Classes, Detour, Dropout, Network, TokenRoute, one_hot};
@@ -21,8 +19,10 @@ use crate::spec::{Model, Optimizer, RunSpec};
 pub enum NotCaptured {
     #[error("{0} needs the host within a step")]
     Needs(&'static str),
-    #[error("the device captures no kernels")]
-    NoGraphs,
+    #[error("the CPU is not told of kernels")]
+    OnCpu,
+    #[error("the device captures no step: {0}")]
+    Refused(String),
     #[error("a buffer of the captured step was not overwritten in place")]
     Moved,
     #[error("two captured steps end {difference:.1e} of their length away from the same steps done kernel by kernel")]
@@ -66,9 +66,15 @@ pub struct Given<'a> {
 }
 
 pub struct CapturedStep {
-    graph: Graph<Tensor<1>, Box<dyn FnMut() -> Tensor<1>>>,
-    state: Rc<RefCell<State>>,
+    graph: BackendGraph<Dispatch>,
+    device: Device,
+    state: State,
+    /// What the last step told: overwritten by each.
+    told: Tensor<1>,
 }
+
+/// Steps before one is captured. In the first ones kernels are compiled and chosen, and memory is allocated, which a captured step must not ask for.
+const WARM_UP: usize = 4;
 
 impl CapturedStep {
     /// Captures the steps of training on `device`, from where they change `learned`, and checks two of them. `shape` is that of a
@@ -80,44 +86,42 @@ impl CapturedStep {
         device: &Device,
         learned: &Learned,
     ) -> Result<Self, NotCaptured> {
-        let state = Rc::new(RefCell::new(State::new(network, shape, clip_norm, device, learned)));
-        let closure: Box<dyn FnMut() -> Tensor<1>> = {
-            let state = Rc::clone(&state);
-            Box::new(move || state.borrow_mut().step())
-        };
+        let mut state = State::new(network, shape, clip_norm, device, learned);
         let trials = [0, 1].map(|step| trial(shape, network.class_rows(), step));
-        state.borrow_mut().given.overwrite(flat(trials[0].clone(), device));
-        let graph = capture(device, closure);
-        if !graph.is_hardware() {
-            return Err(NotCaptured::NoGraphs);
+        state.given.overwrite(flat(trials[0].clone(), device));
+        let dispatch = device.as_dispatch();
+        Dispatch::graph_prepare(dispatch).map_err(refused)?;
+        for _ in 0..WARM_UP {
+            host(state.step());
         }
-        let mut captured = Self { graph, state };
-        if captured.state.borrow().moved {
-            return Err(NotCaptured::Moved);
-        }
-        captured.check(device, learned, &trials)?;
+        Dispatch::graph_start_capture(dispatch).map_err(refused)?;
+        let told = state.step();
+        let graph = Dispatch::graph_stop_capture(dispatch).map_err(refused)?;
+        let mut captured = Self { graph, device: device.clone(), state, told };
+        captured.check(learned, &trials)?;
         Ok(captured)
     }
 
     /// Two steps in both ways, from `learned`, where it then is again.
-    fn check(&mut self, device: &Device, learned: &Learned, trials: &[Vec<f32>; 2]) -> Result<(), NotCaptured> {
+    fn check(&mut self, learned: &Learned, trials: &[Vec<f32>; 2]) -> Result<(), NotCaptured> {
         let start = host(learned.weights.clone());
         let mut ends = Vec::new();
-        for captured in [false, true] {
-            self.state.borrow_mut().restart(learned);
+        for is_captured in [false, true] {
+            self.state.restart(learned);
             for trial in trials {
-                self.state.borrow_mut().given.overwrite(flat(trial.clone(), device));
-                if captured {
-                    self.replay();
+                self.state.given.overwrite(flat(trial.clone(), &self.device));
+                let told = if is_captured {
+                    self.replay()?;
+                    self.told.clone()
                 } else {
-                    let _told = host(self.state.borrow_mut().step());
-                }
+                    self.state.step()
+                };
+                host(told);
             }
-            let state = self.state.borrow();
-            ends.push((host(state.weights.values()), host(state.average.values())));
+            ends.push((host(self.state.weights.values()), host(self.state.average.values())));
         }
-        self.state.borrow_mut().restart(learned);
-        if self.state.borrow().moved {
+        self.state.restart(learned);
+        if self.state.moved {
             return Err(NotCaptured::Moved);
         }
         let [(plain, plain_average), (captured, captured_average)] = &ends[..] else { unreachable!("two ways") };
@@ -129,31 +133,32 @@ impl CapturedStep {
 
     /// The buffers that steps change: they hold other values after each.
     pub fn learned(&self) -> Learned {
-        let state = self.state.borrow();
+        let State { weights, first_moment, second_moment, average, .. } = &self.state;
         Learned {
-            weights: state.weights.values(),
-            first_moment: state.first_moment.values(),
-            second_moment: state.second_moment.values(),
-            average: state.average.values(),
+            weights: weights.values(),
+            first_moment: first_moment.values(),
+            second_moment: second_moment.values(),
+            average: average.values(),
         }
     }
 
     /// Queues a step. What it tells, `[loss, norm of the gradient]`, is to be read before the next.
-    pub fn queue(&mut self, given: &Given) -> Tensor<1> {
-        let device = self.graph.output().device();
-        let mut state = self.state.borrow_mut();
-        let packed = given.packed(state.network.class_rows());
-        state.given.overwrite(flat(packed, &device));
-        drop(state);
-        self.replay();
-        self.graph.output().clone()
+    pub fn queue(&mut self, given: &Given) -> Result<Tensor<1>, NotCaptured> {
+        let packed = given.packed(self.state.network.class_rows());
+        self.state.given.overwrite(flat(packed, &self.device));
+        self.replay()?;
+        Ok(self.told.clone())
     }
 
-    fn replay(&mut self) {
-        // SAFETY: every tensor that the kernels read or write is the state's, the graph's or the closure's, and all three are `self`'s or guarded by the
-        // graph. One thread trains, so that what is queued before and after is on the same stream.
-        let _told = unsafe { self.graph.replay() };
+    fn replay(&self) -> Result<(), NotCaptured> {
+        // SAFETY: what the kernels read or write lies in the buffers of `state`, in `told`, or in pages that the graph keeps. One thread
+        // trains, so that what is queued before and after is in the same stream.
+        unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &self.graph) }.map_err(refused)
     }
+}
+
+fn refused(error: ExecutionError) -> NotCaptured {
+    NotCaptured::Refused(error.to_string())
 }
 
 /// What of a run needs the host within a step, if something does: its steps, each in `micro_batches` parts, are not captured.

@@ -172,7 +172,7 @@ impl<'a> Trainer<'a> {
             return Err(NotCaptured::Needs(reason));
         }
         let Optimizer::Adam(adam) = &mut self.optimizer else { unreachable!("others need the host") };
-        let Moments::Device { first, second } = adam.moments() else { return Err(NotCaptured::NoGraphs) };
+        let Moments::Device { first, second } = adam.moments() else { return Err(NotCaptured::OnCpu) };
         let learned = Learned {
             weights: self.weights.clone(),
             first_moment: first.clone(),
@@ -275,6 +275,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Queues the captured step.
+    ///
+    /// # Panics
+    /// If the device takes it no more, as it does where a kernel is not taken.
     fn queue_captured(&mut self, batch: &StepBatch) -> Told {
         let (spec, step) = (self.spec, self.step());
         let Rates { learning_rate, beta1, .. } = Rates::at(spec, step);
@@ -290,7 +293,7 @@ impl<'a> Trainer<'a> {
             share_of_weights: optim::share_of_weights(optim::ema_decay(spec, step)),
         };
         let captured = self.captured.as_mut().expect("the caller has asked");
-        Told::Together(captured.queue(&given))
+        Told::Together(captured.queue(&given).unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// The batch of the step after `step` steps.
