@@ -40,8 +40,9 @@ OF_A_CARD = ("autotune/", "throughput/", "records/")
 def wheels():
     """The folder of NVIDIA's packages in this Python, as a toolkit."""
     for name in ("purelib", "platlib"):
-        found = sorted((pathlib.Path(sysconfig.get_path(name)) / "nvidia").glob("cu*"))
-        if found:
+        folders = (pathlib.Path(sysconfig.get_path(name)) / "nvidia").glob("cu*")
+        # PyTorch's packages have folders of such names without headers, too.
+        if found := sorted(folder for folder in folders if (folder / "include/cuda_runtime.h").exists()):
             return found[-1]
     return None
 

@@ -6,6 +6,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use super::captured_step::NotCaptured;
 use super::precision::PrecisionError;
 use crate::checksum::sha256_of_parts;
 use crate::event::Stamp;
@@ -71,6 +72,9 @@ pub enum CheckpointError {
     NotInParts,
     #[error(transparent)]
     Precision(#[from] PrecisionError),
+    /// With `--capture-steps`.
+    #[error("{0}\nhint: leave out --capture-steps")]
+    NotCaptured(#[from] NotCaptured),
     #[error(
         "the checkpoint was written by a newer speedlab (format {found}, this one reads up to {CHECKPOINT_VERSION})"
     )]

@@ -30,11 +30,12 @@ struct Steps {
     gradient_norms: Vec<f64>,
 }
 
-/// Does the run's first steps on `device` and on the CPU, from the same weights, images and noise.
+/// Does the run's first steps on `device`, captured if `capture_steps` says so, and on the CPU, from the same weights, images and noise.
 pub fn compare_with_cpu(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
+    capture_steps: bool,
 ) -> Result<DeviceComparison, CheckpointError> {
     let mut spec = with_early_refreshes(spec);
     spec.train.batch_size = spec.train.batch_size.min(COMPARED_IMAGES);
@@ -46,10 +47,10 @@ pub fn compare_with_cpu(
         Precision::F32 | Precision::Tf32 => TOLERANCE,
         Precision::Bf16 => TOLERANCE_BF16,
     };
-    let here = first_steps(&spec, dataset, device)?;
+    let here = first_steps(&spec, dataset, device, capture_steps)?;
     // With the CPU's f32.
     spec.train.precision = Precision::F32;
-    let cpu = first_steps(&spec, dataset, &Device::flex())?;
+    let cpu = first_steps(&spec, dataset, &Device::flex(), false)?;
     let differences = [(&here.losses, &cpu.losses), (&here.gradient_norms, &cpu.gradient_norms)];
     let largest_difference = differences.iter().map(|(here, cpu)| largest(here, cpu)).fold(0.0, f64::max);
     Ok(DeviceComparison {
@@ -149,8 +150,16 @@ pub fn measure_speed(spec: &RunSpec, dataset: &Dataset, device: &Device) -> Resu
 }
 
 /// Up to the first loss or gradient that is not finite.
-fn first_steps(spec: &RunSpec, dataset: &Dataset, device: &Device) -> Result<Steps, CheckpointError> {
+fn first_steps(
+    spec: &RunSpec,
+    dataset: &Dataset,
+    device: &Device,
+    capture_steps: bool,
+) -> Result<Steps, CheckpointError> {
     let mut trainer = Trainer::new(spec, dataset, device, None, 1)?;
+    if capture_steps {
+        trainer.capture_steps()?;
+    }
     let mut steps = Steps { losses: Vec::new(), gradient_norms: Vec::new() };
     let mut sum_before = 0.0;
     for _ in 0..compared_steps(&spec.optimizer).min(spec.train.steps) {
@@ -211,7 +220,7 @@ mod tests {
         }
         let spec = RunSpec { optimizer: muon, ..RunSpec::default() };
         let digits = crate::data::load_digits().expect("they are in the program");
-        let comparison = compare_with_cpu(&spec, &digits, &Device::flex()).expect("a small batch");
+        let comparison = compare_with_cpu(&spec, &digits, &Device::flex(), false).expect("a small batch");
         assert_eq!((comparison.device_losses.len() as u64, comparison.largest_difference), (COMPARED_STEPS, 0.0));
         assert!(comparison.cpu_losses.iter().all(|loss| *loss < 10.0), "{:?}", comparison.cpu_losses);
     }

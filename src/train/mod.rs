@@ -109,7 +109,7 @@ pub fn train(
     dataset: &Dataset,
     device: &Device,
     checkpoint: Option<Checkpoint>,
-    Way { micro_batches, capture_steps }: Way,
+    way: Way,
     preparing: Stopwatch,
     host: &mut dyn Host,
 ) -> Result<(RunOutcome, Stamp), HostError> {
@@ -117,13 +117,20 @@ pub fn train(
     let before = checkpoint.as_ref().map_or_else(Default::default, |checkpoint| checkpoint.progress.stamp);
     let mut stopwatch = preparing.having_set_up(&before);
     if !is_host(device)
-        && let Some(reason) = stopwatch.setting_up(|| set_up(spec, dataset, device, micro_batches, host))?
+        && let Some(reason) = stopwatch.setting_up(|| set_up(spec, dataset, device, way, host))?
     {
         return Ok((RunOutcome::DeviceDisagrees { reason }, stopwatch.stamp(before.step, batch_size)));
     }
-    let mut trainer = Trainer::new(spec, dataset, device, checkpoint, micro_batches).map_err(failed)?;
-    if capture_steps {
-        stopwatch.setting_up(|| trainer.capture_steps()).map_err(failed)?;
+    let mut trainer = Trainer::new(spec, dataset, device, checkpoint, way.micro_batches).map_err(failed)?;
+    if way.capture_steps {
+        match stopwatch.setting_up(|| trainer.capture_steps()) {
+            Ok(()) => {}
+            Err(error @ NotCaptured::Differs { .. }) => {
+                let reason = error.to_string();
+                return Ok((RunOutcome::DeviceDisagrees { reason }, stopwatch.stamp(before.step, batch_size)));
+            }
+            Err(error) => return Err(failed(CheckpointError::from(error))),
+        }
     }
     let mut saved_at = stopwatch.train_seconds();
     let mut shown_at = f64::NEG_INFINITY;
@@ -284,18 +291,24 @@ fn set_up(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
-    micro_batches: usize,
+    way: Way,
     host: &mut dyn Host,
 ) -> Result<Option<String>, HostError> {
     for spec in std::iter::once(spec.clone()).chain(later_phases(spec)) {
-        let comparison = compare_with_cpu(&spec, dataset, device).map_err(failed)?;
+        let comparison = match compare_with_cpu(&spec, dataset, device, way.capture_steps) {
+            Err(CheckpointError::NotCaptured(error @ NotCaptured::Differs { .. })) => {
+                return Ok(Some(error.to_string()));
+            }
+            compared => compared.map_err(failed)?,
+        };
         let objection = comparison.objection();
         host.event(RunEvent::DeviceCompared(comparison))?;
         if objection.is_some() {
             return Ok(objection);
         }
-        if spec.train.batch_size > COMPARED_IMAGES || micro_batches > 1 {
-            warm_up(&spec, dataset, device, micro_batches).map_err(failed)?;
+        // Capturing a step does it several times.
+        if !way.capture_steps && (spec.train.batch_size > COMPARED_IMAGES || way.micro_batches > 1) {
+            warm_up(&spec, dataset, device, way.micro_batches).map_err(failed)?;
         }
     }
     Ok(None)
