@@ -45,7 +45,7 @@ pub fn bench_data(args: &BenchDataArgs) -> anyhow::Result<Exit> {
         "threads": rayon::current_num_threads(),
         "load_seconds": stopwatch.train_seconds(),
     }))?;
-    let settings = BatchSettings { batch_size: args.batch, flips: images.horizontal_flips(), seed: 0 };
+    let settings = BatchSettings { sizes: args.batch.into(), flips: images.horizontal_flips(), seed: 0 };
     let mut source = BatchSource::start(&dataset.train, settings, 0)?;
     let mut lines = std::io::stdin().lock().lines();
     let mut round = 0;

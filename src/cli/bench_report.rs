@@ -98,7 +98,7 @@ fn events(args: &BenchReportArgs, planned: &PlannedRun) -> Vec<RunEvent> {
         let train_seconds = 0.021_7 * step as f64;
         stamp = Stamp {
             step,
-            images_seen: step * planned.spec.train.batch_size as u64,
+            images_seen: planned.spec.train.images_after(step),
             train_seconds,
             eval_seconds: 0.13 * evaluation as f64,
             wall_seconds: train_seconds + 0.14 * evaluation as f64,

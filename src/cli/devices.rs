@@ -181,7 +181,7 @@ pub fn probe_device(args: &ProbeDeviceArgs) -> anyhow::Result<Exit> {
     // The UNet and the digits that a sweep has where it says nothing: both are in the program.
     let spec = RunSpec::default();
     let dataset = data::load_for(&spec, &args.data.folder()?, &mut |_| {})?;
-    let comparison = compare_with_cpu(&spec, &dataset, &device, false)?;
+    let comparison = compare_with_cpu(&spec, &dataset, &device, 0, false)?;
     let speed = measure_speed(&spec, &dataset, &device)?;
     out!("{}", json!(Probe { comparison, speed }));
     Ok(Exit::AllDone)

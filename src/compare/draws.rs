@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::record::StudyRecord;
-use crate::spec::Trainer;
+use crate::spec::{RunSpec, Trainer};
 
 /// What decides first weights, batches, noises and timesteps beside the seed.
 #[derive(Debug, PartialEq)]
@@ -16,8 +16,10 @@ impl Draws {
     pub fn of(study: &StudyRecord) -> Option<Self> {
         let runs = &study.plan.runs;
         let is_own = runs.iter().all(|run| run.spec.trainer.as_ref().is_none_or(Trainer::is_torch));
-        let of_run =
-            runs.iter().map(|run| json!([run.spec.data, run.spec.train.batch_size, run.spec.model]).to_string());
+        let of_run = runs.iter().map(|run| {
+            let RunSpec { data, model, train, .. } = &run.spec;
+            json!([data, train.batch_size, train.batch_schedule, train.resolution_schedule, model]).to_string()
+        });
         is_own.then(|| Self(of_run.collect()))
     }
 }

@@ -2,6 +2,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::{BatchOrder, Images, batch_pixels};
+use crate::spec::BatchSizes;
 
 /// The images of one step.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,9 +16,10 @@ pub struct Batch {
 }
 
 /// How the batches of a run are made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct BatchSettings {
-    pub batch_size: usize,
+    /// The number of images of each step.
+    pub sizes: BatchSizes,
     /// Whether images are mirrored at random.
     pub flips: bool,
     pub seed: u64,
@@ -44,10 +46,10 @@ impl BatchSource {
         let (sender, receiver) = sync_channel(AHEAD);
         let images = images.clone();
         let make = move || {
-            let mut order = BatchOrder::new(images.len(), settings.batch_size, settings.seed);
+            let mut order = BatchOrder::new(images.len(), settings.seed);
             for step in first_step.. {
                 // Nobody listens any more: the run is at its end.
-                if sender.send(make_batch(&images, &mut order, settings, step)).is_err() {
+                if sender.send(make_batch(&images, &mut order, &settings, step)).is_err() {
                     return;
                 }
             }
@@ -74,8 +76,8 @@ impl Drop for BatchSource {
     }
 }
 
-fn make_batch(images: &Images, order: &mut BatchOrder, settings: BatchSettings, step: u64) -> Batch {
-    let indices = order.indices(step);
+fn make_batch(images: &Images, order: &mut BatchOrder, settings: &BatchSettings, step: u64) -> Batch {
+    let indices = order.indices(settings.sizes.before(step), settings.sizes.at(step));
     let pixels = batch_pixels(images, &indices, settings.flips, settings.seed, step);
     let labels = indices.iter().map(|&index| images.labels[index as usize]).collect();
     Batch { indices, pixels, labels }
@@ -90,8 +92,8 @@ mod tests {
     fn batches_are_those_of_their_steps_wherever_the_source_starts() {
         let labels: Vec<u16> = (0..50).collect();
         let images = Images::in_memory(1, 2, (0..200).collect(), labels, 255);
-        let settings = BatchSettings { batch_size: 16, flips: true, seed: 4 };
-        let mut from_start = BatchSource::start(&images, settings, 0).unwrap();
+        let settings = BatchSettings { sizes: 16.into(), flips: true, seed: 4 };
+        let mut from_start = BatchSource::start(&images, settings.clone(), 0).unwrap();
         let all: Vec<Batch> = (0..12).map(|_| from_start.next_batch()).collect();
         for (step, batch) in all.iter().enumerate() {
             let indices = batch_indices(50, 16, 4, step as u64);
@@ -106,9 +108,9 @@ mod tests {
     #[test]
     fn a_source_that_is_dropped_ends_its_thread() {
         let images = Images::in_memory(1, 1, vec![0; 4], vec![0; 4], 255);
-        let settings = BatchSettings { batch_size: 2, flips: false, seed: 0 };
+        let settings = BatchSettings { sizes: 2.into(), flips: false, seed: 0 };
         for _ in 0..50 {
-            drop(BatchSource::start(&images, settings, 0).unwrap());
+            drop(BatchSource::start(&images, settings.clone(), 0).unwrap());
         }
         // Dropping waits for the thread: getting here is the test.
         assert_eq!(std::sync::Arc::strong_count(&images.labels), 1);

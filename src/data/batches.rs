@@ -17,26 +17,24 @@ const VALUES_FOR_ONE_THREAD: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct BatchOrder {
     image_count: usize,
-    batch_size: usize,
     seed: u64,
     /// (epoch, its order).
     kept: Option<(u64, Vec<u32>)>,
 }
 
 impl BatchOrder {
-    pub fn new(image_count: usize, batch_size: usize, seed: u64) -> Self {
+    pub fn new(image_count: usize, seed: u64) -> Self {
         assert!(image_count > 0, "a batch needs images");
-        Self { image_count, batch_size, seed, kept: None }
+        Self { image_count, seed, kept: None }
     }
 
-    /// The images of the batch at `step` (from 0): `batch_size` indices below `image_count`.
-    pub fn indices(&mut self, step: u64) -> Vec<u32> {
-        let mut indices = Vec::with_capacity(self.batch_size);
-        let first = u128::from(step) * self.batch_size as u128;
-        let mut epoch = u64::try_from(first / self.image_count as u128).expect("fewer than 2^64 epochs");
-        let mut offset = (first % self.image_count as u128) as usize;
-        while indices.len() < self.batch_size {
-            let end = (offset + self.batch_size - indices.len()).min(self.image_count);
+    /// The images of a batch of `batch_size` after `first` images: so many indices below `image_count`.
+    pub fn indices(&mut self, first: u64, batch_size: usize) -> Vec<u32> {
+        let mut indices = Vec::with_capacity(batch_size);
+        let mut epoch = first / self.image_count as u64;
+        let mut offset = (first % self.image_count as u64) as usize;
+        while indices.len() < batch_size {
+            let end = (offset + batch_size - indices.len()).min(self.image_count);
             indices.extend_from_slice(&self.epoch(epoch)[offset..end]);
             epoch += 1;
             offset = 0;
@@ -53,9 +51,9 @@ impl BatchOrder {
     }
 }
 
-/// [`BatchOrder::indices`] of one step.
+/// [`BatchOrder::indices`] of the batch at `step` (from 0), where all batches have one size.
 pub fn batch_indices(image_count: usize, batch_size: usize, seed: u64, step: u64) -> Vec<u32> {
-    BatchOrder::new(image_count, batch_size, seed).indices(step)
+    BatchOrder::new(image_count, seed).indices(step * batch_size as u64, batch_size)
 }
 
 /// `[batch, channels, side, side]` of the images at `indices`; with `flips`, each is mirrored left to right with
@@ -110,6 +108,17 @@ mod tests {
     }
 
     #[test]
+    fn batches_of_changing_sizes_leave_no_image_out() {
+        let mut order = BatchOrder::new(100, 5);
+        let (mut seen, mut first) = (Vec::new(), 0);
+        for batch_size in [32, 7, 64, 1, 96] {
+            seen.extend(order.indices(first, batch_size));
+            first += batch_size as u64;
+        }
+        assert_eq!(seen, batch_indices(100, 200, 5, 0));
+    }
+
+    #[test]
     fn a_batch_may_be_larger_than_the_data() {
         let batch = batch_indices(3, 10, 0, 1);
         // Places 10..20 of epochs of 3: the last two of epoch 3, epochs 4 and 5 whole, the first two of epoch 6.
@@ -127,9 +136,9 @@ mod tests {
 
     #[test]
     fn an_order_that_goes_on_gives_what_a_fresh_one_gives() {
-        let mut order = BatchOrder::new(100, 32, 5);
+        let mut order = BatchOrder::new(100, 5);
         for step in [0, 1, 2, 3, 4, 9, 3, 1 << 40] {
-            assert_eq!(order.indices(step), batch_indices(100, 32, 5, step), "step {step}");
+            assert_eq!(order.indices(32 * step, 32), batch_indices(100, 32, 5, step), "step {step}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! checked, decoded once into a file that is mapped into memory, and split. Batches are pure functions of (seed, step),
 //! made ahead on a thread of their own, so a resumed run sees the images that an uninterrupted one would have seen.
 
+mod average_pool;
 mod batch_source;
 mod batches;
 mod cifar;
@@ -32,6 +33,7 @@ use latents::Checked;
 use crate::checksum::file_digest;
 use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
 
+pub use average_pool::average_pooled;
 pub use batch_source::{Batch, BatchSettings, BatchSource};
 pub use batches::{BatchOrder, batch_classes, batch_indices, batch_pixels};
 pub use data_folder::DataFolder;

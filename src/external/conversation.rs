@@ -228,7 +228,7 @@ impl<'r> Conversation<'r> {
                 at.step, train.steps
             )));
         }
-        let images_seen = at.images_seen.unwrap_or(at.step * train.batch_size as u64);
+        let images_seen = at.images_seen.unwrap_or(train.images_after(at.step));
         if images_seen < last.images_seen {
             return Err(broken(format!("it reported {images_seen} images seen after {}", last.images_seen)));
         }

@@ -100,6 +100,14 @@ impl Kernels {
         self.enter(vectors.reshape([batch, channels, 1, 1]))
     }
 
+    /// The side of square planes.
+    pub fn side(self, activations: &Tensor<4>) -> usize {
+        match self {
+            Self::Plain(_) => activations.dims()[2],
+            Self::Fused(_) => activations.dims()[0],
+        }
+    }
+
     /// Back to `[batch, channels, height, width]`.
     pub fn leave(self, activations: Tensor<4>, batch: usize) -> Tensor<4> {
         match self {

@@ -22,8 +22,6 @@ pub struct AdmBlock {
     scale_shift_norm: bool,
     resample: Resample,
     outputs: usize,
-    /// The side of the output, in pixels.
-    side: usize,
 }
 
 /// The settings that all blocks of a network share.
@@ -77,7 +75,6 @@ impl AdmBlocks {
             scale_shift_norm,
             resample,
             outputs,
-            side: resampled,
         }
     }
 }
@@ -102,7 +99,8 @@ impl TimedBlock for AdmBlock {
             self.second_norm.forward(pass, hidden, true)
         };
         if let Some(BlockDropout { source, rate, layer, batch, device }) = dropout {
-            let shape = [batch, self.outputs, self.side, self.side];
+            let side = pass.kernels.side(&hidden);
+            let shape = [batch, self.outputs, side, side];
             hidden = source.apply(pass, hidden, shape, rate, layer, device);
         }
         let kept = match &self.shortcut {

@@ -1,4 +1,4 @@
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::ModelError;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, Pass, variance_scaling};
@@ -7,7 +7,7 @@ use super::constant::Constant;
 use super::feed_forward::FeedForward;
 use super::patches::{self, Patches};
 use super::self_attention::SelfAttention;
-use super::sinusoids::{cosines_and_sines, square_positions};
+use super::sinusoids::{cosines_and_sines, some_positions, square_positions};
 use super::token_route::{Detour, TokenRoute};
 use crate::kernels::{Convolution, Gelu};
 use crate::spec::{DataShape, DitModel};
@@ -74,7 +74,8 @@ impl Dit {
         Self { patches, input, dim, positions, frequencies, time, class, blocks, output_modulation, output, mask_token }
     }
 
-    /// See [`super::Network::forward`].
+    /// See [`super::Network::forward`]. Images may be smaller than those that it is described for, by a whole factor: see
+    /// [`some_positions`].
     pub fn forward(
         &self,
         pass: Pass,
@@ -96,12 +97,13 @@ impl Dit {
         // Every modulation begins with it.
         let condition = kernels.silu(condition);
 
-        let positions = self.positions.on(&device, || square_positions(self.patches.side, self.dim));
-        let patches = self.input.forward(pass, kernels.enter(self.patches.cut(noisy)));
+        let cells = self.patches.of_side(noisy.dims()[2]);
+        let positions = self.positions(cells.side, &device);
+        let patches = self.input.forward(pass, kernels.enter(cells.cut(noisy)));
         if route.masks() {
             let token = self.mask_token.expect("runs that mask tokens are checked to have a token for it");
             let token = pass.parameters[token].clone().reshape([1, self.dim]);
-            let masks = (positions.clone().reshape([self.patches.count(), self.dim]) + token).reshape([-1]);
+            let masks = (positions.clone().reshape([cells.count(), self.dim]) + token).reshape([-1]);
             let nothing = Tensor::zeros(patches.dims(), &patches.device().without_autodiff());
             route.set_masks(kernels, kernels.add_image(nothing, masks));
         }
@@ -111,7 +113,20 @@ impl Dit {
         }
         let [shift, scale] = self.output_modulation.each_ref().map(|layer| layer.forward(pass, condition.clone()));
         let tokens = self.output.forward(pass, kernels.modulated_norm(tokens, scale, shift, EPSILON));
-        self.patches.join(kernels.leave(tokens, batch))
+        cells.join(kernels.leave(tokens, batch))
+    }
+}
+
+impl Dit {
+    /// Flat `[side, side, dim]`, of the patches of an image that may be smaller than those it is described for.
+    fn positions(&self, side: usize, device: &Device) -> Tensor<1> {
+        let all = || square_positions(self.patches.side, self.dim);
+        if side == self.patches.side {
+            return self.positions.on(device, all);
+        }
+        let some = some_positions(&all(), self.patches.side, side, self.dim);
+        let count = some.len();
+        Tensor::from_data(TensorData::new(some, [count]), &device.clone().without_autodiff())
     }
 }
 

@@ -102,7 +102,7 @@ pub fn forward_flops(model: &spec::Model, data_shape: impl Into<DataShape>) -> f
 
 /// The same in a run's training after `step` steps, where tokens may go around blocks.
 pub fn training_forward_flops(spec: &RunSpec, step: u64) -> f64 {
-    describe(&spec.model, spec.data.shape(), Detour::at(spec, step)).flops
+    describe_training(spec, step).flops
 }
 
 /// Bytes of the outputs of all layers for one image.
@@ -110,10 +110,18 @@ pub fn activation_bytes(model: &spec::Model, data_shape: impl Into<DataShape>) -
     describe(model, data_shape.into(), None).activations * size_of::<f32>()
 }
 
-/// Bytes that a run's training keeps for the backward pass of each image of the batch, at most: the outputs of all layers.
+/// Bytes that a run's training keeps for the backward pass of a batch, at most: the outputs of all layers.
 pub fn training_activation_bytes(spec: &RunSpec) -> usize {
-    let at = |step| describe(&spec.model, spec.data.shape(), Detour::at(spec, step)).activations;
-    at(0).max(at(spec.train.steps.saturating_sub(1))) * size_of::<f32>()
+    let sizes = spec.train.batch_sizes();
+    let at = |step: u64| describe_training(spec, step).activations * sizes.at(step);
+    spec.phases().into_iter().map(at).max().unwrap_or(0) * size_of::<f32>()
+}
+
+/// The network as the step after `step` steps of a run trains it, for each image.
+fn describe_training(spec: &RunSpec, step: u64) -> Architecture {
+    let (data_shape, side) = (spec.data.shape(), spec.side_at(step));
+    let model = spec.model.at_side(data_shape.side, side);
+    describe(&model, DataShape { side, ..data_shape }, Detour::at(spec, step))
 }
 
 fn describe(model: &spec::Model, data_shape: DataShape, detour: Option<Detour>) -> Architecture {

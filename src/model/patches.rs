@@ -19,6 +19,11 @@ impl Patches {
         Self { patch, side: image_side / patch }
     }
 
+    /// As large patches of images of another side.
+    pub fn of_side(self, image_side: usize) -> Self {
+        Self::new(image_side, self.patch)
+    }
+
     /// Patches of an image.
     pub fn count(self) -> usize {
         self.side * self.side

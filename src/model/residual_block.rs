@@ -16,7 +16,6 @@ pub struct ResidualBlock {
     /// The shortcut's convolution, where the number of channels changes.
     shortcut: Option<ConvolutionLayer>,
     outputs: usize,
-    side: usize,
 }
 
 /// Dropout of one pass: its source, the rate and which layer of the network this is.
@@ -53,7 +52,6 @@ impl ResidualBlock {
                 architecture.convolution(&format!("{name}.shortcut"), shortcut, side, variance_scaling(shortcut))
             }),
             outputs,
-            side,
         }
     }
 }
@@ -67,7 +65,8 @@ impl TimedBlock for ResidualBlock {
         let hidden = self.first.forward_added(pass, hidden, self.time.forward(pass, time));
         let mut hidden = self.second_norm.forward(pass, hidden, true);
         if let Some(BlockDropout { source, rate, layer, batch, device }) = dropout {
-            let shape = [batch, self.outputs, self.side, self.side];
+            let side = pass.kernels.side(&hidden);
+            let shape = [batch, self.outputs, side, side];
             hidden = source.apply(pass, hidden, shape, rate, layer, device);
         }
         let kept = match &self.shortcut {

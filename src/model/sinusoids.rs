@@ -36,3 +36,31 @@ pub fn square_positions(side: usize, length: usize) -> Vec<f32> {
     }
     positions
 }
+
+/// Of [`square_positions`] of `side`, those of every `side / fewer`-th row and column: each pixel of a coarser square has the position of
+/// the first of the pixels in its place.
+///
+/// # Panics
+/// If `fewer` does not divide `side`.
+pub fn some_positions(positions: &[f32], side: usize, fewer: usize, length: usize) -> Vec<f32> {
+    assert!(fewer > 0 && side.is_multiple_of(fewer), "{fewer} of {side} rows");
+    let step = side / fewer;
+    let place = |index: usize| index / fewer * step * side + index % fewer * step;
+    (0..fewer * fewer).flat_map(|index| &positions[place(index) * length..][..length]).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coarser_square_has_the_positions_of_every_other_row_and_column() {
+        let all = square_positions(6, 8);
+        let of = |row: usize, column: usize| &all[(6 * row + column) * 8..][..8];
+        let every_other = some_positions(&all, 6, 3, 8);
+        let expected: Vec<f32> =
+            [0, 2, 4].into_iter().flat_map(|row| [0, 2, 4].map(|column| of(row, column))).flatten().copied().collect();
+        assert_eq!(every_other, expected);
+        assert_eq!(some_positions(&all, 6, 6, 8), all);
+    }
+}

@@ -16,7 +16,7 @@ pub struct Detour {
 impl Detour {
     /// That of a run's training after `step` steps; none where all tokens go through all blocks.
     pub fn at(spec: &RunSpec, step: u64) -> Option<Self> {
-        let patches = spec.model.patches(spec.data.image_shape().1);
+        let patches = spec.model.patches(spec.side_at(step));
         let (routing, masking) = (&spec.token_routing, &spec.token_masking);
         if routing.is_on() {
             let kept = patches - share_of(patches, routing.share);

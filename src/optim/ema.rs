@@ -17,8 +17,9 @@ pub fn ema_decay(spec: &RunSpec, step: u64) -> f64 {
     match &spec.train.ema {
         spec::Ema::Exponential(_) => spec.train.ema_decay,
         spec::Ema::HalfLife(HalfLifeEma { images, ramp_up }) => {
-            let batch_size = spec.train.batch_size as f64;
-            let longest = if *ramp_up > 0.0 { ramp_up * step as f64 * batch_size } else { f64::INFINITY };
+            let sizes = spec.train.batch_sizes();
+            let batch_size = sizes.at(step) as f64;
+            let longest = if *ramp_up > 0.0 { ramp_up * sizes.before(step) as f64 } else { f64::INFINITY };
             (-batch_size / (*images as f64).min(longest)).exp2()
         }
         spec::Ema::Power(power) => power_decay(power.sigma_rel, step),

@@ -31,8 +31,8 @@ pub struct NetworkCost {
     pub training_forward_flops: f64,
     /// Bytes of the outputs of all layers.
     pub activation_bytes: f64,
-    /// Bytes of them that training keeps for the backward pass, at most.
-    pub training_activation_bytes: f64,
+    /// Bytes of them that training keeps for the backward pass of a batch, at most.
+    pub training_bytes: f64,
     /// Bytes of what the optimizer keeps beside values for each parameter: SOAP's factors.
     pub factor_bytes: f64,
 }
@@ -105,7 +105,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let forward_seconds = network.forward_flops / cost.flops_per_second;
     let evaluate = &spec.evaluate;
 
-    let images_seen = spec.train.steps as f64 * spec.train.batch_size as f64;
+    let images_seen = spec.train.images_after(spec.train.steps) as f64;
     let train_seconds = images_seen * PASSES_PER_STEP * network.training_forward_flops / cost.flops_per_second;
 
     // The last step is always evaluated.
@@ -133,7 +133,6 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
 
     let weights = parameters as f64 * BYTES_PER_NUMBER;
     let pixels = (channels * side * side) as f64;
-    let training_bytes = spec.train.batch_size as f64 * network.training_activation_bytes;
     // Without a backward pass activations are dropped as the next are made; the share is that of a few live tensors.
     let live = network.activation_bytes / 4.0;
     let kept_images = evaluate.grid_images.max(evaluate.consistency.images);
@@ -163,7 +162,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let memory_bytes = weights * (TENSORS_IN_MEMORY + more + post_hoc)
         + network.factor_bytes
         + held_bytes
-        + training_bytes.max(evaluation);
+        + network.training_bytes.max(evaluation);
 
     let records = spec.train.steps as f64 / spec.train.log_every as f64 * 4.0
         + evaluations * weights_measured * (evaluate.validation.bins as f64 + 3.0 + evaluate.also.len() as f64);
@@ -261,7 +260,7 @@ mod tests {
         forward_flops: 1e3,
         training_forward_flops: 1e3,
         activation_bytes: 100.0,
-        training_activation_bytes: 100.0,
+        training_bytes: 6400.0,
         factor_bytes: 0.0,
     };
 
@@ -311,7 +310,7 @@ mod tests {
     fn an_evaluation_of_a_large_network_is_taken_in_smaller_batches_and_one_of_both_weights_takes_twice_as_long() {
         let mut spec = RunSpec::default();
         spec.train.batch_size = 1;
-        let large = |_: &RunSpec| NetworkCost { activation_bytes: 64e6, training_activation_bytes: 64e6, ..NETWORK };
+        let large = |_: &RunSpec| NetworkCost { activation_bytes: 64e6, training_bytes: 64e6, ..NETWORK };
         let large = CostModel { network: &large, ..fake() };
         let expected = 5.0 * 40.0 + 7.0 + 2.0 * MATRIX + ((1u64 << 30) as f64 + 320.0 * 64.0 * 4.0 + MATRIX);
         assert_eq!(run_cost(&spec, &large).memory_bytes, expected);

@@ -81,6 +81,15 @@ impl Model {
         }
     }
 
+    /// The number of sides that a UNet has layers for; 0 where there are no levels.
+    pub fn levels(&self) -> usize {
+        match self {
+            Self::Unet(unet) => unet.channel_multipliers.len(),
+            Self::Adm(adm) => adm.channel_multipliers.len(),
+            Self::Dit(_) | Self::Uvit(_) => 0,
+        }
+    }
+
     /// The number of patches of an image of `side` pixels, each of which is a token; 0 where there are none.
     pub fn patches(&self, side: usize) -> usize {
         match self {
@@ -89,6 +98,17 @@ impl Model {
                 side.checked_div(*patch).unwrap_or(0).pow(2)
             }
         }
+    }
+
+    /// The same network for images of `side` pixels where it is written for images of `full_side`: self-attention stays at its levels.
+    pub fn at_side(&self, full_side: usize, side: usize) -> Self {
+        let mut model = self.clone();
+        if let Self::Unet(UnetModel { attention_resolutions, .. }) | Self::Adm(AdmModel { attention_resolutions, .. }) =
+            &mut model
+        {
+            attention_resolutions.iter_mut().for_each(|resolution| *resolution = *resolution * side / full_side);
+        }
+        model
     }
 
     /// Share of the training images whose class is replaced by "none".

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Ema, PostHoc};
+use super::{BatchStage, Ema, PostHoc, ResolutionStage};
 
 /// `train`: the training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +13,20 @@ pub struct Train {
     pub steps: u64,
     /// Images per step. Default 64.
     pub batch_size: usize,
+    /// Stages of a run that have other batches than `batch_size`, one after the other, each a map: `until`, the share of the run's steps
+    /// after which it ends, and its `batch_size`. `[{ until: 0.3, batch_size: 32 }]` has 32 images in each of the first 30 % of the steps
+    /// (Smith et al. 2018, arXiv 1711.00489, let batches grow in the place of a falling learning rate). Schedules of other things, such as the
+    /// learning rate, go by steps, whatever these hold. Default [].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batch_schedule: Vec<BatchStage>,
+    /// Stages of a run that train on smaller images, one after the other, each a map: `until`, the share of the run's steps after which it
+    /// ends, and `side`, in pixels. `[{ until: 0.25, side: 16 }]` trains the first quarter of the steps on images of 16x16, each pixel of which is
+    /// the mean of a square of pixels; `side` divides that of the data. The last step has always the full side, and so has all that is
+    /// measured. Noise is that of an image of the smaller side, and the noise schedule stays as it is. A `dit` gives each patch the
+    /// fixed position of the first of the patches in its place at full size; a `uvit` has learned positions, and is refused. Latents are averaged as they are.
+    /// Default [].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resolution_schedule: Vec<ResolutionStage>,
     /// The number of first steps over which the learning rate rises linearly from 0 to its schedule. Default 0.
     pub warmup_steps: u64,
     /// The largest global L2 norm of the gradient. A larger gradient is scaled down to it; 0 turns clipping off. Default 1.
@@ -77,6 +91,8 @@ impl Default for Train {
         Self {
             steps: 2000,
             batch_size: 64,
+            batch_schedule: Vec::new(),
+            resolution_schedule: Vec::new(),
             warmup_steps: 0,
             clip_norm: 1.0,
             ema_decay: 0.999,

@@ -140,15 +140,17 @@ impl Estimator {
 
     fn network(&self, spec: &RunSpec) -> NetworkCost {
         let RunSpec { model, token_routing, token_masking, .. } = spec;
-        let (data_shape, images) = (spec.data.shape(), spec.train.steps * spec.train.batch_size as u64);
+        let (data_shape, train) = (spec.data.shape(), &spec.train);
         let mut known = self.networks.borrow_mut();
-        let key = format!("{model:?} {data_shape:?} {token_routing:?} {token_masking:?}");
+        let stages = (&train.batch_schedule, &train.resolution_schedule);
+        let sizes = format!("{} {} {stages:?}", train.steps, train.batch_size);
+        let key = format!("{model:?} {data_shape:?} {token_routing:?} {token_masking:?} {sizes}");
         let mut network = *known.entry(key).or_insert_with(|| NetworkCost {
             parameters: model::parameter_count(model, data_shape),
             forward_flops: model::forward_flops(model, data_shape),
-            training_forward_flops: model::training_forward_flops(spec, 0),
+            training_forward_flops: mean_training_flops(spec) / PASSES_PER_STEP,
             activation_bytes: model::activation_bytes(model, data_shape) as f64,
-            training_activation_bytes: model::training_activation_bytes(spec) as f64,
+            training_bytes: model::training_activation_bytes(spec) as f64,
             factor_bytes: 0.0,
         });
         if let Optimizer::Soap(soap) = &spec.optimizer {
@@ -157,9 +159,6 @@ impl Estimator {
                 model::hidden_matrices(model, data_shape).into_iter().flat_map(|(rows, columns)| [rows, columns]);
             let values: usize = sides.filter(|side| *side <= soap.largest_side).map(|side| 2 * side * side).sum();
             network.factor_bytes = (values * size_of::<f32>()) as f64;
-        }
-        if token_masking.share > 0.0 {
-            network.training_forward_flops = network_flops(spec).after(images) / images as f64 / PASSES_PER_STEP;
         }
         network
     }
@@ -215,9 +214,15 @@ pub fn training_flops(spec: &RunSpec) -> Option<TrainingFlops> {
 
 /// The same, whoever trains.
 pub(super) fn network_flops(spec: &RunSpec) -> TrainingFlops {
-    let early_steps = spec.token_masking.steps(spec.train.steps);
-    let at = |step| PASSES_PER_STEP * model::training_forward_flops(spec, step);
-    let late = at(early_steps);
-    let early = if early_steps > 0 { at(0) } else { late };
-    TrainingFlops { early, early_images: early_steps * spec.train.batch_size as u64, late }
+    let mut flops = TrainingFlops::default();
+    for step in spec.phases() {
+        flops.go_on(spec.train.images_after(step), PASSES_PER_STEP * model::training_forward_flops(spec, step));
+    }
+    flops
+}
+
+/// The mean over the images of a run.
+fn mean_training_flops(spec: &RunSpec) -> f64 {
+    let images = spec.train.images_after(spec.train.steps);
+    network_flops(spec).after(images) / images.max(1) as f64
 }

@@ -49,7 +49,7 @@ impl StudyQueue {
             let last = record.attempts.last().filter(|_| outcome.is_none());
             let most_micro_batches = match run.spec.auxiliary_losses.compare_whole_batch() {
                 true => 1,
-                false => run.spec.train.batch_size,
+                false => run.spec.train.batch_range().1,
             };
             let micro_batches = last.map_or(1, |last| last.micro_batches).min(most_micro_batches);
             labels.push(RunLabel::new(run, cost, run_folder.log()));

@@ -165,6 +165,7 @@ fn refused(error: ExecutionError) -> NotCaptured {
 pub fn needs_the_host(spec: &RunSpec, micro_batches: usize) -> Option<&'static str> {
     let reasons = [
         (micro_batches > 1, "a batch in several parts"),
+        (spec.phases().len() > 1, "steps of several sizes"),
         (timestep_sampler(spec).observes_losses(), "a timestep sampler that follows losses"),
         (!matches!(spec.optimizer, Optimizer::Adam(_) | Optimizer::Adamw(_)), "an optimizer other than Adam and AdamW"),
         (dropout(&spec.model) > 0.0, "dropout"),

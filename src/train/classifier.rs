@@ -60,9 +60,9 @@ pub fn train_classifier(
     let mut cnn = SmallCnn::new(design, seed, &device);
     let weights = cnn.weights();
     let mut adam = Adam::new(&AdamOptimizer::default(), weights.dims()[0], &weights.device());
-    let mut order = BatchOrder::new(dataset.train.len(), BATCH_SIZE, seed);
+    let mut order = BatchOrder::new(dataset.train.len(), seed);
     for step in 0..steps {
-        let indices = order.indices(step);
+        let indices = order.indices(step * BATCH_SIZE as u64, BATCH_SIZE);
         let pixels = shifted(batch_pixels(&dataset.train, &indices, false, seed, step), &dataset.train, seed, step);
         let labels: Vec<u16> = indices.iter().map(|&index| dataset.train.labels[index as usize]).collect();
         let loss = cross_entropy(cnn.logits(images(pixels, design.side, &device)), &labels);

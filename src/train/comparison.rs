@@ -10,7 +10,7 @@ use super::stopwatch::timed;
 use super::{CheckpointError, Trainer};
 use crate::data::Dataset;
 use crate::event::DeviceComparison;
-use crate::spec::{Optimizer, Precision, RunSpec, TokenMasking};
+use crate::spec::{Optimizer, Precision, RunSpec};
 
 /// Enough for the updated weights to show in a loss and in a gradient.
 pub const COMPARED_STEPS: u64 = 3;
@@ -30,15 +30,19 @@ struct Steps {
     gradient_norms: Vec<f64>,
 }
 
-/// Does the run's first steps on `device`, captured if `capture_steps` says so, and on the CPU, from the same weights, images and noise.
+/// Does steps of the run from the one after `first_step` steps on (see [`RunSpec::phases`]), on `device`, captured if `capture_steps` says
+/// so, and on the CPU, from the same initial weights, images and noise.
 pub fn compare_with_cpu(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
+    first_step: u64,
     capture_steps: bool,
 ) -> Result<DeviceComparison, CheckpointError> {
     let mut spec = with_early_refreshes(spec);
-    spec.train.batch_size = spec.train.batch_size.min(COMPARED_IMAGES);
+    let few = |batch_size: &mut usize| *batch_size = (*batch_size).min(COMPARED_IMAGES);
+    few(&mut spec.train.batch_size);
+    spec.train.batch_schedule.iter_mut().for_each(|stage| few(&mut stage.batch_size));
     // Large steps in a curved loss make any two orders of summation differ: that is the method's, not the device's.
     for rate in learning_rates(&mut spec.optimizer) {
         *rate = rate.min(COMPARED_LEARNING_RATE);
@@ -47,10 +51,10 @@ pub fn compare_with_cpu(
         Precision::F32 | Precision::Tf32 => TOLERANCE,
         Precision::Bf16 => TOLERANCE_BF16,
     };
-    let here = first_steps(&spec, dataset, device, capture_steps)?;
+    let here = first_steps(&spec, dataset, device, first_step, capture_steps)?;
     // With the CPU's f32.
     spec.train.precision = Precision::F32;
-    let cpu = first_steps(&spec, dataset, &Device::flex(), false)?;
+    let cpu = first_steps(&spec, dataset, &Device::flex(), first_step, false)?;
     let differences = [(&here.losses, &cpu.losses), (&here.gradient_norms, &cpu.gradient_norms)];
     let largest_difference = differences.iter().map(|(here, cpu)| largest(here, cpu)).fold(0.0, f64::max);
     Ok(DeviceComparison {
@@ -83,14 +87,6 @@ fn compared_steps(optimizer: &Optimizer) -> u64 {
     }
 }
 
-/// The runs whose steps have other shapes than the first: where tokens are masked for a part of training, that without masks.
-pub fn later_phases(spec: &RunSpec) -> Vec<RunSpec> {
-    let masked = spec.token_masking.steps(spec.train.steps);
-    let has_later = masked > 0 && masked < spec.train.steps;
-    let without = || RunSpec { token_masking: TokenMasking::default(), ..spec.clone() };
-    has_later.then(without).into_iter().collect()
-}
-
 /// Every learning rate that an optimizer has.
 fn learning_rates(optimizer: &mut Optimizer) -> Vec<&mut f64> {
     match optimizer {
@@ -102,15 +98,16 @@ fn learning_rates(optimizer: &mut Optimizer) -> Vec<&mut f64> {
     }
 }
 
-/// Does two steps of the whole batch, whose kernels are compiled and tuned then; what they learned is dropped.
+/// Does two steps of the whole batch, from the one after `first_step` steps on, whose kernels are compiled and tuned then; what they learned is dropped.
 pub fn warm_up(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
+    first_step: u64,
     micro_batches: usize,
 ) -> Result<(), CheckpointError> {
     let spec = &with_early_refreshes(spec);
-    let mut trainer = Trainer::new(spec, dataset, device, None, micro_batches)?;
+    let mut trainer = Trainer::at(spec, dataset, device, None, first_step, micro_batches)?;
     // SOAP's first step is another.
     for _ in 0..if matches!(spec.optimizer, Optimizer::Soap(_)) { 4 } else { 2 } {
         // A loss that is not finite is found, and told, by the run itself.
@@ -154,15 +151,16 @@ fn first_steps(
     spec: &RunSpec,
     dataset: &Dataset,
     device: &Device,
+    first_step: u64,
     capture_steps: bool,
 ) -> Result<Steps, CheckpointError> {
-    let mut trainer = Trainer::new(spec, dataset, device, None, 1)?;
+    let mut trainer = Trainer::at(spec, dataset, device, None, first_step, 1)?;
     if capture_steps {
         trainer.capture_steps()?;
     }
     let mut steps = Steps { losses: Vec::new(), gradient_norms: Vec::new() };
     let mut sum_before = 0.0;
-    for _ in 0..compared_steps(&spec.optimizer).min(spec.train.steps) {
+    for _ in 0..compared_steps(&spec.optimizer).min(spec.train.steps - first_step) {
         let Ok(loss) = trainer.train_step() else { break };
         let sum = trainer.progress.window.gradient_norm_sum;
         steps.losses.push(loss);
@@ -220,7 +218,7 @@ mod tests {
         }
         let spec = RunSpec { optimizer: muon, ..RunSpec::default() };
         let digits = crate::data::load_digits().expect("they are in the program");
-        let comparison = compare_with_cpu(&spec, &digits, &Device::flex(), false).expect("a small batch");
+        let comparison = compare_with_cpu(&spec, &digits, &Device::flex(), 0, false).expect("a small batch");
         assert_eq!((comparison.device_losses.len() as u64, comparison.largest_difference), (COMPARED_STEPS, 0.0));
         assert!(comparison.cpu_losses.iter().all(|loss| *loss < 10.0), "{:?}", comparison.cpu_losses);
     }

@@ -21,7 +21,7 @@ pub use average_snapshot::{AverageSnapshot, SnapshotError};
 pub use captured_step::{CapturedStep, Given, Learned, NotCaptured, needs_the_host};
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_classifier};
-pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, later_phases, measure_speed, warm_up};
+pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, warm_up};
 pub use hybrid_loss::HybridLoss;
 pub use precision::PrecisionError;
 pub use stopwatch::Stopwatch;
@@ -113,13 +113,12 @@ pub fn train(
     preparing: Stopwatch,
     host: &mut dyn Host,
 ) -> Result<(RunOutcome, Stamp), HostError> {
-    let batch_size = spec.train.batch_size;
     let before = checkpoint.as_ref().map_or_else(Default::default, |checkpoint| checkpoint.progress.stamp);
     let mut stopwatch = preparing.having_set_up(&before);
     if !is_host(device)
         && let Some(reason) = stopwatch.setting_up(|| set_up(spec, dataset, device, way, host))?
     {
-        return Ok((RunOutcome::DeviceDisagrees { reason }, stopwatch.stamp(before.step, batch_size)));
+        return Ok((RunOutcome::DeviceDisagrees { reason }, stopwatch.stamp(before.step, before.images_seen)));
     }
     let mut trainer = Trainer::new(spec, dataset, device, checkpoint, way.micro_batches).map_err(failed)?;
     if way.capture_steps {
@@ -127,7 +126,7 @@ pub fn train(
             Ok(()) => {}
             Err(error @ NotCaptured::Differs { .. }) => {
                 let reason = error.to_string();
-                return Ok((RunOutcome::DeviceDisagrees { reason }, stopwatch.stamp(before.step, batch_size)));
+                return Ok((RunOutcome::DeviceDisagrees { reason }, stopwatch.stamp(before.step, before.images_seen)));
             }
             Err(error) => return Err(failed(CheckpointError::from(error))),
         }
@@ -182,7 +181,7 @@ pub fn train(
                 Err(error) => return Err(error),
             },
         };
-        let stamp = stopwatch.stamp(trainer.step(), batch_size);
+        let stamp = stopwatch.stamp(trainer.step(), trainer.images_seen());
         if let Some(mean) = trainer.recorded_mean() {
             host.event(RunEvent::Trained {
                 stamp,
@@ -198,7 +197,7 @@ pub fn train(
             shown_at = stamp.wall_seconds;
         }
     };
-    Ok((outcome, stopwatch.stamp(trainer.step(), batch_size)))
+    Ok((outcome, stopwatch.stamp(trainer.step(), trainer.images_seen())))
 }
 
 /// Writes a checkpoint, but for the one that there is from before an evaluation whose result is not recorded.
@@ -255,15 +254,15 @@ fn record_beside(
 
 /// The stamp of the evaluation, where it goes on beside training.
 fn evaluate(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Host) -> Result<Option<Stamp>, HostError> {
-    let (step, batch_size) = (trainer.step(), trainer.spec().train.batch_size);
+    let (step, images_seen) = (trainer.step(), trainer.images_seen());
     let (averaged, raw) = (trainer.ema_network(), trainer.raw_network());
     host.event(RunEvent::Progress {
-        stamp: stopwatch.stamp(step, batch_size),
+        stamp: stopwatch.stamp(step, images_seen),
         loss: trainer.last_loss(),
         phase: Phase::Evaluating,
     })?;
     let evaluating = stopwatch.evaluating(|| host.evaluate(&averaged, &raw, step))?;
-    let stamp = stopwatch.stamp(step, batch_size);
+    let stamp = stopwatch.stamp(step, images_seen);
     match evaluating {
         Evaluating::Beside => Ok(Some(stamp)),
         Evaluating::Done(Evaluated { measures, samples }) => {
@@ -277,7 +276,7 @@ fn evaluate(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Hos
 /// Announces the checkpoint in the journal, then replaces the file: see `record::effective_events`.
 fn save(trainer: &mut Trainer, stopwatch: &mut Stopwatch, host: &mut dyn Host) -> Result<(), HostError> {
     trainer.progress.checkpoint += 1;
-    trainer.progress.stamp = stopwatch.stamp(trainer.step(), trainer.spec().train.batch_size);
+    trainer.progress.stamp = stopwatch.stamp(trainer.step(), trainer.images_seen());
     let Progress { stamp, checkpoint, .. } = trainer.progress;
     stopwatch.saving(|| {
         host.event(RunEvent::Checkpointed { stamp, checkpoint, losses: Vec::new() })?;
@@ -294,8 +293,8 @@ fn set_up(
     way: Way,
     host: &mut dyn Host,
 ) -> Result<Option<String>, HostError> {
-    for spec in std::iter::once(spec.clone()).chain(later_phases(spec)) {
-        let comparison = match compare_with_cpu(&spec, dataset, device, way.capture_steps) {
+    for first_step in spec.phases() {
+        let comparison = match compare_with_cpu(spec, dataset, device, first_step, way.capture_steps) {
             Err(CheckpointError::NotCaptured(error @ NotCaptured::Differs { .. })) => {
                 return Ok(Some(error.to_string()));
             }
@@ -307,8 +306,9 @@ fn set_up(
             return Ok(objection);
         }
         // Capturing a step does it several times.
-        if !way.capture_steps && (spec.train.batch_size > COMPARED_IMAGES || way.micro_batches > 1) {
-            warm_up(&spec, dataset, device, way.micro_batches).map_err(failed)?;
+        let is_larger = spec.train.batch_sizes().at(first_step) > COMPARED_IMAGES || way.micro_batches > 1;
+        if is_larger && !way.capture_steps {
+            warm_up(spec, dataset, device, first_step, way.micro_batches).map_err(failed)?;
         }
     }
     Ok(None)

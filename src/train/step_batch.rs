@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::data::{Batch, batch_classes};
+use crate::data::{Batch, average_pooled, batch_classes};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::model::Detour;
 use crate::random::{Draws, Stream};
@@ -9,6 +9,8 @@ use crate::spec::RunSpec;
 /// The draws of a step, one of each for every image. They are functions of (seed, stream, step), drawn for the whole batch, in
 /// however many parts it is computed.
 pub struct StepBatch {
+    /// The side of the images, in pixels.
+    pub side: usize,
     /// `[batch, channels, side, side]`, as the two that follow.
     pub images: Vec<f32>,
     /// The network's input: the noised images, scaled as the parameterization needs them.
@@ -33,8 +35,12 @@ impl StepBatch {
         process: &ForwardProcess,
         sampler: &dyn TimestepSampler,
     ) -> Self {
-        let (batch_size, seed) = (spec.train.batch_size, spec.seed);
         let Batch { pixels: images, labels, .. } = batch;
+        let (batch_size, seed, side) = (labels.len(), spec.seed, spec.side_at(step));
+        let images = match spec.data.image_shape().1 {
+            full_side if side == full_side => images,
+            full_side => average_pooled(&images, full_side, side),
+        };
         let classes =
             spec.told_classes().map(|none| batch_classes(&labels, spec.model.class_dropout(), none as u32, seed, step));
         let mut uniforms = Draws::new(seed, Stream::Timesteps, step);
@@ -50,10 +56,15 @@ impl StepBatch {
         let target =
             diffusion::training_target(spec.parameterization, process, &images, &noise, &timesteps).into_owned();
         let detour = Detour::at(spec, step).map(|detour| {
-            let patches = spec.model.patches(spec.data.image_shape().1);
+            let patches = spec.model.patches(side);
             (detour, Draws::new(seed, Stream::Patches, step).subsets(batch_size, patches, detour.kept))
         });
-        Self { images, input, target, classes, timesteps, importance, detour }
+        Self { side, images, input, target, classes, timesteps, importance, detour }
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.timesteps.len()
     }
 }
 

@@ -62,10 +62,10 @@ impl Stopwatch {
         self.wall_seconds_before + self.started.elapsed().as_secs_f64()
     }
 
-    pub fn stamp(&self, step: u64, batch_size: usize) -> Stamp {
+    pub fn stamp(&self, step: u64, images_seen: u64) -> Stamp {
         Stamp {
             step,
-            images_seen: step * batch_size as u64,
+            images_seen,
             train_seconds: self.train_seconds,
             eval_seconds: self.eval_seconds,
             checkpoint_seconds: self.checkpoint_seconds,
@@ -112,7 +112,7 @@ mod tests {
         stopwatch.evaluating(|| std::thread::sleep(pause));
         stopwatch.saving(|| std::thread::sleep(pause));
         stopwatch.setting_up(|| std::thread::sleep(pause));
-        let stamp = stopwatch.stamp(6, 64);
+        let stamp = stopwatch.stamp(6, 384);
         assert!((10.02..11.0).contains(&stamp.train_seconds), "{stamp:?}");
         assert!((20.02..21.0).contains(&stamp.eval_seconds), "{stamp:?}");
         assert!((1.02..2.0).contains(&stamp.checkpoint_seconds), "{stamp:?}");

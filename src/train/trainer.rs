@@ -13,6 +13,7 @@ use super::step_batch::{StepBatch, parts_of};
 use super::stopwatch::timed;
 use crate::data::{BatchSettings, BatchSource, Dataset};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
+use crate::event::Stamp;
 use crate::kernels::Kernels;
 use crate::model::{self, Network};
 use crate::optim::{self, Ema, Matrix, Moments, Norm, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates};
@@ -87,6 +88,18 @@ impl<'a> Trainer<'a> {
         checkpoint: Option<Checkpoint>,
         micro_batches: usize,
     ) -> Result<Self, CheckpointError> {
+        Self::at(spec, dataset, device, checkpoint, 0, micro_batches)
+    }
+
+    /// The same, but that a run without a checkpoint takes its initial weights to the step after `first_step` steps.
+    pub(super) fn at(
+        spec: &'a RunSpec,
+        dataset: &Dataset,
+        device: &Device,
+        checkpoint: Option<Checkpoint>,
+        first_step: u64,
+        micro_batches: usize,
+    ) -> Result<Self, CheckpointError> {
         if micro_batches > 1 && spec.auxiliary_losses.compare_whole_batch() {
             return Err(CheckpointError::NotInParts);
         }
@@ -101,7 +114,8 @@ impl<'a> Trainer<'a> {
                 let start = OptimizerState::from(&spec.optimizer, &weights);
                 let kept = if spec.train.post_hoc.every > 0 { POST_HOC_SIGMA_RELS.len() } else { 0 };
                 let post_hoc = (0..kept).map(|_| Ema::new(weights.clone())).collect();
-                (weights, ema, post_hoc, start, Progress::default())
+                let stamp = Stamp { step: first_step, ..Stamp::default() };
+                (weights, ema, post_hoc, start, Progress { stamp, ..Progress::default() })
             }
             Some(checkpoint) => {
                 let Checkpoint {
@@ -132,7 +146,7 @@ impl<'a> Trainer<'a> {
         network.set_weights(optimizer.gradient_point(&weights));
         let process = ForwardProcess::new(&spec.noise_schedule);
         let settings =
-            BatchSettings { batch_size: spec.train.batch_size, flips: spec.data.horizontal_flips(), seed: spec.seed };
+            BatchSettings { sizes: spec.train.batch_sizes(), flips: spec.data.horizontal_flips(), seed: spec.seed };
         let batches =
             BatchSource::start(&dataset.train, settings, progress.stamp.step).map_err(CheckpointError::Thread)?;
         Ok(Self {
@@ -200,6 +214,11 @@ impl<'a> Trainer<'a> {
         self.progress.stamp.step
     }
 
+    /// Images that those steps saw.
+    pub fn images_seen(&self) -> u64 {
+        self.spec.train.images_after(self.step())
+    }
+
     /// The last step's loss, if this process has done one.
     pub fn last_loss(&self) -> Option<f64> {
         self.last_loss
@@ -255,7 +274,7 @@ impl<'a> Trainer<'a> {
         let mut losses = Vec::new();
         let mut gradient: Option<Tensor<1>> = None;
         let mut image_losses = Vec::new();
-        for part in parts_of(spec.train.batch_size, self.micro_batches) {
+        for part in parts_of(batch.len(), self.micro_batches) {
             let (loss, of_images) = self.loss_share(batch, part);
             image_losses.extend(of_images);
             losses.push(loss.clone().inner());

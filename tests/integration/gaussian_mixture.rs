@@ -136,11 +136,12 @@ fn train(spec: &RunSpec) -> Trained {
     let start = OptimizerState::start(perceptron::WEIGHTS);
     let mut optimizer = Optimizer::new(&spec.optimizer, &[perceptron::HIDDEN_MATRIX], start, &device);
     for step in 0..spec.train.steps {
+        let batch_size = spec.train.batch_sizes().at(step);
         let of_timesteps = loss_weights(&spec.loss_weighting, spec.parameterization, &process, step);
-        let images = points(spec.seed, step, BATCH);
-        let noise = assigned_noise(&spec.noise, &images, noise(spec.seed, step, BATCH), BATCH);
+        let images = points(spec.seed, step, batch_size);
+        let noise = assigned_noise(&spec.noise, &images, noise(spec.seed, step, batch_size), batch_size);
         let mut uniforms = Draws::new(spec.seed, Stream::Timesteps, step);
-        let uniforms: Vec<f64> = (0..BATCH).map(|_| uniforms.uniform()).collect();
+        let uniforms: Vec<f64> = (0..batch_size).map(|_| uniforms.uniform()).collect();
         let drawn = sampler.draw(&uniforms, step);
         let timesteps: Vec<u32> = drawn.iter().map(|drawn| drawn.t).collect();
         let noisy = process.add_noise(&images, &noise, &timesteps);
@@ -350,4 +351,19 @@ fn every_optimizer_and_every_way_to_give_out_noise_learns_the_denoiser() {
         assert!(after < share * before, "{optimizer} {momentum} {noise}: only from {before} to {after}");
         assert!(distance < most, "{optimizer} {momentum} {noise}: generates at {distance} from the mixture");
     }
+}
+
+#[test]
+fn batches_that_grow_learn_the_denoiser() {
+    let stages = json!([{"until": 0.3, "batch_size": 16}, {"until": 0.6, "batch_size": 48}]);
+    let spec: RunSpec = decode_json(&json!({
+        "optimizer": {"kind": "adam", "learning_rate": 0.01}, "lr_schedule": {"kind": "cosine", "end": 0.01},
+        "noise_schedule": linear(),
+        "train": {"steps": STEPS, "batch_size": BATCH, "batch_schedule": stages},
+    }))
+    .expect("a run as written in YAML");
+    let Trained { weights, errors: [before, after] } = train(&spec);
+    let distance = generated_distance(&spec, &weights);
+    println!("{before:.4} to {after:.5}, moments {distance:.3}");
+    assert!(after < 0.2 * before && distance < 0.07, "from {before} to {after}, {distance} from the mixture");
 }

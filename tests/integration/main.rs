@@ -37,6 +37,7 @@ mod report;
 mod run;
 mod sandbox;
 mod schedule;
+mod schedules;
 #[cfg(unix)]
 mod serve;
 mod study;

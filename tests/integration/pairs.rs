@@ -64,6 +64,11 @@ fn sections() -> Vec<(String, Vec<Choice>)> {
             "token_masking": {"share": 0.5, "reconstruction": 0.0, "until": 0.5},
         }),
     ));
+    sections.push(other(
+        "batches",
+        json!({"train": {"batch_schedule": [{"until": 0.3, "batch_size": 2}, {"until": 0.6, "batch_size": 7}]}}),
+    ));
+    sections.push(other("resolutions", json!({"train": {"resolution_schedule": [{"until": 0.5, "side": 4}]}})));
     sections.push(other("routed dit", routed("dit", 1)));
     sections.push(other("routed uvit", routed("uvit", 2)));
     sections.push(other(

@@ -11,10 +11,8 @@ impl Rules {
         let losses = &spec.auxiliary_losses;
         // At 1 nothing of the loss is left.
         self.fraction("auxiliary_losses.contrastive", losses.contrastive, &[AtLeast(0.0), Below(1.0)]);
-        if losses.contrastive > 0.0 && spec.train.batch_size < 2 {
-            let message =
-                "`auxiliary_losses.contrastive` compares images of a batch, and `train.batch_size` is 1".to_owned();
-            self.breaks(&["auxiliary_losses.contrastive", "train.batch_size"], message, None);
+        if losses.contrastive > 0.0 {
+            self.several_images("auxiliary_losses.contrastive", "auxiliary_losses.contrastive", spec);
         }
         let dispersive = &losses.dispersive;
         self.fraction("auxiliary_losses.dispersive.weight", dispersive.weight, &[AtLeast(0.0), AtMost(1e3)]);
@@ -28,11 +26,7 @@ impl Rules {
             }
             return;
         }
-        if spec.train.batch_size < 2 {
-            let message =
-                "`auxiliary_losses.dispersive` compares images of a batch, and `train.batch_size` is 1".to_owned();
-            self.breaks(&["auxiliary_losses.dispersive.weight", "train.batch_size"], message, None);
-        }
+        self.several_images("auxiliary_losses.dispersive", "auxiliary_losses.dispersive.weight", spec);
         let paths = ["auxiliary_losses.dispersive.block", "auxiliary_losses.dispersive.weight", "model.depth"];
         match &spec.model {
             Model::Dit(_) | Model::Uvit(_) => {
@@ -53,6 +47,17 @@ impl Rules {
                 let hint = "`model: { kind: dit }` and `uvit` have tokens";
                 self.breaks(&["auxiliary_losses.dispersive.weight", "model"], message, Some(hint));
             }
+        }
+    }
+
+    /// Every batch has images to compare.
+    fn several_images(&mut self, loss: &str, path: &'static str, spec: &RunSpec) {
+        if spec.train.batch_size < 2 {
+            let message = format!("`{loss}` compares images of a batch, and `train.batch_size` is 1");
+            self.breaks(&[path, "train.batch_size"], message, None);
+        } else if spec.train.batch_range().0 < 2 {
+            let message = format!("`{loss}` compares images of a batch, and `train.batch_schedule` has a batch of 1");
+            self.breaks(&[path, "train.batch_schedule"], message, None);
         }
     }
 }

@@ -11,6 +11,7 @@ mod model;
 mod observe;
 mod optim;
 mod rules;
+mod schedules;
 mod token_masking;
 mod token_routing;
 mod train;
@@ -54,6 +55,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.momentum(spec);
     rules.lr_schedule(spec);
     rules.train(spec);
+    rules.schedules(spec);
     rules.evaluate(spec);
     rules.consistency(spec);
     rules.difficulty(spec);

@@ -74,18 +74,23 @@ impl Rules {
         }
     }
 
-    /// A share of the patches of an image that is neither none of them nor all.
+    /// A share of the patches of an image that is neither none of them nor all, at every size that images are trained at.
     pub(super) fn some_patches(&mut self, path: &'static str, share: f64, spec: &RunSpec) {
-        let patches = spec.model.patches(spec.data.image_shape().1);
-        let left_out = crate::spec::share_of(patches, share);
-        if patches > 0 && (left_out == 0 || left_out == patches) {
-            let words = if left_out == 0 { "none" } else { "all" };
-            let message = format!("`{path}`, {share}, is {words} of the {patches} patches of an image");
-            let hint = match patches {
-                1 => "a smaller `model.patch` makes more patches".to_owned(),
-                _ => format!("a patch of {patches} is a share of {}", 1.0 / patches as f64),
-            };
-            self.breaks(&[path, "model.patch"], message, Some(&hint));
+        let full = spec.data.image_shape().1;
+        let smaller = spec.train.resolution_schedule.iter().map(|stage| stage.side);
+        for side in std::iter::once(full).chain(smaller) {
+            let patches = spec.model.patches(side);
+            let left_out = crate::spec::share_of(patches, share);
+            if patches > 0 && (left_out == 0 || left_out == patches) {
+                let words = if left_out == 0 { "none" } else { "all" };
+                let wide = if side == full { String::new() } else { format!(" {side} pixels wide") };
+                let message = format!("`{path}`, {share}, is {words} of the {patches} patches of an image{wide}");
+                let hint = match patches {
+                    1 => "a smaller `model.patch` makes more patches".to_owned(),
+                    _ => format!("a patch of {patches} is a share of {}", 1.0 / patches as f64),
+                };
+                return self.breaks(&[path, "model.patch"], message, Some(&hint));
+            }
         }
     }
 }

@@ -133,6 +133,6 @@ pub(super) fn point_comparison<'a>(
 pub(crate) fn planned_images(arm: &ArmComparison) -> f64 {
     arm.runs.first().map_or(0.0, |run| {
         let train = &run.record.planned.spec.train;
-        train.steps as f64 * train.batch_size as f64
+        train.images_after(train.steps) as f64
     })
 }

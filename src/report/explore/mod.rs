@@ -76,27 +76,43 @@ pub struct Axis {
 /// says it.
 pub type FlopsOfRun = fn(&RunSpec) -> Option<TrainingFlops>;
 
-/// Floating-point operations that training spends on each image, which may change once.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Floating-point operations that training spends on each image, which may change.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingFlops {
-    /// On each of the first images.
-    pub early: f64,
-    /// How many images those are.
-    pub early_images: u64,
-    /// On each image after them.
-    pub late: f64,
+    /// In the order of the images that they begin with.
+    stretches: Vec<Stretch>,
+}
+
+/// Images on each of which as many operations are spent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stretch {
+    first_image: u64,
+    /// Spent on all images before it.
+    before: f64,
+    each: f64,
 }
 
 impl TrainingFlops {
     /// The same on every image.
     pub fn even(image: f64) -> Self {
-        Self { early: image, early_images: 0, late: image }
+        let mut flops = Self::default();
+        flops.go_on(0, image);
+        flops
+    }
+
+    /// From the one after `first_image` images on, `each` are spent on an image. Called in the order of the images.
+    pub fn go_on(&mut self, first_image: u64, each: f64) {
+        if self.stretches.last().is_none_or(|last| last.each != each) {
+            let before = self.after(first_image);
+            self.stretches.push(Stretch { first_image, before, each });
+        }
     }
 
     /// Spent on the first `images` images.
     pub fn after(&self, images: u64) -> f64 {
-        let early = images.min(self.early_images);
-        early as f64 * self.early + (images - early) as f64 * self.late
+        let begun = self.stretches.partition_point(|stretch| stretch.first_image <= images);
+        let last = self.stretches[..begun].last();
+        last.map_or(0.0, |Stretch { first_image, before, each }| before + (images - first_image) as f64 * each)
     }
 }
 

@@ -258,7 +258,7 @@ fn other_methods(add: &mut dyn FnMut(&str, &str, Used)) {
         "2406.12303: least sum of distances in a batch; the authors compute them in f16, and over the batches of all devices together",
         &|spec| {
             let is_immiscible = matches!(spec.noise, NoiseAssignment::Immiscible(_));
-            is_immiscible.then(|| format!("Euclidean distances to 2⁻²⁰, batches of {}", spec.train.batch_size))
+            is_immiscible.then(|| format!("Euclidean distances to 2⁻²⁰, batches of {}", spec.train.batch_words()))
         },
     );
     add(

@@ -40,7 +40,7 @@ pub fn protocol(comparison: &Comparison) -> Markup {
     html! {
         dl {
             dt { "Seeds" } dd { (seeds.join(", ")) }
-            dt { "Length" } dd { (grouped(train.steps)) " steps of " (train.batch_size) " images, " (grouped(train.steps * train.batch_size as u64)) " images in all"
+            dt { "Length" } dd { (grouped(train.steps)) " steps of " (train.batch_words()) ", " (grouped(train.images_after(train.steps))) " images in all"
                 @if differing.iter().any(|(key, _)| key.starts_with("train.")) { " (where an arm or grid point does not say otherwise)" } }
             @if is_own { dt { "Measured" } dd { "every " (grouped(first.spec.evaluate.every)) " steps, with " (weights) " weights, off the training clock" } }
             @for (index, protocol) in protocols.iter().enumerate() {

@@ -39,6 +39,8 @@ fn unusual_specs() -> Vec<RunSpec> {
         train: Train {
             steps: 11,
             batch_size: 3,
+            batch_schedule: vec![BatchStage { until: 0.25, batch_size: 1 }, BatchStage { until: 0.5, batch_size: 2 }],
+            resolution_schedule: vec![ResolutionStage { until: 0.375, side: 4 }],
             warmup_steps: 2,
             clip_norm: 0.5,
             ema_decay: 0.9,

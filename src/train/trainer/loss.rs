@@ -17,7 +17,7 @@ impl Trainer<'_> {
     /// these images, with its loss weight, without its importance weight and without what is added; else none.
     pub(super) fn loss_share(&self, batch: &StepBatch, part: Range<usize>) -> (Tensor<1>, Vec<f32>) {
         let spec = self.spec;
-        let (channels, side) = spec.data.image_shape();
+        let (channels, side) = (spec.data.image_shape().0, batch.side);
         let (count, image_values) = (part.len(), channels * side * side);
         let pixels = part.start * image_values..part.end * image_values;
         let [images, input, target] =
@@ -72,7 +72,7 @@ impl Trainer<'_> {
                 .extend(of_images.map(|((mean, bound), &t)| (self.loss_weights[t as usize] * mean + bound) as f32));
         }
         let squares = if contrastive > 0.0 {
-            let others = targets_of_others(&batch.target, part, spec.train.batch_size);
+            let others = targets_of_others(&batch.target, part, batch.len());
             let others = Tensor::<4>::from_data(TensorData::new(others, shape), &tracked);
             squares - (predicted - others).square() * contrastive
         } else {
@@ -91,8 +91,8 @@ impl Trainer<'_> {
         if let Some(tokens) = tokens {
             loss = loss + dispersion(tokens, dispersive.temperature) * dispersive.weight;
         }
-        if count < spec.train.batch_size {
-            loss = loss * (count as f64 / spec.train.batch_size as f64);
+        if count < batch.len() {
+            loss = loss * (count as f64 / batch.len() as f64);
         }
         (loss, image_losses)
     }
