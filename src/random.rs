@@ -23,6 +23,10 @@ pub enum Stream {
     Dropout = 6,
     /// Which patches of a step's images are left in blocks that others go around, or that are not shown others.
     Patches = 9,
+    /// The size of a step's crops.
+    CropSize = 72,
+    /// Where the crops of a step lie in their images: the row, then the column, of each.
+    CropPlaces = 73,
     /// Which images of a step are trained on without their class.
     ClassDropout = 20,
     /// The noise that evaluation starts from; `step` is the index of the image.

@@ -17,8 +17,9 @@ impl Draws {
         let runs = &study.plan.runs;
         let is_own = runs.iter().all(|run| run.spec.trainer.as_ref().is_none_or(Trainer::is_torch));
         let of_run = runs.iter().map(|run| {
-            let RunSpec { data, model, train, .. } = &run.spec;
-            json!([data, train.batch_size, train.batch_schedule, train.resolution_schedule, model]).to_string()
+            let RunSpec { data, model, train, patch_diffusion, .. } = &run.spec;
+            json!([data, train.batch_size, train.batch_schedule, train.resolution_schedule, patch_diffusion, model])
+                .to_string()
         });
         is_own.then(|| Self(of_run.collect()))
     }

@@ -34,8 +34,8 @@ pub fn describe(
         ClassEmbedding::describe(architecture, "class", classes, model.class_dropout, length, initial)
     });
     let channels = model.channels * model.channel_multipliers[0];
-    let input =
-        architecture.drawn("input", Convolution::square(image_channels, channels, Resample::Keep), side, INITIAL);
+    let inputs = image_channels + if model.coordinates { 2 } else { 0 };
+    let input = architecture.drawn("input", Convolution::square(inputs, channels, Resample::Keep), side, INITIAL);
     let sizes = LevelSizes {
         channels: model.channels,
         channel_multipliers: &model.channel_multipliers,

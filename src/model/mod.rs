@@ -10,6 +10,7 @@ mod attention_block;
 pub mod autoencoder;
 mod class_embedding;
 mod constant;
+mod crops;
 mod dit;
 mod dropout;
 mod feed_forward;
@@ -28,11 +29,12 @@ mod uvit;
 pub mod vit;
 mod weights_file;
 
-use crate::spec::{self, DataShape, RunSpec};
+use crate::spec::{self, DataShape, PatchSchedule, RunSpec};
 use architecture::Architecture;
 use network::Body;
 
 pub use class_embedding::{Classes, one_hot};
+pub use crops::{coordinates, seen_side};
 pub use dropout::Dropout;
 pub use network::{Network, build};
 pub use parameters::ParameterLayout;
@@ -102,7 +104,7 @@ pub fn forward_flops(model: &spec::Model, data_shape: impl Into<DataShape>) -> f
 
 /// The same in a run's training after `step` steps, where tokens may go around blocks.
 pub fn training_forward_flops(spec: &RunSpec, step: u64) -> f64 {
-    describe_training(spec, step).flops
+    describe_training(spec, step, seen_side(spec, step)).flops
 }
 
 /// Bytes of the outputs of all layers for one image.
@@ -110,16 +112,36 @@ pub fn activation_bytes(model: &spec::Model, data_shape: impl Into<DataShape>) -
     describe(model, data_shape.into(), None).activations * size_of::<f32>()
 }
 
+/// The mean of [`training_forward_flops`] over what the step after `step` steps may draw: the size of its crops.
+pub fn mean_training_forward_flops(spec: &RunSpec, step: u64) -> f64 {
+    let of_parts = drawn_sides(spec, step);
+    of_parts.into_iter().map(|(side, share)| share * describe_training(spec, step, side).flops).sum()
+}
+
 /// Bytes that a run's training keeps for the backward pass of a batch, at most: the outputs of all layers.
 pub fn training_activation_bytes(spec: &RunSpec) -> usize {
     let sizes = spec.train.batch_sizes();
-    let at = |step: u64| describe_training(spec, step).activations * sizes.at(step);
+    let at = |step: u64| {
+        let sides = drawn_sides(spec, step).into_iter();
+        sides.map(|(side, _)| describe_training(spec, step, side).activations * sizes.at(step)).max().unwrap_or(0)
+    };
     spec.phases().into_iter().map(at).max().unwrap_or(0) * size_of::<f32>()
 }
 
-/// The network as the step after `step` steps of a run trains it, for each image.
-fn describe_training(spec: &RunSpec, step: u64) -> Architecture {
-    let (data_shape, side) = (spec.data.shape(), spec.side_at(step));
+/// (side of what the network sees in the step after `step` steps, its probability).
+fn drawn_sides(spec: &RunSpec, step: u64) -> Vec<(usize, f64)> {
+    match spec.patch_diffusion.schedule {
+        PatchSchedule::Progressive => vec![(seen_side(spec, step), 1.0)],
+        PatchSchedule::Stochastic => {
+            let parts = spec.patch_diffusion.parts();
+            parts.into_iter().map(|(size, share)| (crops::crop_side(spec.side_at(step), size), share)).collect()
+        }
+    }
+}
+
+/// The network as the step after `step` steps of a run trains it, for each image, of which it sees `side` pixels in a row.
+fn describe_training(spec: &RunSpec, step: u64, side: usize) -> Architecture {
+    let data_shape = spec.data.shape();
     let model = spec.model.at_side(data_shape.side, side);
     describe(&model, DataShape { side, ..data_shape }, Detour::at(spec, step))
 }

@@ -3,6 +3,7 @@ use burn::tensor::{Device, Tensor};
 use super::adm::{self, Adm};
 use super::architecture::{Architecture, Pass};
 use super::class_embedding::Classes;
+use super::crops::whole_images;
 use super::dit::Dit;
 use super::parameters::Parameters;
 use super::token_route::{Detour, TokenRoute};
@@ -20,6 +21,8 @@ pub struct Network {
     parameters: Parameters,
     kernels: Kernels,
     class_rows: Option<usize>,
+    /// The channels of images, where the network is told coordinates beside them.
+    coordinates_after: Option<usize>,
 }
 
 /// The layers of a network, which know where their parameters are.
@@ -79,10 +82,12 @@ impl Body {
 /// If [`super::check`] refuses the model.
 pub fn build(model: &spec::Model, data_shape: impl Into<DataShape>, seed: u64, device: &Device) -> Network {
     let mut architecture = Architecture::default();
-    let body = Body::describe(model, data_shape.into(), None, &mut architecture);
+    let data_shape = data_shape.into();
+    let body = Body::describe(model, data_shape, None, &mut architecture);
     let class_rows = architecture.class_rows;
     let parameters = Parameters::initial(architecture, seed, device);
-    Network { body, parameters, kernels: Kernels::for_device(device), class_rows }
+    let coordinates_after = model.coordinates().then_some(data_shape.channels);
+    Network { body, parameters, kernels: Kernels::for_device(device), class_rows, coordinates_after }
 }
 
 /// Images of a larger batch that go through the fused operations together where nothing is kept for a backward pass:
@@ -106,6 +111,7 @@ impl Network {
         dropout: Option<Dropout>,
     ) -> Tensor<4> {
         let pass = self.pass(classes.is_some());
+        let noisy = self.with_coordinates(noisy);
         let batch = noisy.dims()[0];
         if self.parameters.tracked()
             || !matches!(self.kernels, Kernels::Fused(_))
@@ -125,7 +131,8 @@ impl Network {
     }
 
     /// As [`Self::forward`] with what training does to the tokens of a transformer, and the tokens of each image where `route` looks at them:
-    /// `[batch, ..]`, all their values.
+    /// `[batch, ..]`, all their values. A network that is told coordinates is given those of crops as two last channels of `noisy`; without them it
+    /// takes images to be whole.
     ///
     /// # Panics
     /// As [`Self::forward`], or if `route` names a block that the network has not, or is not of these images.
@@ -139,8 +146,19 @@ impl Network {
     ) -> (Tensor<4>, Option<Tensor<4>>) {
         let classes = classes.into();
         let pass = self.pass(!matches!(classes, Classes::Untold));
+        let noisy = self.with_coordinates(noisy);
         let predicted = self.body.forward(pass, noisy, timesteps, &classes, Some(dropout), &mut route);
         (predicted, route.end())
+    }
+
+    /// With the coordinates of whole images, where the network is told coordinates and they are not there.
+    fn with_coordinates(&self, noisy: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, side, _] = noisy.dims();
+        if self.coordinates_after != Some(channels) {
+            return noisy;
+        }
+        let coordinates = whole_images(batch, side, &noisy.device());
+        Tensor::cat(vec![noisy, coordinates], 1)
     }
 
     /// Classes, and "no class" where there is one, that it is told.

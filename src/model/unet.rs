@@ -25,7 +25,8 @@ pub fn describe(model: &UnetModel, data_shape: DataShape, architecture: &mut Arc
         let (length, initial) = (TimeEmbedding::length(model.channels), Initial::Normal { deviation: 1.0 });
         ClassEmbedding::describe(architecture, "class", classes, model.class_dropout, length, initial)
     });
-    let shape = Convolution::square(image_channels, model.channels, Resample::Keep);
+    let inputs = image_channels + if model.coordinates { 2 } else { 0 };
+    let shape = Convolution::square(inputs, model.channels, Resample::Keep);
     let input = architecture.convolution("input", shape, side, variance_scaling(shape));
     let sizes = LevelSizes {
         channels: model.channels,

@@ -39,6 +39,10 @@ pub struct UnetModel {
     pub dropout: f64,
     /// Groups of each GroupNorm; must divide every level's channels. Default 8.
     pub norm_groups: usize,
+    /// Whether the network is told where each pixel lies in its image, in two more input channels: from left to right and from top to
+    /// bottom, from -1 to 1 (CoordConv; Liu et al. 2018, arXiv 1807.03247). `patch_diffusion` needs it. Default false.
+    #[serde(skip_serializing_if = "is_false")]
+    pub coordinates: bool,
     /// Whether the network is told the class of each image. The embedding of the class is added to that of the time (Nichol and
     /// Dhariwal 2021). Default false.
     #[serde(skip_serializing_if = "is_false")]
@@ -100,6 +104,20 @@ impl Model {
         }
     }
 
+    /// Whether the network is told where each pixel lies in its image.
+    pub fn coordinates(&self) -> bool {
+        match self {
+            Self::Unet(unet) => unet.coordinates,
+            Self::Adm(adm) => adm.coordinates,
+            Self::Dit(_) | Self::Uvit(_) => false,
+        }
+    }
+
+    /// Channels of the input for images of `image_channels`.
+    pub fn inputs(&self, image_channels: usize) -> usize {
+        image_channels + if self.coordinates() { 2 } else { 0 }
+    }
+
     /// The same network for images of `side` pixels where it is written for images of `full_side`: self-attention stays at its levels.
     pub fn at_side(&self, full_side: usize, side: usize) -> Self {
         let mut model = self.clone();
@@ -158,6 +176,10 @@ pub struct AdmModel {
     pub dropout: f64,
     /// Groups of each GroupNorm; must divide every level's channels. Default 32.
     pub norm_groups: usize,
+    /// Whether the network is told where each pixel lies in its image, in two more input channels: from left to right and from top to
+    /// bottom, from -1 to 1 (CoordConv; Liu et al. 2018, arXiv 1807.03247). `patch_diffusion` needs it. Default false.
+    #[serde(skip_serializing_if = "is_false")]
+    pub coordinates: bool,
     /// Whether the network is told the class of each image. The embedding of the class is added to that of the time. Default
     /// false.
     #[serde(skip_serializing_if = "is_false")]
@@ -205,6 +227,7 @@ impl Default for AdmModel {
             learned_sigma: false,
             dropout: 0.0,
             norm_groups: 32,
+            coordinates: false,
             class_conditional: false,
             class_dropout: CLASS_DROPOUT,
         }
@@ -227,6 +250,7 @@ impl Default for UnetModel {
             attention_heads: 1,
             dropout: 0.0,
             norm_groups: 8,
+            coordinates: false,
             class_conditional: false,
             class_dropout: CLASS_DROPOUT,
         }

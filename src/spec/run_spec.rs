@@ -28,6 +28,8 @@ pub struct RunSpec {
     pub token_routing: TokenRouting,
     #[serde(skip_serializing_if = "TokenMasking::is_default")]
     pub token_masking: TokenMasking,
+    #[serde(skip_serializing_if = "PatchDiffusion::is_default")]
+    pub patch_diffusion: PatchDiffusion,
     pub optimizer: Optimizer,
     pub momentum: MomentumSchedule,
     pub lr_schedule: LrSchedule,

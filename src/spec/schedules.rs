@@ -97,12 +97,14 @@ impl RunSpec {
         stage.map_or(self.data.image_shape().1, |stage| stage.side)
     }
 
-    /// The steps, from 0 in order, from which on a step is of another size than the one before: by schedules and by masks that end.
+    /// The steps, from 0 in order, from which on a step is of another size than the one before: by schedules, by masks and by crops that end. Crops
+    /// whose size each step draws are not told apart.
     pub fn phases(&self) -> Vec<u64> {
         let train = &self.train;
         let batches = train.batch_schedule.iter().map(|stage| stage_end(stage.until, train.steps));
         let sides = train.resolution_schedule.iter().map(|stage| stage_end(stage.until, train.steps));
         let mut starts: Vec<u64> = batches.chain(sides).chain([0, self.token_masking.steps(train.steps)]).collect();
+        starts.extend(self.patch_diffusion.ends(train.steps));
         starts.retain(|start| *start < train.steps.max(1));
         starts.sort_unstable();
         starts.dedup();

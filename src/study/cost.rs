@@ -10,7 +10,7 @@ use crate::model;
 use crate::plan::{CostModel, DecoderCost, NetworkCost, RunCost, run_cost};
 use crate::record::{RunRecord, RunState, StudyRecord};
 use crate::report::TrainingFlops;
-use crate::spec::{Data, DataShape, Features, Optimizer, Plan, RunSpec, Trainer};
+use crate::spec::{Data, DataShape, Features, Optimizer, PatchSchedule, Plan, RunSpec, Trainer};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -143,7 +143,7 @@ impl Estimator {
         let (data_shape, train) = (spec.data.shape(), &spec.train);
         let mut known = self.networks.borrow_mut();
         let stages = (&train.batch_schedule, &train.resolution_schedule);
-        let sizes = format!("{} {} {stages:?}", train.steps, train.batch_size);
+        let sizes = format!("{} {} {stages:?} {:?}", train.steps, train.batch_size, spec.patch_diffusion);
         let key = format!("{model:?} {data_shape:?} {token_routing:?} {token_masking:?} {sizes}");
         let mut network = *known.entry(key).or_insert_with(|| NetworkCost {
             parameters: model::parameter_count(model, data_shape),
@@ -214,15 +214,33 @@ pub fn training_flops(spec: &RunSpec) -> Option<TrainingFlops> {
 
 /// The same, whoever trains.
 pub(super) fn network_flops(spec: &RunSpec) -> TrainingFlops {
+    let (sizes, phases) = (spec.train.batch_sizes(), spec.phases());
+    let draws_crops = spec.patch_diffusion.is_on() && spec.patch_diffusion.schedule == PatchSchedule::Stochastic;
     let mut flops = TrainingFlops::default();
-    for step in spec.phases() {
-        flops.go_on(spec.train.images_after(step), PASSES_PER_STEP * model::training_forward_flops(spec, step));
+    for (index, &start) in phases.iter().enumerate() {
+        if !draws_crops {
+            flops.go_on(sizes.before(start), PASSES_PER_STEP * model::training_forward_flops(spec, start));
+            continue;
+        }
+        let end = phases.get(index + 1).copied().unwrap_or(spec.train.steps);
+        let mut of_sides = HashMap::new();
+        let mut images = sizes.before(start);
+        for step in start..end {
+            let forward = of_sides.entry(model::seen_side(spec, step));
+            let forward = *forward.or_insert_with(|| model::training_forward_flops(spec, step));
+            flops.go_on(images, PASSES_PER_STEP * forward);
+            images += sizes.at(step) as u64;
+        }
     }
     flops
 }
 
-/// The mean over the images of a run.
+/// The mean over the images of a run, before it has drawn anything.
 fn mean_training_flops(spec: &RunSpec) -> f64 {
-    let images = spec.train.images_after(spec.train.steps);
-    network_flops(spec).after(images) / images.max(1) as f64
+    let (sizes, mut flops) = (spec.train.batch_sizes(), TrainingFlops::default());
+    for start in spec.phases() {
+        flops.go_on(sizes.before(start), PASSES_PER_STEP * model::mean_training_forward_flops(spec, start));
+    }
+    let images = sizes.before(spec.train.steps);
+    flops.after(images) / images.max(1) as f64
 }

@@ -8,6 +8,7 @@
 use burn::backend::{Backend as _, BackendGraph, Dispatch, ExecutionError};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::comparison::shapes;
 use crate::diffusion::timestep_sampler;
 use crate::model::{Classes, Detour, Dropout, Network, TokenRoute, one_hot};
 use crate::optim::{self, Factors, Norm, clip};
@@ -165,7 +166,8 @@ fn refused(error: ExecutionError) -> NotCaptured {
 pub fn needs_the_host(spec: &RunSpec, micro_batches: usize) -> Option<&'static str> {
     let reasons = [
         (micro_batches > 1, "a batch in several parts"),
-        (spec.phases().len() > 1, "steps of several sizes"),
+        (shapes(spec).len() > 1, "steps of several sizes"),
+        (spec.model.coordinates(), "coordinates"),
         (timestep_sampler(spec).observes_losses(), "a timestep sampler that follows losses"),
         (!matches!(spec.optimizer, Optimizer::Adam(_) | Optimizer::Adamw(_)), "an optimizer other than Adam and AdamW"),
         (dropout(&spec.model) > 0.0, "dropout"),

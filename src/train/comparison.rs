@@ -10,7 +10,7 @@ use super::stopwatch::timed;
 use super::{CheckpointError, Trainer};
 use crate::data::Dataset;
 use crate::event::DeviceComparison;
-use crate::spec::{Optimizer, Precision, RunSpec};
+use crate::spec::{Optimizer, PatchDiffusion, PatchSchedule, Precision, RunSpec};
 
 /// Enough for the updated weights to show in a loss and in a gradient.
 pub const COMPARED_STEPS: u64 = 3;
@@ -85,6 +85,25 @@ fn compared_steps(optimizer: &Optimizer) -> u64 {
             COMPARED_STEPS
         }
     }
+}
+
+/// The shapes that a run's steps have: each a run and the step after which it has steps of this shape. A run that draws the size of its crops
+/// stands here once for each size.
+pub fn shapes(spec: &RunSpec) -> Vec<(RunSpec, u64)> {
+    let patches = &spec.patch_diffusion;
+    let sizes: Vec<f64> = match patches.schedule {
+        PatchSchedule::Stochastic => patches.parts().into_iter().map(|(size, _)| size).collect(),
+        PatchSchedule::Progressive => Vec::new(),
+    };
+    if !patches.is_on() || sizes.is_empty() {
+        return spec.phases().into_iter().map(|start| (spec.clone(), start)).collect();
+    }
+    let of_size = |size: f64| RunSpec { patch_diffusion: PatchDiffusion::of_size(size), ..spec.clone() };
+    let starts = spec.phases().into_iter();
+    starts
+        .flat_map(|start| sizes.iter().map(move |&size| (size, start)))
+        .map(|(size, start)| (of_size(size), start))
+        .collect()
 }
 
 /// Every learning rate that an optimizer has.

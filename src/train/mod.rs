@@ -21,7 +21,7 @@ pub use average_snapshot::{AverageSnapshot, SnapshotError};
 pub use captured_step::{CapturedStep, Given, Learned, NotCaptured, needs_the_host};
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_classifier};
-pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, warm_up};
+pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, shapes, warm_up};
 pub use hybrid_loss::HybridLoss;
 pub use precision::PrecisionError;
 pub use stopwatch::Stopwatch;
@@ -293,8 +293,8 @@ fn set_up(
     way: Way,
     host: &mut dyn Host,
 ) -> Result<Option<String>, HostError> {
-    for first_step in spec.phases() {
-        let comparison = match compare_with_cpu(spec, dataset, device, first_step, way.capture_steps) {
+    for (spec, first_step) in shapes(spec) {
+        let comparison = match compare_with_cpu(&spec, dataset, device, first_step, way.capture_steps) {
             Err(CheckpointError::NotCaptured(error @ NotCaptured::Differs { .. })) => {
                 return Ok(Some(error.to_string()));
             }
@@ -308,7 +308,7 @@ fn set_up(
         // Capturing a step does it several times.
         let is_larger = spec.train.batch_sizes().at(first_step) > COMPARED_IMAGES || way.micro_batches > 1;
         if is_larger && !way.capture_steps {
-            warm_up(spec, dataset, device, first_step, way.micro_batches).map_err(failed)?;
+            warm_up(&spec, dataset, device, first_step, way.micro_batches).map_err(failed)?;
         }
     }
     Ok(None)

@@ -29,6 +29,7 @@ mod model;
 mod optim;
 mod pairs;
 mod parity;
+mod patch_diffusion;
 mod plan;
 mod presets;
 mod real_sets;

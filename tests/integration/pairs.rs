@@ -64,11 +64,18 @@ fn sections() -> Vec<(String, Vec<Choice>)> {
             "token_masking": {"share": 0.5, "reconstruction": 0.0, "until": 0.5},
         }),
     ));
-    sections.push(other(
-        "batches",
-        json!({"train": {"batch_schedule": [{"until": 0.3, "batch_size": 2}, {"until": 0.6, "batch_size": 7}]}}),
-    ));
+    let stages = json!([{"until": 0.3, "batch_size": 2}, {"until": 0.6, "batch_size": 7}]);
+    sections.push(other("batches", json!({"train": {"batch_schedule": stages}})));
     sections.push(other("resolutions", json!({"train": {"resolution_schedule": [{"until": 0.5, "side": 4}]}})));
+    let patches = json!({"sizes": [0.5], "full_share": 0.25});
+    let crops = |kind: &str, groups: usize| {
+        json!({
+            "model": {"kind": kind, "channels": 8, "norm_groups": groups, "coordinates": true},
+            "patch_diffusion": patches.clone(),
+        })
+    };
+    sections.push(other("crops unet", crops("unet", 8)));
+    sections.push(other("crops adm", crops("adm", 4)));
     sections.push(other("routed dit", routed("dit", 1)));
     sections.push(other("routed uvit", routed("uvit", 2)));
     sections.push(other(

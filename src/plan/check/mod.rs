@@ -10,6 +10,7 @@ mod latents;
 mod model;
 mod observe;
 mod optim;
+mod patch_diffusion;
 mod rules;
 mod schedules;
 mod token_masking;
@@ -51,6 +52,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.auxiliary_losses(spec);
     rules.token_routing(spec);
     rules.token_masking(spec);
+    rules.patch_diffusion(spec);
     rules.optimizer(spec);
     rules.momentum(spec);
     rules.lr_schedule(spec);

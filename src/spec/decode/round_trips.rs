@@ -29,6 +29,7 @@ fn unusual_specs() -> Vec<RunSpec> {
             attention_heads: 4,
             dropout: 0.1,
             norm_groups: 4,
+            coordinates: true,
             class_conditional: true,
             class_dropout: 0.3,
         }),
@@ -102,6 +103,7 @@ fn unusual_specs() -> Vec<RunSpec> {
                 learned_sigma: true,
                 dropout: 0.1,
                 norm_groups: 4,
+                coordinates: true,
                 class_conditional: true,
                 class_dropout: 0.3,
             }),
@@ -196,6 +198,12 @@ fn unusual_specs() -> Vec<RunSpec> {
             },
             token_routing: TokenRouting { share: 0.25, first_block: 1, last_block: 4 },
             token_masking: TokenMasking { share: 0.25, decoder_blocks: 2, reconstruction: 0.5, until: 0.75 },
+            patch_diffusion: PatchDiffusion {
+                sizes: vec![0.25, 0.5],
+                shares: vec![0.75, 0.25],
+                full_share: 0.25,
+                schedule: PatchSchedule::Progressive,
+            },
             timestep_sampler: TimestepSampler::Shifted(ShiftedTimesteps { shift: 2.5 }),
             evaluate: Evaluate {
                 fid: Fid {

@@ -31,6 +31,14 @@ impl Trainer<'_> {
         let tracked = self.device.clone().autodiff();
         let shape = [count, channels, side, side];
         let input = Tensor::<4>::from_data(TensorData::new(input.to_vec(), shape), &tracked);
+        let input = match &batch.coordinates {
+            Some(coordinates) => {
+                let coordinates = coordinates[part.start * 2 * side * side..part.end * 2 * side * side].to_vec();
+                let coordinates = TensorData::new(coordinates, [count, 2, side, side]);
+                Tensor::cat(vec![input, Tensor::from_data(coordinates, &tracked)], 1)
+            }
+            None => input,
+        };
         let target = Tensor::<4>::from_data(TensorData::new(target.to_vec(), shape), &tracked);
         let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
         let times = Tensor::<1>::from_data(TensorData::new(times, [count]), &tracked);
