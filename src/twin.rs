@@ -34,6 +34,7 @@ const FILES: &[(&str, &[u8])] = files![
     "networks.py",
     "ode_samplers.py",
     "optim.py",
+    "schedules.py",
     "spec.py",
     "timestep_samplers.py",
     "train.py",

@@ -127,6 +127,14 @@ RUNS = {
     | dict(noise_schedule=dict(kind="cosine", timesteps=50))
     | dict(model=DIT | dict(depth=3, mask_token=True, learned_sigma=True, class_conditional=True))
     | dict(token_masking=dict(share=0.3, reconstruction=0.0, until=1.0)),
+    "batches": dict(train=dict(batch_schedule=[dict(until=0.2, batch_size=16), dict(until=0.5, batch_size=48)]))
+    | dict(model=dict(dropout=0.2)),
+    "batches-average": CALM | dict(train=dict(batch_schedule=[dict(until=0.3, batch_size=16)], ema=dict(kind="half_life", images=500, ramp_up=0.5))),
+    "resolutions": CALM | dict(train=dict(resolution_schedule=[dict(until=0.5, side=4)]), model=dict(dropout=0.2, attention_resolutions=[8])),
+    "resolutions-dit": SMALL
+    | CALM
+    | dict(model=DIT | dict(depth=4), token_routing=dict(share=0.5, first_block=2, last_block=3))
+    | dict(train=dict(resolution_schedule=[dict(until=0.5, side=4)])),
     "shifted-steps": ode(kind="dpm_solver_pp", steps=8, shift=2.0),
     "dropout": CALM | dict(model=dict(dropout=0.2), momentum=dict(kind="linear", end=0.2)) | ode(kind="ddpm", steps=10),
 }

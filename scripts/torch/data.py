@@ -77,13 +77,13 @@ def decoded(kind, folder):
 class BatchOrder:
     """Which images make each batch: epochs laid end to end, each a random order, and cut into batches."""
 
-    def __init__(self, image_count, batch_size, seed):
-        self.image_count, self.batch_size, self.seed = image_count, batch_size, seed
+    def __init__(self, image_count, seed):
+        self.image_count, self.seed = image_count, seed
         self._kept = {}
 
-    def indices(self, step):
-        """Those of the batch at `step`, from 0."""
-        places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+    def indices(self, first, batch_size):
+        """Those of a batch of `batch_size` after `first` images."""
+        places = np.arange(first, first + batch_size)
         epochs, offsets = places // self.image_count, places % self.image_count
         return np.concatenate([self._epoch(epoch)[offsets[epochs == epoch]] for epoch in np.unique(epochs).tolist()])
 

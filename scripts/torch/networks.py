@@ -227,13 +227,14 @@ class Adm(LeveledNet):
         self.assemble(images, side, classes, outputs, model, width, Sinusoids(channels), *init, *parts)
 
 
-def dropout_masks(net, batch_size, seed, step):
-    """The masks of a step, one for each layer that drops; drawn as src/model/dropout.rs draws them."""
+def dropout_masks(net, batch_size, seed, step, factor):
+    """The masks of a step on images of 1 / factor of their side, one for each layer that drops; drawn as src/model/dropout.rs draws them."""
     rate = getattr(net, "dropout", 0.0)
     if rate <= 0.0:
         return []
     masks = []
-    for number, shape in net.dropping_layers():
+    for number, (channels, height, width) in net.dropping_layers():
+        shape = channels, height // factor, width // factor
         words = draws.Draws(seed, draws.DROPOUT, (step << 16) + number).words(batch_size * shape[0] * shape[1] * shape[2])
         kept = torch.from_numpy(words >= int(rate * 2.0**32)).float() * torch.tensor(1.0 / (1.0 - rate)).float()
         masks.append(kept.reshape(batch_size, *shape))

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from networks import HIDDEN
+from schedules import Sizes
 
 
 def rates(spec, step, settings=None):
@@ -157,9 +158,10 @@ def ema_decay(spec, step):
     if ema["kind"] == "exponential":
         return train["ema_decay"]
     if ema["kind"] == "half_life":
-        longest = ema["ramp_up"] * step * train["batch_size"] if ema["ramp_up"] > 0.0 else math.inf
+        sizes = Sizes(train, None)
+        longest = ema["ramp_up"] * sizes.images(step) if ema["ramp_up"] > 0.0 else math.inf
         half_life = min(ema["images"], longest)
-        return 2.0 ** (-train["batch_size"] / half_life) if half_life > 0.0 else 0.0
+        return 2.0 ** (-sizes.batch(step) / half_life) if half_life > 0.0 else 0.0
     precision = ema["sigma_rel"] ** -2
     gamma = np.roots([1, 7, 16 - precision, 12 - precision]).real.max()
     return float((1.0 - 1.0 / (step + 1)) ** (gamma + 1.0))

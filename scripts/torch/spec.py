@@ -109,7 +109,7 @@ MAPS = {
     "auxiliary_losses.dispersive": dict(weight=0.0, temperature=0.5, block=1),
     "token_routing": dict(share=0.0, first_block=2, last_block=3),
     "token_masking": dict(share=0.0, decoder_blocks=1, reconstruction=0.1, until=0.9),
-    "train": dict(steps=2000, batch_size=64, warmup_steps=0, clip_norm=1.0, ema_decay=0.999, ema={}, log_every=10)
+    "train": dict(steps=2000, batch_size=64, batch_schedule=[], resolution_schedule=[], warmup_steps=0, clip_norm=1.0, ema_decay=0.999, ema={}, log_every=10)
     | dict(checkpoint_seconds=30.0, precision="f32"),
     "evaluate": dict(every=200, fid={}, validation={}, grid_images=64, measures=[], weights="averaged")
     | dict(consistency={}, difficulty={}, also=[]),

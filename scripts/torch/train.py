@@ -112,7 +112,7 @@ def train_run(run, spec, options):
             trainer.train_step()
             mean = trainer.recorded_mean()
             if mean:
-                run.progress(trainer.step, **mean)
+                run.progress(trainer.step, images_seen=trainer.images_seen(), **mean)
     except (Diverged, NotFinite) as diverged:
         run.end("diverged", str(diverged))
     except torch.OutOfMemoryError as error:
@@ -128,10 +128,11 @@ def evaluate(run, trainer):
         images, validation_loss = trainer.evaluate()
         path = pathlib.Path(run.output) / f"samples-{trainer.step}.npz"
         numpy.savez(path, images)
-    run.samples(trainer.step, path.resolve(), as_asked=True)
+    images_seen = trainer.images_seen()
+    run.samples(trainer.step, path.resolve(), images_seen, as_asked=True)
     if run.has_speedlab:
         path.unlink()
-    run.measure(trainer.step, protocol="as Speedlab does", validation_loss=validation_loss)
+    run.measure(trainer.step, "as Speedlab does", images_seen, validation_loss=validation_loss)
     trainer.evaluated_step = trainer.step
 
 
@@ -146,7 +147,7 @@ def save(run, trainer, path):
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-    run.checkpointed(trainer.step)
+    run.checkpointed(trainer.step, trainer.images_seen())
 
 
 if __name__ == "__main__":

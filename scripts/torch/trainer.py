@@ -15,6 +15,7 @@ from evaluation import Evaluation
 from hybrid_loss import HybridLoss
 from networks import build, dropout_masks
 from optim import Optimizer, average, clip, ema_decay, rates
+from schedules import Sizes, smaller
 from timestep_samplers import timestep_sampler
 
 # Steps drawn ahead, and threads that draw them, where a device works on its own.
@@ -44,15 +45,14 @@ class Trainer:
 
     def __init__(self, spec, device, options, micro_batches=1):
         self.spec, self.device, self.options = spec, torch.device(device), options
-        batch_size = spec["train"]["batch_size"]
-        parts = min(micro_batches, batch_size)
+        self.micro_batches = micro_batches
         self.contrastive, self.dispersive = spec["auxiliary_losses"]["contrastive"], spec["auxiliary_losses"]["dispersive"]
-        if self.dispersive["weight"] > 0.0 and parts > 1:
+        if self.dispersive["weight"] > 0.0 and micro_batches > 1:
             raise ValueError("auxiliary_losses.dispersive compares all images of a batch, so that it cannot be computed in parts")
-        self.parts = [slice(part * batch_size // parts, (part + 1) * batch_size // parts) for part in range(parts)]
         self.shape = data.SHAPES[spec["data"]["kind"]]
+        self.sizes = Sizes(spec["train"], self.shape[1])
         self.images, held_out = data.load(spec["data"]["kind"], options["data_dir"])
-        self.order = data.BatchOrder(len(self.images), batch_size, spec["seed"])
+        self.order = data.BatchOrder(len(self.images), spec["seed"])
         self.process = ForwardProcess(spec["noise_schedule"])
         self.parameterization = Parameterization(spec["parameterization"], self.process)
         self.sampler = timestep_sampler(spec, self.process)
@@ -96,9 +96,10 @@ class Trainer:
 
     def draw(self, step):
         """What the step after `step` steps learns from: functions of (seed, stream, step), on the host."""
-        spec, seed, batch_size = self.spec, self.spec["seed"], self.spec["train"]["batch_size"]
-        indices = self.order.indices(step)
+        spec, seed, batch_size, side = self.spec, self.spec["seed"], self.sizes.batch(step), self.sizes.side(step)
+        indices = self.order.indices(self.sizes.images(step), batch_size)
         images = data.batch_pixels(self.images, indices, spec["data"].get("horizontal_flips", False), seed, step)
+        images = smaller(images, side)
         t, importance = self.sampler.draw(draws.Draws(seed, draws.TIMESTEPS, step).uniforms(batch_size), step)
         noise = draws.Draws(seed, draws.NOISE, step).normals(images.size).reshape(images.shape)
         noise = assigned_noise(spec["noise"]["kind"], images, noise)
@@ -112,17 +113,18 @@ class Trainer:
             arrays["classes"] = data.batch_classes(self.images.labels[indices], dropout, self.shape[2], seed, step)
         share = self.masking["share"] if step < self.masked_steps else self.routing["share"]
         if share > 0.0:
-            patches = self.net.side**2
+            row = side // self.net.patch
+            patches = row**2
             left_out = math.floor(share * patches + 0.5)
             arrays["kept"] = draws.Draws(seed, draws.PATCHES, step).subsets(batch_size, patches, patches - left_out)
             if step < self.masked_steps:
                 for name, masked in (("shown_pixels", 0.0), ("all_pixels", self.masking["reconstruction"])):
                     weights = np.full((batch_size, patches), masked * patches / left_out, np.float32)
                     np.put_along_axis(weights, arrays["kept"], np.float32(patches / (patches - left_out)), 1)
-                    pixels = weights.reshape(-1, 1, self.net.side, self.net.side)
+                    pixels = weights.reshape(-1, 1, row, row)
                     arrays[name] = pixels.repeat(self.net.patch, 2).repeat(self.net.patch, 3)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        tensors["masks"] = dropout_masks(self.net, batch_size, seed, step)
+        tensors["masks"] = dropout_masks(self.net, batch_size, seed, step, self.sizes.full_side // side)
         if self.is_cuda:
             pinned = lambda tensor: tensor.pin_memory()
             masks = [pinned(mask) for mask in tensors.pop("masks")]
@@ -145,8 +147,8 @@ class Trainer:
         masks = [send(mask) for mask in drawn.pop("masks")]
         return {name: send(tensor) for name, tensor in drawn.items()} | {"masks": masks}
 
-    def losses(self, batch):
-        """What images add to the loss of their batch; where the timestep sampler observes losses, that of each image too."""
+    def losses(self, batch, batch_size):
+        """What images add to the loss of their batch of `batch_size`; where the timestep sampler observes losses, that of each image too."""
         t, channels = batch["t"], self.shape[0]
         weights = self._weights_on_device[t] * batch["importance"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options["precision"] == "bf16"):
@@ -166,7 +168,7 @@ class Trainer:
             loss = loss + (bound * batch["importance"].reshape(-1, 1, 1, 1)).mean()
         if self.dispersive["weight"] > 0.0:
             loss = loss + self.dispersive["weight"] * dispersion(self.net.tapped.float(), self.dispersive["temperature"])
-        loss = loss * (len(t) / self.spec["train"]["batch_size"])
+        loss = loss * (len(t) / batch_size)
         if not self.sampler.observes_losses:
             return loss, np.empty(0, np.float32)
         mean = lambda values: values.detach().double().flatten(1).mean(1).cpu().numpy()
@@ -176,9 +178,11 @@ class Trainer:
     def gradients(self, batch):
         """(loss, its gradients, losses of the images) of a batch, part by part."""
         total, sums, of_images = 0.0, None, []
-        for part in self.parts:
+        batch_size = len(batch["t"])
+        parts = min(self.micro_batches, batch_size)
+        for part in [slice(part * batch_size // parts, (part + 1) * batch_size // parts) for part in range(parts)]:
             cut = {name: tensor[part] for name, tensor in batch.items() if name != "masks"}
-            loss, losses = self.losses(cut | {"masks": [mask[part] for mask in batch["masks"]]})
+            loss, losses = self.losses(cut | {"masks": [mask[part] for mask in batch["masks"]]}, batch_size)
             of_part = torch.autograd.grad(loss, self.parameters, allow_unused=True)
             of_part = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, of_part)]
             sums = of_part if sums is None else torch._foreach_add(sums, of_part)
@@ -230,11 +234,15 @@ class Trainer:
         return dict(loss=loss, gradient_norm=norm, learning_rate=learning_rate, beta1=beta1)
 
     def warm_up(self):
-        """Computes a step for nothing, so that no compiler or search for kernels falls into the time of training."""
+        """Computes a step of every size for nothing, so that no compiler or search for kernels falls into the time of training."""
         if self.is_cuda or self.options["compile"]:
-            self.gradients(self.sent(self.draw(self.step)))
+            for step in self.sizes.starts(self.step):
+                self.gradients(self.sent(self.draw(step)))
             if self.is_cuda:
                 torch.cuda.synchronize(self.device)
+
+    def images_seen(self):
+        return self.sizes.images(self.step)
 
     def evaluation_due(self):
         every, steps = self.spec["evaluate"]["every"], self.spec["train"]["steps"]

@@ -124,13 +124,16 @@ class Dit(Transformer):
         if self.classes is not None:
             condition = condition + self.classes(classes)
         condition = F.silu(condition)
-        h = self.patches(x).flatten(2).transpose(1, 2) + self.positions
-        masks = self.positions + self.mask_token[0] if kept is not None and self.masked else None
+        side = x.shape[2] // self.patch
+        positions = self.positions.reshape(self.side, self.side, -1)
+        positions = positions[:: self.side // side, :: self.side // side].flatten(0, 1)
+        h = self.patches(x).flatten(2).transpose(1, 2) + positions
+        masks = positions + self.mask_token[0] if kept is not None and self.masked else None
         route = TokenRoute(self, kept, masks)
         for block in self.blocks:
             h = route.through(h, 0, lambda h: block(h, condition))
         h = self.output(modulated(h, *self.output_modulation(condition)[:, None].chunk(2, 2)))
-        return join_patches(h, self.side, self.patch, self.outputs)
+        return join_patches(h, side, self.patch, self.outputs)
 
 
 def conv_patches(images, dim, patch, weight, bias):
