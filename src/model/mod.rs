@@ -28,6 +28,7 @@ mod unet;
 mod uvit;
 pub mod vit;
 mod weights_file;
+mod width;
 
 use crate::spec::{self, DataShape, PatchSchedule, RunSpec};
 use architecture::Architecture;
@@ -41,6 +42,7 @@ pub use parameters::ParameterLayout;
 pub use small_cnn::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn};
 pub use token_route::{Detour, TokenRoute};
 pub use weights_file::{WeightsFileError, from_safetensors, to_safetensors};
+pub use width::{WidthScale, width_scales};
 
 /// Why a model cannot be built for images of a given shape.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::moments::{Factors, Moments};
+use super::moments::{Factors, Moments, StepScales};
 use super::optimizer::OptimizerState;
 
 /// Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1) on one flat tensor of parameters, and AdamW (Loshchilov and
@@ -17,6 +17,8 @@ use super::optimizer::OptimizerState;
 pub struct Adam {
     settings: AdamSettings,
     moments: Moments,
+    /// Of each parameter's learning rate, but not of its decay.
+    scales: Option<StepScales>,
     beta1_product: f64,
     beta2_product: f64,
 }
@@ -41,9 +43,15 @@ impl Adam {
         Self {
             settings: settings.into(),
             moments: Moments::new(state.first_moment, state.second_moment, device),
+            scales: None,
             beta1_product: state.beta1_product,
             beta2_product: state.beta2_product,
         }
+    }
+
+    /// The same with learning rates that `scales` multiply; the decay of weights goes by the learning rate itself.
+    pub fn with_scales(self, scales: StepScales) -> Self {
+        Self { scales: Some(scales), ..self }
     }
 
     /// The state that a checkpoint keeps.
@@ -56,7 +64,7 @@ impl Adam {
     /// The weights after one update. `weights` and `gradient` hold all parameters, without autodiff.
     pub fn step(&mut self, weights: Tensor<1>, gradient: Tensor<1>, learning_rate: f64, beta1: f64) -> Tensor<1> {
         let factors = self.next_factors(learning_rate, beta1);
-        self.moments.update(weights, gradient, factors)
+        self.moments.update(weights, gradient, factors, self.scales.as_ref())
     }
 
     /// The factors of the next update, which is then done elsewhere or by [`Self::step`].

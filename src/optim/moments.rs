@@ -1,5 +1,7 @@
 //! Adam's two moments and the update that they give, in host memory or on a device.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -79,16 +81,39 @@ impl Moments {
         }
     }
 
-    /// Takes the gradient in and gives back the updated weights.
-    pub fn update(&mut self, weights: Tensor<1>, gradient: Tensor<1>, factors: Factors) -> Tensor<1> {
+    /// Takes the gradient in and gives back the updated weights. The size of a parameter's step is multiplied by its one of `scales`, if there are some.
+    pub fn update(
+        &mut self,
+        weights: Tensor<1>,
+        gradient: Tensor<1>,
+        factors: Factors,
+        scales: Option<&StepScales>,
+    ) -> Tensor<1> {
         match self {
             Self::Host { first, second } => {
                 let gradient = gradient.into_data();
                 let gradient = gradient.as_slice::<f32>().expect("gradients are f32");
-                update_in_place(weights, |weights| factors.update_slices(weights, gradient, first, second))
+                update_in_place(weights, |weights| match scales {
+                    None => factors.update_slices(weights, gradient, first, second),
+                    Some(scales) => {
+                        assert_eq!(scales.count(), weights.len(), "a scale for each parameter");
+                        for (range, scale) in scales.runs() {
+                            let factors = Factors { step_size: factors.step_size * scale, ..factors };
+                            let (weights, gradient) = (&mut weights[range.clone()], &gradient[range.clone()]);
+                            factors.update_slices(weights, gradient, &mut first[range.clone()], &mut second[range]);
+                        }
+                    }
+                })
             }
             Self::Device { first, second } => {
-                let updated = factors.update_tensors([weights, first.clone(), second.clone()], gradient);
+                let learned = [weights, first.clone(), second.clone()];
+                let updated = match scales {
+                    None => factors.update_tensors(learned, gradient),
+                    Some(scales) => {
+                        let step_size = scales.tensor(factors.step_size, &gradient.device());
+                        factors.update_tensors_by(&step_size, learned, gradient)
+                    }
+                };
                 let weights;
                 [weights, *first, *second] = updated;
                 weights
@@ -97,13 +122,60 @@ impl Moments {
     }
 }
 
+/// The factor of every parameter's step: runs of parameters that have the same, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepScales {
+    /// (the place after its last parameter, the factor).
+    ends: Vec<(usize, f32)>,
+}
+
+impl StepScales {
+    /// From (the number of parameters, their factor).
+    pub fn new(runs: impl IntoIterator<Item = (usize, f32)>) -> Self {
+        let mut ends: Vec<(usize, f32)> = Vec::new();
+        for (count, scale) in runs {
+            let end = ends.last().map_or(0, |(end, _)| *end) + count;
+            match ends.last_mut() {
+                Some(last) if last.1 == scale => last.0 = end,
+                _ => ends.push((end, scale)),
+            }
+        }
+        Self { ends }
+    }
+
+    fn count(&self) -> usize {
+        self.ends.last().map_or(0, |(end, _)| *end)
+    }
+
+    fn runs(&self) -> impl Iterator<Item = (Range<usize>, f32)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        starts.zip(&self.ends).map(|(start, &(end, scale))| (start..end, scale))
+    }
+
+    /// `step_size` times each factor.
+    fn tensor(&self, step_size: f32, device: &Device) -> Tensor<1> {
+        let parts = self.runs().map(|(range, scale)| Tensor::full([range.len()], step_size * scale, device));
+        Tensor::cat(parts.collect(), 0)
+    }
+}
+
 impl<F: Factor> Factors<F> {
     /// (weights, m, v) after the update.
-    pub fn update_tensors(&self, [weights, first, second]: [Tensor<1>; 3], gradient: Tensor<1>) -> [Tensor<1>; 3] {
+    pub fn update_tensors(&self, learned: [Tensor<1>; 3], gradient: Tensor<1>) -> [Tensor<1>; 3] {
+        self.update_tensors_by(&self.step_size, learned, gradient)
+    }
+
+    /// The same with another `step_size`.
+    fn update_tensors_by(
+        &self,
+        step_size: &impl Factor,
+        [weights, first, second]: [Tensor<1>; 3],
+        gradient: Tensor<1>,
+    ) -> [Tensor<1>; 3] {
         let first = self.beta1.times(first) + self.one_minus_beta1.times(gradient.clone());
         let second = self.beta2.times(second) + self.one_minus_beta2.times(gradient.clone()).mul(gradient);
         let root = self.epsilon.plus(self.root_scale.times(second.clone().sqrt()));
-        let weights = self.kept.times(weights) - self.step_size.times(first.clone()).div(root);
+        let weights = self.kept.times(weights) - step_size.times(first.clone()).div(root);
         [weights, first, second]
     }
 }
@@ -174,6 +246,31 @@ mod tests {
 
     #[test]
     fn host_and_device_updates_agree_to_the_bit() {
+        agree(None);
+        agree(Some(&StepScales::new([(70_001, 1.0), (30_002, 0.3), (100_000, 2.5)])));
+    }
+
+    #[test]
+    fn a_scale_is_that_of_the_learning_rate_and_not_of_the_decay() {
+        let device = Device::flex();
+        let tensor = |values: &[f32]| Tensor::<1>::from_data(values, &device);
+        let factors = Factors {
+            beta1: 0.0,
+            one_minus_beta1: 1.0,
+            beta2: 0.0,
+            one_minus_beta2: 1.0,
+            step_size: 0.5,
+            root_scale: 1.0,
+            epsilon: 0.0,
+            kept: 0.5,
+        };
+        let scales = StepScales::new([(1, 1.0), (2, 0.25)]);
+        let mut moments = Moments::new(vec![0.0; 3], vec![0.0; 3], &device);
+        let updated = moments.update(tensor(&[4.0, 4.0, 4.0]), tensor(&[1.0, 1.0, -2.0]), factors, Some(&scales));
+        assert_eq!(updated.into_data().try_into_vec::<f32>().unwrap(), [1.5, 1.875, 2.125]);
+    }
+
+    fn agree(scales: Option<&StepScales>) {
         const COUNT: usize = 200_003;
         let device = Device::flex();
         let value = |index: usize, salt: f32| ((index as f32 + salt) * 0.618_034).sin();
@@ -197,8 +294,8 @@ mod tests {
                 epsilon: 1e-8,
                 kept: 0.999,
             };
-            host_weights = host.update(host_weights, tensor(f32::from(step)), factors);
-            device_weights = on_device.update(device_weights, tensor(f32::from(step)), factors);
+            host_weights = host.update(host_weights, tensor(f32::from(step)), factors, scales);
+            device_weights = on_device.update(device_weights, tensor(f32::from(step)), factors, scales);
         }
         assert!(host.to_vecs() == on_device.to_vecs());
         assert!(host_weights.into_data() == device_weights.into_data());

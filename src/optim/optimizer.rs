@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use super::adam::{Adam, AdamSettings};
 use super::host_memory::to_vec;
 use super::matrices::Matrix;
+use super::moments::StepScales;
 use super::muon::Muon;
 use super::rates::Rates;
 use super::schedule_free::ScheduleFree;
@@ -72,6 +73,17 @@ impl Optimizer {
             spec::Optimizer::ScheduleFreeAdamw(adamw) => {
                 Self::ScheduleFree(ScheduleFree::from_state(adamw, state, device))
             }
+        }
+    }
+
+    /// The same with learning rates of the parameters that `scales` multiply.
+    ///
+    /// # Panics
+    /// If it is neither Adam nor AdamW.
+    pub fn with_scales(self, scales: StepScales) -> Self {
+        match self {
+            Self::Adam(adam) => Self::Adam(adam.with_scales(scales)),
+            Self::Muon(_) | Self::Soap(_) | Self::ScheduleFree(_) => panic!("learning rates are scaled for Adam alone"),
         }
     }
 

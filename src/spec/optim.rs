@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{empty_settings, kinds};
+use super::{Mup, empty_settings, kinds};
 
 kinds! {
     /// `optimizer`: the rule that updates the weights.
@@ -34,6 +34,9 @@ pub struct AdamOptimizer {
     pub beta2: f64,
     /// Added to the root of the second moment. Default 1e-8.
     pub epsilon: f64,
+    /// How learning rates depend on the width of the network. Off by default.
+    #[serde(skip_serializing_if = "Mup::is_default")]
+    pub mup: Mup,
 }
 
 /// Before Adam's update of a step, every weight is multiplied by 1 - lr weight_decay. lr is the learning rate of that step,
@@ -52,6 +55,9 @@ pub struct AdamwOptimizer {
     pub epsilon: f64,
     /// The share of a weight that a step takes away, in units of the step's learning rate. Default 0.01 (torch's).
     pub weight_decay: f64,
+    /// How learning rates depend on the width of the network. Off by default.
+    #[serde(skip_serializing_if = "Mup::is_default")]
+    pub mup: Mup,
 }
 
 /// Each weight of a hidden layer is a matrix with a row for each output; the weights of a convolution are flattened. It is
@@ -162,13 +168,13 @@ impl Default for Optimizer {
 
 impl Default for AdamOptimizer {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, mup: Mup::default() }
     }
 }
 
 impl Default for AdamwOptimizer {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, mup: Mup::default() }
     }
 }
 

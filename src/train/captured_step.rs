@@ -168,6 +168,7 @@ pub fn needs_the_host(spec: &RunSpec, micro_batches: usize) -> Option<&'static s
         (micro_batches > 1, "a batch in several parts"),
         (shapes(spec).len() > 1, "steps of several sizes"),
         (spec.model.coordinates(), "coordinates"),
+        (spec.optimizer.mup().is_some(), "learning rates by width"),
         (timestep_sampler(spec).observes_losses(), "a timestep sampler that follows losses"),
         (!matches!(spec.optimizer, Optimizer::Adam(_) | Optimizer::Adamw(_)), "an optimizer other than Adam and AdamW"),
         (dropout(&spec.model) > 0.0, "dropout"),

@@ -72,7 +72,7 @@ impl StepBatch {
     }
 
     /// The number of images.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.timesteps.len()
     }
 }

@@ -15,8 +15,10 @@ use crate::data::{BatchSettings, BatchSource, Dataset};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::event::Stamp;
 use crate::kernels::Kernels;
-use crate::model::{self, Network};
-use crate::optim::{self, Ema, Matrix, Moments, Norm, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates};
+use crate::model::{self, Network, WidthScale};
+use crate::optim::{
+    self, Ema, Matrix, Moments, Norm, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates, StepScales,
+};
 use crate::spec::RunSpec;
 
 /// The loss or the gradient is no longer finite; says which and when.
@@ -107,9 +109,10 @@ impl<'a> Trainer<'a> {
         let tracked = device.clone().autodiff();
         let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &tracked).with_kernels(kernels);
         let mut sampler = diffusion::timestep_sampler(spec);
+        let width_scales = model::width_scales(spec);
         let (weights, ema, post_hoc, optimizer_state, progress) = match checkpoint {
             None => {
-                let weights = network.weights();
+                let weights = initial_weights(&network, width_scales.as_deref());
                 let ema = Ema::new(weights.clone());
                 let start = OptimizerState::from(&spec.optimizer, &weights);
                 let kept = if spec.train.post_hoc.every > 0 { POST_HOC_SIGMA_RELS.len() } else { 0 };
@@ -143,6 +146,13 @@ impl<'a> Trainer<'a> {
             }
         };
         let optimizer = Optimizer::new(&spec.optimizer, &hidden_matrices(&network), optimizer_state, device);
+        let optimizer = match &width_scales {
+            Some(scales) => {
+                let rates = scales.iter().map(|scale| (scale.size, scale.learning_rate));
+                optimizer.with_scales(StepScales::new(rates))
+            }
+            None => optimizer,
+        };
         network.set_weights(optimizer.gradient_point(&weights));
         let process = ForwardProcess::new(&spec.noise_schedule);
         let settings =
@@ -274,7 +284,7 @@ impl<'a> Trainer<'a> {
         let mut losses = Vec::new();
         let mut gradient: Option<Tensor<1>> = None;
         let mut image_losses = Vec::new();
-        for part in parts_of(batch.len(), self.micro_batches) {
+        for part in parts_of(batch.size(), self.micro_batches) {
             let (loss, of_images) = self.loss_share(batch, part);
             image_losses.extend(of_images);
             losses.push(loss.clone().inner());
@@ -418,6 +428,15 @@ impl Told {
         let (norm, losses) = told.split_last().expect("the norm is the last");
         (sum(losses), f64::from(*norm))
     }
+}
+
+/// The weights that a network was built with, each times the factor of its width.
+fn initial_weights(network: &Network, scales: Option<&[WidthScale]>) -> Tensor<1> {
+    let weights = network.weights();
+    let Some(scales) = scales else { return weights };
+    let device = weights.device();
+    let scales = scales.iter().flat_map(|scale| std::iter::repeat_n(scale.initial, scale.size)).collect();
+    weights * flat(scales, &device)
 }
 
 /// The weights of hidden layers, where they lie in the flat tensor.

@@ -50,3 +50,4 @@ mod train;
 mod transformers;
 mod vit;
 mod watch;
+mod width;

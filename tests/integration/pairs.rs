@@ -76,6 +76,8 @@ fn sections() -> Vec<(String, Vec<Choice>)> {
     };
     sections.push(other("crops unet", crops("unet", 8)));
     sections.push(other("crops adm", crops("adm", 4)));
+    let mup = json!({"base_width": 8, "base_heads": 1});
+    sections.push(other("mup", json!({"optimizer": {"kind": "adam", "mup": mup}})));
     sections.push(other("routed dit", routed("dit", 1)));
     sections.push(other("routed uvit", routed("uvit", 2)));
     sections.push(other(

@@ -8,6 +8,7 @@ mod diffusion;
 mod evaluate;
 mod latents;
 mod model;
+mod mup;
 mod observe;
 mod optim;
 mod patch_diffusion;
@@ -54,6 +55,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.token_masking(spec);
     rules.patch_diffusion(spec);
     rules.optimizer(spec);
+    rules.mup(spec);
     rules.momentum(spec);
     rules.lr_schedule(spec);
     rules.train(spec);

@@ -34,7 +34,13 @@ fn unusual_specs() -> Vec<RunSpec> {
             class_dropout: 0.3,
         }),
         timestep_sampler: TimestepSampler::Curriculum(CurriculumTimesteps { center: 0.1, width: 0.2, anneal: 0.7 }),
-        optimizer: Optimizer::Adam(AdamOptimizer { learning_rate: 3e-4, beta1: 0.8, beta2: 0.95, epsilon: 1e-6 }),
+        optimizer: Optimizer::Adam(AdamOptimizer {
+            learning_rate: 3e-4,
+            beta1: 0.8,
+            beta2: 0.95,
+            epsilon: 1e-6,
+            mup: Mup { base_width: 12, base_heads: 2 },
+        }),
         momentum: MomentumSchedule::Exponential(ExponentialMomentum { decay: 0.99, floor: 0.2 }),
         lr_schedule: LrSchedule::Cosine(CosineLr { end: 0.05 }),
         train: Train {
@@ -80,8 +86,14 @@ fn unusual_specs() -> Vec<RunSpec> {
         seed: i64::MAX as u64,
         ..RunSpec::default()
     };
-    let unusual_adamw =
-        AdamwOptimizer { learning_rate: 3e-4, beta1: 0.8, beta2: 0.95, epsilon: 1e-6, weight_decay: 0.03 };
+    let unusual_adamw = AdamwOptimizer {
+        learning_rate: 3e-4,
+        beta1: 0.8,
+        beta2: 0.95,
+        epsilon: 1e-6,
+        weight_decay: 0.03,
+        mup: Mup { base_width: 12, base_heads: 2 },
+    };
     vec![
         RunSpec::default(),
         RunSpec {

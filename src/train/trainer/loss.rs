@@ -80,7 +80,7 @@ impl Trainer<'_> {
                 .extend(of_images.map(|((mean, bound), &t)| (self.loss_weights[t as usize] * mean + bound) as f32));
         }
         let squares = if contrastive > 0.0 {
-            let others = targets_of_others(&batch.target, part, batch.len());
+            let others = targets_of_others(&batch.target, part, batch.size());
             let others = Tensor::<4>::from_data(TensorData::new(others, shape), &tracked);
             squares - (predicted - others).square() * contrastive
         } else {
@@ -99,8 +99,8 @@ impl Trainer<'_> {
         if let Some(tokens) = tokens {
             loss = loss + dispersion(tokens, dispersive.temperature) * dispersive.weight;
         }
-        if count < batch.len() {
-            loss = loss * (count as f64 / batch.len() as f64);
+        if count < batch.size() {
+            loss = loss * (count as f64 / batch.size() as f64);
         }
         (loss, image_losses)
     }
