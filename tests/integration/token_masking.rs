@@ -124,5 +124,5 @@ fn masks_end_with_their_share_of_the_steps_and_so_does_what_they_save() {
     assert_eq!(flops.after(48), 3.0 * 48.0 * early);
     assert_eq!(flops.after(80), 3.0 * (48.0 * early + 32.0 * late));
     // The most that is kept at a time.
-    assert_eq!(model::training_activation_bytes(&spec), model::activation_bytes(&spec.model, spec.data.shape()));
+    assert_eq!(model::training_activation_bytes(&spec), 8 * model::activation_bytes(&spec.model, spec.data.shape()));
 }

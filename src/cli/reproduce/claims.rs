@@ -63,6 +63,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/preconditioners"
     "small/networks"
     "small/tokens"
+    "small/progressive"
     "small/equal-arms"
     "small/known-truth"
     "gpu/cifar10-gpu"

@@ -102,6 +102,7 @@ fn the_shipped_sweeps_on_other_images_run_ten_steps() {
         ("gpu/rivals-gpu", images(32, 3, 0), 9, &[&base]),
         ("gpu/consistency-gpu", images(32, 3, 0), 5, &[wide.as_slice(), &[AT_THE_END]].concat()),
         ("small/cifar10", images(32, 3, 0), 5, &[&base]),
+        ("small/progressive", images(32, 3, 0), 5, &[&base]),
         ("small/fashion", images(28, 1, 0), 6, &[&base]),
         ("small/mnist", images(28, 1, 0), 6, &[&base]),
     ] {
