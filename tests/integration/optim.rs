@@ -102,7 +102,14 @@ fn optimizers_golden() -> OptimizersGolden {
 
 /// scripts/golden/optimizers.py has the same numbers.
 fn adamw() -> AdamwOptimizer {
-    AdamwOptimizer { learning_rate: 2e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.3 }
+    AdamwOptimizer {
+        learning_rate: 2e-3,
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-8,
+        weight_decay: 0.3,
+        mup: Default::default(),
+    }
 }
 
 fn muon(scale: MuonScale) -> MuonOptimizer {
