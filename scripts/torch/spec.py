@@ -113,7 +113,7 @@ MAPS = {
     | dict(checkpoint_seconds=30.0, precision="f32"),
     "evaluate": dict(every=200, fid={}, validation={}, grid_images=64, measures=[], weights="averaged")
     | dict(consistency={}, difficulty={}, also=[]),
-    "evaluate.fid": dict(samples=1000, features="digits-cnn", reference="train", reference_folder="")
+    "evaluate.fid": dict(samples=1000, features="digits-cnn", weights="", weights_sha256="", reference="train", reference_folder="")
     | dict(reference_file="", reference_sha256="", resize="customary", ode={}, guidance=1.0),
     "evaluate.validation": dict(bins=10, images=64),
     "evaluate.consistency": dict(images=0, every=0),

@@ -40,7 +40,8 @@ Examples:
   speedlab fid samples/ cifar10-train.npz --json
   speedlab fid cifar10 --save cifar10-train.npz
   speedlab fid results/quickstart/runs/0123456789ab digits --features digits-cnn
-  speedlab fid generated/ photographs/ --features efficientnet-lite0 --resize clean")]
+  speedlab fid generated/ photographs/ --features efficientnet-lite0 --resize clean
+  speedlab fid generated/ photographs/ --features dinov2 --weights dinov2_vitl14_pretrain.pth")]
 pub struct FidArgs {
     /// The first set of images
     #[arg(value_name = "A")]
@@ -58,8 +59,9 @@ pub struct FidArgs {
     /// Use the first N images of each set, and generate N images for a run [default: all; 10,000 for a run]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1 << 24))]
     samples: Option<u64>,
-    /// The network's weights, as `torch.save` wrote them [default: those that `speedlab data fetch` got]
-    #[arg(long, value_name = "FILE.pth")]
+    /// The network's weights, as `torch.save` wrote them [default: those that `speedlab data fetch` got]; for `dinov2` and `clip` a
+    /// .safetensors or .pth file as it is published, whose tensors tell the network's size
+    #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Write the statistics of A to this file too
     #[arg(long, value_name = "FILE.npz")]
@@ -106,6 +108,7 @@ impl ValueEnum for ResizeName {
             Self(Resize::None),
             Self(Resize::PytorchFid),
             Self(Resize::Clean),
+            Self(Resize::Pillow),
             Self(Resize::TorchFidelity),
         ]
     }
@@ -136,20 +139,23 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
         return of_statistics(args, &stored, asked);
     }
     let features = asked.unwrap_or(Features::InceptionV3);
-    if args.resize.0 != Resize::Customary && args.resize.0 != Resize::None && features.weights().is_none() {
+    if args.resize.0 != Resize::Customary && args.resize.0 != Resize::None && !features.are_of_large_network() {
         bail!("features `{}` see images as they are: leave --resize out", features.name());
     }
-    if args.resize.0 == Resize::None && features.weights().is_some() {
+    if args.resize.0 == Resize::None && features.are_of_large_network() {
         bail!(
             "`{}` needs images of its own size: leave `--resize none` out, images of that size are not resized",
             features.name()
         );
     }
+    if features.are_of_file() && args.weights.is_none() {
+        bail!("features `{}` need --weights FILE, a .safetensors or .pth file as it is published", features.name());
+    }
     let folder = args.data.folder()?;
     let image_shapes = sides.iter().map(|side| side.image_shape(features)).collect::<anyhow::Result<Vec<_>>>()?;
     let weights = args.weights.clone().or_else(|| folder.weights(features));
     let samples = args.samples.map(|samples| samples as usize);
-    let protocol = feature_protocol(features, args.resize.0);
+    let mut protocol = String::new();
     let mut found = Vec::new();
     {
         let mut progress = DataProgress::new(args.quiet);
@@ -160,6 +166,7 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
                 Some(network) => network,
                 None => FeatureNetwork::load(features, args.resize.0, image_shape, weights.as_deref())?,
             };
+            protocol = seen.protocol(features, args.resize.0);
             found.push(side.found(&seen, &protocol, samples, &folder, on_progress)?);
             network = Some(seen);
         }
@@ -188,7 +195,7 @@ fn of_statistics(args: &FidArgs, paths: &[&Path], asked: Option<Features>) -> an
     let sizes: Vec<usize> = read.iter().map(|statistics| statistics.gaussian.mean.len()).collect();
     let compared = match (asked, said) {
         (None, Some(protocol)) => {
-            let named = |features: &&Features| protocol.split_whitespace().next() == Some(features.name());
+            let named = |features: &&Features| is_of(&protocol, **features);
             Compared { features: Features::ALL.iter().find(named).copied(), resize: None, protocol }
         }
         (None, None) => {
@@ -198,16 +205,20 @@ fn of_statistics(args: &FidArgs, paths: &[&Path], asked: Option<Features>) -> an
                 false => Compared { features: None, resize: None, protocol: format!("{} values", sizes[0]) },
             }
         }
+        // Its file of weights is not there to be looked into.
+        (Some(features), Some(protocol)) if features.are_of_file() && is_of(&protocol, features) => {
+            Compared { features: Some(features), resize: None, protocol }
+        }
         (Some(features), _) => {
             let resize = args.resize.0.with(features);
             Compared {
                 features: Some(features),
                 resize: Some(resize),
-                protocol: feature_protocol(features, args.resize.0),
+                protocol: feature_protocol(features, None, args.resize.0),
             }
         }
     };
-    if let Some(features) = compared.features
+    if let Some(features) = compared.features.filter(|features| !features.are_of_file())
         && let possible = [1, 3].map(|channels| features.dimension(channels))
         && let Some((size, path)) = sizes.iter().zip(paths).find(|(size, _)| !possible.contains(size))
     {
@@ -218,6 +229,13 @@ fn of_statistics(args: &FidArgs, paths: &[&Path], asked: Option<Features>) -> an
         found.push(Found::of_statistics(statistics, path, &compared.protocol, args.samples.is_some())?);
     }
     answer(args, &compared, &found)
+}
+
+/// Whether statistics with this protocol are of these features.
+fn is_of(protocol: &str, features: Features) -> bool {
+    let named = protocol.split_whitespace().next().unwrap_or_default();
+    let of_size = named.strip_prefix(features.name()).is_some_and(|size| size.starts_with("-vit"));
+    named == features.name() || (features.are_of_file() && of_size)
 }
 
 /// Says what was found, and writes what is asked for.

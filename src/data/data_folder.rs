@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use super::DataError;
-use crate::spec::Features;
+use crate::spec::{Features, Fid};
 
 /// Where fetched sets and decoded images are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ impl DataFolder {
     pub fn weights(&self, features: Features) -> Option<PathBuf> {
         let set = super::public_set(features.weights()?).expect("all weights are published");
         Some(self.set(&set.name).join(&set.files[0].name))
+    }
+
+    /// The same of what `evaluate.fid` names: fetched, or the user's own file.
+    pub fn weights_of(&self, fid: &Fid) -> Option<PathBuf> {
+        if fid.features.are_of_file() { Some(PathBuf::from(&fid.weights)) } else { self.weights(fid.features) }
     }
 
     /// Images as batches are made of them.

@@ -20,10 +20,10 @@ pub enum DataError {
     #[error("`data.path`: {problem}{}", hint_line(hint))]
     Folder { problem: String, hint: Option<&'static str> },
     #[error(
-        "`evaluate.fid.reference_file`, {}: {problem}\n\
+        "`evaluate.fid.{key}`, {}: {problem}\n\
          hint: put the file back; the same command plans anew with the file that is there", path.display()
     )]
-    ReferenceFile { path: PathBuf, problem: String },
+    PlannedFile { key: &'static str, path: PathBuf, problem: String },
     /// Files of latents, or their autoencoder, are not as a key says.
     #[error("`{key}`: {problem}\nhint: {hint}")]
     Latents { key: &'static str, problem: String, hint: String },
@@ -61,7 +61,7 @@ impl DataError {
             Self::Absent { .. }
                 | Self::File { .. }
                 | Self::Folder { .. }
-                | Self::ReferenceFile { .. }
+                | Self::PlannedFile { .. }
                 | Self::Latents { .. }
                 | Self::Changed { .. }
         )

@@ -154,6 +154,7 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
         }
         data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
     }
+    let mut seen = Vec::new();
     for by in spec.by_each_fid() {
         let fid = &by.evaluate.fid;
         if let Some(weights) = fid.features.weights() {
@@ -163,20 +164,26 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
             notes.extend(image_folder::check(&settings)?);
         }
         if fid.reference == Reference::File {
-            check_reference_file(&fid.reference_file, &fid.reference_sha256)?;
+            check_planned("reference_file", &fid.reference_file, &fid.reference_sha256)?;
+        }
+        // Several protocols may see by one network, whose file is large.
+        let file = (fid.weights.clone(), fid.weights_sha256.clone());
+        if fid.features.are_of_file() && !seen.contains(&file) {
+            check_planned("weights", &file.0, &file.1)?;
+            seen.push(file);
         }
     }
     Ok(notes)
 }
 
-/// Whether the file of `evaluate.fid.reference_file` is the one that the sweep was planned with.
-fn check_reference_file(path: &str, planned: &str) -> Result<(), DataError> {
+/// Whether the file of a key of `evaluate.fid` is the one that the sweep was planned with.
+fn check_planned(key: &'static str, path: &str, planned: &str) -> Result<(), DataError> {
     let problem = match file_digest(Path::new(path)) {
         Ok(found) if found == planned => return Ok(()),
         Ok(_) => "it is not the file that the sweep was planned with: its sha256 is another".to_owned(),
         Err(source) => format!("it cannot be read: {source}"),
     };
-    Err(DataError::ReferenceFile { path: path.into(), problem })
+    Err(DataError::PlannedFile { key, path: path.into(), problem })
 }
 
 fn fetched(data: &Data) -> PublicSet {

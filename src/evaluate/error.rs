@@ -20,7 +20,12 @@ impl EvaluateError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::ReferenceFile { .. } | Self::Setting { .. } | Self::ImageShape { .. } | Self::NoClasses { .. }
+            Self::ReferenceFile { .. }
+                | Self::Setting { .. }
+                | Self::ImageShape { .. }
+                | Self::NoClasses { .. }
+                | Self::Samples { .. }
+                | Self::Weights(WeightsError::Encoder(_))
         )
     }
 }
@@ -62,6 +67,11 @@ pub enum EvaluateError {
     NoClasses { features: Features },
     #[error("{of}: {error}")]
     Measure { of: &'static str, error: MeasureError },
+    #[error(
+        "`fid_infinity` needs at least {least} generated images, not {samples}: three for each of the {dimension} values of `{network}`\n\
+         hint: set `evaluate.fid.samples` to {least} or more"
+    )]
+    Samples { least: usize, samples: usize, dimension: usize, network: String },
     #[error("cannot encode the grid of samples: {0}")]
     Grid(#[from] image::ImageError),
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use super::cmmd::{CMMD_DEVIATION, cmmd, mean_kernel};
 use super::precision_recall::{DENSITY_NEIGHBOURS, Neighbourhoods, PRECISION_NEIGHBOURS, overlap};
 use super::{
     EvaluateError, FeatureRows, FrechetError, FrechetReference, Gaussian, INCEPTION_SPLITS, MeasureError,
@@ -17,6 +18,8 @@ pub struct FurtherMeasures {
     reference: Vec<f32>,
     /// The neighbour distances of the reference images, where a measure needs them.
     distances: Option<NeighbourDistances>,
+    /// The mean kernel of the reference images with each other, where `cmmd` is asked for.
+    mean_kernel: Option<f64>,
     /// The spatial features of the reference images, where a measure needs them.
     spatial: Option<FrechetReference>,
     /// Values in a feature vector.
@@ -66,7 +69,12 @@ impl FurtherMeasures {
             NeighbourDistances::of(FeatureRows::new(&reference, dimension)?, DENSITY_NEIGHBOURS)
         });
         let distances = distances.transpose().map_err(in_set("the reference images"))?;
-        Ok(Self { asked: asked.clone(), reference, distances, spatial, dimension })
+        let mean_kernel = asked.contains(&FurtherMeasure::Cmmd).then(|| -> Result<_, MeasureError> {
+            let rows = FeatureRows::new(&reference, dimension)?;
+            mean_kernel(rows, rows)
+        });
+        let mean_kernel = mean_kernel.transpose().map_err(in_set("the reference images"))?;
+        Ok(Self { asked: asked.clone(), reference, distances, mean_kernel, spatial, dimension })
     }
 
     /// The protocol of a measure of so many generated images: `protocol` and what the measure adds.
@@ -84,6 +92,7 @@ impl FurtherMeasures {
             }
             FurtherMeasure::InceptionScore => format!("{} splits={INCEPTION_SPLITS}", protocol.without_reference()),
             FurtherMeasure::Sfid => format!("{protocol} layer={SPATIAL_LAYER}"),
+            FurtherMeasure::Cmmd => format!("{protocol} sigma={CMMD_DEVIATION}"),
         }
     }
 
@@ -168,6 +177,11 @@ impl FurtherMeasures {
             push("inception_score", &protocol, found.mean);
             push("inception_score_sd", &protocol, found.standard_deviation);
         }
+        if let Some(of_reference) = self.mean_kernel {
+            goes_on()?;
+            let value = cmmd(generated, reference, of_reference).map_err(failed)?;
+            push("cmmd", &protocol_of(FurtherMeasure::Cmmd), value);
+        }
         Ok(measures)
     }
 }
@@ -188,12 +202,13 @@ mod tests {
     use crate::random::{Draws, Stream};
     use crate::spec::RunSpec;
 
-    const ALL: [FurtherMeasure; 5] = [
+    const ALL: [FurtherMeasure; 6] = [
         FurtherMeasure::Kid,
         FurtherMeasure::PrecisionRecall,
         FurtherMeasure::DensityCoverage,
         FurtherMeasure::FidInfinity,
         FurtherMeasure::InceptionScore,
+        FurtherMeasure::Cmmd,
     ];
 
     fn normal(seed: u64, count: usize) -> Vec<f32> {
@@ -230,8 +245,8 @@ mod tests {
         let found: Vec<(&str, &str)> =
             measures.iter().map(|measure| (measure.metric.as_str(), measure.protocol.as_str())).collect();
         let fid = protocol().to_string();
-        let [kid, precision, density, infinity] =
-            ["subsets=14x300", "k=3", "k=5", "points=15 from=30"].map(|added| format!("{fid} {added}"));
+        let [kid, precision, density, infinity, cmmd] =
+            ["subsets=14x300", "k=3", "k=5", "points=15 from=30", "sigma=10"].map(|added| format!("{fid} {added}"));
         let score = "digits-cnn n=1000 resize=none ddim nfe=20 ema=0.999 splits=10";
         let expected = [
             ("kid", kid.as_str()),
@@ -244,6 +259,7 @@ mod tests {
             ("fid_infinity_se", &infinity),
             ("inception_score", score),
             ("inception_score_sd", score),
+            ("cmmd", &cmmd),
         ];
         assert_eq!(found, expected);
         assert!(measures.iter().all(|measure| measure.value.is_finite()));
@@ -257,7 +273,7 @@ mod tests {
         let together = measured(&ALL, 200).unwrap();
         for measure in ALL {
             let alone = measured(&[measure], 200).unwrap();
-            assert!(alone.len() == 2 && alone.iter().all(|measure| together.contains(measure)), "{alone:?}");
+            assert!(alone.len() == measure.metrics().len() && alone.iter().all(|measure| together.contains(measure)), "{alone:?}");
         }
         assert_eq!(measured(&[], 200).unwrap(), []);
     }

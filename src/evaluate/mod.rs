@@ -4,6 +4,7 @@
 //! neither the run nor its seed. Nothing here knows optimizers, training, baselines or targets.
 
 mod autoencoder_file;
+mod cmmd;
 mod coarse_pixels;
 mod decoder;
 mod error;
@@ -31,13 +32,14 @@ mod validation;
 mod validation_gradient;
 
 pub use autoencoder_file::{AutoencoderFile, AutoencoderFileError};
+pub use cmmd::{cmmd, mean_kernel};
 pub use decoder::{CheckedDecoder, LatentDecoder, check_decoder, decoder_cost};
 pub use error::{EvaluateError, MeasureError};
 pub use evaluator::{Evaluation, Evaluator, SharedReferences};
 pub use feature_rows::FeatureRows;
 pub use features::{
     Activations, DIGITS_CNN_WEIGHTS, FeatureCost, FeatureNetwork, FeaturesOn, FrozenNetwork, MNIST_CNN_WEIGHTS,
-    WeightsError, feature_cost, small_cnn,
+    WeightsError, encoder_weights, feature_cost, small_cnn,
 };
 pub use fid_infinity::{FidInfinity, fid_infinity, infinity_subset_counts, infinity_subsets};
 pub use frechet::{FrechetError, FrechetReference, frechet_distance};
@@ -49,7 +51,7 @@ pub use inception_score::{INCEPTION_SPLITS, InceptionScore, inception_score};
 pub use kid::{Kid, KidSubset, kid, kid_subset_counts, kid_subsets};
 pub use nearest_neighbours::NeighbourDistances;
 pub use precision_recall::{DENSITY_NEIGHBOURS, Neighbourhoods, Overlap, PRECISION_NEIGHBOURS, overlap};
-pub use reference::{ReferenceFeatures, check_reference_files, prepare_reference};
+pub use reference::{ReferenceFeatures, check_encoders, check_reference_files, prepare_reference};
 pub use sample::generate_images;
 pub use statistics_file::{Statistics, StatisticsError};
 pub use stored_reference::{StoredReference, each_image, holds_statistics};

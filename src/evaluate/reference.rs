@@ -1,13 +1,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::features::Activations;
+use super::features::{Activations, encoder_weights};
 use super::statistics_file::{Statistics, StatisticsError};
 use super::stored_reference::{StoredReference, each_image};
 use super::{EvaluateError, FeatureNetwork, FrechetError, FurtherMeasures, Gaussian, GaussianFit, LatentDecoder};
 use crate::checksum::file_digest;
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
-use crate::spec::{Fid, FurtherMeasure, Reference, RunSpec, feature_protocol};
+use crate::spec::{Fid, FurtherMeasure, Reference, RunSpec};
 
 /// The features and statistics that generated images are compared with.
 pub struct ReferenceFeatures {
@@ -52,13 +52,13 @@ pub fn prepare_reference(
 ) -> Result<(), EvaluateError> {
     for by in spec.by_each_fid() {
         let fid = &by.evaluate.fid;
-        if fid.features.weights().is_none() && fid.reference != Reference::File {
+        if !fid.features.are_of_large_network() && fid.reference != Reference::File {
             continue;
         }
         if reference_images(fid, dataset).is_some_and(Images::are_latents) {
             continue;
         }
-        let weights = folder.weights(fid.features);
+        let weights = folder.weights_of(fid);
         let shape = spec.data.picture_shape();
         let network = FeatureNetwork::load(fid.features, fid.resize, shape, weights.as_deref())?;
         ReferenceFeatures::of(&by, &network, dataset, None, folder, progress)?;
@@ -71,6 +71,23 @@ pub fn check_reference_files(spec: &RunSpec) -> Result<(), EvaluateError> {
     for by in spec.by_each_fid() {
         if by.evaluate.fid.reference == Reference::File {
             stored(Path::new(&by.evaluate.fid.reference_file))?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks into the files of `weights` that a run's images are seen by: whether they hold encoders of the features that are asked for, and
+/// whether enough images are generated for measures that depend on how many values these have.
+pub fn check_encoders(spec: &RunSpec) -> Result<(), EvaluateError> {
+    for by in spec.by_each_fid().filter(|by| by.evaluate.fid.features.are_of_file()) {
+        let fid = &by.evaluate.fid;
+        let weights = encoder_weights(fid.features, Path::new(&fid.weights))?;
+        let (dimension, network) = (weights.design().features(), weights.design().name());
+        for measure in &by.evaluate.measures {
+            let (least, samples) = (measure.least_samples(dimension), fid.samples);
+            if samples < least {
+                return Err(EvaluateError::Samples { least, samples, dimension, network });
+            }
         }
     }
     Ok(())
@@ -121,7 +138,7 @@ impl ReferenceFeatures {
                 gathered.push(network.activations(&pixels, needed.spatial))?;
                 progress(&progress_of(fid, done, count));
             }
-            gathered.finish(fid)
+            gathered.finish(network.protocol(fid.features, fid.resize))
         })?;
         Ok(Self::from(statistics, Some(count), sha256))
     }
@@ -155,7 +172,7 @@ impl ReferenceFeatures {
                     progress(&progress_of(fid, first + images.len(), count));
                     Ok(())
                 })?;
-                gathered.finish(fid)
+                gathered.finish(network.protocol(fid.features, fid.resize))
             })
             .map_err(|error| match error {
                 EvaluateError::Frechet { error, .. } => wrong(
@@ -174,7 +191,7 @@ impl ReferenceFeatures {
             StatisticsError::Io { source, .. } => unfit(source.to_string()),
             StatisticsError::Format { problem, .. } => unfit(problem),
         })?;
-        let (name, asked) = (fid.features.name(), feature_protocol(fid.features, fid.resize));
+        let (name, asked) = (fid.features.name(), network.protocol(fid.features, fid.resize));
         let (size, dimension) = (statistics.gaussian.mean.len(), network.dimension());
         if size != dimension {
             let problem = format!("its `mu` has {size} values, and features `{name}` have {dimension}");
@@ -270,11 +287,11 @@ impl Gathered {
         Ok(())
     }
 
-    fn finish(self, fid: &Fid) -> Result<Statistics, EvaluateError> {
+    fn finish(self, protocol: String) -> Result<Statistics, EvaluateError> {
         Ok(Statistics {
             gaussian: self.fit.finish().map_err(of_reference)?,
             features: self.needed.rows.then_some(self.rows),
-            protocol: Some(feature_protocol(fid.features, fid.resize)),
+            protocol: Some(protocol),
             spatial: self.spatial.map(GaussianFit::finish).transpose().map_err(of_reference)?,
         })
     }

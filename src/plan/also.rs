@@ -30,6 +30,9 @@ fn completed(tree: &Node) -> Option<Node> {
             if let Some(reference) = entry.get("reference") {
                 forget_other_reference(&mut whole, &reference.value);
             }
+            if let Some(features) = entry.get("features") {
+                forget_other_weights(&mut whole, &features.value);
+            }
             merge(&mut whole, entry);
             whole.at = entry.at;
             *entry = whole;
@@ -40,11 +43,21 @@ fn completed(tree: &Node) -> Option<Node> {
 
 /// Drops the file or folder of a protocol, which are of its own `reference`, where another is named.
 pub fn forget_other_reference(fid: &mut Node, named: &Value) {
-    if fid.get("reference").is_some_and(|own| own.value == *named) {
+    forget_others(fid, "reference", named, &["reference_file", "reference_folder"]);
+}
+
+/// Drops the file of weights of a protocol, which is of its own `features`, where others are named.
+pub fn forget_other_weights(fid: &mut Node, named: &Value) {
+    forget_others(fid, "features", named, &["weights"]);
+}
+
+/// Drops `keys` where `of` is not what is named.
+fn forget_others(fid: &mut Node, of: &str, named: &Value, keys: &[&str]) {
+    if fid.get(of).is_some_and(|own| own.value == *named) {
         return;
     }
     if let Value::Map(entries) = &mut fid.value {
-        entries.retain(|entry| !["reference_file", "reference_folder"].contains(&entry.key.as_str()));
+        entries.retain(|entry| !keys.contains(&entry.key.as_str()));
     }
 }
 
@@ -90,6 +103,13 @@ mod tests {
         let named: Vec<(&str, &str)> =
             found.iter().map(|fid| (fid.reference_file.as_str(), fid.reference_folder.as_str())).collect();
         assert_eq!(named, [("", ""), ("", "b"), ("a.npz", "")]);
+        // And weights are of the features that they are named with.
+        let found = also(json!({
+            "also": [{ "features": "digits-cnn" }, { "features": "dinov2", "samples": 7 }, { "samples": 8 }],
+            "fid": { "features": "dinov2", "weights": "vits14.pth" },
+        }));
+        let weights: Vec<&str> = found.iter().map(|fid| fid.weights.as_str()).collect();
+        assert_eq!(weights, ["", "vits14.pth", "vits14.pth"]);
     }
 
     #[test]

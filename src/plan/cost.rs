@@ -10,11 +10,11 @@ pub struct CostModel<'m> {
     pub flops_per_second: f64,
     pub network: &'m dyn Fn(&RunSpec) -> NetworkCost,
     /// Operations of one image's pass through the network of its features.
-    pub feature_flops: &'m dyn Fn(Features, DataShape) -> f64,
+    pub feature_flops: &'m dyn Fn(&Fid, DataShape) -> f64,
     /// Bytes of that network's weights.
-    pub feature_weight_bytes: &'m dyn Fn(Features, DataShape) -> f64,
+    pub feature_weight_bytes: &'m dyn Fn(&Fid, DataShape) -> f64,
     /// Bytes of the activations of the images that pass through it together.
-    pub feature_activation_bytes: &'m dyn Fn(Features, DataShape) -> f64,
+    pub feature_activation_bytes: &'m dyn Fn(&Fid, DataShape) -> f64,
     /// The decoder of a run's latents, if it has one.
     pub decoder: &'m dyn Fn(&Data) -> Option<DecoderCost>,
     /// The threads that a run has.
@@ -81,7 +81,7 @@ const DISTANCE_MATRICES: f64 = 2.0;
 const INFINITY_POINTS: usize = 15;
 /// Most images of either set in a subset of `kid`, which has a thread.
 const KID_IMAGES: usize = 1000;
-/// Images of a set, and of the other set, whose distances a thread computes together for `precision_recall`.
+/// Images of a set, and of the other set, whose distances a thread computes together for `precision_recall` and `cmmd`.
 const OVERLAP_BLOCK: (f64, f64) = (256.0, 1024.0);
 /// The number of class probabilities of each generated image, for `inception_score`.
 const INCEPTION_CLASSES: f64 = 1008.0;
@@ -125,7 +125,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let eval_seconds = (evaluations * weights_measured * (generated + validated) + differentiated) * forward_seconds;
     // On the same processors. Features of the reference are left out: those of a large network are kept for all runs.
     let consistent = times(evaluate.consistency.every) * evaluate.consistency.images as f64;
-    let feature_flops = |fid: &Fid| (cost.feature_flops)(fid.features, pictures);
+    let feature_flops = |fid: &Fid| (cost.feature_flops)(fid, pictures);
     let seen = |fid: &Fid| evaluations * weights_measured * fid.samples as f64 * feature_flops(fid);
     let seen = protocols().map(seen).sum::<f64>() + consistent * feature_flops(&evaluate.fid);
     let decoded = evaluations * weights_measured * images * decoder.flops;
@@ -141,7 +141,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let evaluation_bytes = |fid: &Fid, features: &FeatureMemory| {
         let evaluation_batch = EVALUATION_BATCH.min(fid.samples) as f64;
         let generating_bytes = (evaluation_batch * live).min(EVALUATION_ACTIVATION_BYTES.max(live));
-        let feature_bytes = (cost.feature_activation_bytes)(fid.features, pictures);
+        let feature_bytes = (cost.feature_activation_bytes)(fid, pictures);
         // One after the other: images, their features, what is measured of these.
         generating_bytes.max(decoder.activation_bytes).max(feature_bytes).max(features.measuring_bytes)
             + (batches * evaluation_batch + kept_images as f64) * pixels * BYTES_PER_NUMBER
@@ -153,7 +153,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
         let features = FeatureMemory::of(spec, fid, cost.threads);
         evaluation = evaluation.max(evaluation_bytes(fid, &features));
         if !protocols().take(index).any(|other| other.compares_like(fid)) {
-            held_bytes += (cost.feature_weight_bytes)(fid.features, pictures) + features.reference_bytes;
+            held_bytes += (cost.feature_weight_bytes)(fid, pictures) + features.reference_bytes;
         }
     }
     // Between x and z, the weights at which the gradient is taken.
@@ -228,7 +228,7 @@ fn measuring_bytes(
                 let images = generated.min(reference).min(KID_IMAGES) as f64;
                 threads as f64 * (2.0 * images * dimension + 3.0 * images * images)
             }
-            FurtherMeasure::PrecisionRecall | FurtherMeasure::DensityCoverage => {
+            FurtherMeasure::PrecisionRecall | FurtherMeasure::DensityCoverage | FurtherMeasure::Cmmd => {
                 let (rows, others) = OVERLAP_BLOCK;
                 threads as f64 * ((rows + others) * dimension + rows * others)
             }

@@ -74,7 +74,9 @@ pub fn changed_run(path: &Path, spec: &RunSpec, overrides: &[String]) -> Result<
         }
     }
     for fid in fids {
-        fid.as_object_mut().expect("a protocol is a map").shift_remove("reference_sha256");
+        let fid = fid.as_object_mut().expect("a protocol is a map");
+        fid.shift_remove("reference_sha256");
+        fid.shift_remove("weights_sha256");
     }
     // What is wrong with the overrides is said when they are applied to the whole.
     let mut asked = Node::from_json(&serde_json::json!({ "base": {} }));
@@ -82,6 +84,11 @@ pub fn changed_run(path: &Path, spec: &RunSpec, overrides: &[String]) -> Result<
     if let Some(reference) = asked.entry_at("base.evaluate.fid.reference") {
         let mut fid = Node::from_json(&base["evaluate"]["fid"]);
         also::forget_other_reference(&mut fid, &reference.value.value);
+        base["evaluate"]["fid"] = fid.to_json();
+    }
+    if let Some(features) = asked.entry_at("base.evaluate.fid.features") {
+        let mut fid = Node::from_json(&base["evaluate"]["fid"]);
+        also::forget_other_weights(&mut fid, &features.value.value);
         base["evaluate"]["fid"] = fid.to_json();
     }
     // JSON is YAML.

@@ -1,11 +1,11 @@
-//! The sums of the files that `reference: file` compares with, which are part of a run's id.
+//! The sums of the files that `reference: file` compares with and of those of `weights`, which are part of a run's id.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::finding::Finding;
 use crate::checksum::file_digest;
-use crate::spec::{Fid, FidProtocol, Location, Reference, RunSpec};
+use crate::spec::{FidProtocol, Location, Reference, RunSpec};
 
 /// Fills in the sums of all runs' files. `place`: where a key of the run of a cell is written.
 pub fn find_digests(
@@ -21,13 +21,23 @@ pub fn find_digests(
                 let at = place(cell, &format!("{section}.{key}")).or_else(|| place(cell, section));
                 at.unwrap_or_default()
             };
-            if !fid.reference_sha256.is_empty() {
-                let message = format!("`{section}.reference_sha256` is found, not written");
-                return Err(vec![Finding::new(at("reference_sha256"), message).hint("remove it")]);
+            for (key, written) in
+                [("reference_sha256", &fid.reference_sha256), ("weights_sha256", &fid.weights_sha256)]
+            {
+                if !written.is_empty() {
+                    let message = format!("`{section}.{key}` is found, not written");
+                    return Err(vec![Finding::new(at(key), message).hint("remove it")]);
+                }
             }
+            let mut digest = |key: &str, path: &str| {
+                find_digest(path, &format!("{section}.{key}"), &mut known)
+                    .map_err(|finding| vec![Finding { at: at(key), ..finding }])
+            };
             if fid.reference == Reference::File {
-                find_digest(fid, section, &mut known)
-                    .map_err(|finding| vec![Finding { at: at("reference_file"), ..finding }])?;
+                fid.reference_sha256 = digest("reference_file", &fid.reference_file)?;
+            }
+            if !fid.weights.is_empty() {
+                fid.weights_sha256 = digest("weights", &fid.weights)?;
             }
         }
         if let Some(message) = measured_twice(spec) {
@@ -57,20 +67,18 @@ fn measured_twice(spec: &RunSpec) -> Option<String> {
     None
 }
 
-fn find_digest(fid: &mut Fid, section: &str, known: &mut BTreeMap<String, String>) -> Result<(), Finding> {
-    let path = &fid.reference_file;
+fn find_digest(path: &str, key: &str, known: &mut BTreeMap<String, String>) -> Result<String, Finding> {
     if !known.contains_key(path) {
         let digest = file_digest(Path::new(path)).map_err(|source| {
-            let message = format!("`{section}.reference_file`: cannot read {path}: {source}");
+            let message = format!("`{key}`: cannot read {path}: {source}");
             Finding::new(Location::default(), message).hint(
                 "paths are seen from the folder where `speedlab` is started; what is recorded already is shown without it by `speedlab \
                  report results/NAME`",
             )
         })?;
-        known.insert(path.clone(), digest);
+        known.insert(path.to_owned(), digest);
     }
-    fid.reference_sha256.clone_from(&known[path]);
-    Ok(())
+    Ok(known[path].clone())
 }
 
 #[cfg(test)]
@@ -78,6 +86,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::spec::{Features, Fid};
 
     #[test]
     fn files_are_known_by_what_they_hold_and_sums_are_not_written() {
@@ -109,6 +118,14 @@ mod tests {
         let twice = format!("entry 2 of `evaluate.also` measures as another does: {copy} and {path} hold the same");
         assert_eq!(both(fid.clone()), Err(twice));
         assert_eq!(both(Fid { samples: 70, ..fid.clone() }), Ok(()));
+        let seen = Fid { features: Features::Dinov2, weights: path.clone(), ..Fid::default() };
+        let mut spec = RunSpec::default();
+        spec.evaluate.fid = seen;
+        let mut specs = [spec];
+        find_digests(&mut specs, &|_, _| None).map_err(|findings| findings[0].message.clone()).unwrap();
+        assert_eq!(specs[0].evaluate.fid.weights_sha256, expected);
+        let message = find_digests(&mut specs, &|_, _| None).unwrap_err()[0].message.clone();
+        assert_eq!(message, "`evaluate.fid.weights_sha256` is found, not written");
         let written = Fid { reference_sha256: "1".to_owned(), ..fid };
         assert_eq!(with(written).unwrap_err(), "`evaluate.also.reference_sha256` is found, not written");
     }

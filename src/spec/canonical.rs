@@ -25,6 +25,9 @@ pub fn canonical_json(spec: &RunSpec) -> String {
         if fid.contains_key("reference_sha256") {
             fid.swap_remove("reference_file");
         }
+        if fid.contains_key("weights_sha256") {
+            fid.swap_remove("weights");
+        }
     }
     // Runs that were recorded before these keys existed keep their ids.
     if spec.noise.is_independent() {
@@ -84,7 +87,16 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_file_counts_by_its_content() {
+    fn a_file_counts_by_its_content() {
+        let weights = |file: &str, sha256: &str| {
+            let mut spec = RunSpec::default();
+            spec.evaluate.fid.weights = file.to_owned();
+            spec.evaluate.fid.weights_sha256 = sha256.to_owned();
+            canonical_json(&spec)
+        };
+        assert_eq!(weights("a.pth", "12"), weights("b/a.pth", "12"));
+        assert_ne!(weights("a.pth", "12"), weights("a.pth", "13"));
+        assert!(!canonical_json(&RunSpec::default()).contains("weights_sha256"));
         let of = |file: &str, sha256: &str| {
             let mut spec = RunSpec::default();
             spec.evaluate.fid.reference = crate::spec::Reference::File;

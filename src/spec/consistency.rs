@@ -51,9 +51,13 @@ impl Consistency {
             Weights::Own => " weights=own",
         };
         let classes = if spec.told_classes().is_some() { " classes=balanced" } else { "" };
+        let network = match fid.weights_sha256.as_str() {
+            "" => String::new(),
+            sha256 => format!("@{sha256:.HASH_DIGITS$}"),
+        };
         let decoder = decoder.map_or_else(String::new, |sha256| format!(" decoder=@{sha256:.HASH_DIGITS$}"));
         format!(
-            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{resize}{decoder}{classes}{guidance}{weights}",
+            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{network}{resize}{decoder}{classes}{guidance}{weights}",
             noise_schedule(&spec.noise_schedule),
             fid.ode.protocol(questions),
             fid.features.name(),

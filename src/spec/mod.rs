@@ -55,7 +55,7 @@ pub use ode_sampler::*;
 pub use optim::*;
 pub use patch_diffusion::{PatchDiffusion, PatchSchedule};
 pub use plan::*;
-pub use protocol::{FidProtocol, IMPORTED, MEASURED_BY_TRAINER, feature_protocol};
+pub use protocol::{FidProtocol, IMPORTED, MEASURED_BY_TRAINER, feature_protocol, network_protocol};
 pub use run_id::RunId;
 pub use run_spec::*;
 pub use schedules::{BatchSizes, BatchStage, ResolutionStage, stage_end};

@@ -20,6 +20,10 @@ const HASH_DIGITS: usize = 12;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FidProtocol {
     pub features: Features,
+    /// The network that gives the features, where files of weights differ: its size and the first 12 hexadecimal digits of the SHA-256 of the
+    /// file, `dinov2-vitl14@0123456789ab`; without the size until somebody has looked into the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// The resizing that is used with the features.
     #[serde(default, skip_serializing_if = "Resize::is_customary")]
     pub resize: Resize,
@@ -57,9 +61,15 @@ pub struct FidProtocol {
     pub guidance: Option<f64>,
 }
 
-/// Which features are compared, and how images get the size that their network sees: `inception-v3 resize=clean`.
-pub fn feature_protocol(features: Features, resize: Resize) -> String {
-    format!("{} resize={}", features.name(), resize.with(features).name())
+/// Which features are compared, and how images get the size that their network sees: `inception-v3 resize=clean`. `network` is
+/// [`FidProtocol::network`].
+pub fn feature_protocol(features: Features, network: Option<&str>, resize: Resize) -> String {
+    format!("{} resize={}", network.unwrap_or(features.name()), resize.with(features).name())
+}
+
+/// What [`FidProtocol::network`] is of a network of this name whose file has this SHA-256.
+pub fn network_protocol(name: &str, sha256: &str) -> String {
+    format!("{name}@{sha256:.HASH_DIGITS$}")
 }
 
 impl FidProtocol {
@@ -71,6 +81,9 @@ impl FidProtocol {
             matches!(spec.data, Data::Digits(_)) && matches!(fid.reference, Reference::Train | Reference::Test);
         Self {
             features: fid.features,
+            network: Some(&fid.weights_sha256)
+                .filter(|sha256| !sha256.is_empty())
+                .map(|sha256| network_protocol(fid.features.name(), sha256)),
             resize: fid.resize.with(fid.features),
             samples: fid.samples,
             reference: fid.reference,
@@ -89,6 +102,11 @@ impl FidProtocol {
 }
 
 impl FidProtocol {
+    /// The same of features that this network gives, if it is one that has a name of its own.
+    pub fn seen_by(self, network: Option<String>) -> Self {
+        Self { network: network.or(self.network), ..self }
+    }
+
     /// The same of latents that were decoded by weights with this SHA-256.
     pub fn decoded_by(self, sha256: Option<&str>) -> Self {
         Self { decoder: sha256.map(|sha256| sha256.chars().take(HASH_DIGITS).collect()), ..self }
@@ -111,7 +129,7 @@ impl FidProtocol {
     }
 
     fn write(&self, formatter: &mut impl fmt::Write, with_reference: bool) -> fmt::Result {
-        let features = self.features.name();
+        let features = self.network.as_deref().unwrap_or(self.features.name());
         let reference = match self.reference {
             Reference::Train => "train",
             Reference::Test => "test",

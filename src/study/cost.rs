@@ -10,7 +10,7 @@ use crate::model;
 use crate::plan::{CostModel, DecoderCost, NetworkCost, RunCost, run_cost};
 use crate::record::{RunRecord, RunState, StudyRecord};
 use crate::report::TrainingFlops;
-use crate::spec::{Data, DataShape, Features, Optimizer, PatchSchedule, Plan, RunSpec, Trainer};
+use crate::spec::{Data, DataShape, Fid, Optimizer, PatchSchedule, Plan, RunSpec, Trainer};
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -111,17 +111,17 @@ impl Estimator {
         if spec.trainer.is_some() {
             return RunCost::default();
         }
-        let of_features = |features: Features, data_shape: DataShape| {
+        let of_features = |fid: &Fid, data_shape: DataShape| {
             let mut known = self.features.borrow_mut();
-            let cost = || feature_cost(features, (data_shape.channels, data_shape.side));
-            *known.entry(format!("{features:?} {data_shape:?}")).or_insert_with(cost)
+            let cost = || feature_cost(fid, (data_shape.channels, data_shape.side));
+            *known.entry(format!("{:?} {} {data_shape:?}", fid.features, fid.weights)).or_insert_with(cost)
         };
         let cost_model = CostModel {
             flops_per_second: self.flops_per_second,
             network: &|spec| self.network(spec),
-            feature_flops: &|features, data_shape| of_features(features, data_shape).flops,
-            feature_weight_bytes: &|features, data_shape| of_features(features, data_shape).weight_bytes,
-            feature_activation_bytes: &|features, data_shape| of_features(features, data_shape).activation_bytes,
+            feature_flops: &|fid, data_shape| of_features(fid, data_shape).flops,
+            feature_weight_bytes: &|fid, data_shape| of_features(fid, data_shape).weight_bytes,
+            feature_activation_bytes: &|fid, data_shape| of_features(fid, data_shape).activation_bytes,
             decoder: &|data| self.decoder(data),
             threads: self.threads,
         };

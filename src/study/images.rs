@@ -2,7 +2,7 @@
 
 use super::StudyError;
 use crate::data::{self, DataError, DataFolder, DataSums, OnProgress};
-use crate::evaluate::{AutoencoderFileError, CheckedDecoder, check_decoder, check_reference_files, prepare_reference};
+use crate::evaluate::{AutoencoderFileError, CheckedDecoder, check_decoder, check_encoders, check_reference_files, prepare_reference};
 use crate::event::Started;
 use crate::record::{SweepFolder, read_journal};
 use crate::run::recorded_sums;
@@ -18,6 +18,7 @@ pub(super) fn check<'r>(
     each_kind(runs, folder, &mut |spec| {
         notes.extend(data::check_present(spec, data_folder)?);
         notes.extend(decoder_of(spec)?.notes);
+        check_encoders(spec)?;
         Ok(check_reference_files(spec)?)
     })?;
     notes.dedup();

@@ -267,3 +267,42 @@ fn two_files_of_statistics_need_no_network_and_say_what_they_are_of() {
     assert!(!refused.status.success());
     assert!(stderr(&refused).contains("a.npz has means of 192 values"), "{}", stderr(&refused));
 }
+
+#[test]
+fn encoders_of_a_users_file_see_folders_and_say_which_they_are() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    pictures(&folder.join("a"), 6, 0);
+    pictures(&folder.join("b"), 6, 50);
+    let weights = ["dinov2 of its authors", "clip"].map(|name| crate::vit::small_weights(folder, name));
+    for (features, weights, network) in
+        [("dinov2", &weights[0], "dinov2-vit-128x2-14@"), ("clip", &weights[1], "clip-vit-128x2-14-56@")]
+    {
+        let with = ["--features", features, "--weights", weights.to_str().unwrap(), "--quiet"];
+        let output = fid(folder, &[&["a", "b", "--save", "a.npz", "--json"], with.as_slice()].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let protocol = json["protocol"].as_str().unwrap();
+        assert!(protocol.starts_with(network) && protocol.ends_with(" resize=pillow n=6,6"), "{protocol}");
+        let direct = json["value"].as_f64().unwrap();
+        assert!(direct > 0.0);
+        // Kept statistics name the network, and are refused with another's.
+        let again = fid(folder, &[&["a.npz", "b", "--json"], with.as_slice()].concat());
+        let json: Value = serde_json::from_str(&stdout(&again)).unwrap();
+        assert!((json["value"].as_f64().unwrap() / direct - 1.0).abs() < 1e-6, "{}", stderr(&again));
+        let stored = fid(folder, &["a.npz", "a.npz", "--json"]);
+        let json: Value = serde_json::from_str(&stdout(&stored)).unwrap();
+        assert_eq!(json["features"], features, "{}", stderr(&stored));
+    }
+    let other = fid(folder, &["a", "b", "--features", "clip", "--weights", weights[0].to_str().unwrap()]);
+    assert!(stderr(&other).contains("holds an encoder of features `dinov2`, and `clip` are asked for"), "{}", stderr(&other));
+    let none = fid(folder, &["a", "b", "--features", "dinov2"]);
+    assert!(stderr(&none).contains("features `dinov2` need --weights FILE"), "{}", stderr(&none));
+    let resized = fid(folder, &["a", "b", "--features", "dinov2", "--weights", "x", "--resize", "none"]);
+    assert!(stderr(&resized).contains("`dinov2` needs images of its own size"), "{}", stderr(&resized));
+    fs::write(folder.join("letter.pth"), "not weights at all, but a letter").unwrap();
+    let letter = fid(folder, &["a", "b", "--features", "dinov2", "--weights", "letter.pth"]);
+    let message = stderr(&letter);
+    assert!(message.contains("letter.pth is neither a safetensors file nor one that `torch.save` wrote"), "{message}");
+    assert!(message.contains("hint: ") && !letter.status.success(), "{message}");
+}

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 use speedlab::evaluate::{
     DENSITY_NEIGHBOURS, FeatureRows, FrechetReference, GaussianFit, KidSubset, NeighbourDistances, Neighbourhoods,
-    PRECISION_NEIGHBOURS, fid_infinity, inception_score, kid, kid_subsets, overlap,
+    PRECISION_NEIGHBOURS, cmmd, fid_infinity, inception_score, kid, kid_subsets, mean_kernel, overlap,
 };
 use speedlab::random::{Draws, Stream};
 
@@ -157,4 +157,22 @@ fn fifty_thousand_images_of_2048_values_are_compared_block_by_block() {
     assert!((found.coverage - (1.0 - 1.0 / 32.0)).abs() < 0.01, "{found:?}");
     assert!((found.density - 1.0).abs() < 0.05, "{found:?}");
     assert!((0.0..=1.0).contains(&found.precision) && (0.0..=1.0).contains(&found.recall), "{found:?}");
+}
+
+#[test]
+fn cmmd_is_what_its_authors_formula_gives() {
+    let cases: Vec<Value> =
+        include_str!("../golden/cmmd.json").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(cases.len(), 3);
+    for case in cases {
+        let dimension = count(&case["dimension"]);
+        let [generated, reference] = ["generated", "reference"].map(|name| {
+            let values = features(dimension as u32, set(&case[name]));
+            values.into_iter().map(|value| value - 0.5).collect::<Vec<f32>>()
+        });
+        let rows = |values| FeatureRows::new(values, dimension).unwrap();
+        let of_reference = mean_kernel(rows(&reference), rows(&reference)).unwrap();
+        let found = cmmd(rows(&generated), rows(&reference), of_reference).unwrap();
+        assert_close(found, &case["cmmd"], case["name"].as_str().unwrap());
+    }
 }

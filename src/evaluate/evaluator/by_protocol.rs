@@ -7,8 +7,9 @@ use super::{
 };
 use crate::data::{DataFolder, Dataset};
 use crate::evaluate::predict::{Predict, Predicted};
-use crate::evaluate::{ClassLogits, EvaluateError, FeatureRows, GaussianFit};
+use crate::evaluate::{ClassLogits, EvaluateError, FeatureRows, GaussianFit, WeightsError};
 use crate::event::Measure;
+use crate::model::vit::VitError;
 use crate::spec::{FidProtocol, RunSpec, Weights};
 
 /// Images whose features are computed together. It is fixed, so that neither the size of a batch nor who asks changes a bit.
@@ -48,8 +49,13 @@ impl Compared {
         works: &mut dyn FnMut(),
     ) -> Result<Self, EvaluateError> {
         let fid = &spec.evaluate.fid;
-        let weights = folder.weights(fid.features);
+        let weights = folder.weights_of(fid);
         let features = FeatureNetwork::load(fid.features, fid.resize, spec.data.picture_shape(), weights.as_deref())?;
+        if fid.features.are_of_file() && features.weights_sha256() != Some(&fid.weights_sha256) {
+            let problem = format!("{} is not the file that the sweep was planned with: its sha256 is another", fid.weights);
+            let hint = "put the file back; the same command plans anew with the file that is there";
+            return Err(WeightsError::from(VitError { problem, hint }).into());
+        }
         Self::of(features, spec, dataset, decoder, folder, works)
     }
 

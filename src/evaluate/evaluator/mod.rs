@@ -128,6 +128,7 @@ impl Evaluator {
                 samples: fid.samples,
                 nfe: fid.nfe(),
                 protocol: FidProtocol::of(&by, compared.images, &compared.sha256)
+                    .seen_by(compared.features.name_in_protocol())
                     .decoded_by(decoder.as_ref().map(|decoder| decoder.sha256.as_str())),
                 compared,
             });

@@ -1,8 +1,11 @@
 use super::BATCH_IMAGES;
+use super::encoder::encoder_design;
+use crate::kernels::frozen::IMAGES_AT_ONCE;
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN};
-use crate::spec::Features;
+use crate::model::vit::Vit;
+use crate::spec::{Features, Fid};
 
-/// The cost of the feature network; it is known without its weights.
+/// The cost of the feature network; it is known without its weights, and of an encoder from the shapes of these.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureCost {
     /// Floating-point operations of one image: two for a multiplication and an addition.
@@ -29,9 +32,19 @@ const INCEPTION_ACTIVATION_BYTES: f64 = 149.93e6;
 /// The same of EfficientNet-Lite0 and images of 224 x 224 pixels.
 const EFFICIENTNET: FeatureCost = FeatureCost { flops: 0.7678e9, weight_bytes: 18.524e6, activation_bytes: 133.27e6 };
 
-/// The cost of the features of images of shape (channels, side).
-pub fn feature_cost(features: Features, (channels, side): (usize, usize)) -> FeatureCost {
+/// The cost of the features that a protocol asks for, of images of shape (channels, side).
+pub fn feature_cost(fid: &Fid, (channels, side): (usize, usize)) -> FeatureCost {
+    let features = fid.features;
     match features {
+        Features::Dinov2 | Features::Clip => {
+            let design = encoder_design(fid);
+            let cost = Vit::cost(&design, design.customary_side());
+            FeatureCost {
+                flops: cost.flops,
+                weight_bytes: (cost.parameters * size_of::<f32>()) as f64,
+                activation_bytes: (IMAGES_AT_ONCE * cost.live_bytes) as f64,
+            }
+        }
         Features::DigitsCnn => of_cnn(&DIGITS_CNN),
         Features::MnistCnn => of_cnn(&MNIST_CNN),
         Features::Pixels8 => {
@@ -69,12 +82,26 @@ mod tests {
     use super::super::{DIGITS_CNN_WEIGHTS, FeatureNetwork, WeightsError, small_cnn};
     use super::*;
     use crate::data::public_set;
-    use crate::kernels::frozen::{IMAGES_AT_ONCE, counted::CountedFrozen};
+    use crate::kernels::frozen::counted::CountedFrozen;
     use crate::spec::Resize;
+
+    fn of(features: Features) -> Fid {
+        Fid { features, ..Fid::default() }
+    }
+
+    /// DINOv2's paper says 300 M parameters of its ViT-L/14, and CLIP's 304 M (303,966,208 with patches, and the map of 768 x 1024).
+    /// fvcore counts 81.1 GMACs of a ViT-L/14 at 224 pixels.
+    #[test]
+    fn encoders_cost_what_they_are_known_to() {
+        let [dinov2, clip] = [Features::Dinov2, Features::Clip].map(|features| feature_cost(&of(features), (3, 32)));
+        assert!((dinov2.weight_bytes / 4.0 / 303.3e6 - 1.0).abs() < 1e-3, "{dinov2:?}");
+        assert!((clip.weight_bytes / 4.0 / 304.3e6 - 1.0).abs() < 1e-3, "{clip:?}");
+        assert!((dinov2.flops / (2.0 * 81.1e9) - 1.0).abs() < 0.01, "{dinov2:?}");
+    }
 
     #[track_caller]
     fn assert_counted(features: Features, side: usize, counted: &CountedFrozen, class_values: usize) {
-        let cost = feature_cost(features, (3, 32));
+        let cost = feature_cost(&of(features), (3, 32));
         // The images themselves are held too, each as `[side, side, 3]`.
         let values = counted.most_live() + 3 * side * side;
         for (estimate, count) in
@@ -120,7 +147,7 @@ mod tests {
 
     #[test]
     fn small_networks_cost_what_their_layers_come_to() {
-        let cost = feature_cost(Features::DigitsCnn, (1, 8));
+        let cost = feature_cost(&of(Features::DigitsCnn), (1, 8));
         // Three convolutions of 3x3 and the classes.
         let products = 64 * 32 * 9 + 16 * 64 * 32 * 9 + 16 * 64 * 64 * 9 + 64 * 10;
         assert_eq!(cost.flops, f64::from(2 * products));
@@ -135,7 +162,7 @@ mod tests {
         ] {
             let network = FeatureNetwork::load(features, Resize::Customary, shape, None).unwrap();
             assert_eq!(network.dimension(), features.dimension(shape.0), "{features:?}");
-            assert!(feature_cost(features, shape).flops > 0.0);
+            assert!(feature_cost(&of(features), shape).flops > 0.0);
         }
     }
 }

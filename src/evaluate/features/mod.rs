@@ -2,6 +2,7 @@
 
 mod cost;
 mod efficientnet;
+mod encoder;
 mod frozen_network;
 mod inception;
 mod layers;
@@ -16,9 +17,10 @@ use super::coarse_pixels::CoarsePixels;
 use super::{EvaluateError, Gaussian, GaussianFit};
 use crate::data::RgbImage;
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn, from_safetensors};
-use crate::spec::{Features, Resize};
+use crate::spec::{Features, Resize, feature_protocol};
 
 pub use cost::{FeatureCost, feature_cost};
+pub use encoder::encoder_weights;
 pub use frozen_network::FrozenNetwork;
 pub use tensors::WeightsError;
 
@@ -80,7 +82,7 @@ impl Activations {
 }
 
 impl FeatureNetwork {
-    /// Of images with this shape: `image_shape` is (channels, side). `weights` is the file of a network's fetched weights.
+    /// Of images with this shape: `image_shape` is (channels, side). `weights` is the file of a network's weights, fetched or the user's.
     ///
     /// # Panics
     /// Without `weights` where the features need some.
@@ -244,6 +246,19 @@ impl FeatureNetwork {
         let logits = network.logits(features)?;
         let classes = logits.len() / (features.len() / network.dimension());
         Some((logits, classes))
+    }
+
+    /// What protocols call the network, where files of weights differ: [`crate::spec::FidProtocol::network`].
+    pub fn name_in_protocol(&self) -> Option<String> {
+        match self {
+            Self::Frozen { network, .. } => network.name_in_protocol(),
+            Self::Cnn(_) | Self::Pixels(_) => None,
+        }
+    }
+
+    /// Which features of this network are compared, and how images get the size that it sees.
+    pub fn protocol(&self, features: Features, resize: Resize) -> String {
+        feature_protocol(features, self.name_in_protocol().as_deref(), resize)
     }
 
     /// The SHA-256 of the file of weights, if they are of one.

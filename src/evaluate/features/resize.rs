@@ -19,6 +19,7 @@ pub fn resized(resize: Resize, image: &RgbImage, side: usize) -> Vec<f32> {
         Resize::PytorchFid => bilinear(&values, size, [half_pixel(size.0, side), half_pixel(size.1, side)]),
         Resize::TorchFidelity => bilinear(&values, size, [no_half_pixel(size.0, side), no_half_pixel(size.1, side)]),
         Resize::Clean => bicubic(&values, size, side),
+        Resize::Pillow => pillow(image, side),
     }
 }
 
@@ -66,15 +67,77 @@ fn bilinear(values: &[f32], (_, width): (usize, usize), [rows, columns]: [Vec<Mi
 
 const CHANNELS: usize = 3;
 
+/// Pillow's bicubic filter is that of Catmull and Rom, a = -0.5.
+const BICUBIC: ResizeAlg = ResizeAlg::Convolution(FilterType::CatmullRom);
+
+/// Antialiased, each direction rounded to bytes, as Pillow resizes pictures.
+fn pillow(image: &RgbImage, side: usize) -> Vec<f32> {
+    let source = ImageRef::new(image.width as u32, image.height as u32, &image.bytes, PixelType::U8x3);
+    let source = source.expect("three bytes for every pixel");
+    let mut target = Image::new(side as u32, side as u32, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(BICUBIC);
+    Resizer::new().resize(&source, &mut target, &options).expect("both are of three bytes");
+    target.buffer().iter().map(|&byte| f32::from(byte)).collect()
+}
+
+/// The square in the middle of an image, as CMMD's code cuts it out of a picture.
+pub fn middle_square(image: &RgbImage) -> RgbImage {
+    let RgbImage { width, height, bytes } = image;
+    let side = *width.min(height);
+    let (top, left) = ((height - side) / 2, (width - side) / 2);
+    let rows = bytes.chunks_exact(width * CHANNELS).skip(top).take(side);
+    let bytes = rows.flat_map(|row| &row[left * CHANNELS..(left + side) * CHANNELS]).copied().collect();
+    RgbImage { width: side, height: side, bytes }
+}
+
 /// Antialiased, in floats and not rounded, as clean-fid resizes with Pillow.
 fn bicubic(values: &[f32], (height, width): (usize, usize), side: usize) -> Vec<f32> {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
     let source = ImageRef::new(width as u32, height as u32, &bytes, PixelType::F32x3);
     let source = source.expect("three floats for every pixel");
     let mut target = Image::new(side as u32, side as u32, PixelType::F32x3);
-    // Pillow's bicubic filter is that of Catmull and Rom, a = -0.5.
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    let options = ResizeOptions::new().resize_alg(BICUBIC);
     Resizer::new().resize(&source, &mut target, &options).expect("both are of three floats");
     let values = target.buffer().as_chunks::<4>().0.iter();
     values.map(|bytes| f32::from_ne_bytes(*bytes).clamp(0.0, 255.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Case {
+        height: usize,
+        width: usize,
+        side: usize,
+        squeezed: Vec<f32>,
+        cut: Vec<f32>,
+    }
+
+    /// As scripts/golden/resize.py makes it.
+    fn picture(height: usize, width: usize) -> RgbImage {
+        let places = (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..CHANNELS).map(move |channel| (y, x, channel))));
+        let bytes = places.map(|(y, x, channel)| ((x * x * 7 + y * 31 * (channel + 1) + x * y * 5 + channel * 90) % 256) as u8);
+        RgbImage { width, height, bytes: bytes.collect() }
+    }
+
+    #[test]
+    fn pictures_are_resized_and_cut_as_pillow_does() {
+        let cases = include_str!("../../../tests/golden/resize.json");
+        for case in cases.lines().map(|line| serde_json::from_str::<Case>(line).unwrap()) {
+            let Case { height, width, side, squeezed, cut } = case;
+            let image = picture(height, width);
+            for (found, expected) in [
+                (resized(Resize::Pillow, &image, side), squeezed),
+                (resized(Resize::Pillow, &middle_square(&image), side), cut),
+            ] {
+                assert_eq!(found.len(), expected.len());
+                let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert_eq!(largest, 0.0, "{height} x {width} to {side}");
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::checksum::sha256;
+use crate::model::vit::VitError;
 use pytorch_reader::{DType, PytorchReader};
 
 /// Why a network has no weights.
@@ -19,6 +20,8 @@ pub enum WeightsError {
     Missing { path: PathBuf, network: &'static str, name: String },
     #[error("tensor `{name}` of {} is {found}, where {network} has {expected}", path.display())]
     Shape { path: PathBuf, network: &'static str, name: String, found: String, expected: String },
+    #[error(transparent)]
+    Encoder(#[from] VitError),
 }
 
 /// The tensors of a file that `torch.save` wrote, by name.

@@ -128,6 +128,10 @@ impl Vit {
         &self.design
     }
 
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Pixels of each side of the images that it sees.
     pub fn side(&self) -> usize {
         self.side

@@ -27,8 +27,8 @@ impl Rules {
         }
         // Values of one protocol would be recorded twice.
         let protocol = |by: &RunSpec| {
-            let Fid { reference_folder, reference_file, .. } = by.evaluate.fid.clone();
-            (FidProtocol::of(by, None, "").to_string(), reference_folder, reference_file)
+            let Fid { reference_folder, reference_file, weights, .. } = by.evaluate.fid.clone();
+            (FidProtocol::of(by, None, "").to_string(), reference_folder, reference_file, weights)
         };
         let mut known = Vec::new();
         for (entry, by) in spec.by_each_fid().enumerate() {

@@ -67,9 +67,10 @@ impl Rules {
         }
     }
 
-    /// A classifier sees images of the shape it was trained on.
+    /// A classifier sees images of the shape it was trained on, and some networks are of a file.
     pub fn features(&mut self, spec: &RunSpec) {
         let features = spec.evaluate.fid.features;
+        self.feature_weights(features, &spec.evaluate.fid.weights);
         if spec.data.latents().is_some_and(|latents| latents.decoder.is_empty()) {
             self.features_of_latents(features);
             if features != Features::Pixels8 {
@@ -92,10 +93,34 @@ impl Rules {
         self.resize(spec.evaluate.fid.resize, features, side);
     }
 
+    fn feature_weights(&mut self, features: Features, weights: &str) {
+        let (key, name) = ("evaluate.fid.weights", features.name());
+        match (features.are_of_file(), weights.is_empty()) {
+            (true, true) => {
+                let message = format!("features `{name}` need the weights of their network, and `{key}` is not given");
+                let hint = match features {
+                    Features::Clip => "name a .safetensors or .pth file of openai/clip-vit-large-patch14-336",
+                    _ => "name a .safetensors or .pth file of DINOv2, such as facebook/dinov2-large's model.safetensors",
+                };
+                self.breaks(&["evaluate.fid.features"], message, Some(hint));
+            }
+            (false, false) => {
+                let message = format!("`{key}` is given, but features `{name}` have weights of their own");
+                self.breaks(&[key, "evaluate.fid.features"], message, Some("leave it out, or set `features: dinov2` or `clip`"));
+            }
+            (true, false) | (false, true) => {}
+        }
+    }
+
     fn resize(&mut self, resize: Resize, features: Features, side: usize) {
         let keys = ["evaluate.fid.resize", "evaluate.fid.features"];
         match (resize, features.network_side()) {
             (Resize::Customary, _) | (Resize::None, None) => {}
+            (Resize::None, Some(_)) if features.are_of_file() => {
+                let message =
+                    format!("`evaluate.fid.resize: none`, but the file of weights says what `{}` sees", features.name());
+                self.breaks(&keys, message, Some("leave it out: images that have the size of its network are not resized"));
+            }
             (Resize::None, Some(network_side)) if network_side == side => {}
             (Resize::None, Some(network_side)) => {
                 let message = format!(
@@ -161,6 +186,19 @@ mod tests {
             ),
             (fid(json!({"reference_file": "x.npz"})), "`evaluate.fid.reference_file` is given, but not used"),
             (fid(json!({"reference": "file", "reference_file": "x.npz"})), ""),
+            (
+                fid(json!({"features": "dinov2"})),
+                "features `dinov2` need the weights of their network, and `evaluate.fid.weights` is not given",
+            ),
+            (fid(json!({"features": "dinov2", "weights": "x.pth", "resize": "clean"})), ""),
+            (
+                fid(json!({"weights": "x.pth"})),
+                "`evaluate.fid.weights` is given, but features `digits-cnn` have weights of their own",
+            ),
+            (
+                fid(json!({"features": "clip", "weights": "x.pth", "resize": "none"})),
+                "`evaluate.fid.resize: none`, but the file of weights says what `clip` sees",
+            ),
         ]);
     }
 }

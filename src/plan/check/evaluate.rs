@@ -4,7 +4,7 @@ use super::rules::{
     Bound::{AtLeast, AtMost},
     MOST_STEPS, Rules,
 };
-use crate::spec::{AncestralVariance, FurtherMeasure, Model, OdeSampler, RunSpec, Spacing};
+use crate::spec::{AncestralVariance, Features, FurtherMeasure, Model, OdeSampler, RunSpec, Spacing};
 
 impl Rules {
     pub fn evaluate(&mut self, spec: &RunSpec) {
@@ -42,6 +42,10 @@ impl Rules {
         let (samples, features) = (evaluate.fid.samples, evaluate.fid.features);
         let dimension = features.dimension(spec.data.picture_shape().0);
         for &measure in &evaluate.measures {
+            // How many values a file's network gives is known when it is looked into.
+            if measure == FurtherMeasure::FidInfinity && features.are_of_file() {
+                continue;
+            }
             let (name, least) = (measure.name(), measure.least_samples(dimension));
             // Fewer than two are refused anyway.
             if samples < least && samples >= 2 {
@@ -59,6 +63,11 @@ impl Rules {
         if evaluate.measures.contains(&FurtherMeasure::Sfid) && features.spatial_dimension().is_none() {
             let message = format!("`sfid` is made of features `inception-v3`, not of `{}`", features.name());
             let hint = "set `evaluate.fid.features: inception-v3`, or leave it out";
+            self.breaks(&["evaluate.measures", "evaluate.fid.features"], message, Some(hint));
+        }
+        if evaluate.measures.contains(&FurtherMeasure::Cmmd) && features != Features::Clip {
+            let message = format!("`cmmd` is made of features `clip`, not of `{}`", features.name());
+            let hint = "set `evaluate.fid.features: clip`, or leave it out: `kid` is such a distance of any features";
             self.breaks(&["evaluate.measures", "evaluate.fid.features"], message, Some(hint));
         }
         if evaluate.measures.contains(&FurtherMeasure::InceptionScore) && !features.has_inception_score() {
@@ -174,6 +183,15 @@ mod tests {
             (
                 json!({"evaluate": {"measures": ["sfid"], "fid": {"features": "inception-v3-768"}}}),
                 "`sfid` is made of features `inception-v3`, not of `inception-v3-768`",
+            ),
+            (
+                json!({"evaluate": {"measures": ["cmmd"], "fid": {"features": "dinov2", "weights": "x.pth"}}}),
+                "`cmmd` is made of features `clip`, not of `dinov2`",
+            ),
+            (json!({"evaluate": {"measures": ["cmmd", "kid"], "fid": {"features": "clip", "weights": "x.pth"}}}), ""),
+            (
+                json!({"evaluate": {"measures": ["fid_infinity"], "fid": {"features": "dinov2", "weights": "x.pth"}}}),
+                "",
             ),
             (
                 json!({"evaluate": {"measures": ["inception_score"], "fid": {"features": "inception-v3-768"}}}),

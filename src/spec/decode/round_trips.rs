@@ -62,6 +62,8 @@ fn unusual_specs() -> Vec<RunSpec> {
             fid: Fid {
                 samples: 12,
                 features: Features::DigitsCnn,
+                weights: String::new(),
+                weights_sha256: String::new(),
                 reference: Reference::Test,
                 reference_folder: String::new(),
                 reference_file: String::new(),
@@ -71,6 +73,9 @@ fn unusual_specs() -> Vec<RunSpec> {
                 guidance: 1.5,
             },
             also: vec![Fid {
+                features: Features::Dinov2,
+                weights: "vits14.pth".to_owned(),
+                weights_sha256: "4567".to_owned(),
                 reference: Reference::File,
                 reference_file: "digits.npz".to_owned(),
                 reference_sha256: "0123".to_owned(),
@@ -78,7 +83,7 @@ fn unusual_specs() -> Vec<RunSpec> {
             }],
             validation: Validation { bins: 3, images: 2 },
             grid_images: 9,
-            measures: [FurtherMeasure::Kid, FurtherMeasure::FidInfinity, FurtherMeasure::Sfid].into(),
+            measures: [FurtherMeasure::Kid, FurtherMeasure::FidInfinity, FurtherMeasure::Sfid, FurtherMeasure::Cmmd].into(),
             weights: EvaluatedWeights::Both,
             consistency: Consistency { images: 4, every: 5 },
             difficulty: Difficulty { images: 2, every: 10 },

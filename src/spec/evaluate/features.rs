@@ -33,11 +33,19 @@ pub enum Features {
     /// fetched, also where only package registries can be reached.
     #[serde(rename = "efficientnet-lite0")]
     EfficientnetLite0,
+    /// The class token of DINOv2 (Oquab et al. 2023, arXiv 2304.07193) after its last norm: the Fréchet distance of these features is
+    /// FD-DINOv2 (Stein et al. 2023, arXiv 2306.04675), with its ViT-L/14. It takes images of any size. Its weights are those of
+    /// `weights`: ViT-S/14, B/14 or L/14 without registers.
+    Dinov2,
+    /// The embeddings of images of CLIP (Radford et al. 2021, arXiv 2103.00020), not normalised, which `cmmd` is made of. It takes images
+    /// of any size, and sees the square in their middle. Its weights are those of `weights`: for `cmmd` as it is published OpenAI's
+    /// ViT-L/14 at 336 pixels.
+    Clip,
 }
 
 impl Features {
     /// All features; those made for few images come first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::DigitsCnn,
         Self::MnistCnn,
         Self::Pixels8,
@@ -46,6 +54,8 @@ impl Features {
         Self::InceptionV3At768,
         Self::InceptionV3At192,
         Self::InceptionV3At64,
+        Self::Dinov2,
+        Self::Clip,
     ];
 
     /// As it is written in YAML.
@@ -59,6 +69,8 @@ impl Features {
             Self::InceptionV3At192 => "inception-v3-192",
             Self::InceptionV3At64 => "inception-v3-64",
             Self::EfficientnetLite0 => "efficientnet-lite0",
+            Self::Dinov2 => "dinov2",
+            Self::Clip => "clip",
         }
     }
 
@@ -67,10 +79,20 @@ impl Features {
         self.weights() == Some("inception-v3")
     }
 
-    /// The fetched weights that they need; `None` where they come with the program.
+    /// Whether the weights of their network are in a file that the user names, which also says of what size it is.
+    pub fn are_of_file(self) -> bool {
+        matches!(self, Self::Dinov2 | Self::Clip)
+    }
+
+    /// Whether a large network gives them, which sees images of one size.
+    pub fn are_of_large_network(self) -> bool {
+        self.weights().is_some() || self.are_of_file()
+    }
+
+    /// The fetched weights that they need; `None` where they come with the program, or are named by the user.
     pub fn weights(self) -> Option<&'static str> {
         match self {
-            Self::DigitsCnn | Self::MnistCnn | Self::Pixels8 => None,
+            Self::DigitsCnn | Self::MnistCnn | Self::Pixels8 | Self::Dinov2 | Self::Clip => None,
             Self::InceptionV3 | Self::InceptionV3At768 | Self::InceptionV3At192 | Self::InceptionV3At64 => {
                 Some("inception-v3")
             }
@@ -78,16 +100,18 @@ impl Features {
         }
     }
 
-    /// The side, in pixels, of the images that its network is shown; `None` where that is an image's own size.
+    /// The side, in pixels, of the images that its network is shown, of a file's that of its usual size; `None` where that is an image's
+    /// own size.
     pub fn network_side(self) -> Option<usize> {
-        match self.weights() {
-            Some("inception-v3") => Some(299),
-            Some(_) => Some(224),
-            None => None,
+        match self {
+            Self::Clip => Some(336),
+            Self::Dinov2 | Self::EfficientnetLite0 => Some(224),
+            _ if self.is_inception() => Some(299),
+            _ => None,
         }
     }
 
-    /// Values in a feature vector of images with this number of channels.
+    /// Values in a feature vector of images with this number of channels; of a file's network those of the largest that is read.
     pub fn dimension(self, channels: usize) -> usize {
         match self {
             Self::DigitsCnn | Self::MnistCnn => 64,
@@ -97,6 +121,8 @@ impl Features {
             Self::InceptionV3At192 => 192,
             Self::InceptionV3At64 => 64,
             Self::EfficientnetLite0 => 1280,
+            Self::Dinov2 => 1024,
+            Self::Clip => 768,
         }
     }
 

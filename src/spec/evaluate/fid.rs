@@ -14,6 +14,16 @@ pub struct Fid {
     pub samples: usize,
     /// The features in which images are compared. Default `digits-cnn`.
     pub features: Features,
+    /// The file of the weights of the features' network, with `features: dinov2` and `clip`: a `.safetensors` or `.pth` as DINOv2's authors
+    /// or Hugging Face publish it (`facebook/dinov2-*`, `openai/clip-vit-large-patch14-336`). The tensors tell the size, which is part of
+    /// the protocol. A relative path starts at the folder where the program is started. The content is part of a run's id, and the path is
+    /// not. Empty otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub weights: String,
+    /// The SHA-256 of `weights`, found when the sweep is planned.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub weights_sha256: String,
     /// The real images that generated ones are compared with. Default `train`.
     pub reference: Reference,
     /// The folder of the real images, with `reference: folder`. They are cropped and resized like those of
@@ -54,7 +64,7 @@ impl Fid {
     /// Whether generated images are compared with the same images in the same features, however they are generated.
     pub fn compares_like(&self, other: &Self) -> bool {
         let compared = |fid: &Self| (fid.features, fid.resize.with(fid.features), fid.reference);
-        let named = |fid: &Self| (fid.reference_folder.clone(), fid.reference_file.clone());
+        let named = |fid: &Self| (fid.reference_folder.clone(), fid.reference_file.clone(), fid.weights.clone());
         compared(self) == compared(other) && named(self) == named(other)
     }
 }
@@ -64,6 +74,8 @@ impl Default for Fid {
         Self {
             samples: 1000,
             features: Features::default(),
+            weights: String::new(),
+            weights_sha256: String::new(),
             reference: Reference::default(),
             reference_folder: String::new(),
             reference_file: String::new(),

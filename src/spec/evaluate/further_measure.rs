@@ -24,6 +24,9 @@ pub enum FurtherMeasure {
     /// `sfid`, the Fréchet distance of spatial features (Nash et al. 2021, arXiv 2103.03841): the first 7 channels of InceptionV3's 17x17
     /// planes `mixed_6/conv`, 2023 values, as ADM's evaluator has them; where the features are `inception-v3`.
     Sfid,
+    /// `cmmd` (Jayasumana et al. 2024, arXiv 2401.09603): 1,000 times the squared maximum mean discrepancy of embeddings of length 1, with a
+    /// Gaussian kernel of deviation 10, each image's with itself included as in the authors' code; where the features are `clip`.
+    Cmmd,
 }
 
 impl FurtherMeasure {
@@ -36,6 +39,7 @@ impl FurtherMeasure {
             Self::FidInfinity => "fid_infinity",
             Self::InceptionScore => "inception_score",
             Self::Sfid => "sfid",
+            Self::Cmmd => "cmmd",
         }
     }
 
@@ -48,13 +52,14 @@ impl FurtherMeasure {
             Self::FidInfinity => &["fid_infinity", "fid_infinity_se"],
             Self::InceptionScore => &["inception_score", "inception_score_sd"],
             Self::Sfid => &["sfid"],
+            Self::Cmmd => &["cmmd"],
         }
     }
 
     /// Whether it needs the features of every reference image, and not their mean and covariance alone.
     pub fn needs_reference(self) -> bool {
         match self {
-            Self::Kid | Self::PrecisionRecall | Self::DensityCoverage => true,
+            Self::Kid | Self::PrecisionRecall | Self::DensityCoverage | Self::Cmmd => true,
             Self::FidInfinity | Self::InceptionScore | Self::Sfid => false,
         }
     }
@@ -62,7 +67,7 @@ impl FurtherMeasure {
     /// The least number of generated images that it can be made of, of feature vectors of `dimension` values.
     pub fn least_samples(self, dimension: usize) -> usize {
         match self {
-            Self::Kid | Self::Sfid => 2,
+            Self::Kid | Self::Sfid | Self::Cmmd => 2,
             // A fifth neighbour, for both: they are measured together.
             Self::PrecisionRecall | Self::DensityCoverage => 6,
             // Its smallest subset has two for each value, and a line needs some way to go.

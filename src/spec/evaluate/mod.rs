@@ -39,7 +39,7 @@ pub struct Evaluate {
     /// The number of images in the sample grid that is drawn at each evaluation, from the same noise in every run. Default 64.
     pub grid_images: usize,
     /// Measures beside the Fréchet distance, of the same images and features: `kid`, `precision_recall`, `density_coverage`,
-    /// `fid_infinity`, `inception_score`, `sfid`. Default: none.
+    /// `fid_infinity`, `inception_score`, `sfid`, `cmmd`. Default: none.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub measures: BTreeSet<FurtherMeasure>,
     /// Which of a run's weights are measured. Default `averaged`.

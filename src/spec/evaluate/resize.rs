@@ -10,8 +10,8 @@ use super::Features;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
-    /// The way that is usual with the features: `pytorch-fid` for Inception, `clean` for EfficientNet, `none` for the others.
-    /// The default.
+    /// The way that is usual with the features: `pytorch-fid` for Inception, `clean` for EfficientNet, `pillow` for DINOv2 and CLIP, `none`
+    /// for the others. The default.
     #[default]
     Customary,
     /// No resizing: images already have the size that the network sees.
@@ -20,6 +20,8 @@ pub enum Resize {
     PytorchFid,
     /// Antialiased bicubic, as clean-fid does.
     Clean,
+    /// Antialiased bicubic, rounded to bytes, as Pillow does; so do the codes of FD-DINOv2 and CMMD.
+    Pillow,
     /// Bilinear between pixels' corners, as TensorFlow 1 and torch-fidelity do.
     TorchFidelity,
 }
@@ -34,6 +36,7 @@ impl Resize {
         match self {
             Self::Customary if features.is_inception() => Self::PytorchFid,
             Self::Customary if features == Features::EfficientnetLite0 => Self::Clean,
+            Self::Customary if features.are_of_file() => Self::Pillow,
             Self::Customary => Self::None,
             other => other,
         }
@@ -46,6 +49,7 @@ impl Resize {
             Self::None => "none",
             Self::PytorchFid => "pytorch-fid",
             Self::Clean => "clean",
+            Self::Pillow => "pillow",
             Self::TorchFidelity => "torch-fidelity",
         }
     }

@@ -338,3 +338,53 @@ fn a_reference_file_gives_the_distance_to_the_images_that_it_is_of() {
         "it was made with pixels-8x8 resize=none, and `evaluate.fid` asks for digits-cnn resize=none",
     );
 }
+
+#[test]
+fn a_users_encoder_measures_runs_and_its_file_is_part_of_what_they_are() {
+    let sandbox = Sandbox::new(TINY);
+    let folder = sandbox.path();
+    let [clip, dinov2] = ["clip", "dinov2 of its authors"].map(|name| crate::vit::small_weights(folder, name));
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let (clip, dinov2) = (name(&clip), name(&dinov2));
+    let sweep =
+        TINY.replace("seeds: 2", "seeds: 1").replace("  clts: { timestep_sampler: { kind: curriculum } }\n", "");
+    let sweep = sweep.replace("every: 20", "every: 20\n    measures: [kid, cmmd, precision_recall]");
+    let with = |fid: &str| sweep.replace("fid: {", &format!("fid: {{ {fid},"));
+    let of_clip = with(&format!("features: clip, weights: {clip}, reference: test"));
+    fs::write(folder.join("sweep.yaml"), &of_clip).unwrap();
+    let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let study = sandbox.study();
+    let run = &study.runs[0];
+    let digest = run.planned.spec.evaluate.fid.weights_sha256[..12].to_owned();
+    let names: Vec<String> = run.rows.names().map(|(metric, protocol)| format!("{metric} {protocol}")).collect();
+    let expected = format!("clip-vit-128x2-14-56@{digest} n=80 ref=test:355 resize=pillow ddim nfe=3 ema=0.9");
+    for wanted in ["fid ".to_owned() + &expected, format!("cmmd {expected} sigma=10")] {
+        assert!(names.contains(&wanted), "{wanted} is none of {names:?}");
+    }
+
+    let plan = |sweep: &str| {
+        fs::write(folder.join("other.yaml"), sweep.replace("name: tiny", "name: other")).unwrap();
+        sandbox.speedlab(&["plan", "other.yaml", "--json"])
+    };
+    // The content is the run's, and the path is not.
+    fs::copy(folder.join(&clip), folder.join("copy.safetensors")).unwrap();
+    let moved = plan(&of_clip.replace(&clip, "copy.safetensors"));
+    assert!(stdout(&moved).contains(run.planned.run_id.as_str()), "{}", stderr(&moved));
+    // What does not fit is refused before anything is trained.
+    let refused = |sweep: &str, message: &str| {
+        fs::write(folder.join("other.yaml"), sweep.replace("name: tiny", "name: other")).unwrap();
+        let output = sandbox.speedlab(&["run", "other.yaml", "--quiet"]);
+        assert!(stderr(&output).contains(message) && stderr(&output).contains("hint: "), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    };
+    let of_dinov2 = with(&format!("features: dinov2, weights: {dinov2}"));
+    refused(&of_dinov2, "`cmmd` is made of features `clip`, not of `dinov2`");
+    refused(&of_dinov2.replace(", cmmd", "").replace(&dinov2, "nowhere.pth"), "`evaluate.fid.weights`: cannot read nowhere.pth");
+    refused(&of_dinov2.replace(", cmmd", "").replace(&dinov2, "sweep.yaml"), "sweep.yaml is neither a safetensors file nor");
+    refused(&of_dinov2.replace(", cmmd", "").replace(&dinov2, &clip), "holds an encoder of features `clip`, and `dinov2` are asked for");
+    refused(
+        &of_dinov2.replace("kid, cmmd", "fid_infinity"),
+        "`fid_infinity` needs at least 384 generated images, not 80: three for each of the 128 values of `dinov2-vit-128x2-14`",
+    );
+}
