@@ -36,7 +36,10 @@ const PROBED_IMAGES: usize = 16;
 pub fn bench_features(args: &BenchFeaturesArgs) -> anyhow::Result<Exit> {
     let features = args.features.0;
     let name = features.name();
-    anyhow::ensure!(!features.are_of_file(), "`{name}` needs a file of weights, and what is timed here has made-up ones");
+    anyhow::ensure!(
+        !features.are_of_file(),
+        "`{name}` needs a file of weights, and what is timed here has made-up ones"
+    );
     anyhow::ensure!(features.weights().is_some(), "`{name}` is no large network, and stays on the CPU");
     anyhow::ensure!(args.images > 0 && args.rounds > 0, "--images and --rounds are 1 or more");
     let device = device::open(args.device)?;

@@ -41,7 +41,11 @@ pub fn mean_kernel(first: FeatureRows, second: FeatureRows) -> Result<f64, Measu
         .map(|block| {
             let rows = unit_rows(first, block * ROWS..count.min((block + 1) * ROWS));
             let blocks = (0..others).step_by(OTHERS);
-            blocks.map(|start| sum_of_kernels(&rows, &unit_rows(second, start..others.min(start + OTHERS)), first.dimension())).sum()
+            blocks
+                .map(|start| {
+                    sum_of_kernels(&rows, &unit_rows(second, start..others.min(start + OTHERS)), first.dimension())
+                })
+                .sum()
         })
         .collect();
     Ok(sums.iter().sum::<f64>() / (count as f64 * others as f64))

@@ -273,7 +273,10 @@ mod tests {
         let together = measured(&ALL, 200).unwrap();
         for measure in ALL {
             let alone = measured(&[measure], 200).unwrap();
-            assert!(alone.len() == measure.metrics().len() && alone.iter().all(|measure| together.contains(measure)), "{alone:?}");
+            assert!(
+                alone.len() == measure.metrics().len() && alone.iter().all(|measure| together.contains(measure)),
+                "{alone:?}"
+            );
         }
         assert_eq!(measured(&[], 200).unwrap(), []);
     }

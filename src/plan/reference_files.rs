@@ -21,8 +21,7 @@ pub fn find_digests(
                 let at = place(cell, &format!("{section}.{key}")).or_else(|| place(cell, section));
                 at.unwrap_or_default()
             };
-            for (key, written) in
-                [("reference_sha256", &fid.reference_sha256), ("weights_sha256", &fid.weights_sha256)]
+            for (key, written) in [("reference_sha256", &fid.reference_sha256), ("weights_sha256", &fid.weights_sha256)]
             {
                 if !written.is_empty() {
                     let message = format!("`{section}.{key}` is found, not written");

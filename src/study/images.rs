@@ -2,7 +2,9 @@
 
 use super::StudyError;
 use crate::data::{self, DataError, DataFolder, DataSums, OnProgress};
-use crate::evaluate::{AutoencoderFileError, CheckedDecoder, check_decoder, check_encoders, check_reference_files, prepare_reference};
+use crate::evaluate::{
+    AutoencoderFileError, CheckedDecoder, check_decoder, check_encoders, check_reference_files, prepare_reference,
+};
 use crate::event::Started;
 use crate::record::{SweepFolder, read_journal};
 use crate::run::recorded_sums;

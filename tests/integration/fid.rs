@@ -295,7 +295,11 @@ fn encoders_of_a_users_file_see_folders_and_say_which_they_are() {
         assert_eq!(json["features"], features, "{}", stderr(&stored));
     }
     let other = fid(folder, &["a", "b", "--features", "clip", "--weights", weights[0].to_str().unwrap()]);
-    assert!(stderr(&other).contains("holds an encoder of features `dinov2`, and `clip` are asked for"), "{}", stderr(&other));
+    assert!(
+        stderr(&other).contains("holds an encoder of features `dinov2`, and `clip` are asked for"),
+        "{}",
+        stderr(&other)
+    );
     let none = fid(folder, &["a", "b", "--features", "dinov2"]);
     assert!(stderr(&none).contains("features `dinov2` need --weights FILE"), "{}", stderr(&none));
     let resized = fid(folder, &["a", "b", "--features", "dinov2", "--weights", "x", "--resize", "none"]);

@@ -52,7 +52,8 @@ impl Compared {
         let weights = folder.weights_of(fid);
         let features = FeatureNetwork::load(fid.features, fid.resize, spec.data.picture_shape(), weights.as_deref())?;
         if fid.features.are_of_file() && features.weights_sha256() != Some(&fid.weights_sha256) {
-            let problem = format!("{} is not the file that the sweep was planned with: its sha256 is another", fid.weights);
+            let problem =
+                format!("{} is not the file that the sweep was planned with: its sha256 is another", fid.weights);
             let hint = "put the file back; the same command plans anew with the file that is there";
             return Err(WeightsError::from(VitError { problem, hint }).into());
         }

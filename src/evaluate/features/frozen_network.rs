@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::Activations;
 use super::efficientnet::EfficientNetLite0;
+use super::encoder_weights;
 use super::inception::{Inception, InceptionLayer};
 use super::layers::TensorSource;
-use super::encoder_weights;
 use super::resize::{middle_square, resized};
 use super::tensors::{TensorFile, WeightsError};
 use crate::checksum::file_digest;
@@ -126,7 +126,7 @@ impl FrozenNetwork {
             Features::DigitsCnn | Features::MnistCnn | Features::Pixels8 => {
                 panic!("{features:?} come with the program")
             }
-            Features::Dinov2 | Features::Clip => panic!("the file of {features:?} tells the network's size")
+            Features::Dinov2 | Features::Clip => panic!("the file of {features:?} tells the network's size"),
         };
         Ok(Self {
             network: network?,

@@ -119,8 +119,10 @@ mod tests {
 
     /// As scripts/golden/resize.py makes it.
     fn picture(height: usize, width: usize) -> RgbImage {
-        let places = (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..CHANNELS).map(move |channel| (y, x, channel))));
-        let bytes = places.map(|(y, x, channel)| ((x * x * 7 + y * 31 * (channel + 1) + x * y * 5 + channel * 90) % 256) as u8);
+        let places =
+            (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..CHANNELS).map(move |channel| (y, x, channel))));
+        let bytes =
+            places.map(|(y, x, channel)| ((x * x * 7 + y * 31 * (channel + 1) + x * y * 5 + channel * 90) % 256) as u8);
         RgbImage { width, height, bytes: bytes.collect() }
     }
 

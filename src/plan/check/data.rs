@@ -100,13 +100,19 @@ impl Rules {
                 let message = format!("features `{name}` need the weights of their network, and `{key}` is not given");
                 let hint = match features {
                     Features::Clip => "name a .safetensors or .pth file of openai/clip-vit-large-patch14-336",
-                    _ => "name a .safetensors or .pth file of DINOv2, such as facebook/dinov2-large's model.safetensors",
+                    _ => {
+                        "name a .safetensors or .pth file of DINOv2, such as facebook/dinov2-large's model.safetensors"
+                    }
                 };
                 self.breaks(&["evaluate.fid.features"], message, Some(hint));
             }
             (false, false) => {
                 let message = format!("`{key}` is given, but features `{name}` have weights of their own");
-                self.breaks(&[key, "evaluate.fid.features"], message, Some("leave it out, or set `features: dinov2` or `clip`"));
+                self.breaks(
+                    &[key, "evaluate.fid.features"],
+                    message,
+                    Some("leave it out, or set `features: dinov2` or `clip`"),
+                );
             }
             (true, false) | (false, true) => {}
         }
@@ -117,9 +123,15 @@ impl Rules {
         match (resize, features.network_side()) {
             (Resize::Customary, _) | (Resize::None, None) => {}
             (Resize::None, Some(_)) if features.are_of_file() => {
-                let message =
-                    format!("`evaluate.fid.resize: none`, but the file of weights says what `{}` sees", features.name());
-                self.breaks(&keys, message, Some("leave it out: images that have the size of its network are not resized"));
+                let message = format!(
+                    "`evaluate.fid.resize: none`, but the file of weights says what `{}` sees",
+                    features.name()
+                );
+                self.breaks(
+                    &keys,
+                    message,
+                    Some("leave it out: images that have the size of its network are not resized"),
+                );
             }
             (Resize::None, Some(network_side)) if network_side == side => {}
             (Resize::None, Some(network_side)) => {

@@ -83,7 +83,8 @@ fn unusual_specs() -> Vec<RunSpec> {
             }],
             validation: Validation { bins: 3, images: 2 },
             grid_images: 9,
-            measures: [FurtherMeasure::Kid, FurtherMeasure::FidInfinity, FurtherMeasure::Sfid, FurtherMeasure::Cmmd].into(),
+            measures: [FurtherMeasure::Kid, FurtherMeasure::FidInfinity, FurtherMeasure::Sfid, FurtherMeasure::Cmmd]
+                .into(),
             weights: EvaluatedWeights::Both,
             consistency: Consistency { images: 4, every: 5 },
             difficulty: Difficulty { images: 2, every: 10 },

@@ -380,9 +380,18 @@ fn a_users_encoder_measures_runs_and_its_file_is_part_of_what_they_are() {
     };
     let of_dinov2 = with(&format!("features: dinov2, weights: {dinov2}"));
     refused(&of_dinov2, "`cmmd` is made of features `clip`, not of `dinov2`");
-    refused(&of_dinov2.replace(", cmmd", "").replace(&dinov2, "nowhere.pth"), "`evaluate.fid.weights`: cannot read nowhere.pth");
-    refused(&of_dinov2.replace(", cmmd", "").replace(&dinov2, "sweep.yaml"), "sweep.yaml is neither a safetensors file nor");
-    refused(&of_dinov2.replace(", cmmd", "").replace(&dinov2, &clip), "holds an encoder of features `clip`, and `dinov2` are asked for");
+    refused(
+        &of_dinov2.replace(", cmmd", "").replace(&dinov2, "nowhere.pth"),
+        "`evaluate.fid.weights`: cannot read nowhere.pth",
+    );
+    refused(
+        &of_dinov2.replace(", cmmd", "").replace(&dinov2, "sweep.yaml"),
+        "sweep.yaml is neither a safetensors file nor",
+    );
+    refused(
+        &of_dinov2.replace(", cmmd", "").replace(&dinov2, &clip),
+        "holds an encoder of features `clip`, and `dinov2` are asked for",
+    );
     refused(
         &of_dinov2.replace("kid, cmmd", "fid_infinity"),
         "`fid_infinity` needs at least 384 generated images, not 80: three for each of the 128 values of `dinov2-vit-128x2-14`",
