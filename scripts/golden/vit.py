@@ -1,4 +1,5 @@
-"""tests/golden/vit.json: encoders of images at a small size, with weights from a formula.
+"""tests/golden/vit.json: encoders of images at a small size, with weights from a formula; and tests/golden/weights/dinov2.pth: the
+smallest of them, as torch.save writes it.
 
 Needs torch 2.15, transformers 5.24 (Dinov2Model, CLIPVisionModelWithProjection) and timm 1.0.31 (its VisionTransformer has the names
 of DINOv2's own files). No weights are downloaded: the networks are filled from the formula of scripts/golden/inception.py, which
@@ -22,6 +23,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2
 from inception import uniform, weights
 
 DIM, DEPTH, PATCH, SIDE, IMAGES = 128, 2, 14, 56, 2
+GOLDEN = pathlib.Path(__file__).parents[2] / "tests/golden"
 # Positions of a training with larger images.
 GRID = 6
 # Of the patches' tokens, every so many numbers.
@@ -50,14 +52,14 @@ def numbers(tensor, step=1):
     return [float(f"{x:.9g}") for x in tensor.flatten()[::step].tolist()]
 
 
-def case(name, shapes, features, patches):
+def case(name, shapes, features, patches, side=SIDE, step=STEP):
     return {
         "name": name,
         "tensors": shapes,
-        "side": SIDE,
-        "step": STEP,
+        "side": side,
+        "step": step,
         "features": numbers(features),
-        "patches": numbers(patches, STEP),
+        "patches": numbers(patches, step),
     }
 
 
@@ -103,6 +105,20 @@ def dinov2_of_its_authors():
     return cases
 
 
+def dinov2_in_a_file_of_pytorch():
+    """Half as precise numbers, to be small; what is computed with them is not."""
+    dim, patch, side = 64, 2, 8
+    network = VisionTransformer(
+        img_size=side, patch_size=patch, embed_dim=dim, depth=1, num_heads=1, num_classes=0, mlp_ratio=1.0,
+        init_values=1.0, norm_layer=lambda dim, **_: torch.nn.LayerNorm(dim, eps=1e-6),
+    )
+    state = {name: weights(name, tuple(tensor.shape)).half() for name, tensor in network.state_dict().items()}
+    torch.save({**state, "mask_token": torch.zeros(1, dim).half()}, GOLDEN / "weights/dinov2.pth")
+    network.load_state_dict(state)
+    tokens = network.double().eval().forward_features(images()[:, :, :side, :side])
+    return [case("dinov2 in a file of pytorch", {}, tokens[:, 0], tokens[:, 1:], side, 11)]
+
+
 def clip():
     config = CLIPVisionConfig(
         hidden_size=DIM, num_hidden_layers=DEPTH, num_attention_heads=DIM // 64, patch_size=PATCH, image_size=SIDE,
@@ -116,9 +132,8 @@ def clip():
 
 def main():
     with torch.no_grad():
-        cases = dinov2_of_hugging_face() + dinov2_of_its_authors() + clip()
-    path = pathlib.Path(__file__).parents[2] / "tests/golden/vit.json"
-    path.write_text("".join(json.dumps(case) + "\n" for case in cases))
+        cases = dinov2_of_hugging_face() + dinov2_of_its_authors() + clip() + dinov2_in_a_file_of_pytorch()
+    (GOLDEN / "vit.json").write_text("".join(json.dumps(case) + "\n" for case in cases))
     for found in cases:
         print(found["name"], found["features"][:3], found["patches"][:3])
 
