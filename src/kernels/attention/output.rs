@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn the_output_alone_has_the_bits_of_the_output_with_its_probabilities() {
-        for (heads, [width, depth, chunks]) in [(1, [5, 3, 1]), (2, [24, 8, 2]), (3, [61, 5, 1])] {
+        // Small enough for one thread: others have the lanes of this processor.
+        for (heads, [width, depth, chunks]) in [(1, [5, 3, 1]), (2, [25, 2, 2]), (1, [49, 3, 1])] {
             let channels = 3 * heads * depth;
             let mut numbers = vec![0.0; width * channels * chunks * LANES];
             Draws::new(7, Stream::Noise, 0).fill_normal(&mut numbers);
