@@ -10,7 +10,7 @@ pub enum Classes<'a> {
     /// Of each image.
     Of(&'a [u32]),
     /// `[batch, rows of the table]` on the network's device: 1 at the class of each image, see [`one_hot`].
-    OneHot(Tensor<2>),
+    OneHot(Box<Tensor<2>>),
 }
 
 impl<'a> From<Option<&'a [u32]>> for Classes<'a> {
@@ -70,7 +70,7 @@ impl ClassEmbedding {
         let chosen = match classes {
             Classes::Untold => of(&vec![none(); batch]),
             Classes::Of(classes) => of(classes),
-            Classes::OneHot(chosen) => chosen.clone(),
+            Classes::OneHot(chosen) => (**chosen).clone(),
         };
         // As a product, whose gradient is a sum in a fixed order on every device.
         let table = pass.parameters[self.table].clone().reshape([self.rows, self.length]);

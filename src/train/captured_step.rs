@@ -273,7 +273,7 @@ impl State {
         let factors = Factors::on_device(&factors);
         let classes = self.network.class_rows().map_or(Classes::Untold, |rows| {
             let chosen = part(2 * (pixels + batch_size) + FACTORS, batch_size * rows);
-            Classes::OneHot(chosen.reshape([batch_size, rows]).autodiff())
+            Classes::OneHot(Box::new(chosen.reshape([batch_size, rows]).autodiff()))
         });
 
         let (loss, gradient) = {

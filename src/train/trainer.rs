@@ -322,7 +322,7 @@ impl<'a> Trainer<'a> {
             share_of_weights: optim::share_of_weights(optim::ema_decay(spec, step)),
         };
         let captured = self.captured.as_mut().expect("the caller has asked");
-        Told::Together(captured.queue(&given).unwrap_or_else(|error| panic!("{error}")))
+        Told::Together(Box::new(captured.queue(&given).unwrap_or_else(|error| panic!("{error}"))))
     }
 
     /// The batch of the step after `step` steps.
@@ -412,7 +412,7 @@ enum Told {
     /// The losses of the batch's parts, `[1]` each.
     Apart { losses: Vec<Tensor<1>>, norm: Norm },
     /// `[loss, norm of the gradient]`.
-    Together(Tensor<1>),
+    Together(Box<Tensor<1>>),
 }
 
 impl Told {
@@ -422,7 +422,7 @@ impl Told {
         let together = match self {
             Self::Apart { losses, norm: Norm::Known(norm) } => return (sum(&values(Tensor::cat(losses, 0))), norm),
             Self::Apart { losses, norm: Norm::OnDevice(norm) } => Tensor::cat([losses, vec![*norm]].concat(), 0),
-            Self::Together(told) => told,
+            Self::Together(told) => *told,
         };
         let told = values(together);
         let (norm, losses) = told.split_last().expect("the norm is the last");

@@ -142,7 +142,7 @@ fn said_of(bytes: &[u8], config: &str) -> String {
         let side = weights.design().customary_side();
         Vit::new(&weights, side, None, &Device::flex()).map(drop)
     });
-    let message = made.err().expect("it is refused").to_string();
+    let message = made.expect_err("it is refused").to_string();
     message.replace(&format!("{}/", folder.path().display()), "")
 }
 
