@@ -6,20 +6,21 @@ mod host;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use burn::tensor::Device;
 use sha2::{Digest as _, Sha256};
 
-use crate::data::{self, DataError, DataFolder, DataSums};
-use crate::evaluate::{EvaluateError, Evaluator, FeaturesOn};
+use crate::data::{self, DataError, DataFolder, DataSums, Dataset};
+use crate::evaluate::{EvaluateError, Evaluator, FeaturesOn, SpatialEncoder};
 use crate::event::{EVENT_VERSION, Phase, RunEvent, RunOutcome, Stamp, Started};
 use crate::model;
 use crate::record::{
     Journal, Lock, RecordError, Rows, RunFolder, effective_events, host_name, read_journal, write_curves,
 };
-use crate::spec::{PlannedRun, RunId};
+use crate::spec::{PlannedRun, RunId, RunSpec};
 use crate::train::{self, Checkpoint, CheckpointError, Host as _, HostError, Stopwatch, Way};
 use beside::Beside;
 use host::RecordingHost;
@@ -99,8 +100,11 @@ pub fn execute(
     let preparing = Stopwatch::continuing(&Stamp::default());
     let spec = &planned.spec;
     let mut life = SignsOfLife::new(tell_parent);
-    let dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
-    let checkpoint = read_checkpoint(folder, model::parameter_count(&spec.model, spec.data.shape()))?;
+    let mut dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
+    if let Some(encoder) = encoder(spec, &dataset, data_folder, attempt.device)? {
+        dataset.encoder = Some(Arc::new(encoder));
+    }
+    let checkpoint = read_checkpoint(folder, model::parameter_count_for(spec))?;
     let mut prepared = || life.sign(Stamp::default(), Phase::Preparing);
     let Attempt { device, micro_batches, capture_steps, evaluate_on, .. } = *attempt;
     let way = Way { micro_batches, capture_steps };
@@ -138,6 +142,32 @@ pub fn execute(
     tell_parent(&ended);
     let RunEvent::Ended { outcome, .. } = ended else { unreachable!("it was made above") };
     Ok(outcome)
+}
+
+/// Training images on which a device's encoder is compared with the CPU's.
+const PROBED_IMAGES: usize = 16;
+
+/// The network that a run's tokens are aligned with, on the device that trains if that computes what the CPU does.
+fn encoder(
+    spec: &RunSpec,
+    dataset: &Dataset,
+    folder: &DataFolder,
+    device: &Device,
+) -> Result<Option<SpatialEncoder>, EvaluateError> {
+    let Some(mut encoder) = SpatialEncoder::of_run(spec, folder)? else { return Ok(None) };
+    let probe = dataset.train.pixels(0..dataset.train.len().min(PROBED_IMAGES));
+    if let Some(difference) = encoder.compute_on(device, &probe) {
+        // Goes to the run's log.
+        match encoder.is_on_device() {
+            true => eprintln!(
+                "note: the device computes what tokens are aligned with; it is the CPU's to {difference:.1e} of the largest value"
+            ),
+            false => eprintln!(
+                "note: the CPU computes what tokens are aligned with, since the device's differs by {difference:.1e} of the largest value"
+            ),
+        }
+    }
+    Ok(Some(encoder))
 }
 
 /// Goes to the run's log.

@@ -137,7 +137,7 @@ pub fn averages(args: &AveragesArgs) -> anyhow::Result<Exit> {
         spec.evaluate.weights = EvaluatedWeights::Averaged;
         spec.evaluate.also.clear();
         let device = Device::flex();
-        let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device);
+        let mut network = model::build_for(&spec, &device);
         let count = average.len();
         network.set_weights(Tensor::from_data(TensorData::new(average, [count]), &device));
         let evaluator = Evaluator::new(&spec, &dataset, &data_folder, &mut || {})?;
@@ -158,7 +158,7 @@ pub fn averages(args: &AveragesArgs) -> anyhow::Result<Exit> {
 
 /// The averages that the run kept, by step; at least one.
 fn read_kept(folder: &RunFolder, spec: &RunSpec) -> anyhow::Result<Vec<AverageSnapshot>> {
-    let parameter_count = model::parameter_count(&spec.model, spec.data.shape());
+    let parameter_count = model::parameter_count_for(spec);
     let read = |path: &Path| -> anyhow::Result<AverageSnapshot> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let read = AverageSnapshot::from_bytes(&bytes, parameter_count)

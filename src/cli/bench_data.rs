@@ -96,7 +96,12 @@ mod tests {
     #[test]
     fn sums_are_of_labels_and_of_first_values() {
         let mut sums = Sums::default();
-        let batch = Batch { indices: vec![4, 2], pixels: vec![0.5, 9.0, -1.0, 9.0], labels: vec![3, 300] };
+        let batch = Batch {
+            indices: vec![4, 2],
+            pixels: vec![0.5, 9.0, -1.0, 9.0],
+            labels: vec![3, 300],
+            mirrored: vec![false; 2],
+        };
         sums.add(&batch);
         sums.add(&batch);
         assert_eq!(sums, Sums { labels: 606, corners: -1.0 });

@@ -24,7 +24,7 @@ impl RunNetwork {
     pub fn read(run: &Path) -> anyhow::Result<Self> {
         let (PlannedRun { spec, .. }, checkpoint) = read_run(run)?;
         let device = Device::flex();
-        let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &device);
+        let mut network = model::build_for(&spec, &device);
         let weights = spec.evaluate.weights.used().of(spec.own_weights(), checkpoint.ema_weights, checkpoint.weights);
         let count = weights.len();
         network.set_weights(Tensor::from_data(TensorData::new(weights, [count]), &device));
@@ -49,7 +49,7 @@ pub(super) fn read_run(run: &Path) -> anyhow::Result<(PlannedRun, Checkpoint)> {
             path.display()
         )
     })?;
-    let read = Checkpoint::from_bytes(&bytes, model::parameter_count(&spec.model, spec.data.shape()))
+    let read = Checkpoint::from_bytes(&bytes, model::parameter_count_for(spec))
         .with_context(|| format!("cannot read {}", path.display()))?;
     if !read.is_verified {
         eprintln!("note: {}", unverified(&path));

@@ -1,7 +1,7 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::{BatchOrder, Images, batch_pixels};
+use super::{BatchOrder, Images, batch_pixels, mirrored};
 use crate::spec::BatchSizes;
 
 /// The images of one step.
@@ -13,6 +13,8 @@ pub struct Batch {
     pub pixels: Vec<f32>,
     /// The class of each image.
     pub labels: Vec<u16>,
+    /// Which of them are mirrored.
+    pub mirrored: Vec<bool>,
 }
 
 /// How the batches of a run are made.
@@ -80,7 +82,8 @@ fn make_batch(images: &Images, order: &mut BatchOrder, settings: &BatchSettings,
     let indices = order.indices(settings.sizes.before(step), settings.sizes.at(step));
     let pixels = batch_pixels(images, &indices, settings.flips, settings.seed, step);
     let labels = indices.iter().map(|&index| images.labels[index as usize]).collect();
-    Batch { indices, pixels, labels }
+    let mirrored = mirrored(indices.len(), settings.flips, settings.seed, step);
+    Batch { indices, pixels, labels, mirrored }
 }
 
 #[cfg(test)]

@@ -56,11 +56,16 @@ pub fn batch_indices(image_count: usize, batch_size: usize, seed: u64, step: u64
     BatchOrder::new(image_count, seed).indices(step * batch_size as u64, batch_size)
 }
 
+/// Which images of a batch are mirrored left to right: with `flips` each with probability one half.
+pub fn mirrored(count: usize, flips: bool, seed: u64, step: u64) -> Vec<bool> {
+    let mut draws = Draws::new(seed, Stream::Flips, step);
+    (0..count).map(|_| flips && draws.next_u32() >> 31 == 1).collect()
+}
+
 /// `[batch, channels, side, side]` of the images at `indices`; with `flips`, each is mirrored left to right with
 /// probability one half. A latent whose files have its moments is drawn for its place in the batch.
 pub fn batch_pixels(images: &Images, indices: &[u32], flips: bool, seed: u64, step: u64) -> Vec<f32> {
-    let mut draws = Draws::new(seed, Stream::Flips, step);
-    let mirrored: Vec<bool> = indices.iter().map(|_| flips && draws.next_u32() >> 31 == 1).collect();
+    let mirrored = mirrored(indices.len(), flips, seed, step);
     let mut pixels = vec![0.0; indices.len() * images.image_values()];
     let write = |(place, (pixels, (&index, &mirrored))): (usize, (&mut [f32], (&u32, &bool)))| {
         images.write_in_batch(index as usize, mirrored, BatchPlace { seed, step, place }, pixels);

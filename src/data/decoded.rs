@@ -143,6 +143,7 @@ impl Recipe {
             test: images(test_start, test_labels, &test.sha256),
             references: BTreeMap::new(),
             sha256: header.source,
+            encoder: None,
         })
     }
 }

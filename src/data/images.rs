@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::ImageFeatures;
 use super::latents::LatentSplit;
 use crate::checksum::{RunningSha256, sha256};
 use crate::random::{Draws, Stream};
@@ -49,6 +50,8 @@ pub struct Dataset {
     pub references: BTreeMap<String, Images>,
     /// Of the source's bytes, in lower-case hexadecimal: provenance.
     pub sha256: String,
+    /// The frozen network of `auxiliary_losses.alignment`, which sees the training images; none of a run without it.
+    pub encoder: Option<Arc<dyn ImageFeatures>>,
 }
 
 impl Dataset {

@@ -16,6 +16,7 @@ mod error;
 mod fetch;
 mod folder_listing;
 mod idx;
+mod image_features;
 mod image_folder;
 mod images;
 mod latents;
@@ -31,16 +32,17 @@ use std::path::Path;
 use latents::Checked;
 
 use crate::checksum::file_digest;
-use crate::spec::{Data, ImageFolderData, Reference, RunSpec};
+use crate::spec::{Data, Features, ImageFolderData, Reference, RunSpec};
 
 pub use average_pool::average_pooled;
 pub use batch_source::{Batch, BatchSettings, BatchSource};
-pub use batches::{BatchOrder, batch_classes, batch_indices, batch_pixels};
+pub use batches::{BatchOrder, batch_classes, batch_indices, batch_pixels, mirrored};
 pub use data_folder::DataFolder;
 pub use decode::{IMAGE_KINDS, RgbImage, decode_image, decode_rgb};
 pub use error::DataError;
 pub use fetch::{FetchError, Fetched, fetch};
 pub use folder_listing::FolderListing;
+pub use image_features::ImageFeatures;
 pub use image_folder::passed_over_note;
 pub use images::{Dataset, Images};
 pub use latents::{Encoded, EncodedShard, LatentShard, LatentsManifest, write_latents};
@@ -154,12 +156,14 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
         }
         data @ (Data::Mnist(_) | Data::FashionMnist(_) | Data::Cifar10(_)) => fetched(data).check_present(folder)?,
     }
+    let alignment = &spec.auxiliary_losses.alignment;
+    if alignment.weight > 0.0 {
+        check_weights(alignment.encoder.features(), folder)?;
+    }
     let mut seen = Vec::new();
     for by in spec.by_each_fid() {
         let fid = &by.evaluate.fid;
-        if let Some(weights) = fid.features.weights() {
-            public_set(weights).expect("all weights are published").check_present(folder)?;
-        }
+        check_weights(fid.features, folder)?;
         if let Some(settings) = reference_folder(&by) {
             notes.extend(image_folder::check(&settings)?);
         }
@@ -174,6 +178,14 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
         }
     }
     Ok(notes)
+}
+
+/// Whether the weights of the network of `features`, where it needs some, are there.
+fn check_weights(features: Features, folder: &DataFolder) -> Result<(), DataError> {
+    match features.weights() {
+        Some(weights) => public_set(weights).expect("all weights are published").check_present(folder),
+        None => Ok(()),
+    }
 }
 
 /// Whether the file of a key of `evaluate.fid` is the one that the sweep was planned with.

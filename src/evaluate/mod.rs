@@ -39,7 +39,7 @@ pub use evaluator::{Evaluation, Evaluator, SharedReferences};
 pub use feature_rows::FeatureRows;
 pub use features::{
     Activations, DIGITS_CNN_WEIGHTS, FeatureCost, FeatureNetwork, FeaturesOn, FrozenNetwork, MNIST_CNN_WEIGHTS,
-    WeightsError, encoder_weights, feature_cost, small_cnn,
+    SpatialEncoder, WeightsError, encoder_cost, encoder_weights, feature_cost, small_cnn,
 };
 pub use fid_infinity::{FidInfinity, fid_infinity, infinity_subset_counts, infinity_subsets};
 pub use frechet::{FrechetError, FrechetReference, frechet_distance};

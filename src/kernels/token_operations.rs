@@ -79,6 +79,14 @@ impl Kernels {
         }
     }
 
+    /// The pixels of a row.
+    pub fn row_length(self, row: &Tensor<4>) -> usize {
+        match self {
+            Self::Plain(_) => row.dims()[3],
+            Self::Fused(_) => row.dims()[1],
+        }
+    }
+
     /// Rows of pixels, one after the other.
     pub fn join_rows(self, rows: Vec<Tensor<4>>) -> Tensor<4> {
         match self {

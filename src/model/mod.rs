@@ -18,6 +18,7 @@ mod levels;
 mod network;
 mod parameters;
 mod patches;
+mod projection;
 mod residual_block;
 mod self_attention;
 mod sinusoids;
@@ -33,11 +34,12 @@ mod width;
 use crate::spec::{self, DataShape, PatchSchedule, RunSpec};
 use architecture::Architecture;
 use network::Body;
+use projection::Projection;
 
 pub use class_embedding::{Classes, one_hot};
 pub use crops::{coordinates, seen_side};
 pub use dropout::Dropout;
-pub use network::{Network, build};
+pub use network::{InTraining, Network, build, build_for};
 pub use parameters::ParameterLayout;
 pub use small_cnn::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn};
 pub use token_route::{Detour, TokenRoute};
@@ -93,6 +95,11 @@ pub fn parameter_count(model: &spec::Model, data_shape: impl Into<DataShape>) ->
     describe(model, data_shape.into(), None).parameter_count()
 }
 
+/// The same with what a run's training adds to its network: see [`build_for`].
+pub fn parameter_count_for(spec: &RunSpec) -> usize {
+    describe_for(spec).parameter_count()
+}
+
 /// (outputs, inputs of each) of the weights of hidden layers: see [`ParameterLayout::hidden_matrix`].
 pub fn hidden_matrices(model: &spec::Model, data_shape: impl Into<DataShape>) -> Vec<(usize, usize)> {
     describe(model, data_shape.into(), None).layout.iter().filter_map(ParameterLayout::hidden_matrix).collect()
@@ -104,7 +111,7 @@ pub fn forward_flops(model: &spec::Model, data_shape: impl Into<DataShape>) -> f
     describe(model, data_shape.into(), None).flops
 }
 
-/// The same in a run's training after `step` steps, where tokens may go around blocks.
+/// The same in a run's training after `step` steps, where tokens may go around blocks, or be aligned with a frozen network's features.
 pub fn training_forward_flops(spec: &RunSpec, step: u64) -> f64 {
     describe_training(spec, step, seen_side(spec, step)).flops
 }
@@ -145,7 +152,28 @@ fn drawn_sides(spec: &RunSpec, step: u64) -> Vec<(usize, f64)> {
 fn describe_training(spec: &RunSpec, step: u64, side: usize) -> Architecture {
     let data_shape = spec.data.shape();
     let model = spec.model.at_side(data_shape.side, side);
-    describe(&model, DataShape { side, ..data_shape }, Detour::at(spec, step))
+    let (alignment, detour) = (&spec.auxiliary_losses.alignment, Detour::at(spec, step));
+    let mut architecture = describe(&model, DataShape { side, ..data_shape }, detour);
+    if step < alignment.steps(spec.train.steps) {
+        let tokens = Detour::patches_after(detour, alignment.block, model.patches(side));
+        describe_projection(spec, tokens, &mut architecture);
+    }
+    architecture
+}
+
+/// The network of [`build_for`], as it is without a detour.
+fn describe_for(spec: &RunSpec) -> Architecture {
+    let data_shape = spec.data.shape();
+    let mut architecture = describe(&spec.model, data_shape, None);
+    describe_projection(spec, spec.model.patches(data_shape.side), &mut architecture);
+    architecture
+}
+
+/// What aligns so many tokens of each image, where a run aligns them.
+fn describe_projection(spec: &RunSpec, tokens: usize, architecture: &mut Architecture) {
+    if let Some(widths) = Projection::widths(spec) {
+        Projection::describe(architecture, widths, tokens);
+    }
 }
 
 fn describe(model: &spec::Model, data_shape: DataShape, detour: Option<Detour>) -> Architecture {

@@ -6,18 +6,21 @@ use super::class_embedding::Classes;
 use super::crops::whole_images;
 use super::dit::Dit;
 use super::parameters::Parameters;
+use super::projection::Projection;
 use super::token_route::{Detour, TokenRoute};
 use super::unet::{self, Unet};
 use super::uvit::Uvit;
 use super::{Dropout, ParameterLayout};
 use crate::kernels::Kernels;
-use crate::spec::{self, DataShape};
+use crate::spec::{self, DataShape, RunSpec};
 
 /// A network that predicts from noisy images and their timesteps a tensor of the images' shape, or, with `learned_sigma`,
 /// of twice as many channels.
 #[derive(Clone)]
 pub struct Network {
     body: Body,
+    /// What aligns tokens in training.
+    projection: Option<Projection>,
     parameters: Parameters,
     kernels: Kernels,
     class_rows: Option<usize>,
@@ -81,13 +84,43 @@ impl Body {
 /// # Panics
 /// If [`super::check`] refuses the model.
 pub fn build(model: &spec::Model, data_shape: impl Into<DataShape>, seed: u64, device: &Device) -> Network {
+    build_with(model, data_shape.into(), None, seed, device)
+}
+
+/// The network of a run: that of its model, and with `auxiliary_losses.alignment` the small network that training alone uses. Its
+/// parameters are the last, so that all others start as they do without it.
+///
+/// # Panics
+/// If [`super::check`] refuses the model.
+pub fn build_for(spec: &RunSpec, device: &Device) -> Network {
+    build_with(&spec.model, spec.data.shape(), Projection::widths(spec), spec.seed, device)
+}
+
+fn build_with(
+    model: &spec::Model,
+    data_shape: DataShape,
+    projected: Option<[usize; 4]>,
+    seed: u64,
+    device: &Device,
+) -> Network {
     let mut architecture = Architecture::default();
-    let data_shape = data_shape.into();
     let body = Body::describe(model, data_shape, None, &mut architecture);
+    let patches = model.patches(data_shape.side);
+    let projection = projected.map(|widths| Projection::describe(&mut architecture, widths, patches));
     let class_rows = architecture.class_rows;
     let parameters = Parameters::initial(architecture, seed, device);
     let coordinates_after = model.coordinates().then_some(data_shape.channels);
-    Network { body, parameters, kernels: Kernels::for_device(device), class_rows, coordinates_after }
+    Network { body, projection, parameters, kernels: Kernels::for_device(device), class_rows, coordinates_after }
+}
+
+/// What training sees of a network besides its prediction, where its [`TokenRoute`] looks.
+#[derive(Clone, Debug)]
+pub struct InTraining {
+    /// The tokens of each image after the tapped block, `[batch, ..]`: all their values.
+    pub tokens: Option<Tensor<4>>,
+    /// What is made of each patch after the aligned block, to be compared with the features of a frozen network: `[batch, features, 1, patches]`. Of
+    /// the patches that are there, in their order.
+    pub projected: Option<Tensor<4>>,
 }
 
 /// Images of a larger batch that go through the fused operations together where nothing is kept for a backward pass:
@@ -130,12 +163,12 @@ impl Network {
         Tensor::cat(parts.collect(), 0)
     }
 
-    /// As [`Self::forward`] with what training does to the tokens of a transformer, and the tokens of each image where `route` looks at them:
-    /// `[batch, ..]`, all their values. A network that is told coordinates is given those of crops as two last channels of `noisy`; without them it
-    /// takes images to be whole.
+    /// As [`Self::forward`] with what training does to the tokens of a transformer, and what `route` sees of them. A network that is told coordinates
+    /// is given those of crops as two last channels of `noisy`; without them it takes images to be whole.
     ///
     /// # Panics
-    /// As [`Self::forward`], or if `route` names a block that the network has not, or is not of these images.
+    /// As [`Self::forward`], or if `route` names a block that the network has not, is not of these images, or aligns tokens of a network that was
+    /// built for a run without alignment.
     pub fn forward_in_training<'a>(
         &self,
         noisy: Tensor<4>,
@@ -143,12 +176,17 @@ impl Network {
         classes: impl Into<Classes<'a>>,
         dropout: Dropout,
         mut route: TokenRoute,
-    ) -> (Tensor<4>, Option<Tensor<4>>) {
-        let classes = classes.into();
+    ) -> (Tensor<4>, InTraining) {
+        let (classes, batch) = (classes.into(), noisy.dims()[0]);
         let pass = self.pass(!matches!(classes, Classes::Untold));
         let noisy = self.with_coordinates(noisy);
         let predicted = self.body.forward(pass, noisy, timesteps, &classes, Some(dropout), &mut route);
-        (predicted, route.end())
+        let (tokens, patches) = route.end();
+        let projected = patches.map(|patches| {
+            let projection = self.projection.as_ref().expect("the network of a run with alignment");
+            self.kernels.leave(projection.forward(pass, patches), batch)
+        });
+        (predicted, InTraining { tokens, projected })
     }
 
     /// With the coordinates of whole images, where the network is told coordinates and they are not there.

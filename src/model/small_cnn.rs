@@ -105,6 +105,12 @@ impl SmallCnn {
         self.kernels.plane_means(self.planes(images), batch)
     }
 
+    /// What [`Self::features`] are the means of: `[batch, feature_count, side, side]`, of a side of a quarter or half of the images'.
+    pub fn last_planes(&self, images: Tensor<4>) -> Tensor<4> {
+        let batch = images.dims()[0];
+        self.kernels.leave(self.planes(images), batch)
+    }
+
     /// Unnormalised log-probabilities of the classes, `[batch, 10]`.
     pub fn logits(&self, images: Tensor<4>) -> Tensor<2> {
         let batch = images.dims()[0];

@@ -37,6 +37,14 @@ impl Detour {
             _ => patches,
         }
     }
+
+    /// The same after that block.
+    pub fn patches_after(detour: Option<Self>, block: usize, patches: usize) -> usize {
+        match detour {
+            Some(Self { last_block, .. }) if block == last_block => patches,
+            _ => Self::patches_of(detour, block, patches),
+        }
+    }
 }
 
 /// The way of a batch's tokens through the blocks of a transformer: where they are looked at, and which of them go around blocks.
@@ -44,6 +52,8 @@ impl Detour {
 pub struct TokenRoute {
     /// Tokens are looked at after this block, 1 the first; nowhere if there is none.
     tapped_block: Option<usize>,
+    /// Those of the patches are aligned after this one.
+    aligned_block: Option<usize>,
     /// The patches of each image that do not go around the blocks of the detour.
     detour: Option<(Detour, TokenChoice)>,
     blocks_passed: usize,
@@ -52,6 +62,8 @@ pub struct TokenRoute {
     /// A row of what goes around the detour, and the tokens that do not.
     around: Option<(Tensor<4>, TokenChoice)>,
     tapped: Option<Tensor<4>>,
+    /// A row of patches, as kernels hold it.
+    aligned: Option<Tensor<4>>,
 }
 
 impl TokenRoute {
@@ -62,6 +74,11 @@ impl TokenRoute {
     pub fn new(tapped_block: Option<usize>, detour: Option<(Detour, TokenChoice)>) -> Self {
         assert!(detour.iter().all(|(detour, choice)| detour.kept == choice.count()), "as many tokens as are left");
         Self { tapped_block, detour, ..Self::default() }
+    }
+
+    /// The same, and the patches after `block` are kept to be aligned; those that are there, where others go around it.
+    pub fn aligned_after(self, block: Option<usize>) -> Self {
+        Self { aligned_block: block, ..self }
     }
 
     /// Whether tokens that go around blocks do not come back, so that [`Self::set_masks`] is to be called before the first block.
@@ -103,22 +120,24 @@ impl TokenRoute {
         if self.tapped_block == Some(self.blocks_passed) {
             self.tapped = Some(kernels.leave(tokens.clone(), batch));
         }
+        if self.aligned_block == Some(self.blocks_passed) {
+            let row = kernels.as_row(tokens.clone());
+            let patches = kernels.row_length(&row) - others;
+            self.aligned = Some(kernels.end_of_row(row, 1, patches));
+        }
         tokens
     }
 
-    /// The tokens of each image after the block where they are looked at, `[batch, ..]`.
+    /// The tokens of each image after the tapped block, `[batch, ..]`, and a row of the patches after the aligned one, as kernels hold it.
     ///
     /// # Panics
-    /// If the network has not had that block, or none at which all tokens were back.
-    pub fn end(self) -> Option<Tensor<4>> {
-        assert_eq!(
-            self.tapped.is_some(),
-            self.tapped_block.is_some(),
-            "a network without block {:?}",
-            self.tapped_block
-        );
+    /// If the network has not had these blocks, or none at which all tokens were back.
+    pub fn end(self) -> (Option<Tensor<4>>, Option<Tensor<4>>) {
+        for (block, seen) in [(self.tapped_block, &self.tapped), (self.aligned_block, &self.aligned)] {
+            assert_eq!(seen.is_some(), block.is_some(), "a network without block {block:?}");
+        }
         assert!(self.around.is_none(), "tokens that did not come back: {:?}", self.detour);
-        self.tapped
+        (self.tapped, self.aligned)
     }
 }
 
@@ -149,7 +168,7 @@ mod tests {
             assert_eq!(seen, [5, 3, 3, 5]);
             let numbers = |tensor: Tensor<4>| tensor.try_into_vec_as::<f32>().unwrap();
             // All were doubled once before, and those that stayed twice.
-            let tapped = numbers(route.end().expect("block 3 was passed"));
+            let tapped = numbers(route.end().0.expect("block 3 was passed"));
             assert_eq!(tapped, [8.0, 16.0, 6.0, 8.0, 40.0, 48.0, 14.0, 64.0, 72.0, 20.0]);
             let end: Vec<f32> = tapped.iter().map(|value| 2.0 * value).collect();
             assert_eq!(numbers(kernels.leave(tokens, 2)), end);

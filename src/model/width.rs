@@ -1,7 +1,7 @@
 //! What a network's width changes about its initial weights and their learning rates, by the maximal update parametrization.
 
 use super::architecture::{Architecture, Initial};
-use crate::spec::{self, DataShape, RunSpec};
+use crate::spec::RunSpec;
 
 /// The factors of one parameter's values, all of its numbers alike.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,24 +19,23 @@ pub struct WidthScale {
 /// The factors of every parameter of a run's network in the order of its layout, where its optimizer has `mup`.
 pub fn width_scales(spec: &RunSpec) -> Option<Vec<WidthScale>> {
     let mup = spec.optimizer.mup()?;
-    let base = spec.model.of_width(mup.base_width, mup.base_heads);
-    Some(scales(&spec.model, &base, spec.data.shape()))
+    let base = RunSpec { model: spec.model.of_width(mup.base_width, mup.base_heads), ..spec.clone() };
+    Some(scales(&super::describe_for(spec), &super::describe_for(&base)))
 }
 
 /// Table 3 of Yang and Hu et al. 2022 (Tensor Programs V, arXiv 2203.03466), relative to a network of another width as in section
 /// B.1 there and in the authors' package `mup`: a side of a weight that differs from that of `base` is a width.
 ///
 /// - Two widths, hidden weights: initial variance 1/fan_in, Adam's learning rate 1/fan_in.
-/// - The last layer, whose inputs alone are a width: initial variance 1/fan_in^2, learning rate 1/fan_in. Where Adam's epsilon is small this is the package's
+/// - The last layer, whose inputs alone are a width, and the first of what aligns tokens: initial variance 1/fan_in^2, learning rate 1/fan_in. Where Adam's epsilon is small this is the package's
 ///   factor 1/fan_in of its output.
 /// - One width otherwise (the first layer, embeddings, norms, biases) and none: both stay as they are in `base`.
 ///
 /// # Panics
 /// If the two networks have not the same layers.
-fn scales(model: &spec::Model, base: &spec::Model, data_shape: DataShape) -> Vec<WidthScale> {
-    let [own, base] = [model, base].map(|model| super::describe(model, data_shape, None));
+fn scales(own: &Architecture, base: &Architecture) -> Vec<WidthScale> {
     assert_eq!(own.layout.len(), base.layout.len(), "networks that differ in width alone");
-    (0..own.layout.len()).map(|index| scale(&own, &base, index)).collect()
+    (0..own.layout.len()).map(|index| scale(own, base, index)).collect()
 }
 
 fn scale(own: &Architecture, base: &Architecture, index: usize) -> WidthScale {
@@ -73,7 +72,7 @@ fn table_factors(name: &str, shape: &[usize], base_shape: &[usize]) -> TableFact
     match (outputs_are_wide, inputs_are_wide) {
         (true, true) => TableFactors { deviation: ratio.sqrt().recip(), learning_rate: ratio.recip() },
         // Tables of embeddings have the width in the same place, and are no last layer.
-        (false, true) if name.starts_with("output") => {
+        (false, true) if name.starts_with("output") || name.starts_with("projection") => {
             TableFactors { deviation: ratio.recip(), learning_rate: ratio.recip() }
         }
         _ => TableFactors { deviation: 1.0, learning_rate: 1.0 },
@@ -83,7 +82,7 @@ fn table_factors(name: &str, shape: &[usize], base_shape: &[usize]) -> TableFact
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{AdmModel, DitModel, Model, UnetModel, UvitModel};
+    use crate::spec::{AdmModel, DataShape, DitModel, Model, Mup, Optimizer, UnetModel, UvitModel};
 
     /// (the network, the same at half the width) of every kind.
     fn pairs() -> Vec<(Model, Model)> {
@@ -112,12 +111,38 @@ mod tests {
         models.into_iter().map(half).collect()
     }
 
+    fn scales_of(model: &Model, base: &Model, shape: DataShape) -> Vec<WidthScale> {
+        let [own, base] = [model, base].map(|model| super::super::describe(model, shape, None));
+        scales(&own, &base)
+    }
+
+    /// Its first layer takes a width to a number that is none; the others have no width.
+    #[test]
+    fn what_aligns_tokens_begins_with_a_last_layer() {
+        let mut spec = RunSpec { model: pairs().remove(2).0, ..RunSpec::default() };
+        spec.auxiliary_losses.alignment.weight = 0.5;
+        let Optimizer::Adam(adam) = &mut spec.optimizer else { panic!("the default is Adam") };
+        adam.mup = Mup { base_width: 32, base_heads: 2 };
+        let scales = width_scales(&spec).expect("the optimizer has `mup`");
+        let sizes: usize = scales.iter().map(|scale| scale.size).sum();
+        assert_eq!(sizes, super::super::parameter_count_for(&spec));
+        let projection: Vec<f32> = scales
+            .iter()
+            .filter(|scale| scale.name.starts_with("projection"))
+            .map(|scale| scale.learning_rate)
+            .collect();
+        assert_eq!(projection, [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        // Of Glorot's bounds sqrt(6 / (64 + 256)), and sqrt(6 / (32 + 256)) at the base, over 2.
+        let first = scales.iter().find(|scale| scale.name == "projection.linear1.weight").expect("there is one");
+        assert!((f64::from(first.initial) - (320f64 / 288.0).sqrt() / 2.0).abs() < 1e-6, "{}", first.initial);
+    }
+
     #[test]
     fn hidden_matrices_and_the_last_layer_take_smaller_steps_and_nothing_else_does() {
         let shape = DataShape { channels: 3, side: 32, classes: Some(10) };
         for (model, base) in pairs() {
             let layout = super::super::describe(&model, shape, None).layout;
-            let scales = scales(&model, &base, shape);
+            let scales = scales_of(&model, &base, shape);
             let mut slower = 0;
             for (parameter, scale) in layout.iter().zip(&scales) {
                 let is_last =
@@ -141,7 +166,7 @@ mod tests {
         let shape = DataShape { channels: 3, side: 32, classes: Some(10) };
         for (model, base) in pairs() {
             let [own, of_base] = [&model, &base].map(|model| super::super::describe(model, shape, None));
-            for (index, scale) in scales(&model, &base, shape).into_iter().enumerate() {
+            for (index, scale) in scales_of(&model, &base, shape).into_iter().enumerate() {
                 let size = |initial: Initial| match initial {
                     Initial::Uniform { bound } => bound,
                     Initial::Normal { deviation } => deviation,
@@ -170,7 +195,7 @@ mod tests {
     #[test]
     fn at_the_base_width_nothing_changes() {
         for (model, _) in pairs() {
-            let same = scales(&model, &model, DataShape { channels: 3, side: 32, classes: Some(10) });
+            let same = scales_of(&model, &model, DataShape { channels: 3, side: 32, classes: Some(10) });
             assert!(same.iter().all(|scale| (scale.initial, scale.learning_rate) == (1.0, 1.0)));
         }
     }

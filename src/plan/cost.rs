@@ -35,6 +35,8 @@ pub struct NetworkCost {
     pub training_bytes: f64,
     /// Bytes of what the optimizer keeps beside values for each parameter: SOAP's factors.
     pub factor_bytes: f64,
+    /// Bytes of a frozen network that training follows, and of what is kept of it.
+    pub encoder_bytes: f64,
 }
 
 /// The cost of a decoder of latents.
@@ -161,6 +163,7 @@ pub fn run_cost(spec: &RunSpec, cost: &CostModel) -> RunCost {
     let post_hoc = if spec.train.post_hoc.every > 0 { POST_HOC_TENSORS } else { 0.0 };
     let memory_bytes = weights * (TENSORS_IN_MEMORY + more + post_hoc)
         + network.factor_bytes
+        + network.encoder_bytes
         + held_bytes
         + network.training_bytes.max(evaluation);
 
@@ -262,6 +265,7 @@ mod tests {
         activation_bytes: 100.0,
         training_bytes: 6400.0,
         factor_bytes: 0.0,
+        encoder_bytes: 0.0,
     };
 
     /// That network; 1,000 operations per second. Features take half as many operations, and 7 bytes of weights.

@@ -39,7 +39,7 @@ impl<'scope, 'env> Beside<'scope, 'env> {
         spec: &'env RunSpec,
         device: &Device,
     ) -> Self {
-        let network = model::build(&spec.model, spec.data.shape(), spec.seed, device);
+        let network = model::build_for(spec, device);
         Self { scope, evaluator, spec, network, under_way: None }
     }
 

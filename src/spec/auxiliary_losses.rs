@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::AlignmentLoss;
+
 /// `auxiliary_losses`: terms that are added to the loss of training. The loss on held-out images is without them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +14,8 @@ pub struct AuxiliaryLosses {
     /// target away from the mean of all targets. 0 leaves it out. The paper's is 0.05. Default 0.
     pub contrastive: f64,
     pub dispersive: DispersiveLoss,
+    #[serde(skip_serializing_if = "AlignmentLoss::is_default")]
+    pub alignment: AlignmentLoss,
 }
 
 /// `auxiliary_losses.dispersive` (Wang and He 2025, arXiv 2506.09027): weight ln(mean of exp(-D_ij / temperature)) over all pairs of

@@ -3,6 +3,7 @@
 //! Nothing here computes, draws, reads files or knows a device. Every field of [`RunSpec`] is a key of the YAML
 //! grammar, with its one default.
 
+mod alignment;
 mod auxiliary_losses;
 mod canonical;
 mod cluster;
@@ -36,6 +37,7 @@ mod transformers;
 mod tree;
 mod until_decided;
 
+pub use alignment::{AlignmentLoss, EfficientnetEncoder, Encoder};
 pub use auxiliary_losses::{AuxiliaryLosses, DispersiveLoss};
 pub use canonical::canonical_json;
 pub use cluster::Cluster;

@@ -94,6 +94,14 @@ impl Model {
         }
     }
 
+    /// The width of a token; none where there are none.
+    pub fn token_width(&self) -> Option<usize> {
+        match self {
+            Self::Unet(_) | Self::Adm(_) => None,
+            Self::Dit(DitModel { dim, .. }) | Self::Uvit(UvitModel { dim, .. }) => Some(*dim),
+        }
+    }
+
     /// The number of patches of an image of `side` pixels, each of which is a token; 0 where there are none.
     pub fn patches(&self, side: usize) -> usize {
         match self {

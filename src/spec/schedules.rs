@@ -97,13 +97,15 @@ impl RunSpec {
         stage.map_or(self.data.image_shape().1, |stage| stage.side)
     }
 
-    /// The steps, from 0 in order, from which on a step is of another size than the one before: by schedules, by masks and by crops that end. Crops
+    /// The steps, from 0 in order, from which on a step is of another size than the one before: by schedules, and by masks, alignment and crops that end. Crops
     /// whose size each step draws are not told apart.
     pub fn phases(&self) -> Vec<u64> {
         let train = &self.train;
         let batches = train.batch_schedule.iter().map(|stage| stage_end(stage.until, train.steps));
         let sides = train.resolution_schedule.iter().map(|stage| stage_end(stage.until, train.steps));
-        let mut starts: Vec<u64> = batches.chain(sides).chain([0, self.token_masking.steps(train.steps)]).collect();
+        let aligned = self.auxiliary_losses.alignment.steps(train.steps);
+        let ends = [0, self.token_masking.steps(train.steps), aligned];
+        let mut starts: Vec<u64> = batches.chain(sides).chain(ends).collect();
         starts.extend(self.patch_diffusion.ends(train.steps));
         starts.retain(|start| *start < train.steps.max(1));
         starts.sort_unstable();

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::Calibration;
-use crate::evaluate::{FeatureCost, decoder_cost, feature_cost};
+use crate::evaluate::{FeatureCost, decoder_cost, encoder_cost, feature_cost};
 use crate::event::RunOutcome;
 use crate::model;
 use crate::plan::{CostModel, DecoderCost, NetworkCost, RunCost, run_cost};
 use crate::record::{RunRecord, RunState, StudyRecord};
 use crate::report::TrainingFlops;
 use crate::spec::{Data, DataShape, Fid, Optimizer, PatchSchedule, Plan, RunSpec, Trainer};
+use crate::train::KEPT_FEATURE_BYTES;
 
 /// What one core of a Xeon with AVX-512 reached in training the quickstart's UNet (87 GFLOP/s, Nov 2026). Only the
 /// estimate of a sweep's first run rests on it.
@@ -139,19 +140,23 @@ impl Estimator {
     }
 
     fn network(&self, spec: &RunSpec) -> NetworkCost {
-        let RunSpec { model, token_routing, token_masking, .. } = spec;
+        let RunSpec { model, token_routing, token_masking, auxiliary_losses, .. } = spec;
         let (data_shape, train) = (spec.data.shape(), &spec.train);
         let mut known = self.networks.borrow_mut();
         let stages = (&train.batch_schedule, &train.resolution_schedule);
         let sizes = format!("{} {} {stages:?} {:?}", train.steps, train.batch_size, spec.patch_diffusion);
-        let key = format!("{model:?} {data_shape:?} {token_routing:?} {token_masking:?} {sizes}");
+        let key = format!(
+            "{model:?} {data_shape:?} {token_routing:?} {token_masking:?} {sizes} {:?}",
+            auxiliary_losses.alignment
+        );
         let mut network = *known.entry(key).or_insert_with(|| NetworkCost {
-            parameters: model::parameter_count(model, data_shape),
+            parameters: model::parameter_count_for(spec),
             forward_flops: model::forward_flops(model, data_shape),
             training_forward_flops: mean_training_flops(spec) / PASSES_PER_STEP,
             activation_bytes: model::activation_bytes(model, data_shape) as f64,
             training_bytes: model::training_activation_bytes(spec) as f64,
             factor_bytes: 0.0,
+            encoder_bytes: 0.0,
         });
         if let Optimizer::Soap(soap) = &spec.optimizer {
             // A factor and its eigenvectors for each side.
@@ -160,6 +165,7 @@ impl Estimator {
             let values: usize = sides.filter(|side| *side <= soap.largest_side).map(|side| 2 * side * side).sum();
             network.factor_bytes = (values * size_of::<f32>()) as f64;
         }
+        network.encoder_bytes = encoder_bytes(spec);
         network
     }
 }
@@ -206,8 +212,25 @@ fn without_seed(spec: &RunSpec) -> String {
 /// A forward and a backward pass, which takes two of its kind.
 const PASSES_PER_STEP: f64 = 3.0;
 
+/// The bytes of the network that tokens are aligned with: of its weights, of the planes of the images that it sees together, and of the features
+/// that are kept, of every image twice where images are mirrored.
+fn encoder_bytes(spec: &RunSpec) -> f64 {
+    let alignment = &spec.auxiliary_losses.alignment;
+    if alignment.weight == 0.0 {
+        return 0.0;
+    }
+    let FeatureCost { weight_bytes, activation_bytes, .. } = encoder_cost(alignment.encoder);
+    let values = spec.model.patches(spec.data.image_shape().1) * alignment.encoder.planes().0;
+    let variants = if spec.data.horizontal_flips() { 2 } else { 1 };
+    // Of a folder that nobody has looked into as many as training sees.
+    let seen = spec.train.images_after(alignment.steps(spec.train.steps));
+    let images = spec.data.training_images().map_or(seen, |images| seen.min((images * variants) as u64));
+    let kept = (images as f64 * (values * size_of::<f32>()) as f64).min(KEPT_FEATURE_BYTES as f64);
+    weight_bytes + activation_bytes + kept
+}
+
 /// Floating-point operations that a run's training spends: a forward and a backward pass of its network for every image, of the tokens that are left
-/// in each block. `None` where the network is that of a program of the user's own.
+/// in each block, and a pass of the network that tokens are aligned with. `None` where the network is that of a program of the user's own.
 pub fn training_flops(spec: &RunSpec) -> Option<TrainingFlops> {
     spec.trainer.as_ref().is_none_or(Trainer::is_torch).then(|| network_flops(spec))
 }
@@ -218,8 +241,10 @@ pub(super) fn network_flops(spec: &RunSpec) -> TrainingFlops {
     let draws_crops = spec.patch_diffusion.is_on() && spec.patch_diffusion.schedule == PatchSchedule::Stochastic;
     let mut flops = TrainingFlops::default();
     for (index, &start) in phases.iter().enumerate() {
+        let encoder = encoder_flops(spec, start);
         if !draws_crops {
-            flops.go_on(sizes.before(start), PASSES_PER_STEP * model::training_forward_flops(spec, start));
+            let forward = model::training_forward_flops(spec, start);
+            flops.go_on(sizes.before(start), PASSES_PER_STEP * forward + encoder);
             continue;
         }
         let end = phases.get(index + 1).copied().unwrap_or(spec.train.steps);
@@ -228,18 +253,25 @@ pub(super) fn network_flops(spec: &RunSpec) -> TrainingFlops {
         for step in start..end {
             let forward = of_sides.entry(model::seen_side(spec, step));
             let forward = *forward.or_insert_with(|| model::training_forward_flops(spec, step));
-            flops.go_on(images, PASSES_PER_STEP * forward);
+            flops.go_on(images, PASSES_PER_STEP * forward + encoder);
             images += sizes.at(step) as u64;
         }
     }
     flops
 }
 
+/// What the network that tokens are aligned with spends on each image of the step after `step` steps: nothing when alignment has ended.
+fn encoder_flops(spec: &RunSpec, step: u64) -> f64 {
+    let alignment = &spec.auxiliary_losses.alignment;
+    if step < alignment.steps(spec.train.steps) { encoder_cost(alignment.encoder).flops } else { 0.0 }
+}
+
 /// The mean over the images of a run, before it has drawn anything.
 fn mean_training_flops(spec: &RunSpec) -> f64 {
     let (sizes, mut flops) = (spec.train.batch_sizes(), TrainingFlops::default());
     for start in spec.phases() {
-        flops.go_on(sizes.before(start), PASSES_PER_STEP * model::mean_training_forward_flops(spec, start));
+        let forward = model::mean_training_forward_flops(spec, start);
+        flops.go_on(sizes.before(start), PASSES_PER_STEP * forward + encoder_flops(spec, start));
     }
     let images = sizes.before(spec.train.steps);
     flops.after(images) / images.max(1) as f64

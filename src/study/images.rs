@@ -8,7 +8,7 @@ use crate::evaluate::{
 use crate::event::Started;
 use crate::record::{SweepFolder, read_journal};
 use crate::run::recorded_sums;
-use crate::spec::{Data, Fid, Plan, PlannedRun, RunSpec};
+use crate::spec::{Data, Encoder, Fid, Plan, PlannedRun, RunSpec};
 
 /// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
 pub(super) fn check<'r>(
@@ -76,7 +76,13 @@ fn fids(spec: &RunSpec) -> impl Iterator<Item = &Fid> {
     std::iter::once(&spec.evaluate.fid).chain(&spec.evaluate.also)
 }
 
-/// Runs that differ in their images or in what these are compared by; a plan has few of these, however many runs.
+/// The frozen network that a run's tokens are aligned with.
+fn encoder_of(spec: &RunSpec) -> Option<Encoder> {
+    let alignment = &spec.auxiliary_losses.alignment;
+    (alignment.weight > 0.0).then_some(alignment.encoder)
+}
+
+/// Runs that differ in their images, in what these are compared by or in what their tokens are aligned with; a plan has few of these, however many runs.
 fn each_kind<'r>(
     runs: impl Iterator<Item = &'r PlannedRun>,
     folder: &SweepFolder,
@@ -87,6 +93,7 @@ fn each_kind<'r>(
         let same = |other: &&RunSpec| {
             let (one, other) = (&run.spec, *other);
             one.data == other.data
+                && encoder_of(one) == encoder_of(other)
                 && one.evaluate.measures == other.evaluate.measures
                 && one.evaluate.also.len() == other.evaluate.also.len()
                 && fids(one).zip(fids(other)).all(|(one, other)| one.compares_like(other))

@@ -8,7 +8,7 @@ const FEW_EVALUATIONS: u64 = 8;
 
 /// A sentence each.
 pub fn plan_notes(plan: &Plan) -> Vec<String> {
-    [target(plan), evaluations(plan), average(plan), averaged_twice(plan), trainers(plan)]
+    [target(plan), evaluations(plan), average(plan), averaged_twice(plan), aligned_with_measure(plan), trainers(plan)]
         .into_iter()
         .flatten()
         .collect()
@@ -67,6 +67,20 @@ fn averaged_twice(plan: &Plan) -> Option<String> {
          `evaluate: { weights: own }` in `base` measures them as they are"
             .to_owned()
     })
+}
+
+/// What an arm is trained towards is what it is measured by.
+fn aligned_with_measure(plan: &Plan) -> Option<String> {
+    let follows = |spec: &RunSpec| {
+        let alignment = &spec.auxiliary_losses.alignment;
+        alignment.weight > 0.0 && alignment.encoder.features() == spec.evaluate.fid.features
+    };
+    let run = plan.runs.iter().map(|run| &run.spec).find(|spec| follows(spec))?;
+    Some(format!(
+        "`auxiliary_losses.alignment` trains towards `{}`, by whose features `evaluate.fid` measures: what it gains may be the measure's alone; \
+         measure by other features",
+        run.evaluate.fid.features.name()
+    ))
 }
 
 /// The time of the user's own trainer is not known beforehand, nor whether it pairs runs.

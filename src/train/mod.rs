@@ -2,6 +2,7 @@
 //!
 //! What surrounds a run (where events go, how quality is measured, who asks to stop) is behind [`Host`].
 
+mod alignment;
 mod auxiliary;
 mod average_snapshot;
 mod captured_step;
@@ -17,6 +18,7 @@ mod trainer;
 
 use burn::tensor::Device;
 
+pub use alignment::{KEPT_FEATURE_BYTES, PatchFeatures, misalignment, of_shown};
 pub use average_snapshot::{AverageSnapshot, SnapshotError};
 pub use captured_step::{CapturedStep, Given, Learned, NotCaptured, needs_the_host};
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};

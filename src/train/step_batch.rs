@@ -26,14 +26,17 @@ pub struct StepBatch {
     pub importance: Vec<f32>,
     /// The blocks that some patches go around, and `[batch, kept]`, the patches of each image that do not; where they do.
     pub detour: Option<(Detour, Vec<u32>)>,
+    /// `[batch, patches, channels]`: what tokens are aligned with, in steps that align them.
+    pub features: Option<Vec<f32>>,
 }
 
 impl StepBatch {
-    /// The draws of the step after `step` steps, for the images of `batch`.
+    /// The draws of the step after `step` steps, for the images of `batch`; `features` are known of them.
     pub fn draw(
         spec: &RunSpec,
         step: u64,
         batch: Batch,
+        features: Option<Vec<f32>>,
         process: &ForwardProcess,
         sampler: &dyn TimestepSampler,
     ) -> Self {
@@ -68,7 +71,7 @@ impl StepBatch {
             let patches = spec.model.patches(side);
             (detour, Draws::new(seed, Stream::Patches, step).subsets(batch_size, patches, detour.kept))
         });
-        Self { side, coordinates, images, input, target, classes, timesteps, importance, detour }
+        Self { side, coordinates, images, input, target, classes, timesteps, importance, detour, features }
     }
 
     /// The number of images.

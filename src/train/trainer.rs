@@ -4,6 +4,7 @@ mod loss;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::alignment::PatchFeatures;
 use super::average_snapshot::AverageSnapshot;
 use super::captured_step::{CapturedStep, Given, Learned, NotCaptured, needs_the_host};
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
@@ -42,6 +43,8 @@ pub struct WindowMean {
 pub struct Trainer<'a> {
     spec: &'a RunSpec,
     batches: BatchSource,
+    /// What tokens are aligned with, until the last step that aligns them.
+    features: Option<PatchFeatures>,
     /// The next step's, made while a device was busy with the last one.
     ahead: Option<StepBatch>,
     /// Parts in which each batch is computed.
@@ -79,7 +82,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// If the checkpoint's state of the timestep sampler is not one of this run's sampler, `device` cannot train in the
-    /// run's precision, or the run compares all images of a batch and there are to be several parts.
+    /// run's precision, the run aligns tokens and `dataset` has no encoder, or the run compares all images of a batch and there are to be several parts.
     ///
     /// # Panics
     /// In a step, if `micro_batches` is 0.
@@ -102,12 +105,18 @@ impl<'a> Trainer<'a> {
         first_step: u64,
         micro_batches: usize,
     ) -> Result<Self, CheckpointError> {
+        let patches = spec.model.patches(spec.data.image_shape().1);
+        let features = match (spec.auxiliary_losses.alignment.weight > 0.0, &dataset.encoder) {
+            (false, _) => None,
+            (true, Some(encoder)) => Some(PatchFeatures::new(encoder.clone(), patches.isqrt())),
+            (true, None) => return Err(CheckpointError::NoEncoder),
+        };
         if micro_batches > 1 && spec.auxiliary_losses.compare_whole_batch() {
             return Err(CheckpointError::NotInParts);
         }
         let kernels = training_kernels(spec.train.precision, device)?;
         let tracked = device.clone().autodiff();
-        let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, &tracked).with_kernels(kernels);
+        let mut network = model::build_for(spec, &tracked).with_kernels(kernels);
         let mut sampler = diffusion::timestep_sampler(spec);
         let width_scales = model::width_scales(spec);
         let (weights, ema, post_hoc, optimizer_state, progress) = match checkpoint {
@@ -162,6 +171,7 @@ impl<'a> Trainer<'a> {
         Ok(Self {
             spec,
             batches,
+            features,
             ahead: None,
             micro_batches,
             device: device.clone(),
@@ -329,7 +339,11 @@ impl<'a> Trainer<'a> {
     fn draw(&mut self, step: u64) -> StepBatch {
         let (images, wait_seconds) = timed(|| self.batches.next_batch());
         self.wait_seconds += wait_seconds;
-        StepBatch::draw(self.spec, step, images, &self.process, &*self.sampler)
+        if step >= self.spec.auxiliary_losses.alignment.steps(self.spec.train.steps) {
+            self.features = None;
+        }
+        let features = self.features.as_mut().map(|features| features.of_batch(&images));
+        StepBatch::draw(self.spec, step, images, features, &self.process, &*self.sampler)
     }
 
     /// The window's means, if it is full (or the run is at its end); starts the next window.

@@ -32,7 +32,7 @@ pub fn weights(name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
 }
 
 /// Smooth waves and noise, as the script makes them.
-fn image(name: &str, height: usize, width: usize) -> RgbImage {
+pub fn image(name: &str, height: usize, width: usize) -> RgbImage {
     let mut noise = uniform(name, height * width * 3);
     let mut bytes = Vec::with_capacity(height * width * 3);
     for y in 0..height {

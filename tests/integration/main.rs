@@ -1,5 +1,6 @@
 //! Tests of the whole program and of its parts against outside references.
 
+mod alignment;
 mod architecture;
 mod autoencoder;
 mod bundle;

@@ -38,8 +38,8 @@ fn activations(kind: &str, network: &Network) -> Vec<f32> {
     let dropout = Dropout { seed: 0, step: 0, first_image: 0 };
     let route = TokenRoute::new(Some(last_block), None);
     let images = Tensor::<4>::from_data(images, &device);
-    let (_, tokens) = network.forward_in_training(images, times, None, dropout, route);
-    tokens.expect("they are looked at").try_into_vec_as().expect("they are f32")
+    let (_, seen) = network.forward_in_training(images, times, None, dropout, route);
+    seen.tokens.expect("they are looked at").try_into_vec_as().expect("they are f32")
 }
 
 /// The root of the mean squared change of the activations in a few steps of Adam.

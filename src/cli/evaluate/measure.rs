@@ -170,7 +170,7 @@ impl<'m> Measuring<'m> {
 
     fn network(&self, planned: &PlannedRun, weights: Vec<f32>) -> Network {
         let spec = &planned.spec;
-        let mut network = model::build(&spec.model, spec.data.shape(), spec.seed, self.device);
+        let mut network = model::build_for(spec, self.device);
         let count = weights.len();
         network.set_weights(Tensor::from_data(TensorData::new(weights, [count]), self.device));
         network

@@ -64,6 +64,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/networks"
     "small/tokens"
     "small/progressive"
+    "small/alignment"
     "small/equal-arms"
     "small/known-truth"
     "gpu/cifar10-gpu"

@@ -103,7 +103,13 @@ pub(super) fn load(data: &LatentsData, folder: &DataFolder, progress: OnProgress
     };
     let sha256 = sha256(format!("{of_train} {of_test}").as_bytes());
     let images = |split: LatentSplit, sum: String| Images::latents(Arc::new(split), sum);
-    Ok(Dataset { train: images(train, of_train), test: images(test, of_test), references: Default::default(), sha256 })
+    Ok(Dataset {
+        train: images(train, of_train),
+        test: images(test, of_test),
+        references: Default::default(),
+        sha256,
+        encoder: None,
+    })
 }
 
 /// What the settings name.

@@ -294,7 +294,7 @@ impl Evaluator {
         let weights = self.weights.compared();
         let network = weights.of(self.own_weights, averaged, raw);
         let device = network.weights().device().autodiff();
-        let mut tracked = crate::model::build(&spec.model, spec.data.shape(), spec.seed, &device);
+        let mut tracked = crate::model::build_for(spec, &device);
         tracked.set_weights(network.weights());
         let images = spec.evaluate.difficulty.images;
         self.validation.gradient_norms(weights, &tracked, self.network_shape, images, progress)

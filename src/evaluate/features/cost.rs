@@ -79,11 +79,11 @@ mod tests {
 
     use super::super::efficientnet::EfficientNetLite0;
     use super::super::inception::{Inception, InceptionLayer};
-    use super::super::{DIGITS_CNN_WEIGHTS, FeatureNetwork, WeightsError, small_cnn};
+    use super::super::{DIGITS_CNN_WEIGHTS, FeatureNetwork, WeightsError, encoder_cost, small_cnn};
     use super::*;
     use crate::data::public_set;
     use crate::kernels::frozen::counted::CountedFrozen;
-    use crate::spec::Resize;
+    use crate::spec::{EfficientnetEncoder, Encoder, Resize};
 
     fn of(features: Features) -> Fid {
         Fid { features, ..Fid::default() }
@@ -148,6 +148,13 @@ mod tests {
         assert_eq!(network.features(&counted, &image).len(), Features::EfficientnetLite0.dimension(3));
         let class_values = network.class_weights.len() + network.class_bias.len();
         assert_counted(Features::EfficientnetLite0, EfficientNetLite0::SIDE, &counted, class_values);
+        for (stride, _, channels) in EfficientnetEncoder::STRIDES {
+            let (settings, counted) = (EfficientnetEncoder { side: 96, stride }, CountedFrozen::default());
+            assert_eq!(network.planes(&counted, &image, settings).len(), (96 / stride) * (96 / stride) * channels);
+            let estimate = encoder_cost(Encoder::EfficientnetLite0(settings)).flops;
+            let count = counted.flops() as f64;
+            assert!((estimate / count - 1.0).abs() < 1e-3, "stride {stride}: {estimate}, counted {count}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@ use super::tensors::WeightsError;
 use crate::kernels::frozen::{
     Activation, Edges, FrozenConvolution, FrozenDepthwise, FrozenKernels, Operation, Part, Window,
 };
+use crate::spec::EfficientnetEncoder;
 
 /// EfficientNet-Lite0 (Tan and Le 2019, arXiv 1905.11946, without squeeze-and-excitation and with ReLU6, as TensorFlow's
 /// "lite" models of 2020 are), trained on ImageNet: a feature space for machines that only reach package registries.
@@ -82,15 +83,35 @@ impl EfficientNetLite0 {
         })
     }
 
-    /// `[images, 1280]` of up to sixteen images, `[224, 224, 3]` each: (value - 127) / 128 of values from 0 to 255.
+    /// What it sees for a value from 0 to 255.
+    pub fn input(value: f32) -> f32 {
+        (value - 127.0) / 128.0
+    }
+
+    /// `[images, 1280]` of up to sixteen images, `[224, 224, 3]` each: [`Self::input`] of values from 0 to 255.
     pub fn features<K: FrozenKernels>(&self, kernels: &K, images: &[Vec<f32>]) -> Vec<f32> {
-        let input = kernels.enter(images, [Self::SIDE, Self::SIDE, 3]);
-        let mut planes = kernels.apply(Operation::Convolution(&self.stem), &input);
-        for block in &self.blocks {
-            planes = block.forward(kernels, planes);
-        }
+        let planes = self.after(kernels, images, Self::SIDE, self.blocks.len());
         let planes = kernels.apply(Operation::Convolution(&self.head), &planes);
         kernels.means(&planes, images.len())
+    }
+
+    /// `[images, side / stride, side / stride, channels]`: the last planes of a stride, of up to sixteen images `[side, side, 3]`, values as in
+    /// [`Self::features`].
+    pub fn planes<K: FrozenKernels>(
+        &self,
+        kernels: &K,
+        images: &[Vec<f32>],
+        settings: EfficientnetEncoder,
+    ) -> Vec<f32> {
+        let (blocks, channels) = settings.planes();
+        kernels.values(&self.after(kernels, images, settings.side, blocks), images.len(), channels)
+    }
+
+    /// What the first `blocks` blocks make of images `[side, side, 3]`.
+    fn after<K: FrozenKernels>(&self, kernels: &K, images: &[Vec<f32>], side: usize, blocks: usize) -> K::Planes {
+        let input = kernels.enter(images, [side, side, 3]);
+        let stem = kernels.apply(Operation::Convolution(&self.stem), &input);
+        self.blocks[..blocks].iter().fold(stem, |planes, block| block.forward(kernels, planes))
     }
 }
 

@@ -7,6 +7,7 @@ mod frozen_network;
 mod inception;
 mod layers;
 mod resize;
+mod spatial_encoder;
 mod tensors;
 
 use std::path::Path;
@@ -22,6 +23,8 @@ use crate::spec::{Features, Resize, feature_protocol};
 pub use cost::{FeatureCost, feature_cost};
 pub use encoder::encoder_weights;
 pub use frozen_network::FrozenNetwork;
+use layers::TensorSource;
+pub use spatial_encoder::{SpatialEncoder, encoder_cost};
 pub use tensors::WeightsError;
 
 /// Images per forward pass of the feature network.

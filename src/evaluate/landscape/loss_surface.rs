@@ -30,7 +30,7 @@ impl LossSurface {
         let process = ForwardProcess::new(&spec.noise_schedule);
         let validation = Validation::new(&spec, &dataset.test, &process)?;
         let device = Device::flex();
-        let network = model::build(&spec.model, spec.data.shape(), spec.seed, &device.clone().autodiff());
+        let network = model::build_for(&spec, &device.clone().autodiff());
         let indices = (0..validation.predictions()).collect();
         let (image_shape, batch_images) = (spec.data.image_shape(), batch_images(&spec));
         Ok(Self { validation, network, image_shape, indices, device, batch_images })

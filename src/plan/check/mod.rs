@@ -1,6 +1,7 @@
 //! The ranges of a run's numbers, and the combinations that are impossible: a file for each section of the YAML.
 
 mod adm;
+mod alignment;
 mod also;
 mod auxiliary_losses;
 mod data;
@@ -51,6 +52,7 @@ fn apply(spec: &RunSpec, mut rules: Rules) -> Rules {
     rules.timestep_sampler(spec);
     rules.loss_weighting(spec);
     rules.auxiliary_losses(spec);
+    rules.alignment(spec);
     rules.token_routing(spec);
     rules.token_masking(spec);
     rules.patch_diffusion(spec);

@@ -269,8 +269,8 @@ fn point_figures(
         "train_loss".to_owned(),
         "Training loss of each arm against images seen".to_owned(),
         "Training loss: means over stretches of the axis, median and range over seeds. Arms that draw timesteps differently \
-         average it over different timesteps, and those with `token_masking` add the error at masked patches: compare their \
-         validation losses instead."
+         average it over different timesteps, and those with `auxiliary_losses` or `token_masking` add terms of theirs: compare \
+         their validation losses instead."
             .to_owned(),
         metric_curves::train_loss(point, palette, sheet),
     ));

@@ -213,6 +213,13 @@ fn unusual_specs() -> Vec<RunSpec> {
             auxiliary_losses: AuxiliaryLosses {
                 contrastive: 0.05,
                 dispersive: DispersiveLoss { weight: 0.5, temperature: 0.25, block: 2 },
+                alignment: AlignmentLoss {
+                    weight: 0.25,
+                    encoder: Encoder::EfficientnetLite0(EfficientnetEncoder { side: 96, stride: 8 }),
+                    block: 3,
+                    hidden: 64,
+                    until: 0.4,
+                },
             },
             token_routing: TokenRouting { share: 0.25, first_block: 1, last_block: 4 },
             token_masking: TokenMasking { share: 0.25, decoder_blocks: 2, reconstruction: 0.5, until: 0.75 },

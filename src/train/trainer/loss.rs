@@ -6,7 +6,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Trainer;
 use crate::kernels::TokenChoice;
-use crate::model::{Dropout, TokenRoute};
+use crate::model::{Detour, Dropout, TokenRoute};
+use crate::train::alignment::{misalignment, of_shown};
 use crate::train::auxiliary::{dispersion, targets_of_others};
 use crate::train::masks::pixel_weights;
 use crate::train::step_batch::StepBatch;
@@ -58,8 +59,24 @@ impl Trainer<'_> {
                 Tensor::<4>::from_data(weights, &tracked)
             })
         });
-        let route = TokenRoute::new(tapped_block, detour);
-        let (predicted, tokens) = self.network.forward_in_training(input, times, classes, dropout, route);
+        let alignment = &spec.auxiliary_losses.alignment;
+        let features = batch.features.as_ref().map(|features| {
+            let image_values = features.len() / batch.size();
+            let features = &features[part.start * image_values..part.end * image_values];
+            let features = match &detour {
+                Some((detour, shown)) if Detour::patches_after(Some(*detour), alignment.block, patches) < patches => {
+                    of_shown(features, shown)
+                }
+                _ => features.to_vec(),
+            };
+            let channels = alignment.encoder.planes().0;
+            let tokens = features.len() / (count * channels);
+            let features = Tensor::<3>::from_data(TensorData::new(features, [count, tokens, channels]), &tracked);
+            features.permute([0, 2, 1]).reshape([count, channels, 1, tokens])
+        });
+        let aligned_block = features.is_some().then_some(alignment.block);
+        let route = TokenRoute::new(tapped_block, detour).aligned_after(aligned_block);
+        let (predicted, seen) = self.network.forward_in_training(input, times, classes, dropout, route);
         let v = self.hybrid_loss.is_some().then(|| predicted.clone().narrow(1, channels, channels));
         let predicted = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted };
         let errors = predicted.clone() - target;
@@ -96,8 +113,11 @@ impl Trainer<'_> {
             let weights = Tensor::<4>::from_data(TensorData::new(importance.to_vec(), [count, 1, 1, 1]), &tracked);
             loss = loss + (bound * weights).mean();
         }
-        if let Some(tokens) = tokens {
+        if let Some(tokens) = seen.tokens {
             loss = loss + dispersion(tokens, dispersive.temperature) * dispersive.weight;
+        }
+        if let Some((features, projected)) = features.zip(seen.projected) {
+            loss = loss + misalignment(projected, features) * alignment.weight;
         }
         if count < batch.size() {
             loss = loss * (count as f64 / batch.size() as f64);

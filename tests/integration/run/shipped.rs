@@ -36,6 +36,8 @@ fn runs_to_its_end(sandbox: &Sandbox, sweep: &str, steps: u32, runs: usize, more
 fn the_shipped_sweeps_on_digits_run_a_few_steps() {
     let sandbox = Sandbox::new(TINY);
     let tuned = [ONE_SEED.to_owned()];
+    // Its own encoder is fetched.
+    let encoder = ["arms.aligned.auxiliary_losses.alignment.encoder=digits-cnn".to_owned()];
     // Some methods need a few hundred steps to be what they are.
     for (sweep, steps, runs, more) in [
         ("quickstart", 10, 5, &[][..]),
@@ -48,6 +50,7 @@ fn the_shipped_sweeps_on_digits_run_a_few_steps() {
         ("small/networks", 10, 36, &tuned),
         ("small/sensitivity", 10, 29, &[]),
         ("small/tokens", 10, 4, &[]),
+        ("small/alignment", 10, 3, &encoder),
         ("small/optimizers", 210, 7, &[]),
         ("small/preconditioners", 10, 5, &[]),
         ("methods", 220, 30, &[]),

@@ -1,0 +1,182 @@
+//! Tokens that are aligned with a frozen network.
+
+use super::rules::{
+    Bound::{Above, AtLeast, AtMost},
+    LARGEST_SIZE, Rules,
+};
+use crate::spec::{AlignmentLoss, Data, EfficientnetEncoder, Encoder, RunSpec, Trainer};
+
+const ALIGNMENT: &str = "auxiliary_losses.alignment";
+const WEIGHT: &str = "auxiliary_losses.alignment.weight";
+const ENCODER: &str = "auxiliary_losses.alignment.encoder";
+const SIDE: &str = "auxiliary_losses.alignment.encoder.side";
+const STRIDE: &str = "auxiliary_losses.alignment.encoder.stride";
+const BLOCK: &str = "auxiliary_losses.alignment.block";
+const HIDDEN: &str = "auxiliary_losses.alignment.hidden";
+const RESOLUTIONS: &str = "train.resolution_schedule";
+const UNTIL: &str = "auxiliary_losses.alignment.until";
+
+/// Every stride divides it.
+const LARGEST_STRIDE: usize = 32;
+const LARGEST_SEEN: u64 = 1024;
+
+impl Rules {
+    pub fn alignment(&mut self, spec: &RunSpec) {
+        let AlignmentLoss { weight, encoder, block, hidden, until } = spec.auxiliary_losses.alignment;
+        let before = self.broken.len();
+        self.fraction(WEIGHT, weight, &[AtLeast(0.0), AtMost(1e3)]);
+        self.size(BLOCK, block as u64, 1, 1 << 16);
+        self.size(HIDDEN, hidden as u64, 1, LARGEST_SIZE);
+        self.fraction(UNTIL, until, &[Above(0.0), AtMost(1.0)]);
+        if let Encoder::EfficientnetLite0(settings) = encoder {
+            self.efficientnet(settings);
+        }
+        if self.broken.len() > before {
+            return;
+        }
+        if weight == 0.0 {
+            if !spec.auxiliary_losses.alignment.is_default() {
+                let message = format!("`{ALIGNMENT}` does nothing without a `weight`");
+                self.breaks(&[BLOCK, ENCODER, HIDDEN, UNTIL, ALIGNMENT], message, Some("the paper's is `weight: 0.5`"));
+            }
+            return;
+        }
+        let blocks = spec.model.blocks();
+        if blocks == 0 {
+            let message =
+                format!("`{ALIGNMENT}` aligns tokens, and a network of kind `{}` has none", spec.model.kind());
+            self.breaks(&[WEIGHT, "model"], message, Some("`model: { kind: dit }` and `uvit` have tokens"));
+        } else if block > blocks {
+            let message = format!("`{BLOCK}`, {block}, is more than the {blocks} blocks of the network");
+            self.breaks(&[BLOCK, WEIGHT, "model.depth"], message, None);
+        }
+        if !spec.train.resolution_schedule.is_empty() {
+            let message = format!(
+                "`{ALIGNMENT}` compares each token with the same patch of the image, and smaller images of `{RESOLUTIONS}` have fewer tokens than those patches"
+            );
+            self.breaks(
+                &[RESOLUTIONS, WEIGHT],
+                message,
+                Some("leave one of the two out; `train.batch_schedule` makes the first steps cheaper too"),
+            );
+        }
+        if matches!(spec.data, Data::Latents(_)) {
+            let message =
+                format!("`{ALIGNMENT}` needs the pictures that `{}` sees, and latents are none", encoder.name());
+            self.breaks(
+                &[WEIGHT, "data"],
+                message,
+                Some("train on pictures: `data: { kind: image_folder, path: .. }`"),
+            );
+        } else if !encoder.features().fits(spec.data.image_shape()) {
+            let (channels, side) = spec.data.image_shape();
+            let seen = encoder.features().images();
+            let message = format!("the encoder `{}` sees {seen}, not {channels} x {side} x {side}", encoder.name());
+            self.breaks(
+                &[ENCODER, WEIGHT, "data"],
+                message,
+                Some("`encoder: efficientnet-lite0` takes images of any size"),
+            );
+        }
+        if spec.trainer.as_ref().is_some_and(Trainer::is_torch) {
+            let message = format!("`trainer: torch` does not know `{ALIGNMENT}`");
+            self.breaks(&["trainer", WEIGHT], message, Some("leave `trainer` out: Speedlab aligns"));
+        }
+    }
+
+    fn efficientnet(&mut self, EfficientnetEncoder { side, stride }: EfficientnetEncoder) {
+        let before = self.broken.len();
+        self.size(SIDE, side as u64, LARGEST_STRIDE as u64, LARGEST_SEEN);
+        if self.broken.len() == before && !side.is_multiple_of(LARGEST_STRIDE) {
+            let message = format!("`{SIDE}`, {side}, is no multiple of {LARGEST_STRIDE}");
+            let hint = format!("the nearest is {}", (side + LARGEST_STRIDE / 2) / LARGEST_STRIDE * LARGEST_STRIDE);
+            self.breaks(&[SIDE, ENCODER], message, Some(&hint));
+        }
+        self.size(STRIDE, stride as u64, 8, LARGEST_STRIDE as u64);
+        if !EfficientnetEncoder::STRIDES.iter().any(|(known, ..)| *known == stride) && (8..=32).contains(&stride) {
+            self.breaks(&[STRIDE, ENCODER], format!("`{STRIDE}` is 8, 16 or 32, not {stride}"), None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use crate::plan::check::assert_broken;
+
+    fn aligned(changes: Json, settings: Json) -> Json {
+        let mut run = json!({"model": {"kind": "dit"}, "auxiliary_losses": {"alignment": {"weight": 0.5}}});
+        let alignment = run["auxiliary_losses"]["alignment"].as_object_mut().unwrap();
+        alignment.extend(settings.as_object().unwrap().clone());
+        run.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        run
+    }
+
+    #[test]
+    fn every_number_has_its_range() {
+        let with = |settings: Json| aligned(json!({}), settings);
+        let encoder = |settings: Json| {
+            let mut encoder = json!({"kind": "efficientnet-lite0"});
+            encoder.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+            with(json!({ "encoder": encoder }))
+        };
+        assert_broken([
+            (with(json!({})), ""),
+            (
+                with(json!({"weight": -1.0})),
+                "`auxiliary_losses.alignment.weight` must be at least 0 and at most 1000, not -1",
+            ),
+            (with(json!({"block": 0})), "`auxiliary_losses.alignment.block` must be at least 1, not 0"),
+            (with(json!({"hidden": 0})), "`auxiliary_losses.alignment.hidden` must be at least 1, not 0"),
+            (with(json!({"until": 0.0})), "`auxiliary_losses.alignment.until` must be above 0 and at most 1, not 0"),
+            (
+                with(json!({"weight": 0.0, "until": 0.5})),
+                "`auxiliary_losses.alignment` does nothing without a `weight`",
+            ),
+            (encoder(json!({"side": 64, "stride": 8})), ""),
+            (encoder(json!({"side": 100})), "`auxiliary_losses.alignment.encoder.side`, 100, is no multiple of 32"),
+            (encoder(json!({"side": 16})), "`auxiliary_losses.alignment.encoder.side` must be at least 32, not 16"),
+            (encoder(json!({"stride": 24})), "`auxiliary_losses.alignment.encoder.stride` is 8, 16 or 32, not 24"),
+            (encoder(json!({"stride": 4})), "`auxiliary_losses.alignment.encoder.stride` must be at least 8, not 4"),
+        ]);
+    }
+
+    #[test]
+    fn an_alignment_needs_tokens_and_the_pictures_that_its_encoder_sees() {
+        let latents = json!({
+            "data": {"kind": "latents", "path": "x", "side": 16},
+            "evaluate": {"fid": {"features": "pixels-8x8", "ode": {"kind": "ddim", "clip": false}}},
+        });
+        assert_broken([
+            (aligned(json!({"model": {"kind": "uvit"}}), json!({"block": 5})), ""),
+            (
+                aligned(json!({}), json!({"block": 5})),
+                "`auxiliary_losses.alignment.block`, 5, is more than the 4 blocks of the network",
+            ),
+            (
+                aligned(json!({"model": {"kind": "unet"}}), json!({})),
+                "`auxiliary_losses.alignment` aligns tokens, and a network of kind `unet` has none",
+            ),
+            (
+                aligned(latents, json!({})),
+                "`auxiliary_losses.alignment` needs the pictures that `efficientnet-lite0` sees, and latents are none",
+            ),
+            (aligned(json!({}), json!({"encoder": "digits-cnn"})), ""),
+            (aligned(json!({"train": {"batch_schedule": [{"until": 0.5, "batch_size": 8}]}}), json!({})), ""),
+            (
+                aligned(json!({"train": {"resolution_schedule": [{"until": 0.5, "side": 4}]}}), json!({})),
+                "`auxiliary_losses.alignment` compares each token with the same patch of the image, and smaller images of \
+                 `train.resolution_schedule` have fewer tokens than those patches",
+            ),
+            (
+                aligned(json!({}), json!({"encoder": "mnist-cnn"})),
+                "the encoder `mnist-cnn` sees grey 28x28 images, not 1 x 8 x 8",
+            ),
+            (
+                aligned(json!({"trainer": "torch"}), json!({})),
+                "`trainer: torch` does not know `auxiliary_losses.alignment`",
+            ),
+        ]);
+    }
+}
