@@ -122,6 +122,20 @@ mod tests {
     }
 
     #[test]
+    fn an_alignment_with_the_network_of_the_measure_is_told() {
+        let of = |encoder: &str| {
+            notes(&format!(
+                "base: {{ model: {{ kind: dit }}, train: {{ ema_decay: 0.9 }}, auxiliary_losses: {{ alignment: {{ weight: 0.5, encoder: {encoder} }} }} }}"
+            ))
+        };
+        assert!(
+            of("digits-cnn")[0]
+                .starts_with("`auxiliary_losses.alignment` trains towards `digits-cnn`, by whose features")
+        );
+        assert_eq!(of("efficientnet-lite0"), [""; 0]);
+    }
+
+    #[test]
     fn a_plan_that_may_disappoint_says_so_and_another_is_silent() {
         let sweep = |train: &str, every: u64, compare: &str| {
             format!(
