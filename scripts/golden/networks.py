@@ -53,7 +53,8 @@ def unet(images, side, channels, multipliers, blocks, attention, heads, groups):
 def transformer(kind, images, side, patch, dim, depth, heads, mlp_ratio=4, classes=None, outputs=None):
     network = dict(dit=Dit, uvit=Uvit)[kind]
     # One vector more than classes, for "no class".
-    return network(images, side, classes, outputs or images, patch, dim, depth, heads, mlp_ratio, class_dropout=0.1)
+    more = dict(mask_token=False) if kind == "dit" else {}
+    return network(images, side, classes, outputs or images, patch, dim, depth, heads, mlp_ratio, class_dropout=0.1, **more)
 
 
 def formula(shape, start=0):
