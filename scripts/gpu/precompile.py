@@ -51,6 +51,9 @@ def environment(args, work):
     driver = work / "libcuda.so.1"
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", driver, ROOT / "scripts/gpu/fake_cuda.c"], check=True)
     toolkit = pathlib.Path(os.environ["CUDA_PATH"]) if "CUDA_PATH" in os.environ else wheels()
+    # Its absence shows after half an hour of compiling: the header of a matrix product.
+    if toolkit and not (toolkit / "include/crt/mma.h").exists():
+        sys.exit(f"error: {toolkit} has no include/crt/mma.h\nhint: pip install nvidia-cuda-crt")
     libraries = [str(work)]
     added = dict(FAKE_CUDA_CC=str(args.compute_capability), CUBECL_AUTOTUNE_LEVEL=args.level, SPEEDLAB_KERNELS=str(args.out))
     if toolkit:
