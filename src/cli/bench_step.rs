@@ -15,7 +15,7 @@ use crate::model::{self, Network};
 use crate::optim::{Adam, Moments};
 use crate::random::{Draws, Stream};
 use crate::spec::{self, AdamOptimizer, Model};
-use crate::train::{CapturedStep, Given, Learned, NotCaptured, Stopwatch};
+use crate::train::{CapturedStep, Given, NotCaptured, Stopwatch};
 
 /// Prints one JSON line about the work, then one for each round.
 #[derive(Debug, Args)]
@@ -204,12 +204,7 @@ impl Bench {
     fn capture_steps(&mut self) -> anyhow::Result<()> {
         anyhow::ensure!(self.work == Work::Train, "training steps are captured, no other work");
         let Moments::Device { first, second } = self.adam.moments() else { return Err(NotCaptured::OnCpu.into()) };
-        let learned = Learned {
-            weights: self.weights.clone(),
-            first_moment: first.clone(),
-            second_moment: second.clone(),
-            average: self.weights.clone(),
-        };
+        let learned = [self.weights.clone(), first.clone(), second.clone(), self.weights.clone()];
         self.captured = Some(CapturedStep::new(&self.network, self.shape, 0.0, &self.device, &learned)?);
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::external::{self, ExternalAttempt, ExternalError};
 use crate::record::{RecordError, RunFolder, SweepFolder};
 use crate::run::{self, Attempt, EvaluateOn, RunError};
 use crate::schedule::{Leash, is_no_room};
-use crate::spec::{PlannedRun, RunId};
+use crate::spec::RunId;
 use crate::train;
 
 /// Seconds that a run has to record how it ended when its trainer's time is over.
@@ -71,9 +71,10 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         None => sweep.run(&run_id),
     };
     // A folder that cannot be read is told of by whoever trains.
-    let trainer = folder.read_spec().ok().and_then(|planned| planned.spec.trainer);
+    let spec = folder.read_spec().ok().map(|planned| planned.spec);
+    let trainer = spec.as_ref().and_then(|spec| spec.trainer.as_ref());
     // Longer than its trainer has.
-    let own_grace = trainer.as_ref().map_or(0.0, |trainer| trainer.stop_grace + AFTER_TRAINER);
+    let own_grace = trainer.map_or(0.0, |trainer| trainer.stop_grace + AFTER_TRAINER);
     let grace = Duration::from_secs(args.grace).max(Duration::from_secs_f64(own_grace));
     let leash = Leash::listen(grace, args.attempt.is_some())?;
     let data_folder = args.data.folder()?;
@@ -108,8 +109,8 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         label.push_str(", features too");
     }
     let micro_batches = args.micro_batches;
-    let needs_the_host = |planned: PlannedRun| train::needs_the_host(&planned.spec, micro_batches).is_some();
-    let capture_steps = args.capture_steps && !folder.read_spec().is_ok_and(needs_the_host);
+    let needs_the_host = spec.is_some_and(|spec| train::needs_the_host(&spec, micro_batches).is_some());
+    let capture_steps = args.capture_steps && !needs_the_host;
     if capture_steps {
         label.push_str(", steps captured");
     }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::host_memory;
-use super::moments::Factor;
+use super::moments::towards;
 use crate::spec::{self, HalfLifeEma, RunSpec};
 
 /// The averaged weights (Ho et al. 2020, arXiv 2006.11239, appendix B): average <- decay average + (1 - decay) weights,
@@ -53,12 +53,6 @@ pub(super) fn power_exponent(sigma_rel: f64) -> f64 {
 /// The share of the weights in their average after the update: 1 - decay, rounded once.
 pub fn share_of_weights(decay: f64) -> f32 {
     (1.0 - decay) as f32
-}
-
-/// `average` after a step towards `weights`.
-pub fn towards(average: Tensor<1>, weights: Tensor<1>, share: &impl Factor) -> Tensor<1> {
-    let step = share.times(weights.sub(average.clone()));
-    average.add(step)
 }
 
 impl Ema {

@@ -93,8 +93,3 @@ impl Partition {
         Tensor::cat(parts.into_iter().map(|(_, part)| part).collect(), 0)
     }
 }
-
-/// `from` + share (`to` - `from`).
-pub fn towards(from: Tensor<2>, to: Tensor<2>, share: f32) -> Tensor<2> {
-    from.clone() + (to - from).mul_scalar(share)
-}

@@ -24,10 +24,10 @@ mod soap;
 
 pub use adam::{Adam, AdamSettings};
 pub use clip::{Norm, clip};
-pub use ema::{Ema, ema_decay, power_decay, share_of_weights, towards};
+pub use ema::{Ema, ema_decay, power_decay, share_of_weights};
 pub use host_memory::is_host;
 pub use matrices::Matrix;
-pub use moments::{Factor, Factors, Moments, StepScales};
+pub use moments::{Factors, Moments, StepScales, towards};
 pub use optimizer::{Optimizer, OptimizerState};
 pub use post_hoc::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, post_hoc_missed, weighted_sum};
 pub use rates::{Rates, beta1, learning_rate};

@@ -35,28 +35,34 @@ pub struct Factors<F = f32> {
 /// A number that tensors on a device are multiplied by or that is added to them: part of a kernel's arguments, or a tensor `[1]`, which a
 /// captured step finds changed.
 pub trait Factor {
-    fn times(&self, values: Tensor<1>) -> Tensor<1>;
-    fn plus(&self, values: Tensor<1>) -> Tensor<1>;
+    fn times<const D: usize>(&self, values: Tensor<D>) -> Tensor<D>;
+    fn plus<const D: usize>(&self, values: Tensor<D>) -> Tensor<D>;
 }
 
 impl Factor for f32 {
-    fn times(&self, values: Tensor<1>) -> Tensor<1> {
+    fn times<const D: usize>(&self, values: Tensor<D>) -> Tensor<D> {
         values.mul_scalar(*self)
     }
 
-    fn plus(&self, values: Tensor<1>) -> Tensor<1> {
+    fn plus<const D: usize>(&self, values: Tensor<D>) -> Tensor<D> {
         values.add_scalar(*self)
     }
 }
 
 impl Factor for Tensor<1> {
-    fn times(&self, values: Tensor<1>) -> Tensor<1> {
-        values.mul(self.clone())
+    fn times<const D: usize>(&self, values: Tensor<D>) -> Tensor<D> {
+        values.mul(self.clone().unsqueeze())
     }
 
-    fn plus(&self, values: Tensor<1>) -> Tensor<1> {
-        values.add(self.clone())
+    fn plus<const D: usize>(&self, values: Tensor<D>) -> Tensor<D> {
+        values.add(self.clone().unsqueeze())
     }
+}
+
+/// `from` + share (`to` - `from`).
+pub fn towards<const D: usize>(from: Tensor<D>, to: Tensor<D>, share: &impl Factor) -> Tensor<D> {
+    let step = share.times(to.sub(from.clone()));
+    from.add(step)
 }
 
 impl Moments {

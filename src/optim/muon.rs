@@ -5,7 +5,8 @@ use rayon::prelude::*;
 
 use super::adam::Adam;
 use super::host_memory::{is_host, to_vec};
-use super::matrices::{Matrix, Partition, towards};
+use super::matrices::{Matrix, Partition};
+use super::moments::towards;
 use super::optimizer::OptimizerState;
 use super::orthogonal::orthogonalized;
 use super::rates::Rates;
@@ -74,9 +75,9 @@ impl Muon {
         let settings = &self.settings;
         let update = |(matrix, momentum): (&Matrix, &Tensor<2>)| {
             let gradient = matrix.of(&gradient);
-            let momentum = towards(momentum.clone(), gradient.clone(), (1.0 - rates.beta1) as f32);
+            let momentum = towards(momentum.clone(), gradient.clone(), &((1.0 - rates.beta1) as f32));
             let update = match settings.nesterov {
-                true => towards(gradient, momentum.clone(), rates.beta1 as f32),
+                true => towards(gradient, momentum.clone(), &(rates.beta1 as f32)),
                 false => momentum.clone(),
             };
             let kept = (1.0 - rates.learning_rate * settings.weight_decay) as f32;

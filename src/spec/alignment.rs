@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Features;
-use crate::spec::schema::{kind, one_of_kinds};
+use crate::spec::schema::{kind, one_of_kinds, serialize_kind, word};
 
 /// `auxiliary_losses.alignment`: REPA (Yu et al. 2024, arXiv 2410.06940): minus `weight` times the mean, over images and patches, of the
 /// cosine between what a small network makes of a patch's token after a block and what a frozen encoder sees in that patch of the image
@@ -135,14 +135,8 @@ enum WordOrKind {
 
 impl Serialize for Encoder {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Kind<T> {
-            kind: &'static str,
-            #[serde(flatten)]
-            settings: T,
-        }
         match self {
-            Self::EfficientnetLite0(settings) => Kind { kind: self.name(), settings }.serialize(serializer),
+            Self::EfficientnetLite0(settings) => serialize_kind(self.name(), settings, serializer),
             Self::DigitsCnn | Self::MnistCnn => serializer.serialize_str(self.name()),
         }
     }
@@ -164,7 +158,6 @@ impl JsonSchema for Encoder {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let word = |word: &str, doc: &str| serde_json::json!({ "const": word, "description": doc });
         let kinds = vec![
             kind::<EfficientnetEncoder>(
                 generator,

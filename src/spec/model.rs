@@ -206,6 +206,15 @@ impl AdmModel {
 }
 
 impl Model {
+    /// The share of activations that training sets to zero.
+    pub fn dropout(&self) -> f64 {
+        match self {
+            Self::Unet(unet) => unet.dropout,
+            Self::Adm(adm) => adm.dropout,
+            Self::Dit(_) | Self::Uvit(_) => 0.0,
+        }
+    }
+
     /// Whether the network also predicts, in further output channels, where the variance of each reverse step lies.
     pub fn learned_sigma(&self) -> bool {
         match self {

@@ -1,6 +1,7 @@
-//! The JSON Schema (draft 2020-12) of maps with a `kind`, made from the types and their comments. Editors read it.
+//! Maps with a `kind`: how they are written, and their JSON Schema (draft 2020-12), made from the types and their comments. Editors read it.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 /// A map with this `kind` and the keys of `Settings`.
@@ -17,6 +18,22 @@ pub fn kind<Settings: JsonSchema>(generator: &mut SchemaGenerator, tag: &str, do
         schema.get("description").and_then(Value::as_str).filter(|more| *more != "No settings.").unwrap_or_default();
     schema["description"] = json!(text(&format!("{doc}\n\n{more}")));
     schema
+}
+
+/// A kind without settings, written as a word.
+pub fn word(word: &str, doc: &str) -> Value {
+    json!({ "const": word, "description": doc })
+}
+
+/// Writes a kind with settings, as it is read, where its siblings are words.
+pub fn serialize_kind<S: Serializer>(kind: &'static str, settings: impl Serialize, to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Kind<T> {
+        kind: &'static str,
+        #[serde(flatten)]
+        settings: T,
+    }
+    Kind { kind, settings }.serialize(to)
 }
 
 /// One of several maps, told apart by their `kind`.

@@ -6,14 +6,15 @@
 //! weights, both moments, the average; and all that a step is given is copied into one buffer before it.
 
 use burn::backend::{Backend as _, BackendGraph, Dispatch, ExecutionError};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::comparison::shapes;
+use super::trainer::{flat, values};
 use crate::diffusion::timestep_sampler;
 use crate::model::{Classes, Detour, Dropout, Network, TokenRoute, one_hot};
 use crate::optim::{self, Factors, Norm, clip};
 use crate::random::{Draws, Stream};
-use crate::spec::{Model, Optimizer, RunSpec};
+use crate::spec::{Optimizer, RunSpec};
 
 /// Why steps are not captured.
 #[derive(Debug, thiserror::Error)]
@@ -30,26 +31,12 @@ pub enum NotCaptured {
     Differs { difference: f64 },
 }
 
-fn dropout(model: &Model) -> f64 {
-    match model {
-        Model::Unet(unet) => unet.dropout,
-        Model::Adm(adm) => adm.dropout,
-        Model::Dit(_) | Model::Uvit(_) => 0.0,
-    }
-}
-
 /// The largest distance of the weights after captured steps from those after the same steps kernel by kernel, over the distance that
 /// the steps went. Both are the same kernels.
 const TOLERANCE: f64 = 1e-3;
 
-/// What a step changes.
-pub struct Learned {
-    /// `[parameters]`, as all that follow.
-    pub weights: Tensor<1>,
-    pub first_moment: Tensor<1>,
-    pub second_moment: Tensor<1>,
-    pub average: Tensor<1>,
-}
+/// What a step changes, each `[parameters]`: the weights, Adam's m and v, the averaged weights.
+pub type Learned = [Tensor<1>; 4];
 
 /// What a step is given, but for its learned values.
 pub struct Given<'a> {
@@ -87,16 +74,15 @@ impl CapturedStep {
         device: &Device,
         learned: &Learned,
     ) -> Result<Self, NotCaptured> {
-        let mut state = State::new(network, shape, clip_norm, device, learned);
+        let mut state = State::new(network, shape, clip_norm, device, learned)?;
         let trials = [0, 1].map(|step| trial(shape, network.class_rows(), step));
-        state.given.overwrite(flat(trials[0].clone(), device));
         let dispatch = device.as_dispatch();
         Dispatch::graph_prepare(dispatch).map_err(refused)?;
         for _ in 0..WARM_UP {
-            host(state.step());
+            values(state.step()?);
         }
         Dispatch::graph_start_capture(dispatch).map_err(refused)?;
-        let told = state.step();
+        let told = state.step()?;
         let graph = Dispatch::graph_stop_capture(dispatch).map_err(refused)?;
         let mut captured = Self { graph, device: device.clone(), state, told };
         captured.check(learned, &trials)?;
@@ -105,26 +91,24 @@ impl CapturedStep {
 
     /// Two steps in both ways, from `learned`, where it then is again.
     fn check(&mut self, learned: &Learned, trials: &[Vec<f32>; 2]) -> Result<(), NotCaptured> {
-        let start = host(learned.weights.clone());
+        let start = values(learned[0].clone());
         let mut ends = Vec::new();
         for is_captured in [false, true] {
-            self.state.restart(learned);
+            self.state.learn(learned.clone())?;
             for trial in trials {
-                self.state.given.overwrite(flat(trial.clone(), &self.device));
+                self.state.given.overwrite(flat(trial.clone(), &self.device))?;
                 let told = if is_captured {
                     self.replay()?;
                     self.told.clone()
                 } else {
-                    self.state.step()
+                    self.state.step()?
                 };
-                host(told);
+                values(told);
             }
-            ends.push((host(self.state.weights.values()), host(self.state.average.values())));
+            let [weights, .., average] = self.learned();
+            ends.push((values(weights), values(average)));
         }
-        self.state.restart(learned);
-        if self.state.moved {
-            return Err(NotCaptured::Moved);
-        }
+        self.state.learn(learned.clone())?;
         let [(plain, plain_average), (captured, captured_average)] = &ends[..] else { unreachable!("two ways") };
         let length = distance(plain, &start).max(f64::MIN_POSITIVE);
         let difference = distance(plain, captured).max(distance(plain_average, captured_average)) / length;
@@ -134,19 +118,13 @@ impl CapturedStep {
 
     /// The buffers that steps change: they hold other values after each.
     pub fn learned(&self) -> Learned {
-        let State { weights, first_moment, second_moment, average, .. } = &self.state;
-        Learned {
-            weights: weights.values(),
-            first_moment: first_moment.values(),
-            second_moment: second_moment.values(),
-            average: average.values(),
-        }
+        self.state.learned.each_ref().map(Buffer::values)
     }
 
     /// Queues a step. What it tells, `[loss, norm of the gradient]`, is to be read before the next.
     pub fn queue(&mut self, given: &Given) -> Result<Tensor<1>, NotCaptured> {
         let packed = given.packed(self.state.network.class_rows());
-        self.state.given.overwrite(flat(packed, &self.device));
+        self.state.given.overwrite(flat(packed, &self.device))?;
         self.replay()?;
         Ok(self.told.clone())
     }
@@ -171,7 +149,7 @@ pub fn needs_the_host(spec: &RunSpec, micro_batches: usize) -> Option<&'static s
         (spec.optimizer.mup().is_some(), "learning rates by width"),
         (timestep_sampler(spec).observes_losses(), "a timestep sampler that follows losses"),
         (!matches!(spec.optimizer, Optimizer::Adam(_) | Optimizer::Adamw(_)), "an optimizer other than Adam and AdamW"),
-        (dropout(&spec.model) > 0.0, "dropout"),
+        (spec.model.dropout() > 0.0, "dropout"),
         (spec.model.learned_sigma(), "a learned variance"),
         (!spec.auxiliary_losses.is_default(), "`auxiliary_losses`"),
         (Detour::at(spec, 0).is_some(), "a detour of tokens"),
@@ -220,46 +198,36 @@ struct State {
     shape: [usize; 4],
     clip_norm: f64,
     given: Buffer,
-    weights: Buffer,
-    first_moment: Buffer,
-    second_moment: Buffer,
-    average: Buffer,
-    /// Whether a buffer was replaced where it should have been overwritten.
-    moved: bool,
+    /// In the order of [`Learned`].
+    learned: [Buffer; 4],
 }
 
 impl State {
-    fn new(network: &Network, shape: [usize; 4], clip_norm: f64, device: &Device, learned: &Learned) -> Self {
+    fn new(
+        network: &Network,
+        shape: [usize; 4],
+        clip_norm: f64,
+        device: &Device,
+        learned: &Learned,
+    ) -> Result<Self, NotCaptured> {
         let given = trial(shape, network.class_rows(), 0);
-        let zeros = |like: &Tensor<1>| Buffer::new(vec![0.0; like.dims()[0]], device);
         let mut state = Self {
             network: network.clone().without_weights(),
             shape,
             clip_norm,
             given: Buffer::new(given, device),
-            weights: zeros(&learned.weights),
-            first_moment: zeros(&learned.weights),
-            second_moment: zeros(&learned.weights),
-            average: zeros(&learned.weights),
-            moved: false,
+            learned: learned.each_ref().map(|values| Buffer::new(vec![0.0; values.dims()[0]], device)),
         };
-        state.restart(learned);
-        state
+        state.learn(learned.clone())?;
+        Ok(state)
     }
 
-    fn restart(&mut self, learned: &Learned) {
-        for (buffer, values) in [
-            (&mut self.weights, &learned.weights),
-            (&mut self.first_moment, &learned.first_moment),
-            (&mut self.second_moment, &learned.second_moment),
-            (&mut self.average, &learned.average),
-        ] {
-            self.moved |= !buffer.overwrite(values.clone());
-        }
+    fn learn(&mut self, learned: Learned) -> Result<(), NotCaptured> {
+        self.learned.iter_mut().zip(learned).try_for_each(|(buffer, values)| buffer.overwrite(values))
     }
 
     /// One step of what was given: as [`super::Trainer::train_step`] does it, without the host.
-    fn step(&mut self) -> Tensor<1> {
+    fn step(&mut self) -> Result<Tensor<1>, NotCaptured> {
         let shape = self.shape;
         let (batch_size, pixels) = (shape[0], shape.iter().product::<usize>());
         let given = self.given.values();
@@ -278,7 +246,7 @@ impl State {
 
         let (loss, gradient) = {
             let mut network = self.network.clone();
-            network.set_weights(self.weights.values());
+            network.set_weights(self.learned[0].values());
             let nothing_dropped = Dropout { seed: 0, step: 0, first_image: 0 };
             let (predicted, _) =
                 network.forward_in_training(input, timesteps, classes, nothing_dropped, TokenRoute::default());
@@ -287,19 +255,12 @@ impl State {
         };
         let (gradient, norm) = clip(gradient, self.clip_norm);
         let Norm::OnDevice(norm) = norm else { unreachable!("steps on the host are not captured") };
-        let learned = [&self.weights, &self.first_moment, &self.second_moment].map(Buffer::values);
-        let [weights, first, second] = factors.update_tensors(learned, gradient);
-        let average = optim::towards(self.average.values(), weights.clone(), &share_of_weights);
+        let [weights, first, second, average] = self.learned.each_ref().map(Buffer::values);
+        let [weights, first, second] = factors.update_tensors([weights, first, second], gradient);
+        let average = optim::towards(average, weights.clone(), &share_of_weights);
         drop(given);
-        for (buffer, values) in [
-            (&mut self.weights, weights),
-            (&mut self.first_moment, first),
-            (&mut self.second_moment, second),
-            (&mut self.average, average),
-        ] {
-            self.moved |= !buffer.overwrite(values);
-        }
-        Tensor::cat(vec![loss, *norm], 0)
+        self.learn([weights, first, second, average])?;
+        Ok(Tensor::cat(vec![loss, *norm], 0))
     }
 }
 
@@ -318,23 +279,15 @@ impl Buffer {
         self.values.clone().expect("it is there between two calls")
     }
 
-    /// Whether it was done in place.
-    fn overwrite(&mut self, values: Tensor<1>) -> bool {
+    /// # Errors
+    /// If the values would not lie where those before did, where captured kernels look for them.
+    fn overwrite(&mut self, values: Tensor<1>) -> Result<(), NotCaptured> {
         let buffer = self.values.take().expect("it is there between two calls");
         let in_place = buffer.can_mut();
         let all = 0..buffer.dims()[0];
         self.values = Some(buffer.slice_assign([all], values));
-        in_place
+        if in_place { Ok(()) } else { Err(NotCaptured::Moved) }
     }
-}
-
-fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
-}
-
-fn host(values: Tensor<1>) -> Vec<f32> {
-    values.into_data().try_into_vec().expect("weights are f32")
 }
 
 fn distance(one: &[f32], other: &[f32]) -> f64 {
@@ -344,7 +297,7 @@ fn distance(one: &[f32], other: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{AdmModel, AuxiliaryLosses, MuonOptimizer, UnetModel};
+    use crate::spec::{AdmModel, AuxiliaryLosses, Model, MuonOptimizer, UnetModel};
 
     #[test]
     fn what_needs_the_host_within_a_step_is_named() {
@@ -395,14 +348,18 @@ mod tests {
         assert_eq!(packed.len(), trial([1, 2, 1, 1], Some(3), 0).len());
         let device = Device::flex();
         let on_device = Factors::on_device(&flat(packed[6..14].to_vec(), &device));
-        let read = |factor: Tensor<1>| host(factor)[0];
+        let read = |factor: Tensor<1>| values(factor)[0];
         assert_eq!((read(on_device.beta1), read(on_device.root_scale), read(on_device.kept)), (1.0, 6.0, 8.0));
     }
 
     #[test]
-    fn a_buffer_that_is_not_held_elsewhere_takes_other_values() {
+    fn values_that_would_lie_elsewhere_are_an_error() {
         let mut buffer = Buffer::new(vec![1.0, 2.0], &Device::flex());
-        buffer.overwrite(flat(vec![3.0, 4.0], &Device::flex()));
-        assert_eq!(host(buffer.values()), [3.0, 4.0]);
+        buffer.overwrite(flat(vec![0.5, 0.5], &Device::flex())).expect("nobody else holds it");
+        let held = buffer.values();
+        let moved = buffer.overwrite(flat(vec![3.0, 4.0], &Device::flex()));
+        assert!(matches!(moved, Err(NotCaptured::Moved)), "{moved:?}");
+        assert_eq!(values(held), [0.5, 0.5]);
+        assert_eq!(values(buffer.values()), [3.0, 4.0]);
     }
 }

@@ -1,12 +1,14 @@
 //! One optimizer step, and the state it changes.
 
+mod captured;
 mod loss;
+mod told;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::alignment::PatchFeatures;
 use super::average_snapshot::AverageSnapshot;
-use super::captured_step::{CapturedStep, Given, Learned, NotCaptured, needs_the_host};
+use super::captured_step::CapturedStep;
 use super::checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 use super::hybrid_loss::HybridLoss;
 use super::precision::training_kernels;
@@ -17,10 +19,9 @@ use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::event::Stamp;
 use crate::kernels::Kernels;
 use crate::model::{self, Network, WidthScale};
-use crate::optim::{
-    self, Ema, Matrix, Moments, Norm, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates, StepScales,
-};
+use crate::optim::{self, Ema, Matrix, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates, StepScales};
 use crate::spec::RunSpec;
+use told::Told;
 
 /// The loss or the gradient is no longer finite; says which and when.
 #[derive(Debug)]
@@ -196,35 +197,6 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Does all further steps by kernels that are captured now: see [`CapturedStep`].
-    ///
-    /// # Errors
-    /// If the run's steps cannot be captured, or the device does not capture kernels or does not do with them what it does without. The
-    /// trainer is then as it was.
-    pub fn capture_steps(&mut self) -> Result<(), NotCaptured> {
-        if let Some(reason) = needs_the_host(self.spec, self.micro_batches) {
-            return Err(NotCaptured::Needs(reason));
-        }
-        let Optimizer::Adam(adam) = &mut self.optimizer else { unreachable!("others need the host") };
-        let Moments::Device { first, second } = adam.moments() else { return Err(NotCaptured::OnCpu) };
-        let learned = Learned {
-            weights: self.weights.clone(),
-            first_moment: first.clone(),
-            second_moment: second.clone(),
-            average: self.ema.weights(),
-        };
-        let (channels, side) = self.spec.data.image_shape();
-        let shape = [self.spec.train.batch_size, channels, side, side];
-        let captured = CapturedStep::new(&self.network, shape, self.spec.train.clip_norm, &self.device, &learned)?;
-        let Learned { weights, first_moment, second_moment, average } = captured.learned();
-        (*first, *second) = (first_moment, second_moment);
-        self.network.set_weights(weights.clone());
-        self.weights = weights;
-        self.ema = Ema::new(average);
-        self.captured = Some(captured);
-        Ok(())
-    }
-
     pub fn spec(&self) -> &RunSpec {
         self.spec
     }
@@ -313,28 +285,6 @@ impl<'a> Trainer<'a> {
         (Told::Apart { losses, norm }, image_losses)
     }
 
-    /// Queues the captured step.
-    ///
-    /// # Panics
-    /// If the device takes it no more, as it does where a kernel is not taken.
-    fn queue_captured(&mut self, batch: &StepBatch) -> Told {
-        let (spec, step) = (self.spec, self.step());
-        let Rates { learning_rate, beta1, .. } = Rates::at(spec, step);
-        let Optimizer::Adam(adam) = &mut self.optimizer else { unreachable!("only Adam's steps are captured") };
-        let weights = batch.importance.iter().zip(&batch.timesteps);
-        let given = Given {
-            input: &batch.input,
-            target: &batch.target,
-            timesteps: &batch.timesteps,
-            classes: batch.classes.as_deref(),
-            loss_weights: weights.map(|(importance, &t)| importance * self.loss_weights[t as usize] as f32).collect(),
-            factors: adam.next_factors(learning_rate, beta1),
-            share_of_weights: optim::share_of_weights(optim::ema_decay(spec, step)),
-        };
-        let captured = self.captured.as_mut().expect("the caller has asked");
-        Told::Together(Box::new(captured.queue(&given).unwrap_or_else(|error| panic!("{error}"))))
-    }
-
     /// The batch of the step after `step` steps.
     fn draw(&mut self, step: u64) -> StepBatch {
         let (images, wait_seconds) = timed(|| self.batches.next_batch());
@@ -421,29 +371,6 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// What a step tells the host.
-enum Told {
-    /// The losses of the batch's parts, `[1]` each.
-    Apart { losses: Vec<Tensor<1>>, norm: Norm },
-    /// `[loss, norm of the gradient]`.
-    Together(Box<Tensor<1>>),
-}
-
-impl Told {
-    /// The loss and the norm, read together: a device is waited for once.
-    fn read(self) -> (f64, f64) {
-        let sum = |values: &[f32]| values.iter().copied().map(f64::from).sum::<f64>();
-        let together = match self {
-            Self::Apart { losses, norm: Norm::Known(norm) } => return (sum(&values(Tensor::cat(losses, 0))), norm),
-            Self::Apart { losses, norm: Norm::OnDevice(norm) } => Tensor::cat([losses, vec![*norm]].concat(), 0),
-            Self::Together(told) => *told,
-        };
-        let told = values(together);
-        let (norm, losses) = told.split_last().expect("the norm is the last");
-        (sum(losses), f64::from(*norm))
-    }
-}
-
 /// The weights that a network was built with, each times the factor of its width.
 fn initial_weights(network: &Network, scales: Option<&[WidthScale]>) -> Tensor<1> {
     let weights = network.weights();
@@ -464,11 +391,11 @@ fn hidden_matrices(network: &Network) -> Vec<Matrix> {
     matrices.collect()
 }
 
-fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
+pub(super) fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
-fn values(tensor: Tensor<1>) -> Vec<f32> {
+pub(super) fn values(tensor: Tensor<1>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("weights are f32")
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::schema::{kind, one_of_kinds};
+use crate::spec::schema::{kind, one_of_kinds, serialize_kind, word};
 
 /// `parameterization`: what the network predicts. It is a word, or a map with a `kind`. Default `epsilon`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,16 +62,10 @@ impl Default for EdmParameterization {
 impl Serialize for Parameterization {
     /// A kind without settings is written as a word, since the ids of runs depend on it.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Kind<T> {
-            kind: &'static str,
-            #[serde(flatten)]
-            settings: T,
-        }
         match self {
             Self::Epsilon | Self::V | Self::X0 => serializer.serialize_str(self.name()),
-            Self::Edm(settings) => Kind { kind: self.name(), settings }.serialize(serializer),
-            Self::Fdm(settings) => Kind { kind: self.name(), settings }.serialize(serializer),
+            Self::Edm(settings) => serialize_kind(self.name(), settings, serializer),
+            Self::Fdm(settings) => serialize_kind(self.name(), settings, serializer),
         }
     }
 }
@@ -103,7 +97,6 @@ impl JsonSchema for Parameterization {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let word = |word: &str, doc: &str| serde_json::json!({ "const": word, "description": doc });
         let kinds = vec![
             word("epsilon", "The noise (Ho et al. 2020, equation 14). The default."),
             word(
@@ -118,8 +111,8 @@ impl JsonSchema for Parameterization {
                 "fdm",
                 "FDM on EDM's preconditioning (Wu et al. 2023, arXiv 2306.06991).",
             ),
-            serde_json::json!({ "const": "edm", "description": "`{ kind: edm }` with its defaults." }),
-            serde_json::json!({ "const": "fdm", "description": "`{ kind: fdm }` with its defaults." }),
+            word("edm", "`{ kind: edm }` with its defaults."),
+            word("fdm", "`{ kind: fdm }` with its defaults."),
         ];
         one_of_kinds("`parameterization`: what the network predicts. It is a word, or a map with a `kind`.", kinds)
     }

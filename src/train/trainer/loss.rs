@@ -25,9 +25,7 @@ impl Trainer<'_> {
             [&batch.images, &batch.input, &batch.target].map(|values| &values[pixels.clone()]);
         let (timesteps, importance) = (&batch.timesteps[part.clone()], &batch.importance[part.clone()]);
         let classes = batch.classes.as_deref().map(|classes| &classes[part.clone()]);
-        let weights = importance.iter().zip(timesteps);
-        let weights: Vec<f32> =
-            weights.map(|(importance, &t)| importance * self.loss_weights[t as usize] as f32).collect();
+        let weights = self.weights_of(importance, timesteps);
 
         let tracked = self.device.clone().autodiff();
         let shape = [count, channels, side, side];
@@ -123,6 +121,14 @@ impl Trainer<'_> {
             loss = loss * (count as f64 / batch.size() as f64);
         }
         (loss, image_losses)
+    }
+}
+
+impl Trainer<'_> {
+    /// The weight of each image's error: lambda(t) times its importance weight.
+    pub(super) fn weights_of(&self, importance: &[f32], timesteps: &[u32]) -> Vec<f32> {
+        let images = importance.iter().zip(timesteps);
+        images.map(|(importance, &t)| importance * self.loss_weights[t as usize] as f32).collect()
     }
 }
 
