@@ -2,7 +2,7 @@
 
 Steps: environment (the card, its driver and clocks, PyTorch), devices (`devices --probe`), losses (the quickstart's arms
 beside the CPU's, 100 steps), unet (the same of a UNet for 32x32 colour images), memory (2,000 steps of it), speed-unet,
-speed-ddpm, speed-dit (images/s against PyTorch), features (Inception's on the device and on the CPU), summary. The exit status is 0 where every step did all of its work, else 1.
+speed-ddpm, speed-dit (images/s against PyTorch; also of captured steps), features (Inception's on the device and on the CPU), summary. The exit status is 0 where every step did all of its work, else 1.
 """
 
 import argparse
