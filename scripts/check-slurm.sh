@@ -31,7 +31,19 @@ cd "$lab"
 submit() { "$speedlab" submit "$@" >submit.log 2>&1 || { cat submit.log >&2; fail "submit $*"; }; }
 fail() { echo "FAILED: $*" >&2; squeue >&2; tail -qn 2 results/*/submissions/*/logs/*/*.log | tail -n 20 >&2; exit 1; }
 passed() { echo "ok $SECONDS s: $*"; }
-wait_empty() { for _ in $(seq 600); do [ -z "$(squeue --noheader)" ] && return 0; sleep 0.2; done; fail "the queue does not empty"; }
+# Until the queue is empty. Fails when for two minutes no job came, began or ended and no run wrote anything: how fast a machine is
+# does not matter, whether it goes on does.
+wait_empty() {
+    local queue state last="" still=0
+    while [ "$still" -lt 120 ]; do
+        sleep 1
+        queue="$(squeue --noheader --format "%i %t")" || queue="no answer"
+        [ -n "$queue" ] || return 0
+        state="$queue $(du -sb results 2>/dev/null || true)"
+        if [ "$state" = "$last" ]; then still=$((still + 1)); else still=0 last="$state"; fi
+    done
+    fail "the queue does not empty"
+}
 wait_for() { for _ in $(seq 300); do eval "$1" && return 0; sleep 0.1; done; fail "$1 never came"; }
 # Kills processes whose command line matches; with `one`, the first alone. Fails if there is none.
 kill_matching() {
