@@ -29,7 +29,8 @@ pub fn forward(
         assert_eq!((added.channels, added.chunks), (shape.outputs, input.chunks), "what is added to {shape:?}");
     }
     if winograd::suits(shape, input.height, input.width) {
-        return winograd::convolve(shape, Direction::Forward, input, weight, Some(bias), added.map(Planes::values));
+        let added = added.map(Planes::values);
+        return winograd::convolve(shape, products, Direction::Forward, input, weight, Some(bias), added);
     }
     if is_pointwise(shape) {
         let (bias, added, values) = (Some(bias), added.map(Planes::values), input.values());
@@ -59,7 +60,7 @@ pub fn input_gradient(
     gradient: &Planes,
 ) -> Vec<Chunk> {
     if winograd::suits(shape, input.height, input.width) {
-        return winograd::convolve(shape, Direction::Backward, gradient, weight, None, None);
+        return winograd::convolve(shape, products, Direction::Backward, gradient, weight, None, None);
     }
     if is_pointwise(shape) {
         return Pointwise {
@@ -108,7 +109,7 @@ pub fn parameter_gradients(
         return pointwise_gradient::parameter_gradients(shape, products, input, gradient);
     }
     let weights = if winograd::suits(shape, input.height, input.width) {
-        winograd::weight_gradient(shape, input, gradient)
+        winograd::weight_gradient(shape, products, input, gradient)
     } else {
         weight_gradient::compute(shape, &Taps::cached(shape, input.height, input.width), input, gradient)
     };

@@ -180,8 +180,14 @@ mod tests {
             (shape, [batch, shape.inputs, between(1, 9), between(1, 9)])
         });
         // Enough channels for Winograd's way; odd and even sides, few and many chunks, one pixel.
-        let many_channels =
-            [(8, 8, 70, 7, 5), (12, 33, 16, 8, 8), (40, 9, 200, 3, 4), (8, 16, 1, 1, 1), (9, 10, 33, 2, 11)];
+        let many_channels = [
+            (8, 8, 70, 7, 5),
+            (12, 33, 16, 8, 8),
+            (40, 9, 200, 3, 4),
+            (8, 16, 1, 1, 1),
+            (9, 10, 33, 2, 11),
+            (70, 20, 33, 4, 13),
+        ];
         let many_channels = many_channels.map(|(inputs, outputs, batch, height, width)| {
             (Convolution::square(inputs, outputs, Resample::Keep), [batch, inputs, height, width])
         });

@@ -17,8 +17,9 @@ pub enum Kernels {
     /// zero images to a multiple of 16: sixteen images are computed at once, so that the smallest planes are as fast
     /// as large ones, and nothing is rearranged between operations.
     ///
-    /// With products of bf16, the factors of linear maps and of attention's products, forwards and backwards, are rounded to bf16; sums,
-    /// results and everything else are f32. Other convolutions stay f32: Winograd's way takes fewer products than bf16 is faster.
+    /// With products of bf16, the factors of linear maps, of attention's products and of Winograd's products (3x3 convolutions of stride 1 with
+    /// 8 channels and more, in tiles of 2x2: planes and kernels after their transforms), forwards and backwards, are rounded to bf16; sums, results and everything
+    /// else are f32.
     Fused(Products),
 }
 
@@ -296,6 +297,40 @@ pub mod tests {
                 for (native, emulated) in native.iter().flatten().zip(emulated.iter().flatten()) {
                     let tolerance = 1e-4 * native.abs().max((inputs as f32).sqrt());
                     assert!((native - emulated).abs() < tolerance, "{what}, {kind:?}: {native} and {emulated}");
+                }
+            });
+        }
+    }
+
+    /// As linear maps: odd and even numbers of channels, chunks, and rows of pixels.
+    #[test]
+    fn convolutions_of_bf16_are_near_those_of_f32() {
+        for (inputs, outputs, batch, height, width) in
+            [(8, 9, 3, 4, 4), (17, 12, 33, 5, 7), (32, 32, 64, 8, 8), (13, 40, 17, 9, 4), (64, 16, 130, 4, 6)]
+        {
+            let shape = Convolution::square(inputs, outputs, Resample::Keep);
+            let images = [[batch, inputs, height, width], [batch, outputs, height, width]];
+            let vectors = [shape.weight_count(), shape.outputs];
+            let convolve = |kernels: Kernels, images: Vec<Tensor<4>>, vectors: Vec<Tensor<1>>| {
+                let [input, added] = [0, 1].map(|index| images[index].clone());
+                kernels.convolution_added(shape, input, vectors[0].clone(), vectors[1].clone(), added)
+            };
+            let what = format!("{shape:?} of {images:?}");
+            compare_bf16(Kernels::Fused, &what, &images, &vectors, convolve);
+            on_all_lanes(|kind| {
+                compare_bf16(Kernels::Fused, &format!("{what}, {kind:?}"), &images, &vectors, convolve)
+            });
+            // Only the order of sums differs from lanes to lanes, and where a transform is rounded to a neighbour for it.
+            let native = run(Kernels::Fused(Products::Bf16), &images, &vectors, &convolve);
+            on_all_lanes(|kind| {
+                let emulated = run(Kernels::Fused(Products::Bf16), &images, &vectors, &convolve);
+                for (index, (native, emulated)) in native.iter().zip(&emulated).enumerate() {
+                    let norm = |values: &mut dyn Iterator<Item = f32>| {
+                        values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+                    };
+                    let difference = norm(&mut native.iter().zip(emulated).map(|(a, b)| a - b));
+                    let error = difference / norm(&mut native.iter().copied());
+                    assert!(error < 1e-4, "{what}, {kind:?}: relative error {error:.1e} of result {index}");
                 }
             });
         }

@@ -1,8 +1,9 @@
 //! Products of rows of words with a panel of chunks of words: the heart of linear maps and of their weights' gradients.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use super::lanes::{self, Chunk, Job, Lanes, unchecked};
+use super::lanes::{self, Chunk, Job, LANES, Lanes, unchecked};
 
 /// What the 32 bits of a word hold.
 pub trait Word: Copy + Send + Sync {
@@ -14,6 +15,12 @@ pub trait Word: Copy + Send + Sync {
 
     /// `sum` plus the products of the numbers of two words.
     fn mul_add<L: Lanes>(words: L, factor: L, sum: L) -> L;
+
+    /// Each row of `length` numbers as words of neighbours; the last of an odd number has 0 beside it.
+    fn of_rows(numbers: Cow<[f32]>, length: usize) -> Cow<[f32]>;
+
+    /// Sixteen words: in each lane the numbers of that lane. Of one number the first alone.
+    fn of_lanes<L: Lanes>(first: L, second: L) -> L;
 }
 
 /// An f32.
@@ -31,6 +38,15 @@ impl Word for Single {
     fn mul_add<L: Lanes>(words: L, factor: L, sum: L) -> L {
         words.mul_add(factor, sum)
     }
+
+    fn of_rows(numbers: Cow<[f32]>, _: usize) -> Cow<[f32]> {
+        numbers
+    }
+
+    #[inline(always)]
+    fn of_lanes<L: Lanes>(first: L, _: L) -> L {
+        first
+    }
 }
 
 /// Two bf16, whose products are added up in f32.
@@ -47,6 +63,40 @@ impl Word for Pair {
     #[inline(always)]
     fn mul_add<L: Lanes>(words: L, factor: L, sum: L) -> L {
         words.pairs_mul_add(factor, sum)
+    }
+
+    fn of_rows(numbers: Cow<[f32]>, length: usize) -> Cow<[f32]> {
+        let mut words = vec![0.0; numbers.len() / length * length.div_ceil(Self::NUMBERS)];
+        Self::run(Paired { numbers: &numbers, length, words: &mut words });
+        Cow::Owned(words)
+    }
+
+    #[inline(always)]
+    fn of_lanes<L: Lanes>(first: L, second: L) -> L {
+        first.paired(second)
+    }
+}
+
+/// See [`Word::of_rows`].
+struct Paired<'a> {
+    numbers: &'a [f32],
+    length: usize,
+    words: &'a mut [f32],
+}
+
+impl Job for Paired<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let words = self.length.div_ceil(Pair::NUMBERS);
+        for (row, words) in self.numbers.chunks_exact(self.length).zip(self.words.chunks_exact_mut(words)) {
+            for (numbers, words) in row.chunks(2 * LANES).zip(words.chunks_mut(LANES)) {
+                let mut both = [[0.0; LANES]; 2];
+                both.as_flattened_mut()[..numbers.len()].copy_from_slice(numbers);
+                let mut paired = [0.0; LANES];
+                L::load(&both[0]).neighbours_paired(L::load(&both[1])).store(&mut paired);
+                words.copy_from_slice(&paired[..words.len()]);
+            }
+        }
     }
 }
 

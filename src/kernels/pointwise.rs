@@ -31,20 +31,16 @@ impl Pointwise<'_> {
     /// `[pixels, outputs, chunks]`
     pub fn output(self, products: Products) -> Vec<Chunk> {
         match products {
-            Products::F32 => self.output_by::<Single>(Cow::Borrowed(self.weight)),
-            Products::Bf16 => {
-                let mut words = vec![0.0; self.outputs * self.inputs.div_ceil(Pair::NUMBERS)];
-                Pair::run(Paired { numbers: self.weight, length: self.inputs, words: &mut words });
-                self.output_by::<Pair>(Cow::Owned(words))
-            }
+            Products::F32 => self.output_by::<Single>(),
+            Products::Bf16 => self.output_by::<Pair>(),
         }
     }
 
-    /// `weight` holds the words of each row.
-    fn output_by<W: Word>(self, weight: Cow<[f32]>) -> Vec<Chunk> {
+    fn output_by<W: Word>(self) -> Vec<Chunk> {
         let Self { pixels, inputs, outputs, chunks, .. } = self;
         assert_eq!(self.weight.len(), outputs * inputs, "weights of {inputs} to {outputs} channels");
         assert_eq!(self.values.len(), pixels * inputs * chunks, "{pixels} pixels of {inputs} channels");
+        let weight = W::of_rows(Cow::Borrowed(self.weight), inputs);
         let depths: Vec<_> = even_blocks(inputs.div_ceil(W::NUMBERS), DEPTH).collect();
         let mut output = Box::<[Chunk]>::new_uninit_slice(pixels * outputs * chunks);
         // A pixel on its own is shared by its channels.
@@ -63,29 +59,6 @@ impl Pointwise<'_> {
         });
         // SAFETY: the parts are the whole, and a part writes all rows of all columns of its pixels.
         unsafe { output.assume_init() }.into_vec()
-    }
-}
-
-/// Each row of `length` numbers as pairs of neighbours; the last of an odd number has 0 beside it.
-struct Paired<'a> {
-    numbers: &'a [f32],
-    length: usize,
-    words: &'a mut [f32],
-}
-
-impl Job for Paired<'_> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let words = self.length.div_ceil(Pair::NUMBERS);
-        for (row, words) in self.numbers.chunks_exact(self.length).zip(self.words.chunks_exact_mut(words)) {
-            for (numbers, words) in row.chunks(2 * LANES).zip(words.chunks_mut(LANES)) {
-                let mut both = [[0.0; LANES]; 2];
-                both.as_flattened_mut()[..numbers.len()].copy_from_slice(numbers);
-                let mut paired = [0.0; LANES];
-                L::load(&both[0]).neighbours_paired(L::load(&both[1])).store(&mut paired);
-                words.copy_from_slice(&paired[..words.len()]);
-            }
-        }
     }
 }
 

@@ -75,7 +75,7 @@ impl FrozenKernels for CountedFrozen {
             joined = [height, width, joined[2] + outputs];
             let (layer_weights, held) = match operation {
                 Operation::Convolution(layer) => {
-                    // Sixteen for each pair of channels instead of nine: `winograd::POSITIONS`.
+                    // Sixteen for each pair of channels instead of nine: tiles of 4x4 pixels.
                     let tiles = if layer.winograd.is_some() { 16 * layer.inputs * layer.outputs } else { 0 };
                     (layer.weight.len(), layer.weight.len() + layer.bias.len() + tiles)
                 }

@@ -156,12 +156,6 @@ pub trait Lanes: Copy {
     fn scale(self, power: Self) -> Self;
     /// The sum of the lanes, in an order of its own that is always the same.
     fn sum(self) -> f32;
-    /// The sums of four, each added up in an order of its own kind.
-    #[inline(always)]
-    fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
-        [a.sum(), b.sum(), c.sum(), d.sum()]
-    }
-
     /// Two bf16 in each lane, in 32 bits: `self` in its lower half, `other` in its upper half, both rounded.
     #[inline(always)]
     fn paired(self, other: Self) -> Self {
@@ -279,11 +273,6 @@ pub mod tests {
                 }
                 let sum: f32 = x.iter().sum();
                 assert!((L::load(&x).sum() - sum).abs() <= 1e-5 * x[0].abs().max(1.0) * 16.0);
-                let doubled = L::load(&x).add(L::load(&x));
-                let [one, two, four, zero] =
-                    L::sums([L::load(&x), doubled, doubled.add(doubled), doubled.sub(doubled)]);
-                assert!((one - sum).abs() <= 1e-5 * x[0].abs().max(1.0) * 16.0);
-                assert!((two, four, zero) == (2.0 * one, 4.0 * one, 0.0));
             }
             let rows = std::array::from_fn(|row| L::load(&std::array::from_fn(|column| (16 * row + column) as f32)));
             for (row, turned) in L::turned(rows).into_iter().enumerate() {

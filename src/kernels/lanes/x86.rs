@@ -21,6 +21,18 @@ pub trait Bf16 {
 #[derive(Clone, Copy)]
 pub struct Avx2(__m256, __m256);
 
+/// Lanes of 16 bits: the first of the lower half, the first of the upper half, the second of the lower half, ..
+const ALTERNATELY: __m512i = {
+    let mut lanes = [0u16; 32];
+    let mut lane = 0;
+    while lane < 32 {
+        lanes[lane] = (lane / 2 + lane % 2 * 16) as u16;
+        lane += 1;
+    }
+    // SAFETY: both are 64 bytes, of any value.
+    unsafe { std::mem::transmute::<[u16; 32], __m512i>(lanes) }
+};
+
 /// Calls functions that only need their instructions to exist.
 macro_rules! call {
     ($($call:tt)*) => {{
@@ -57,10 +69,9 @@ impl Bf16 for Avx512<true> {
     #[inline(always)]
     fn paired(self, other: Self) -> Self {
         call!({
-            let halves =
-                |values| _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(values)));
-            let upper = _mm512_slli_epi32::<16>(halves(other.0));
-            Self(_mm512_castsi512_ps(_mm512_or_si512(halves(self.0), upper)))
+            // The second's numbers in the upper half of the register, then each beside its own of the first.
+            let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(other.0, self.0));
+            Self(_mm512_castsi512_ps(_mm512_permutexvar_epi16(ALTERNATELY, both)))
         })
     }
     #[inline(always)]
@@ -160,22 +171,6 @@ where
     #[inline(always)]
     fn sum(self) -> f32 {
         call!(_mm512_reduce_add_ps(self.0))
-    }
-    #[inline(always)]
-    fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
-        call!({
-            // Within each 128 bits: a a b b + a a b b, then a b c d.
-            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a.0, b.0), _mm512_unpackhi_ps(a.0, b.0));
-            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c.0, d.0), _mm512_unpackhi_ps(c.0, d.0));
-            let low = _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd);
-            let high = _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd);
-            let all = _mm512_add_ps(low, high);
-            let half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all));
-            let sums = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half));
-            let mut four = [0.0; 4];
-            _mm_storeu_ps(four.as_mut_ptr(), sums);
-            four
-        })
     }
     #[inline(always)]
     fn turned(mut rows: [Self; LANES]) -> [Self; LANES] {
