@@ -1,8 +1,8 @@
 """tests/golden/vit.json: encoders of images at a small size, with weights from a formula; and tests/golden/weights/dinov2.pth: the
 smallest of them, as torch.save writes it.
 
-Needs torch 2.15, transformers 5.24 (Dinov2Model, CLIPVisionModelWithProjection) and timm 1.0.31 (its VisionTransformer has the names
-of DINOv2's own files). No weights are downloaded: the networks are filled from the formula of scripts/golden/inception.py, which
+Needs torch 2.15, transformers 5.24 (Dinov2Model, Dinov2WithRegistersModel, CLIPVisionModelWithProjection) and timm 1.0.31 (its
+VisionTransformer has the names of DINOv2's own files, and it reads those with registers). No weights are downloaded: the networks are filled from the formula of scripts/golden/inception.py, which
 tests/integration/features.rs has too, by the names that files have. They compute in float64.
 
     python scripts/golden/vit.py
@@ -17,8 +17,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from timm.layers.pos_embed import resample_abs_pos_embed
-from timm.models.vision_transformer import VisionTransformer
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+)
 
 from inception import uniform, weights
 
@@ -26,6 +33,7 @@ DIM, DEPTH, PATCH, SIDE, IMAGES = 128, 2, 14, 56, 2
 GOLDEN = pathlib.Path(__file__).parents[2] / "tests/golden"
 # Positions of a training with larger images.
 GRID = 6
+REGISTERS = 3
 # Of the patches' tokens, every so many numbers.
 STEP = 97
 
@@ -70,6 +78,46 @@ def dinov2_of_hugging_face():
     network, shapes = from_file(Dinov2Model, config)
     output = network(images())
     return [case("dinov2 of hugging face", shapes, output.pooler_output, output.last_hidden_state[:, 1:])]
+
+
+def registers_of_hugging_face():
+    """Its positions are moved, too."""
+    config = Dinov2WithRegistersConfig(
+        hidden_size=DIM, num_hidden_layers=DEPTH, num_attention_heads=DIM // 64, patch_size=PATCH,
+        image_size=GRID * PATCH, num_register_tokens=REGISTERS,
+    )
+    network, shapes = from_file(Dinov2WithRegistersModel, config)
+    output = network(images())
+    patches = output.last_hidden_state[:, 1 + REGISTERS :]
+    return [case("dinov2 with registers of hugging face", shapes, output.pooler_output, patches)]
+
+
+def registers_of_timm():
+    """timm's network, with a file of its own names; and with one as DINOv2's authors name tensors, which timm converts."""
+    def network():
+        return VisionTransformer(
+            img_size=SIDE, patch_size=PATCH, embed_dim=DIM, depth=DEPTH, num_heads=DIM // 64, num_classes=0,
+            init_values=1.0, reg_tokens=REGISTERS, no_embed_class=True,
+            norm_layer=lambda dim, **_: torch.nn.LayerNorm(dim, eps=1e-6),
+        )
+
+    timm = network()
+    shapes = {name: list(tensor.shape) for name, tensor in timm.state_dict().items()}
+    timm.load_state_dict({name: weights(name, tuple(shape)) for name, shape in shapes.items()})
+    authors = network()
+    own = {**shapes, "register_tokens": shapes["reg_token"], "mask_token": [1, DIM]}
+    del own["reg_token"]
+    own["pos_embed"] = [1, 1 + (SIDE // PATCH) ** 2, DIM]
+    file = {name: weights(name, tuple(shape)) for name, shape in own.items()}
+    authors.load_state_dict(checkpoint_filter_fn(file, authors))
+    found = []
+    for name, network, tensors in [
+        ("dinov2 with registers of timm", timm, shapes),
+        ("dinov2 with registers of its authors", authors, own),
+    ]:
+        tokens = network.double().eval().forward_features(images())
+        found.append(case(name, tensors, tokens[:, 0], tokens[:, 1 + REGISTERS :]))
+    return found
 
 
 def own_positions(positions, grid):
@@ -133,6 +181,7 @@ def clip():
 def main():
     with torch.no_grad():
         cases = dinov2_of_hugging_face() + dinov2_of_its_authors() + clip() + dinov2_in_a_file_of_pytorch()
+        cases += registers_of_hugging_face() + registers_of_timm()
     (GOLDEN / "vit.json").write_text("".join(json.dumps(case) + "\n" for case in cases))
     for found in cases:
         print(found["name"], found["features"][:3], found["patches"][:3])

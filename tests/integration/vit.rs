@@ -171,8 +171,13 @@ fn other_files_are_refused_with_what_is_wrong_and_the_cure() {
         |name: &str, added: &str| refused(name, |tensors| drop(tensors.insert(added.to_owned(), (vec![1], vec![0.0]))));
     begins(
         added(authors, "register_tokens"),
-        "the weights of an encoder: model.safetensors has a tensor `register_tokens`, which DINOv2 with registers has\nhint: name the \
-         weights of a DINOv2 without registers",
+        "the weights of an encoder: model.safetensors has a tensor `register_tokens` of shape [1], which has 3 sides where it is read",
+    );
+    begins(
+        refused("dinov2 with registers of timm", |tensors| {
+            tensors.get_mut("reg_token").unwrap().0 = vec![1, 128, 3];
+        }),
+        "the weights of an encoder: model.safetensors has a tensor `reg_token` of shape [1, 128, 3], where [1, 128, 128] is expected",
     );
     begins(
         added("dinov2 of hugging face", "encoder.layer.0.mlp.weights_in.weight"),

@@ -1,7 +1,8 @@
 /// A family of encoders: what they were trained for, and how they differ from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VitFamily {
-    /// DINOv2 (Oquab et al. 2023, arXiv 2304.07193): each branch of a block is scaled, no norm before the blocks, GELU.
+    /// DINOv2 (Oquab et al. 2023, arXiv 2304.07193), with or without registers (Darcet et al. 2023, arXiv 2309.16588): each branch of a block
+    /// is scaled, no norm before the blocks, GELU.
     Dinov2,
     /// The tower for images of CLIP (Radford et al. 2021, arXiv 2103.00020): a norm before the blocks, the quick approximation of GELU,
     /// and a linear map of the class token.
@@ -21,6 +22,8 @@ pub struct VitDesign {
     pub patch: usize,
     /// Patches in a row of the images that it was trained with at last.
     pub grid: usize,
+    /// Tokens between the class token and those of patches, which belong to no place.
+    pub registers: usize,
     /// Numbers that its class token is mapped to, where it is.
     pub projection: Option<usize>,
 }
@@ -32,13 +35,13 @@ impl VitDesign {
     /// That of DINOv2's ViT-L/14, which is most in use.
     pub fn dinov2_large() -> Self {
         let family = VitFamily::Dinov2;
-        Self { family, dim: 1024, depth: 24, hidden: 4096, patch: 14, grid: 37, projection: None }
+        Self { family, dim: 1024, depth: 24, hidden: 4096, patch: 14, grid: 37, registers: 0, projection: None }
     }
 
     /// That of CLIP's ViT-L/14 at 336 pixels.
     pub fn clip_large_336() -> Self {
         let family = VitFamily::Clip;
-        Self { family, dim: 1024, depth: 24, hidden: 4096, patch: 14, grid: 24, projection: Some(768) }
+        Self { family, dim: 1024, depth: 24, hidden: 4096, patch: 14, grid: 24, registers: 0, projection: Some(768) }
     }
 
     pub fn heads(&self) -> usize {
@@ -60,7 +63,7 @@ impl VitDesign {
         self.projection.unwrap_or(self.dim)
     }
 
-    /// The family and the size in a few letters: `dinov2-vitl14`, `clip-vitl14-336`.
+    /// The family and the size in a few letters: `dinov2-vitl14`, `dinov2-vitl14-reg4`, `clip-vitl14-336`.
     pub fn name(&self) -> String {
         let size = match (self.dim, self.depth) {
             (384, 12) => "s".to_owned(),
@@ -69,6 +72,7 @@ impl VitDesign {
             (dim, depth) => format!("-{dim}x{depth}-"),
         };
         match self.family {
+            VitFamily::Dinov2 if self.registers > 0 => format!("dinov2-vit{size}{}-reg{}", self.patch, self.registers),
             VitFamily::Dinov2 => format!("dinov2-vit{size}{}", self.patch),
             VitFamily::Clip => format!("clip-vit{size}{}-{}", self.patch, self.customary_side()),
         }

@@ -21,6 +21,7 @@ use crate::kernels::{Gelu, Kernels};
 
 pub use design::{VitDesign, VitFamily};
 pub use positions::{Resampling, resampled};
+use positions::{around_registers, moved_positions};
 pub use weights::VitWeights;
 
 /// Why a file is not the weights of an encoder: what is wrong with which file, and the cure.
@@ -60,7 +61,7 @@ pub struct Vit {
 
 impl Vit {
     /// For images of `side` pixels, which whole patches fill. Positions of patches are found between those of the training as
-    /// DINOv2's code finds them, unless `positions` says how.
+    /// the code of its authors finds them, unless `positions` says how.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -83,7 +84,10 @@ impl Vit {
             let values = weights.parameter(&parameter)?;
             let values = Tensor::from_data(TensorData::new(values, [parameter.size()]), &device);
             Ok(match parameter.name.as_str() {
-                "positions" => moved_positions(values, &design, side / design.patch, positions, &device),
+                "positions" => {
+                    let moved = moved_positions(values, &design, side / design.patch, positions, &device);
+                    around_registers(moved, &design, &device)
+                }
                 _ => values,
             })
         });
@@ -114,7 +118,7 @@ impl Vit {
     pub fn cost(design: &VitDesign, side: usize) -> VitCost {
         let mut architecture = Architecture::default();
         Layers::describe(&mut architecture, design, side / design.patch);
-        let tokens = (side / design.patch).pow(2) + 1;
+        let tokens = (side / design.patch).pow(2) + 1 + design.registers;
         // A block's input; queries, keys and values and what is attended to, or a hidden layer before and after its activation.
         let live = design.dim + (4 * design.dim).max(2 * design.hidden);
         VitCost {
@@ -156,9 +160,9 @@ impl Vit {
         }
     }
 
-    /// The tokens of patches after the last norm, `[images, patches, dim]`, row by row, of the same images.
+    /// The tokens of patches after the last norm, `[images, patches, dim]`, row by row, of the same images: without class token and registers.
     pub fn patch_tokens(&self, images: Tensor<4>) -> Tensor<3> {
-        self.tokens(images).narrow(1, 1, self.patches())
+        self.tokens(images).narrow(1, 1 + self.design.registers, self.patches())
     }
 
     /// Images `[images, 3, side, side]` in [-1, 1] of any side as it sees them: bicubically resized as PyTorch does, their colours' means
@@ -180,14 +184,14 @@ impl Vit {
         planes.reshape([count, COLOURS, self.side, self.side]) * of_colours(slopes) + of_colours(shifts)
     }
 
-    /// All tokens after the last norm, the class token first: `[images, 1 + patches, dim]`.
+    /// All tokens after the last norm, the class token first, then registers: `[images, 1 + registers + patches, dim]`.
     fn tokens(&self, images: Tensor<4>) -> Tensor<3> {
         let count = images.dims()[0];
         assert_eq!(images.dims(), [count, COLOURS, self.side, self.side], "images of the size that it was made for");
         let pass = Pass { kernels: self.kernels, parameters: &self.parameters };
         let tokens = self.layers.forward(pass, images);
         let tokens = self.kernels.leave(tokens, count);
-        tokens.reshape([count, self.design.dim, 1 + self.patches()]).swap_dims(1, 2)
+        tokens.reshape([count, self.design.dim, 1 + self.design.registers + self.patches()]).swap_dims(1, 2)
     }
 }
 
@@ -200,28 +204,6 @@ fn layout(design: &VitDesign) -> Vec<ParameterLayout> {
     architecture.layout
 }
 
-/// Positions for another number of patches in a row. DINOv2's code (`interpolate_pos_encoding` of its `vision_transformer.py`) asks for
-/// a tenth of a patch more in a row than there is, so that rounding takes none away.
-fn moved_positions(
-    positions: Tensor<1>,
-    design: &VitDesign,
-    grid: usize,
-    resampling: Option<Resampling>,
-    device: &Device,
-) -> Tensor<1> {
-    if grid == design.grid {
-        return positions;
-    }
-    let dim = design.dim;
-    let positions = positions.reshape([1 + design.grid.pow(2), dim]);
-    let patches = positions.clone().narrow(0, 1, design.grid.pow(2)).swap_dims(0, 1);
-    let usual = Resampling::Bicubic { scale: design.grid as f64 / (grid as f64 + 0.1) };
-    let planes = patches.reshape([dim, design.grid, design.grid]);
-    let moved = resampled(planes, grid, resampling.unwrap_or(usual), device);
-    let moved = moved.reshape([dim, grid.pow(2)]).swap_dims(0, 1);
-    Tensor::cat(vec![positions.narrow(0, 0, 1), moved], 0).reshape([(1 + grid.pow(2)) * dim])
-}
-
 /// The layers of an encoder, in the order in which they are computed.
 #[derive(Clone)]
 struct Layers {
@@ -229,7 +211,9 @@ struct Layers {
     input: ConvolutionLayer,
     /// `[dim]`
     class: usize,
-    /// `[1 + patches, dim]`
+    /// `[registers, dim]`
+    registers: Option<usize>,
+    /// `[1 + patches, dim]`; what is computed with has zeros for registers.
     positions: usize,
     first_norm: Option<LayerNormLayer>,
     blocks: Vec<Block>,
@@ -252,10 +236,12 @@ impl Layers {
         let VitDesign { family, dim, depth, hidden, patch, projection, .. } = *design;
         let epsilon = design.epsilon();
         let patches = Patches::new(grid * patch, patch);
-        let tokens = patches.count() + 1;
+        let tokens = patches.count() + 1 + design.registers;
         let input = patches.embedding(architecture, COLOURS, dim, |_| (Initial::Zeros, Initial::Zeros));
         let class = architecture.parameter("class".to_owned(), vec![dim], Initial::Zeros);
-        let positions = architecture.parameter("positions".to_owned(), vec![tokens, dim], Initial::Zeros);
+        let registers = (design.registers > 0)
+            .then(|| architecture.parameter("registers".to_owned(), vec![design.registers, dim], Initial::Zeros));
+        let positions = architecture.parameter("positions".to_owned(), vec![patches.count() + 1, dim], Initial::Zeros);
         let first_norm =
             (family == VitFamily::Clip).then(|| architecture.layer_norm("first_norm", dim, tokens, epsilon));
         let gelu = match family {
@@ -280,17 +266,26 @@ impl Layers {
             architecture.flops += 2.0 * (outputs * dim) as f64;
             architecture.parameter("projection.weight".to_owned(), vec![outputs, dim], Initial::Zeros)
         });
-        Self { patches, input, class, positions, first_norm, blocks, norm, projection }
+        Self { patches, input, class, registers, positions, first_norm, blocks, norm, projection }
     }
 
-    /// All tokens as a row, the class token first.
+    /// All tokens as a row, the class token first, then registers.
     fn forward(&self, pass: Pass, images: Tensor<4>) -> Tensor<4> {
         let (count, kernels) = (images.dims()[0], pass.kernels);
         let class = pass.parameters[self.class].clone();
         let dim = class.dims()[0];
         let class = kernels.enter_vectors(class.reshape([1, dim]).expand([count, dim]));
         let patches = self.input.forward(pass, kernels.enter(self.patches.cut(images)));
-        let tokens = kernels.join_rows(vec![class, kernels.as_row(patches)]);
+        let registers = self.registers.map(|registers| {
+            let registers = pass.parameters[registers].clone();
+            let each = registers.dims()[0] / dim;
+            (0..each).map(move |index| {
+                let register = registers.clone().narrow(0, index * dim, dim).reshape([1, dim]);
+                kernels.enter_vectors(register.expand([count, dim]))
+            })
+        });
+        let first = std::iter::once(class).chain(registers.into_iter().flatten());
+        let tokens = kernels.join_rows(first.chain([kernels.as_row(patches)]).collect());
         let tokens = kernels.add_image(tokens, pass.parameters[self.positions].clone());
         let tokens = self.first_norm.iter().fold(tokens, |tokens, norm| norm.forward(pass, tokens));
         let tokens = self.blocks.iter().fold(tokens, |tokens, block| block.forward(pass, tokens));

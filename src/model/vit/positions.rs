@@ -2,6 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::VitDesign;
+
 /// How numbers between those that are there are found, along one side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Resampling {
@@ -65,4 +67,39 @@ pub fn resampled(planes: Tensor<3>, side: usize, resampling: Resampling, device:
     let matrix = TensorData::new(resampling.matrix(inputs, side), [1, side, inputs]);
     let matrix = Tensor::<3>::from_data(matrix, device).expand([count, side, inputs]);
     matrix.clone().matmul(planes).matmul(matrix.swap_dims(1, 2))
+}
+
+/// Positions for another number of patches in a row. DINOv2's code (`interpolate_pos_encoding` of its `vision_transformer.py`) asks for
+/// a tenth of a patch more in a row than there is, so that rounding takes none away; with registers it does not, and antialiases.
+pub(super) fn moved_positions(
+    positions: Tensor<1>,
+    design: &VitDesign,
+    grid: usize,
+    resampling: Option<Resampling>,
+    device: &Device,
+) -> Tensor<1> {
+    if grid == design.grid {
+        return positions;
+    }
+    let dim = design.dim;
+    let positions = positions.reshape([1 + design.grid.pow(2), dim]);
+    let patches = positions.clone().narrow(0, 1, design.grid.pow(2)).swap_dims(0, 1);
+    let usual = match design.registers {
+        0 => Resampling::Bicubic { scale: design.grid as f64 / (grid as f64 + 0.1) },
+        _ => Resampling::Antialiased,
+    };
+    let planes = patches.reshape([dim, design.grid, design.grid]);
+    let moved = resampled(planes, grid, resampling.unwrap_or(usual), device);
+    let moved = moved.reshape([dim, grid.pow(2)]).swap_dims(0, 1);
+    Tensor::cat(vec![positions.narrow(0, 0, 1), moved], 0).reshape([(1 + grid.pow(2)) * dim])
+}
+
+/// Positions of class token and patches with zeros between them: registers have none.
+pub(super) fn around_registers(positions: Tensor<1>, design: &VitDesign, device: &Device) -> Tensor<1> {
+    if design.registers == 0 {
+        return positions;
+    }
+    let (dim, count) = (design.dim, positions.dims()[0]);
+    let none = Tensor::zeros([design.registers * dim], device);
+    Tensor::cat(vec![positions.clone().narrow(0, 0, dim), none, positions.narrow(0, dim, count - dim)], 0)
 }

@@ -20,23 +20,25 @@ pub struct VitWeights {
 /// Who named the tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Naming {
-    /// `dinov2_vit*14_pretrain.pth`
+    /// `dinov2_vit*14_pretrain.pth`, `dinov2_vit*14_reg4_pretrain.pth`
     Dinov2,
-    /// `facebook/dinov2-*`
+    /// timm's `vit_*_patch14_reg4_dinov2`: as above, but that positions are of patches alone; that of the class is in its token.
+    TimmRegisters,
+    /// `facebook/dinov2-*`, `facebook/dinov2-with-registers-*`
     HuggingFaceDinov2,
     /// `openai/clip-vit-*`
     HuggingFaceClip,
 }
 
-/// The tensor that tells who named it.
-const CLASS_TOKENS: [(&str, Naming); 3] = [
+/// The tensor that tells who named it; the first that is there.
+const CLASS_TOKENS: [(&str, Naming); 4] = [
+    ("reg_token", Naming::TimmRegisters),
     ("cls_token", Naming::Dinov2),
     ("embeddings.cls_token", Naming::HuggingFaceDinov2),
     ("vision_model.embeddings.class_embedding", Naming::HuggingFaceClip),
 ];
 
-const OTHER_NETWORK: &str =
-    "DINOv2's ViT-S/14, B/14 and L/14 are read, and CLIP's towers for images as Hugging Face names them";
+const OTHER_NETWORK: &str = "DINOv2's ViT-S/14, B/14 and L/14 are read, with and without registers, and CLIP's towers for images as Hugging Face names them";
 const CONFIG: &str = "config.json";
 
 /// Where the values of a parameter are: tensors one after the other, and what each output is multiplied by.
@@ -79,6 +81,9 @@ impl VitWeights {
         let sources = self.naming.sources(&parameter.name);
         let shape = self.part_shape(parameter, &sources);
         let mut values = Vec::with_capacity(parameter.size());
+        if parameter.name == "positions" && self.naming == Naming::TimmRegisters {
+            values.resize(self.design.dim, 0.0);
+        }
         for name in &sources.tensors {
             values.extend(self.file.values(name, &shape)?);
         }
@@ -103,7 +108,8 @@ impl VitWeights {
         let has_batch = self.naming != Naming::HuggingFaceClip;
         match parameter.name.as_str() {
             "class" if has_batch => [vec![1, 1], shape].concat(),
-            "positions" if has_batch => [vec![1], shape].concat(),
+            "positions" if self.naming == Naming::TimmRegisters => vec![1, shape[0] - 1, shape[1]],
+            "positions" | "registers" if has_batch => [vec![1], shape].concat(),
             _ => shape,
         }
     }
@@ -121,9 +127,6 @@ impl VitWeights {
         let beside = |name: &str| self.naming == Naming::HuggingFaceClip && !name.starts_with("vision_model.");
         let Some(name) = self.file.names().find(|name| !known.contains(*name) && !beside(name)) else { return Ok(()) };
         let (what, hint) = match name {
-            _ if name.contains("register_tokens") => {
-                ("DINOv2 with registers has", "name the weights of a DINOv2 without registers")
-            }
             _ if name.contains(".w12.") || name.contains(".weights_in.") => {
                 ("DINOv2's ViT-g/14 has", "name the weights of its ViT-S/14, B/14 or L/14")
             }
@@ -189,7 +192,8 @@ struct Tower {
 }
 
 fn named_class_tokens() -> String {
-    CLASS_TOKENS.map(|(name, _)| format!("`{name}`")).join(", ")
+    let of_class = CLASS_TOKENS.into_iter().filter(|(_, naming)| *naming != Naming::TimmRegisters);
+    of_class.map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl Naming {
@@ -210,7 +214,10 @@ impl Naming {
         let batch = usize::from(self != Self::HuggingFaceClip);
         let patches = shape("patches.weight", 4)?;
         let (dim, patch) = (patches[0], patches[3]);
-        let positions = shape("positions", 2 + batch)?[batch];
+        let of_class = usize::from(self == Self::TimmRegisters);
+        let positions = shape("positions", 2 + batch)?[batch] + of_class;
+        let has_registers = self != Self::HuggingFaceClip && file.shape(&self.outside_blocks("registers")).is_some();
+        let registers = if has_registers { shape("registers", 3)?[1] } else { 0 };
         let hidden = shape("blocks.0.mlp.linear1.weight", 2)?[0];
         let is_there = |block: usize| {
             let name = self.sources(&format!("blocks.{block}.norm1.weight")).tensors.remove(0);
@@ -229,10 +236,10 @@ impl Naming {
             return Err(file.wrong(problem, OTHER_NETWORK));
         }
         let (family, projection) = match self {
-            Self::Dinov2 | Self::HuggingFaceDinov2 => (VitFamily::Dinov2, None),
+            Self::Dinov2 | Self::TimmRegisters | Self::HuggingFaceDinov2 => (VitFamily::Dinov2, None),
             Self::HuggingFaceClip => (VitFamily::Clip, Some(shape("projection.weight", 2)?[0])),
         };
-        Ok(VitDesign { family, dim, depth, hidden, patch, grid, projection })
+        Ok(VitDesign { family, dim, depth, hidden, patch, grid, registers, projection })
     }
 
     /// Where a parameter of the network's layout is.
@@ -247,12 +254,12 @@ impl Naming {
         let (number, rest) = of_block.split_once('.').expect("a block's parameter has its number");
         let (layer, kind) = rest.rsplit_once('.').expect("a parameter is a layer's weight or bias");
         let block = match self {
-            Self::Dinov2 => format!("blocks.{number}"),
+            Self::Dinov2 | Self::TimmRegisters => format!("blocks.{number}"),
             Self::HuggingFaceDinov2 => format!("encoder.layer.{number}"),
             Self::HuggingFaceClip => format!("vision_model.encoder.layers.{number}"),
         };
         let [attention, output, scales] = match self {
-            Self::Dinov2 => ["attn", "attn.proj", "ls?.gamma"],
+            Self::Dinov2 | Self::TimmRegisters => ["attn", "attn.proj", "ls?.gamma"],
             Self::HuggingFaceDinov2 => ["attention.attention", "attention.output.dense", "layer_scale?.lambda1"],
             Self::HuggingFaceClip => ["self_attn", "self_attn.out_proj", ""],
         };
@@ -265,7 +272,7 @@ impl Naming {
             scale: None,
         };
         match (layer, self) {
-            ("attention.qkv", Self::Dinov2) => one(format!("{block}.attn.qkv.{kind}")),
+            ("attention.qkv", Self::Dinov2 | Self::TimmRegisters) => one(format!("{block}.attn.qkv.{kind}")),
             ("attention.qkv", Self::HuggingFaceDinov2) => parts(["query", "key", "value"]),
             ("attention.qkv", Self::HuggingFaceClip) => parts(["q_proj", "k_proj", "v_proj"]),
             ("attention.output", _) => scaled(output, "1"),
@@ -278,8 +285,11 @@ impl Naming {
 
     fn outside_blocks(self, parameter: &str) -> String {
         let name = match (self, parameter) {
-            (Self::Dinov2, "class") => "cls_token",
-            (Self::Dinov2, "positions") => "pos_embed",
+            (Self::Dinov2 | Self::TimmRegisters, "class") => "cls_token",
+            (Self::Dinov2 | Self::TimmRegisters, "positions") => "pos_embed",
+            (Self::TimmRegisters, "registers") => "reg_token",
+            (Self::Dinov2, "registers") => "register_tokens",
+            (Self::HuggingFaceDinov2, "registers") => "embeddings.register_tokens",
             (Self::HuggingFaceDinov2, "class") => "embeddings.cls_token",
             (Self::HuggingFaceDinov2, "positions") => "embeddings.position_embeddings",
             (Self::HuggingFaceClip, "class") => "vision_model.embeddings.class_embedding",
@@ -288,7 +298,7 @@ impl Naming {
             _ => {
                 let (layer, kind) = parameter.rsplit_once('.').expect("a parameter is a layer's weight or bias");
                 let layer = match (self, layer) {
-                    (Self::Dinov2, "patches") => "patch_embed.proj",
+                    (Self::Dinov2 | Self::TimmRegisters, "patches") => "patch_embed.proj",
                     (Self::HuggingFaceDinov2, "patches") => "embeddings.patch_embeddings.projection",
                     (Self::HuggingFaceDinov2, "norm") => "layernorm",
                     (Self::HuggingFaceClip, "patches") => "vision_model.embeddings.patch_embedding",

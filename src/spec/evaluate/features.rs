@@ -35,7 +35,7 @@ pub enum Features {
     EfficientnetLite0,
     /// The class token of DINOv2 (Oquab et al. 2023, arXiv 2304.07193) after its last norm: the Fréchet distance of these features is
     /// FD-DINOv2 (Stein et al. 2023, arXiv 2306.04675), with its ViT-L/14. It takes images of any size. Its weights are those of
-    /// `weights`: ViT-S/14, B/14 or L/14 without registers.
+    /// `weights`: ViT-S/14, B/14 or L/14, with registers (Darcet et al. 2023, arXiv 2309.16588) or without.
     Dinov2,
     /// The embeddings of images of CLIP (Radford et al. 2021, arXiv 2103.00020), not normalised, which `cmmd` is made of. It takes images
     /// of any size, and sees the square in their middle. Its weights are those of `weights`: for `cmmd` as it is published OpenAI's
