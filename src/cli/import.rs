@@ -23,8 +23,8 @@ use crate::spec::{Metric, decode_json};
     speedlab import runs/ --baseline base --map fid=eval/fid --names '{arm}/seed{seed}' --batch-size 128
 
 Reads .csv, .tsv, .parquet, .jsonl and folders of event files. The result is a sweep like any other, with recorded runs:
-`speedlab report results/NAME/sweep.yaml` writes its report again. Metrics that can be compared are fid, kid, fid_infinity and
-validation_loss; lower is better.")]
+`speedlab report results/NAME/sweep.yaml` writes its report again. Metrics that can be compared are fid, kid, fid_infinity,
+sfid, cmmd and validation_loss; lower is better.")]
 pub struct ImportArgs {
     /// A table, or a folder with event files of TensorBoard
     table: PathBuf,
@@ -75,7 +75,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     }
     let Ok(metric) = decode_json::<Metric>(&serde_json::Value::from(compared.as_str())) else {
         bail!(
-            "`{compared}` cannot be compared\nhint: map the column to fid, kid, fid_infinity or validation_loss, whichever it is; lower is better"
+            "`{compared}` cannot be compared\nhint: map the column to fid, kid, fid_infinity, sfid, cmmd or validation_loss, whichever it is; lower is better"
         );
     };
     let points = read_points(&args.table, &mapping, names.as_ref())?;

@@ -189,7 +189,7 @@ pub fn check(
                     let are_exponential = base.train.ema.is_exponential() && spec.train.ema.is_exponential();
                     Some(if are_exponential { "train.ema_decay" } else { "train.ema" })
                 }
-                Metric::Fid | Metric::Kid | Metric::FidInfinity => {
+                Metric::Fid | Metric::Kid | Metric::FidInfinity | Metric::Sfid | Metric::Cmmd => {
                     (base.evaluate.fid != spec.evaluate.fid).then_some("evaluate.fid")
                 }
                 Metric::ValidationLoss if base.evaluate.validation != spec.evaluate.validation => {

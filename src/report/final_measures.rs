@@ -7,11 +7,12 @@ use crate::record::StudyRecord;
 use crate::spec::{EvaluatedWeights, IMPORTED, MEASURED_BY_TRAINER};
 
 /// Measures that may be a column: name in the records, in words, and the record of its uncertainty within one evaluation.
-const MEASURES: [(&str, &str, Option<&str>); 10] = [
+const MEASURES: [(&str, &str, Option<&str>); 11] = [
     ("fid", "FID", None),
     ("sfid", "sFID", None),
     ("fid_infinity", "FID-infinity", Some("fid_infinity_se")),
     ("kid", "KID", Some("kid_se")),
+    ("cmmd", "CMMD", None),
     ("precision", "precision", None),
     ("recall", "recall", None),
     ("density", "density", None),

@@ -233,9 +233,15 @@ pub enum Metric {
     Kid,
     /// The Fréchet distance extrapolated to infinitely many images, where `evaluate.measures` has `fid_infinity`.
     FidInfinity,
+    /// The Fréchet distance of spatial features, where `evaluate.measures` has `sfid`.
+    Sfid,
+    /// The kernel distance of CLIP's embeddings, where `evaluate.measures` has `cmmd`.
+    Cmmd,
 }
 
 impl Metric {
+    pub const ALL: [Self; 6] = [Self::Fid, Self::ValidationLoss, Self::Kid, Self::FidInfinity, Self::Sfid, Self::Cmmd];
+
     /// Its name in the records' `metric` column.
     pub fn name(self) -> &'static str {
         match self {
@@ -243,6 +249,8 @@ impl Metric {
             Self::ValidationLoss => "validation_loss",
             Self::Kid => "kid",
             Self::FidInfinity => "fid_infinity",
+            Self::Sfid => "sfid",
+            Self::Cmmd => "cmmd",
         }
     }
 
@@ -252,6 +260,8 @@ impl Metric {
             Self::Fid | Self::ValidationLoss => None,
             Self::Kid => Some(FurtherMeasure::Kid),
             Self::FidInfinity => Some(FurtherMeasure::FidInfinity),
+            Self::Sfid => Some(FurtherMeasure::Sfid),
+            Self::Cmmd => Some(FurtherMeasure::Cmmd),
         }
     }
 }

@@ -32,6 +32,11 @@ pub fn metric_words(comparison: &Comparison) -> String {
         Metric::ValidationLoss => "validation loss".to_owned(),
         Metric::Kid => of_features("KID", features),
         Metric::FidInfinity => of_features("FID-infinity", features),
+        // Each is of the features of one network alone.
+        Metric::Sfid if by_others.is_none() => "sFID".to_owned(),
+        Metric::Cmmd if by_others.is_none() => "CMMD".to_owned(),
+        Metric::Sfid => of_features("sFID", features),
+        Metric::Cmmd => of_features("CMMD", features),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 
 use speedlab::record::{Row, StudyRecord};
-use speedlab::report::{Comparison, NoSpeedup, final_measures, write};
-use speedlab::spec::{EvaluatedWeights, FurtherMeasure};
+use speedlab::report::{Comparison, NoSpeedup, final_measures, until_decided, write};
+use speedlab::spec::{EvaluatedWeights, FurtherMeasure, Metric};
 
 use super::{folder, found, indices, reaching};
 
@@ -78,6 +78,66 @@ fn what_is_measured_beside_the_metric_has_its_own_columns_and_changes_no_compari
     write(&alone, folder.path().join("alone").as_path()).expect("a report");
     assert!(!folder.path().join("alone/measures.csv").exists());
     assert!(!fs::read_to_string(folder.path().join("alone/index.html")).expect("a page").contains("Every measure"));
+}
+
+/// The same study, whose FID says nothing, and whose other measure is what its FID was.
+fn measured_by(metric: Metric) -> StudyRecord {
+    let mut study = reaching();
+    study.plan.compare.as_mut().expect("it compares").metric = metric;
+    for run in &mut study.runs {
+        let rows = run.rows.clone();
+        run.rows = rows.iter().map(|row| if row.metric == "fid" { Row { value: 7.0, ..row } } else { row }).collect();
+        for row in rows.iter().filter(|row| row.metric == "fid") {
+            run.rows.push(Row { metric: metric.name(), ..row });
+        }
+    }
+    study
+}
+
+#[test]
+fn any_distance_that_is_recorded_decides_a_study_as_the_fid_does() {
+    let by_fid = reaching();
+    let mut sequential = by_fid.clone();
+    let rule = || until_decided((0..3).collect(), vec![3], 4);
+    sequential.plan.until_decided = Some(rule());
+    for metric in Metric::ALL.into_iter().filter(|metric| metric.needs().is_some()) {
+        let mut study = measured_by(metric);
+        let speedups = |study: &StudyRecord| -> Vec<_> {
+            let comparison = Comparison::of(study);
+            let point = &comparison.points[0];
+            assert!(point.band.is_some() && point.target.is_some(), "{metric:?}");
+            point.arms.iter().map(|arm| format!("{:?} {:?}", arm.final_values, arm.contrast.speedups)).collect()
+        };
+        assert_eq!(speedups(&study), speedups(&by_fid), "{metric:?}");
+        let folder = folder();
+        let report = write(&study, folder.path()).expect("a report");
+        assert!(folder.path().join(format!("{}_images.svg", metric.name())).is_file(), "{metric:?}");
+        let words = match metric {
+            Metric::Kid => "KID (digits-cnn)",
+            Metric::FidInfinity => "FID-infinity (digits-cnn)",
+            Metric::Sfid => "sFID",
+            Metric::Cmmd => "CMMD",
+            Metric::Fid | Metric::ValidationLoss => unreachable!("nothing is needed for these"),
+        };
+        let page = fs::read_to_string(&report.page).expect("the page");
+        let markdown = fs::read_to_string(folder.path().join("speedups.md")).expect("it is written");
+        assert!(page.contains(words) && markdown.contains(words), "{words}: {markdown}");
+        study.plan.until_decided = Some(rule());
+        assert_eq!(speedups(&study), speedups(&sequential), "{metric:?}");
+    }
+}
+
+#[test]
+fn every_distance_that_is_recorded_beside_the_fid_is_among_the_last_values() {
+    let mut study = measured_by(Metric::Cmmd);
+    study.plan.compare.as_mut().expect("it compares").metric = Metric::Fid;
+    for run in &mut study.runs {
+        run.planned.spec.evaluate.measures = [FurtherMeasure::Cmmd].into();
+    }
+    let comparison = Comparison::of(&study);
+    let found = final_measures(&comparison, &comparison.points[0]).expect("there are more");
+    let columns: Vec<_> = found.columns.iter().map(|column| (column.metric, column.words.as_str())).collect();
+    assert!(columns.contains(&("cmmd", "CMMD")), "{columns:?}");
 }
 
 #[test]
