@@ -1,13 +1,16 @@
-"""tests/golden/alignment.json: networks of scripts/torch whose tokens are aligned, the pooling of features, and EfficientNet-Lite0's planes.
+"""tests/golden/alignment.json: networks of scripts/torch whose tokens are aligned, the pooling of features, EfficientNet-Lite0's planes, and
+DINOv2's tokens of patches.
 
-Needs torch and the package efficientnet_lite_pytorch 0.1.0, whose network is filled from a formula (that of inception.py). Made with torch
-2.15. From the repository root:
+Needs torch, timm 1.0.31, transformers (for vit.py) and the package efficientnet_lite_pytorch 0.1.0, whose network is filled from a formula
+(that of inception.py). Made with torch 2.15. From the repository root:
 
     python scripts/golden/alignment.py
 
 `networks`: the projection is `build_mlp` and the loss `proj_loss` of REPA (Yu et al. 2024, arXiv 2410.06940), written anew here from
 torch.nn.functional, in f64. Weights, images and features are filled by formula. `pooling`: adaptive_avg_pool2d, then normalize.
 `efficientnet`: every 97th value of the planes after the last block of each stride, of an image of 64 x 64 pixels.
+`dinov2`: every 97th value of what `preprocess_raw_image` and `load_encoders` of REPA's code make of that image, written anew here, with timm's
+network: the weights of three cases of vit.py, at two sizes.
 """
 
 import importlib.util
@@ -17,6 +20,9 @@ import sys
 
 import torch
 import torch.nn.functional as F
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "torch"))
@@ -138,12 +144,40 @@ def efficientnet():
     ]
 
 
+def dinov2(name, side, grid, registers):
+    """By a network that was trained with `grid` patches of 14 pixels in a row; the image is resized to `side`."""
+    dim, patch = 128, 14
+    net = VisionTransformer(
+        img_size=side, patch_size=patch, embed_dim=dim, depth=2, num_heads=2, num_classes=0, init_values=1.0,
+        reg_tokens=registers, no_embed_class=registers > 0, norm_layer=lambda dim, **_: nn.LayerNorm(dim, eps=1e-6),
+    )
+    of_class = 0 if registers > 0 else 1
+    shapes = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    shapes["pos_embed"] = (1, of_class + grid**2, dim)
+    state = {name: inception.weights(name, shape).double() for name, shape in shapes.items()}
+    state["pos_embed"] = resample_abs_pos_embed(
+        state["pos_embed"], [side // patch] * 2, num_prefix_tokens=of_class, old_size=[grid] * 2
+    )
+    net.load_state_dict(state)
+    pixels = torch.from_numpy(inception.image("alignment", SEEN, SEEN)).double().permute(2, 0, 1)[None] / 255.0
+    means, deviations = (torch.tensor(values)[:, None, None] for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+    seen = F.interpolate((pixels - means) / deviations, side, mode="bicubic")
+    with torch.no_grad():
+        tokens = net.double().eval().forward_features(seen)[:, 1 + registers :]
+    return dict(name=name, side=side, planes=tokens.flatten()[::97].tolist())
+
+
 def main():
     torch.set_default_dtype(torch.float64)
     found = dict(
         networks=[aligned(case) for case in NETWORKS],
         pooling=[pooled(case) for case in POOLING],
         efficientnet=efficientnet(),
+        dinov2=[
+            dinov2("dinov2 of its authors", 56, 6, 0),
+            dinov2("dinov2 of its authors", 112, 6, 0),
+            dinov2("dinov2 with registers of timm", 42, 4, 3),
+        ],
     )
     line = lambda cases: ",\n".join(json.dumps(rounded(case)) for case in cases)
     parts = ",\n".join(f'"{name}": [\n{line(cases)}\n]' for name, cases in found.items())

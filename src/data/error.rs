@@ -20,7 +20,7 @@ pub enum DataError {
     #[error("`data.path`: {problem}{}", hint_line(hint))]
     Folder { problem: String, hint: Option<&'static str> },
     #[error(
-        "`evaluate.fid.{key}`, {}: {problem}\n\
+        "`{key}`, {}: {problem}\n\
          hint: put the file back; the same command plans anew with the file that is there", path.display()
     )]
     PlannedFile { key: &'static str, path: PathBuf, problem: String },

@@ -159,6 +159,9 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
     let alignment = &spec.auxiliary_losses.alignment;
     if alignment.weight > 0.0 {
         check_weights(alignment.encoder.features(), folder)?;
+        if alignment.encoder.features().are_of_file() {
+            check_planned("auxiliary_losses.alignment.weights", &alignment.weights, &alignment.weights_sha256)?;
+        }
     }
     let mut seen = Vec::new();
     for by in spec.by_each_fid() {
@@ -168,12 +171,12 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
             notes.extend(image_folder::check(&settings)?);
         }
         if fid.reference == Reference::File {
-            check_planned("reference_file", &fid.reference_file, &fid.reference_sha256)?;
+            check_planned("evaluate.fid.reference_file", &fid.reference_file, &fid.reference_sha256)?;
         }
         // Several protocols may see by one network, whose file is large.
         let file = (fid.weights.clone(), fid.weights_sha256.clone());
         if fid.features.are_of_file() && !seen.contains(&file) {
-            check_planned("weights", &file.0, &file.1)?;
+            check_planned("evaluate.fid.weights", &file.0, &file.1)?;
             seen.push(file);
         }
     }
@@ -188,7 +191,7 @@ fn check_weights(features: Features, folder: &DataFolder) -> Result<(), DataErro
     }
 }
 
-/// Whether the file of a key of `evaluate.fid` is the one that the sweep was planned with.
+/// Whether the file of a key is the one that the sweep was planned with.
 fn check_planned(key: &'static str, path: &str, planned: &str) -> Result<(), DataError> {
     let problem = match file_digest(Path::new(path)) {
         Ok(found) if found == planned => return Ok(()),

@@ -1,13 +1,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::features::{Activations, encoder_weights};
+use super::features::{Activations, aligned_weights, encoder_weights};
 use super::statistics_file::{Statistics, StatisticsError};
 use super::stored_reference::{StoredReference, each_image};
 use super::{EvaluateError, FeatureNetwork, FrechetError, FurtherMeasures, Gaussian, GaussianFit, LatentDecoder};
 use crate::checksum::file_digest;
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
-use crate::spec::{Fid, FurtherMeasure, Reference, RunSpec};
+use crate::spec::{Encoder, Fid, FurtherMeasure, Reference, RunSpec};
 
 /// The features and statistics that generated images are compared with.
 pub struct ReferenceFeatures {
@@ -76,9 +76,13 @@ pub fn check_reference_files(spec: &RunSpec) -> Result<(), EvaluateError> {
     Ok(())
 }
 
-/// Looks into the files of `weights` that a run's images are seen by: whether they hold encoders of the features that are asked for, and
-/// whether enough images are generated for measures that depend on how many values these have.
+/// Looks into the files of `weights` that a run's images are seen by and aligned with: whether they hold encoders of the features that are asked
+/// for, and whether enough images are generated for measures that depend on how many values these have.
 pub fn check_encoders(spec: &RunSpec) -> Result<(), EvaluateError> {
+    let alignment = &spec.auxiliary_losses.alignment;
+    if let (true, Encoder::Dinov2(settings)) = (alignment.weight > 0.0, alignment.encoder) {
+        aligned_weights(alignment, settings)?;
+    }
     for by in spec.by_each_fid().filter(|by| by.evaluate.fid.features.are_of_file()) {
         let fid = &by.evaluate.fid;
         let weights = encoder_weights(fid.features, Path::new(&fid.weights))?;

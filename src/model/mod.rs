@@ -100,9 +100,9 @@ pub fn parameter_count_for(spec: &RunSpec) -> usize {
     describe_for(spec).parameter_count()
 }
 
-/// (outputs, inputs of each) of the weights of hidden layers: see [`ParameterLayout::hidden_matrix`].
-pub fn hidden_matrices(model: &spec::Model, data_shape: impl Into<DataShape>) -> Vec<(usize, usize)> {
-    describe(model, data_shape.into(), None).layout.iter().filter_map(ParameterLayout::hidden_matrix).collect()
+/// (outputs, inputs of each) of the weights of hidden layers of a run's network: see [`ParameterLayout::hidden_matrix`].
+pub fn hidden_matrices(spec: &RunSpec) -> Vec<(usize, usize)> {
+    describe_for(spec).layout.iter().filter_map(ParameterLayout::hidden_matrix).collect()
 }
 
 /// Floating-point operations of the forward pass of one image: twice the multiply-adds of its convolutions, linear

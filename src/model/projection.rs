@@ -16,7 +16,7 @@ impl Projection {
     pub fn widths(spec: &RunSpec) -> Option<[usize; 4]> {
         let AlignmentLoss { weight, encoder, hidden, .. } = spec.auxiliary_losses.alignment;
         let dim = spec.model.token_width().filter(|_| weight > 0.0)?;
-        Some([dim, hidden, hidden, encoder.planes().0])
+        Some([dim, hidden, hidden, encoder.channels()])
     }
 
     /// Of so many tokens of each image. Weights and biases start as the authors' do: Glorot's uniform weights, biases of zero.

@@ -78,6 +78,9 @@ pub fn changed_run(path: &Path, spec: &RunSpec, overrides: &[String]) -> Result<
         fid.shift_remove("reference_sha256");
         fid.shift_remove("weights_sha256");
     }
+    if let Some(Json::Object(alignment)) = base.pointer_mut("/auxiliary_losses/alignment") {
+        alignment.shift_remove("weights_sha256");
+    }
     // What is wrong with the overrides is said when they are applied to the whole.
     let mut asked = Node::from_json(&serde_json::json!({ "base": {} }));
     let _ = overrides::apply(&mut asked, overrides);

@@ -1,4 +1,5 @@
-//! The sums of the files that `reference: file` compares with and of those of `weights`, which are part of a run's id.
+//! The sums of the files that `reference: file` compares with and of those of `weights`, of measures and of alignment, which are part of a
+//! run's id.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,6 +39,17 @@ pub fn find_digests(
             if !fid.weights.is_empty() {
                 fid.weights_sha256 = digest("weights", &fid.weights)?;
             }
+        }
+        let alignment = &mut spec.auxiliary_losses.alignment;
+        let section = "auxiliary_losses.alignment";
+        let at = |key: &str| place(cell, &format!("{section}.{key}")).unwrap_or_default();
+        if !alignment.weights_sha256.is_empty() {
+            let message = format!("`{section}.weights_sha256` is found, not written");
+            return Err(vec![Finding::new(at("weights_sha256"), message).hint("remove it")]);
+        }
+        if !alignment.weights.is_empty() {
+            alignment.weights_sha256 = find_digest(&alignment.weights, &format!("{section}.weights"), &mut known)
+                .map_err(|finding| vec![Finding { at: at("weights"), ..finding }])?;
         }
         if let Some(message) = measured_twice(spec) {
             let at = place(cell, "evaluate.also").unwrap_or_default();
@@ -125,6 +137,18 @@ mod tests {
         assert_eq!(specs[0].evaluate.fid.weights_sha256, expected);
         let message = find_digests(&mut specs, &|_, _| None).unwrap_err()[0].message.clone();
         assert_eq!(message, "`evaluate.fid.weights_sha256` is found, not written");
+        let mut spec = RunSpec::default();
+        spec.auxiliary_losses.alignment.weights = path.clone();
+        let mut specs = [spec];
+        find_digests(&mut specs, &|_, _| None).map_err(|findings| findings[0].message.clone()).unwrap();
+        assert_eq!(specs[0].auxiliary_losses.alignment.weights_sha256, expected);
+        let message = find_digests(&mut specs, &|_, _| None).unwrap_err()[0].message.clone();
+        assert_eq!(message, "`auxiliary_losses.alignment.weights_sha256` is found, not written");
+        specs[0].auxiliary_losses.alignment = Default::default();
+        specs[0].evaluate.fid = Fid::default();
+        specs[0].auxiliary_losses.alignment.weights = "nowhere.pth".to_owned();
+        let message = find_digests(&mut specs, &|_, _| None).unwrap_err()[0].message.clone();
+        assert!(message.starts_with("`auxiliary_losses.alignment.weights`: cannot read nowhere.pth: "), "{message}");
         let written = Fid { reference_sha256: "1".to_owned(), ..fid };
         assert_eq!(with(written).unwrap_err(), "`evaluate.also.reference_sha256` is found, not written");
     }

@@ -22,6 +22,14 @@ pub struct AlignmentLoss {
     /// lambda. 0 leaves the term out. The paper's is 0.5. Default 0.
     pub weight: f64,
     pub encoder: Encoder,
+    /// The file of the encoder's weights, with `encoder: dinov2`: as for `evaluate.fid.weights`. A relative path starts at the folder where the program
+    /// is started. The content is part of a run's id, and the path is not. Empty otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub weights: String,
+    /// The SHA-256 of `weights`, found when the sweep is planned.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub weights_sha256: String,
     /// The block after which tokens are aligned, 1 the first. The authors' command for 28 blocks takes 8. Default 2.
     pub block: usize,
     /// The width of the small network's two hidden layers. The authors' is 2048, about twice the width of their tokens. Default 256.
@@ -33,7 +41,15 @@ pub struct AlignmentLoss {
 
 impl Default for AlignmentLoss {
     fn default() -> Self {
-        Self { weight: 0.0, encoder: Encoder::default(), block: 2, hidden: 256, until: 1.0 }
+        Self {
+            weight: 0.0,
+            encoder: Encoder::default(),
+            weights: String::new(),
+            weights_sha256: String::new(),
+            block: 2,
+            hidden: 256,
+            until: 1.0,
+        }
     }
 }
 
@@ -59,6 +75,27 @@ pub enum Encoder {
     DigitsCnn,
     /// The last 64 planes, of 7x7 pixels, of the small classifier of MNIST that comes with the program. It takes any grey 28x28 images.
     MnistCnn,
+    /// The tokens of patches of DINOv2, REPA's own encoder. It takes images of any size. Its weights are those of `weights`.
+    Dinov2(Dinov2Encoder),
+}
+
+/// ViT-S/14, B/14 or L/14, with registers or without, in the file of `weights`. What tokens are aligned with are its patches' tokens after its last
+/// norm, without class token and registers. Images are resized as in the authors' code: bicubically, without antialiasing; positions
+/// of patches are antialiased.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dinov2Encoder {
+    /// Numbers of a token, which are those of the file: 384 of ViT-S, 768 of ViT-B, 1024 of ViT-L. Default 768 (the authors').
+    pub channels: usize,
+    /// Pixels of each side of the images that it sees; a multiple of its patches' 14. 0: 14 for each of the tokens that the network has in a
+    /// row, so that each has one of the encoder's; of the authors' 16 x 16 tokens that is their 224. Cost grows with its square. Default 0.
+    pub side: usize,
+}
+
+impl Default for Dinov2Encoder {
+    fn default() -> Self {
+        Self { channels: 768, side: 0 }
+    }
 }
 
 /// Images are resized to `side` (antialiased bicubic, as clean-fid does).
@@ -111,15 +148,16 @@ impl Encoder {
             Self::EfficientnetLite0(_) => Features::EfficientnetLite0,
             Self::DigitsCnn => Features::DigitsCnn,
             Self::MnistCnn => Features::MnistCnn,
+            Self::Dinov2(_) => Features::Dinov2,
         }
     }
 
-    /// (channels, pixels of each side) of its planes.
-    pub fn planes(self) -> (usize, usize) {
+    /// Values for each pixel of its planes.
+    pub fn channels(self) -> usize {
         match self {
-            Self::EfficientnetLite0(settings) => (settings.planes().1, settings.side / settings.stride),
-            Self::DigitsCnn => (64, 4),
-            Self::MnistCnn => (64, 7),
+            Self::EfficientnetLite0(settings) => settings.planes().1,
+            Self::DigitsCnn | Self::MnistCnn => 64,
+            Self::Dinov2(settings) => settings.channels,
         }
     }
 }
@@ -131,12 +169,14 @@ enum WordOrKind {
     EfficientnetLite0(EfficientnetEncoder),
     DigitsCnn,
     MnistCnn,
+    Dinov2(Dinov2Encoder),
 }
 
 impl Serialize for Encoder {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::EfficientnetLite0(settings) => serialize_kind(self.name(), settings, serializer),
+            Self::Dinov2(settings) => serialize_kind(self.name(), settings, serializer),
             Self::DigitsCnn | Self::MnistCnn => serializer.serialize_str(self.name()),
         }
     }
@@ -148,6 +188,7 @@ impl<'de> Deserialize<'de> for Encoder {
             WordOrKind::EfficientnetLite0(settings) => Self::EfficientnetLite0(settings),
             WordOrKind::DigitsCnn => Self::DigitsCnn,
             WordOrKind::MnistCnn => Self::MnistCnn,
+            WordOrKind::Dinov2(settings) => Self::Dinov2(settings),
         })
     }
 }
@@ -165,6 +206,12 @@ impl JsonSchema for Encoder {
                 "EfficientNet-Lite0, which was trained on ImageNet. It takes images of any size. Its weights are fetched. The default.",
             ),
             word("efficientnet-lite0", "`{ kind: efficientnet-lite0 }` with its defaults."),
+            kind::<Dinov2Encoder>(
+                generator,
+                "dinov2",
+                "DINOv2 (Oquab et al. 2023, arXiv 2304.07193), REPA's own encoder. It takes images of any size. Its weights are those of `weights`.",
+            ),
+            word("dinov2", "`{ kind: dinov2 }` with its defaults."),
             word(
                 "digits-cnn",
                 "The last 64 planes, of 4x4 pixels, of the small classifier of 8x8 digits that comes with the program.",

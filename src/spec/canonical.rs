@@ -29,6 +29,11 @@ pub fn canonical_json(spec: &RunSpec) -> String {
             fid.swap_remove("weights");
         }
     }
+    if let Some(alignment) = value.pointer_mut("/auxiliary_losses/alignment").and_then(Value::as_object_mut)
+        && alignment.contains_key("weights_sha256")
+    {
+        alignment.swap_remove("weights");
+    }
     // Runs that were recorded before these keys existed keep their ids.
     if spec.noise.is_independent() {
         value.as_object_mut().expect("a RunSpec is a struct").swap_remove("noise");
@@ -97,6 +102,16 @@ mod tests {
         assert_eq!(weights("a.pth", "12"), weights("b/a.pth", "12"));
         assert_ne!(weights("a.pth", "12"), weights("a.pth", "13"));
         assert!(!canonical_json(&RunSpec::default()).contains("weights_sha256"));
+        let aligned = |file: &str, sha256: &str| {
+            let mut spec = RunSpec::default();
+            let alignment = &mut spec.auxiliary_losses.alignment;
+            alignment.weight = 0.5;
+            (alignment.weights, alignment.weights_sha256) = (file.to_owned(), sha256.to_owned());
+            canonical_json(&spec)
+        };
+        assert_eq!(aligned("a.pth", "12"), aligned("b/a.pth", "12"));
+        assert_ne!(aligned("a.pth", "12"), aligned("a.pth", "13"));
+        assert!(!aligned("", "").contains("weights"));
         let of = |file: &str, sha256: &str| {
             let mut spec = RunSpec::default();
             spec.evaluate.fid.reference = crate::spec::Reference::File;

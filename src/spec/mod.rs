@@ -37,7 +37,7 @@ mod transformers;
 mod tree;
 mod until_decided;
 
-pub use alignment::{AlignmentLoss, EfficientnetEncoder, Encoder};
+pub use alignment::{AlignmentLoss, Dinov2Encoder, EfficientnetEncoder, Encoder};
 pub use auxiliary_losses::{AuxiliaryLosses, DispersiveLoss};
 pub use canonical::canonical_json;
 pub use cluster::Cluster;

@@ -158,13 +158,7 @@ impl Estimator {
             factor_bytes: 0.0,
             encoder_bytes: 0.0,
         });
-        if let Optimizer::Soap(soap) = &spec.optimizer {
-            // A factor and its eigenvectors for each side.
-            let sides =
-                model::hidden_matrices(model, data_shape).into_iter().flat_map(|(rows, columns)| [rows, columns]);
-            let values: usize = sides.filter(|side| *side <= soap.largest_side).map(|side| 2 * side * side).sum();
-            network.factor_bytes = (values * size_of::<f32>()) as f64;
-        }
+        network.factor_bytes = factor_bytes(spec);
         network.encoder_bytes = encoder_bytes(spec);
         network
     }
@@ -212,6 +206,14 @@ fn without_seed(spec: &RunSpec) -> String {
 /// A forward and a backward pass, which takes two of its kind.
 const PASSES_PER_STEP: f64 = 3.0;
 
+/// The bytes of SOAP's factors and their eigenvectors, both for each side of each matrix that has them; none of another optimizer.
+pub fn factor_bytes(spec: &RunSpec) -> f64 {
+    let Optimizer::Soap(soap) = &spec.optimizer else { return 0.0 };
+    let sides = model::hidden_matrices(spec).into_iter().flat_map(|(rows, columns)| [rows, columns]);
+    let values: usize = sides.filter(|side| *side <= soap.largest_side).map(|side| 2 * side * side).sum();
+    (values * size_of::<f32>()) as f64
+}
+
 /// The bytes of the network that tokens are aligned with: of its weights, of the planes of the images that it sees together, and of the features
 /// that are kept, of every image twice where images are mirrored.
 fn encoder_bytes(spec: &RunSpec) -> f64 {
@@ -219,8 +221,9 @@ fn encoder_bytes(spec: &RunSpec) -> f64 {
     if alignment.weight == 0.0 {
         return 0.0;
     }
-    let FeatureCost { weight_bytes, activation_bytes, .. } = encoder_cost(alignment.encoder);
-    let values = spec.model.patches(spec.data.image_shape().1) * alignment.encoder.planes().0;
+    let patches = spec.model.patches(spec.data.image_shape().1);
+    let FeatureCost { weight_bytes, activation_bytes, .. } = encoder_cost(alignment, patches.isqrt());
+    let values = patches * alignment.encoder.channels();
     let variants = if spec.data.horizontal_flips() { 2 } else { 1 };
     // Of a folder that nobody has looked into as many as training sees.
     let seen = spec.train.images_after(alignment.steps(spec.train.steps));
@@ -263,7 +266,11 @@ pub(super) fn network_flops(spec: &RunSpec) -> TrainingFlops {
 /// What the network that tokens are aligned with spends on each image of the step after `step` steps: nothing when alignment has ended.
 fn encoder_flops(spec: &RunSpec, step: u64) -> f64 {
     let alignment = &spec.auxiliary_losses.alignment;
-    if step < alignment.steps(spec.train.steps) { encoder_cost(alignment.encoder).flops } else { 0.0 }
+    if step >= alignment.steps(spec.train.steps) {
+        return 0.0;
+    }
+    let tokens = spec.model.patches(spec.data.image_shape().1).isqrt();
+    encoder_cost(alignment, tokens).flops
 }
 
 /// The mean over the images of a run, before it has drawn anything.

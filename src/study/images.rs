@@ -76,10 +76,10 @@ fn fids(spec: &RunSpec) -> impl Iterator<Item = &Fid> {
     std::iter::once(&spec.evaluate.fid).chain(&spec.evaluate.also)
 }
 
-/// The frozen network that a run's tokens are aligned with.
-fn encoder_of(spec: &RunSpec) -> Option<Encoder> {
+/// The frozen network that a run's tokens are aligned with, and the user's file of it.
+fn encoder_of(spec: &RunSpec) -> Option<(Encoder, &str)> {
     let alignment = &spec.auxiliary_losses.alignment;
-    (alignment.weight > 0.0).then_some(alignment.encoder)
+    (alignment.weight > 0.0).then_some((alignment.encoder, &*alignment.weights))
 }
 
 /// Runs that differ in their images, in what these are compared by or in what their tokens are aligned with; a plan has few of these, however many runs.

@@ -33,7 +33,7 @@ mod workers;
 
 pub use calibration::{Calibration, probe_cpu};
 pub use cluster_tasks::{TaskRuns, cancel, live_tasks};
-pub use cost::{Estimator, training_flops};
+pub use cost::{Estimator, factor_bytes, training_flops};
 pub use devices::{ChosenDevices, EvaluateOnDevice, WantedDevices, ask_child, found_in_children};
 pub use error::StudyError;
 pub use images::image_notes;

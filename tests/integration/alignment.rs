@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::{Value as Json, json};
-use speedlab::data::{self, Batch, Dataset, ImageFeatures, RgbImage};
+use speedlab::data::{self, Batch, DataFolder, Dataset, ImageFeatures, RgbImage};
 use speedlab::evaluate::{SpatialEncoder, encoder_cost};
 use speedlab::kernels::{Kernels, Products, TokenChoice};
+use speedlab::model::vit::VitWeights;
 use speedlab::model::{self, Detour, Dropout, TokenRoute};
-use speedlab::spec::{EfficientnetEncoder, Encoder, RunSpec, decode_json};
-use speedlab::study::training_flops;
+use speedlab::spec::{Dinov2Encoder, EfficientnetEncoder, Encoder, RunSpec, decode_json};
+use speedlab::study::{factor_bytes, training_flops};
 use speedlab::train::{Checkpoint, PatchFeatures, Trainer, misalignment, of_shown, shapes};
 
 use super::features;
 use super::parity::{dot, formula, read_golden, reals};
+use super::vit;
 
 const NO_DROPOUT: Dropout = Dropout { seed: 0, step: 0, first_image: 0 };
 const IMAGES: usize = 3;
@@ -202,15 +204,47 @@ fn the_planes_of_efficientnet_are_pytorchs() {
     }
 }
 
+fn dinov2(name: &str, side: usize, tokens: usize, image_shape: (usize, usize)) -> SpatialEncoder {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let weights = VitWeights::open(&vit::small_weights(folder.path(), name)).expect("weights of a formula");
+    SpatialEncoder::of_file(Dinov2Encoder { channels: 128, side }, &weights, tokens, image_shape)
+        .expect("they are there")
+}
+
+/// The same file: timm's network on images as REPA's code prepares them, its positions moved as there.
+#[test]
+fn the_tokens_of_dinov2_are_those_that_repa_sees() {
+    let image: RgbImage = features::image("alignment", 64, 64);
+    for case in read_golden("alignment")["dinov2"].as_array().expect("cases") {
+        let (name, side) = (case["name"].as_str().expect("a name"), number(case, "side"));
+        let grid = side / 14;
+        // Its own size, and one that is named.
+        for encoder in [dinov2(name, 0, grid, (3, 64)), dinov2(name, side, 5, (3, 64))] {
+            assert_eq!(encoder.shape(), (128, grid));
+            let found = encoder.features(&image.planes(3));
+            assert_eq!(found.len(), grid * grid * 128);
+            let found: Vec<f32> = found.into_iter().step_by(97).collect();
+            let expected = reals(&case["planes"]);
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{name} at {side}: {found} for {expected}");
+            }
+        }
+    }
+}
+
 /// Else a run that goes on with no features kept would go another way.
 #[test]
 fn the_features_of_an_image_are_the_same_bits_beside_any_others() {
     let digits = data::load_digits().expect("digits come with the program");
     let cnn = SpatialEncoder::new(Encoder::DigitsCnn, (1, 8), &features::weights).expect("it comes with the program");
     let colour: Vec<f32> = (0..20).flat_map(|index| features::image(&format!("{index}"), 32, 32).planes(3)).collect();
-    for (encoder, pixels, image_values) in
-        [(cnn, digits.test.pixels(0..20), 64), (efficientnet(32, 16), colour, 3 * 32 * 32)]
-    {
+    for (encoder, pixels, image_values) in [
+        (cnn, digits.test.pixels(0..20), 64),
+        (efficientnet(32, 16), colour.clone(), 3 * 32 * 32),
+        (dinov2("dinov2 with registers of timm", 0, 4, (3, 32)), colour, 3 * 32 * 32),
+        (dinov2("dinov2 of its authors", 0, 4, (1, 8)), digits.test.pixels(0..20), 64),
+    ] {
         let together = encoder.features(&pixels);
         let values = together.len() / 20;
         for image in [0, 7, 15, 16, 19] {
@@ -241,8 +275,8 @@ fn with_alignment(settings: Json) -> RunSpec {
 pub fn digits_for(spec: &RunSpec) -> Dataset {
     let mut digits = data::load_digits().expect("digits come with the program");
     if spec.auxiliary_losses.alignment.weight > 0.0 {
-        let encoder = spec.auxiliary_losses.alignment.encoder;
-        let encoder = SpatialEncoder::new(encoder, (1, 8), &features::weights).expect("it sees digits");
+        let folder = DataFolder::find(None).expect("there is a folder for data");
+        let encoder = SpatialEncoder::of_run(spec, &folder).expect("it sees digits").expect("tokens are aligned");
         digits.encoder = Some(Arc::new(encoder));
     }
     digits
@@ -303,7 +337,7 @@ fn the_cost_is_that_of_the_projection_and_of_the_encoder_while_tokens_are_aligne
     let (tokens, dim, hidden) = (16.0, 16.0, 12.0);
     assert_eq!(early - late, 2.0 * tokens * (dim * hidden + hidden * hidden + hidden * CHANNELS as f64));
     assert_eq!(late, model::forward_flops(&spec.model, spec.data.shape()));
-    let encoder = encoder_cost(Encoder::DigitsCnn).flops;
+    let encoder = encoder_cost(&spec.auxiliary_losses.alignment, 4).flops;
     let flops = training_flops(&spec).expect("Speedlab trains");
     assert_eq!(flops.after(24), 24.0 * (3.0 * early + encoder));
     assert_eq!(flops.after(60), 24.0 * (3.0 * early + encoder) + 36.0 * 3.0 * late);
@@ -322,6 +356,12 @@ fn the_cost_is_that_of_the_projection_and_of_the_encoder_while_tokens_are_aligne
     // Devices are compared and warmed up in each of them.
     assert_eq!(shapes(&masked).into_iter().map(|(_, start)| start).collect::<Vec<_>>(), [0, 4, 7]);
     // Steps of fewer images at first.
+    // DINOv2's: 16 patches of 2 x 2 pixels and a class token, of 64 numbers each, and a hidden layer as wide.
+    let weights = format!("{}/tests/golden/weights/dinov2.pth", env!("CARGO_MANIFEST_DIR"));
+    let settings = json!({"weight": 0.5, "weights": weights, "encoder": {"kind": "dinov2", "channels": 64}});
+    let settings = with_alignment(settings).auxiliary_losses.alignment;
+    let products = 17 * (6 * 64 * 64 + 2 * 17 * 64) + 16 * 3 * 2 * 2 * 64;
+    assert_eq!(encoder_cost(&settings, 4).flops, f64::from(2 * products));
     let growing =
         run(json!({"train": {"steps": 10, "batch_size": 6, "batch_schedule": [{"until": 0.2, "batch_size": 2}]}}));
     let flops = training_flops(&growing).expect("Speedlab trains");
@@ -354,4 +394,20 @@ fn a_projection_changes_nothing_else_of_a_network_and_is_no_part_of_its_predicti
     let digits = data::load_digits().expect("digits come with the program");
     let error = Trainer::new(&with, &digits, &device, None, 1).err().expect("it is refused").to_string();
     assert_eq!(error, "the run aligns tokens, and nobody has loaded its `auxiliary_losses.alignment.encoder`");
+}
+
+/// What a checkpoint holds of SOAP beside the number of its updates, and the parameters of the whole network.
+#[test]
+fn soap_keeps_the_factors_that_are_estimated_also_where_tokens_are_aligned() {
+    for (weight, largest_side) in [(0.0, 64), (0.5, 64), (0.5, 16)] {
+        let spec = run(json!({
+            "auxiliary_losses": {"alignment": {"weight": weight, "encoder": "digits-cnn", "hidden": 24}},
+            "optimizer": {"kind": "soap", "largest_side": largest_side},
+        }));
+        let (_, checkpoint) = trained(&spec, None, 1, 2);
+        let kept = (checkpoint.factors.len() - 1) * size_of::<f32>();
+        assert!(kept > 0);
+        assert_eq!(factor_bytes(&spec), kept as f64, "{weight} {largest_side}");
+        assert_eq!(model::parameter_count_for(&spec), checkpoint.weights.len());
+    }
 }

@@ -51,10 +51,17 @@ fn sections() -> Vec<(String, Vec<Choice>)> {
         .collect();
     let other = |name: &str, settings: Json| (name.to_owned(), vec![(name.to_owned(), settings)]);
     sections.push(other("contrastive", json!({"auxiliary_losses": {"contrastive": 0.05}})));
-    sections.push(other(
-        "alignment",
-        json!({"auxiliary_losses": {"alignment": {"weight": 0.5, "encoder": "digits-cnn", "block": 1, "hidden": 8, "until": 0.6}}}),
-    ));
+    let weights = format!("{}/tests/golden/weights/dinov2.pth", env!("CARGO_MANIFEST_DIR"));
+    let aligned = |encoder: &str, settings: Json| {
+        let mut alignment = json!({"weight": 0.5, "block": 1, "hidden": 8, "until": 0.6});
+        merge(&mut alignment, &settings);
+        (format!("alignment: {encoder}"), json!({"auxiliary_losses": {"alignment": alignment}}))
+    };
+    let encoders = vec![
+        aligned("digits-cnn", json!({"encoder": "digits-cnn"})),
+        aligned("dinov2", json!({"weights": weights, "encoder": {"kind": "dinov2", "channels": 64}})),
+    ];
+    sections.push(("alignment".to_owned(), encoders));
     sections.push(other("dispersive", json!({"auxiliary_losses": {"dispersive": {"weight": 0.5}}})));
     let routed = |kind: &str, block: usize| {
         json!({

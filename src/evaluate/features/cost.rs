@@ -1,7 +1,7 @@
 use super::BATCH_IMAGES;
 use super::encoder::encoder_design;
 use crate::kernels::frozen::IMAGES_AT_ONCE;
-use crate::model::vit::Vit;
+use crate::model::vit::{Vit, VitDesign};
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN};
 use crate::spec::{Features, Fid};
 
@@ -38,12 +38,7 @@ pub fn feature_cost(fid: &Fid, (channels, side): (usize, usize)) -> FeatureCost 
     match features {
         Features::Dinov2 | Features::Clip => {
             let design = encoder_design(fid);
-            let cost = Vit::cost(&design, design.customary_side());
-            FeatureCost {
-                flops: cost.flops,
-                weight_bytes: (cost.parameters * size_of::<f32>()) as f64,
-                activation_bytes: (IMAGES_AT_ONCE * cost.live_bytes) as f64,
-            }
+            vit_feature_cost(&design, design.customary_side())
         }
         Features::DigitsCnn => of_cnn(&DIGITS_CNN),
         Features::MnistCnn => of_cnn(&MNIST_CNN),
@@ -65,6 +60,16 @@ pub fn feature_cost(fid: &Fid, (channels, side): (usize, usize)) -> FeatureCost 
     }
 }
 
+/// The same of an encoder that sees images of `side` pixels.
+pub fn vit_feature_cost(design: &VitDesign, side: usize) -> FeatureCost {
+    let cost = Vit::cost(design, side);
+    FeatureCost {
+        flops: cost.flops,
+        weight_bytes: (cost.parameters * size_of::<f32>()) as f64,
+        activation_bytes: (IMAGES_AT_ONCE * cost.live_bytes) as f64,
+    }
+}
+
 fn of_cnn(design: &CnnDesign) -> FeatureCost {
     FeatureCost {
         flops: design.forward_flops(),
@@ -83,7 +88,7 @@ mod tests {
     use super::*;
     use crate::data::public_set;
     use crate::kernels::frozen::counted::CountedFrozen;
-    use crate::spec::{EfficientnetEncoder, Encoder, Resize};
+    use crate::spec::{AlignmentLoss, EfficientnetEncoder, Encoder, Resize};
 
     fn of(features: Features) -> Fid {
         Fid { features, ..Fid::default() }
@@ -151,7 +156,8 @@ mod tests {
         for (stride, _, channels) in EfficientnetEncoder::STRIDES {
             let (settings, counted) = (EfficientnetEncoder { side: 96, stride }, CountedFrozen::default());
             assert_eq!(network.planes(&counted, &image, settings).len(), (96 / stride) * (96 / stride) * channels);
-            let estimate = encoder_cost(Encoder::EfficientnetLite0(settings)).flops;
+            let alignment = AlignmentLoss { encoder: Encoder::EfficientnetLite0(settings), ..Default::default() };
+            let estimate = encoder_cost(&alignment, 8).flops;
             let count = counted.flops() as f64;
             assert!((estimate / count - 1.0).abs() < 1e-3, "stride {stride}: {estimate}, counted {count}");
         }

@@ -21,7 +21,7 @@ use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn, from_safetensors}
 use crate::spec::{Features, Resize, feature_protocol};
 
 pub use cost::{FeatureCost, feature_cost};
-pub use encoder::encoder_weights;
+pub use encoder::{aligned_weights, encoder_weights};
 pub use frozen_network::FrozenNetwork;
 use layers::TensorSource;
 pub use spatial_encoder::{SpatialEncoder, encoder_cost};

@@ -4,11 +4,13 @@ use super::rules::{
     Bound::{Above, AtLeast, AtMost},
     LARGEST_SIZE, Rules,
 };
-use crate::spec::{AlignmentLoss, Data, EfficientnetEncoder, Encoder, RunSpec, Trainer};
+use crate::spec::{AlignmentLoss, Data, Dinov2Encoder, EfficientnetEncoder, Encoder, RunSpec, Trainer};
 
 const ALIGNMENT: &str = "auxiliary_losses.alignment";
 const WEIGHT: &str = "auxiliary_losses.alignment.weight";
 const ENCODER: &str = "auxiliary_losses.alignment.encoder";
+const WEIGHTS: &str = "auxiliary_losses.alignment.weights";
+const CHANNELS: &str = "auxiliary_losses.alignment.encoder.channels";
 const SIDE: &str = "auxiliary_losses.alignment.encoder.side";
 const STRIDE: &str = "auxiliary_losses.alignment.encoder.stride";
 const BLOCK: &str = "auxiliary_losses.alignment.block";
@@ -22,14 +24,19 @@ const LARGEST_SEEN: u64 = 1024;
 
 impl Rules {
     pub fn alignment(&mut self, spec: &RunSpec) {
-        let AlignmentLoss { weight, encoder, block, hidden, until } = spec.auxiliary_losses.alignment;
+        let AlignmentLoss { weight, encoder, block, hidden, until, .. } = spec.auxiliary_losses.alignment;
         let before = self.broken.len();
         self.fraction(WEIGHT, weight, &[AtLeast(0.0), AtMost(1e3)]);
         self.size(BLOCK, block as u64, 1, 1 << 16);
         self.size(HIDDEN, hidden as u64, 1, LARGEST_SIZE);
         self.fraction(UNTIL, until, &[Above(0.0), AtMost(1.0)]);
-        if let Encoder::EfficientnetLite0(settings) = encoder {
-            self.efficientnet(settings);
+        match encoder {
+            Encoder::EfficientnetLite0(settings) => self.efficientnet(settings),
+            Encoder::Dinov2(Dinov2Encoder { channels, side }) => {
+                self.size(CHANNELS, channels as u64, 1, LARGEST_SIZE);
+                self.size(SIDE, side as u64, 0, LARGEST_SEEN);
+            }
+            Encoder::DigitsCnn | Encoder::MnistCnn => {}
         }
         if self.broken.len() > before {
             return;
@@ -37,10 +44,15 @@ impl Rules {
         if weight == 0.0 {
             if !spec.auxiliary_losses.alignment.is_default() {
                 let message = format!("`{ALIGNMENT}` does nothing without a `weight`");
-                self.breaks(&[BLOCK, ENCODER, HIDDEN, UNTIL, ALIGNMENT], message, Some("the paper's is `weight: 0.5`"));
+                self.breaks(
+                    &[BLOCK, ENCODER, WEIGHTS, HIDDEN, UNTIL, ALIGNMENT],
+                    message,
+                    Some("the paper's is `weight: 0.5`"),
+                );
             }
             return;
         }
+        self.encoder_weights(encoder, &spec.auxiliary_losses.alignment.weights);
         let blocks = spec.model.blocks();
         if blocks == 0 {
             let message =
@@ -78,9 +90,22 @@ impl Rules {
                 Some("`encoder: efficientnet-lite0` takes images of any size"),
             );
         }
-        if spec.trainer.as_ref().is_some_and(Trainer::is_torch) {
-            let message = format!("`trainer: torch` does not know `{ALIGNMENT}`");
-            self.breaks(&["trainer", WEIGHT], message, Some("leave `trainer` out: Speedlab aligns"));
+        if spec.trainer.as_ref().is_some_and(Trainer::is_torch) && encoder != Encoder::DigitsCnn {
+            let message = format!("`trainer: torch` aligns with `digits-cnn` alone, not with `{}`", encoder.name());
+            self.breaks(&["trainer", ENCODER, WEIGHT], message, Some("leave `trainer` out: Speedlab aligns with every encoder"));
+        }
+    }
+
+    fn encoder_weights(&mut self, encoder: Encoder, weights: &str) {
+        let (name, is_of_file) = (encoder.name(), encoder.features().are_of_file());
+        if is_of_file && weights.is_empty() {
+            let message =
+                format!("the encoder `{name}` needs the weights of its network, and `{WEIGHTS}` is not given");
+            let hint = "name a .safetensors or .pth file of DINOv2, such as facebook/dinov2-base's model.safetensors (the authors' size)";
+            self.breaks(&[ENCODER, WEIGHT], message, Some(hint));
+        } else if !is_of_file && !weights.is_empty() {
+            let message = format!("`{WEIGHTS}` is given, but the encoder `{name}` has weights of its own");
+            self.breaks(&[WEIGHTS, ENCODER], message, Some("leave it out, or set `encoder: dinov2`"));
         }
     }
 
@@ -135,6 +160,20 @@ mod tests {
                 "`auxiliary_losses.alignment` does nothing without a `weight`",
             ),
             (encoder(json!({"side": 64, "stride": 8})), ""),
+            (with(json!({"weights": "x.pth", "encoder": "dinov2"})), ""),
+            (
+                with(json!({"weights": "x.pth", "encoder": {"kind": "dinov2", "side": 2048, "channels": 0}})),
+                "`auxiliary_losses.alignment.encoder.channels` must be at least 1, not 0\n\
+                 `auxiliary_losses.alignment.encoder.side` must be at most 1024, not 2048",
+            ),
+            (
+                with(json!({"encoder": "dinov2"})),
+                "the encoder `dinov2` needs the weights of its network, and `auxiliary_losses.alignment.weights` is not given",
+            ),
+            (
+                with(json!({"weights": "x.pth"})),
+                "`auxiliary_losses.alignment.weights` is given, but the encoder `efficientnet-lite0` has weights of its own",
+            ),
             (encoder(json!({"side": 100})), "`auxiliary_losses.alignment.encoder.side`, 100, is no multiple of 32"),
             (encoder(json!({"side": 16})), "`auxiliary_losses.alignment.encoder.side` must be at least 32, not 16"),
             (encoder(json!({"stride": 24})), "`auxiliary_losses.alignment.encoder.stride` is 8, 16 or 32, not 24"),
@@ -175,8 +214,9 @@ mod tests {
             ),
             (
                 aligned(json!({"trainer": "torch"}), json!({})),
-                "`trainer: torch` does not know `auxiliary_losses.alignment`",
+                "`trainer: torch` aligns with `digits-cnn` alone, not with `efficientnet-lite0`",
             ),
+            (aligned(json!({"trainer": "torch"}), json!({"encoder": "digits-cnn"})), ""),
         ]);
     }
 }

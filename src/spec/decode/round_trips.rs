@@ -216,6 +216,8 @@ fn unusual_specs() -> Vec<RunSpec> {
                 alignment: AlignmentLoss {
                     weight: 0.25,
                     encoder: Encoder::EfficientnetLite0(EfficientnetEncoder { side: 96, stride: 8 }),
+                    weights: String::new(),
+                    weights_sha256: String::new(),
                     block: 3,
                     hidden: 64,
                     until: 0.4,

@@ -67,7 +67,7 @@ impl Trainer<'_> {
                 }
                 _ => features.to_vec(),
             };
-            let channels = alignment.encoder.planes().0;
+            let channels = alignment.encoder.channels();
             let tokens = features.len() / (count * channels);
             let features = Tensor::<3>::from_data(TensorData::new(features, [count, tokens, channels]), &tracked);
             features.permute([0, 2, 1]).reshape([count, channels, 1, tokens])

@@ -1,5 +1,6 @@
 //! The whole program: a sweep trained, killed, resumed, refused.
 
+mod alignment;
 mod averages;
 mod beside;
 mod commands;
