@@ -25,6 +25,7 @@ macro_rules! files {
 }
 
 const FILES: &[(&str, &[u8])] = files![
+    "aligned_tokens.py",
     "data.py",
     "diffusion.py",
     "draws.py",
@@ -43,9 +44,11 @@ const FILES: &[(&str, &[u8])] = files![
 ];
 const HELPER: (&str, &[u8]) = ("speedlab_run.py", include_bytes!("external/speedlab_run.py"));
 const DIGITS: (&str, &[u8]) = ("digits.bin", include_bytes!("data/digits.bin"));
+/// What tokens are aligned with.
+const DIGITS_CNN: (&str, &[u8]) = ("digits-cnn.safetensors", include_bytes!("evaluate/digits-cnn.safetensors"));
 
 fn files() -> impl Iterator<Item = (&'static str, &'static [u8])> {
-    FILES.iter().copied().chain([HELPER, DIGITS])
+    FILES.iter().copied().chain([HELPER, DIGITS, DIGITS_CNN])
 }
 
 /// The SHA-256 of all of it.
@@ -109,5 +112,6 @@ mod tests {
             fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/torch/train.py")).unwrap()
         );
         assert!(main.with_file_name("digits.bin").is_file());
+        assert!(main.with_file_name("digits-cnn.safetensors").is_file());
     }
 }

@@ -42,6 +42,10 @@ def sampler(kind, **settings):
     return dict(timestep_sampler=dict(kind=kind, **settings))
 
 
+def aligned(**settings):
+    return dict(auxiliary_losses=dict(alignment=dict(weight=0.5, encoder="digits-cnn", hidden=24, **settings)))
+
+
 BASE = dict(
     data=dict(kind="digits"),
     model=UNET,
@@ -110,6 +114,18 @@ RUNS = {
     "contrastive": FLOW | dict(auxiliary_losses=dict(contrastive=0.05)),
     "dispersive": SMALL | CALM | FLOW | dict(model=DIT | dict(depth=3), auxiliary_losses=dict(dispersive=dict(weight=0.05, block=2))),
     "dispersive-uvit": SMALL | CALM | dict(model=UVIT | dict(depth=4), auxiliary_losses=dict(dispersive=dict(weight=0.05, block=4))),
+    "alignment": SMALL | CALM | FLOW | dict(model=DIT | dict(depth=3)) | aligned(block=2, until=0.6),
+    "alignment-uvit": SMALL | CALM | dict(model=UVIT | dict(depth=4, class_conditional=True)) | aligned(block=3),
+    "alignment-routing": SMALL
+    | CALM
+    | FLOW
+    | dict(model=DIT | dict(depth=4), token_routing=dict(share=0.5, first_block=2, last_block=3))
+    | aligned(block=2),
+    "alignment-masking": SMALL
+    | CALM
+    | FLOW
+    | dict(model=DIT | dict(depth=4, patch=4, mask_token=True), token_masking=dict(share=0.5, decoder_blocks=2, until=0.75))
+    | aligned(block=2),
     "routing": SMALL
     | CALM
     | FLOW

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import draws
+from aligned_tokens import Projection
 from layers import ClassEmbedding, PixelAttention, Sinusoids, conv, initialize, linear, torch_default, variance_scaling, zeros
 from transformers import Dit, Uvit
 
@@ -15,14 +16,19 @@ from transformers import Dit, Uvit
 HIDDEN = ("down", "middle", "up", "blocks", "first", "second")
 
 
-def build(model, image_shape, seed):
-    """The network of the spec's `model` for images of (channels, side, classes), its first weights drawn from `seed`."""
+def build(model, image_shape, seed, aligned_hidden=None):
+    """The network of the spec's `model` for images of (channels, side, classes), its first weights drawn from `seed`.
+
+    With `aligned_hidden` also the small network of so many hidden numbers by which tokens are aligned, in training alone.
+    """
     channels, side, classes = image_shape
     model = dict(model)
     kind, learned_sigma = model.pop("kind"), model.pop("learned_sigma", False)
     is_told = model.pop("class_conditional")
     network = dict(unet=Unet, adm=Adm, dit=Dit, uvit=Uvit)[kind]
     net = network(channels, side, classes if is_told else None, channels * (2 if learned_sigma else 1), **model)
+    if aligned_hidden is not None:
+        net.projection = Projection(model["dim"], aligned_hidden)
     initialize(net, seed)
     return net
 

@@ -88,6 +88,11 @@ KINDS = {
         dict(constant={}, linear=dict(end=0.0), cosine=dict(end=0.0), momentum_compensated={})
         | dict(wsd=dict(decay=0.2, end=0.0, shape="linear"), inverse_sqrt=dict(reference_steps=70000)),
     ),
+    # With a weight, digits-cnn alone is done here.
+    "auxiliary_losses.alignment.encoder": (
+        "efficientnet-lite0",
+        {"efficientnet-lite0": dict(side=224, stride=16), "digits-cnn": {}},
+    ),
     "train.ema": (
         "exponential",
         dict(exponential={}, half_life=dict(images=500000, ramp_up=0.0), power=dict(sigma_rel=0.1)),
@@ -105,7 +110,8 @@ KINDS = {
 }
 # Maps without a kind. What Speedlab alone does with the images, or around the run, is only passed over.
 MAPS = {
-    "auxiliary_losses": dict(contrastive=0.0, dispersive={}),
+    "auxiliary_losses": dict(contrastive=0.0, dispersive={}, alignment={}),
+    "auxiliary_losses.alignment": dict(weight=0.0, encoder={}, weights="", weights_sha256="", block=2, hidden=256, until=1.0),
     "auxiliary_losses.dispersive": dict(weight=0.0, temperature=0.5, block=1),
     "token_routing": dict(share=0.0, first_block=2, last_block=3),
     "token_masking": dict(share=0.0, decoder_blocks=1, reconstruction=0.1, until=0.9),
@@ -148,7 +154,12 @@ def resolve(spec):
         spec.pop(key, None)
     top = {**{key: {} for key in [*KINDS, "train", "evaluate", "auxiliary_losses", "token_routing", "token_masking"] if "." not in key}, "seed": 0}
     unknown(spec, top, "")
-    return {key: filled(key, spec.get(key, default)) for key, default in top.items()}
+    found = {key: filled(key, spec.get(key, default)) for key, default in top.items()}
+    alignment = found["auxiliary_losses"]["alignment"]
+    encoder = alignment["encoder"]["kind"]
+    if alignment["weight"] > 0.0 and encoder != "digits-cnn":
+        raise Refused(f"`auxiliary_losses.alignment.encoder: {encoder}` is not done by this trainer: it aligns with digits-cnn alone")
+    return found
 
 
 def filled(path, value):

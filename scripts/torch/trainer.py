@@ -10,6 +10,7 @@ import torch
 
 import data
 import draws
+from aligned_tokens import DigitsCnn, misalignment
 from diffusion import ForwardProcess, Parameterization, assigned_noise, loss_weights
 from evaluation import Evaluation
 from hybrid_loss import HybridLoss
@@ -58,11 +59,18 @@ class Trainer:
         self.sampler = timestep_sampler(spec, self.process)
         self.is_cuda = self.device.type == "cuda"
         self.layout = torch.channels_last if options["channels_last"] else torch.contiguous_format
-        self.net = build(spec["model"], self.shape, spec["seed"]).to(self.device).to(memory_format=self.layout)
+        self.alignment, self.encoder, self.aligned_steps = spec["auxiliary_losses"]["alignment"], None, 0
+        hidden = None
+        if self.alignment["weight"] > 0.0:
+            self.encoder, hidden = DigitsCnn(), self.alignment["hidden"]
+            self.aligned_steps = math.ceil(self.alignment["until"] * spec["train"]["steps"])
+        self.net = build(spec["model"], self.shape, spec["seed"], hidden).to(self.device).to(memory_format=self.layout)
         self.averaged = copy.deepcopy(self.net).requires_grad_(False).eval()
         self.forward = torch.compile(self.net) if options["compile"] else self.net
         if self.dispersive["weight"] > 0.0:
             self.net.tapped_block = self.dispersive["block"]
+        if self.encoder is not None:
+            self.net.aligned_block = self.alignment["block"]
         self.routing, self.masking = spec["token_routing"], spec["token_masking"]
         self.masked_steps = 0
         if self.routing["share"] > 0.0:
@@ -123,6 +131,11 @@ class Trainer:
                     np.put_along_axis(weights, arrays["kept"], np.float32(patches / (patches - left_out)), 1)
                     pixels = weights.reshape(-1, 1, row, row)
                     arrays[name] = pixels.repeat(self.net.patch, 2).repeat(self.net.patch, 3)
+        if step < self.aligned_steps:
+            features = self.encoder.features(images, side // self.net.patch).numpy()
+            if share > 0.0 and self.net.detour[0] <= self.alignment["block"] < self.net.detour[1]:
+                features = np.take_along_axis(features, arrays["kept"][:, :, None], 1)
+            arrays["features"] = features
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensors["masks"] = dropout_masks(self.net, batch_size, seed, step, self.sizes.full_side // side)
         if self.is_cuda:
@@ -168,6 +181,9 @@ class Trainer:
             loss = loss + (bound * batch["importance"].reshape(-1, 1, 1, 1)).mean()
         if self.dispersive["weight"] > 0.0:
             loss = loss + self.dispersive["weight"] * dispersion(self.net.tapped.float(), self.dispersive["temperature"])
+        if "features" in batch:
+            projected = self.net.projection(self.net.aligned.float())
+            loss = loss + self.alignment["weight"] * misalignment(projected, batch["features"])
         loss = loss * (len(t) / batch_size)
         if not self.sampler.observes_losses:
             return loss, np.empty(0, np.float32)

@@ -56,6 +56,8 @@ class Transformer(nn.Module):
     masked = False
     # The block after which all tokens are kept as `tapped`.
     tapped_block, tapped = None, None
+    # The same of those that are aligned with a frozen network.
+    aligned_block, aligned = None, None
 
 
 class TokenRoute:
@@ -80,6 +82,8 @@ class TokenRoute:
             h = self.around.scatter(1, self.places, h.to(self.around.dtype))
         if self.passed == self.network.tapped_block:
             self.network.tapped = h
+        if self.passed == self.network.aligned_block:
+            self.network.aligned = h[:, others:]
         return h
 
 
