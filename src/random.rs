@@ -196,13 +196,17 @@ impl Draws {
     }
 }
 
+/// What Philox4x32 multiplies two words of a counter by, and what it adds to the key after a round: for whoever makes the same words elsewhere.
+pub const PHILOX_MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub const PHILOX_KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+
 fn philox4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for round in 0..10 {
         if round > 0 {
-            key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+            key = [key[0].wrapping_add(PHILOX_KEY_STEPS[0]), key[1].wrapping_add(PHILOX_KEY_STEPS[1])];
         }
-        let first = u64::from(counter[0]) * 0xD251_1F53;
-        let second = u64::from(counter[2]) * 0xCD9E_8D57;
+        let first = u64::from(counter[0]) * u64::from(PHILOX_MULTIPLIERS[0]);
+        let second = u64::from(counter[2]) * u64::from(PHILOX_MULTIPLIERS[1]);
         counter = [
             (second >> 32) as u32 ^ counter[1] ^ key[0],
             second as u32,

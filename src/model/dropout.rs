@@ -1,5 +1,8 @@
-use burn::tensor::{Device, Tensor, TensorData};
+mod on_device;
 
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+
+use self::on_device::dropout_words;
 use super::architecture::Pass;
 use crate::random::{Draws, Stream};
 
@@ -12,10 +15,30 @@ pub struct Dropout {
     pub first_image: usize,
 }
 
+/// Where the masks are made, which are the same bits.
+#[derive(Clone, Copy)]
+pub enum Masks<'a> {
+    /// On the host, which brings them to the device.
+    Drawn(Dropout),
+    /// On the device, of a step's number that lies there, as [`Masks::step_values`]; for a whole batch.
+    OnDevice { seed: u64, step: &'a Tensor<1> },
+}
+
+impl From<Dropout> for Masks<'_> {
+    fn from(dropout: Dropout) -> Self {
+        Self::Drawn(dropout)
+    }
+}
+
 /// Layers that a step's stream of masks is divided among.
 const LAYERS: u64 = 1 << 16;
 
-impl Dropout {
+impl Masks<'_> {
+    /// A step's number as a device is given it: both are whole in f32 for the first 2^40 steps.
+    pub fn step_values(step: u64) -> [f32; 2] {
+        [(step % (1 << 16)) as f32, (step >> 16) as f32]
+    }
+
     /// Sets a share `rate` of `activations` to zero and scales the others by 1 / (1 - rate) (Srivastava et al. 2014,
     /// scaled during training). The mask is a function of (seed, step, layer), drawn as
     /// `[batch, channels, height, width]` from the batch's first image on, whichever is the first of this pass.
@@ -28,12 +51,23 @@ impl Dropout {
         layer: usize,
         device: &Device,
     ) -> Tensor<4> {
-        let mut draws = Draws::new(self.seed, Stream::Dropout, self.step * LAYERS + layer as u64);
-        draws.skip(self.first_image * shape[1..].iter().product::<usize>());
-        let threshold = (rate * 2f64.powi(32)) as u64;
+        let threshold = (rate * 2f64.powi(32)) as u32;
         let kept = (1.0 / (1.0 - rate)) as f32;
-        let mut mask = vec![0f32; shape.iter().product()];
-        draws.fill_of_words(&mut mask, |word| if u64::from(word) < threshold { 0.0 } else { kept });
-        activations * pass.kernels.enter(Tensor::from_data(TensorData::new(mask, shape), device))
+        let count = shape.iter().product();
+        let mask = match self {
+            Self::Drawn(Dropout { seed, step, first_image }) => {
+                let mut draws = Draws::new(seed, Stream::Dropout, step * LAYERS + layer as u64);
+                draws.skip(first_image * shape[1..].iter().product::<usize>());
+                let mut mask = vec![0f32; count];
+                draws.fill_of_words(&mut mask, |word| if word < threshold { 0.0 } else { kept });
+                Tensor::from_data(TensorData::new(mask, shape), device)
+            }
+            Self::OnDevice { seed, step } => {
+                let layer = u16::try_from(layer).expect("a network has fewer than 2^16 layers");
+                let is_kept = dropout_words(seed, step, layer, count).greater_equal_elem(threshold);
+                is_kept.cast(FloatDType::F32).mul_scalar(kept).reshape(shape)
+            }
+        };
+        activations * pass.kernels.enter(mask)
     }
 }

@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Dropout;
+use super::Masks;
 use super::architecture::{Architecture, ConvolutionLayer, NormLayer, Pass};
 use super::attention_block::AttentionBlock;
 use super::class_embedding::{ClassEmbedding, Classes};
@@ -226,7 +226,7 @@ impl<B: TimedBlock> LeveledNet<B> {
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
         classes: &Classes,
-        dropout: Option<Dropout>,
+        masks: Option<Masks>,
     ) -> Tensor<4> {
         let batch = noisy.dims()[0];
         assert_eq!(timesteps.dims(), [batch], "a timestep for each image");
@@ -234,7 +234,7 @@ impl<B: TimedBlock> LeveledNet<B> {
         let mut layer = 0;
         let mut dropout = || {
             layer += 1;
-            let source = dropout.filter(|_| self.dropout > 0.0)?;
+            let source = masks.filter(|_| self.dropout > 0.0)?;
             Some(BlockDropout { source, rate: self.dropout, layer, batch, device: &device })
         };
         let class = self.class.as_ref().map(|class| class.forward(pass, classes, batch, &device));

@@ -10,7 +10,7 @@ use super::projection::Projection;
 use super::token_route::{Detour, TokenRoute};
 use super::unet::{self, Unet};
 use super::uvit::Uvit;
-use super::{Dropout, ParameterLayout};
+use super::{Dropout, Masks, ParameterLayout};
 use crate::kernels::Kernels;
 use crate::spec::{self, DataShape, RunSpec};
 
@@ -66,12 +66,12 @@ impl Body {
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
         classes: &Classes,
-        dropout: Option<Dropout>,
+        masks: Option<Masks>,
         route: &mut TokenRoute,
     ) -> Tensor<4> {
         match self {
-            Self::Unet(unet) => unet.forward(pass, noisy, timesteps, classes, dropout),
-            Self::Adm(adm) => adm.forward(pass, noisy, timesteps, classes, dropout),
+            Self::Unet(unet) => unet.forward(pass, noisy, timesteps, classes, masks),
+            Self::Adm(adm) => adm.forward(pass, noisy, timesteps, classes, masks),
             Self::Dit(dit) => dit.forward(pass, noisy, timesteps, classes, route),
             Self::Uvit(uvit) => uvit.forward(pass, noisy, timesteps, classes, route),
         }
@@ -152,7 +152,7 @@ impl Network {
             || batch <= SAMPLED_AT_ONCE
         {
             let classes = Classes::from(classes);
-            return self.body.forward(pass, noisy, timesteps, &classes, dropout, &mut TokenRoute::default());
+            return self.body.forward(pass, noisy, timesteps, &classes, dropout.map(Masks::from), &mut TokenRoute::default());
         }
         let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
             let count = SAMPLED_AT_ONCE.min(batch - first);
@@ -174,13 +174,13 @@ impl Network {
         noisy: Tensor<4>,
         timesteps: Tensor<1>,
         classes: impl Into<Classes<'a>>,
-        dropout: Dropout,
+        masks: impl Into<Masks<'a>>,
         mut route: TokenRoute,
     ) -> (Tensor<4>, InTraining) {
         let (classes, batch) = (classes.into(), noisy.dims()[0]);
         let pass = self.pass(!matches!(classes, Classes::Untold));
         let noisy = self.with_coordinates(noisy);
-        let predicted = self.body.forward(pass, noisy, timesteps, &classes, Some(dropout), &mut route);
+        let predicted = self.body.forward(pass, noisy, timesteps, &classes, Some(masks.into()), &mut route);
         let (tokens, patches) = route.end();
         let projected = patches.map(|patches| {
             let projection = self.projection.as_ref().expect("the network of a run with alignment");

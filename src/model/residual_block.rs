@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Tensor};
 
-use super::Dropout;
+use super::Masks;
 use super::architecture::{Architecture, ConvolutionLayer, Initial, NormLayer, Pass, variance_scaling};
 use super::levels::TimedBlock;
 use crate::kernels::{Convolution, Resample};
@@ -21,7 +21,7 @@ pub struct ResidualBlock {
 /// Dropout of one pass: its source, the rate and which layer of the network this is.
 #[derive(Clone, Copy)]
 pub struct BlockDropout<'a> {
-    pub source: Dropout,
+    pub source: Masks<'a>,
     pub rate: f64,
     pub layer: usize,
     pub batch: usize,
