@@ -11,10 +11,10 @@ use clap::{Args, ValueEnum};
 use super::Exit;
 use crate::device::{self, DeviceName, thread_panics};
 use crate::kernels::{Kernels, NoPrecision};
-use crate::model::{self, Network};
+use crate::model::{self, Dropout, Network};
 use crate::optim::{Adam, Moments};
 use crate::random::{Draws, Stream};
-use crate::spec::{self, AdamOptimizer, Model};
+use crate::spec::{self, AdamOptimizer, Data, ImageFolderData, Model, RunSpec, Train};
 use crate::train::{CapturedStep, Given, NotCaptured, Stopwatch};
 
 /// Prints one JSON line about the work, then one for each round.
@@ -138,6 +138,8 @@ fn print_line(value: &serde_json::Value) -> std::io::Result<()> {
 /// The state of the timed work, between two steps.
 struct Bench {
     work: Work,
+    /// What is trained; its settings are the defaults, but for the model.
+    spec: RunSpec,
     /// `[batch, channels, side, side]`; for `matmul` two matrices.
     shape: [usize; 4],
     device: Device,
@@ -149,6 +151,17 @@ struct Bench {
     step: u64,
     /// Noisy images and target of the next training step, drawn while a device was busy, as the trainer does.
     ahead: Option<[Vec<f32>; 2]>,
+}
+
+/// The run whose steps are done.
+fn trained(args: &BenchStepArgs, model: &Model) -> RunSpec {
+    let ImageShape(channels, side) = args.image;
+    RunSpec {
+        model: model.clone(),
+        data: Data::ImageFolder(ImageFolderData { channels, side, ..ImageFolderData::default() }),
+        train: Train { batch_size: args.batch, clip_norm: 0.0, ..Train::default() },
+        ..RunSpec::default()
+    }
 }
 
 impl Bench {
@@ -169,6 +182,7 @@ impl Bench {
             work: args.work,
             shape: [args.batch, channels, side, side],
             adam: Adam::new(&AdamOptimizer::default(), weights.dims()[0], &device),
+            spec: trained(args, model),
             device,
             network,
             weights,
@@ -205,7 +219,7 @@ impl Bench {
         anyhow::ensure!(self.work == Work::Train, "training steps are captured, no other work");
         let Moments::Device { first, second } = self.adam.moments() else { return Err(NotCaptured::OnCpu.into()) };
         let learned = [self.weights.clone(), first.clone(), second.clone(), self.weights.clone()];
-        self.captured = Some(CapturedStep::new(&self.network, self.shape, 0.0, &self.device, &learned)?);
+        self.captured = Some(CapturedStep::new(&self.spec, &self.network, None, &self.device, &learned)?);
         Ok(())
     }
 
@@ -215,6 +229,9 @@ impl Bench {
         let timesteps: Vec<u32> = (0..self.shape[0]).map(|index| (index * 1000 / self.shape[0]) as u32).collect();
         let none = self.network.class_rows().map(|rows| vec![rows as u32 - 1; self.shape[0]]);
         let given = Given {
+            step: self.step,
+            images: &noisy,
+            importance: &vec![1.0; timesteps.len()],
             input: &noisy,
             target: &target,
             timesteps: &timesteps,
@@ -237,7 +254,8 @@ impl Bench {
         let drawn = self.ahead.take().unwrap_or_else(|| self.pair(self.step));
         let [noisy, target] = drawn.map(|values| self.images(values));
         // A variance that is learned as well costs next to nothing.
-        let predicted = self.network.forward(noisy, self.timesteps(), None, None).narrow(1, 0, self.shape[1]);
+        let dropout = Dropout { seed: self.spec.seed, step: self.step, first_image: 0 };
+        let predicted = self.network.forward(noisy, self.timesteps(), None, Some(dropout)).narrow(1, 0, self.shape[1]);
         let loss = (predicted - target).square().mean();
         let gradient = self.network.gradients(loss.clone());
         self.weights = self.adam.step(self.weights.clone(), gradient, 1e-4, 0.9);

@@ -52,7 +52,7 @@ pub struct RunArgs {
     evaluate_on: Option<EvaluateOnDevice>,
     /// Capture the kernels of a training step and launch them together, as a CUDA graph: for GPUs that wait for the host to launch
     /// the kernels of small networks. Before a run trains so, its first steps are compared with the same steps kernel by kernel.
-    /// Runs whose steps need the host (dropout, optimizers other than Adam) train kernel by kernel, and their device is recorded without it
+    /// Runs whose steps need the host (optimizers other than Adam, tokens that are masked or aligned, batches of several sizes) train kernel by kernel, and their device is recorded without it
     #[arg(long)]
     capture_steps: bool,
     #[command(flatten)]

@@ -85,6 +85,11 @@ impl Adam {
         }
     }
 
+    /// Of each parameter's learning rate, where they differ.
+    pub fn scales(&self) -> Option<&StepScales> {
+        self.scales.as_ref()
+    }
+
     /// m and v, which a captured step changes where they are.
     pub fn moments(&mut self) -> &mut Moments {
         &mut self.moments

@@ -158,8 +158,8 @@ impl StepScales {
         starts.zip(&self.ends).map(|(start, &(end, scale))| (start..end, scale))
     }
 
-    /// `step_size` times each factor.
-    fn tensor(&self, step_size: f32, device: &Device) -> Tensor<1> {
+    /// `step_size` times each factor, `[parameters]`.
+    pub fn tensor(&self, step_size: f32, device: &Device) -> Tensor<1> {
         let parts = self.runs().map(|(range, scale)| Tensor::full([range.len()], step_size * scale, device));
         Tensor::cat(parts.collect(), 0)
     }
@@ -171,8 +171,8 @@ impl<F: Factor> Factors<F> {
         self.update_tensors_by(&self.step_size, learned, gradient)
     }
 
-    /// The same with another `step_size`.
-    fn update_tensors_by(
+    /// The same with another `step_size`, which may be one of each parameter.
+    pub fn update_tensors_by(
         &self,
         step_size: &impl Factor,
         [weights, first, second]: [Tensor<1>; 3],

@@ -11,6 +11,20 @@ pub fn targets_of_others(targets: &[f32], part: Range<usize>, batch_size: usize)
     part.flat_map(|image| &targets[(image + 1) % batch_size * values..][..values]).copied().collect()
 }
 
+/// [`targets_of_others`] of a whole batch that lies on a device.
+pub fn targets_of_others_on_device(targets: Tensor<4>) -> Tensor<4> {
+    let batch = targets.dims()[0];
+    if batch == 1 {
+        return targets;
+    }
+    Tensor::cat(vec![targets.clone().narrow(0, 1, batch - 1), targets.narrow(0, 0, 1)], 0)
+}
+
+/// `squares`, the squared errors, less `weight` times the squared distances from the targets of others.
+pub fn contrasted(squares: Tensor<4>, predicted: Tensor<4>, others: Tensor<4>, weight: f64) -> Tensor<4> {
+    squares - (predicted - others).square() * weight
+}
+
 /// ln(mean over all pairs i, j of exp(-D_ij / temperature)), i = j included, where D_ij is the squared distance of the activations of two
 /// images over the number of their values (Wang and He 2025, arXiv 2506.09027). `activations` are `[batch, ..]`.
 pub fn dispersion(activations: Tensor<4>, temperature: f64) -> Tensor<1> {
@@ -37,6 +51,11 @@ mod tests {
         let targets = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5];
         assert_eq!(targets_of_others(&targets, 0..3, 3), [2.0, 2.5, 3.0, 3.5, 1.0, 1.5]);
         assert_eq!(targets_of_others(&targets, 1..3, 3), [3.0, 3.5, 1.0, 1.5]);
+        for (batch, values) in [(3, 2), (1, 6)] {
+            let on_device = Tensor::from_data(TensorData::new(targets.to_vec(), [batch, values, 1, 1]), &Device::flex());
+            let others = targets_of_others_on_device(on_device).into_data().try_into_vec::<f32>().unwrap();
+            assert_eq!(others, targets_of_others(&targets, 0..batch, batch));
+        }
     }
 
     /// By hand, and its derivative by differences.

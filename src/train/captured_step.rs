@@ -5,15 +5,20 @@
 //! write the memory that they did when they were captured. So everything that a step changes lies in buffers that are overwritten in place: the
 //! weights, both moments, the average; and all that a step is given is copied into one buffer before it.
 
+mod given;
+
 use burn::backend::{Backend as _, BackendGraph, Dispatch, ExecutionError};
 use burn::tensor::{Device, Tensor};
 
+pub use self::given::Given;
+use self::given::{Layout, OnDevice};
+use super::auxiliary::{contrasted, dispersion, targets_of_others_on_device};
 use super::comparison::shapes;
-use super::trainer::{flat, values};
-use crate::diffusion::timestep_sampler;
-use crate::model::{Classes, Detour, Dropout, Network, TokenRoute, one_hot};
-use crate::optim::{self, Factors, Norm, clip};
-use crate::random::{Draws, Stream};
+use super::hybrid_loss::HybridLoss;
+use super::trainer::{flat, total, values};
+use crate::diffusion::{ForwardProcess, timestep_sampler};
+use crate::model::{Detour, Masks, Network, TokenRoute};
+use crate::optim::{self, Norm, StepScales, clip};
 use crate::spec::{Optimizer, RunSpec};
 
 /// Why steps are not captured.
@@ -38,21 +43,6 @@ const TOLERANCE: f64 = 1e-3;
 /// What a step changes, each `[parameters]`: the weights, Adam's m and v, the averaged weights.
 pub type Learned = [Tensor<1>; 4];
 
-/// What a step is given, but for its learned values.
-pub struct Given<'a> {
-    /// `[batch, channels, side, side]`, as the target.
-    pub input: &'a [f32],
-    pub target: &'a [f32],
-    pub timesteps: &'a [u32],
-    /// Of each image, where the network is told them.
-    pub classes: Option<&'a [u32]>,
-    /// `[batch]`: lambda(t) times the importance weight.
-    pub loss_weights: Vec<f32>,
-    pub factors: Factors,
-    /// Of the weights in their average after the step.
-    pub share_of_weights: f32,
-}
-
 pub struct CapturedStep {
     graph: BackendGraph<Dispatch>,
     device: Device,
@@ -65,17 +55,17 @@ pub struct CapturedStep {
 const WARM_UP: usize = 4;
 
 impl CapturedStep {
-    /// Captures the steps of training on `device`, from where they change `learned`, and checks two of them. `shape` is that of a
-    /// batch, `[batch, channels, side, side]`; for `clip_norm` see [`clip`].
+    /// Captures the steps of `spec`, which need no host, on `device`, from where they change `learned`, and checks two of them. Parameters have
+    /// the learning rates that `scales` multiply, if there are some.
     pub fn new(
+        spec: &RunSpec,
         network: &Network,
-        shape: [usize; 4],
-        clip_norm: f64,
+        scales: Option<&StepScales>,
         device: &Device,
         learned: &Learned,
     ) -> Result<Self, NotCaptured> {
-        let mut state = State::new(network, shape, clip_norm, device, learned)?;
-        let trials = [0, 1].map(|step| trial(shape, network.class_rows(), step));
+        let mut state = State::new(spec, network, scales, device, learned)?;
+        let trials = [0, 1].map(|step| state.layout.trial(step));
         let dispatch = device.as_dispatch();
         Dispatch::graph_prepare(dispatch).map_err(refused)?;
         for _ in 0..WARM_UP {
@@ -123,7 +113,7 @@ impl CapturedStep {
 
     /// Queues a step. What it tells, `[loss, norm of the gradient]`, is to be read before the next.
     pub fn queue(&mut self, given: &Given) -> Result<Tensor<1>, NotCaptured> {
-        let packed = given.packed(self.state.network.class_rows());
+        let packed = self.state.layout.packed(given);
         self.state.given.overwrite(flat(packed, &self.device))?;
         self.replay()?;
         Ok(self.told.clone())
@@ -146,57 +136,21 @@ pub fn needs_the_host(spec: &RunSpec, micro_batches: usize) -> Option<&'static s
         (micro_batches > 1, "a batch in several parts"),
         (shapes(spec).len() > 1, "steps of several sizes"),
         (spec.model.coordinates(), "coordinates"),
-        (spec.optimizer.mup().is_some(), "learning rates by width"),
         (timestep_sampler(spec).observes_losses(), "a timestep sampler that follows losses"),
         (!matches!(spec.optimizer, Optimizer::Adam(_) | Optimizer::Adamw(_)), "an optimizer other than Adam and AdamW"),
-        (spec.model.dropout() > 0.0, "dropout"),
-        (spec.model.learned_sigma(), "a learned variance"),
-        (!spec.auxiliary_losses.is_default(), "`auxiliary_losses`"),
+        (spec.auxiliary_losses.alignment.weight > 0.0, "`auxiliary_losses.alignment`"),
         (Detour::at(spec, 0).is_some(), "a detour of tokens"),
     ];
     reasons.into_iter().find_map(|(needs, what)| needs.then_some(what))
 }
 
-impl Given<'_> {
-    /// In the order in which [`State::step`] takes it apart: what is large first, where it is aligned.
-    fn packed(&self, class_rows: Option<usize>) -> Vec<f32> {
-        let classes = self.classes.zip(class_rows).map(|(classes, rows)| one_hot(classes, rows));
-        let mut packed = Vec::new();
-        packed.extend_from_slice(self.input);
-        packed.extend_from_slice(self.target);
-        packed.extend(self.timesteps.iter().map(|&t| t as f32));
-        packed.extend_from_slice(&self.loss_weights);
-        packed.extend(self.factors.to_array());
-        packed.push(self.share_of_weights);
-        packed.extend(classes.into_iter().flatten());
-        packed
-    }
-}
-
-/// Adam's, and the share of the weights in their average.
-const FACTORS: usize = 9;
-
-/// Made-up values for a step, of no small effect.
-fn trial(shape: [usize; 4], class_rows: Option<usize>, step: u64) -> Vec<f32> {
-    let batch_size = shape[0];
-    let mut packed = vec![0f32; 2 * shape.iter().product::<usize>()];
-    Draws::new(0, Stream::Noise, step).fill_normal(&mut packed);
-    packed.extend((0..batch_size).map(|image| (image * 997 % 1000) as f32));
-    packed.extend(std::iter::repeat_n(1.0, batch_size));
-    packed.extend([0.9, 0.1, 0.99, 0.01, 1e-3, 1.0, 1e-8, 1.0, 0.1]);
-    if let Some(rows) = class_rows {
-        let classes: Vec<u32> = (0..batch_size).map(|image| (image % rows) as u32).collect();
-        packed.extend(one_hot(&classes, rows));
-    }
-    packed
-}
-
 struct State {
+    spec: RunSpec,
+    layout: Layout,
     /// It has weights within a step alone, so that they can be overwritten after it.
     network: Network,
-    /// Of a batch.
-    shape: [usize; 4],
-    clip_norm: f64,
+    /// Of each parameter's learning rate, `[parameters]`.
+    scales: Option<Tensor<1>>,
     given: Buffer,
     /// In the order of [`Learned`].
     learned: [Buffer; 4],
@@ -204,18 +158,25 @@ struct State {
 
 impl State {
     fn new(
+        spec: &RunSpec,
         network: &Network,
-        shape: [usize; 4],
-        clip_norm: f64,
+        scales: Option<&StepScales>,
         device: &Device,
         learned: &Learned,
     ) -> Result<Self, NotCaptured> {
-        let given = trial(shape, network.class_rows(), 0);
+        let (channels, side) = spec.data.image_shape();
+        let process = ForwardProcess::new(&spec.noise_schedule);
+        let layout = Layout {
+            shape: [spec.train.batch_size, channels, side, side],
+            class_rows: network.class_rows(),
+            hybrid_loss: spec.model.learned_sigma().then(|| HybridLoss::new(&process)),
+        };
         let mut state = Self {
+            spec: spec.clone(),
             network: network.clone().without_weights(),
-            shape,
-            clip_norm,
-            given: Buffer::new(given, device),
+            scales: scales.map(|scales| scales.tensor(1.0, device)),
+            given: Buffer::new(layout.trial(0), device),
+            layout,
             learned: learned.each_ref().map(|values| Buffer::new(vec![0.0; values.dims()[0]], device)),
         };
         state.learn(learned.clone())?;
@@ -228,39 +189,53 @@ impl State {
 
     /// One step of what was given: as [`super::Trainer::train_step`] does it, without the host.
     fn step(&mut self) -> Result<Tensor<1>, NotCaptured> {
-        let shape = self.shape;
-        let (batch_size, pixels) = (shape[0], shape.iter().product::<usize>());
-        let given = self.given.values();
-        let part = |start, length| given.clone().narrow(0, start, length);
-        let input = part(0, pixels).reshape(shape).autodiff();
-        let target = part(pixels, pixels).reshape(shape).autodiff();
-        let timesteps = part(2 * pixels, batch_size).autodiff();
-        let loss_weights = part(2 * pixels + batch_size, batch_size).reshape([batch_size, 1, 1, 1]).autodiff();
-        let factors = part(2 * (pixels + batch_size), FACTORS);
-        let share_of_weights = factors.clone().narrow(0, FACTORS - 1, 1);
-        let factors = Factors::on_device(&factors);
-        let classes = self.network.class_rows().map_or(Classes::Untold, |rows| {
-            let chosen = part(2 * (pixels + batch_size) + FACTORS, batch_size * rows);
-            Classes::OneHot(Box::new(chosen.reshape([batch_size, rows]).autodiff()))
-        });
-
+        let given = self.layout.taken_apart(&self.given.values());
+        let (factors, share_of_weights) = (given.factors.clone(), given.share_of_weights.clone());
         let (loss, gradient) = {
             let mut network = self.network.clone();
             network.set_weights(self.learned[0].values());
-            let nothing_dropped = Dropout { seed: 0, step: 0, first_image: 0 };
-            let (predicted, _) =
-                network.forward_in_training(input, timesteps, classes, nothing_dropped, TokenRoute::default());
-            let loss = ((predicted - target).square() * loss_weights).mean();
+            let loss = self.loss(&network, given);
             (loss.clone().inner(), network.gradients(loss))
         };
-        let (gradient, norm) = clip(gradient, self.clip_norm);
+        let (gradient, norm) = clip(gradient, self.spec.train.clip_norm);
         let Norm::OnDevice(norm) = norm else { unreachable!("steps on the host are not captured") };
         let [weights, first, second, average] = self.learned.each_ref().map(Buffer::values);
-        let [weights, first, second] = factors.update_tensors([weights, first, second], gradient);
+        let learned = [weights, first, second];
+        let [weights, first, second] = match &self.scales {
+            None => factors.update_tensors(learned, gradient),
+            Some(scales) => {
+                let step_sizes = scales.clone() * factors.step_size.clone();
+                factors.update_tensors_by(&step_sizes, learned, gradient)
+            }
+        };
         let average = optim::towards(average, weights.clone(), &share_of_weights);
-        drop(given);
         self.learn([weights, first, second, average])?;
         Ok(Tensor::cat(vec![loss, *norm], 0))
+    }
+
+    fn loss(&self, network: &Network, given: OnDevice) -> Tensor<1> {
+        let OnDevice { step, input, target, timesteps, classes, loss_weights, variance, .. } = given;
+        let (losses, channels) = (&self.spec.auxiliary_losses, self.layout.shape[1]);
+        let tapped_block = (losses.dispersive.weight > 0.0).then_some(losses.dispersive.block);
+        let masks = Masks::OnDevice { seed: self.spec.seed, step: &step };
+        let route = TokenRoute::new(tapped_block, None);
+        let (predicted, seen) = network.forward_in_training(input, timesteps, classes, masks, route);
+        let v = variance.is_some().then(|| predicted.clone().narrow(1, channels, channels));
+        let predicted = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted };
+        let errors = predicted.clone() - target.clone();
+        let mut squares = errors.clone().square();
+        if losses.contrastive > 0.0 {
+            squares = contrasted(squares, predicted, targets_of_others_on_device(target), losses.contrastive);
+        }
+        let bound = self.layout.hybrid_loss.as_ref().zip(variance).zip(v).map(|((hybrid, variance), v)| {
+            let bound = hybrid.bound_on_device(errors, v, variance.of_images, Some(variance.images));
+            (bound, variance.importance)
+        });
+        let loss = total(squares, loss_weights, bound);
+        match seen.tokens {
+            Some(tokens) => loss + dispersion(tokens, losses.dispersive.temperature) * losses.dispersive.weight,
+            None => loss,
+        }
     }
 }
 
@@ -297,20 +272,17 @@ fn distance(one: &[f32], other: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{AdmModel, AuxiliaryLosses, Model, MuonOptimizer, UnetModel};
+    use crate::spec::{AdmModel, AlignmentLoss, AuxiliaryLosses, Model, MuonOptimizer, UnetModel};
 
     #[test]
     fn what_needs_the_host_within_a_step_is_named() {
         assert_eq!(needs_the_host(&RunSpec::default(), 1), None);
         let spec = RunSpec::default;
-        let dropout = Model::Unet(UnetModel { dropout: 0.1, ..UnetModel::default() });
-        let variance = Model::Adm(AdmModel { learned_sigma: true, ..AdmModel::default() });
-        let losses = AuxiliaryLosses { contrastive: 0.05, ..AuxiliaryLosses::default() };
+        let losses = |losses| RunSpec { auxiliary_losses: losses, ..RunSpec::default() };
+        let alignment = AlignmentLoss { weight: 0.5, ..AlignmentLoss::default() };
         for (spec, parts, expected) in [
             (spec(), 2, "a batch in several parts"),
-            (RunSpec { model: dropout, ..spec() }, 1, "dropout"),
-            (RunSpec { model: variance, ..spec() }, 1, "a learned variance"),
-            (RunSpec { auxiliary_losses: losses, ..spec() }, 1, "`auxiliary_losses`"),
+            (losses(AuxiliaryLosses { alignment, ..AuxiliaryLosses::default() }), 1, "`auxiliary_losses.alignment`"),
             (
                 RunSpec { optimizer: Optimizer::Muon(MuonOptimizer::default()), ..spec() },
                 1,
@@ -319,37 +291,16 @@ mod tests {
         ] {
             assert_eq!(needs_the_host(&spec, parts), Some(expected));
         }
-    }
-
-    #[test]
-    fn a_step_is_given_images_first_and_classes_last() {
-        let factors = Factors {
-            beta1: 1.0,
-            one_minus_beta1: 2.0,
-            beta2: 3.0,
-            one_minus_beta2: 4.0,
-            step_size: 5.0,
-            root_scale: 6.0,
-            epsilon: 7.0,
-            kept: 8.0,
-        };
-        let given = Given {
-            input: &[0.1, 0.2],
-            target: &[0.3, 0.4],
-            timesteps: &[17],
-            classes: Some(&[1]),
-            loss_weights: vec![0.5],
-            factors,
-            share_of_weights: 9.0,
-        };
-        let packed = given.packed(Some(3));
-        let expected = [0.1, 0.2, 0.3, 0.4, 17.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 0.0, 1.0, 0.0];
-        assert_eq!(packed, expected);
-        assert_eq!(packed.len(), trial([1, 2, 1, 1], Some(3), 0).len());
-        let device = Device::flex();
-        let on_device = Factors::on_device(&flat(packed[6..14].to_vec(), &device));
-        let read = |factor: Tensor<1>| values(factor)[0];
-        assert_eq!((read(on_device.beta1), read(on_device.root_scale), read(on_device.kept)), (1.0, 6.0, 8.0));
+        let dropout = Model::Unet(UnetModel { dropout: 0.1, ..UnetModel::default() });
+        let variance = Model::Adm(AdmModel { learned_sigma: true, ..AdmModel::default() });
+        let contrastive = AuxiliaryLosses { contrastive: 0.05, ..AuxiliaryLosses::default() };
+        for spec in [
+            RunSpec { model: dropout, ..spec() },
+            RunSpec { model: variance, ..spec() },
+            losses(contrastive),
+        ] {
+            assert_eq!(needs_the_host(&spec, 1), None);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 
 use crate::diffusion::{ForwardProcess, LearnedVariance};
 
@@ -44,34 +44,46 @@ impl HybridLoss {
     /// pixels before they were noised.
     pub fn bound(&self, errors: Tensor<4>, v: Tensor<4>, images: &[f32], timesteps: &[u32]) -> Tensor<4> {
         let device = v.device().without_autodiff();
+        let shape = v.dims();
+        let on_device = |values: Vec<f32>, shape| Tensor::from_data(TensorData::new(values, shape), &device);
+        let of_images = self.of_images(timesteps).map(|values| on_device(values, [shape[0], 1, 1, 1]));
+        let images = timesteps.contains(&0).then(|| on_device(images.to_vec(), shape));
+        self.bound_on_device(errors, v, of_images, images)
+    }
+
+    /// What [`Self::bound_on_device`] is told of each image, by its timestep: the logarithm of the range of variances and the weight of squared
+    /// errors, both 0 at t = 0, where the divergence is then 0; and whether t is 0.
+    pub fn of_images(&self, timesteps: &[u32]) -> [Vec<f32>; 3] {
+        let of = |first: f32, other: &dyn Fn(u32) -> f64| {
+            timesteps.iter().map(|&t| if t == 0 { first } else { other(t) as f32 }).collect()
+        };
+        let error_weight = |t| self.variance.mean_error(t) / self.variance.log_smallest(t).exp();
+        [of(0.0, &|t| self.variance.log_range(t)), of(0.0, &error_weight), of(1.0, &|_| 0.0)]
+    }
+
+    /// [`Self::bound`] of what lies on the device: `of_images` each `[batch, 1, 1, 1]`, `images` as `v`, not needed where no timestep is 0.
+    pub fn bound_on_device(
+        &self,
+        errors: Tensor<4>,
+        v: Tensor<4>,
+        [log_range, error_weight, is_first]: [Tensor<4>; 3],
+        images: Option<Tensor<4>>,
+    ) -> Tensor<4> {
         let errors = errors.detach();
         let share = (v + 1.0) / 2.0;
-        // Per image; at t = 0 all of them are zero, and so is the divergence.
-        let per_image = |value: &dyn Fn(u32) -> f64| {
-            let values: Vec<f32> = timesteps.iter().map(|&t| if t == 0 { 0.0 } else { value(t) as f32 }).collect();
-            tensor(values, [timesteps.len(), 1, 1, 1], &device)
-        };
-        let log_range = per_image(&|t| self.variance.log_range(t));
-        let mean_error = per_image(&|t| self.variance.mean_error(t) / self.variance.log_smallest(t).exp());
         let log_ratio = share.clone() * log_range;
-        let grown = errors.clone().square() * mean_error + 1.0;
+        let grown = errors.clone().square() * error_weight + 1.0;
         let mut nats = (log_ratio.clone() + grown * log_ratio.neg().exp() - 1.0) / 2.0;
-        if timesteps.contains(&0) {
-            let is_first: Vec<f32> = timesteps.iter().map(|&t| if t == 0 { 1.0 } else { 0.0 }).collect();
-            let is_first = tensor(is_first, [timesteps.len(), 1, 1, 1], &device);
-            nats = nats + self.decoder(errors, share, images, &device) * is_first;
+        if let Some(images) = images {
+            nats = nats + self.decoder(errors, share, images) * is_first;
         }
         nats * (BOUND_WEIGHT * self.timesteps as f64 / LN_2)
     }
 
     /// The term of t = 0, in nats, as if all images were there.
-    fn decoder(&self, errors: Tensor<4>, share: Tensor<4>, images: &[f32], device: &Device) -> Tensor<4> {
-        let shape = errors.dims();
-        let pixels_where = |is_there: &dyn Fn(f32) -> bool| {
-            tensor(images.iter().map(|&pixel| if is_there(pixel) { 1.0 } else { 0.0 }).collect(), shape, device)
-        };
-        let lowest = pixels_where(&|pixel| pixel < -RANGE_END);
-        let highest = pixels_where(&|pixel| pixel > RANGE_END);
+    fn decoder(&self, errors: Tensor<4>, share: Tensor<4>, images: Tensor<4>) -> Tensor<4> {
+        let lowest = images.clone().lower_elem(-RANGE_END).cast(FloatDType::F32);
+        let highest = images.greater_elem(RANGE_END).cast(FloatDType::F32);
         // The pixel less the mean of p: the mean is the predicted x_0, and epsilon's error is seen through x_1.
         let centered = errors * self.variance.mean_error(0).sqrt();
         let log_deviation = share * (self.variance.log_range(0) / 2.0) + self.variance.log_smallest(0) / 2.0;
@@ -84,8 +96,4 @@ impl HybridLoss {
         let lower = below_level.clone() - below_level * lowest;
         (upper - lower).clamp_min(LEAST_PROBABILITY).log().neg()
     }
-}
-
-fn tensor(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

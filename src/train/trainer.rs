@@ -21,6 +21,7 @@ use crate::kernels::Kernels;
 use crate::model::{self, Network, WidthScale};
 use crate::optim::{self, Ema, Matrix, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates, StepScales};
 use crate::spec::RunSpec;
+pub(super) use loss::total;
 use told::Told;
 
 /// The loss or the gradient is no longer finite; says which and when.

@@ -17,11 +17,10 @@ impl Trainer<'_> {
             return Err(NotCaptured::Needs(reason));
         }
         let Optimizer::Adam(adam) = &mut self.optimizer else { unreachable!("others need the host") };
+        let scales = adam.scales().cloned();
         let Moments::Device { first, second } = adam.moments() else { return Err(NotCaptured::OnCpu) };
         let learned = [self.weights.clone(), first.clone(), second.clone(), self.ema.weights()];
-        let (channels, side) = self.spec.data.image_shape();
-        let shape = [self.spec.train.batch_size, channels, side, side];
-        let captured = CapturedStep::new(&self.network, shape, self.spec.train.clip_norm, &self.device, &learned)?;
+        let captured = CapturedStep::new(self.spec, &self.network, scales.as_ref(), &self.device, &learned)?;
         let average;
         [self.weights, *first, *second, average] = captured.learned();
         self.network.set_weights(self.weights.clone());
@@ -40,6 +39,9 @@ impl Trainer<'_> {
         let loss_weights = self.weights_of(&batch.importance, &batch.timesteps);
         let Optimizer::Adam(adam) = &mut self.optimizer else { unreachable!("only Adam's steps are captured") };
         let given = Given {
+            step,
+            images: &batch.images,
+            importance: &batch.importance,
             input: &batch.input,
             target: &batch.target,
             timesteps: &batch.timesteps,

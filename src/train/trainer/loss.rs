@@ -8,7 +8,7 @@ use super::Trainer;
 use crate::kernels::TokenChoice;
 use crate::model::{Detour, Dropout, TokenRoute};
 use crate::train::alignment::{misalignment, of_shown};
-use crate::train::auxiliary::{dispersion, targets_of_others};
+use crate::train::auxiliary::{contrasted, dispersion, targets_of_others};
 use crate::train::masks::pixel_weights;
 use crate::train::step_batch::StepBatch;
 
@@ -97,7 +97,7 @@ impl Trainer<'_> {
         let squares = if contrastive > 0.0 {
             let others = targets_of_others(&batch.target, part, batch.size());
             let others = Tensor::<4>::from_data(TensorData::new(others, shape), &tracked);
-            squares - (predicted - others).square() * contrastive
+            contrasted(squares, predicted, others, contrastive)
         } else {
             squares
         };
@@ -105,12 +105,10 @@ impl Trainer<'_> {
             Some([_, all]) => squares * all,
             None => squares,
         };
-        let mut loss = (squares * weights).mean();
-        if let Some(bound) = bound {
-            // lambda(t) changes what the mean learns, not what the variance does.
-            let weights = Tensor::<4>::from_data(TensorData::new(importance.to_vec(), [count, 1, 1, 1]), &tracked);
-            loss = loss + (bound * weights).mean();
-        }
+        let bound = bound.map(|bound| {
+            (bound, Tensor::from_data(TensorData::new(importance.to_vec(), [count, 1, 1, 1]), &tracked))
+        });
+        let mut loss = total(squares, weights, bound);
         if let Some(tokens) = seen.tokens {
             loss = loss + dispersion(tokens, dispersive.temperature) * dispersive.weight;
         }
@@ -129,6 +127,16 @@ impl Trainer<'_> {
     pub(super) fn weights_of(&self, importance: &[f32], timesteps: &[u32]) -> Vec<f32> {
         let images = importance.iter().zip(timesteps);
         images.map(|(importance, &t)| importance * self.loss_weights[t as usize] as f32).collect()
+    }
+}
+
+/// The mean over the pixels of `squares` times the images' `weights`; and of the bound on a learned variance times the images' importance, where
+/// there is one: lambda(t) changes what the mean learns, not what the variance does.
+pub fn total(squares: Tensor<4>, weights: Tensor<4>, bound: Option<(Tensor<4>, Tensor<4>)>) -> Tensor<1> {
+    let loss = (squares * weights).mean();
+    match bound {
+        Some((bound, importance)) => loss + (bound * importance).mean(),
+        None => loss,
     }
 }
 
