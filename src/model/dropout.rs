@@ -2,7 +2,7 @@ mod on_device;
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
-use self::on_device::dropout_words;
+pub use self::on_device::{Counted, DeviceDraws};
 use super::architecture::Pass;
 use crate::random::{Draws, Stream};
 
@@ -20,8 +20,8 @@ pub struct Dropout {
 pub enum Masks<'a> {
     /// On the host, which brings them to the device.
     Drawn(Dropout),
-    /// On the device, of a step's number that lies there, as [`Masks::step_values`]; for a whole batch.
-    OnDevice { seed: u64, step: &'a Tensor<1> },
+    /// On the device; for a whole batch.
+    OnDevice(&'a DeviceDraws),
 }
 
 impl From<Dropout> for Masks<'_> {
@@ -34,11 +34,6 @@ impl From<Dropout> for Masks<'_> {
 const LAYERS: u64 = 1 << 16;
 
 impl Masks<'_> {
-    /// A step's number as a device is given it: both are whole in f32 for the first 2^40 steps.
-    pub fn step_values(step: u64) -> [f32; 2] {
-        [(step % (1 << 16)) as f32, (step >> 16) as f32]
-    }
-
     /// Sets a share `rate` of `activations` to zero and scales the others by 1 / (1 - rate) (Srivastava et al. 2014,
     /// scaled during training). The mask is a function of (seed, step, layer), drawn as
     /// `[batch, channels, height, width]` from the batch's first image on, whichever is the first of this pass.
@@ -62,9 +57,9 @@ impl Masks<'_> {
                 draws.fill_of_words(&mut mask, |word| if word < threshold { 0.0 } else { kept });
                 Tensor::from_data(TensorData::new(mask, shape), device)
             }
-            Self::OnDevice { seed, step } => {
+            Self::OnDevice(draws) => {
                 let layer = u16::try_from(layer).expect("a network has fewer than 2^16 layers");
-                let is_kept = dropout_words(seed, step, layer, count).greater_equal_elem(threshold);
+                let is_kept = draws.words(layer, count).greater_equal_elem(threshold);
                 is_kept.cast(FloatDType::F32).mul_scalar(kept).reshape(shape)
             }
         };

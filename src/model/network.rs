@@ -152,7 +152,14 @@ impl Network {
             || batch <= SAMPLED_AT_ONCE
         {
             let classes = Classes::from(classes);
-            return self.body.forward(pass, noisy, timesteps, &classes, dropout.map(Masks::from), &mut TokenRoute::default());
+            return self.body.forward(
+                pass,
+                noisy,
+                timesteps,
+                &classes,
+                dropout.map(Masks::from),
+                &mut TokenRoute::default(),
+            );
         }
         let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
             let count = SAMPLED_AT_ONCE.min(batch - first);

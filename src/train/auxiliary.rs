@@ -52,7 +52,8 @@ mod tests {
         assert_eq!(targets_of_others(&targets, 0..3, 3), [2.0, 2.5, 3.0, 3.5, 1.0, 1.5]);
         assert_eq!(targets_of_others(&targets, 1..3, 3), [3.0, 3.5, 1.0, 1.5]);
         for (batch, values) in [(3, 2), (1, 6)] {
-            let on_device = Tensor::from_data(TensorData::new(targets.to_vec(), [batch, values, 1, 1]), &Device::flex());
+            let on_device =
+                Tensor::from_data(TensorData::new(targets.to_vec(), [batch, values, 1, 1]), &Device::flex());
             let others = targets_of_others_on_device(on_device).into_data().try_into_vec::<f32>().unwrap();
             assert_eq!(others, targets_of_others(&targets, 0..batch, batch));
         }

@@ -17,7 +17,7 @@ use super::comparison::shapes;
 use super::hybrid_loss::HybridLoss;
 use super::trainer::{flat, total, values};
 use crate::diffusion::{ForwardProcess, timestep_sampler};
-use crate::model::{Detour, Masks, Network, TokenRoute};
+use crate::model::{Counted, Detour, DeviceDraws, Masks, Network, TokenRoute};
 use crate::optim::{self, Norm, StepScales, clip};
 use crate::spec::{Optimizer, RunSpec};
 
@@ -151,6 +151,8 @@ struct State {
     network: Network,
     /// Of each parameter's learning rate, `[parameters]`.
     scales: Option<Tensor<1>>,
+    /// What masks of dropout are made of.
+    counted: Counted,
     given: Buffer,
     /// In the order of [`Learned`].
     learned: [Buffer; 4],
@@ -175,6 +177,7 @@ impl State {
             spec: spec.clone(),
             network: network.clone().without_weights(),
             scales: scales.map(|scales| scales.tensor(1.0, device)),
+            counted: Counted::new(device),
             given: Buffer::new(layout.trial(0), device),
             layout,
             learned: learned.each_ref().map(|values| Buffer::new(vec![0.0; values.dims()[0]], device)),
@@ -191,12 +194,7 @@ impl State {
     fn step(&mut self) -> Result<Tensor<1>, NotCaptured> {
         let given = self.layout.taken_apart(&self.given.values());
         let (factors, share_of_weights) = (given.factors.clone(), given.share_of_weights.clone());
-        let (loss, gradient) = {
-            let mut network = self.network.clone();
-            network.set_weights(self.learned[0].values());
-            let loss = self.loss(&network, given);
-            (loss.clone().inner(), network.gradients(loss))
-        };
+        let (loss, gradient) = self.gradient(given);
         let (gradient, norm) = clip(gradient, self.spec.train.clip_norm);
         let Norm::OnDevice(norm) = norm else { unreachable!("steps on the host are not captured") };
         let [weights, first, second, average] = self.learned.each_ref().map(Buffer::values);
@@ -213,13 +211,20 @@ impl State {
         Ok(Tensor::cat(vec![loss, *norm], 0))
     }
 
+    fn gradient(&self, given: OnDevice) -> (Tensor<1>, Tensor<1>) {
+        let mut network = self.network.clone();
+        network.set_weights(self.learned[0].values());
+        let loss = self.loss(&network, given);
+        (loss.clone().inner(), network.gradients(loss))
+    }
+
     fn loss(&self, network: &Network, given: OnDevice) -> Tensor<1> {
         let OnDevice { step, input, target, timesteps, classes, loss_weights, variance, .. } = given;
         let (losses, channels) = (&self.spec.auxiliary_losses, self.layout.shape[1]);
         let tapped_block = (losses.dispersive.weight > 0.0).then_some(losses.dispersive.block);
-        let masks = Masks::OnDevice { seed: self.spec.seed, step: &step };
+        let draws = DeviceDraws::new(self.spec.seed, step, self.counted.clone());
         let route = TokenRoute::new(tapped_block, None);
-        let (predicted, seen) = network.forward_in_training(input, timesteps, classes, masks, route);
+        let (predicted, seen) = network.forward_in_training(input, timesteps, classes, Masks::OnDevice(&draws), route);
         let v = variance.is_some().then(|| predicted.clone().narrow(1, channels, channels));
         let predicted = if v.is_some() { predicted.narrow(1, 0, channels) } else { predicted };
         let errors = predicted.clone() - target.clone();
@@ -269,6 +274,17 @@ fn distance(one: &[f32], other: &[f32]) -> f64 {
     one.iter().zip(other).map(|(one, other)| f64::from(one - other).powi(2)).sum::<f64>().sqrt()
 }
 
+/// The loss and the gradient of a step that is not captured, as on the CPU.
+#[cfg(test)]
+pub fn loss_and_gradient(spec: &RunSpec, network: &Network, given: &Given, device: &Device) -> (f32, Vec<f32>) {
+    let weights = network.weights();
+    let learned = [(); 4].map(|()| weights.clone());
+    let state = State::new(spec, network, None, device, &learned).expect("nobody else holds new buffers");
+    let given = state.layout.taken_apart(&flat(state.layout.packed(given), device));
+    let (loss, gradient) = state.gradient(given);
+    (values(loss)[0], values(gradient))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,11 +310,7 @@ mod tests {
         let dropout = Model::Unet(UnetModel { dropout: 0.1, ..UnetModel::default() });
         let variance = Model::Adm(AdmModel { learned_sigma: true, ..AdmModel::default() });
         let contrastive = AuxiliaryLosses { contrastive: 0.05, ..AuxiliaryLosses::default() };
-        for spec in [
-            RunSpec { model: dropout, ..spec() },
-            RunSpec { model: variance, ..spec() },
-            losses(contrastive),
-        ] {
+        for spec in [RunSpec { model: dropout, ..spec() }, RunSpec { model: variance, ..spec() }, losses(contrastive)] {
             assert_eq!(needs_the_host(&spec, 1), None);
         }
     }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use speedlab::kernels::{Kernels, Products};
-use speedlab::model::{self, DIGITS_CNN, Dropout, SmallCnn};
+use speedlab::model::{self, Counted, DIGITS_CNN, DeviceDraws, Dropout, Masks, SmallCnn, TokenRoute};
 use speedlab::spec::{AdmModel, DataShape, DitModel, Model, UnetModel};
 
 use super::parity::{Asked, agrees_with_pytorch, dot, formula, read_golden, reals};
@@ -197,6 +197,29 @@ fn dropout_is_a_function_of_seed_and_step_and_off_without_them() {
     assert_ne!(predict(dropout(1, 2)), predict(dropout(2, 2)));
     assert_ne!(predict(dropout(1, 2)), predict(None));
     assert_eq!(predict(None), predict(None));
+}
+
+#[test]
+fn masks_that_a_device_makes_are_those_that_the_host_draws() {
+    let unet = Model::Unet(UnetModel { channels: 16, dropout: 0.3, ..UnetModel::default() });
+    let adm = Model::Adm(AdmModel { channels: 16, norm_groups: 8, dropout: 0.1, ..AdmModel::default() });
+    for model in [unet, adm] {
+        let mut network = model::build(&model, (1, 8), 1, &Device::flex());
+        let count = model::parameter_count(&model, (1, 8));
+        network.set_weights(Tensor::from_data(formula(count).as_slice(), &Device::flex()) * 0.1);
+        let predict = |masks: Masks| {
+            let images = Tensor::from_data(TensorData::new(formula(192), [3, 1, 8, 8]), &Device::flex());
+            let timesteps = Tensor::from_data([9.0f32, 0.0, 500.0], &Device::flex());
+            let (predicted, _) = network.forward_in_training(images, timesteps, None, masks, TokenRoute::default());
+            predicted.try_into_vec_as::<f32>().unwrap()
+        };
+        for step in [0, 1, 65_535, 65_536, 5_000_000] {
+            let drawn = predict(Masks::Drawn(Dropout { seed: 3, step, first_image: 0 }));
+            let step_values = Tensor::from_data(DeviceDraws::step_values(step), &Device::flex());
+            let made = predict(Masks::OnDevice(&DeviceDraws::new(3, step_values, Counted::new(&Device::flex()))));
+            assert_eq!(drawn, made, "{} at step {step}", model.kind());
+        }
+    }
 }
 
 #[test]

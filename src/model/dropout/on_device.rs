@@ -1,21 +1,60 @@
 //! The words of [`crate::random::Draws`] for dropout, made on a device.
 
-use burn::tensor::{DType, Int, IntDType, Tensor};
+use burn::tensor::{DType, Device, Int, IntDType, Tensor};
 
 use crate::random::{PHILOX_KEY_STEPS, PHILOX_MULTIPLIERS, Stream};
 
-/// The first `count` words of `Draws::new(seed, Stream::Dropout, step * 2^16 + layer)`, `[count]` of 32 bits without sign. `step`, `[2]`, is the
-/// remainder of the step by 2^16, and the quotient: both are whole in f32 for the first 2^40 steps.
-pub fn dropout_words(seed: u64, step: &Tensor<1>, layer: u16, count: usize) -> Tensor<1, Int> {
-    let device = step.device();
-    let [remainder, quotient] = [0, 1].map(|index| step.clone().narrow(0, index, 1).cast(IntDType::U32));
-    let low = remainder.bitwise_left_shift_scalar(16u32).add_scalar(u32::from(layer));
-    let blocks = count.div_ceil(4);
-    let stream = quotient.zeros_like().add_scalar(Stream::Dropout as u32);
-    let counter = [Tensor::arange(0..blocks as i64, (&device, DType::U32)), stream, low, quotient];
-    let words = philox(counter, [seed as u32, (seed >> 32) as u32]);
-    // Word by word of a block, block by block.
-    Tensor::<1, Int>::stack::<2>(words.to_vec(), 1).reshape([4 * blocks]).narrow(0, 0, count)
+/// What dropout draws by, where it draws on a device.
+#[derive(Clone)]
+pub struct DeviceDraws {
+    seed: u64,
+    step: Tensor<1>,
+    counted: Counted,
+}
+
+/// The numbers below 2^16, in order, which are brought to a device once: a captured step must copy nothing there.
+#[derive(Clone)]
+pub struct Counted(Tensor<1, Int>);
+
+impl Counted {
+    const COUNT: usize = 1 << 16;
+
+    /// `device` does not track gradients.
+    pub fn new(device: &Device) -> Self {
+        Self(Tensor::arange(0..Self::COUNT as i64, (device, DType::U32)))
+    }
+
+    /// The first `count` numbers, fewer than 2^32.
+    fn first(&self, count: usize) -> Tensor<1, Int> {
+        let (rows, columns) = (count.div_ceil(Self::COUNT), count.min(Self::COUNT));
+        let row_starts = self.0.clone().narrow(0, 0, rows).bitwise_left_shift_scalar(16u32).unsqueeze_dim::<2>(1);
+        let numbers = row_starts + self.0.clone().narrow(0, 0, columns).unsqueeze();
+        numbers.reshape([rows * columns]).narrow(0, 0, count)
+    }
+}
+
+impl DeviceDraws {
+    /// `step` is [`DeviceDraws::step_values`] on the device.
+    pub fn new(seed: u64, step: Tensor<1>, counted: Counted) -> Self {
+        Self { seed, step, counted }
+    }
+
+    /// A step's number as a device is given it, `[2]`: both are whole in f32 for the first 2^40 steps.
+    pub fn step_values(step: u64) -> [f32; 2] {
+        [(step % (1 << 16)) as f32, (step >> 16) as f32]
+    }
+
+    /// The first `count` words of `Draws::new(seed, Stream::Dropout, step * 2^16 + layer)`, `[count]` of 32 bits without sign.
+    pub(super) fn words(&self, layer: u16, count: usize) -> Tensor<1, Int> {
+        let [remainder, quotient] = [0, 1].map(|index| self.step.clone().narrow(0, index, 1).cast(IntDType::U32));
+        let low = remainder.bitwise_left_shift_scalar(16u32).add_scalar(u32::from(layer));
+        let blocks = count.div_ceil(4);
+        let stream = quotient.zeros_like().add_scalar(Stream::Dropout as u32);
+        let words =
+            philox([self.counted.first(blocks), stream, low, quotient], [self.seed as u32, (self.seed >> 32) as u32]);
+        // Word by word of a block, block by block.
+        Tensor::<1, Int>::stack::<2>(words.to_vec(), 1).reshape([4 * blocks]).narrow(0, 0, count)
+    }
 }
 
 /// Philox4x32-10 of each counter: tensors `[blocks]`, or `[1]` where all counters have the same word. Numbers of 64 bits are not to be
@@ -54,7 +93,7 @@ fn product(words: Tensor<1, Int>, factor: u32) -> (Tensor<1, Int>, Tensor<1, Int
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::TensorData;
 
     use super::*;
     use crate::random::Draws;
@@ -83,10 +122,11 @@ mod tests {
     #[test]
     fn a_device_draws_what_the_host_draws() {
         for (seed, step, layer, count) in
-            [(0, 0, 0, 4), (7, 3, 5, 1), (u64::MAX - 1, 65_537, 65_535, 1003), (1 << 40, (1 << 33) + 5, 2, 6)]
+            [(0, 0, 0, 4), (7, 3, 5, 1), (u64::MAX - 1, 65_537, 65_535, 1003), (1 << 40, (1 << 33) + 5, 2, 270_002)]
         {
-            let given = [(step % (1 << 16)) as f32, (step >> 16) as f32];
-            let found = dropout_words(seed, &Tensor::from_data(given, &Device::flex()), layer, count);
+            let device = Device::flex();
+            let step_values = Tensor::from_data(DeviceDraws::step_values(step), &device);
+            let found = DeviceDraws::new(seed, step_values, Counted::new(&device)).words(layer, count);
             let mut draws = Draws::new(seed, Stream::Dropout, (step << 16) + u64::from(layer));
             let expected: Vec<u32> = (0..count).map(|_| draws.next_u32()).collect();
             assert_eq!(words(found), expected, "seed {seed}, step {step}, layer {layer}");

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::model::{Classes, Masks, one_hot};
+use crate::model::{Classes, DeviceDraws, one_hot};
 use crate::optim::Factors;
 use crate::random::{Draws, Stream};
 use crate::train::hybrid_loss::HybridLoss;
@@ -83,7 +83,7 @@ impl Layout {
         packed.extend_from_slice(&given.loss_weights);
         packed.extend(given.factors.to_array());
         packed.push(given.share_of_weights);
-        packed.extend(Masks::step_values(given.step));
+        packed.extend(DeviceDraws::step_values(given.step));
         let classes = given.classes.zip(self.class_rows).map(|(classes, rows)| one_hot(classes, rows));
         packed.extend(classes.into_iter().flatten());
         packed

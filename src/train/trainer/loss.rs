@@ -105,9 +105,8 @@ impl Trainer<'_> {
             Some([_, all]) => squares * all,
             None => squares,
         };
-        let bound = bound.map(|bound| {
-            (bound, Tensor::from_data(TensorData::new(importance.to_vec(), [count, 1, 1, 1]), &tracked))
-        });
+        let bound = bound
+            .map(|bound| (bound, Tensor::from_data(TensorData::new(importance.to_vec(), [count, 1, 1, 1]), &tracked)));
         let mut loss = total(squares, weights, bound);
         if let Some(tokens) = seen.tokens {
             loss = loss + dispersion(tokens, dispersive.temperature) * dispersive.weight;
