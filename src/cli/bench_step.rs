@@ -1,6 +1,8 @@
 //! `speedlab bench-step`: times training steps, sampling or a plain matrix product on made-up images. `scripts/bench-cpu.sh`
 //! and `scripts/gpu/measure.sh` run it against PyTorch.
 
+mod trace;
+
 use std::io::{BufRead as _, Write as _};
 use std::str::FromStr;
 
@@ -39,6 +41,16 @@ pub struct BenchStepArgs {
     /// Capture the kernels of a training step, and launch them together: for GPUs
     #[arg(long)]
     capture_steps: bool,
+    /// Instead of rounds: one JSON object with the kernels that a step launches, the device's time that each takes, the share of the step in
+    /// which none ran, and what the step would take at least; for people the same on standard error. For GPUs
+    #[arg(long, conflicts_with_all = ["capture_steps", "wait", "rounds"])]
+    trace: bool,
+    /// What the device computes, in 1e12 operations a second, as its maker says; for `--trace`
+    #[arg(long, value_name = "NUMBER", requires = "trace")]
+    peak_teraflops: Option<f64>,
+    /// What the device's memory gives, in 1e12 bytes a second, as its maker says; for `--trace`
+    #[arg(long, value_name = "NUMBER", requires = "trace")]
+    terabytes_a_second: Option<f64>,
     /// Steps of a round
     #[arg(long, default_value_t = 20)]
     steps: usize,
@@ -80,6 +92,10 @@ impl FromStr for ImageShape {
 
 pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
     anyhow::ensure!(args.batch > 0 && args.steps > 0, "--batch and --steps are 1 or more");
+    if args.trace {
+        anyhow::ensure!(args.device != DeviceName::Cpu, "--trace is for GPUs: a CPU is not told of kernels");
+        anyhow::ensure!(args.work == Work::Train, "--trace is of training steps, of no other work");
+    }
     anyhow::ensure!(!args.bf16 || args.work != Work::Matmul, "--bf16 is of networks, not of --work matmul");
     let model: serde_json::Value = serde_json::from_str(&args.model).context("--model is no JSON")?;
     let model: Model = spec::decode_json(&model).map_err(|error| anyhow::anyhow!("--model: {error}"))?;
@@ -101,6 +117,15 @@ pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
         "flops_per_step": flops,
         "threads": rayon::current_num_threads(),
     }))?;
+    if args.trace {
+        let bytes = trace::Floor::training_bytes(&model, (channels, side), args.batch);
+        let BenchStepArgs { peak_teraflops, terabytes_a_second, .. } = *args;
+        let floor = trace::Floor { flops, bytes, peak_teraflops, terabytes_a_second };
+        let trace = traced(&mut bench, args.steps, floor)?;
+        print_line(&trace.to_json())?;
+        eprintln!("{}", trace.to_table());
+        return Ok(Exit::AllDone);
+    }
     let mut lines = std::io::stdin().lock().lines();
     let mut round = 0;
     while args.wait || round < args.rounds {
@@ -127,6 +152,30 @@ pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
         round += 1;
     }
     Ok(Exit::AllDone)
+}
+
+/// First steps in which kernels are compiled and chosen, then as many that are timed, counted, and whose kernels are timed.
+fn traced(bench: &mut Bench, steps: usize, floor: trace::Floor) -> anyhow::Result<trace::Trace> {
+    let mut do_steps = |milliseconds: &mut Vec<f64>| -> anyhow::Result<()> {
+        let mut stopwatch = Stopwatch::continuing(&crate::event::Stamp::default());
+        for _ in 0..steps {
+            let before = stopwatch.train_seconds();
+            stopwatch.training(|| bench.step())?;
+            milliseconds.push((stopwatch.train_seconds() - before) * 1e3);
+        }
+        match thread_panics::first() {
+            Some(panic) => anyhow::bail!("the device did not do its work\ncaused by: {panic}"),
+            None => Ok(()),
+        }
+    };
+    do_steps(&mut Vec::new())?;
+    let mut milliseconds = Vec::new();
+    do_steps(&mut milliseconds)?;
+    let (done, counted) = device::observe_launches(false, || do_steps(&mut Vec::new()));
+    done?;
+    let (done, timed) = device::observe_launches(true, || do_steps(&mut Vec::new()));
+    done?;
+    Ok(trace::Trace { steps, milliseconds, counted, timed, floor })
 }
 
 fn print_line(value: &serde_json::Value) -> std::io::Result<()> {
@@ -317,6 +366,9 @@ mod tests {
             device: DeviceName::Cpu,
             bf16: false,
             capture_steps: false,
+            trace: false,
+            peak_teraflops: None,
+            terabytes_a_second: None,
             steps: 1,
             rounds: 1,
             wait: false,

@@ -13,6 +13,7 @@ mod error;
 mod graphics;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod kernel_cache;
+mod launches;
 mod name;
 pub mod thread_panics;
 #[cfg(feature = "wgpu")]
@@ -29,6 +30,7 @@ pub use cuda_toolkit::show_toolkit;
 pub use discovery::{Absent, Discovery, FoundDevice, discover};
 pub use error::{DeviceError, failure};
 pub use graphics::gpus_seen;
+pub use launches::{KernelLaunches, Launches, observe_launches};
 pub use name::{DeviceKind, DeviceName};
 
 /// Set in a process's environment, this keeps burn from fusing kernels; read when the first of them is made.
