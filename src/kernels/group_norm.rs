@@ -182,35 +182,60 @@ struct Moments<'a> {
 
 impl Job for Moments<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self) {
+    fn run<L: Lanes>(mut self) {
         let chunks = self.input.chunks;
-        let (means, factors) = self.statistics.split_at_mut(chunks);
-        let pixel_length = self.input.channels * chunks;
+        let mut chunk = 0;
+        while chunk + 4 <= chunks {
+            self.of_chunks::<L, 4>(chunk);
+            chunk += 4;
+        }
+        while chunk < chunks {
+            self.of_chunks::<L, 1>(chunk);
+            chunk += 1;
+        }
+    }
+}
+
+impl Moments<'_> {
+    /// Those of V chunks from the one at `first`.
+    #[inline(always)]
+    fn of_chunks<L: Lanes, const V: usize>(&mut self, first: usize) {
         let count = L::splat(1.0 / (self.group_channels * self.input.pixels()) as f32);
-        let start = self.group * self.group_channels * chunks;
-        let length = self.group_channels * chunks;
-        for pixel in self.input.values().chunks_exact(pixel_length) {
-            for channel in pixel[start..start + length].chunks_exact(chunks) {
-                for (sum, value) in means.iter_mut().zip(channel) {
-                    L::load(sum).add(L::load(value)).store(sum);
+        let mut means = self.sums::<L, V>(first, None);
+        for v in 0..V {
+            means[v] = means[v].mul(count);
+        }
+        let squares = self.sums(first, Some(means));
+        let (all_means, factors) = self.statistics.split_at_mut(self.input.chunks);
+        for v in 0..V {
+            means[v].store(&mut all_means[first + v]);
+            let deviation = squares[v].mul_add(count, L::splat(self.epsilon)).sqrt();
+            L::splat(1.0).div(deviation).store(&mut factors[first + v]);
+        }
+    }
+
+    /// The sums over the group of V chunks, or of their squared distances from `means`.
+    #[inline(always)]
+    fn sums<L: Lanes, const V: usize>(&self, first: usize, means: Option<[L; V]>) -> [L; V] {
+        let (chunks, channels) = (self.input.chunks, self.input.channels);
+        let mut sums = [L::splat(0.0); V];
+        for pixel in self.input.values().chunks_exact(channels * chunks) {
+            let group = &pixel[self.group * self.group_channels * chunks..][..self.group_channels * chunks];
+            for channel in group.chunks_exact(chunks) {
+                let values = &channel[first..first + V];
+                for v in 0..V {
+                    let value = L::load(&values[v]);
+                    sums[v] = match means {
+                        None => sums[v].add(value),
+                        Some(means) => {
+                            let centered = value.sub(means[v]);
+                            centered.mul_add(centered, sums[v])
+                        }
+                    };
                 }
             }
         }
-        for mean in means.iter_mut() {
-            L::load(mean).mul(count).store(mean);
-        }
-        for pixel in self.input.values().chunks_exact(pixel_length) {
-            for channel in pixel[start..start + length].chunks_exact(chunks) {
-                for ((sum, mean), value) in factors.iter_mut().zip(means.iter()).zip(channel) {
-                    let centered = L::load(value).sub(L::load(mean));
-                    centered.mul_add(centered, L::load(sum)).store(sum);
-                }
-            }
-        }
-        for factor in factors {
-            let variance = L::load(factor).mul(count);
-            L::splat(1.0).div(variance.add(L::splat(self.epsilon)).sqrt()).store(factor);
-        }
+        sums
     }
 }
 

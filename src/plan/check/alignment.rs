@@ -92,7 +92,11 @@ impl Rules {
         }
         if spec.trainer.as_ref().is_some_and(Trainer::is_torch) && encoder != Encoder::DigitsCnn {
             let message = format!("`trainer: torch` aligns with `digits-cnn` alone, not with `{}`", encoder.name());
-            self.breaks(&["trainer", ENCODER, WEIGHT], message, Some("leave `trainer` out: Speedlab aligns with every encoder"));
+            self.breaks(
+                &["trainer", ENCODER, WEIGHT],
+                message,
+                Some("leave `trainer` out: Speedlab aligns with every encoder"),
+            );
         }
     }
 
