@@ -120,7 +120,7 @@ MAPS = {
     "evaluate": dict(every=200, fid={}, validation={}, grid_images=64, measures=[], weights="averaged")
     | dict(consistency={}, difficulty={}, also=[]),
     "evaluate.fid": dict(samples=1000, features="digits-cnn", weights="", weights_sha256="", reference="train", reference_folder="")
-    | dict(reference_file="", reference_sha256="", resize="customary", ode={}, guidance=1.0),
+    | dict(reference_file="", reference_sha256="", resize="customary", ode={}, guidance=1.0, precision="f32"),
     "evaluate.validation": dict(bins=10, images=64),
     "evaluate.consistency": dict(images=0, every=0),
     "evaluate.difficulty": dict(images=0, every=0),
@@ -130,6 +130,7 @@ MAPS = {
 REFUSED = {
     "evaluate.weights": lambda value: value == "both" and "one set of images is handed over at a step",
     "evaluate.also": lambda value: value != [] and "one set of images is handed over at a step",
+    "evaluate.fid.precision": lambda value: value != "f32" and "images are generated in f32 here",
     "evaluate.difficulty.images": lambda value: value > 0 and "the gradient of the validation loss is not computed here",
 }
 

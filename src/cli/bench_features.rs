@@ -8,6 +8,7 @@ use super::fid::FeaturesName;
 use crate::device::{self, DeviceName};
 use crate::evaluate::{FeatureNetwork, FeaturesOn, FrozenNetwork};
 use crate::event::Stamp;
+use crate::kernels::{Kernels, Products};
 use crate::random::{Draws, Stream};
 use crate::spec::{Features, Resize};
 use crate::train::Stopwatch;
@@ -20,6 +21,9 @@ pub struct BenchFeaturesArgs {
     features: FeaturesName,
     #[arg(long, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
+    /// Multiply in bf16, as `evaluate.fid.precision: bf16` does; for the CPU
+    #[arg(long)]
+    bf16: bool,
     /// Images of a round, of 32x32 pixels
     #[arg(long, default_value_t = 256)]
     images: usize,
@@ -43,7 +47,18 @@ pub fn bench_features(args: &BenchFeaturesArgs) -> anyhow::Result<Exit> {
     anyhow::ensure!(features.weights().is_some(), "`{name}` is no large network, and stays on the CPU");
     anyhow::ensure!(args.images > 0 && args.rounds > 0, "--images and --rounds are 1 or more");
     let device = device::open(args.device)?;
-    let network = made_up(features)?;
+    let products = match args.bf16 {
+        false => Products::F32,
+        true => {
+            anyhow::ensure!(
+                args.device == DeviceName::Cpu,
+                "feature networks in bf16 are the CPU's: leave --device out"
+            );
+            Kernels::bf16_for_device(&device)?;
+            Products::Bf16
+        }
+    };
+    let network = made_up(features, products)?;
     let pixels = made_up_images(args.images);
     let image_values = 3 * SIDE * SIDE;
     let mut clock = Stopwatch::continuing(&Stamp::default());
@@ -71,6 +86,7 @@ pub fn bench_features(args: &BenchFeaturesArgs) -> anyhow::Result<Exit> {
         "version": 1,
         "features": features.name(),
         "device": args.device.to_string(),
+        "bf16": args.bf16,
         "images": args.images,
         "cpu_threads": rayon::current_num_threads(),
         "cpu_seconds": cpu_seconds,
@@ -84,7 +100,7 @@ pub fn bench_features(args: &BenchFeaturesArgs) -> anyhow::Result<Exit> {
 }
 
 /// With weights that keep the size of activations (He et al. 2015, arXiv 1502.01852, equation 10).
-fn made_up(features: Features) -> anyhow::Result<FeatureNetwork> {
+fn made_up(features: Features, products: Products) -> anyhow::Result<FeatureNetwork> {
     let source = |name: &str, shape: &[usize]| {
         let mut values = vec![0.0; shape.iter().product()];
         let number = name.bytes().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
@@ -99,7 +115,7 @@ fn made_up(features: Features) -> anyhow::Result<FeatureNetwork> {
         values.iter_mut().for_each(|value| *value = of(*value));
         Ok(values)
     };
-    let network = Box::new(FrozenNetwork::new(features, Resize::Customary, &source)?);
+    let network = Box::new(FrozenNetwork::new(features, Resize::Customary, products, &source)?);
     Ok(FeatureNetwork::Frozen { network, image_shape: (3, SIDE) })
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 
 use crate::spec::Plan;
-use crate::study::{ChosenDevices, StudyError, WantedDevices};
+use crate::study::{ChosenDevices, EvaluateOnDevice, StudyError, WantedDevices};
 
 /// Which devices, and how many runs at once on each.
 #[derive(Debug, Args)]
@@ -21,8 +21,8 @@ pub(super) struct DeviceArgs {
 }
 
 impl DeviceArgs {
-    /// The devices for a plan's runs.
-    pub fn choose(&self, plan: &Plan) -> Result<ChosenDevices, StudyError> {
-        ChosenDevices::choose(&self.device, self.jobs, plan)
+    /// The devices for a plan's runs, which are evaluated on `evaluate_on`.
+    pub fn choose(&self, evaluate_on: Option<EvaluateOnDevice>, plan: &Plan) -> Result<ChosenDevices, StudyError> {
+        ChosenDevices::choose(&self.device, self.jobs, evaluate_on, plan)
     }
 }

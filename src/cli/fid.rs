@@ -12,7 +12,7 @@ use super::{DataArgs, Exit};
 use crate::data::{IMAGE_KINDS, OnProgress, passed_over_note};
 use crate::evaluate::{FeatureNetwork, Statistics, frechet_distance};
 use crate::report::number::grouped;
-use crate::spec::{Features, Resize, feature_protocol};
+use crate::spec::{Features, FidPrecision, Resize, feature_protocol};
 
 #[derive(Debug, Args)]
 #[command(after_help = "A and B are each one of:
@@ -56,6 +56,9 @@ pub struct FidArgs {
     /// How images are resized to the size that the network sees; for Inception, `customary` is the way of pytorch-fid
     #[arg(long, value_enum, default_value_t = ResizeName(Resize::Customary))]
     resize: ResizeName,
+    /// What the features' network multiplies, and that of a run; bf16 is for processors with AVX512-BF16
+    #[arg(long, value_enum, default_value_t = PrecisionName(FidPrecision::F32))]
+    precision: PrecisionName,
     /// Use the first N images of each set, and generate N images for a run [default: all; 10,000 for a run]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1 << 24))]
     samples: Option<u64>,
@@ -81,6 +84,19 @@ pub(super) struct FeaturesName(pub Features);
 
 #[derive(Clone, Copy, Debug)]
 struct ResizeName(Resize);
+
+#[derive(Clone, Copy, Debug)]
+struct PrecisionName(FidPrecision);
+
+impl ValueEnum for PrecisionName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(FidPrecision::F32), Self(FidPrecision::Bf16)]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.name()))
+    }
+}
 
 impl ValueEnum for FeaturesName {
     fn value_variants<'a>() -> &'a [Self] {
@@ -154,7 +170,7 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
     let folder = args.data.folder()?;
     let image_shapes = sides.iter().map(|side| side.image_shape(features)).collect::<anyhow::Result<Vec<_>>>()?;
     let weights = args.weights.clone().or_else(|| folder.weights(features));
-    let samples = args.samples.map(|samples| samples as usize);
+    let (samples, precision) = (args.samples.map(|samples| samples as usize), args.precision.0);
     let mut protocol = String::new();
     let mut found = Vec::new();
     {
@@ -164,10 +180,10 @@ pub fn fid(args: &FidArgs) -> anyhow::Result<Exit> {
         for (side, image_shape) in sides.iter().zip(image_shapes) {
             let seen = match network.take().and_then(|network: FeatureNetwork| network.for_images(image_shape)) {
                 Some(network) => network,
-                None => FeatureNetwork::load(features, args.resize.0, image_shape, weights.as_deref())?,
+                None => FeatureNetwork::load(features, args.resize.0, precision, image_shape, weights.as_deref())?,
             };
-            protocol = seen.protocol(features, args.resize.0);
-            found.push(side.found(&seen, &protocol, samples, &folder, on_progress)?);
+            protocol = seen.protocol(features, args.resize.0, precision);
+            found.push(side.found(&seen, precision, &protocol, samples, &folder, on_progress)?);
             network = Some(seen);
         }
     }
@@ -214,7 +230,7 @@ fn of_statistics(args: &FidArgs, paths: &[&Path], asked: Option<Features>) -> an
             Compared {
                 features: Some(features),
                 resize: Some(resize),
-                protocol: feature_protocol(features, None, args.resize.0),
+                protocol: feature_protocol(features, None, args.resize.0, args.precision.0),
             }
         }
     };

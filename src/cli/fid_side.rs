@@ -13,7 +13,7 @@ use crate::evaluate::{
     FeatureNetwork, Gaussian, GaussianFit, LatentDecoder, Statistics, StoredReference, each_image, generate_images,
     holds_statistics,
 };
-use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, MnistData};
+use crate::spec::{Cifar10Data, Data, DigitsData, FashionMnistData, Features, FidPrecision, MnistData};
 
 /// The source of a side: images, or statistics of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,11 +128,12 @@ impl Side {
         })
     }
 
-    /// Mean and covariance of the features of its images, of the first `samples` if that is given. `protocol` is what stored
-    /// statistics must be of.
+    /// Mean and covariance of the features of its images, of the first `samples` if that is given; those of a run are generated in
+    /// `precision`. `protocol` is what stored statistics must be of.
     pub fn found(
         &self,
         network: &FeatureNetwork,
+        precision: FidPrecision,
         protocol: &str,
         samples: Option<usize>,
         folder: &DataFolder,
@@ -154,7 +155,8 @@ impl Side {
                 })
             }
             Self::Run(path) => {
-                let RunNetwork { spec, network: generator, step } = RunNetwork::read(path)?;
+                let RunNetwork { mut spec, network: generator, step } = RunNetwork::read(path)?;
+                spec.evaluate.fid.precision = precision;
                 let decoder = LatentDecoder::for_pictures(&spec, &Device::flex())?;
                 let what = format!("run {} at step {step}", path.display());
                 of_pixels(&what, network, samples.unwrap_or(RUN_SAMPLES), progress, |range| {
@@ -179,7 +181,7 @@ impl Found {
         let Statistics { gaussian, protocol: stored, .. } = statistics;
         match stored {
             Some(stored) if stored != protocol => bail!(
-                "{} was made with {stored}, not with {protocol}\nhint: give the --features and --resize that it was made with",
+                "{} was made with {stored}, not with {protocol}\nhint: give the --features, --resize and --precision that it was made with",
                 path.display()
             ),
             Some(_) => {}

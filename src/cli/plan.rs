@@ -13,7 +13,7 @@ use crate::plan::{self, RunCost};
 use crate::record::{PlanFile, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
 use crate::spec::{Plan, PlannedRun};
-use crate::study::{Calibration, Estimator, image_notes, plan_notes, sensitivity};
+use crate::study::{Calibration, ChosenDevices, Estimator, image_notes, plan_notes, sensitivity};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = examples_and_presets())]
@@ -76,18 +76,17 @@ impl Row<'_> {
 
 pub fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
     let (plan, folder) = args.seeds.plan(&args.sweep)?;
-    show(&plan, &folder, &args.devices, &args.data, args.json)
+    show(&plan, &folder, &args.devices.choose(None, &plan)?, &args.data, args.json)
 }
 
 pub(super) fn show(
     plan: &Plan,
     folder: &SweepFolder,
-    devices: &DeviceArgs,
+    chosen: &ChosenDevices,
     data: &DataArgs,
     json: bool,
 ) -> anyhow::Result<Exit> {
     let study = PlanFile::read(folder)?.map(|_| StudyRecord::read(folder)).transpose()?;
-    let chosen = devices.choose(plan)?;
     let device = chosen.devices.first().expect("there is at least the CPU");
     let slots: usize = chosen.devices.iter().map(|device| device.slots).sum();
     let data_folder = data.folder()?;

@@ -138,7 +138,7 @@ fn here(args: &ReproduceArgs) -> anyhow::Result<BTreeMap<&'static str, Here>> {
         let plan = plan_text(Path::new(asked.sweep), shipped.text, &[])?;
         let folder = SweepFolder::new(&args.results, &plan.name);
         let study = PlanFile::read(&folder)?.map(|file| StudyRecord::of(&folder, file)).transpose()?;
-        let chosen = args.devices.choose(&plan)?;
+        let chosen = args.devices.choose(None, &plan)?;
         let device = chosen.devices.first().expect("there is at least the CPU");
         let slots: usize = chosen.devices.iter().map(|device| device.slots).sum();
         let calibration = (device.name == "cpu").then(|| Calibration::of_cpu(device, &data_folder)).flatten();

@@ -91,7 +91,7 @@ pub struct RunArgs {
 
 impl RunArgs {
     fn chosen(&self, plan: &Plan) -> Result<ChosenDevices, StudyError> {
-        self.devices.choose(plan)?.evaluating_on(self.evaluate_on, plan)?.capturing_steps(self.capture_steps, plan)
+        self.devices.choose(self.evaluate_on, plan)?.capturing_steps(self.capture_steps, plan)
     }
 }
 
@@ -101,10 +101,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         return Err(StudyError::BudgetOfFixedSeeds.into());
     }
     if args.dry_run {
-        if args.evaluate_on.is_some() || args.capture_steps {
-            args.chosen(&plan)?;
-        }
-        return super::plan::show(&plan, &folder, &args.devices, &args.data, args.json);
+        return super::plan::show(&plan, &folder, &args.chosen(&plan)?, &args.data, args.json);
     }
     let taken = args.serve.take()?;
     note_tasks(&plan, &folder)?;

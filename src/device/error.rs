@@ -18,6 +18,14 @@ pub enum DeviceError {
         "the sweep compares `train.precision: f32` with tf32, which are one on {device}: burn lets tensor cores round products of f32, and cannot be told not to\nhint: leave one of them out"
     )]
     OnePrecision { device: String },
+    #[error(
+        "the sweep asks for `evaluate.fid.precision: bf16`, which {device} does not compute in\nhint: measure on a processor with AVX512-BF16, or leave the key out"
+    )]
+    NoMeasuringPrecision { device: String },
+    #[error(
+        "the sweep asks for `evaluate.fid.precision: bf16`, and {device} generates the images: feature networks in bf16 are the CPU's\nhint: evaluate on the CPU with --device cpu or --evaluate-on cpu, or leave the key out"
+    )]
+    MeasuresOnGpu { device: String },
     #[error("{name} was asked twice")]
     Twice { name: DeviceName },
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::{AutoencoderFileError, FrechetError, StatisticsError, WeightsError};
 use crate::model::WeightsFileError;
-use crate::spec::{Features, Weights};
+use crate::spec::{Features, FidPrecision, Weights};
 
 /// Why a measure of features has no value.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -25,6 +25,7 @@ impl EvaluateError {
                 | Self::ImageShape { .. }
                 | Self::NoClasses { .. }
                 | Self::Samples { .. }
+                | Self::Precision { .. }
                 | Self::Weights(WeightsError::Encoder(_))
         )
     }
@@ -53,6 +54,11 @@ pub enum EvaluateError {
     ReferenceFile { path: PathBuf, problem: String, hint: &'static str },
     #[error("{0}\nhint: remove the file to compute it again")]
     Statistics(#[from] StatisticsError),
+    #[error(
+        "cannot measure with `evaluate.fid.precision: {}`: {reason}\n\
+         hint: measure on a processor with AVX512-BF16, or set `evaluate.fid.precision: f32`", precision.name()
+    )]
+    Precision { precision: FidPrecision, reason: String },
     #[error(transparent)]
     Weights(#[from] WeightsError),
     #[error(transparent)]

@@ -21,6 +21,7 @@ mod inception_score;
 mod kid;
 pub mod landscape;
 mod nearest_neighbours;
+mod precision;
 mod precision_recall;
 mod predict;
 mod products;

@@ -1,13 +1,17 @@
 use burn::tensor::{Tensor, TensorData};
 
 use super::EvaluateError;
+use super::precision::generating;
 use crate::model::Network;
-use crate::spec::RunSpec;
+use crate::spec::{FidPrecision, RunSpec};
 
 /// The network: `predict(input, timesteps, classes)` of `timesteps.len()` images, each at its own t, which may lie between
 /// two timesteps, and of its own class, where the network is told classes; where it is and there are none, of no class.
 /// With `learned_sigma` the v of all images follow what is predicted of all images.
 pub type Predict<'a> = &'a mut dyn FnMut(&[f32], &[f32], Option<&[u32]>) -> Predicted;
+
+/// The same in each precision that is asked for: `predict(precision, input, timesteps, classes)`.
+pub type PredictIn<'a> = &'a mut dyn FnMut(FidPrecision, &[f32], &[f32], Option<&[u32]>) -> Predicted;
 
 /// A network's predictions for all images.
 pub type Predicted = Result<Vec<f32>, EvaluateError>;
@@ -60,7 +64,7 @@ impl Conditioning {
 pub fn with_network(
     network: &Network,
     image_shape: (usize, usize),
-) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> Predicted {
+) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> Predicted + use<> {
     let network = network.untracked();
     let device = network.weights().device();
     let (channels, side) = image_shape;
@@ -77,5 +81,24 @@ pub fn with_network(
         let mut both = values(predicted.clone().narrow(1, 0, channels));
         both.extend(values(predicted.narrow(1, channels, channels)));
         Ok(both)
+    }
+}
+
+/// [`with_network`] in the precision of each question: in f32 with the operations that the network has.
+pub fn with_network_in(
+    network: &Network,
+    image_shape: (usize, usize),
+) -> impl FnMut(FidPrecision, &[f32], &[f32], Option<&[u32]>) -> Predicted {
+    let mut in_f32 = with_network(network, image_shape);
+    let mut in_bf16 = None;
+    move |precision, input, timesteps, classes| match precision {
+        FidPrecision::F32 => in_f32(input, timesteps, classes),
+        FidPrecision::Bf16 => {
+            let in_bf16 = match &mut in_bf16 {
+                Some(made) => made,
+                unmade => unmade.insert(with_network(&generating(network, precision)?, image_shape)),
+            };
+            in_bf16(input, timesteps, classes)
+        }
     }
 }

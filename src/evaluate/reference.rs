@@ -7,7 +7,7 @@ use super::stored_reference::{StoredReference, each_image};
 use super::{EvaluateError, FeatureNetwork, FrechetError, FurtherMeasures, Gaussian, GaussianFit, LatentDecoder};
 use crate::checksum::file_digest;
 use crate::data::{DataFolder, Dataset, Images, OnProgress, Progress, Unit};
-use crate::spec::{Encoder, Fid, FurtherMeasure, Reference, RunSpec};
+use crate::spec::{Encoder, Fid, FidPrecision, FurtherMeasure, Reference, RunSpec};
 
 /// The features and statistics that generated images are compared with.
 pub struct ReferenceFeatures {
@@ -60,7 +60,7 @@ pub fn prepare_reference(
         }
         let weights = folder.weights_of(fid);
         let shape = spec.data.picture_shape();
-        let network = FeatureNetwork::load(fid.features, fid.resize, shape, weights.as_deref())?;
+        let network = FeatureNetwork::load(fid.features, fid.resize, fid.precision, shape, weights.as_deref())?;
         ReferenceFeatures::of(&by, &network, dataset, None, folder, progress)?;
     }
     Ok(())
@@ -142,7 +142,7 @@ impl ReferenceFeatures {
                 gathered.push(network.activations(&pixels, needed.spatial))?;
                 progress(&progress_of(fid, done, count));
             }
-            gathered.finish(network.protocol(fid.features, fid.resize))
+            gathered.finish(network.protocol(fid.features, fid.resize, fid.precision))
         })?;
         Ok(Self::from(statistics, Some(count), sha256))
     }
@@ -176,7 +176,7 @@ impl ReferenceFeatures {
                     progress(&progress_of(fid, first + images.len(), count));
                     Ok(())
                 })?;
-                gathered.finish(network.protocol(fid.features, fid.resize))
+                gathered.finish(network.protocol(fid.features, fid.resize, fid.precision))
             })
             .map_err(|error| match error {
                 EvaluateError::Frechet { error, .. } => wrong(
@@ -195,15 +195,21 @@ impl ReferenceFeatures {
             StatisticsError::Io { source, .. } => unfit(source.to_string()),
             StatisticsError::Format { problem, .. } => unfit(problem),
         })?;
-        let (name, asked) = (fid.features.name(), network.protocol(fid.features, fid.resize));
+        let (name, asked) = (fid.features.name(), network.protocol(fid.features, fid.resize, fid.precision));
+        // Statistics of f32 stand for their images whatever the others are rounded to.
+        let exact = network.protocol(fid.features, fid.resize, FidPrecision::F32);
         let (size, dimension) = (statistics.gaussian.mean.len(), network.dimension());
         if size != dimension {
             let problem = format!("its `mu` has {size} values, and features `{name}` have {dimension}");
             return Err(wrong(problem, "set `evaluate.fid.features` to those that it is of"));
         }
-        if let Some(made_with) = statistics.protocol.as_ref().filter(|made_with| **made_with != asked) {
+        if let Some(made_with) = statistics.protocol.as_ref().filter(|made_with| ![&asked, &exact].contains(made_with))
+        {
             let problem = format!("it was made with {made_with}, and `evaluate.fid` asks for {asked}");
-            return Err(wrong(problem, "set `evaluate.fid.features` and `resize` to those that it was made with"));
+            return Err(wrong(
+                problem,
+                "set `evaluate.fid.features`, `resize` and `precision` to those that it was made with",
+            ));
         }
         match (needed.spatial, &statistics.spatial, network.spatial_dimension()) {
             (true, None, _) => {
@@ -356,8 +362,13 @@ fn kept(
         None => return None,
     };
     let decoded = decoder.map_or_else(String::new, |decoder| format!("_{}", &decoder.sha256[..HASH_DIGITS]));
+    let rounded = match fid.precision {
+        FidPrecision::F32 => String::new(),
+        other => format!("_{}", other.name()),
+    };
     let (features, resize, set) = (fid.features.name(), fid.resize.with(fid.features).name(), &sha256[..HASH_DIGITS]);
-    Some(folder.path().join("statistics").join(format!("{features}_{resize}_{weights}_{set}_{count}{decoded}.npz")))
+    let name = format!("{features}_{resize}_{weights}_{set}_{count}{decoded}{rounded}.npz");
+    Some(folder.path().join("statistics").join(name))
 }
 
 #[cfg(test)]
@@ -367,7 +378,7 @@ mod tests {
     use crate::spec::{Features, Resize};
 
     fn network() -> FeatureNetwork {
-        FeatureNetwork::load(Features::DigitsCnn, Resize::Customary, (1, 8), None).unwrap()
+        FeatureNetwork::load(Features::DigitsCnn, Resize::Customary, FidPrecision::F32, (1, 8), None).unwrap()
     }
 
     #[test]
@@ -418,6 +429,11 @@ mod tests {
             assert!(error.starts_with("`evaluate.fid.reference_file`, ") && error.contains(message), "{error}");
             assert!(error.contains("\nhint: "), "{error}");
         };
+        refused(
+            &mut spec,
+            &statistics("digits-cnn resize=none precision=bf16"),
+            "it was made with digits-cnn resize=none precision=bf16, and `evaluate.fid` asks for digits-cnn resize=none",
+        );
         refused(
             &mut spec,
             &statistics("mnist-cnn resize=none"),

@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::precision::generating;
 use super::predict::{Conditioning, Predict, with_network};
 use super::{EvaluateError, LatentDecoder};
 use crate::diffusion::{ForwardProcess, generate};
@@ -23,7 +24,7 @@ pub(super) fn batch_images(spec: &RunSpec) -> usize {
     (ACTIVATION_BYTES / live_bytes.max(1)).clamp(1, BATCH_IMAGES)
 }
 
-/// Images generated with a network's weights as `evaluate.fid.ode` says, latents decoded by `decoder` if there is one: `[images,
+/// Images generated with a network's weights as `evaluate.fid.ode` and `precision` say, latents decoded by `decoder` if there is one: `[images,
 /// channels, side, side]` in [-1, 1].
 ///
 /// Image `i` depends on `seed` and `i` alone, and is of class `i` modulo their number where the model is told classes; with seed 0 these are the images that evaluations measure.
@@ -35,7 +36,8 @@ pub fn generate_images(
     images: Range<usize>,
 ) -> Result<Vec<f32>, EvaluateError> {
     let generation = Generation::of(spec);
-    let mut predict = with_network(network, spec.data.image_shape());
+    let network = generating(network, spec.evaluate.fid.precision)?;
+    let mut predict = with_network(&network, spec.data.image_shape());
     let mut generated = Vec::with_capacity(images.len() * generation.image_values);
     let batch_images = batch_images(spec);
     for first in images.clone().step_by(batch_images) {

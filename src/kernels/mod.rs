@@ -47,4 +47,6 @@ pub use gelu::Gelu;
 pub use group_norm::GroupNorm;
 pub use implementation::{Kernels, NoPrecision, Products, has_tf32};
 pub use lanes::multiplies_bf16;
+#[cfg(test)]
+pub use lanes::tests::without_bf16;
 pub use token_choice::TokenChoice;

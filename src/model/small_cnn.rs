@@ -95,6 +95,11 @@ impl SmallCnn {
         Self { design, blocks, output, parameters, kernels: Kernels::for_device(device) }
     }
 
+    /// The same with other operations: in another precision.
+    pub fn with_kernels(self, kernels: Kernels) -> Self {
+        Self { kernels, ..self }
+    }
+
     pub fn design(&self) -> &'static CnnDesign {
         self.design
     }

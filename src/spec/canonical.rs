@@ -152,5 +152,9 @@ mod tests {
         mixed.train.precision = crate::spec::Precision::Bf16;
         let mixed = canonical_json(&mixed);
         assert!(mixed.contains(r#""precision":"bf16""#), "{mixed}");
+        let mut measured = RunSpec::default();
+        measured.evaluate.fid.precision = crate::spec::FidPrecision::Bf16;
+        let measured = canonical_json(&measured);
+        assert!(measured.contains(r#"},"precision":"bf16","reference":"train""#), "{measured}");
     }
 }

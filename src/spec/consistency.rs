@@ -50,6 +50,7 @@ impl Consistency {
             Weights::Raw => " weights=raw",
             Weights::Own => " weights=own",
         };
+        let precision = fid.precision.in_protocol();
         let classes = if spec.told_classes().is_some() { " classes=balanced" } else { "" };
         let network = match fid.weights_sha256.as_str() {
             "" => String::new(),
@@ -57,7 +58,7 @@ impl Consistency {
         };
         let decoder = decoder.map_or_else(String::new, |sha256| format!(" decoder=@{sha256:.HASH_DIGITS$}"));
         format!(
-            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{network}{resize}{decoder}{classes}{guidance}{weights}",
+            "{channels}x{side}x{side} data={data} noise_schedule={} {} features={}{network}{resize}{precision}{decoder}{classes}{guidance}{weights}",
             noise_schedule(&spec.noise_schedule),
             fid.ode.protocol(questions),
             fid.features.name(),
@@ -105,6 +106,9 @@ mod tests {
         assert_eq!(decoded, format!("{expected} decoder=@0123456789ab"));
         let other = RunSpec { seed: 3, model: Model::Uvit(UvitModel::default()), ..spec.clone() };
         assert_eq!(Consistency::protocol(&other, None), expected);
+        let mut rounded = spec.clone();
+        rounded.evaluate.fid.precision = crate::spec::FidPrecision::Bf16;
+        assert_eq!(Consistency::protocol(&rounded, None), format!("{expected} precision=bf16"));
         let mut shorter = spec;
         shorter.evaluate.fid.ode = OdeSampler::Ddim(Ddim { steps: 10, ..Ddim::default() });
         assert_eq!(Consistency::protocol(&shorter, None), expected.replace("nfe=20", "nfe=10"));

@@ -49,7 +49,8 @@ pub struct Train {
     pub precision: Precision,
 }
 
-/// `train.precision`: the number format in which a training step multiplies. Quality is always measured in f32.
+/// `train.precision`: the number format in which a training step multiplies. What is measured multiplies in that of
+/// `evaluate.fid.precision`, and the loss on held-out images in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {

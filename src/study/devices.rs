@@ -14,7 +14,7 @@ use crate::device::{
 };
 use crate::process::output_within;
 use crate::schedule::{CpuThreads, Device, cores, gpus};
-use crate::spec::{Plan, Precision};
+use crate::spec::{FidPrecision, Plan, PlannedRun, Precision};
 
 /// To list a kind's devices.
 const LIST_PATIENCE: Duration = Duration::from_secs(120);
@@ -51,8 +51,18 @@ pub struct ChosenDevices {
 }
 
 impl ChosenDevices {
-    /// The devices for a plan's runs, each seen to be there and able to do what the plan asks; `jobs` runs at once on each.
-    pub fn choose(wanted: &WantedDevices, jobs: Option<NonZeroUsize>, plan: &Plan) -> Result<Self, StudyError> {
+    /// The devices for a plan's runs, each seen to be there and able to do what the plan asks; `jobs` runs at once on each. Runs are
+    /// evaluated on `evaluate_on`.
+    pub fn choose(
+        wanted: &WantedDevices,
+        jobs: Option<NonZeroUsize>,
+        evaluate_on: Option<EvaluateOnDevice>,
+        plan: &Plan,
+    ) -> Result<Self, StudyError> {
+        Self::training(wanted, jobs, plan)?.evaluating_on(evaluate_on, plan)
+    }
+
+    fn training(wanted: &WantedDevices, jobs: Option<NonZeroUsize>, plan: &Plan) -> Result<Self, StudyError> {
         let planned_runs = plan.runs.len();
         let jobs = match (jobs, plan.exclusive) {
             (Some(jobs), true) if jobs.get() > 1 => return Err(StudyError::Exclusive { jobs: jobs.get() }),
@@ -76,7 +86,7 @@ impl ChosenDevices {
             let words = "cpu".to_owned();
             return Ok(Self { devices: vec![device], words, note, evaluate_on: None, captures_steps: false });
         }
-        let words = names.iter().map(|device| format!("{} ({})", device.name, device.model)).collect::<Vec<_>>();
+        let words = names.iter().map(in_words).collect::<Vec<_>>();
         let names: Vec<String> = names.into_iter().map(|device| device.name).collect();
         let (devices, words) = (gpus(&names, cores(), jobs), words.join(", "));
         Ok(Self { devices, words, note, evaluate_on: None, captures_steps: false })
@@ -87,7 +97,7 @@ impl ChosenDevices {
         if asked && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
             return Err(StudyError::CapturedByTrainer);
         }
-        if asked && self.devices.iter().any(|device| device.name == DeviceName::Cpu.to_string()) {
+        if asked && self.devices.iter().any(is_cpu) {
             return Err(StudyError::CapturedOnCpu);
         }
         self.captures_steps = asked;
@@ -95,19 +105,51 @@ impl ChosenDevices {
     }
 
     /// The same with evaluations there, which is seen to be there.
-    pub fn evaluating_on(mut self, evaluate_on: Option<EvaluateOnDevice>, plan: &Plan) -> Result<Self, StudyError> {
+    fn evaluating_on(mut self, evaluate_on: Option<EvaluateOnDevice>, plan: &Plan) -> Result<Self, StudyError> {
         if evaluate_on.is_some() && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
             return Err(StudyError::EvaluatedByTrainer);
         }
+        let mut gpu = self.devices.iter().find(|device| !is_cpu(device)).map(|device| device.name.clone());
         if let Some(EvaluateOnDevice::Other(name)) = evaluate_on {
-            found(&[name])?;
+            gpu = found(&[name])?
+                .into_iter()
+                .find(|device| device.kind != DeviceKind::Cpu)
+                .map(|device| in_words(&device));
             let trains = |device: &Device| device.name == name.to_string();
             if self.devices.len() > 1 && self.devices.iter().any(trains) {
                 return Err(StudyError::EvaluatesWhereOthersTrain { name });
             }
         }
+        can_measure(plan, gpu, &found_cpu())?;
         self.evaluate_on = evaluate_on;
         Ok(self)
+    }
+}
+
+fn is_cpu(device: &Device) -> bool {
+    device.name == DeviceName::Cpu.to_string()
+}
+
+fn in_words(device: &FoundDevice) -> String {
+    format!("{} ({})", device.name, device.model)
+}
+
+fn found_cpu() -> FoundDevice {
+    discover(DeviceKind::Cpu).found.remove(0)
+}
+
+/// That what measures a plan's runs does so in the precisions that are asked for: `gpu` generates the images, or the CPU where it is none.
+/// The CPU sees those that programs of the user's own generate.
+fn can_measure(plan: &Plan, gpu: Option<String>, cpu: &FoundDevice) -> Result<(), DeviceError> {
+    let asks = |run: &&PlannedRun| run.spec.evaluate.fids().any(|fid| fid.precision == FidPrecision::Bf16);
+    let mut asking = plan.runs.iter().filter(asks).peekable();
+    if asking.peek().is_none() {
+        return Ok(());
+    }
+    match gpu {
+        Some(device) if asking.any(|run| run.spec.trainer.is_none()) => Err(DeviceError::MeasuresOnGpu { device }),
+        _ if !cpu.bf16 => Err(DeviceError::NoMeasuringPrecision { device: in_words(cpu) }),
+        _ => Ok(()),
     }
 }
 
@@ -115,7 +157,7 @@ impl ChosenDevices {
 fn can_do(asked: &[Precision], devices: &[FoundDevice]) -> Result<Option<String>, DeviceError> {
     let asks = |precision| asked.contains(&precision);
     for device in devices {
-        let words = || format!("{} ({})", device.name, device.model);
+        let words = || in_words(device);
         for (precision, is_there) in [(Precision::Tf32, device.tf32), (Precision::Bf16, device.bf16)] {
             if asks(precision) && !is_there {
                 return Err(DeviceError::NoPrecision { device: words(), precision: precision.name() });
@@ -327,6 +369,36 @@ mod tests {
         assert_eq!(can_do(&[F32, Bf16], &[device(true, false)]), lacks("bf16"));
         let one = DeviceError::OnePrecision { device: words.clone() };
         assert_eq!(can_do(&[F32, Tf32], &[device(true, true)]), Err(one));
+    }
+
+    #[test]
+    fn what_measures_in_bf16_is_a_cpu_that_has_it() {
+        let with = |also: bool, by_trainer: bool| {
+            let mut spec = crate::spec::RunSpec::default();
+            let rounded = crate::spec::Fid { precision: FidPrecision::Bf16, ..Default::default() };
+            match also {
+                true => spec.evaluate.also = vec![rounded],
+                false => spec.evaluate.fid = rounded,
+            }
+            spec.trainer = by_trainer.then(Default::default);
+            super::super::task::plan_of("bf16", &[PlannedRun::of_baseline(spec)], false)
+        };
+        let plain = super::super::task::plan_of("f32", &[PlannedRun::of_baseline(Default::default())], false);
+        let cpu = |bf16| FoundDevice { bf16, ..FoundDevice::unopened(DeviceName::Cpu, "EPYC".into()) };
+        let gpu = || Some("cuda:0 (H100)".to_owned());
+        assert_eq!(can_measure(&plain, gpu(), &cpu(false)), Ok(()));
+        for also in [false, true] {
+            assert_eq!(can_measure(&with(also, false), None, &cpu(true)), Ok(()));
+            let lacks = can_measure(&with(also, false), None, &cpu(false)).unwrap_err().to_string();
+            let expected = "the sweep asks for `evaluate.fid.precision: bf16`, which cpu (EPYC) does not compute in\nhint: measure on a processor with AVX512-BF16, or leave the key out";
+            assert_eq!(lacks, expected);
+            let on_gpu = can_measure(&with(also, false), gpu(), &cpu(true)).unwrap_err().to_string();
+            let expected = "the sweep asks for `evaluate.fid.precision: bf16`, and cuda:0 (H100) generates the images: feature networks in bf16 are the CPU's\n";
+            assert!(on_gpu.starts_with(expected), "{on_gpu}");
+            // The CPU sees what somebody else's program generates, wherever that trains.
+            assert_eq!(can_measure(&with(also, true), gpu(), &cpu(true)), Ok(()));
+            assert!(can_measure(&with(also, true), gpu(), &cpu(false)).is_err());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::evaluate::{
 use crate::event::Started;
 use crate::record::{SweepFolder, read_journal};
 use crate::run::recorded_sums;
-use crate::spec::{Data, Encoder, Fid, Plan, PlannedRun, RunSpec};
+use crate::spec::{Data, Encoder, Plan, PlannedRun, RunSpec};
 
 /// Whether every run that is not done could start now, and notes on its images; the error says what to fetch.
 pub(super) fn check<'r>(
@@ -71,11 +71,6 @@ pub(super) fn prepare<'r>(
     })
 }
 
-/// The protocols that a run is measured by.
-fn fids(spec: &RunSpec) -> impl Iterator<Item = &Fid> {
-    std::iter::once(&spec.evaluate.fid).chain(&spec.evaluate.also)
-}
-
 /// The frozen network that a run's tokens are aligned with, and the user's file of it.
 fn encoder_of(spec: &RunSpec) -> Option<(Encoder, &str)> {
     let alignment = &spec.auxiliary_losses.alignment;
@@ -96,7 +91,7 @@ fn each_kind<'r>(
                 && encoder_of(one) == encoder_of(other)
                 && one.evaluate.measures == other.evaluate.measures
                 && one.evaluate.also.len() == other.evaluate.also.len()
-                && fids(one).zip(fids(other)).all(|(one, other)| one.compares_like(other))
+                && one.evaluate.fids().zip(other.evaluate.fids()).all(|(one, other)| one.compares_like(other))
         };
         if !seen.iter().any(same) && !folder.run(&run.run_id).has_ended() {
             visit(&run.spec)?;

@@ -60,7 +60,7 @@ impl Task {
         let exclusive = frozen.is_some_and(|plan| plan.exclusive);
         let wanted: WantedDevices = submission.device.parse().map_err(|reason| StudyError::BadDevice { reason })?;
         let jobs = submission.runs_at_once.and_then(std::num::NonZeroUsize::new);
-        let devices = ChosenDevices::choose(&wanted, jobs, &plan_of(sweep, &runs, exclusive))?;
+        let devices = ChosenDevices::choose(&wanted, jobs, None, &plan_of(sweep, &runs, exclusive))?;
         let data_folder = DataFolder::find(Some(&submission.data_folder))?;
         let build = crate::run::build_of_this_program()
             .map_err(|source| StudyError::Io { action: "read this program's own file", source })?;
@@ -251,7 +251,7 @@ fn open_when_free(
 }
 
 /// The runs of a task as a plan, for the choice of devices.
-fn plan_of(sweep: &str, runs: &[PlannedRun], exclusive: bool) -> Plan {
+pub(super) fn plan_of(sweep: &str, runs: &[PlannedRun], exclusive: bool) -> Plan {
     Plan {
         version: crate::spec::PLAN_VERSION,
         name: sweep.to_owned(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use speedlab::data::{RgbImage, decode_rgb};
 use speedlab::evaluate::{Activations, FrozenNetwork, WeightsError};
+use speedlab::kernels::{Products, multiplies_bf16};
 use speedlab::spec::{Features, Resize};
 
 /// The formula of scripts/golden/inception.py: FNV-1a of the name, then a mix of it and the index; in [-1, 1).
@@ -76,7 +77,7 @@ fn inception_sees_what_pytorch_fid_torch_fidelity_and_clean_fid_see() {
     for case in cases {
         let image = image(&case.image, case.height, case.width);
         for features in layers {
-            let network = FrozenNetwork::new(features, case.resize, &weights).unwrap();
+            let network = FrozenNetwork::new(features, case.resize, Products::F32, &weights).unwrap();
             // Beside another image, in another lane.
             let both = [RgbImage { bytes: vec![0; image.bytes.len()], ..image.clone() }, image.clone()];
             let found = network.features(&both);
@@ -104,6 +105,30 @@ fn inception_sees_what_pytorch_fid_torch_fidelity_and_clean_fid_see() {
     }
 }
 
+/// Of the network as a whole, where the processor has instructions for it: without them it takes long, and layer by layer it is tested.
+#[test]
+fn features_in_bf16_are_near_those_in_f32() {
+    if !multiplies_bf16() {
+        eprintln!("skipped: this processor does not multiply in bf16");
+        return;
+    }
+    let images = [image("first", 40, 32), image("second", 40, 32)];
+    for features in [Features::InceptionV3, Features::EfficientnetLite0] {
+        let [exact, rounded] = [Products::F32, Products::Bf16]
+            .map(|products| FrozenNetwork::new(features, Resize::Customary, products, &weights).unwrap());
+        let found = rounded.features(&images);
+        let expected: Vec<f64> = exact.features(&images).into_iter().map(f64::from).collect();
+        let error = relative_error(found.iter().map(|&value| f64::from(value)), &expected);
+        println!("{}: {error:.1e}", features.name());
+        assert!(error > 1e-6 && error < 0.02, "{}: {error}", features.name());
+        let with_threads = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| rounded.features(&images[..1]))
+        };
+        assert_eq!(with_threads(1), with_threads(2), "bit for bit");
+    }
+}
+
 #[derive(Deserialize)]
 struct Photograph {
     image: String,
@@ -114,7 +139,7 @@ struct Photograph {
 /// Of real photographs, with the real weights, where these were fetched.
 pub fn efficientnet_knows_photographs(weights: &Path) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/efficientnet");
-    let network = FrozenNetwork::load(Features::EfficientnetLite0, Resize::Clean, weights).unwrap();
+    let network = FrozenNetwork::load(Features::EfficientnetLite0, Resize::Clean, Products::F32, weights).unwrap();
     let golden = include_str!("../golden/efficientnet/efficientnet.json");
     for line in golden.lines() {
         let expected: Photograph = serde_json::from_str(line).unwrap();

@@ -91,7 +91,7 @@ pub(super) fn rerun(
             );
         }
     }
-    let chosen = args.devices.choose(&plan)?;
+    let chosen = args.devices.choose(None, &plan)?;
     if !args.quiet {
         eprintln!("{:>10}  {}", "device", chosen.words);
         eprintln!("{:>10}  {} of {} runs, in {}", "again", only.len(), plan.runs.len(), into.path.display());

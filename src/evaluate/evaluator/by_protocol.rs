@@ -6,11 +6,11 @@ use super::{
     FeatureNetwork, FrechetReference, FurtherMeasures, Generation, LatentDecoder, ReferenceFeatures, in_frechet,
 };
 use crate::data::{DataFolder, Dataset};
-use crate::evaluate::predict::{Predict, Predicted};
+use crate::evaluate::predict::{PredictIn, Predicted};
 use crate::evaluate::{ClassLogits, EvaluateError, FeatureRows, GaussianFit, WeightsError};
 use crate::event::Measure;
 use crate::model::vit::VitError;
-use crate::spec::{FidProtocol, RunSpec, Weights};
+use crate::spec::{FidPrecision, FidProtocol, RunSpec, Weights};
 
 /// Images whose features are computed together. It is fixed, so that neither the size of a batch nor who asks changes a bit.
 pub(super) const FEATURE_IMAGES: usize = 256;
@@ -50,7 +50,8 @@ impl Compared {
     ) -> Result<Self, EvaluateError> {
         let fid = &spec.evaluate.fid;
         let weights = folder.weights_of(fid);
-        let features = FeatureNetwork::load(fid.features, fid.resize, spec.data.picture_shape(), weights.as_deref())?;
+        let (shape, precision) = (spec.data.picture_shape(), fid.precision);
+        let features = FeatureNetwork::load(fid.features, fid.resize, precision, shape, weights.as_deref())?;
         if fid.features.are_of_file() && features.weights_sha256() != Some(&fid.weights_sha256) {
             let problem =
                 format!("{} is not the file that the sweep was planned with: its sha256 is another", fid.weights);
@@ -86,7 +87,7 @@ impl Compared {
 /// A network that is asked, and how much of all that is to be asked it has answered.
 pub(super) struct Asked<'a> {
     pub weights: Weights,
-    pub network: Predict<'a>,
+    pub network: PredictIn<'a>,
     /// What makes pictures of latents.
     pub decoder: Option<&'a LatentDecoder>,
     pub progress: &'a mut dyn FnMut(f64) -> bool,
@@ -99,11 +100,12 @@ impl Asked<'_> {
     pub fn predict(
         &mut self,
         doing: &'static str,
+        precision: FidPrecision,
         input: &[f32],
         timesteps: &[f32],
         classes: Option<&[u32]>,
     ) -> Predicted {
-        let predicted = (self.network)(input, timesteps, classes)?;
+        let predicted = (self.network)(precision, input, timesteps, classes)?;
         if let Some(index) = predicted.iter().position(|value| !value.is_finite()) {
             let t = timesteps[index / (input.len() / timesteps.len()) % timesteps.len()];
             return Err(EvaluateError::NotFinite { weights: self.weights, value: predicted[index], t, doing });
@@ -140,7 +142,7 @@ impl ByProtocol {
         for first in (0..generated).step_by(batch_images) {
             let count = batch_images.min(generated - first);
             let mut generating = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
-                asked.predict("generating images", input, timesteps, classes)
+                asked.predict("generating images", self.protocol.precision, input, timesteps, classes)
             };
             let images = self.generation.batch(NOISE_SEED, first, count, &mut generating)?;
             let images = match asked.decoder {
@@ -234,6 +236,7 @@ mod tests {
     use super::*;
     use crate::data::{Images, load_digits};
     use crate::evaluate::{FrozenNetwork, frechet_distance};
+    use crate::kernels::Products;
     use crate::spec::{Features, FurtherMeasure, Resize};
 
     /// Inception with weights that let each pixel through in some strength.
@@ -244,7 +247,8 @@ mod tests {
             let scale = if name.ends_with("running_var") || shape.len() == 1 { 1.0 } else { 2.0 / inputs as f32 };
             Ok((0..count).map(|index| scale * (1.0 + 0.5 * (index as f32).sin())).collect())
         };
-        let mut network = FrozenNetwork::new(Features::InceptionV3, Resize::Customary, &weights).unwrap();
+        let mut network =
+            FrozenNetwork::new(Features::InceptionV3, Resize::Customary, Products::F32, &weights).unwrap();
         network.weights_sha256 = "0".repeat(64);
         FeatureNetwork::Frozen { network: Box::new(network), image_shape: (1, 8) }
     }

@@ -1,16 +1,16 @@
 use super::by_protocol::{Asked, FEATURE_IMAGES, Seen};
 use super::{Evaluation, Evaluator};
-use crate::evaluate::predict::Predict;
+use crate::evaluate::predict::PredictIn;
 use crate::evaluate::{EvaluateError, grid_png};
 use crate::event::Measure;
-use crate::spec::{FidProtocol, Weights};
+use crate::spec::{FidPrecision, FidProtocol, Weights};
 
 impl Evaluator {
     /// Measures `network`, which has such weights.
     pub(super) fn measure(
         &self,
         weights: Weights,
-        network: Predict<'_>,
+        network: PredictIn<'_>,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Evaluation, EvaluateError> {
         let [compared, also @ ..] = &self.protocols[..] else { unreachable!("there is a protocol that is compared") };
@@ -38,7 +38,7 @@ impl Evaluator {
     pub(super) fn asked<'a>(
         &'a self,
         weights: Weights,
-        network: Predict<'a>,
+        network: PredictIn<'a>,
         progress: &'a mut dyn FnMut(f64) -> bool,
         total: usize,
     ) -> Asked<'a> {
@@ -49,7 +49,7 @@ impl Evaluator {
     pub(super) fn validated(&self, asked: &mut Asked<'_>) -> Result<Vec<Measure>, EvaluateError> {
         let weights = asked.weights;
         let mut predict_each = |input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
-            asked.predict("measuring the validation loss", input, timesteps, classes)
+            asked.predict("measuring the validation loss", FidPrecision::F32, input, timesteps, classes)
         };
         self.validation.measure(weights, self.batch_images, &mut predict_each)
     }
@@ -98,6 +98,8 @@ mod tests {
     use super::*;
     use crate::data::Images;
     use crate::diffusion::ForwardProcess;
+    use crate::evaluate::predict::Predict;
+    use crate::kernels::multiplies_bf16;
     use crate::spec::{
         Ddim, Ddpm, Euler, Model, NoiseSchedule, OdeSampler, Parameterization, RectifiedFlow, RunSpec, UnetModel,
     };
@@ -109,8 +111,13 @@ mod tests {
             network: Predict<'_>,
             progress: &mut dyn FnMut(f64) -> bool,
         ) -> Result<Evaluation, EvaluateError> {
-            self.measure(Weights::Averaged, network, progress)
+            self.measure(Weights::Averaged, &mut in_any(network), progress)
         }
+    }
+
+    /// A network that answers the same in any precision.
+    fn in_any(network: Predict<'_>) -> impl FnMut(FidPrecision, &[f32], &[f32], Option<&[u32]>) -> PredictResult {
+        move |_, input, timesteps, classes| network(input, timesteps, classes)
     }
 
     /// A network that says `share` of what it sees is noise.
@@ -211,14 +218,15 @@ mod tests {
         let of_first = evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
         assert_eq!(of_first.measures[..3], further[..3]);
         let by = {
-            let (by, network, progress) = (&together.protocols[1], &mut network(0.9), &mut |_| true);
-            let mut asked = together.asked(Weights::Averaged, network, progress, by.predictions(0));
+            let (by, mut network) = (&together.protocols[1], network(0.9));
+            let (mut network, progress) = (in_any(&mut network), &mut |_| true);
+            let mut asked = together.asked(Weights::Averaged, &mut network, progress, by.predictions(0));
             by.measure(0, together.batch_images, &mut asked).unwrap().0
         };
         assert_eq!(by, further[..3]);
         let validation = {
-            let (network, progress) = (&mut network(0.9), &mut |_| true);
-            together.validated(&mut together.asked(Weights::Averaged, network, progress, 1)).unwrap()
+            let (mut network, progress) = (network(0.9), &mut |_| true);
+            together.validated(&mut together.asked(Weights::Averaged, &mut in_any(&mut network), progress, 1)).unwrap()
         };
         assert_eq!(validation, alone.measures[3..]);
         assert_eq!(together.values_of_validation()[0].1, validation[0].protocol.as_str());
@@ -227,6 +235,36 @@ mod tests {
         let repeated = evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap();
         spec.evaluate.also = vec![heun_of(&spec)];
         assert_eq!(repeated, evaluator(&spec).evaluate_with(&mut network(0.9), &mut |_| true).unwrap());
+    }
+
+    #[test]
+    fn each_protocol_asks_in_its_own_precision_and_the_loss_in_f32() {
+        if !multiplies_bf16() {
+            eprintln!("skipped: this processor does not multiply in bf16");
+            return;
+        }
+        let mut spec = spec();
+        spec.evaluate.fid.samples = 20;
+        let rounded = crate::spec::Fid { precision: FidPrecision::Bf16, ..spec.evaluate.fid.clone() };
+        spec.evaluate.also = vec![rounded];
+        let evaluator = evaluator(&spec);
+        // Also those of the reference are other features.
+        assert!(!std::sync::Arc::ptr_eq(&evaluator.protocols[0].compared, &evaluator.protocols[1].compared));
+        let (mut answer, mut asked) = (network(0.9), std::collections::BTreeMap::new());
+        let mut network = |precision: FidPrecision, input: &[f32], timesteps: &[f32], classes: Option<&[u32]>| {
+            *asked.entry(precision.name()).or_insert(0) += timesteps.len();
+            answer(input, timesteps, classes)
+        };
+        let found = evaluator.measure(Weights::Averaged, &mut network, &mut |_| true).unwrap();
+        // 64 images are kept, and 64 are looked at in ten bins.
+        assert_eq!(asked, [("bf16", 20 * 5), ("f32", 64 * 5 + 640)].into());
+        let fids: Vec<&Measure> = found.measures.iter().filter(|measure| measure.metric == "fid").collect();
+        let f32 = "digits-cnn n=20 ref=train:1442 resize=none ddim nfe=5 ema=0.999";
+        assert_eq!(fids[0].protocol, f32);
+        assert_eq!(fids[1].protocol, f32.replace("resize=none", "resize=none precision=bf16"));
+        // The images are the same, and the features are not.
+        let ratio = fids[1].value / fids[0].value;
+        assert!(ratio != 1.0 && (ratio - 1.0).abs() < 0.02, "{fids:?}");
     }
 
     fn heun_of(spec: &RunSpec) -> crate::spec::Fid {

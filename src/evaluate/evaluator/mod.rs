@@ -8,7 +8,8 @@ use burn::tensor::Device;
 
 use self::by_protocol::{Asked, ByProtocol, Compared};
 use super::features::{FeatureNetwork, FeaturesOn};
-use super::predict::with_network;
+use super::precision::measuring_products;
+use super::predict::with_network_in;
 use super::sample::{Generation, batch_images};
 use super::validation::Validation;
 use super::{EvaluateError, FrechetError, FrechetReference, FurtherMeasures, LatentDecoder, ReferenceFeatures};
@@ -91,7 +92,7 @@ impl Evaluator {
         Self::on_device(spec, dataset, folder, &Device::flex(), works)
     }
 
-    /// The same with latents decoded on `device`.
+    /// The same with latents decoded on `device`, which also generates the images.
     pub fn on_device(
         spec: &RunSpec,
         dataset: &Dataset,
@@ -118,6 +119,7 @@ impl Evaluator {
         for by in spec.by_each_fid() {
             let fid = &by.evaluate.fid;
             at_least(2, "evaluate.fid.samples", fid.samples)?;
+            measuring_products(fid.precision, device)?;
             if !(1..=process.timesteps()).contains(&fid.ode.steps()) {
                 let rule = format!("the noise schedule has {} timesteps", process.timesteps());
                 return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
@@ -164,7 +166,7 @@ impl Evaluator {
     ) -> Result<Evaluation, EvaluateError> {
         let mut found: Option<Evaluation> = None;
         self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
-            let evaluation = self.measure(weights, &mut with_network(network, self.network_shape), progress)?;
+            let evaluation = self.measure(weights, &mut with_network_in(network, self.network_shape), progress)?;
             match &mut found {
                 // The grid stays that of the weights that are compared.
                 Some(found) => found.measures.extend(evaluation.measures),
@@ -232,7 +234,7 @@ impl Evaluator {
     ) -> Result<Vec<Measure>, EvaluateError> {
         let mut measures = Vec::new();
         self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
-            let network = &mut with_network(network, self.network_shape);
+            let network = &mut with_network_in(network, self.network_shape);
             measures.extend(measure(&mut self.asked(weights, network, progress, predictions))?);
             Ok(())
         })?;
@@ -318,8 +320,9 @@ fn at_least(least: usize, key: &'static str, value: usize) -> Result<(), Evaluat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::{multiplies_bf16, without_bf16};
     use crate::model::build;
-    use crate::spec::{Ddim, FurtherMeasure, Model, OdeSampler, Optimizer, UnetModel};
+    use crate::spec::{Ddim, FidPrecision, FurtherMeasure, Model, OdeSampler, Optimizer, UnetModel};
 
     pub fn spec() -> RunSpec {
         let mut spec = RunSpec::default();
@@ -404,6 +407,50 @@ mod tests {
             assert!(own.measures.iter().zip(&same.measures).all(|(own, same)| own.value == same.value));
             assert_eq!(own.grid_png, same.grid_png);
         }
+    }
+
+    #[test]
+    fn in_bf16_a_real_network_measures_about_the_same_with_any_number_of_threads() {
+        if !multiplies_bf16() {
+            eprintln!("skipped: this processor does not multiply in bf16");
+            return;
+        }
+        let mut spec = spec();
+        spec.model = Model::Unet(UnetModel { channels: 16, ..UnetModel::default() });
+        spec.evaluate.fid.samples = 70;
+        let mut network = build(&spec.model, (1, 8), 3, &Device::flex());
+        // The last layer starts at zero.
+        network.set_weights(network.weights() + 0.02);
+        let exact = evaluator(&spec).evaluate(&network, &network, &mut |_| true).unwrap();
+        spec.evaluate.fid.precision = FidPrecision::Bf16;
+        let of = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| evaluator(&spec).evaluate(&network, &network, &mut |_| true).unwrap())
+        };
+        let rounded = of(1);
+        assert_eq!(of(2), rounded);
+        let [exact_fid, rounded_fid] = [&exact, &rounded].map(|found| &found.measures[0]);
+        assert_eq!(rounded_fid.protocol, exact_fid.protocol.replace("resize=none", "resize=none precision=bf16"));
+        let ratio = rounded_fid.value / exact_fid.value;
+        assert!(ratio != 1.0 && (ratio - 1.0).abs() < 0.02, "{exact_fid:?}, {rounded_fid:?}");
+        // The loss is f32.
+        assert_eq!(rounded.measures[1..], exact.measures[1..]);
+        let difference = rounded.first_images.iter().zip(&exact.first_images).map(|(one, other)| (one - other).abs());
+        let largest = difference.fold(0.0, f32::max);
+        assert!(largest > 0.0 && largest < 0.1, "{largest}");
+    }
+
+    #[test]
+    fn a_processor_without_bf16_does_not_measure_in_it() {
+        let mut spec = spec();
+        spec.evaluate.also = vec![Fid { precision: FidPrecision::Bf16, ..spec.evaluate.fid.clone() }];
+        without_bf16(|| {
+            let dataset = crate::data::load_digits().unwrap();
+            let error = Evaluator::new(&spec, &dataset, &no_folder(), &mut || {}).err().expect("it cannot measure");
+            assert!(error.is_usage());
+            let text = error.to_string();
+            assert!(text.starts_with("cannot measure with `evaluate.fid.precision: bf16`: this processor"), "{text}");
+        });
     }
 
     #[test]

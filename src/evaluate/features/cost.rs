@@ -87,8 +87,9 @@ mod tests {
     use super::super::{DIGITS_CNN_WEIGHTS, FeatureNetwork, WeightsError, encoder_cost, small_cnn};
     use super::*;
     use crate::data::public_set;
+    use crate::kernels::Products;
     use crate::kernels::frozen::counted::CountedFrozen;
-    use crate::spec::{AlignmentLoss, EfficientnetEncoder, Encoder, Resize};
+    use crate::spec::{AlignmentLoss, EfficientnetEncoder, Encoder, FidPrecision, Resize};
 
     fn of(features: Features) -> Fid {
         Fid { features, ..Fid::default() }
@@ -134,7 +135,7 @@ mod tests {
             Ok(vec![0.0; count])
         };
         let image = [Vec::<f32>::new()];
-        let inception = Inception::new(&source).unwrap();
+        let inception = Inception::new(Products::F32, &source).unwrap();
         // The file has biases of the classes, which nothing uses.
         let file_bytes = (values.get() + Inception::CLASSES) * size_of::<f32>();
         let megabytes = public_set("inception-v3").unwrap().megabytes();
@@ -178,7 +179,7 @@ mod tests {
             (Features::Pixels8, (1, 28)),
             (Features::Pixels8, (3, 32)),
         ] {
-            let network = FeatureNetwork::load(features, Resize::Customary, shape, None).unwrap();
+            let network = FeatureNetwork::load(features, Resize::Customary, FidPrecision::F32, shape, None).unwrap();
             assert_eq!(network.dimension(), features.dimension(shape.0), "{features:?}");
             assert!(feature_cost(&of(features), shape).flops > 0.0);
         }

@@ -1,5 +1,6 @@
 use super::layers::{Normalised, TensorSource};
 use super::tensors::WeightsError;
+use crate::kernels::Products;
 use crate::kernels::frozen::{
     Activation, Edges, FrozenConvolution, FrozenDepthwise, FrozenKernels, Operation, Part, Window,
 };
@@ -44,9 +45,15 @@ impl EfficientNetLite0 {
     /// Length of [`EfficientNetLite0::features`].
     pub const DIMENSION: usize = 1280;
 
+    /// In f32.
     pub fn new(source: TensorSource<'_>) -> Result<Self, WeightsError> {
+        Self::multiplying(Products::F32, source)
+    }
+
+    pub fn multiplying(products: Products, source: TensorSource<'_>) -> Result<Self, WeightsError> {
         let layer = |convolution: &str, norm: &str, window, activation| Normalised {
             source,
+            products,
             convolution: convolution.to_owned(),
             norm: norm.to_owned(),
             window,

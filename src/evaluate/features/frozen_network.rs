@@ -13,14 +13,15 @@ use super::resize::{middle_square, resized};
 use super::tensors::{TensorFile, WeightsError};
 use crate::checksum::file_digest;
 use crate::data::RgbImage;
-use crate::kernels::Kernels;
 use crate::kernels::frozen::{FrozenKernels, FusedFrozen, IMAGES_AT_ONCE, PlainFrozen};
+use crate::kernels::{Kernels, Products};
 use crate::model::vit::{Vit, VitDesign, VitFamily};
 use crate::spec::{Features, Resize, network_protocol};
 
 /// A large network with weights of a file, and how images get the size that it sees.
 pub struct FrozenNetwork {
     network: Network,
+    products: Products,
     /// The device that computes it, where that is not the CPU.
     device: OnceLock<OnDevice>,
     resize: Resize,
@@ -77,24 +78,26 @@ impl Network {
 
 impl FrozenNetwork {
     /// With the weights of the file at `path`, as `torch.save` wrote it; of an encoder as [`crate::model::vit::VitWeights`] reads it.
+    /// Products of bf16 are those of processors with AVX512-BF16; others compute the same, slowly.
     ///
     /// # Panics
     /// If `features` are those of another kind of network.
-    pub fn load(features: Features, resize: Resize, path: &Path) -> Result<Self, WeightsError> {
+    pub fn load(features: Features, resize: Resize, products: Products, path: &Path) -> Result<Self, WeightsError> {
         if features.are_of_file() {
-            return Self::of_encoder(features, resize, path);
+            return Self::of_encoder(features, resize, products, path);
         }
         let file = TensorFile::read(path, features.weights().expect("a frozen network has weights"))?;
-        let network = Self::new(features, resize, &|name, shape| file.get(name, shape))?;
+        let network = Self::new(features, resize, products, &|name, shape| file.get(name, shape))?;
         Ok(Self { weights_sha256: file.sha256, ..network })
     }
 
-    fn of_encoder(features: Features, resize: Resize, path: &Path) -> Result<Self, WeightsError> {
+    fn of_encoder(features: Features, resize: Resize, products: Products, path: &Path) -> Result<Self, WeightsError> {
         let weights = encoder_weights(features, path)?;
         let sha256 = file_digest(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
         let vit = Vit::new(&weights, weights.design().customary_side(), None, &Device::flex())?;
         Ok(Self {
-            network: Network::Encoder(Box::new(vit)),
+            network: Network::Encoder(Box::new(vit.with_kernels(Kernels::Fused(products)))),
+            products,
             device: OnceLock::new(),
             resize: resize.with(features),
             weights_sha256: sha256,
@@ -113,16 +116,24 @@ impl FrozenNetwork {
     ///
     /// # Panics
     /// If `features` are those of another kind of network.
-    pub fn new(features: Features, resize: Resize, source: TensorSource<'_>) -> Result<Self, WeightsError> {
+    pub fn new(
+        features: Features,
+        resize: Resize,
+        products: Products,
+        source: TensorSource<'_>,
+    ) -> Result<Self, WeightsError> {
         let inception = |layer| -> Result<Network, WeightsError> {
-            Ok(Network::Inception(Box::new(Inception::new(source)?), layer))
+            Ok(Network::Inception(Box::new(Inception::new(products, source)?), layer))
         };
         let network = match features {
             Features::InceptionV3 => inception(InceptionLayer::Features2048),
             Features::InceptionV3At768 => inception(InceptionLayer::Features768),
             Features::InceptionV3At192 => inception(InceptionLayer::Features192),
             Features::InceptionV3At64 => inception(InceptionLayer::Features64),
-            Features::EfficientnetLite0 => Ok(Network::EfficientNet(Box::new(EfficientNetLite0::new(source)?))),
+            Features::EfficientnetLite0 => {
+                let network = EfficientNetLite0::multiplying(products, source)?;
+                Ok(Network::EfficientNet(Box::new(network)))
+            }
             Features::DigitsCnn | Features::MnistCnn | Features::Pixels8 => {
                 panic!("{features:?} come with the program")
             }
@@ -130,6 +141,7 @@ impl FrozenNetwork {
         };
         Ok(Self {
             network: network?,
+            products,
             device: OnceLock::new(),
             resize: resize.with(features),
             weights_sha256: String::new(),
@@ -137,9 +149,9 @@ impl FrozenNetwork {
     }
 
     /// Has `device` compute its features from now on, if it is not the CPU and its features of `images` are the CPU's to `tolerance` of
-    /// the largest; how far they differ. It is for one device: its weights stay there.
+    /// the largest; how far they differ. It is for one device: its weights stay there. Products of bf16 are the CPU's.
     pub fn compute_on(&self, device: &Device, images: &[RgbImage], tolerance: f32) -> Option<f32> {
-        if matches!(Kernels::for_device(device), Kernels::Fused(_)) {
+        if matches!(Kernels::for_device(device), Kernels::Fused(_)) || self.products == Products::Bf16 {
             return None;
         }
         let device = OnDevice::new(&self.network, device);

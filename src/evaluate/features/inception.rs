@@ -1,6 +1,7 @@
 use super::Activations;
 use super::layers::{Normalised, TensorSource};
 use super::tensors::WeightsError;
+use crate::kernels::Products;
 use crate::kernels::frozen::{Activation, Edges, FrozenConvolution, FrozenKernels, Operation, Part, Window};
 
 /// The network of the Fréchet inception distance: InceptionV3 (Szegedy et al. 2015, arXiv 1512.00567) as TensorFlow
@@ -74,8 +75,8 @@ impl Inception {
     /// Values in the spatial features of an image.
     pub const SPATIAL_DIMENSION: usize = SPATIAL_SIDE * SPATIAL_SIDE * SPATIAL_CHANNELS;
 
-    pub fn new(source: TensorSource<'_>) -> Result<Self, WeightsError> {
-        let layers = Layers { source };
+    pub fn new(products: Products, source: TensorSource<'_>) -> Result<Self, WeightsError> {
+        let layers = Layers { products, source };
         let stem = vec![
             layers.at("Conv2d_1a_3x3", Window::square(3, 2), 3, 32)?,
             layers.at("Conv2d_2a_3x3", Window::square(3, 1), 32, 32)?,
@@ -173,13 +174,15 @@ impl Branch {
 }
 
 struct Layers<'s> {
+    products: Products,
     source: TensorSource<'s>,
 }
 
 impl Layers<'_> {
     fn at(&self, name: &str, window: Window, inputs: usize, outputs: usize) -> Result<FrozenConvolution, WeightsError> {
         let (convolution, norm) = (format!("{name}.conv"), format!("{name}.bn"));
-        let layer = Normalised { source: self.source, convolution, norm, window, activation: Activation::Relu };
+        let (source, products) = (self.source, self.products);
+        let layer = Normalised { source, products, convolution, norm, window, activation: Activation::Relu };
         layer.convolution(inputs, outputs)
     }
 

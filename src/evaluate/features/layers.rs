@@ -1,6 +1,7 @@
 //! Layers of frozen networks, as files of weights hold them.
 
 use super::tensors::WeightsError;
+use crate::kernels::Products;
 use crate::kernels::frozen::{Activation, FrozenConvolution, FrozenDepthwise, Window};
 
 /// The source of a network's weights: it gives the tensor with this name and this shape.
@@ -12,6 +13,8 @@ const EPSILON: f64 = 1e-3;
 /// A convolution without bias, then a batch norm, then an activation.
 pub struct Normalised<'s> {
     pub source: TensorSource<'s>,
+    /// What the convolution multiplies; a depthwise one multiplies f32.
+    pub products: Products,
     /// The names of the convolution and of the norm.
     pub convolution: String,
     pub norm: String,
@@ -24,7 +27,7 @@ impl Normalised<'_> {
     pub fn convolution(self, inputs: usize, outputs: usize) -> Result<FrozenConvolution, WeightsError> {
         let Window { height, width, .. } = self.window;
         let (weight, bias) = self.folded(&[outputs, inputs, height, width])?;
-        Ok(FrozenConvolution::new(self.window, inputs, &weight, bias, self.activation))
+        Ok(FrozenConvolution::new(self.window, inputs, self.products, &weight, bias, self.activation))
     }
 
     /// A convolution of each of `channels` channels on its own.

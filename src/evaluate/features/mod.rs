@@ -15,10 +15,12 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::coarse_pixels::CoarsePixels;
+use super::precision::measuring_products;
 use super::{EvaluateError, Gaussian, GaussianFit};
 use crate::data::RgbImage;
+use crate::kernels::Kernels;
 use crate::model::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn, from_safetensors};
-use crate::spec::{Features, Resize, feature_protocol};
+use crate::spec::{Features, FidPrecision, Resize, feature_protocol};
 
 pub use cost::{FeatureCost, feature_cost};
 pub use encoder::{aligned_weights, encoder_weights};
@@ -87,25 +89,33 @@ impl Activations {
 impl FeatureNetwork {
     /// Of images with this shape: `image_shape` is (channels, side). `weights` is the file of a network's weights, fetched or the user's.
     ///
+    /// # Errors
+    /// If the images or the weights do not fit, or the CPU has not this precision.
+    ///
     /// # Panics
     /// Without `weights` where the features need some.
     pub fn load(
         features: Features,
         resize: Resize,
+        precision: FidPrecision,
         image_shape: (usize, usize),
         weights: Option<&Path>,
     ) -> Result<Self, EvaluateError> {
+        let products = measuring_products(precision, &Device::flex())?;
+        let small = |design, weights| -> Result<Self, EvaluateError> {
+            Ok(Self::Cnn(Box::new(small_cnn(design, weights)?.with_kernels(Kernels::Fused(products)))))
+        };
         if !features.fits(image_shape) {
             let (channels, side) = image_shape;
             return Err(EvaluateError::ImageShape { features, channels, side });
         }
         Ok(match features {
-            Features::DigitsCnn => Self::Cnn(Box::new(small_cnn(&DIGITS_CNN, DIGITS_CNN_WEIGHTS)?)),
-            Features::MnistCnn => Self::Cnn(Box::new(small_cnn(&MNIST_CNN, MNIST_CNN_WEIGHTS)?)),
+            Features::DigitsCnn => small(&DIGITS_CNN, DIGITS_CNN_WEIGHTS)?,
+            Features::MnistCnn => small(&MNIST_CNN, MNIST_CNN_WEIGHTS)?,
             Features::Pixels8 => Self::Pixels(CoarsePixels::new(image_shape)),
             _ => {
                 let weights = weights.expect("the caller knows where the weights are");
-                let network = Box::new(FrozenNetwork::load(features, resize, weights)?);
+                let network = Box::new(FrozenNetwork::load(features, resize, products, weights)?);
                 Self::Frozen { network, image_shape }
             }
         })
@@ -259,9 +269,9 @@ impl FeatureNetwork {
         }
     }
 
-    /// Which features of this network are compared, and how images get the size that it sees.
-    pub fn protocol(&self, features: Features, resize: Resize) -> String {
-        feature_protocol(features, self.name_in_protocol().as_deref(), resize)
+    /// Which features of this network are compared, how images get the size that it sees, and what it multiplies in.
+    pub fn protocol(&self, features: Features, resize: Resize, precision: FidPrecision) -> String {
+        feature_protocol(features, self.name_in_protocol().as_deref(), resize, precision)
     }
 
     /// The SHA-256 of the file of weights, if they are of one.
@@ -293,7 +303,7 @@ mod tests {
     use crate::random::{Draws, Stream};
 
     fn network() -> FeatureNetwork {
-        FeatureNetwork::load(Features::DigitsCnn, Resize::Customary, (1, 8), None).unwrap()
+        FeatureNetwork::load(Features::DigitsCnn, Resize::Customary, FidPrecision::F32, (1, 8), None).unwrap()
     }
 
     /// Other weights give other distances under the same protocol: whoever changes them raises `RUN_SPEC_VERSION`.
@@ -369,7 +379,7 @@ mod tests {
         let mut noise = vec![0.0; clean.len()];
         Draws::new(1, Stream::Noise, 0).fill_normal(&mut noise);
         for (features, dimension) in [(Features::MnistCnn, 64), (Features::Pixels8, 64)] {
-            let network = FeatureNetwork::load(features, Resize::Customary, (1, 28), None).unwrap();
+            let network = FeatureNetwork::load(features, Resize::Customary, FidPrecision::F32, (1, 28), None).unwrap();
             assert_eq!(network.dimension(), dimension);
             let reference = network.gaussian("strokes", &clean).unwrap();
             let distance = |level: f32| {
@@ -391,9 +401,15 @@ mod tests {
 
     #[test]
     fn images_of_another_shape_and_damaged_weights_are_refused() {
-        let message = FeatureNetwork::load(Features::DigitsCnn, Resize::None, (3, 32), None).err().unwrap().to_string();
+        let message = FeatureNetwork::load(Features::DigitsCnn, Resize::None, FidPrecision::F32, (3, 32), None)
+            .err()
+            .unwrap()
+            .to_string();
         assert_eq!(message, "features `digits-cnn` are of grey 8x8 images, not of 3 x 32 x 32");
-        let message = FeatureNetwork::load(Features::Pixels8, Resize::None, (3, 7), None).err().unwrap().to_string();
+        let message = FeatureNetwork::load(Features::Pixels8, Resize::None, FidPrecision::F32, (3, 7), None)
+            .err()
+            .unwrap()
+            .to_string();
         assert_eq!(message, "features `pixels-8x8` are of images at least 8 pixels wide, not of 3 x 7 x 7");
         let message = small_cnn(&DIGITS_CNN, &DIGITS_CNN_WEIGHTS[..1000]).err().unwrap().to_string();
         assert!(message.starts_with("features `digits-cnn`: not a whole safetensors file"), "{message}");

@@ -76,8 +76,8 @@ impl FrozenKernels for CountedFrozen {
             let (layer_weights, held) = match operation {
                 Operation::Convolution(layer) => {
                     // Sixteen for each pair of channels instead of nine: tiles of 4x4 pixels.
-                    let tiles = if layer.winograd.is_some() { 16 * layer.inputs * layer.outputs } else { 0 };
-                    (layer.weight.len(), layer.weight.len() + layer.bias.len() + tiles)
+                    let tiles = if layer.has_winograd() { 16 * layer.inputs * layer.outputs } else { 0 };
+                    (layer.weight_count(), layer.weight_count() + layer.bias.len() + tiles)
                 }
                 Operation::Depthwise(layer) => (layer.weight.len(), layer.weight.len() + layer.bias.len()),
                 Operation::MaxPool(_) | Operation::AveragePool(_) => (0, 0),

@@ -1,7 +1,10 @@
+use std::borrow::Cow;
+
 use super::plain::OnDevice;
 use super::window::{Edges, Window};
 use crate::kernels::lanes::Lanes;
-use crate::kernels::winograd;
+use crate::kernels::panel::{Pair, Single, Word};
+use crate::kernels::{Products, winograd};
 
 /// The activation of a layer's sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +33,41 @@ pub struct FrozenConvolution {
     pub(super) window: Window,
     pub(super) inputs: usize,
     pub(super) outputs: usize,
-    /// `[outputs, window height, window width, inputs]`
-    pub(super) weight: Vec<f32>,
+    pub(super) weights: Weights,
     pub(super) bias: Vec<f32>,
     pub(super) activation: Activation,
-    /// The kernels of Winograd's method, where it is the faster way.
-    pub(super) winograd: Option<winograd::Kernels>,
     pub(super) on_device: OnDevice,
+}
+
+/// The weights of a convolution, in words of what is multiplied.
+pub(super) enum Weights {
+    F32(Words<Single>),
+    Bf16(Words<Pair>),
+}
+
+/// The weights of a convolution in words of inputs.
+pub(super) struct Words<W> {
+    /// `[outputs, window height, window width, words of the inputs]`
+    pub(super) taps: Vec<f32>,
+    /// The kernels of Winograd's method, where it is the faster way.
+    pub(super) winograd: Option<winograd::Kernels<W>>,
+}
+
+impl<W: Word> Words<W> {
+    /// Of weights `[outputs, inputs, window height, window width]`.
+    fn new(window: Window, inputs: usize, outputs: usize, weight: &[f32]) -> Self {
+        let positions = window.positions();
+        let winograd = winograd_padding(window)
+            .filter(|_| inputs.min(outputs) >= LEAST_WINOGRAD_CHANNELS)
+            .map(|_| winograd::Kernels::frozen(inputs, outputs, weight));
+        let turned = |output: usize| {
+            let weight = &weight[output * inputs * positions..][..inputs * positions];
+            (0..positions).flat_map(move |position| (0..inputs).map(move |input| weight[input * positions + position]))
+        };
+        let numbers: Vec<f32> = (0..outputs).flat_map(turned).collect();
+        // A word is of one position, so that what it is multiplied with is of one pixel.
+        Self { taps: W::of_rows(Cow::Owned(numbers), inputs).into_owned(), winograd }
+    }
 }
 
 /// A convolution of each plane on its own, with bias and activation.
@@ -51,22 +82,40 @@ pub struct FrozenDepthwise {
 }
 
 impl FrozenConvolution {
-    /// `weight` is `[outputs, inputs, window height, window width]` and `bias` `[outputs]`.
+    /// `weight` is `[outputs, inputs, window height, window width]` and `bias` `[outputs]`. Layers with products of bf16 are for
+    /// [`FusedFrozen`](super::FusedFrozen) alone.
     ///
     /// # Panics
     /// If there are not as many weights.
-    pub fn new(window: Window, inputs: usize, weight: &[f32], bias: Vec<f32>, activation: Activation) -> Self {
+    pub fn new(
+        window: Window,
+        inputs: usize,
+        products: Products,
+        weight: &[f32],
+        bias: Vec<f32>,
+        activation: Activation,
+    ) -> Self {
         let (outputs, positions) = (bias.len(), window.positions());
         assert_eq!(weight.len(), outputs * inputs * positions, "weights of {inputs} to {outputs} channels, {window:?}");
-        let winograd = winograd_padding(window)
-            .filter(|_| inputs.min(outputs) >= LEAST_WINOGRAD_CHANNELS)
-            .map(|_| winograd::Kernels::frozen(inputs, outputs, weight));
-        let turned = |output: usize| {
-            let weight = &weight[output * inputs * positions..][..inputs * positions];
-            (0..positions).flat_map(move |position| (0..inputs).map(move |input| weight[input * positions + position]))
+        let weights = match products {
+            Products::F32 => Weights::F32(Words::new(window, inputs, outputs, weight)),
+            Products::Bf16 => Weights::Bf16(Words::new(window, inputs, outputs, weight)),
         };
-        let weight = (0..outputs).flat_map(turned).collect();
-        Self { window, inputs, outputs, weight, bias, activation, winograd, on_device: OnDevice::new() }
+        Self { window, inputs, outputs, weights, bias, activation, on_device: OnDevice::new() }
+    }
+
+    /// The number of its weights.
+    pub(super) fn weight_count(&self) -> usize {
+        self.outputs * self.inputs * self.window.positions()
+    }
+
+    /// Whether it has kernels of Winograd's method.
+    #[cfg(test)]
+    pub(super) fn has_winograd(&self) -> bool {
+        match &self.weights {
+            Weights::F32(words) => words.winograd.is_some(),
+            Weights::Bf16(words) => words.winograd.is_some(),
+        }
     }
 }
 

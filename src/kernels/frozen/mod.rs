@@ -2,7 +2,8 @@
 //!
 //! Sixteen images pass through a network at a time, one in each lane. The operations after a convolution (bias, residual,
 //! activation) are done while its sums are in registers, and the parts of a concatenation are written to their place.
-//! [`FusedFrozen`] is for the CPU; [`PlainFrozen`] computes the same with burn's own operations, on any device.
+//! [`FusedFrozen`] is for the CPU; [`PlainFrozen`] computes the same with burn's own operations, on any device. Convolutions whose products
+//! are of bf16 are the CPU's alone: their weights are turned into pairs once, and what they are multiplied with is as it is copied.
 
 mod convolution;
 #[cfg(test)]
@@ -63,6 +64,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
+    use crate::kernels::Products;
     use crate::kernels::lanes::tests::on_all_lanes;
     use crate::random::{Draws, Stream};
 
@@ -90,6 +92,7 @@ mod tests {
             let same = FrozenConvolution::new(
                 Window::square(1, 1),
                 SHAPE[2],
+                Products::F32,
                 &numbers(70, SHAPE[2] * SHAPE[2]),
                 vec![0.1; SHAPE[2]],
                 Activation::None,
@@ -139,7 +142,14 @@ mod tests {
             for window in windows {
                 for (outputs, activation) in [(5, Activation::None), (7, Activation::Relu), (1, Activation::Relu6)] {
                     let weight = numbers(9, outputs * SHAPE[2] * window.positions());
-                    let layer = FrozenConvolution::new(window, SHAPE[2], &weight, numbers(8, outputs), activation);
+                    let layer = FrozenConvolution::new(
+                        window,
+                        SHAPE[2],
+                        Products::F32,
+                        &weight,
+                        numbers(8, outputs),
+                        activation,
+                    );
                     let keeps =
                         outputs == 5 && (window.rows(SHAPE[0]).1, window.columns(SHAPE[1]).1) == (SHAPE[0], SHAPE[1]);
                     assert_alike(Operation::Convolution(&layer), keeps, splits);
@@ -161,8 +171,9 @@ mod tests {
         let images: Vec<Vec<f32>> = (0..COUNT as u64).map(|seed| numbers(seed, shape.iter().product())).collect();
         let weight: Vec<f32> = numbers(5, outputs * inputs * 9).iter().map(|value| 0.05 * value).collect();
         for window in [Window::keeping(3, 3), Window::square(3, 1)] {
-            let layer = FrozenConvolution::new(window, inputs, &weight, numbers(4, outputs), Activation::Relu);
-            assert!(layer.winograd.is_some());
+            let layer =
+                FrozenConvolution::new(window, inputs, Products::F32, &weight, numbers(4, outputs), Activation::Relu);
+            assert!(layer.has_winograd());
             let (fused, plain) = (FusedFrozen, plain(false));
             let found = {
                 let planes = fused.apply(Operation::Convolution(&layer), &fused.enter(&images, shape));
@@ -174,6 +185,57 @@ mod tests {
             };
             for (found, expected) in found.iter().zip(&expected) {
                 assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found} for {expected}");
+            }
+        }
+    }
+
+    /// The norm of the difference of two, over that of the second.
+    fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+        assert_eq!(found.len(), expected.len());
+        let norm = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+            values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+        };
+        norm(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied())
+    }
+
+    /// Odd and even numbers of channels, more words than a panel is deep, by taps and by Winograd's method, with and without something added.
+    #[test]
+    fn convolutions_of_bf16_are_near_those_of_f32_and_the_same_on_all_lanes() {
+        let (odd, deep) = ([7, 9, 3], [5, 4, 150]);
+        for (window, shape, outputs, by_winograd) in [
+            (Window::square(3, 2), odd, 13, false),
+            (Window::keeping(7, 1), [7, 9, 48], 20, false),
+            (Window::square(1, 1), deep, 9, false),
+            (Window::keeping(3, 3), [5, 4, 31], 40, false),
+            (Window::keeping(3, 3), [7, 9, 33], 34, true),
+            (Window::square(3, 1), [6, 5, 64], 32, true),
+        ] {
+            let images: Vec<Vec<f32>> = (0..COUNT as u64).map(|seed| numbers(seed, shape.iter().product())).collect();
+            let weight = numbers(5, outputs * shape[2] * window.positions());
+            let layer = |products| {
+                FrozenConvolution::new(window, shape[2], products, &weight, numbers(4, outputs), Activation::None)
+            };
+            let run = |layer: &FrozenConvolution, added: bool| {
+                assert_eq!(layer.has_winograd(), by_winograd);
+                let input = FusedFrozen.enter(&images, shape);
+                let once = FusedFrozen.apply(Operation::Convolution(layer), &input);
+                let operation = Operation::Convolution(layer);
+                let planes = match added {
+                    true => FusedFrozen.join(&[Part { operation, input: &input, added: Some(&once) }]),
+                    false => once,
+                };
+                FusedFrozen.values(&planes, COUNT, outputs)
+            };
+            let (exact, rounded) = (layer(Products::F32), layer(Products::Bf16));
+            for added in [false, true] {
+                let (exact, native) = (run(&exact, added), run(&rounded, added));
+                let error = relative_error(&native, &exact);
+                assert!(error > 1e-5 && error < 0.02, "{window:?} of {shape:?}: relative error {error:.1e}");
+                on_all_lanes(|kind| {
+                    let emulated = run(&layer(Products::Bf16), added);
+                    let error = relative_error(&emulated, &native);
+                    assert!(error < 1e-4, "{window:?} of {shape:?}, {kind:?}: relative error {error:.1e}");
+                });
             }
         }
     }

@@ -5,7 +5,7 @@ use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::layer::{Activation, FrozenConvolution, FrozenDepthwise};
+use super::layer::{Activation, FrozenConvolution, FrozenDepthwise, Weights};
 use super::window::Window;
 use super::{FrozenKernels, Operation, Part};
 use crate::kernels::has_tf32;
@@ -45,7 +45,7 @@ impl FrozenKernels for PlainFrozen {
 }
 
 impl PlainFrozen {
-    /// For `device`. Layers keep their weights there: a network is for one device.
+    /// For `device`, of layers with products of f32. They keep their weights there: a network is for one device.
     pub fn new(device: &Device) -> Self {
         Self { device: device.clone(), splits: has_tf32(device) }
     }
@@ -86,7 +86,8 @@ impl PlainFrozen {
     fn convolution(&self, layer: &FrozenConvolution, input: Tensor<4>) -> Tensor<4> {
         let FrozenConvolution { window, inputs, outputs, .. } = *layer;
         let make = || {
-            let weight = self.tensor(&layer.weight, [outputs, window.height, window.width, inputs]);
+            let Weights::F32(words) = &layer.weights else { panic!("frozen networks in bf16 are the CPU's") };
+            let weight = self.tensor(&words.taps, [outputs, window.height, window.width, inputs]);
             let weight = weight.permute([0, 3, 1, 2]);
             let weight = if self.splits { split_weights(weight) } else { weight };
             (weight, self.vector(&layer.bias))

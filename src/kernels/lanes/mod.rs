@@ -250,6 +250,13 @@ pub mod tests {
         }
     }
 
+    /// Runs a test as on a processor without instructions for bf16.
+    pub fn without_bf16(test: impl FnOnce()) {
+        FORCED.set(Some(Kind::Portable));
+        test();
+        FORCED.set(None);
+    }
+
     struct Functions;
 
     impl Job for Functions {

@@ -71,6 +71,7 @@ fn unusual_specs() -> Vec<RunSpec> {
                 resize: Resize::TorchFidelity,
                 ode: OdeSampler::Ddim(Ddim { steps: 6, eta: 0.5, spacing: Spacing::Leading, shift: 2.0, clip: false }),
                 guidance: 1.5,
+                precision: FidPrecision::Bf16,
             },
             also: vec![Fid {
                 features: Features::Dinov2,

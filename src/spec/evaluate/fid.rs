@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Features, Resize};
+use super::{Features, FidPrecision, Resize};
 use crate::spec::OdeSampler;
 
 /// `evaluate.fid`: how the Fréchet distance is measured: the protocol, which is part of every value.
@@ -49,6 +49,9 @@ pub struct Fid {
     /// as 1 + w. Any other scale needs two network evaluations a step. Default 1.
     #[serde(skip_serializing_if = "is_no_guidance")]
     pub guidance: f64,
+    /// The number format in which the network that generates the images and the one that gives their features multiply. Default `f32`.
+    #[serde(skip_serializing_if = "FidPrecision::is_f32")]
+    pub precision: FidPrecision,
 }
 
 fn is_no_guidance(guidance: &f64) -> bool {
@@ -61,9 +64,9 @@ impl Fid {
         self.ode.nfe() * if is_no_guidance(&self.guidance) { 1 } else { 2 }
     }
 
-    /// Whether generated images are compared with the same images in the same features, however they are generated.
+    /// Whether generated images are compared with the same images in the same features, to the same precision, however they are generated.
     pub fn compares_like(&self, other: &Self) -> bool {
-        let compared = |fid: &Self| (fid.features, fid.resize.with(fid.features), fid.reference);
+        let compared = |fid: &Self| (fid.features, fid.resize.with(fid.features), fid.reference, fid.precision);
         let named = |fid: &Self| (fid.reference_folder.clone(), fid.reference_file.clone(), fid.weights.clone());
         compared(self) == compared(other) && named(self) == named(other)
     }
@@ -83,6 +86,7 @@ impl Default for Fid {
             resize: Resize::default(),
             ode: OdeSampler::default(),
             guidance: 1.0,
+            precision: FidPrecision::F32,
         }
     }
 }

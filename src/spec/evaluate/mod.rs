@@ -3,6 +3,7 @@
 mod features;
 mod fid;
 mod further_measure;
+mod precision;
 mod resize;
 mod validation;
 mod weights;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use features::*;
 pub use fid::*;
 pub use further_measure::*;
+pub use precision::*;
 pub use resize::*;
 pub use validation::*;
 pub use weights::*;
@@ -51,6 +53,13 @@ pub struct Evaluate {
     /// How hard each bin of timesteps is to learn: the gradient of the validation loss. Off by default.
     #[serde(skip_serializing_if = "Difficulty::is_default")]
     pub difficulty: Difficulty,
+}
+
+impl Evaluate {
+    /// The protocols: that of `fid`, whose values are compared, then those of `also`.
+    pub fn fids(&self) -> impl Iterator<Item = &Fid> {
+        std::iter::once(&self.fid).chain(&self.also)
+    }
 }
 
 impl Default for Evaluate {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use npyz::WriterBuilder as _;
 use serde_json::Value;
+use speedlab::kernels::multiplies_bf16;
 use speedlab::record::RunFolder;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -143,6 +144,50 @@ fn a_finished_run_is_measured_anew_and_keeps_what_it_recorded() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn images_are_measured_in_bf16_where_the_processor_has_it_beside_f32_and_never_instead() {
+    let with =
+        |fid: &str| TINY.replace("seeds: 2", "seeds: 1").replace("every: 20", &format!("every: 20\n    also: [{fid}]"));
+    let sweep = with("{ precision: bf16 }");
+    if !multiplies_bf16() {
+        let sandbox = Sandbox::new(&sweep);
+        let output = sandbox.speedlab(&["run", "sweep.yaml", "--quiet"]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("the sweep asks for `evaluate.fid.precision: bf16`, which cpu"), "{said}");
+        assert!(!sandbox.results().join("runs").exists(), "nothing was trained");
+        eprintln!("what is measured was skipped: this processor does not multiply in bf16");
+        return;
+    }
+    let (sandbox, plain) = (finished(&sweep), finished(&TINY.replace("seeds: 2", "seeds: 1")));
+    let exact = "digits-cnn n=80 ref=train:1442 resize=none ddim nfe=3 ema=0.9";
+    let rounded = exact.replace("resize=none", "resize=none precision=bf16");
+    let value = |sandbox: &Sandbox, protocol: &str| {
+        let study = sandbox.study();
+        let run = study.runs.iter().find(|run| run.planned.arm == "baseline").unwrap();
+        run.rows.series("fid", protocol).next_back().map(|point| point.value)
+    };
+    // What is compared is f32, as if nothing else were measured.
+    let in_f32 = value(&sandbox, exact).expect("it is measured in f32");
+    assert_eq!(value(&plain, exact), Some(in_f32));
+    let in_bf16 = value(&sandbox, &rounded).expect("it is measured in bf16");
+    assert!(in_bf16 != in_f32 && (in_bf16 / in_f32 - 1.0).abs() < 0.05, "{in_bf16}, {in_f32}");
+    // After a run has ended it is the same value.
+    let run = runs_of(&plain, "baseline").remove(0);
+    let found = evaluate(&plain, &[&run, "--set", "evaluate.fid.precision=f32,bf16"]);
+    let evaluations = found["runs"][0]["evaluations"].as_array().unwrap();
+    let of = |index: usize| (&evaluations[index]["new"], evaluations[index]["measures"][0].clone());
+    assert_eq!(of(0).0, false);
+    let (new, measure) = of(1);
+    assert_eq!((new, &measure["protocol"], &measure["value"]), (&true.into(), &rounded.into(), &in_bf16.into()));
+    // Neither is the lowest of both: they are not compared.
+    assert!(evaluations.iter().all(|evaluation| evaluation["lowest_fid"] == false), "{evaluations:?}");
+    // `fid` names it too.
+    let output =
+        plain.speedlab(&["fid", &run, "digits", "--features", "digits-cnn", "--samples", "80", "--precision", "bf16"]);
+    assert!(stdout(&output).contains("protocol  digits-cnn resize=none precision=bf16 n=80"), "{}", stderr(&output));
 }
 
 #[test]
