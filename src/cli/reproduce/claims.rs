@@ -70,6 +70,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "gpu/cifar10-gpu"
     "gpu/rivals-gpu"
     "gpu/consistency-gpu"
+    "gpu/imagenet256-latents"
     "small/mnist"
     "small/fashion"
     "small/cifar10"

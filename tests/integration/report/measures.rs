@@ -111,7 +111,7 @@ fn any_distance_that_is_recorded_decides_a_study_as_the_fid_does() {
         assert_eq!(speedups(&study), speedups(&by_fid), "{metric:?}");
         let folder = folder();
         let report = write(&study, folder.path()).expect("a report");
-        assert!(folder.path().join(format!("{}_images.svg", metric.name())).is_file(), "{metric:?}");
+        assert!(folder.path().join(format!("{}_images_seen.svg", metric.name())).is_file(), "{metric:?}");
         let words = match metric {
             Metric::Kid => "KID (digits-cnn)",
             Metric::FidInfinity => "FID-infinity (digits-cnn)",
