@@ -115,11 +115,13 @@ impl Evaluator {
         let decoder = LatentDecoder::of(spec, device)?;
         let process = ForwardProcess::new(&spec.noise_schedule);
         at_least(1, "evaluate.grid_images", spec.evaluate.grid_images)?;
+        for fid in spec.evaluate.fids() {
+            measuring_products(fid.precision, device)?;
+        }
         let mut protocols = Vec::new();
         for by in spec.by_each_fid() {
             let fid = &by.evaluate.fid;
             at_least(2, "evaluate.fid.samples", fid.samples)?;
-            measuring_products(fid.precision, device)?;
             if !(1..=process.timesteps()).contains(&fid.ode.steps()) {
                 let rule = format!("the noise schedule has {} timesteps", process.timesteps());
                 return Err(EvaluateError::Setting { key: "evaluate.fid.ode.steps", value: fid.ode.steps(), rule });
