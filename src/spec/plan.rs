@@ -240,8 +240,6 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Self; 6] = [Self::Fid, Self::ValidationLoss, Self::Kid, Self::FidInfinity, Self::Sfid, Self::Cmmd];
-
     /// Its name in the records' `metric` column.
     pub fn name(self) -> &'static str {
         match self {
