@@ -113,18 +113,28 @@ impl Trace {
         for (name, launches, milliseconds) in kernels.iter().take(SHOWN) {
             table.add_row(vec![(*name).to_owned(), format!("{launches:.1}"), number(*milliseconds)]);
         }
-        let others = kernels.len().saturating_sub(SHOWN);
+        let others = match kernels.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            others => format!("{others} more kernels\n"),
+        };
         let launches: f64 = kernels.iter().map(|kernel| kernel.1).sum();
+        let (gflop, megabytes) = (self.floor.flops / 1e9, self.floor.bytes / 1e6);
+        let floor = match (self.floor.of_flops(), self.floor.of_bytes()) {
+            (None, None) => format!(
+                "{gflop:.2} GFLOP and {megabytes:.1} MB a step; --peak-teraflops and --terabytes-a-second say what that takes at least"
+            ),
+            (flops, bytes) => {
+                format!(
+                    "at least {} ms for {gflop:.2} GFLOP, {} ms for {megabytes:.1} MB",
+                    number(flops),
+                    number(bytes)
+                )
+            }
+        };
         format!(
-            "{table}\n{others} more kernels\n\
-             a step takes {:.3} ms; its {launches:.0} kernels take {} ms of the device\n\
-             at least {} ms for {:.2} GFLOP, {} ms for {:.1} MB",
+            "{table}\n{others}a step takes {:.3} ms; its {launches:.0} kernels take {} ms of the device\n{floor}",
             self.median_milliseconds(),
             number(self.device_milliseconds()),
-            number(self.floor.of_flops()),
-            self.floor.flops / 1e9,
-            number(self.floor.of_bytes()),
-            self.floor.bytes / 1e6,
         )
     }
 }

@@ -1,6 +1,6 @@
 //! The words of [`crate::random::Draws`] for dropout, made on a device.
 
-use burn::tensor::{DType, Device, Int, IntDType, Tensor};
+use burn::tensor::{DType, Device, Int, IntDType, Tensor, TensorData};
 
 use crate::random::{PHILOX_KEY_STEPS, PHILOX_MULTIPLIERS, Stream};
 
@@ -21,7 +21,9 @@ impl Counted {
 
     /// `device` does not track gradients.
     pub fn new(device: &Device) -> Self {
-        Self(Tensor::arange(0..Self::COUNT as i64, (device, DType::U32)))
+        // Not `arange`: burn 0.22 counts from 1 on a GPU and then adds -1, which is no number without a sign.
+        let numbers: Vec<u32> = (0..Self::COUNT as u32).collect();
+        Self(Tensor::from_data(TensorData::new(numbers, [Self::COUNT]), (device, DType::U32)))
     }
 
     /// The first `count` numbers, fewer than 2^32.
@@ -93,8 +95,6 @@ fn product(words: Tensor<1, Int>, factor: u32) -> (Tensor<1, Int>, Tensor<1, Int
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
-
     use super::*;
     use crate::random::Draws;
 
