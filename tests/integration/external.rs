@@ -292,8 +292,8 @@ fn a_run_that_is_killed_again_and_again_records_what_an_undisturbed_one_does() {
     let missing: Vec<_> = all.iter().filter(|value| !found.contains(value)).collect();
     for (step, _, metric, _) in &missing {
         let of_metric = || found.iter().filter(|value| value.2 == *metric);
-        let is_before = |start: &&u64| step <= *start && !of_metric().any(|value| (*step..=**start).contains(&value.0));
-        assert!(starts.iter().find(is_before).is_some(), "{metric} of step {step}, starts from {starts:?}");
+        let is_before = |start: &u64| step <= start && !of_metric().any(|value| (*step..=*start).contains(&value.0));
+        assert!(starts.iter().any(is_before), "{metric} of step {step}, starts from {starts:?}");
     }
     assert!(found.iter().all(|value| all.contains(value)) && found.len() + missing.len() == all.len(), "{found:?}");
 }
