@@ -1,6 +1,7 @@
 """Measures speedlab on a GPU, step by step; scripts/gpu/measure.sh says how it is used.
 
-Steps: environment (the card, its driver and clocks, PyTorch), devices (`devices --probe`), losses (the quickstart's arms
+Steps: environment (the card, its driver and clocks, PyTorch), devices (`devices --probe`), kernels (those of our own against the host, and their
+time beside that of burn's operations), losses (the quickstart's arms
 beside the CPU's, 100 steps), unet (the same of a UNet for 32x32 colour images), memory (2,000 steps of it), speed-unet,
 speed-ddpm, speed-dit (images/s against PyTorch; also of captured steps), features (Inception's on the device and on the CPU), summary. The exit status is 0 where every step did all of its work, else 1.
 """
@@ -58,6 +59,20 @@ def devices(session, result):
             result["failures"][name] = found[name].get("error", "it disagrees with the CPU")
 
 
+def kernels(session, result):
+    """Norms, masks and what they replace."""
+    result["devices"] = {}
+    for index, device in enumerate(session.devices):
+        arguments = ["bench-kernels", "--device", device, *(["--small", "--batch", "4"] if session.small else ["--batch", "128"])]
+        code, said, errors = session.run(arguments, f"kernels-{device}", session.left() / (len(session.devices) - index))
+        found = [json.loads(line) for line in said.splitlines()]
+        result["devices"][device] = found
+        if wrong := [line["operation"] for line in found if not line["agrees"]]:
+            result["failures"][device] = f"other results than the host's: {', '.join(sorted(set(wrong)))}"
+        elif code or not found:
+            result["failures"][device] = f"bench-kernels ended with {code}\n{errors}"
+
+
 def features(session, result):
     """Images per second of the feature network: what an evaluation of many images takes."""
     network, images = ("inception-v3-192", 16) if session.small else ("inception-v3", 256)
@@ -86,6 +101,7 @@ def features(session, result):
 STEPS = {
     "environment": (1, environment),
     "devices": (10, devices),
+    "kernels": (4, kernels),
     "losses": (6, losses),
     "unet": (7, unet),
     "memory": (8, memory),

@@ -8,6 +8,7 @@ macro_rules! out {
 mod averages;
 mod bench_data;
 mod bench_features;
+mod bench_kernels;
 mod bench_report;
 mod bench_schedule;
 mod bench_step;
@@ -178,6 +179,9 @@ enum Command {
     /// Time a large feature network on the CPU and on a device. `scripts/gpu/measure.sh` runs it
     #[command(hide = true)]
     BenchFeatures(bench_features::BenchFeaturesArgs),
+    /// Compare a device's kernels of ours with the host, and time them beside burn's operations. `scripts/gpu/measure.sh` runs it
+    #[command(hide = true)]
+    BenchKernels(bench_kernels::BenchKernelsArgs),
     /// Make up the records of a sweep whose runs have all ended. `scripts/bench-report.sh` times their report
     #[command(hide = true)]
     BenchReport(bench_report::BenchReportArgs),
@@ -363,6 +367,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Exec(args) => exec::exec(&args, cli.color),
         Command::BenchData(args) => bench_data::bench_data(&args),
         Command::BenchFeatures(args) => bench_features::bench_features(&args),
+        Command::BenchKernels(args) => bench_kernels::bench_kernels(&args),
         Command::BenchReport(args) => bench_report::bench_report(&args),
         Command::BenchSchedule(args) => bench_schedule::bench_schedule(&args),
         Command::NoRun => bench_schedule::no_run(),

@@ -15,11 +15,11 @@ pub fn measuring_products(precision: FidPrecision, device: &Device) -> Result<Pr
     let refused = |reason: String| EvaluateError::Precision { precision, reason };
     match (precision, Kernels::for_device(device)) {
         (FidPrecision::F32, _) => Ok(Products::F32),
-        (FidPrecision::Bf16, Kernels::Plain(_)) => Err(refused(THE_CPUS.to_owned())),
         (FidPrecision::Bf16, Kernels::Fused(_)) => {
             Kernels::bf16_for_device(device).map_err(|reason| refused(reason.to_string()))?;
             Ok(Products::Bf16)
         }
+        (FidPrecision::Bf16, _) => Err(refused(THE_CPUS.to_owned())),
     }
 }
 

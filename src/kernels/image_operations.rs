@@ -6,15 +6,17 @@ use super::convolution_extension::ConvolutionOperations;
 use super::extension::FusedOperations;
 use super::group_norm::GroupNorm;
 use super::group_norm_extension::GroupNormOperations;
-use super::{Convolution, Kernels, Products, plain};
+use super::{Convolution, Kernels, Products, gpu, plain};
 
 /// The operations of networks of any kind, on images as planes.
 impl Kernels {
     /// Convolution with bias; weights and bias flat as [`Convolution`] says.
     pub fn convolution(self, shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
         match self {
-            Self::Plain(Products::F32) => plain::convolution(shape, input, weight, bias),
-            Self::Plain(Products::Bf16) => plain::convolution_bf16(shape, input, weight, bias),
+            Self::Plain(Products::F32) | Self::Gpu(Products::F32) => plain::convolution(shape, input, weight, bias),
+            Self::Plain(Products::Bf16) | Self::Gpu(Products::Bf16) => {
+                plain::convolution_bf16(shape, input, weight, bias)
+            }
             Self::Fused(products) => Tensor::from_dispatch(Dispatch::fused_convolution(
                 input.into_dispatch(),
                 weight.into_dispatch(),
@@ -36,8 +38,12 @@ impl Kernels {
         added: Tensor<4>,
     ) -> Tensor<4> {
         match self {
-            Self::Plain(Products::F32) => plain::convolution(shape, input, weight, bias) + added,
-            Self::Plain(Products::Bf16) => plain::convolution_bf16(shape, input, weight, bias) + added,
+            Self::Plain(Products::F32) | Self::Gpu(Products::F32) => {
+                plain::convolution(shape, input, weight, bias) + added
+            }
+            Self::Plain(Products::Bf16) | Self::Gpu(Products::Bf16) => {
+                plain::convolution_bf16(shape, input, weight, bias) + added
+            }
             Self::Fused(products) => Tensor::from_dispatch(Dispatch::fused_convolution_added(
                 input.into_dispatch(),
                 weight.into_dispatch(),
@@ -56,6 +62,7 @@ impl Kernels {
     pub fn group_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, norm: GroupNorm) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::group_norm(input, scale, shift, norm),
+            Self::Gpu(_) => gpu::group_norm(input, scale, shift, norm),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_group_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -80,6 +87,7 @@ impl Kernels {
     ) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::group_norm_modulated(input, scale, shift, modulation, norm),
+            Self::Gpu(_) => gpu::group_norm_modulated(input, scale, shift, modulation, norm),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_group_norm_modulated(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -96,7 +104,7 @@ impl Kernels {
     /// If the sides are odd.
     pub fn halve(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => plain::halve(input),
+            Self::Plain(_) | Self::Gpu(_) => plain::halve(input),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_halve(input.into_dispatch())),
         }
     }
@@ -104,7 +112,7 @@ impl Kernels {
     /// Each pixel as a square of 2x2 pixels.
     pub fn double(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => plain::double(input),
+            Self::Plain(_) | Self::Gpu(_) => plain::double(input),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_double(input.into_dispatch())),
         }
     }
@@ -112,7 +120,7 @@ impl Kernels {
     /// x * sigmoid(x).
     pub fn silu(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => burn::tensor::activation::silu(input),
+            Self::Plain(_) | Self::Gpu(_) => burn::tensor::activation::silu(input),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_silu(input.into_dispatch())),
         }
     }
@@ -124,8 +132,8 @@ impl Kernels {
     /// If the heads do not divide the channels.
     pub fn attention(self, input: Tensor<4>, heads: usize) -> Tensor<4> {
         match self {
-            Self::Plain(Products::F32) => plain::attention(input, heads),
-            Self::Plain(Products::Bf16) => plain::attention_bf16(input, heads),
+            Self::Plain(Products::F32) | Self::Gpu(Products::F32) => plain::attention(input, heads),
+            Self::Plain(Products::Bf16) | Self::Gpu(Products::Bf16) => plain::attention_bf16(input, heads),
             Self::Fused(products) => {
                 let attention = Attention { heads, products };
                 Tensor::from_dispatch(Dispatch::fused_attention(input.into_dispatch(), attention))
@@ -136,7 +144,7 @@ impl Kernels {
     /// The channels of `first`, then those of `second`.
     pub fn concatenate(self, first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => Tensor::cat(vec![first, second], 1),
+            Self::Plain(_) | Self::Gpu(_) => Tensor::cat(vec![first, second], 1),
             Self::Fused(_) => {
                 Tensor::from_dispatch(Dispatch::fused_concatenate(first.into_dispatch(), second.into_dispatch()))
             }
@@ -146,7 +154,7 @@ impl Kernels {
     /// The mean of each plane, `[batch, channels]`.
     pub fn plane_means(self, input: Tensor<4>, batch: usize) -> Tensor<2> {
         match self {
-            Self::Plain(_) => {
+            Self::Plain(_) | Self::Gpu(_) => {
                 let [_, channels, height, width] = input.dims();
                 input.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
             }

@@ -13,6 +13,8 @@ pub enum Kernels {
     /// With products of bf16, the inputs and weights of convolutions, linear maps and attention's two products are
     /// rounded to bf16, and so are their results before they are f32 again; everything else is f32.
     Plain(Products),
+    /// As [`Self::Plain`], with norms and masks that are kernels of our own: for GPUs.
+    Gpu(Products),
     /// Our own operations, on burn's Flex device. Layout `[height, width, channels, batch]`, the batch padded with
     /// zero images to a multiple of 16: sixteen images are computed at once, so that the smallest planes are as fast
     /// as large ones, and nothing is rearranged between operations.
@@ -52,7 +54,7 @@ impl Kernels {
     pub fn for_device(device: &Device) -> Self {
         match device.clone().without_autodiff().as_dispatch() {
             DispatchDevice::Flex(_) => Self::Fused(Products::F32),
-            _ => Self::Plain(Products::F32),
+            _ => Self::Gpu(Products::F32),
         }
     }
 
@@ -61,10 +63,8 @@ impl Kernels {
         match Self::for_device(device) {
             Self::Fused(_) if multiplies_bf16() => Ok(Self::Fused(Products::Bf16)),
             Self::Fused(_) => Err(NoPrecision::CpuBf16),
-            Self::Plain(_) if device.clone().without_autodiff().supports_dtype(FloatDType::BF16) => {
-                Ok(Self::Plain(Products::Bf16))
-            }
-            Self::Plain(_) => Err(NoPrecision::NoBf16),
+            _ if device.clone().without_autodiff().supports_dtype(FloatDType::BF16) => Ok(Self::Gpu(Products::Bf16)),
+            _ => Err(NoPrecision::NoBf16),
         }
     }
 
@@ -73,7 +73,7 @@ impl Kernels {
     pub fn tf32_for_device(device: &Device) -> Result<Self, NoPrecision> {
         match Self::for_device(device) {
             Self::Fused(_) => Err(NoPrecision::CpuTf32),
-            plain if has_tf32(&device.clone().without_autodiff()) => Ok(plain),
+            kernels if has_tf32(&device.clone().without_autodiff()) => Ok(kernels),
             _ => Err(NoPrecision::NoTf32),
         }
     }
@@ -81,7 +81,7 @@ impl Kernels {
     /// Brings images `[batch, channels, height, width]` into the layout.
     pub fn enter(self, images: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => images,
+            Self::Plain(_) | Self::Gpu(_) => images,
             Self::Fused(_) => {
                 let [batch, channels, height, width] = images.dims();
                 let planes = images.permute([2, 3, 1, 0]);
@@ -104,7 +104,7 @@ impl Kernels {
     /// The side of square planes.
     pub fn side(self, activations: &Tensor<4>) -> usize {
         match self {
-            Self::Plain(_) => activations.dims()[2],
+            Self::Plain(_) | Self::Gpu(_) => activations.dims()[2],
             Self::Fused(_) => activations.dims()[0],
         }
     }
@@ -112,7 +112,7 @@ impl Kernels {
     /// Back to `[batch, channels, height, width]`.
     pub fn leave(self, activations: Tensor<4>, batch: usize) -> Tensor<4> {
         match self {
-            Self::Plain(_) => activations,
+            Self::Plain(_) | Self::Gpu(_) => activations,
             Self::Fused(_) => activations.narrow(3, 0, batch).permute([3, 2, 0, 1]),
         }
     }
@@ -156,16 +156,19 @@ pub mod tests {
         compute: impl Fn(Kernels, Vec<Tensor<4>>, Vec<Tensor<1>>) -> Tensor<4>,
     ) {
         let plain = run(Kernels::Plain(Products::F32), images, vectors, &compute);
-        on_all_lanes(|kind| {
-            let fused = run(Kernels::Fused(Products::F32), images, vectors, &compute);
-            for (index, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
-                assert_eq!(fused.len(), plain.len(), "{what}, {kind:?}");
+        let assert_agrees = |kernels: Kernels, what: &str| {
+            let found = run(kernels, images, vectors, &compute);
+            for (index, (found, plain)) in found.iter().zip(&plain).enumerate() {
+                assert_eq!(found.len(), plain.len(), "{what}");
                 let norm = |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
-                let difference: Vec<f32> = fused.iter().zip(plain).map(|(a, b)| a - b).collect();
+                let difference: Vec<f32> = found.iter().zip(plain).map(|(a, b)| a - b).collect();
                 let error = norm(&difference) / norm(plain).max(1e-3);
-                assert!(error < 1e-5, "{what}, {kind:?}: relative error {error:.1e} of result {index}");
+                assert!(error < 1e-5, "{what}: relative error {error:.1e} of result {index}");
             }
-        });
+        };
+        on_all_lanes(|kind| assert_agrees(Kernels::Fused(Products::F32), &format!("{what}, {kind:?}")));
+        // Whose kernels are their twins in plain loops here.
+        assert_agrees(Kernels::Gpu(Products::F32), &format!("{what}, of GPUs"));
     }
 
     /// The output, then the gradients of a random weighting of it.

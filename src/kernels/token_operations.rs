@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use super::layer_norm::LayerNorm;
 use super::token_choice_extension::TokenChoiceOperations;
 use super::token_extension::TokenOperations;
-use super::{Gelu, Kernels, TokenChoice, plain};
+use super::{Gelu, Kernels, TokenChoice, gpu, plain};
 
 /// The operations of transformers, whose tokens are the pixels of a plane.
 impl Kernels {
@@ -12,6 +12,7 @@ impl Kernels {
     pub fn layer_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::layer_norm(input, scale, shift, epsilon),
+            Self::Gpu(_) => gpu::layer_norm(input, scale, shift, epsilon),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_layer_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -26,6 +27,7 @@ impl Kernels {
     pub fn modulated_norm(self, input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::modulated_norm(input, scale, shift, epsilon),
+            Self::Gpu(_) => gpu::modulated_norm(input, scale, shift, epsilon),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_modulated_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -38,7 +40,7 @@ impl Kernels {
     /// `kept + gate * branch`; `gate` is planes of one pixel.
     pub fn gated_sum(self, kept: Tensor<4>, gate: Tensor<4>, branch: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => kept + gate * branch,
+            Self::Plain(_) | Self::Gpu(_) => kept + gate * branch,
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_gated_sum(
                 kept.into_dispatch(),
                 gate.into_dispatch(),
@@ -50,7 +52,7 @@ impl Kernels {
     /// x times the share of a standard normal below x, or an approximation of it.
     pub fn gelu(self, input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
         match self {
-            Self::Plain(_) => plain::gelu(input, gelu),
+            Self::Plain(_) | Self::Gpu(_) => plain::gelu(input, gelu),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_gelu(input.into_dispatch(), gelu)),
         }
     }
@@ -58,7 +60,7 @@ impl Kernels {
     /// `image`, flat `[height, width, channels]`, added to each image.
     pub fn add_image(self, input: Tensor<4>, image: Tensor<1>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => plain::add_image(input, image),
+            Self::Plain(_) | Self::Gpu(_) => plain::add_image(input, image),
             Self::Fused(_) => {
                 Tensor::from_dispatch(Dispatch::fused_add_image(input.into_dispatch(), image.into_dispatch()))
             }
@@ -68,7 +70,7 @@ impl Kernels {
     /// The pixels of each plane, row by row, as one row: `height` 1.
     pub fn as_row(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => {
+            Self::Plain(_) | Self::Gpu(_) => {
                 let [batch, channels, height, width] = input.dims();
                 input.reshape([batch, channels, 1, height * width])
             }
@@ -82,7 +84,7 @@ impl Kernels {
     /// The pixels of a row.
     pub fn row_length(self, row: &Tensor<4>) -> usize {
         match self {
-            Self::Plain(_) => row.dims()[3],
+            Self::Plain(_) | Self::Gpu(_) => row.dims()[3],
             Self::Fused(_) => row.dims()[1],
         }
     }
@@ -90,7 +92,7 @@ impl Kernels {
     /// Rows of pixels, one after the other.
     pub fn join_rows(self, rows: Vec<Tensor<4>>) -> Tensor<4> {
         match self {
-            Self::Plain(_) => Tensor::cat(rows, 3),
+            Self::Plain(_) | Self::Gpu(_) => Tensor::cat(rows, 3),
             Self::Fused(_) => Tensor::cat(rows, 1),
         }
     }
@@ -99,7 +101,7 @@ impl Kernels {
     pub fn end_of_row(self, row: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
         let count = height * width;
         match self {
-            Self::Plain(_) => {
+            Self::Plain(_) | Self::Gpu(_) => {
                 let [batch, channels, _, pixels] = row.dims();
                 row.narrow(3, pixels - count, count).reshape([batch, channels, height, width])
             }
@@ -116,7 +118,7 @@ impl Kernels {
     /// If the choice is not of these tokens or not of these images.
     pub fn take_tokens(self, row: Tensor<4>, choice: &TokenChoice) -> Tensor<4> {
         match self {
-            Self::Plain(_) => plain::take_tokens(row, choice),
+            Self::Plain(_) | Self::Gpu(_) => plain::take_tokens(row, choice),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_take_tokens(row.into_dispatch(), choice.clone())),
         }
     }
@@ -127,7 +129,7 @@ impl Kernels {
     /// As [`Self::take_tokens`].
     pub fn put_tokens(self, row: Tensor<4>, taken: Tensor<4>, choice: &TokenChoice) -> Tensor<4> {
         match self {
-            Self::Plain(_) => plain::put_tokens(row, taken, choice),
+            Self::Plain(_) | Self::Gpu(_) => plain::put_tokens(row, taken, choice),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_put_tokens(
                 row.into_dispatch(),
                 taken.into_dispatch(),

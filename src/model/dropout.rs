@@ -1,9 +1,7 @@
-mod on_device;
+use burn::tensor::{Device, Tensor, TensorData};
 
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-
-pub use self::on_device::{Counted, DeviceDraws};
 use super::architecture::Pass;
+use crate::kernels::{DrawnMask, dropout_mask};
 use crate::random::{Draws, Stream};
 
 /// The source of a training step's dropout masks; without it nothing is dropped.
@@ -13,6 +11,20 @@ pub struct Dropout {
     pub step: u64,
     /// The place in the batch of the first image of the pass: a batch may be computed in parts, and its masks are the same.
     pub first_image: usize,
+}
+
+/// What dropout draws by, where it draws on a device.
+pub struct DeviceDraws {
+    pub seed: u64,
+    /// [`DeviceDraws::step_values`] on the device.
+    pub step: Tensor<1>,
+}
+
+impl DeviceDraws {
+    /// A step's number as a device is given it, `[2]`: see [`DrawnMask`].
+    pub fn step_values(step: u64) -> [f32; 2] {
+        [(step % LAYERS) as f32, (step / LAYERS) as f32]
+    }
 }
 
 /// Where the masks are made, which are the same bits.
@@ -57,12 +69,24 @@ impl Masks<'_> {
                 draws.fill_of_words(&mut mask, |word| if word < threshold { 0.0 } else { kept });
                 Tensor::from_data(TensorData::new(mask, shape), device)
             }
-            Self::OnDevice(draws) => {
+            Self::OnDevice(DeviceDraws { seed, step }) => {
                 let layer = u16::try_from(layer).expect("a network has fewer than 2^16 layers");
-                let is_kept = draws.words(layer, count).greater_equal_elem(threshold);
-                is_kept.cast(FloatDType::F32).mul_scalar(kept).reshape(shape)
+                dropout_mask(step.clone(), DrawnMask { seed: *seed, layer, threshold, kept, shape })
             }
         };
         activations * pass.kernels.enter(mask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_given_numbers_of_steps_that_are_whole_in_f32() {
+        for step in [0, 65_535, 65_537, (1 << 33) + 5, (1 << 40) - 1] {
+            let [remainder, quotient] = DeviceDraws::step_values(step).map(|half| half as u64);
+            assert_eq!((quotient << 16) + remainder, step);
+        }
     }
 }

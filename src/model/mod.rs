@@ -38,7 +38,7 @@ use projection::Projection;
 
 pub use class_embedding::{Classes, one_hot};
 pub use crops::{coordinates, seen_side};
-pub use dropout::{Counted, DeviceDraws, Dropout, Masks};
+pub use dropout::{DeviceDraws, Dropout, Masks};
 pub use network::{InTraining, Network, build, build_for};
 pub use parameters::ParameterLayout;
 pub use small_cnn::{CnnDesign, DIGITS_CNN, MNIST_CNN, SmallCnn};

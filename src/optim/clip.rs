@@ -33,12 +33,15 @@ pub fn clip(gradient: Tensor<1>, clip_norm: f64) -> (Tensor<1>, Norm) {
 }
 
 fn clip_on_device(gradient: Tensor<1>, clip_norm: f64) -> (Tensor<1>, Tensor<1>) {
-    let norm = device_norm(gradient.clone());
-    if clip_norm <= 0.0 {
-        return (gradient, norm);
-    }
-    let scale = norm.clone().clamp_min(clip_norm).recip().mul_scalar(clip_norm);
-    (gradient * scale, norm)
+    let (scale, norm) = clip_scale(gradient.clone(), clip_norm);
+    (scale.map_or(gradient.clone(), |scale| gradient * scale), norm)
+}
+
+/// What [`clip`] multiplies the gradient by on a device, if clipping is on, and the gradient's norm; both `[1]`.
+pub fn clip_scale(gradient: Tensor<1>, clip_norm: f64) -> (Option<Tensor<1>>, Tensor<1>) {
+    let norm = device_norm(gradient);
+    let scale = (clip_norm > 0.0).then(|| norm.clone().clamp_min(clip_norm).recip().mul_scalar(clip_norm));
+    (scale, norm)
 }
 
 /// In f64, which no f32 overflows, and by pieces of a fixed size, so that the sum does not depend on the number of threads

@@ -65,7 +65,7 @@ impl Ema {
     pub fn update(&mut self, weights: &Tensor<1>, decay: f64) {
         assert!((0.0..1.0).contains(&decay), "the decay of averaged weights is in [0, 1), not {decay}");
         // As a step towards the weights: 1 - decay is rounded once, in f64, and equal weights stay equal.
-        self.average = towards(self.average.clone(), weights.clone(), &share_of_weights(decay));
+        self.average = towards(self.average.clone(), weights.clone(), share_of_weights(decay));
     }
 
     /// The averaged weights.

@@ -23,7 +23,7 @@ mod schedule_free;
 mod soap;
 
 pub use adam::{Adam, AdamSettings};
-pub use clip::{Norm, clip};
+pub use clip::{Norm, clip, clip_scale};
 pub use ema::{Ema, ema_decay, power_decay, share_of_weights};
 pub use host_memory::is_host;
 pub use matrices::Matrix;

@@ -18,50 +18,23 @@ pub enum Moments {
 
 /// The factors of one step, the same for every parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Factors<F = f32> {
-    pub beta1: F,
-    pub one_minus_beta1: F,
-    pub beta2: F,
-    pub one_minus_beta2: F,
+pub struct Factors {
+    pub beta1: f32,
+    pub one_minus_beta1: f32,
+    pub beta2: f32,
+    pub one_minus_beta2: f32,
     /// lr / c1.
-    pub step_size: F,
+    pub step_size: f32,
     /// 1 / sqrt(c2).
-    pub root_scale: F,
-    pub epsilon: F,
+    pub root_scale: f32,
+    pub epsilon: f32,
     /// 1 - lr weight decay: what stays of a weight before the update. 1, which changes no bit, without decay.
-    pub kept: F,
-}
-
-/// A number that tensors on a device are multiplied by or that is added to them: part of a kernel's arguments, or a tensor `[1]`, which a
-/// captured step finds changed.
-pub trait Factor {
-    fn times<const D: usize>(&self, values: Tensor<D>) -> Tensor<D>;
-    fn plus<const D: usize>(&self, values: Tensor<D>) -> Tensor<D>;
-}
-
-impl Factor for f32 {
-    fn times<const D: usize>(&self, values: Tensor<D>) -> Tensor<D> {
-        values.mul_scalar(*self)
-    }
-
-    fn plus<const D: usize>(&self, values: Tensor<D>) -> Tensor<D> {
-        values.add_scalar(*self)
-    }
-}
-
-impl Factor for Tensor<1> {
-    fn times<const D: usize>(&self, values: Tensor<D>) -> Tensor<D> {
-        values.mul(self.clone().unsqueeze())
-    }
-
-    fn plus<const D: usize>(&self, values: Tensor<D>) -> Tensor<D> {
-        values.add(self.clone().unsqueeze())
-    }
+    pub kept: f32,
 }
 
 /// `from` + share (`to` - `from`).
-pub fn towards<const D: usize>(from: Tensor<D>, to: Tensor<D>, share: &impl Factor) -> Tensor<D> {
-    let step = share.times(to.sub(from.clone()));
+pub fn towards<const D: usize>(from: Tensor<D>, to: Tensor<D>, share: f32) -> Tensor<D> {
+    let step = to.sub(from.clone()).mul_scalar(share);
     from.add(step)
 }
 
@@ -113,15 +86,9 @@ impl Moments {
             }
             Self::Device { first, second } => {
                 let learned = [weights, first.clone(), second.clone()];
-                let updated = match scales {
-                    None => factors.update_tensors(learned, gradient),
-                    Some(scales) => {
-                        let step_size = scales.tensor(factors.step_size, &gradient.device());
-                        factors.update_tensors_by(&step_size, learned, gradient)
-                    }
-                };
+                let scales = scales.map(|scales| scales.tensor(&gradient.device()));
                 let weights;
-                [weights, *first, *second] = updated;
+                [weights, *first, *second] = factors.update_tensors(learned, gradient, scales);
                 weights
             }
         }
@@ -158,40 +125,10 @@ impl StepScales {
         starts.zip(&self.ends).map(|(start, &(end, scale))| (start..end, scale))
     }
 
-    /// `step_size` times each factor, `[parameters]`.
-    pub fn tensor(&self, step_size: f32, device: &Device) -> Tensor<1> {
-        let parts = self.runs().map(|(range, scale)| Tensor::full([range.len()], step_size * scale, device));
+    /// The factor of each parameter, `[parameters]`.
+    pub fn tensor(&self, device: &Device) -> Tensor<1> {
+        let parts = self.runs().map(|(range, scale)| Tensor::full([range.len()], scale, device));
         Tensor::cat(parts.collect(), 0)
-    }
-}
-
-impl<F: Factor> Factors<F> {
-    /// (weights, m, v) after the update.
-    pub fn update_tensors(&self, learned: [Tensor<1>; 3], gradient: Tensor<1>) -> [Tensor<1>; 3] {
-        self.update_tensors_by(&self.step_size, learned, gradient)
-    }
-
-    /// The same with another `step_size`, which may be one of each parameter.
-    pub fn update_tensors_by(
-        &self,
-        step_size: &impl Factor,
-        [weights, first, second]: [Tensor<1>; 3],
-        gradient: Tensor<1>,
-    ) -> [Tensor<1>; 3] {
-        let first = self.beta1.times(first) + self.one_minus_beta1.times(gradient.clone());
-        let second = self.beta2.times(second) + self.one_minus_beta2.times(gradient.clone()).mul(gradient);
-        let root = self.epsilon.plus(self.root_scale.times(second.clone().sqrt()));
-        let weights = self.kept.times(weights) - step_size.times(first.clone()).div(root);
-        [weights, first, second]
-    }
-}
-
-impl Factors<Tensor<1>> {
-    /// Those of [`Factors::to_array`], `[8]` on a device.
-    pub fn on_device(values: &Tensor<1>) -> Self {
-        let [beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon, kept] =
-            std::array::from_fn(|index| values.clone().narrow(0, index, 1));
-        Self { beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon, kept }
     }
 }
 
@@ -200,6 +137,24 @@ impl Factors {
     pub fn to_array(self) -> [f32; 8] {
         let Self { beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon, kept } = self;
         [beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, epsilon, kept]
+    }
+
+    /// (weights, m, v) after the update. `scales` are `[parameters]`.
+    pub fn update_tensors(
+        &self,
+        [weights, first, second]: [Tensor<1>; 3],
+        gradient: Tensor<1>,
+        scales: Option<Tensor<1>>,
+    ) -> [Tensor<1>; 3] {
+        let first = first.mul_scalar(self.beta1) + gradient.clone().mul_scalar(self.one_minus_beta1);
+        let second = second.mul_scalar(self.beta2) + gradient.clone().mul_scalar(self.one_minus_beta2).mul(gradient);
+        let root = second.clone().sqrt().mul_scalar(self.root_scale).add_scalar(self.epsilon);
+        let step = match scales {
+            None => first.clone().mul_scalar(self.step_size),
+            Some(scales) => first.clone().mul(scales.mul_scalar(self.step_size)),
+        };
+        let weights = weights.mul_scalar(self.kept) - step.div(root);
+        [weights, first, second]
     }
 
     /// The same operations in the same order as on a device. Every parameter is on its own, so the number of threads
@@ -226,29 +181,6 @@ impl Factors {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn factors_that_are_tensors_update_as_numbers_do() {
-        let device = Device::flex();
-        let tensor = |values: &[f32]| Tensor::<1>::from_data(values, &device);
-        let learned = || [tensor(&[1.0, -2.0]), tensor(&[0.1, 0.2]), tensor(&[0.01, 0.04])];
-        let factors = Factors {
-            beta1: 0.9,
-            one_minus_beta1: 0.1,
-            beta2: 0.99,
-            one_minus_beta2: 0.01,
-            step_size: 1e-3,
-            root_scale: 1.5,
-            epsilon: 1e-8,
-            kept: 0.99,
-        };
-        let numbers = factors.update_tensors(learned(), tensor(&[0.3, -0.7]));
-        let on_device = Factors::on_device(&tensor(&factors.to_array()));
-        let tensors = on_device.update_tensors(learned(), tensor(&[0.3, -0.7]));
-        for (number, tensor) in numbers.into_iter().zip(tensors) {
-            assert_eq!(number.into_data(), tensor.into_data());
-        }
-    }
 
     #[test]
     fn host_and_device_updates_agree_to_the_bit() {

@@ -75,9 +75,9 @@ impl Muon {
         let settings = &self.settings;
         let update = |(matrix, momentum): (&Matrix, &Tensor<2>)| {
             let gradient = matrix.of(&gradient);
-            let momentum = towards(momentum.clone(), gradient.clone(), &((1.0 - rates.beta1) as f32));
+            let momentum = towards(momentum.clone(), gradient.clone(), (1.0 - rates.beta1) as f32);
             let update = match settings.nesterov {
-                true => towards(gradient, momentum.clone(), &(rates.beta1 as f32)),
+                true => towards(gradient, momentum.clone(), rates.beta1 as f32),
                 false => momentum.clone(),
             };
             let kept = (1.0 - rates.learning_rate * settings.weight_decay) as f32;

@@ -191,9 +191,9 @@ impl Rotated {
     }
 
     fn update(&mut self, weights: Tensor<2>, gradient: Tensor<2>, factors: Factors) -> Tensor<2> {
-        self.first = towards(self.first.clone(), gradient.clone(), &factors.one_minus_beta1);
+        self.first = towards(self.first.clone(), gradient.clone(), factors.one_minus_beta1);
         let projected = self.project(gradient.clone());
-        self.second = towards(self.second.clone(), projected.square(), &factors.one_minus_beta2);
+        self.second = towards(self.second.clone(), projected.square(), factors.one_minus_beta2);
         let root = self.second.clone().sqrt().add_scalar(factors.epsilon);
         let step = self.project_back(self.project(self.first.clone()).div(root)).mul_scalar(factors.step_size);
         let weights = (weights - step).mul_scalar(factors.kept);
@@ -203,7 +203,7 @@ impl Rotated {
                 0 => gradient.clone().matmul(gradient.clone().transpose()),
                 _ => gradient.clone().transpose().matmul(gradient.clone()),
             };
-            side.factor = towards(side.factor.clone(), product, &factors.one_minus_beta2);
+            side.factor = towards(side.factor.clone(), product, factors.one_minus_beta2);
             if factors.refreshes {
                 let (vectors, order) = refreshed(&side.factor, &side.vectors);
                 side.vectors = vectors;

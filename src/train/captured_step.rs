@@ -17,8 +17,9 @@ use super::comparison::shapes;
 use super::hybrid_loss::HybridLoss;
 use super::trainer::{flat, total, values};
 use crate::diffusion::{ForwardProcess, timestep_sampler};
-use crate::model::{Counted, Detour, DeviceDraws, Masks, Network, TokenRoute};
-use crate::optim::{self, Norm, StepScales, clip};
+use crate::kernels;
+use crate::model::{Detour, DeviceDraws, Masks, Network, TokenRoute};
+use crate::optim::{StepScales, clip_scale};
 use crate::spec::{Optimizer, RunSpec};
 
 /// Why steps are not captured.
@@ -151,8 +152,6 @@ struct State {
     network: Network,
     /// Of each parameter's learning rate, `[parameters]`.
     scales: Option<Tensor<1>>,
-    /// What masks of dropout are made of.
-    counted: Counted,
     given: Buffer,
     /// In the order of [`Learned`].
     learned: [Buffer; 4],
@@ -176,8 +175,7 @@ impl State {
         let mut state = Self {
             spec: spec.clone(),
             network: network.clone().without_weights(),
-            scales: scales.map(|scales| scales.tensor(1.0, device)),
-            counted: Counted::new(device),
+            scales: scales.map(|scales| scales.tensor(device)),
             given: Buffer::new(layout.trial(0), device),
             layout,
             learned: learned.each_ref().map(|values| Buffer::new(vec![0.0; values.dims()[0]], device)),
@@ -193,22 +191,16 @@ impl State {
     /// One step of what was given: as [`super::Trainer::train_step`] does it, without the host.
     fn step(&mut self) -> Result<Tensor<1>, NotCaptured> {
         let given = self.layout.taken_apart(&self.given.values());
-        let (factors, share_of_weights) = (given.factors.clone(), given.share_of_weights.clone());
+        let factors = given.factors.clone();
         let (loss, gradient) = self.gradient(given);
-        let (gradient, norm) = clip(gradient, self.spec.train.clip_norm);
-        let Norm::OnDevice(norm) = norm else { unreachable!("steps on the host are not captured") };
-        let [weights, first, second, average] = self.learned.each_ref().map(Buffer::values);
-        let learned = [weights, first, second];
-        let [weights, first, second] = match &self.scales {
-            None => factors.update_tensors(learned, gradient),
-            Some(scales) => {
-                let step_sizes = scales.clone() * factors.step_size.clone();
-                factors.update_tensors_by(&step_sizes, learned, gradient)
-            }
-        };
-        let average = optim::towards(average, weights.clone(), &share_of_weights);
-        self.learn([weights, first, second, average])?;
-        Ok(Tensor::cat(vec![loss, *norm], 0))
+        let (clipped, norm) = clip_scale(gradient.clone(), self.spec.train.clip_norm);
+        let scales = [clipped, self.scales.clone()];
+        let in_place = self.learned.iter().all(Buffer::is_held_by_nobody_else);
+        let learned = self.learned.each_mut().map(Buffer::take);
+        for (buffer, values) in self.learned.iter_mut().zip(kernels::update(learned, gradient, factors, scales)) {
+            buffer.values = Some(values);
+        }
+        if in_place { Ok(Tensor::cat(vec![loss, norm], 0)) } else { Err(NotCaptured::Moved) }
     }
 
     fn gradient(&self, given: OnDevice) -> (Tensor<1>, Tensor<1>) {
@@ -222,7 +214,7 @@ impl State {
         let OnDevice { step, input, target, timesteps, classes, loss_weights, variance, .. } = given;
         let (losses, channels) = (&self.spec.auxiliary_losses, self.layout.shape[1]);
         let tapped_block = (losses.dispersive.weight > 0.0).then_some(losses.dispersive.block);
-        let draws = DeviceDraws::new(self.spec.seed, step, self.counted.clone());
+        let draws = DeviceDraws { seed: self.spec.seed, step };
         let route = TokenRoute::new(tapped_block, None);
         let (predicted, seen) = network.forward_in_training(input, timesteps, classes, Masks::OnDevice(&draws), route);
         let v = variance.is_some().then(|| predicted.clone().narrow(1, channels, channels));
@@ -255,6 +247,16 @@ impl Buffer {
         Self { values: Some(flat(values, device)) }
     }
 
+    /// Whether what is done to it in place is done where it lies.
+    fn is_held_by_nobody_else(&self) -> bool {
+        self.values.as_ref().is_some_and(Tensor::can_mut)
+    }
+
+    /// Its values, to be put back before the next call.
+    fn take(&mut self) -> Tensor<1> {
+        self.values.take().expect("it is there between two calls")
+    }
+
     fn values(&self) -> Tensor<1> {
         self.values.clone().expect("it is there between two calls")
     }
@@ -262,7 +264,7 @@ impl Buffer {
     /// # Errors
     /// If the values would not lie where those before did, where captured kernels look for them.
     fn overwrite(&mut self, values: Tensor<1>) -> Result<(), NotCaptured> {
-        let buffer = self.values.take().expect("it is there between two calls");
+        let buffer = self.take();
         let in_place = buffer.can_mut();
         let all = 0..buffer.dims()[0];
         self.values = Some(buffer.slice_assign([all], values));

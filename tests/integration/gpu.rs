@@ -99,6 +99,26 @@ fn captured_steps_on_an_adapter_end_where_the_same_steps_kernel_by_kernel_do() {
 
 #[test]
 #[ignore = "needs a program with wgpu, and an adapter: scripts/check-gpu.sh"]
+fn kernels_of_our_own_on_an_adapter_compute_what_the_host_does() {
+    let sandbox = Sandbox::new(&short());
+    // 13 images: no power of two divides what kernels divide among threads.
+    for batch in ["1", "13"] {
+        let output =
+            with_gpu(&sandbox, &["bench-kernels", "--device", "wgpu:0", "--small", "--rounds", "1", "--batch", batch]);
+        let said = stdout(&output);
+        assert_eq!(output.status.code(), Some(0), "{said}{}", stderr(&output));
+        let lines: Vec<serde_json::Value> =
+            said.lines().map(|line| serde_json::from_str(line).expect("a JSON value a line")).collect();
+        // Norms in both orders of memory, and masks.
+        assert_eq!(lines.len(), 2 * (3 * 3 + 2 * 2) + 2, "{said}");
+        assert!(lines.iter().all(|line| line["agrees"] == true), "{said}");
+        let differences = lines.iter().filter_map(|line| line["largest_difference"].as_f64());
+        println!("batches of {batch}: the largest difference {:.1e}", differences.fold(0.0, f64::max));
+    }
+}
+
+#[test]
+#[ignore = "needs a program with wgpu, and an adapter: scripts/check-gpu.sh"]
 fn an_adapter_computes_the_features_of_the_cpu() {
     let sandbox = Sandbox::new(&short());
     // Five of Inception's convolutions: all hundred take software very long.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use speedlab::kernels::{Kernels, Products};
-use speedlab::model::{self, Counted, DIGITS_CNN, DeviceDraws, Dropout, Masks, SmallCnn, TokenRoute};
+use speedlab::model::{self, DIGITS_CNN, DeviceDraws, Dropout, Masks, SmallCnn, TokenRoute};
 use speedlab::spec::{AdmModel, DataShape, DitModel, Model, UnetModel};
 
 use super::parity::{Asked, agrees_with_pytorch, dot, formula, read_golden, reals};
@@ -216,7 +216,7 @@ fn masks_that_a_device_makes_are_those_that_the_host_draws() {
         for step in [0, 1, 65_535, 65_536, 5_000_000] {
             let drawn = predict(Masks::Drawn(Dropout { seed: 3, step, first_image: 0 }));
             let step_values = Tensor::from_data(DeviceDraws::step_values(step), &Device::flex());
-            let made = predict(Masks::OnDevice(&DeviceDraws::new(3, step_values, Counted::new(&Device::flex()))));
+            let made = predict(Masks::OnDevice(&DeviceDraws { seed: 3, step: step_values }));
             assert_eq!(drawn, made, "{} at step {step}", model.kind());
         }
     }

@@ -180,7 +180,7 @@ impl Level {
 /// one that is wanted.
 fn halve(pass: Pass, convolution: &ConvolutionLayer, planes: Tensor<4>) -> Tensor<4> {
     let rows_and_columns = match pass.kernels {
-        Kernels::Plain(_) => [2, 3],
+        Kernels::Plain(_) | Kernels::Gpu(_) => [2, 3],
         Kernels::Fused(_) => [0, 1],
     };
     let padded = rows_and_columns.into_iter().fold(planes, |planes, dimension| {

@@ -73,7 +73,7 @@ impl AutoencoderHalf {
         let (kernels, batch_images) = match Kernels::for_device(&device) {
             Kernels::Fused(_) if !fits_fused(live_bytes) => (Kernels::Plain(Products::F32), 1),
             fused @ Kernels::Fused(_) => (fused, FUSED_IMAGES),
-            plain @ Kernels::Plain(_) => (plain, (BATCH_BYTES / live_bytes).clamp(1, 64)),
+            plain => (plain, (BATCH_BYTES / live_bytes).clamp(1, 64)),
         };
         Ok(Self { layers, parameters, kernels, device, batch_images })
     }

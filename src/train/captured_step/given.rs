@@ -40,9 +40,8 @@ pub struct OnDevice {
     /// `[batch, 1, 1, 1]`.
     pub loss_weights: Tensor<4>,
     pub variance: Option<OfVariance>,
-    pub factors: Factors<Tensor<1>>,
-    /// `[1]`.
-    pub share_of_weights: Tensor<1>,
+    /// Adam's factors in their order, then the share of the weights in their average: what `kernels::update` is given.
+    pub factors: Tensor<1>,
 }
 
 /// What the loss of a learned variance is made of.
@@ -65,8 +64,8 @@ pub struct Layout {
     pub hybrid_loss: Option<HybridLoss>,
 }
 
-/// Adam's.
-const FACTORS: usize = 8;
+/// Adam's, and the average's.
+const FACTORS: usize = 9;
 
 impl Layout {
     /// What is large first, where it is aligned.
@@ -111,8 +110,7 @@ impl Layout {
             variance,
             timesteps: next(batch).autodiff(),
             loss_weights: next(batch).reshape([batch, 1, 1, 1]).autodiff(),
-            factors: Factors::on_device(&next(FACTORS)),
-            share_of_weights: next(1),
+            factors: next(FACTORS),
             step: next(2),
             classes: self.class_rows.map_or(Classes::Untold, |rows| {
                 Classes::OneHot(Box::new(next(batch * rows).reshape([batch, rows]).autodiff()))
@@ -207,8 +205,8 @@ mod tests {
             let read = |values: Tensor<4>| values.inner().into_data().try_into_vec::<f32>().unwrap();
             assert_eq!((read(found.input), read(found.target)), (vec![0.1, 0.2], vec![0.3, 0.4]));
             assert_eq!((values(found.timesteps.inner()), read(found.loss_weights)), (vec![17.0], vec![0.5]));
-            assert_eq!((values(found.factors.beta1), values(found.factors.kept)), (vec![1.0], vec![8.0]));
-            assert_eq!((values(found.share_of_weights), values(found.step)), (vec![9.0], vec![1.0, 1.0]));
+            assert_eq!(values(found.factors), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+            assert_eq!(values(found.step), [1.0, 1.0]);
             let Classes::OneHot(chosen) = found.classes else { panic!("the network is told classes") };
             assert_eq!(chosen.inner().into_data().try_into_vec::<f32>().unwrap(), [0.0, 1.0, 0.0]);
             let Some(hybrid) = &layout.hybrid_loss else { continue };

@@ -1,0 +1,94 @@
+//! The kernels, in CubeCL, and how they are launched. Their numbers are f32.
+
+// The attribute `cube` makes a module and a generic of its own of each function.
+#![allow(clippy::too_many_arguments, clippy::cast_lossless, missing_docs)]
+
+mod mask;
+mod norm;
+mod norm_kernels;
+mod update;
+
+use burn::backend::TensorMetadata;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_dtype;
+use burn_cubecl::ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw};
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+/// Threads of a workgroup where that is not a matter of what they do together.
+const UNITS: u32 = 256;
+
+/// Rows of numbers, one after the other, at the tensor's own place in memory.
+fn rows(tensor: CubeTensor) -> CubeTensor {
+    assert_eq!(tensor.dtype, DType::F32, "our kernels are of f32");
+    into_contiguous(tensor)
+}
+
+/// A tensor that a kernel is about to write.
+fn unwritten(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    empty_device_dtype(like.client.clone(), like.device.clone(), shape.into(), DType::F32)
+}
+
+/// `count` workgroups or a few more, in two dimensions: none may have 2^16 or more.
+fn workgroups(count: usize) -> CubeCount {
+    let columns = count.clamp(1, 1 << 15);
+    CubeCount::Static(small(columns), small(count.div_ceil(columns).max(1)), 1)
+}
+
+/// How images `[batch, channels, height, width]` lie in memory.
+#[derive(Clone, Copy)]
+struct Images {
+    batch: usize,
+    channels: usize,
+    pixels: usize,
+    /// Pixel by pixel, with all channels of a pixel together, as convolutions leave them; else channel by channel.
+    by_pixel: bool,
+}
+
+impl Images {
+    /// `tensor` in one of the two orders: its own, if it has one of them. What is given back has the shape of its order.
+    fn of(tensor: CubeTensor) -> (CubeTensor, Self) {
+        let [batch, channels, height, width] = tensor.shape().dims();
+        let mut images = Self { batch, channels, pixels: height * width, by_pixel: false };
+        if tensor.is_contiguous() {
+            return (rows(tensor), images);
+        }
+        let by_pixel = permute_nchw_to_nhwc(tensor.clone());
+        images.by_pixel = by_pixel.is_contiguous();
+        (rows(if images.by_pixel { by_pixel } else { tensor }), images)
+    }
+
+    /// Another tensor of the shape, in this order.
+    fn like(self, tensor: CubeTensor) -> CubeTensor {
+        rows(if self.by_pixel { permute_nchw_to_nhwc(tensor) } else { tensor })
+    }
+
+    /// A tensor in this order that a kernel is about to write.
+    fn unwritten(self, like: &CubeTensor, [batch, channels, height, width]: [usize; 4]) -> CubeTensor {
+        unwritten(like, if self.by_pixel { [batch, height, width, channels] } else { [batch, channels, height, width] })
+    }
+
+    /// A tensor in this order as everybody else sees it: `[batch, channels, height, width]`.
+    fn seen(self, tensor: CubeTensor) -> CubeTensor {
+        if self.by_pixel { permute_nhwc_to_nchw(tensor) } else { tensor }
+    }
+}
+
+/// `number` as kernels are given it.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("tensors on a device have fewer than 2^32 values")
+}
+
+/// x / (1 + e^-x).
+#[cube]
+fn silu(value: f32) -> f32 {
+    value / (1.0f32 + (-value).exp())
+}
+
+/// The derivative of [`silu`].
+#[cube]
+fn silu_slope(value: f32) -> f32 {
+    let share = 1.0f32 / (1.0f32 + (-value).exp());
+    share * (1.0f32 + value * (1.0f32 - share))
+}

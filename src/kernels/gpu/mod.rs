@@ -1,0 +1,72 @@
+//! Operations of GPUs that burn needs many launches for, as kernels of our own: norms with what follows them, masks of dropout, the update of
+//! Adam. Each is compiled by CubeCL for whatever GPU there is, and has a twin in plain loops on the host, which the tests of the
+//! derivatives run on. A GPU's kernels are compared with the CPU by each run before it trains (`train/comparison.rs`).
+//!
+//! Activations are `[batch, channels, height, width]`, as those of [`super::Kernels::Plain`].
+
+mod autodiff;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
+mod mask;
+mod norm;
+mod twin;
+mod update;
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+use self::autodiff::DeviceNorms;
+pub use self::mask::DrawnMask;
+use self::mask::MaskKernels;
+use self::norm::{Norm, Over};
+pub use self::update::update;
+use super::group_norm::GroupNorm;
+
+/// See [`super::Kernels::group_norm`].
+pub fn group_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, norm: GroupNorm) -> Tensor<4> {
+    normalize(input, scale.unsqueeze(), shift.unsqueeze(), of_groups(norm))
+}
+
+/// See [`super::Kernels::group_norm_modulated`].
+pub fn group_norm_modulated(
+    input: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    modulation: Tensor<4>,
+    norm: GroupNorm,
+) -> Tensor<4> {
+    let [batch, channels, ..] = input.dims();
+    let modulation = modulation.reshape([batch, 2 * channels]);
+    let factor = modulation.clone().narrow(1, 0, channels) + 1.0;
+    let scale = factor.clone() * scale.unsqueeze();
+    let shift = factor * shift.unsqueeze() + modulation.narrow(1, channels, channels);
+    normalize(input, scale, shift, of_groups(norm))
+}
+
+/// See [`super::Kernels::layer_norm`].
+pub fn layer_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
+    normalize(input, scale.unsqueeze(), shift.unsqueeze(), Norm { over: Over::Channels, silu: false, epsilon })
+}
+
+/// See [`super::Kernels::modulated_norm`].
+pub fn modulated_norm(input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
+    let [batch, channels, ..] = input.dims();
+    let (scale, shift) = (scale.reshape([batch, channels]) + 1.0, shift.reshape([batch, channels]));
+    normalize(input, scale, shift, Norm { over: Over::Channels, silu: false, epsilon })
+}
+
+fn of_groups(GroupNorm { groups, silu, epsilon }: GroupNorm) -> Norm {
+    Norm { over: Over::Groups(groups), silu, epsilon }
+}
+
+/// `scale` and `shift` are `[batch, channels]`, or `[1, channels]` where all images have the same.
+fn normalize(input: Tensor<4>, scale: Tensor<2>, shift: Tensor<2>, norm: Norm) -> Tensor<4> {
+    norm.check(input.dims());
+    let output = Dispatch::device_norm(input.into_dispatch(), scale.into_dispatch(), shift.into_dispatch(), norm);
+    Tensor::from_dispatch(output)
+}
+
+/// The mask, of the host's bits; `step` is `[2]`: see [`DrawnMask`].
+pub fn dropout_mask(step: Tensor<1>, mask: DrawnMask) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::device_dropout_mask(step.into_dispatch(), mask))
+}
