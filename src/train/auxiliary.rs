@@ -92,4 +92,41 @@ mod tests {
             assert!((f64::from(gradient) - difference).abs() < 1e-3, "{index}: {gradient} is not {difference}");
         }
     }
+
+    /// tests/golden/auxiliary.json: PyTorch in f64 (scripts/golden/auxiliary.py).
+    #[test]
+    fn losses_and_gradients_are_those_of_pytorch() {
+        type Json = serde_json::Value;
+        let golden: Json = serde_json::from_str(include_str!("../../tests/golden/auxiliary.json")).expect("JSON");
+        let numbers = |json: &Json| -> Vec<f32> { serde_json::from_value(json.clone()).expect("numbers") };
+        let device = Device::flex().autodiff();
+        let agree = |what: &Json, loss: Tensor<1>, leaf: &Tensor<4>| {
+            let gradients = loss.clone().backward();
+            let gradient = leaf.grad(&gradients).unwrap().into_data().try_into_vec::<f32>().unwrap();
+            let expected = [numbers(&Json::Array(vec![what["loss"].clone()])), numbers(&what["gradient"])].concat();
+            let found = [loss.inner().into_data().try_into_vec().unwrap(), gradient].concat();
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 2e-6, "{what}: {found} and not {expected}");
+            }
+        };
+        for case in golden["contrastive"].as_array().expect("cases") {
+            let [batch, size] = [0, 1].map(|index| case["shape"][index].as_u64().expect("a size") as usize);
+            let images = |values: Vec<f32>, device: &Device| {
+                Tensor::<4>::from_data(TensorData::new(values, [batch, size, 1, 1]), device)
+            };
+            let predicted = images(numbers(&case["predicted"]), &device).require_grad();
+            let target = numbers(&case["target"]);
+            let others = images(targets_of_others(&target, 0..batch, batch), &device);
+            let squares = (predicted.clone() - images(target, &device)).square();
+            let weight = case["weight"].as_f64().expect("a number");
+            agree(case, contrasted(squares, predicted.clone(), others, weight).mean(), &predicted);
+        }
+        for case in golden["dispersive"].as_array().expect("cases") {
+            let [batch, size] = [0, 1].map(|index| case["shape"][index].as_u64().expect("a size") as usize);
+            let seen = TensorData::new(numbers(&case["seen"]), [batch, size, 1, 1]);
+            let seen = Tensor::<4>::from_data(seen, &device).require_grad();
+            agree(case, dispersion(seen.clone(), case["temperature"].as_f64().expect("a number")), &seen);
+        }
+    }
 }
