@@ -13,7 +13,7 @@ use speedlab::diffusion::{
     ForwardProcess, NoiseLevel, assigned_noise, generate, loss_weights, network_input, timestep_sampler,
     training_target,
 };
-use speedlab::optim::{self, Optimizer, OptimizerState, Rates};
+use speedlab::optim::{self, Ema, Optimizer, OptimizerState, Rates};
 use speedlab::random::{Draws, Stream};
 use speedlab::spec::{OdeSampler, Parameterization, RunSpec, decode_json};
 
@@ -121,6 +121,8 @@ const BATCH: usize = 128;
 #[derive(Debug)]
 struct Trained {
     weights: Vec<f32>,
+    /// As `train.ema` averages them.
+    average: Vec<f32>,
     /// Of the denoiser against the exact one, before and after.
     errors: [f64; 2],
 }
@@ -133,7 +135,8 @@ fn train(spec: &RunSpec) -> Trained {
     let flat = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [perceptron::WEIGHTS]), &device);
     let mut weights = perceptron::initial_weights(spec.seed);
     let before = error(spec, &process, &weights);
-    let start = OptimizerState::start(perceptron::WEIGHTS);
+    let start = OptimizerState::from(&spec.optimizer, &flat(weights.clone()));
+    let mut average = Ema::new(flat(weights.clone()));
     let mut optimizer = Optimizer::new(&spec.optimizer, &[perceptron::HIDDEN_MATRIX], start, &device);
     for step in 0..spec.train.steps {
         let batch_size = spec.train.batch_sizes().at(step);
@@ -150,7 +153,9 @@ fn train(spec: &RunSpec) -> Trained {
         let of_points: Vec<f32> =
             drawn.iter().map(|drawn| drawn.weight * of_timesteps[drawn.t as usize] as f32).collect();
         let shares = shares(&process, &timesteps);
-        let (gradient, mut losses) = perceptron::gradient(&weights, &input, &shares, &target, &of_points);
+        let point =
+            optimizer.gradient_point(&flat(weights.clone())).into_data().try_into_vec().expect("weights are f32");
+        let (gradient, mut losses) = perceptron::gradient(&point, &input, &shares, &target, &of_points);
         if sampler.observes_losses() {
             losses.iter_mut().zip(&timesteps).for_each(|(loss, &t)| *loss *= of_timesteps[t as usize] as f32);
             sampler.observe(&timesteps, &losses);
@@ -158,9 +163,11 @@ fn train(spec: &RunSpec) -> Trained {
         let (gradient, _) = optim::clip(flat(gradient), 1.0);
         let (rates, others) = (Rates::at(spec, step), Rates::of_others(spec, step));
         let updated = optimizer.step(flat(weights), gradient, rates, others);
+        average.update(&updated, optim::ema_decay(spec, step));
         weights = updated.into_data().try_into_vec().expect("weights are f32");
     }
-    Trained { errors: [before, error(spec, &process, &weights)], weights }
+    let average = average.weights().into_data().try_into_vec().expect("weights are f32");
+    Trained { errors: [before, error(spec, &process, &weights)], weights, average }
 }
 
 fn shares(process: &ForwardProcess, timesteps: &[u32]) -> Vec<f32> {
@@ -271,7 +278,7 @@ fn every_method_learns(noise_schedule: Json, parameterization: Json) {
             "train": {"steps": STEPS, "batch_size": BATCH},
         }))
         .expect("a run as written in YAML");
-        let Trained { weights, errors: [before, after] } = train(&spec);
+        let Trained { weights, errors: [before, after], .. } = train(&spec);
         let distance = generated_distance(&spec, &weights);
         println!("{parameterization} {sampler} {weighting}: {before:.4} to {after:.5}, moments {distance:.3}");
         // Before anything is learned EDM's network is the best linear denoiser already, ten times nearer than v's.
@@ -332,24 +339,53 @@ fn every_optimizer_and_every_way_to_give_out_noise_learns_the_denoiser() {
         (linear(), muon(json!({})), "constant", "independent"),
         (linear(), muon(json!({"nesterov": false})), "demon", "independent"),
         (linear(), muon(json!({"scale": "match_rms_adamw", "learning_rate": 0.01})), "constant", "independent"),
+        (linear(), json!({"kind": "soap", "learning_rate": 0.01}), "constant", "independent"),
+        (linear(), json!({"kind": "schedule_free_adamw", "learning_rate": 0.02}), "constant", "independent"),
         (linear(), json!({"kind": "adam", "learning_rate": 0.01}), "linear", "immiscible"),
         (flow(), json!({"kind": "adam", "learning_rate": 0.01}), "constant", "optimal_transport"),
     ] {
         let parameterization = if noise_schedule == linear() { "epsilon" } else { "v" };
+        let lr_schedule = match optimizer["kind"].as_str() {
+            Some("schedule_free_adamw") => json!({"kind": "constant"}),
+            _ => json!({"kind": "cosine", "end": 0.01}),
+        };
         let spec: RunSpec = decode_json(&json!({
             "optimizer": optimizer, "momentum": {"kind": momentum}, "noise": {"kind": noise},
-            "lr_schedule": {"kind": "cosine", "end": 0.01},
+            "lr_schedule": lr_schedule,
             "noise_schedule": noise_schedule, "parameterization": parameterization,
             "train": {"steps": STEPS, "batch_size": BATCH},
         }))
         .expect("a run as written in YAML");
-        let Trained { weights, errors: [before, after] } = train(&spec);
+        let Trained { weights, errors: [before, after], .. } = train(&spec);
         let distance = generated_distance(&spec, &weights);
         println!("{optimizer} {momentum} {noise}: {before:.4} to {after:.5}, moments {distance:.3}");
         // Noise that depends on the image has another best denoiser: what it learns is near the mixture's, no more.
         let (share, most) = if noise == "independent" { (0.2, 0.07) } else { (0.5, 0.25) };
         assert!(after < share * before, "{optimizer} {momentum} {noise}: only from {before} to {after}");
         assert!(distance < most, "{optimizer} {momentum} {noise}: generates at {distance} from the mixture");
+    }
+}
+
+#[test]
+fn averages_of_the_weights_are_the_denoiser_too_and_smoother() {
+    for ema in [
+        json!({"kind": "exponential"}),
+        json!({"kind": "half_life", "images": 10_000}),
+        json!({"kind": "half_life", "images": 1_000_000, "ramp_up": 0.05}),
+        json!({"kind": "power", "sigma_rel": 0.1}),
+    ] {
+        // A constant learning rate: the weights go on moving about what the average finds.
+        let spec: RunSpec = decode_json(&json!({
+            "optimizer": {"kind": "adam", "learning_rate": 0.01}, "noise_schedule": linear(),
+            "train": {"steps": STEPS, "batch_size": BATCH, "ema_decay": 0.99, "ema": ema},
+        }))
+        .expect("a run as written in YAML");
+        let Trained { average, errors: [before, after], .. } = train(&spec);
+        let of_average = error(&spec, &ForwardProcess::new(&spec.noise_schedule), &average);
+        let distance = generated_distance(&spec, &average);
+        println!("{ema}: {before:.4} to {after:.5}, of the average {of_average:.5}, moments {distance:.3}");
+        assert!(of_average < 0.2 * before && of_average < after, "{ema}: {of_average}, and of the weights {after}");
+        assert!(distance < 0.07, "{ema}: generates at {distance} from the mixture");
     }
 }
 
@@ -362,7 +398,7 @@ fn batches_that_grow_learn_the_denoiser() {
         "train": {"steps": STEPS, "batch_size": BATCH, "batch_schedule": stages},
     }))
     .expect("a run as written in YAML");
-    let Trained { weights, errors: [before, after] } = train(&spec);
+    let Trained { weights, errors: [before, after], .. } = train(&spec);
     let distance = generated_distance(&spec, &weights);
     println!("{before:.4} to {after:.5}, moments {distance:.3}");
     assert!(after < 0.2 * before && distance < 0.07, "from {before} to {after}, {distance} from the mixture");
