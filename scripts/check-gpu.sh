@@ -27,3 +27,24 @@ fi
 # Software has nothing to gain from trying many variants of a kernel.
 export CUBECL_AUTOTUNE_LEVEL="${CUBECL_AUTOTUNE_LEVEL:-minimal}"
 cargo test --release --locked --test integration -- --ignored --nocapture --test-threads 1 "$tests"
+
+# Kernels of our own for CUDA, by NVIDIA's compiler, which needs no card. It is found in a toolkit, in PyTorch's packages, or fetched into the cache folder.
+python="${SPEEDLAB_PYTHON:-python3}"
+if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && command -v cc >/dev/null 2>&1; then
+    status=0
+    "$python" scripts/gpu/own_kernels.py "$SPEEDLAB_GPU_BIN" || status=$?
+    packages="${XDG_CACHE_HOME:-$HOME/.cache}/speedlab-cuda-compiler"
+    if [ "$status" = 77 ]; then
+        if { [ -x "$packages/bin/python" ] || { "$python" -m venv "$packages" && "$packages/bin/python" -m pip install --quiet \
+            nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl; }; } >/dev/null 2>&1; then
+            status=0
+            "$packages/bin/python" scripts/gpu/own_kernels.py "$SPEEDLAB_GPU_BIN" || status=$?
+        else
+            rm -rf "$packages"
+        fi
+    fi
+    [ "$status" = 0 ] || [ "$status" = 77 ] || exit "$status"
+    [ "$status" = 0 ] || echo "SKIPPED: NVIDIA's compiler is neither here nor to be fetched: no kernel was compiled for CUDA"
+else
+    echo "SKIPPED: Python 3.10 and a C compiler are needed to compile kernels for CUDA without a card"
+fi

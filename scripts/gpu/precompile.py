@@ -21,11 +21,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from without_card import ROOT, environment
+
 sys.path.insert(0, str(ROOT / "scripts/bench"))
 from cpu_torch import NETWORKS, bench_step  # noqa: E402
 
@@ -35,32 +35,6 @@ BATCHES = {"UNet 1x8x8": 16, "UNet 3x32x32": 128, "DDPM 3x32x32": 64, "DiT 3x32x
 MOST_LAUNCHED = 25
 # What only a real card can say.
 OF_A_CARD = ("autotune/", "throughput/", "records/")
-
-
-def wheels():
-    """The folder of NVIDIA's packages in this Python, as a toolkit."""
-    for name in ("purelib", "platlib"):
-        folders = (pathlib.Path(sysconfig.get_path(name)) / "nvidia").glob("cu*")
-        # PyTorch's packages have folders of such names without headers, too.
-        if found := sorted(folder for folder in folders if (folder / "include/cuda_runtime.h").exists()):
-            return found[-1]
-    return None
-
-
-def environment(args, work):
-    driver = work / "libcuda.so.1"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", driver, ROOT / "scripts/gpu/fake_cuda.c"], check=True)
-    toolkit = pathlib.Path(os.environ["CUDA_PATH"]) if "CUDA_PATH" in os.environ else wheels()
-    # Its absence shows after half an hour of compiling: the header of a matrix product.
-    if toolkit and not (toolkit / "include/crt/mma.h").exists():
-        sys.exit(f"error: {toolkit} has no include/crt/mma.h\nhint: pip install nvidia-cuda-crt")
-    libraries = [str(work)]
-    added = dict(FAKE_CUDA_CC=str(args.compute_capability), CUBECL_AUTOTUNE_LEVEL=args.level, SPEEDLAB_KERNELS=str(args.out))
-    if toolkit:
-        libraries += [str(toolkit / folder) for folder in ("lib", "lib64") if (toolkit / folder).is_dir()]
-        added["CUDA_PATH"] = str(toolkit)
-    added["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
-    return os.environ | added
 
 
 def kernels_in(out):
@@ -137,7 +111,7 @@ def main():
     found = json.loads(path.read_text()) if path.exists() else {}
     with tempfile.TemporaryDirectory(prefix="speedlab-cuda-") as work:
         work = pathlib.Path(work)
-        around = environment(args, work)
+        around = environment(work, args.out, args.compute_capability, args.level)
         for name in names:
             for precision in args.precisions.split(","):
                 for captured in (False, True):

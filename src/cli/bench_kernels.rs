@@ -8,8 +8,9 @@ use serde_json::json;
 use super::Exit;
 use crate::device::{self, DeviceName};
 use crate::event::Stamp;
-use crate::kernels::{DrawnMask, GroupNorm, Kernels, Products, dropout_mask};
+use crate::kernels::{DrawnMask, GroupNorm, Kernels, Products, dropout_mask, update};
 use crate::model::DeviceDraws;
+use crate::optim::Factors;
 use crate::random::{Draws, Stream};
 use crate::train::Stopwatch;
 
@@ -156,7 +157,47 @@ pub fn bench_kernels(args: &BenchKernelsArgs) -> anyhow::Result<Exit> {
         agree &= agrees;
         println!("{}", json!({ "operation": "mask of dropout", "shape": shape, "step": step, "agrees": agrees }));
     }
+    for (clipped, rates) in [(false, false), (true, true)] {
+        let difference = difference_of_updates(&device, clipped, rates);
+        let agrees = difference <= TOLERANCE;
+        agree &= agrees;
+        println!(
+            "{}",
+            json!({ "operation": "update of Adam", "clipped": clipped, "rates": rates, "largest_difference": difference,
+                "agrees": agrees })
+        );
+    }
     Ok(if agree { Exit::AllDone } else { Exit::SomeFailed })
+}
+
+/// Of an update on `device` from that on the host.
+fn difference_of_updates(device: &Device, clipped: bool, rates: bool) -> f64 {
+    const COUNT: usize = 70_001;
+    let updated = |device: &Device| {
+        let row = |salt: u64, least: f32| {
+            let mut values = vec![0f32; COUNT];
+            Draws::new(12, Stream::Noise, salt).fill_normal(&mut values);
+            values.iter_mut().for_each(|value| *value = value.abs() + least);
+            Tensor::<1>::from_data(values.as_slice(), device)
+        };
+        let factors = Factors {
+            beta1: 0.9,
+            one_minus_beta1: 0.1,
+            beta2: 0.99,
+            one_minus_beta2: 0.01,
+            step_size: 0.1,
+            root_scale: 1.5,
+            epsilon: 1e-8,
+            kept: 0.99,
+        };
+        let factors = [&factors.to_array()[..], &[0.3]].concat();
+        let factors = Tensor::from_data(factors.as_slice(), device);
+        let scales = [clipped.then(|| Tensor::from_data([0.5f32], device)), rates.then(|| row(5, 0.1))];
+        let learned = [row(0, -1.0), row(1, -1.0), row(2, 0.1), row(3, -1.0)];
+        update(learned, row(4, -1.0), factors, scales).map(|row| row.try_into_vec_as::<f32>().expect("numbers"))
+    };
+    let (expected, found) = (updated(&Device::flex()), updated(device));
+    expected.iter().zip(&found).map(|(expected, found)| largest(expected, found)).fold(0.0, f64::max)
 }
 
 /// What an operation is given, made up.
