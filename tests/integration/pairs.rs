@@ -89,7 +89,20 @@ fn sections() -> Vec<(String, Vec<Choice>)> {
     sections.push(other("crops unet", crops("unet", 8)));
     sections.push(other("crops adm", crops("adm", 4)));
     let mup = json!({"base_width": 8, "base_heads": 1});
-    sections.push(other("mup", json!({"optimizer": {"kind": "adam", "mup": mup}})));
+    sections.push(other("mup", json!({"optimizer": {"kind": "adam", "mup": mup.clone()}})));
+    sections.push(other("mup adamw", json!({"optimizer": {"kind": "adamw", "mup": mup}})));
+    sections.push(other("half-life average", json!({"train": {"ema": {"kind": "half_life", "images": 20}}})));
+    sections.push(other("power average", json!({"train": {"ema": {"kind": "power", "sigma_rel": 0.1}}})));
+    sections.push(other("kept averages", json!({"train": {"post_hoc": {"every": 2}}})));
+    let classes = json!({"class_conditional": true, "class_dropout": 0.3});
+    for (name, model) in [
+        ("classes of a unet", json!({"kind": "unet", "channels": 8})),
+        ("classes of a dit", json!({"kind": "dit", "patch": 2, "dim": 16, "depth": 2, "heads": 2})),
+    ] {
+        let mut model = model;
+        merge(&mut model, &classes);
+        sections.push(other(name, json!({ "model": model })));
+    }
     sections.push(other("routed dit", routed("dit", 1)));
     sections.push(other("routed uvit", routed("uvit", 2)));
     sections.push(other(
@@ -157,7 +170,12 @@ fn any_two_settings_train_ten_steps_or_are_refused_with_a_reason() {
                 let plan = match plan_text(Path::new("pair.yaml"), &sweep, &[]) {
                     Ok(plan) => plan,
                     Err(reason) => {
-                        refused.push(format!("{pair}: {}", reason.to_string().lines().next().unwrap_or_default()));
+                        let reason = reason.to_string();
+                        // A sentence that names a key.
+                        if !reason.contains('`') {
+                            faults.push(format!("{pair}: refused without a reason: {reason}"));
+                        }
+                        refused.push(format!("{pair}: {}", reason.lines().next().unwrap_or_default()));
                         continue;
                     }
                 };
