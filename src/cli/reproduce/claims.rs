@@ -61,6 +61,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "small/ema-length"
     "small/optimizers"
     "small/preconditioners"
+    "small/flows"
     "small/networks"
     "small/tokens"
     "small/progressive"

@@ -53,6 +53,7 @@ fn the_shipped_sweeps_on_digits_run_a_few_steps() {
         ("small/alignment", 10, 3, &encoder),
         ("small/optimizers", 210, 7, &[]),
         ("small/preconditioners", 10, 5, &[]),
+        ("small/flows", 10, 8, &[]),
         ("methods", 220, 30, &[]),
     ] {
         runs_to_its_end(&sandbox, sweep, steps, runs, more);
