@@ -152,11 +152,12 @@ impl SweepFolder {
 }
 
 impl RunFolder {
-    /// The sweep that the run belongs to, also where this is one of its attempts; `None` for a path that has no two folders above it.
+    /// The sweep that the run belongs to, also where this is one of its attempts; `None` for a path that has no two folders above it. From
+    /// within the sweep's folder it is `.`.
     pub fn sweep(&self) -> Option<SweepFolder> {
         let above = self.path.parent()?.parent()?;
         let path = if above.file_name().is_some_and(|name| name == "attempts") { above.parent()? } else { above };
-        Some(SweepFolder { path: path.to_owned() })
+        Some(SweepFolder { path: if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() } })
     }
 
     pub fn journal(&self) -> PathBuf {
