@@ -26,6 +26,7 @@ pub fn best_averages(comparison: &Comparison, found: &FinalMeasures) -> Option<S
     let best = found.best_averages(comparison.metric.name());
     let words = |BestAverage { arm, average, column, median, of }: &BestAverage| {
         let (number, value) = (column.protocol_number, significant(*median, 4));
+        let average = average.replace(',', ", ");
         format!("{arm} {average} ({} {value}, protocol {number}, of {of} lengths)", column.words)
     };
     let each: Vec<String> = best.iter().map(words).collect();

@@ -169,7 +169,7 @@ fn averages_of_other_lengths_become_values_of_the_record_without_training() {
     assert_eq!(answer(&after), answer(&before));
     assert!(expected.iter().all(|protocol| after.contains(&format!("`{protocol}`"))), "{after}");
     let best = (0..6).step_by(2).min_by(|&one, &other| value(one).total_cmp(&value(other))).unwrap();
-    let best = ["0.1", "0.15", &short][best / 2];
+    let best = ["0.1", "0.15", &short][best / 2].replace(',', ", ");
     let line = "Best of the averages that were made after training, by the median over runs: baseline ";
     assert!(after.contains(&format!("{line}{best} (FID")), "{after}");
 
