@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use super::averages::AveragesError;
 use super::cell::CellError;
 use super::evaluate::EvaluateCommandError;
 use super::report::KeptError;
@@ -73,7 +72,6 @@ impl Exit {
         let no_server = error.downcast_ref::<ServeError>().is_some_and(ServeError::is_usage);
         let no_compare =
             error.downcast_ref::<CompareError>().is_some_and(|error| !matches!(error, CompareError::Record(_)));
-        let no_averages = error.downcast_ref::<AveragesError>().is_some();
         // What is measured does not fit what measures it.
         let no_evaluation = error.downcast_ref::<EvaluateCommandError>().is_some()
             || match error.downcast_ref::<StudyError>() {
@@ -86,7 +84,6 @@ impl Exit {
         let no_check = error.downcast_ref::<KeptError>().is_some() || error.downcast_ref::<CellError>().is_some();
         if invalid
             || no_check
-            || no_averages
             || no_evaluation
             || no_font
             || of_usage

@@ -22,7 +22,7 @@ pub struct Validation {
     target: Vec<f32>,
     /// The parts of the protocol before the number of images, and after the weights.
     protocol: (String, &'static str),
-    /// [`crate::spec::Train::average`].
+    /// [`crate::spec::Train::average`], or the name of another average.
     average: String,
 }
 
@@ -74,6 +74,11 @@ impl Validation {
         let protocol = (format!("mse{of} ref=test{hash}"), told);
         let timesteps = timesteps.into_iter().map(|t| t as f32).collect();
         Ok(Self { bins, timesteps, classes, input, target, protocol, average: spec.train.average() })
+    }
+
+    /// The protocol names averaged weights so from now on.
+    pub fn name_average(&mut self, average: &str) {
+        average.clone_into(&mut self.average);
     }
 
     /// How the loss of the first `images` images is measured, with such weights.

@@ -29,7 +29,7 @@ pub use host_memory::is_host;
 pub use matrices::Matrix;
 pub use moments::{Factors, Moments, StepScales, towards};
 pub use optimizer::{Optimizer, OptimizerState};
-pub use post_hoc::{POST_HOC_SIGMA_RELS, Profile, post_hoc_factors, post_hoc_missed, weighted_sum};
+pub use post_hoc::{POST_HOC_SIGMA_RELS, Profile, add_weighted, post_hoc_factors, post_hoc_missed};
 pub use rates::{Rates, beta1, learning_rate};
 
 use crate::spec::RunSpec;

@@ -51,15 +51,10 @@ fn inner_product(one: Profile, other: Profile) -> f64 {
     (of_first + 1.0) * (of_last + 1.0) * share.powf(of_last) / ((of_first + of_last + 1.0) * last.step as f64)
 }
 
-/// The sum of averages, each times its factor, in f64. All have a value per parameter.
-pub fn weighted_sum(averages: &[&[f32]], factors: &[f64]) -> Vec<f32> {
-    assert_eq!(averages.len(), factors.len(), "a factor for each average");
-    let mut sum = vec![0.0f64; averages.first().map_or(0, |average| average.len())];
-    for (average, factor) in averages.iter().zip(factors) {
-        assert_eq!(average.len(), sum.len(), "averages of one network");
-        sum.iter_mut().zip(*average).for_each(|(sum, &value)| *sum += factor * f64::from(value));
-    }
-    sum.into_iter().map(|value| value as f32).collect()
+/// Adds an average, times its factor. Both have a value per parameter.
+pub fn add_weighted(sum: &mut [f64], average: &[f32], factor: f64) {
+    assert_eq!(average.len(), sum.len(), "averages of one network");
+    sum.iter_mut().zip(average).for_each(|(sum, &value)| *sum += factor * f64::from(value));
 }
 
 #[cfg(test)]
@@ -148,6 +143,9 @@ mod tests {
 
     #[test]
     fn a_sum_of_averages_has_each_by_its_factor() {
-        assert_eq!(weighted_sum(&[&[1.0, 2.0], &[3.0, -4.0]], &[0.25, 0.75]), [2.5, -2.5]);
+        let mut sum = [0.0; 2];
+        add_weighted(&mut sum, &[1.0, 2.0], 0.25);
+        add_weighted(&mut sum, &[3.0, -4.0], 0.75);
+        assert_eq!(sum, [2.5, -2.5]);
     }
 }

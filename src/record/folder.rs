@@ -152,11 +152,12 @@ impl SweepFolder {
 }
 
 impl RunFolder {
-    /// The sweep that the run belongs to, also where this is one of its attempts; `None` for a path that has no two folders above it.
+    /// The sweep that the run belongs to, also where this is one of its attempts; `None` for a path that has no two folders above it. From
+    /// within the sweep's folder it is `.`.
     pub fn sweep(&self) -> Option<SweepFolder> {
         let above = self.path.parent()?.parent()?;
         let path = if above.file_name().is_some_and(|name| name == "attempts") { above.parent()? } else { above };
-        Some(SweepFolder { path: path.to_owned() })
+        Some(SweepFolder { path: if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() } })
     }
 
     pub fn journal(&self) -> PathBuf {
@@ -190,20 +191,22 @@ impl RunFolder {
         self.path.join(AVERAGES).join(format!("step-{step:08}.safetensors"))
     }
 
-    /// The files of all averages that were kept, in no order.
-    pub fn kept_averages(&self) -> Result<Vec<PathBuf>, RecordError> {
+    /// The steps whose averages were kept, in order. Files of other names are none of them.
+    pub fn kept_steps(&self) -> Result<Vec<u64>, RecordError> {
         let folder = self.path.join(AVERAGES);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(RecordError::io("read", &folder)(error)),
         };
-        let paths = entries.map(|entry| Ok(entry.map_err(RecordError::io("read", &folder))?.path()));
-        let is_whole = |path: &Result<PathBuf, RecordError>| {
-            path.as_ref()
-                .is_ok_and(|path| !is_half_written(path) && path.extension().is_some_and(|kind| kind == "safetensors"))
-        };
-        paths.filter(|path| path.is_err() || is_whole(path)).collect()
+        let mut steps = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(RecordError::io("read", &folder))?.path();
+            let step = path.file_stem().and_then(|stem| stem.to_str()?.strip_prefix("step-")?.parse().ok());
+            steps.extend(step.filter(|&step| path == self.averages(step)));
+        }
+        steps.sort_unstable();
+        Ok(steps)
     }
 
     /// Makes the folder and writes `spec.json`, unless it says the same already: the names of an arm and what cannot change a

@@ -13,7 +13,7 @@ use super::files::{is_half_written, read_json, write_json};
 use super::{RecordError, Row, Rows, RunFolder};
 use crate::checksum::sha256;
 use crate::event::{Measure, Stamp};
-use crate::spec::Evaluate;
+use crate::spec::{Evaluate, PostHocAverage};
 
 /// The version of an evaluation's file.
 const LATER_VERSION: u32 = 1;
@@ -37,6 +37,9 @@ pub struct LaterEvaluation {
     pub device: String,
     /// The settings that it was measured by.
     pub evaluate: Evaluate,
+    /// The average that the averaged weights are, where it is not the run's own but was made of kept ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<PostHocAverage>,
     pub measures: Vec<Measure>,
 }
 
@@ -44,7 +47,8 @@ impl LaterEvaluation {
     /// An evaluation that nothing was measured by yet.
     pub fn new(stamp: Stamp, evaluate: Evaluate) -> Self {
         let [measured_at, program, build, device] = [const { String::new() }; 4];
-        Self { version: LATER_VERSION, stamp, measured_at, program, build, device, evaluate, measures: vec![] }
+        let (average, measures) = (None, Vec::new());
+        Self { version: LATER_VERSION, stamp, measured_at, program, build, device, evaluate, average, measures }
     }
 
     /// The file's name: the same of the same values by the same settings at the same step. What was measured later by the same settings,

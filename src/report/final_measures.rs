@@ -4,7 +4,7 @@ use super::comparison::{ArmComparison, Comparison, PointComparison, Spread, spre
 use super::curve::{all_protocols, last_value};
 use super::wording::of_features;
 use crate::record::StudyRecord;
-use crate::spec::{EvaluatedWeights, IMPORTED, MEASURED_BY_TRAINER};
+use crate::spec::{EvaluatedWeights, IMPORTED, MEASURED_BY_TRAINER, PostHocAverage};
 
 /// Measures that may be a column: name in the records, in words, and the record of its uncertainty within one evaluation.
 const MEASURES: [(&str, &str, Option<&str>); 11] = [
@@ -48,6 +48,18 @@ pub struct FinalValue {
     pub spread: Spread,
     /// The median of what each run records as the value's own uncertainty, where the measure has one.
     pub uncertainty: Option<f64>,
+}
+
+/// The best of an arm's averages that were made of kept ones, and measured alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BestAverage<'a> {
+    pub arm: &'a str,
+    /// As its protocol names it: its length.
+    pub average: &'a str,
+    pub column: &'a MeasureColumn,
+    pub median: f64,
+    /// Of how many it is the best.
+    pub of: usize,
 }
 
 /// Distances are of some features, which a protocol begins with.
@@ -101,6 +113,36 @@ fn columns<'a>(comparison: &Comparison<'a>, point: &PointComparison<'a>) -> Fina
 }
 
 impl FinalMeasures<'_> {
+    /// Of each arm, and of each way to measure `metric`, the average with the best median, where several were made of kept ones. Averages
+    /// that fewer runs of the arm were measured by than others take no part.
+    pub fn best_averages(&self, metric: &str) -> Vec<BestAverage<'_>> {
+        let mut found = Vec::new();
+        for (arm, values) in &self.rows {
+            let mut ways: Vec<([&str; 2], Vec<(BestAverage, usize)>)> = Vec::new();
+            for (column, value) in self.columns.iter().zip(values).filter(|(column, _)| column.metric == metric) {
+                let Some((average, way)) = PostHocAverage::in_protocol(&column.protocol) else { continue };
+                let Some(FinalValue { spread, .. }) = value else { continue };
+                let of_column = (BestAverage { arm, average, column, median: spread.median, of: 0 }, spread.n);
+                match ways.iter_mut().find(|(other, _)| *other == way) {
+                    Some((_, averages)) => averages.push(of_column),
+                    None => ways.push((way, vec![of_column])),
+                }
+            }
+            for (_, mut averages) in ways {
+                let most = averages.iter().map(|(_, n)| *n).max();
+                averages.retain(|(_, n)| Some(*n) == most);
+                let of = averages.len();
+                let by_rank = |(one, _): &(BestAverage, usize), (other, _): &(BestAverage, usize)| {
+                    let order = one.median.total_cmp(&other.median);
+                    if one.column.higher_is_better { order.reverse() } else { order }
+                };
+                let best = averages.into_iter().min_by(by_rank).filter(|_| of > 1);
+                found.extend(best.map(|(best, _)| BestAverage { of, ..best }));
+            }
+        }
+        found
+    }
+
     fn add_column(&mut self, metric: &'static str, words: &'static str, protocol: &str) {
         if self.columns.iter().any(|column| column.metric == metric && column.protocol == protocol) {
             return;
@@ -130,4 +172,37 @@ pub fn final_value(arm: &ArmComparison, column: &MeasureColumn) -> Option<FinalV
     let uncertainty = uncertainty.and_then(|metric| spread(&last(metric)));
     let spread = spread(&last(column.metric))?;
     Some(FinalValue { spread, uncertainty: uncertainty.map(|spread| spread.median) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_average_is_among_those_that_are_measured_alike_of_as_many_runs() {
+        let mut found = FinalMeasures { columns: vec![], rows: vec![], protocols: vec![] };
+        for protocol in [
+            "n=80 ema=0.9",
+            "n=80 ema=post-hoc-power(0.05)",
+            "n=80 ema=post-hoc-power(0.1)",
+            "n=80 ema=post-hoc-power(0.2)",
+            "n=90 ema=post-hoc-power(0.1)",
+        ] {
+            found.add_column("fid", "FID", protocol);
+        }
+        found.add_column("kid", "KID", "n=80 ema=post-hoc-power(0.1)");
+        let value = |(median, n)| {
+            Some(FinalValue { spread: Spread { median, low: median, high: median, n }, uncertainty: None })
+        };
+        let all = [(1.0, 3), (4.0, 3), (3.0, 3), (5.0, 3), (2.0, 3), (0.5, 3)].map(value);
+        // That of one run of three is no median of the arm's runs.
+        let few = [(1.0, 3), (4.0, 3), (3.0, 1), (5.0, 3), (2.0, 3), (0.5, 3)].map(value);
+        let one = [Some((1.0, 3)), Some((4.0, 3)), None, None, None, None].map(|known| known.and_then(value));
+        found.rows = vec![("all", all.to_vec()), ("few", few.to_vec()), ("one", one.to_vec())];
+        let best = found.best_averages("fid");
+        let best: Vec<(&str, &str, f64, usize)> =
+            best.iter().map(|best| (best.arm, best.average, best.median, best.of)).collect();
+        assert_eq!(best, [("all", "0.1", 3.0, 3), ("few", "0.05", 4.0, 2)]);
+        assert_eq!(found.best_averages("kid"), []);
+    }
 }

@@ -45,7 +45,7 @@ pub struct PowerEma {
 }
 
 /// `train.post_hoc`: averages that are kept so that averages of other lengths can be made of them after training, by `speedlab
-/// averages` (Karras et al. 2024, arXiv 2312.02696, section 3).
+/// evaluate RUN --set train.ema.sigma_rel=0.05,0.1` (Karras et al. 2024, arXiv 2312.02696, section 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostHoc {
@@ -62,6 +62,40 @@ impl PostHoc {
 
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// An average by a power function of time that was made of kept ones, as `train.ema: { kind: power }` would have kept it up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PostHocAverage {
+    /// [`PowerEma::sigma_rel`].
+    pub sigma_rel: f64,
+    /// How far what it is made of is from it, as functions of time: the norm of the difference over that of the average.
+    pub missed: f64,
+}
+
+impl PostHocAverage {
+    /// A protocol that names such an average has this before its length.
+    const IN_PROTOCOL: &str = "post-hoc-power(";
+    /// From here on an average is not what it is called.
+    const MUCH_MISSED: f64 = 0.2;
+
+    /// What is missed of it in whole per cent, where that is much.
+    pub fn much_missed(&self) -> Option<u32> {
+        (self.missed > Self::MUCH_MISSED).then(|| (100.0 * self.missed).round() as u32)
+    }
+
+    /// As a protocol names it after `ema=`: `post-hoc-power(0.1)`, `post-hoc-power(0.01,missed=34%)`.
+    pub fn name(&self) -> String {
+        let missed = self.much_missed().map_or(String::new(), |percent| format!(",missed={percent}%"));
+        format!("{}{}{missed})", Self::IN_PROTOCOL, self.sigma_rel)
+    }
+
+    /// What a protocol says between the parentheses of [`Self::name`], and what stands before and behind them.
+    pub fn in_protocol(protocol: &str) -> Option<(&str, [&str; 2])> {
+        let (before, rest) = protocol.split_once(Self::IN_PROTOCOL)?;
+        let (average, behind) = rest.split_once(')')?;
+        Some((average, [before, behind]))
     }
 }
 
@@ -124,5 +158,16 @@ mod tests {
         assert_eq!(named(Ema::HalfLife(HalfLifeEma::default())), "half_life(500000)");
         assert_eq!(named(Ema::HalfLife(HalfLifeEma { images: 64, ramp_up: 0.05 })), "half_life(64,ramp_up=0.05)");
         assert_eq!(named(Ema::Power(PowerEma::default())), "power(0.1)");
+    }
+
+    #[test]
+    fn an_average_that_was_made_after_training_has_another_name_which_says_what_is_missed() {
+        let near = PostHocAverage { sigma_rel: 0.15, missed: 0.2 };
+        let far = PostHocAverage { sigma_rel: 0.01, missed: 0.344 };
+        assert_eq!([near.name(), far.name()], ["post-hoc-power(0.15)", "post-hoc-power(0.01,missed=34%)"]);
+        let protocol = format!("digits-cnn n=80 ema={} guidance=2", far.name());
+        let found = PostHocAverage::in_protocol(&protocol);
+        assert_eq!(found, Some(("0.01,missed=34%", ["digits-cnn n=80 ema=", " guidance=2"])));
+        assert_eq!(PostHocAverage::in_protocol("digits-cnn n=80 ema=power(0.1)"), None);
     }
 }

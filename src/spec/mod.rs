@@ -46,7 +46,7 @@ pub use data::*;
 pub use decode::{DecodeError, decode, decode_json, decode_under};
 pub use difficulty::Difficulty;
 pub use diffusion::*;
-pub use ema::{Ema, ExponentialEma, HalfLifeEma, PostHoc, PowerEma};
+pub use ema::{Ema, ExponentialEma, HalfLifeEma, PostHoc, PostHocAverage, PowerEma};
 pub use evaluate::*;
 pub use label_text::{ends_or_turns_a_line, is_label, no_label};
 pub use labels::{ArmLabel, AxisClash, AxisLabel, AxisLabelSpec, Color, Labels, LabelsSpec};

@@ -37,7 +37,8 @@ pub struct Train {
     /// How the averaged weights decay. Default `exponential`.
     #[serde(skip_serializing_if = "Ema::is_exponential")]
     pub ema: Ema,
-    /// Averages that are kept so that others can be made of them after training. Off by default.
+    /// Averages that are kept so that others can be made of them after training, by `speedlab evaluate RUN --set
+    /// train.ema.sigma_rel=0.05,0.1`. Off by default.
     #[serde(skip_serializing_if = "PostHoc::is_default")]
     pub post_hoc: PostHoc,
     /// Steps over which the recorded training loss is a mean. Default 10.

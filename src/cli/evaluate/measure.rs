@@ -1,29 +1,28 @@
 //! Measures the kept weights of a run by each combination of settings, and records what is new.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::EvaluateCommandError as Error;
+use super::finished::Finished;
+use super::kept_averages::{KeptAverages, MadeAverage};
 use super::settings::Combination;
 use crate::cli::run_network::read_run;
-use crate::data::{self, DataFolder, OnProgress, Progress, Unit};
+use crate::data::{self, DataFolder, Dataset, OnProgress, Progress, Unit};
 use crate::device::{self, DeviceName};
 use crate::evaluate::{EvaluateError, Evaluator, SharedReferences};
-use crate::event::{Measure, RunOutcome, Stamp};
+use crate::event::{Measure, Stamp};
 use crate::model::{self, Network};
 use crate::plan::changed_run;
 use crate::record::{LaterEvaluation, RunFolder, RunRecord, RunState, first_and_count};
 use crate::run::{PROGRAM, build_of_this_program};
-use crate::spec::{Consistency, Difficulty, PlannedRun, RunSpec};
-
-/// A run that has ended as planned, with its weights.
-pub struct Finished {
-    folder: RunFolder,
-    planned: PlannedRun,
-}
+use crate::spec::{
+    Consistency, Difficulty, Ema, EvaluatedWeights, Fid, PlannedRun, PostHocAverage, PowerEma, RunSpec, Weights,
+};
 
 /// What was found of one run.
 pub struct OfRun {
@@ -44,12 +43,14 @@ pub struct Evaluated {
     pub is_new: bool,
     /// The values of each of the weights that are measured.
     pub of_weights: Vec<Vec<Measure>>,
+    /// The average that the averaged weights are, where it was made of kept ones.
+    pub average: Option<PostHocAverage>,
     /// Why there are no values.
     pub failed: Option<String>,
 }
 
 /// The values that are recorded at the step of the weights, by metric and protocol.
-type Known = BTreeMap<(String, String), f64>;
+pub type Known = BTreeMap<(String, String), f64>;
 
 /// What all runs are measured with.
 pub struct Measuring<'m> {
@@ -62,27 +63,28 @@ pub struct Measuring<'m> {
     shared: SharedReferences,
 }
 
-/// The run in a folder, if it has ended as planned and its weights are there.
-pub fn finished(path: &Path) -> Result<Finished, Error> {
-    let (path, folder) = (path.to_owned(), RunFolder { path: path.to_owned() });
-    let no_run = |reason| Error::NoRun { path: path.clone(), reason };
-    let planned = folder.read_spec().map_err(no_run)?;
-    if let Some(trainer) = &planned.spec.trainer {
-        return Err(Error::OfTrainer { path, trainer: trainer.in_words() });
+/// What a protocol of an evaluator measures of weights, averaged and raw, and is not known yet.
+pub fn measured(
+    evaluator: &Evaluator,
+    protocol: usize,
+    [averaged, raw]: [&Network; 2],
+    known: &Known,
+    progress: &mut dyn FnMut(f64) -> bool,
+) -> Result<Vec<Measure>, EvaluateError> {
+    let is_missing = |names: &[(String, String)]| names.iter().any(|name| !known.contains_key(name));
+    let mut measured = Vec::new();
+    if is_missing(&evaluator.values_by(protocol)) {
+        measured = evaluator.evaluate_by(protocol, averaged, raw, progress)?;
     }
-    let not_finished = |state: String, hint| Error::NotFinished { path: path.clone(), state, hint };
-    match folder.read_done().map_err(no_run)? {
-        Some(RunOutcome::Completed | RunOutcome::ReachedTarget) => {}
-        None => return Err(not_finished("has not ended".to_owned(), "`speedlab run` goes on with it")),
-        Some(other) => {
-            let hint = "only the weights of runs that were completed are measured";
-            return Err(not_finished(format!("has ended: {}", other.in_words()), hint));
-        }
+    if is_missing(&evaluator.values_of_validation()) {
+        measured.extend(evaluator.validate(averaged, raw, &mut |_| true)?);
     }
-    if !folder.checkpoint().is_file() {
-        return Err(Error::NoWeights { checkpoint: folder.checkpoint(), path });
-    }
-    Ok(Finished { folder, planned })
+    measured.retain(|measure| !known.contains_key(&name(measure)));
+    Ok(measured)
+}
+
+fn name(measure: &Measure) -> (String, String) {
+    (measure.metric.to_string(), measure.protocol.to_string())
 }
 
 impl<'m> Measuring<'m> {
@@ -111,10 +113,13 @@ impl<'m> Measuring<'m> {
             return Err(Error::Unread { path: folder.path.clone(), unread: first_and_count(&record.unread) }.into());
         }
         let specs = self.specs(run)?;
-        let (_, checkpoint) = read_run(&folder.path)?;
+        let (_, mut checkpoint) = read_run(&folder.path)?;
         let stamp = checkpoint.progress.stamp;
-        let [averaged, raw] =
-            [checkpoint.ema_weights, checkpoint.weights].map(|weights| self.network(planned, weights));
+        let kept = match self.combinations.iter().any(Combination::names_average) {
+            true => Some(KeptAverages::up_to_checkpoint(folder, &planned.spec, &mut checkpoint)?),
+            false => None,
+        };
+        let [own, raw] = [checkpoint.ema_weights, checkpoint.weights].map(|weights| self.network(planned, weights));
         let mut known: Known = record
             .rows
             .iter()
@@ -124,15 +129,41 @@ impl<'m> Measuring<'m> {
             .collect();
 
         let mut evaluations = Vec::new();
+        let mut loaded: Option<(Vec<Fid>, Dataset)> = None;
         // Those that differ in `evaluate.fid` alone are protocols of one evaluator.
         for group in specs.chunk_by(|one, other| without_fid(one) == without_fid(other)) {
             let mut spec = group[0].clone();
             spec.evaluate.also = group[1..].iter().map(|other| other.evaluate.fid.clone()).collect();
-            // What stands in the sweep was there when it was trained; what is set may not be.
-            data::check_present(&spec, self.data_folder)?;
-            let dataset = data::load_for(&spec, self.data_folder, progress)?;
+            // Averages of other lengths are of the same images.
+            let fids: Vec<Fid> = spec.evaluate.fids().cloned().collect();
+            let dataset = match loaded.take().filter(|(known, _)| *known == fids) {
+                Some((_, dataset)) => dataset,
+                None => {
+                    // What stands in the sweep was there when it was trained; what is set may not be.
+                    data::check_present(&spec, self.data_folder)?;
+                    data::load_for(&spec, self.data_folder, progress)?
+                }
+            };
             let (shared, folder_of_data, device) = (&mut self.shared, self.data_folder, self.device);
-            let evaluator = Evaluator::sharing(shared, &spec, &dataset, folder_of_data, device, &mut || {})?;
+            let mut evaluator = Evaluator::sharing(shared, &spec, &dataset, folder_of_data, device, &mut || {})?;
+            loaded = Some((fids, dataset));
+            let made = kept.as_ref().zip(length(&spec)).map(|(kept, sigma_rel)| (kept, kept.average(sigma_rel)));
+            if let Some((_, MadeAverage { average, .. })) = &made {
+                evaluator.name_average(&average.name());
+            }
+            let network_of_made = OnceCell::new();
+            // An average is made when something is measured of it first.
+            let networks = || -> anyhow::Result<[&Network; 2]> {
+                let Some((kept, made)) = &made else { return Ok([&own, &raw]) };
+                let averaged = match network_of_made.get() {
+                    Some(averaged) => averaged,
+                    None => {
+                        let weights = kept.weights(made)?;
+                        network_of_made.get_or_init(|| self.network(planned, weights))
+                    }
+                };
+                Ok([averaged, &raw])
+            };
             for (index, spec) in group.iter().enumerate() {
                 let combination = &self.combinations[evaluations.len()];
                 let doing = format!("{}: {}", planned.run_id, combination.words());
@@ -142,8 +173,9 @@ impl<'m> Measuring<'m> {
                     progress(&Progress { doing: doing.clone(), done, total, unit: Unit::Images });
                     true
                 };
-                let asked = Asked { folder, stamp, spec, evaluator: &evaluator, protocol: index };
-                let evaluated = self.by_combination(&asked, [&averaged, &raw], &mut known, &mut shown)?;
+                let average = made.as_ref().map(|(_, made)| made.average);
+                let asked = Asked { folder, stamp, spec, evaluator: &evaluator, protocol: index, average };
+                let evaluated = self.by_combination(&asked, &networks, &mut known, &mut shown)?;
                 evaluations.push(evaluated);
             }
         }
@@ -163,7 +195,16 @@ impl<'m> Measuring<'m> {
             base.evaluate.grid_images = 1;
             base.evaluate.consistency = Consistency::default();
             base.evaluate.difficulty = Difficulty::default();
-            specs.push(changed_run(&path, &base, &combination.overrides())?);
+            if combination.names_average() {
+                base.train.ema = Ema::Power(PowerEma::default());
+                base.evaluate.weights = EvaluatedWeights::Averaged;
+            }
+            let spec = changed_run(&path, &base, &combination.overrides())?;
+            if combination.names_average() && !spec.evaluate.weights.each().contains(&Weights::Averaged) {
+                let weights = if spec.evaluate.weights == EvaluatedWeights::Raw { "raw" } else { "own" };
+                return Err(Error::WeightsOfNoAverage { weights }.into());
+            }
+            specs.push(spec);
         }
         Ok(specs)
     }
@@ -176,42 +217,34 @@ impl<'m> Measuring<'m> {
         network
     }
 
-    /// Measures what is not known yet of one combination, and records it.
-    fn by_combination(
+    /// Measures what is not known yet of one combination, and records it. `networks`: with averaged weights and with raw ones.
+    fn by_combination<'n>(
         &self,
         asked: &Asked<'_>,
-        [averaged, raw]: [&Network; 2],
+        networks: &dyn Fn() -> anyhow::Result<[&'n Network; 2]>,
         known: &mut Known,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> anyhow::Result<Evaluated> {
-        let Asked { folder, stamp, spec, evaluator, protocol } = *asked;
+        let Asked { folder, stamp, spec, evaluator, protocol, average } = *asked;
         let (values, losses) = (evaluator.values_by(protocol), evaluator.values_of_validation());
-        let is_missing = |names: &[(String, String)], known: &Known| names.iter().any(|name| !known.contains_key(name));
-        let mut measured = Vec::new();
-        if is_missing(&values, known) {
-            match evaluator.evaluate_by(protocol, averaged, raw, progress) {
-                Ok(measures) => measured = measures,
+        let is_new = values.iter().chain(&losses).any(|name| !known.contains_key(name));
+        if is_new {
+            let measures = match measured(evaluator, protocol, networks()?, known, progress) {
+                Ok(measures) => measures,
                 Err(error @ EvaluateError::NotFinite { .. }) => {
-                    let failed = Some(error.to_string());
-                    return Ok(Evaluated { spec: spec.clone(), is_new: false, of_weights: vec![], failed });
+                    let (spec, failed) = (spec.clone(), Some(error.to_string()));
+                    return Ok(Evaluated { spec, is_new: false, of_weights: vec![], average, failed });
                 }
                 Err(error) => return Err(error.into()),
-            }
-        }
-        if is_missing(&losses, known) {
-            measured.extend(evaluator.validate(averaged, raw, &mut |_| true)?);
-        }
-        let name = |measure: &Measure| (measure.metric.to_string(), measure.protocol.to_string());
-        measured.retain(|measure| !known.contains_key(&name(measure)));
-        let is_new = !measured.is_empty();
-        if is_new {
-            known.extend(measured.iter().map(|measure| (name(measure), measure.value)));
+            };
+            known.extend(measures.iter().map(|measure| (name(measure), measure.value)));
             let mut evaluation = LaterEvaluation::new(stamp, spec.evaluate.clone());
             evaluation.measured_at = jiff::Timestamp::now().to_string();
             PROGRAM.clone_into(&mut evaluation.program);
             evaluation.build.clone_from(&self.build);
             evaluation.device.clone_from(&self.label);
-            evaluation.measures = measured;
+            evaluation.average = average;
+            evaluation.measures = measures;
             folder.write_evaluation(&evaluation)?;
         }
         let weights = evaluator.weights().len();
@@ -221,7 +254,7 @@ impl<'m> Measuring<'m> {
         };
         let of_weights = values.chunks(values.len() / weights).zip(&losses);
         let of_weights = of_weights.map(|(values, loss)| values.iter().chain([loss]).map(measure).collect());
-        Ok(Evaluated { spec: spec.clone(), is_new, of_weights: of_weights.collect(), failed: None })
+        Ok(Evaluated { spec: spec.clone(), is_new, of_weights: of_weights.collect(), average, failed: None })
     }
 }
 
@@ -235,10 +268,19 @@ struct Asked<'a> {
     evaluator: &'a Evaluator,
     /// Its place among the evaluator's protocols.
     protocol: usize,
+    average: Option<PostHocAverage>,
+}
+
+/// The length of the average that averaged weights are.
+fn length(spec: &RunSpec) -> Option<f64> {
+    match spec.train.ema {
+        Ema::Power(PowerEma { sigma_rel }) => Some(sigma_rel),
+        Ema::Exponential(_) | Ema::HalfLife(_) => None,
+    }
 }
 
 fn without_fid(spec: &RunSpec) -> RunSpec {
     let mut spec = spec.clone();
-    spec.evaluate.fid = crate::spec::Fid::default();
+    spec.evaluate.fid = Fid::default();
     spec
 }

@@ -3,7 +3,10 @@
 use super::EvaluateCommandError as Error;
 
 /// What decides a value's protocol, and may be another after training. Each stands for the keys below it too.
-const KEYS: [&str; 4] = ["evaluate.fid", "evaluate.measures", "evaluate.validation", "evaluate.weights"];
+const KEYS: [&str; 5] =
+    ["evaluate.fid", "evaluate.measures", "evaluate.validation", "evaluate.weights", AVERAGE_LENGTH];
+/// The key whose values are lengths of averages, which are made of kept ones.
+pub const AVERAGE_LENGTH: &str = "train.ema.sigma_rel";
 /// More combinations than these are a slip.
 const MOST_COMBINATIONS: usize = 1000;
 
@@ -18,6 +21,11 @@ impl Combination {
     /// `KEY=VALUE` of each, as for `speedlab run --set`.
     pub fn overrides(&self) -> Vec<String> {
         self.values.iter().map(|(key, value)| format!("{key}={value}")).collect()
+    }
+
+    /// Whether it is measured of another average than the run's own.
+    pub fn names_average(&self) -> bool {
+        self.values.iter().any(|(key, _)| key == AVERAGE_LENGTH)
     }
 
     /// `fid.guidance 1.5, fid.ode.steps 50`.
@@ -134,6 +142,7 @@ mod tests {
             (&["evaluate.fid.guidance"][..], "--set evaluate.fid.guidance: it has no value"),
             (&["train.steps=5"], "`train.steps` cannot be another after training"),
             (&["evaluate.fidelity=5"], "`evaluate.fidelity` cannot be another after training"),
+            (&["train.ema=power"], "`train.ema` cannot be another after training"),
             (&["evaluate.also=[]"], "`evaluate.also` cannot be another after training"),
             (&["evaluate.weights=raw", "evaluate.weights=own"], "--set evaluate.weights=own: its key was given before"),
         ] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::measure::{Evaluated, OfRun};
-use super::settings::{Combination, short};
+use super::settings::{AVERAGE_LENGTH, Combination, short};
 use crate::cli::table::new_table;
 use crate::spec::Fid;
 
@@ -105,7 +105,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// A row for each run, combination and kind of weights; and the best of arms of which several runs were measured.
 pub fn table(combinations: &[Combination], runs: &[OfRun]) -> String {
     let keys = combinations[0].values.iter().map(|(key, _)| key.as_str());
-    let shows_loss = keys.clone().any(|key| key.starts_with("evaluate.validation") || key == "evaluate.weights");
+    let changes_loss =
+        |key: &str| key.starts_with("evaluate.validation") || key == "evaluate.weights" || key == AVERAGE_LENGTH;
+    let shows_loss = keys.clone().any(changes_loss);
     let mut metrics: Vec<&str> = Vec::new();
     let measures = runs.iter().flat_map(|run| &run.evaluations).flat_map(|evaluated| &evaluated.of_weights).flatten();
     for measure in measures {
@@ -145,9 +147,11 @@ pub fn table(combinations: &[Combination], runs: &[OfRun]) -> String {
                     let found = measures.iter().find(|measure| measure.metric == *metric);
                     row.push(found.map_or("–".to_owned(), |measure| format!("{:.6}", measure.value)));
                 }
+                let missed = evaluated.average.filter(|_| place == 0).and_then(|average| average.much_missed());
                 let notes = [
-                    (place == 0 && best.contains(&index)).then_some("lowest FID"),
-                    (!evaluated.is_new).then_some("recorded before"),
+                    (place == 0 && best.contains(&index)).then(|| "lowest FID".to_owned()),
+                    (!evaluated.is_new).then(|| "recorded before".to_owned()),
+                    missed.map(|percent| format!("{percent} % of the average are missed")),
                 ];
                 row.push(notes.into_iter().flatten().collect::<Vec<_>>().join(", "));
                 table.add_row(row);
@@ -179,6 +183,7 @@ pub fn json(version: u32, combinations: &[Combination], runs: &[OfRun]) -> Value
                 "new": evaluated.is_new,
                 "lowest_fid": best.contains(&index),
                 "measures": evaluated.of_weights.concat(),
+                "missed": evaluated.average.map(|average| average.missed),
                 "failed": evaluated.failed,
             })
         };
@@ -227,7 +232,8 @@ mod tests {
             let planned = crate::spec::PlannedRun::of_baseline(spec.clone());
             let measure =
                 crate::event::Measure { metric: "fid".into(), protocol: "n=20".into(), value: 1.0 + seed as f64 };
-            let evaluated = Evaluated { spec, is_new: true, of_weights: vec![vec![measure]], failed: None };
+            let evaluated =
+                Evaluated { spec, is_new: true, of_weights: vec![vec![measure]], average: None, failed: None };
             OfRun { study: study.into(), planned, step: 60, evaluations: vec![evaluated] }
         };
         let runs = [run("a/x", 0), run("a/x", 1), run("b/x", 7), run("a/y", 7), run("a/y", 8)];

@@ -151,6 +151,14 @@ impl Evaluator {
         })
     }
 
+    /// Protocols name averaged weights so from now on, behind `ema=`: as an average that the run's own settings do not name.
+    pub fn name_average(&mut self, average: &str) {
+        for by in &mut self.protocols {
+            average.clone_into(&mut by.protocol.average);
+        }
+        self.validation.name_average(average);
+    }
+
     /// The SHA-256 of the decoder of latents, where there is one.
     pub fn decoder_sha256(&self) -> Option<&str> {
         self.decoder.as_ref().map(|decoder| decoder.sha256.as_str())

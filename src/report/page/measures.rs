@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::report::comparison::Comparison;
 use crate::report::final_measures::final_measures;
 use crate::report::plots::Palette;
-use crate::report::tables::{MEASURES_NOTE, cell, column_name, planned};
+use crate::report::tables::{MEASURES_NOTE, best_averages, cell, column_name, planned};
 
 /// A table for each grid point; `None` where the study asks for no more than its metric.
 pub fn measures(comparison: &Comparison) -> Option<Markup> {
@@ -41,6 +41,7 @@ pub fn measures(comparison: &Comparison) -> Option<Markup> {
                 }
             }
             ol { @for protocol in &found.protocols { li { code { (protocol) } } } }
+            @if let Some(best) = best_averages(comparison, found) { p { (best) } }
         }
         p.note { (MEASURES_NOTE) }
     })

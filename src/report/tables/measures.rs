@@ -7,7 +7,9 @@ use super::markdown::escape;
 use super::spread_cell;
 use crate::report::cell::Cells;
 use crate::report::comparison::{Comparison, PointComparison};
-use crate::report::final_measures::{FinalMeasures, FinalValue, MeasureColumn, final_measures, has_final_measures};
+use crate::report::final_measures::{
+    BestAverage, FinalMeasures, FinalValue, MeasureColumn, final_measures, has_final_measures,
+};
 use crate::report::number::significant;
 
 const HEADER: &str =
@@ -18,6 +20,20 @@ pub const MEASURES_NOTE: &str = "Last values of completed runs: median, and the 
 uncertainty within a run's own evaluation, the median over runs: of a KID its standard error if images were drawn anew, of an \
 FID-infinity that of its line, of an Inception score the deviation between splits. Lines of different protocols are not \
 compared with each other.";
+
+/// Which length of averages is best for each arm, where several were made after training.
+pub fn best_averages(comparison: &Comparison, found: &FinalMeasures) -> Option<String> {
+    let best = found.best_averages(comparison.metric.name());
+    let words = |BestAverage { arm, average, column, median, of }: &BestAverage| {
+        let (number, value) = (column.protocol_number, significant(*median, 4));
+        let average = average.replace(',', ", ");
+        format!("{arm} {average} ({} {value}, protocol {number}, of {of} lengths)", column.words)
+    };
+    let each: Vec<String> = best.iter().map(words).collect();
+    let begin = "Best of the averages that were made after training, by the median over runs:";
+    let end = "Each is chosen by the values that are shown, which flatters it.";
+    (!each.is_empty()).then(|| format!("{begin} {}. {end}", each.join("; ")))
+}
 
 /// `KID ↓`: what it is, and which way is better.
 pub fn column_name(column: &MeasureColumn) -> String {
@@ -34,9 +50,9 @@ pub fn cell(value: Option<FinalValue>, planned: usize) -> (String, String) {
 
 /// The table of one grid point under the speedups'; empty where there is none.
 pub fn markdown(comparison: &Comparison, point: &PointComparison) -> String {
-    let Some(FinalMeasures { columns, rows, protocols }) = final_measures(comparison, point) else {
-        return String::new();
-    };
+    let Some(found) = final_measures(comparison, point) else { return String::new() };
+    let best = best_averages(comparison, &found);
+    let FinalMeasures { columns, rows, protocols } = found;
     let names: Vec<String> = rows.iter().map(|(arm, _)| escape(arm)).collect();
     let mut text = format!("| measure | protocol | {} |\n| --- | --- |", names.join(" | "));
     text.push_str(&format!("{}\n", " --- |".repeat(rows.len())));
@@ -51,6 +67,9 @@ pub fn markdown(comparison: &Comparison, point: &PointComparison) -> String {
     text.push('\n');
     for (index, protocol) in protocols.iter().enumerate() {
         text.push_str(&format!("{}. `{protocol}`\n", index + 1));
+    }
+    if let Some(best) = best {
+        text.push_str(&format!("\n{}\n", escape(&best)));
     }
     text.push_str(&format!("\n{MEASURES_NOTE}\n\n"));
     text

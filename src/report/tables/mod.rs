@@ -14,7 +14,7 @@ pub use json::SPEEDUPS_VERSION;
 pub use json::json;
 pub use latex::latex;
 pub use markdown::markdown;
-pub use measures::{MEASURES_NOTE, cell, column_name, measures_csv, planned};
+pub use measures::{MEASURES_NOTE, best_averages, cell, column_name, measures_csv, planned};
 pub use typst::typst;
 
 use super::comparison::{ArmComparison, Comparison, Contrast, NoSpeedup, PointComparison, Spread};

@@ -14,21 +14,21 @@ use super::{Sandbox, finished, stderr, undisturbed};
 use crate::sandbox::{TINY, stdout};
 
 /// `speedlab evaluate --json`, which succeeds.
-fn evaluate(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+pub(super) fn evaluate(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     let output = sandbox.speedlab(&[&["evaluate", "--json"], arguments].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     serde_json::from_str(&stdout(&output)).expect("one JSON value")
 }
 
 /// The folders of the runs of an arm, as they are named on a command line.
-fn runs_of(sandbox: &Sandbox, arm: &str) -> Vec<String> {
+pub(super) fn runs_of(sandbox: &Sandbox, arm: &str) -> Vec<String> {
     let study = sandbox.study();
     let own = study.runs.iter().filter(|run| run.planned.arm == arm);
     own.map(|run| format!("results/tiny/runs/{}", run.planned.run_id)).collect()
 }
 
 /// Name and bytes of every file of a folder but the locks, below it too.
-fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(super) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder is readable").flatten() {
         match entry.path() {
@@ -51,7 +51,7 @@ fn images(path: &Path, count: u64) {
     array.finish().and_then(|()| Ok(archive.finish()?)).expect("the archive takes bytes");
 }
 
-fn report(sandbox: &Sandbox) -> String {
+pub(super) fn report(sandbox: &Sandbox) -> String {
     let output = sandbox.speedlab(&["report", "results/tiny"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     fs::read_to_string(sandbox.results().join("report/speedups.md")).expect("the report is there")
