@@ -52,7 +52,7 @@ pub struct Dataset {
     pub sha256: String,
     /// The frozen network of `auxiliary_losses.alignment`, which sees the training images; none of a run without it.
     pub encoder: Option<Arc<dyn ImageFeatures>>,
-    /// What it sees instead of latents.
+    /// What that network sees instead of latents, which are no pictures.
     pub pictures: Option<LatentPictures>,
 }
 

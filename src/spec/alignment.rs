@@ -13,9 +13,9 @@ use crate::spec::{Data, Features, LATENT_FACTOR};
 /// without noise. For transformers, and images of one size: not with `train.resolution_schedule`, nor with `patch_diffusion`, which has none for
 /// transformers. The small network (linear, SiLU, linear, SiLU, linear, as in the authors' code) is trained with the
 /// network, is part of its weights and of their average, and is used in training alone. The encoder sees the training image as the batch has it, or the
-/// picture of a latent. Its features are averaged over the pixels of each patch (PyTorch's `adaptive_avg_pool2d`). They are computed in the step that needs them, so that
-/// training time counts them, and up to 1 GiB of them are kept and used again. Training FLOPs count the encoder for every image of every
-/// aligned step. The paper's speedup is one in steps, and counts neither.
+/// picture of a latent (`pictures`). Its features are averaged over the pixels of each patch (PyTorch's `adaptive_avg_pool2d`). They are computed in
+/// the step that needs them, so that training time counts them, and up to 1 GiB of them are kept and used again. Training FLOPs count the encoder
+/// for every image of every aligned step. The paper's speedup is one in steps, and counts neither.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlignmentLoss {

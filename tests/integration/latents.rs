@@ -91,7 +91,7 @@ pub fn is_refused(sandbox: &Sandbox, args: &[&str], expected: &str) {
     assert!(stderr(&output).contains(expected), "{args:?}: {}\nlacks {expected}", stderr(&output));
 }
 
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| {
