@@ -30,9 +30,10 @@ use crate::spec::{Cifar10Data, Data, LATENT_FACTOR};
 The autoencoder is diffusers' AutoencoderKL of Stable Diffusion's architecture:
 a file of weights, or the folder with diffusion_pytorch_model.safetensors and
 config.json. Latents are not scaled: `data.scale` of a sweep does that. Each
-shard is written whole, and encoded.json says what latents were made from.
-Give a command that was stopped again, and it goes on; what is missing or
-damaged is encoded again. Without --classes latents have no labels.")]
+shard is written whole, with a sum of each picture for who aligns tokens by
+these, and encoded.json says what latents were made from. Give a command that
+was stopped again, and it goes on; what is missing or damaged is encoded
+again. Without --classes latents have no labels.")]
 pub struct EncodeArgs {
     /// The weights of the autoencoder: a file, or the folder that diffusers saved
     #[arg(long, value_name = "PATH")]
