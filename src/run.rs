@@ -101,6 +101,7 @@ pub fn execute(
     let spec = &planned.spec;
     let mut life = SignsOfLife::new(tell_parent);
     let mut dataset = data::load_for(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
+    dataset.pictures = data::load_pictures(spec, data_folder, &mut |_| life.sign(Stamp::default(), Phase::Preparing))?;
     if let Some(encoder) = encoder(spec, &dataset, data_folder, attempt.device)? {
         dataset.encoder = Some(Arc::new(encoder));
     }
@@ -122,7 +123,7 @@ pub fn execute(
     let sums = DataSums { data: dataset.content_sha256(), decoder };
     // Without a checkpoint it starts anew, and may do so on other data.
     if let (Some(before), Some(_)) = (Started::of_known_data(&events), &checkpoint) {
-        sums.check_same(&recorded_sums(before), &spec.data, &folder.path)?;
+        sums.check_same(&recorded_sums(before), spec, &folder.path)?;
     }
     let journal = Journal::open(&folder.journal())?;
     let evaluator = &evaluator;
@@ -155,8 +156,7 @@ fn encoder(
     device: &Device,
 ) -> Result<Option<SpatialEncoder>, EvaluateError> {
     let Some(mut encoder) = SpatialEncoder::of_run(spec, folder)? else { return Ok(None) };
-    let probe = dataset.train.pixels(0..dataset.train.len().min(PROBED_IMAGES));
-    if let Some(difference) = encoder.compute_on(device, &probe) {
+    if let Some(difference) = encoder.compute_on(device, &dataset.seen_by_encoder(PROBED_IMAGES)) {
         // Goes to the run's log.
         match encoder.is_on_device() {
             true => eprintln!(

@@ -144,6 +144,7 @@ impl Recipe {
             references: BTreeMap::new(),
             sha256: header.source,
             encoder: None,
+            pictures: None,
         })
     }
 }

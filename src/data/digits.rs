@@ -45,7 +45,14 @@ fn parse(records: &[u8]) -> Result<Dataset, DataError> {
         split.1.push(u16::from(label));
     }
     let images = |(pixels, labels)| Images::in_memory(1, SIDE, pixels, labels, INK);
-    Ok(Dataset { train: images(train), test: images(test), references: BTreeMap::new(), sha256, encoder: None })
+    Ok(Dataset {
+        train: images(train),
+        test: images(test),
+        references: BTreeMap::new(),
+        sha256,
+        encoder: None,
+        pictures: None,
+    })
 }
 
 #[cfg(test)]

@@ -48,19 +48,33 @@ pub(super) fn load(
     progress: OnProgress<'_>,
 ) -> Result<Dataset, DataError> {
     let Listed { files, .. } = list(data)?;
-    let recipe = Recipe { name: "folder".to_owned(), source: source(&files, data), shape: (data.channels, data.side) };
+    let recipe = recipe(data, source(&files, data));
     recipe.open_or_make(&folder.decoded(), |writer| decode(&files, data, writer, progress))
 }
 
-/// Every image file with its class, and a hash of what they are.
-pub(super) fn files(data: &ImageFolderData) -> Result<(Vec<(PathBuf, u16)>, String), DataError> {
+/// Where the images of a folder are kept once they are decoded, by the hash of its files.
+pub(super) fn recipe(data: &ImageFolderData, source: String) -> Recipe {
+    Recipe { name: "folder".to_owned(), source, shape: (data.channels, data.side) }
+}
+
+/// The image files of a folder.
+#[derive(Default)]
+pub(super) struct FolderFiles {
+    /// Each with its class.
+    pub files: Vec<(PathBuf, u16)>,
+    /// A hash of what they are.
+    pub source: String,
+}
+
+/// Every image file; none of a folder without any.
+pub(super) fn files(data: &ImageFolderData) -> Result<FolderFiles, DataError> {
     let root = Path::new(&data.path);
     if data.classes == 0 && root.is_dir() && FolderListing::below(root)?.images.is_empty() {
-        return Ok((vec![], String::new()));
+        return Ok(FolderFiles::default());
     }
     let Listed { files, .. } = list(data)?;
     let source = source(&files, data);
-    Ok((files.into_iter().map(|file| (file.path, file.class)).collect(), source))
+    Ok(FolderFiles { files: files.into_iter().map(|file| (file.path, file.class)).collect(), source })
 }
 
 /// A hash of the names, sizes and times of all files: their bytes would take minutes to read.

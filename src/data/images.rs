@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::ImageFeatures;
 use super::latents::LatentSplit;
+use super::{ImageFeatures, LatentPictures};
 use crate::checksum::{RunningSha256, sha256};
 use crate::random::{Draws, Stream};
 use memmap2::Mmap;
@@ -52,16 +52,31 @@ pub struct Dataset {
     pub sha256: String,
     /// The frozen network of `auxiliary_losses.alignment`, which sees the training images; none of a run without it.
     pub encoder: Option<Arc<dyn ImageFeatures>>,
+    /// What that network sees instead of latents, which are no pictures.
+    pub pictures: Option<LatentPictures>,
 }
 
 impl Dataset {
-    /// The SHA-256 of all images and labels of both splits, in lower-case hexadecimal: equal where training sees the same.
+    /// `[images, channels, side, side]` of the first `count` training images, as `auxiliary_losses.alignment` sees them.
+    pub fn seen_by_encoder(&self, count: usize) -> Vec<f32> {
+        let count = self.train.len().min(count);
+        match &self.pictures {
+            Some(pictures) => pictures.pixels(&(0..count as u32).map(|index| (index, false)).collect::<Vec<_>>()),
+            None => self.train.pixels(0..count),
+        }
+    }
+
+    /// The SHA-256 of all images and labels of both splits, and of the pictures that tokens are aligned by, in lower-case hexadecimal: equal where
+    /// training sees the same.
     pub fn content_sha256(&self) -> String {
         let mut hash = RunningSha256::default();
         for Images { sha256, labels, .. } in [&self.train, &self.test] {
             hash.update(format!("{sha256} {}\n", labels.len()).as_bytes());
             let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
             hash.update(&labels);
+        }
+        if let Some(pictures) = &self.pictures {
+            hash.update(format!("pictures {}\n", pictures.sha256()).as_bytes());
         }
         hash.finish()
     }

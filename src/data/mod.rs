@@ -19,6 +19,7 @@ mod idx;
 mod image_features;
 mod image_folder;
 mod images;
+mod latent_pictures;
 mod latents;
 mod picture_source;
 mod public_set;
@@ -45,7 +46,8 @@ pub use folder_listing::FolderListing;
 pub use image_features::ImageFeatures;
 pub use image_folder::passed_over_note;
 pub use images::{Dataset, Images};
-pub use latents::{Encoded, EncodedShard, LatentShard, LatentsManifest, write_latents};
+pub use latent_pictures::LatentPictures;
+pub use latents::{Encoded, EncodedShard, LatentShard, LatentsManifest, picture_sum, write_latents};
 pub use picture_source::PictureSource;
 pub use public_set::{Contents, ImageFiles, Layout, Origin, PublicSet, SetFile, SetState};
 pub use published::{SET_NAMES, public_set, public_sets};
@@ -84,7 +86,8 @@ pub struct DataSums {
 
 impl DataSums {
     /// Refuses to go on with other images or another decoder than `recorded`, which are those of the run in the folder `run`.
-    pub fn check_same(&self, recorded: &Self, data: &Data, run: &Path) -> Result<(), DataError> {
+    pub fn check_same(&self, recorded: &Self, spec: &RunSpec, run: &Path) -> Result<(), DataError> {
+        let (data, pictures) = (&spec.data, &spec.auxiliary_losses.alignment.pictures);
         let changed = |key, what: &str, recorded: &str, found: &str| {
             let (what, run) = (what.to_owned(), run.to_owned());
             Err(DataError::Changed { key, what, run, recorded: recorded.to_owned(), found: found.to_owned() })
@@ -92,7 +95,8 @@ impl DataSums {
         if self.data != recorded.data {
             let what = match data {
                 Data::ImageFolder(ImageFolderData { path, .. }) => path,
-                Data::Latents(latents) => &latents.path,
+                Data::Latents(latents) if pictures.is_empty() => &latents.path,
+                Data::Latents(latents) => &format!("{} with the pictures {pictures}", latents.path),
                 _ => data.kind(),
             };
             return changed("data", what, &recorded.data, &self.data);
@@ -132,6 +136,18 @@ pub fn load_for(spec: &RunSpec, folder: &DataFolder, progress: OnProgress<'_>) -
     Ok(dataset)
 }
 
+/// The pictures of a run's latents, which its tokens are aligned by, each compared with what its latent was encoded from; none where the images of
+/// `data` are what the encoder sees.
+pub fn load_pictures(
+    spec: &RunSpec,
+    folder: &DataFolder,
+    progress: OnProgress<'_>,
+) -> Result<Option<LatentPictures>, DataError> {
+    let pictures = &spec.auxiliary_losses.alignment.pictures;
+    let latents = spec.data.latents().filter(|_| !pictures.is_empty());
+    latents.map(|latents| latent_pictures::load(latents, pictures, folder, progress)).transpose()
+}
+
 /// Whether a run's images can be had as things are, without decoding any, and notes on what was found; the error says what to do.
 pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>, DataError> {
     let mut notes = Vec::new();
@@ -162,6 +178,9 @@ pub fn check_present(spec: &RunSpec, folder: &DataFolder) -> Result<Vec<String>,
         if alignment.encoder.features().are_of_file() {
             check_planned("auxiliary_losses.alignment.weights", &alignment.weights, &alignment.weights_sha256)?;
         }
+    }
+    if let Some(latents) = spec.data.latents().filter(|_| !alignment.pictures.is_empty()) {
+        notes.extend(latent_pictures::check(latents, &alignment.pictures, folder)?);
     }
     let mut seen = Vec::new();
     for by in spec.by_each_fid() {

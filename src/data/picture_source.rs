@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::decode::decode_image;
-use super::{DataError, Images, image_folder};
+use super::image_folder::{self, FolderFiles};
+use super::{DataError, Images};
 use crate::spec::ImageFolderData;
 
 /// Colour pictures of one size, one after the other, for an encoder: files that are decoded as they are asked for, or images of a set.
@@ -37,7 +38,7 @@ impl PictureSource {
             held_out: 0,
             ..ImageFolderData::default()
         };
-        let (files, source) = image_folder::files(&data)?;
+        let FolderFiles { files, source } = image_folder::files(&data)?;
         let (files, labels) = files.into_iter().unzip();
         Ok(Self { side, labels, has_classes: classes > 0, source, pictures: Pictures::Files(files) })
     }

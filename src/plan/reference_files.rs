@@ -1,7 +1,7 @@
 //! The sums of the files that `reference: file` compares with and of those of `weights`, of measures and of alignment, which are part of a
-//! run's id.
+//! run's id; and whether the folder of pictures that tokens are aligned by is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::finding::Finding;
@@ -14,6 +14,7 @@ pub fn find_digests(
     place: &dyn Fn(usize, &str) -> Option<Location>,
 ) -> Result<(), Vec<Finding>> {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let mut folders: BTreeSet<String> = BTreeSet::new();
     for (cell, spec) in specs.iter_mut().enumerate() {
         let evaluate = &mut spec.evaluate;
         let of_fid = std::iter::once(("evaluate.fid", &mut evaluate.fid));
@@ -51,6 +52,10 @@ pub fn find_digests(
             alignment.weights_sha256 = find_digest(&alignment.weights, &format!("{section}.weights"), &mut known)
                 .map_err(|finding| vec![Finding { at: at("weights"), ..finding }])?;
         }
+        if !alignment.pictures.is_empty() && folders.insert(alignment.pictures.clone()) {
+            find_folder(&alignment.pictures, &format!("{section}.pictures"))
+                .map_err(|finding| vec![Finding { at: at("pictures"), ..finding }])?;
+        }
         if let Some(message) = measured_twice(spec) {
             let at = place(cell, "evaluate.also").unwrap_or_default();
             return Err(vec![Finding::new(at, message).hint("change something in it, or leave it out")]);
@@ -78,14 +83,21 @@ fn measured_twice(spec: &RunSpec) -> Option<String> {
     None
 }
 
+const PATHS: &str = "paths are seen from the folder where `speedlab` is started; what is recorded already is shown without it by `speedlab report \
+                     results/NAME`";
+
+fn find_folder(path: &str, key: &str) -> Result<(), Finding> {
+    if Path::new(path).is_dir() {
+        return Ok(());
+    }
+    Err(Finding::new(Location::default(), format!("`{key}`: there is no folder {path}")).hint(PATHS))
+}
+
 fn find_digest(path: &str, key: &str, known: &mut BTreeMap<String, String>) -> Result<String, Finding> {
     if !known.contains_key(path) {
         let digest = file_digest(Path::new(path)).map_err(|source| {
             let message = format!("`{key}`: cannot read {path}: {source}");
-            Finding::new(Location::default(), message).hint(
-                "paths are seen from the folder where `speedlab` is started; what is recorded already is shown without it by `speedlab \
-                 report results/NAME`",
-            )
+            Finding::new(Location::default(), message).hint(PATHS)
         })?;
         known.insert(path.to_owned(), digest);
     }
@@ -149,6 +161,13 @@ mod tests {
         specs[0].auxiliary_losses.alignment.weights = "nowhere.pth".to_owned();
         let message = find_digests(&mut specs, &|_, _| None).unwrap_err()[0].message.clone();
         assert!(message.starts_with("`auxiliary_losses.alignment.weights`: cannot read nowhere.pth: "), "{message}");
+        let alignment = &mut specs[0].auxiliary_losses.alignment;
+        (alignment.weights, alignment.pictures) = (String::new(), temporary.path().display().to_string());
+        assert!(find_digests(&mut specs, &|_, _| None).is_ok());
+        // A file is no folder.
+        specs[0].auxiliary_losses.alignment.pictures = path.clone();
+        let message = find_digests(&mut specs, &|_, _| None).unwrap_err()[0].message.clone();
+        assert_eq!(message, format!("`auxiliary_losses.alignment.pictures`: there is no folder {path}"));
         let written = Fid { reference_sha256: "1".to_owned(), ..fid };
         assert_eq!(with(written).unwrap_err(), "`evaluate.also.reference_sha256` is found, not written");
     }

@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::Features;
 use crate::spec::schema::{kind, one_of_kinds, serialize_kind, word};
+use crate::spec::{Data, Features, LATENT_FACTOR};
 
 /// `auxiliary_losses.alignment`: REPA (Yu et al. 2024, arXiv 2410.06940): minus `weight` times the mean, over images and patches, of the
 /// cosine between what a small network makes of a patch's token after a block and what a frozen encoder sees in that patch of the image
 /// without noise. For transformers, and images of one size: not with `train.resolution_schedule`, nor with `patch_diffusion`, which has none for
 /// transformers. The small network (linear, SiLU, linear, SiLU, linear, as in the authors' code) is trained with the
-/// network, is part of its weights and of their average, and is used in training alone. The encoder sees the training image as the batch has it. Its
-/// features are averaged over the pixels of each patch (PyTorch's `adaptive_avg_pool2d`). They are computed in the step that needs them, so that
-/// training time counts them, and up to 1 GiB of them are kept and used again. Training FLOPs count the encoder for every image of every
-/// aligned step. The paper's speedup is one in steps, and counts neither.
+/// network, is part of its weights and of their average, and is used in training alone. The encoder sees the training image as the batch has it, or the
+/// picture of a latent (`pictures`). Its features are averaged over the pixels of each patch (PyTorch's `adaptive_avg_pool2d`). They are computed in
+/// the step that needs them, so that training time counts them, and up to 1 GiB of them are kept and used again. Training FLOPs count the encoder
+/// for every image of every aligned step. The paper's speedup is one in steps, and counts neither.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlignmentLoss {
@@ -30,6 +30,13 @@ pub struct AlignmentLoss {
     #[schemars(skip)]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub weights_sha256: String,
+    /// With `data: { kind: latents }` the folder of pictures that `data.path` was encoded from, all of them and no others, since the encoder sees no
+    /// latents. As `speedlab data encode` does, they are taken in the order of names, cropped and resized to 8 times the side of a latent; a mirrored
+    /// latent's picture is mirrored. Number and classes are compared with those of the latents, and each picture with the sum that `data encode` wrote
+    /// beside its latent. They are decoded once, into a file of 3 bytes a pixel in the folder for data. A relative path starts at the folder where the
+    /// program is started. Empty: the encoder sees the images of `data`. Default empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pictures: String,
     /// The block after which tokens are aligned, 1 the first. The authors' command for 28 blocks takes 8. Default 2.
     pub block: usize,
     /// The width of the small network's two hidden layers. The authors' is 2048, about twice the width of their tokens. Default 256.
@@ -39,6 +46,9 @@ pub struct AlignmentLoss {
     pub until: f64,
 }
 
+/// Pictures of latents are in colour.
+const PICTURE_CHANNELS: usize = 3;
+
 impl Default for AlignmentLoss {
     fn default() -> Self {
         Self {
@@ -46,6 +56,7 @@ impl Default for AlignmentLoss {
             encoder: Encoder::default(),
             weights: String::new(),
             weights_sha256: String::new(),
+            pictures: String::new(),
             block: 2,
             hidden: 256,
             until: 1.0,
@@ -57,6 +68,12 @@ impl AlignmentLoss {
     /// How many of the first of `steps` steps are aligned.
     pub fn steps(&self, steps: u64) -> u64 {
         if self.weight > 0.0 { ((self.until * steps as f64).ceil() as u64).min(steps) } else { 0 }
+    }
+
+    /// (channels, side) of the images that the encoder is given: those of `data`, or the pictures of latents.
+    pub fn image_shape(&self, data: &Data) -> (usize, usize) {
+        let (channels, side) = data.image_shape();
+        if self.pictures.is_empty() { (channels, side) } else { (PICTURE_CHANNELS, LATENT_FACTOR * side) }
     }
 
     /// Whether the settings are the defaults; runs that were recorded before this key existed have them.

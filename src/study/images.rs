@@ -52,11 +52,13 @@ pub(super) fn prepare<'r>(
 ) -> Result<(), StudyError> {
     let runs: Vec<&PlannedRun> = runs.collect();
     each_kind(runs.iter().copied(), folder, &mut |spec| {
-        let dataset = data::load_for(spec, data_folder, progress)?;
+        let mut dataset = data::load_for(spec, data_folder, progress)?;
+        dataset.pictures = data::load_pictures(spec, data_folder, progress)?;
         let found = DataSums { data: dataset.content_sha256(), decoder: decoder_of(spec)?.sha256 };
         // Files of other sets are checked as they are read.
         let is_of_user = matches!(spec.data, Data::ImageFolder(_) | Data::Latents(_));
-        for run in runs.iter().filter(|run| is_of_user && run.spec.data == spec.data) {
+        let is_same = |other: &RunSpec| other.data == spec.data && pictures_of(other) == pictures_of(spec);
+        for run in runs.iter().filter(|run| is_of_user && is_same(&run.spec)) {
             let run_folder = folder.run(&run.run_id);
             // It starts anew.
             if !run_folder.has_ended() && !run_folder.checkpoint().is_file() {
@@ -64,7 +66,7 @@ pub(super) fn prepare<'r>(
             }
             let recorded = read_journal(&run_folder.journal())?;
             if let Some(before) = Started::of_known_data(&recorded.events) {
-                found.check_same(&recorded_sums(before), &spec.data, &run_folder.path)?;
+                found.check_same(&recorded_sums(before), spec, &run_folder.path)?;
             }
         }
         Ok(prepare_reference(spec, &dataset, data_folder, progress)?)
@@ -75,6 +77,11 @@ pub(super) fn prepare<'r>(
 fn encoder_of(spec: &RunSpec) -> Option<(Encoder, &str)> {
     let alignment = &spec.auxiliary_losses.alignment;
     (alignment.weight > 0.0).then_some((alignment.encoder, &*alignment.weights))
+}
+
+/// The folder of the pictures of a run's latents.
+fn pictures_of(spec: &RunSpec) -> &str {
+    &spec.auxiliary_losses.alignment.pictures
 }
 
 /// Runs that differ in their images, in what these are compared by or in what their tokens are aligned with; a plan has few of these, however many runs.
@@ -89,6 +96,7 @@ fn each_kind<'r>(
             let (one, other) = (&run.spec, *other);
             one.data == other.data
                 && encoder_of(one) == encoder_of(other)
+                && pictures_of(one) == pictures_of(other)
                 && one.evaluate.measures == other.evaluate.measures
                 && one.evaluate.also.len() == other.evaluate.also.len()
                 && one.evaluate.fids().zip(other.evaluate.fids()).all(|(one, other)| one.compares_like(other))

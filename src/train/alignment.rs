@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use crate::data::{Batch, ImageFeatures};
+use crate::data::{Batch, ImageFeatures, LatentPictures};
 use crate::kernels::TokenChoice;
 
 /// Features that are kept take no more bytes than this.
 pub const KEPT_FEATURE_BYTES: usize = 1 << 30;
+
+/// Pictures of latents that are held at a time.
+const PICTURES_AT_ONCE: usize = 16;
 
 /// A norm below this counts as this, as in PyTorch's `normalize`.
 const LEAST_NORM: f64 = 1e-12;
@@ -18,6 +21,8 @@ const LEAST_NORM: f64 = 1e-12;
 /// they are does not depend on it.
 pub struct PatchFeatures {
     encoder: Arc<dyn ImageFeatures>,
+    /// What the encoder sees where the images of a batch are latents.
+    pictures: Option<LatentPictures>,
     /// Patches of each side of an image.
     side: usize,
     /// `[patches, channels]` by (training image, whether it is mirrored).
@@ -30,7 +35,12 @@ impl PatchFeatures {
     /// Of images of `side * side` patches.
     pub fn new(encoder: Arc<dyn ImageFeatures>, side: usize) -> Self {
         let image_bytes = side * side * encoder.shape().0 * size_of::<f32>();
-        Self { encoder, side, kept: HashMap::new(), room: KEPT_FEATURE_BYTES / image_bytes }
+        Self { encoder, pictures: None, side, kept: HashMap::new(), room: KEPT_FEATURE_BYTES / image_bytes }
+    }
+
+    /// The same, but that the encoder sees these where there are some, not the images of a batch.
+    pub fn of_pictures(self, pictures: Option<LatentPictures>) -> Self {
+        Self { pictures, ..self }
     }
 
     /// `[batch, patches, channels]` of the images of a batch.
@@ -38,14 +48,21 @@ impl PatchFeatures {
         let values = batch.pixels.len() / batch.indices.len();
         let names = || batch.indices.iter().copied().zip(batch.mirrored.iter().copied());
         let (mut fresh, mut is_fresh) = (Vec::new(), HashSet::new());
-        let mut pixels = Vec::new();
+        let mut images = Vec::new();
         for (name, image) in names().zip(batch.pixels.chunks_exact(values)) {
             if !self.kept.contains_key(&name) && is_fresh.insert(name) {
                 fresh.push(name);
-                pixels.extend_from_slice(image);
+                images.push(image);
             }
         }
-        let found = if fresh.is_empty() { Vec::new() } else { self.encoder.features(&pixels) };
+        let found = match &self.pictures {
+            _ if fresh.is_empty() => Vec::new(),
+            Some(pictures) => {
+                let parts = fresh.chunks(PICTURES_AT_ONCE);
+                parts.flat_map(|names| self.encoder.features(&pictures.pixels(names))).collect()
+            }
+            None => self.encoder.features(&images.concat()),
+        };
         let (channels, encoder_side) = self.encoder.shape();
         let of_image = |planes: &[f32]| Arc::from(of_patches(planes, channels, encoder_side, self.side));
         let found = found.chunks_exact(encoder_side * encoder_side * channels).map(of_image);

@@ -70,6 +70,8 @@ pub enum CheckpointError {
         "`auxiliary_losses.dispersive` compares all images of a batch, so that a batch cannot be computed in parts\nhint: take a smaller `train.batch_size`, or a device with more memory"
     )]
     NotInParts,
+    #[error("the run aligns tokens, and nobody has loaded its `auxiliary_losses.alignment.pictures`")]
+    NoPictures,
     #[error("the run aligns tokens, and nobody has loaded its `auxiliary_losses.alignment.encoder`")]
     NoEncoder,
     #[error(transparent)]

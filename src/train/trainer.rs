@@ -84,7 +84,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// If the checkpoint's state of the timestep sampler is not one of this run's sampler, `device` cannot train in the
-    /// run's precision, the run aligns tokens and `dataset` has no encoder, or the run compares all images of a batch and there are to be several parts.
+    /// run's precision, the run aligns tokens and `dataset` has no encoder or lacks the pictures of its latents, or the run compares all images of a batch and there are to be several parts.
     ///
     /// # Panics
     /// In a step, if `micro_batches` is 0.
@@ -108,9 +108,16 @@ impl<'a> Trainer<'a> {
         micro_batches: usize,
     ) -> Result<Self, CheckpointError> {
         let patches = spec.model.patches(spec.data.image_shape().1);
-        let features = match (spec.auxiliary_losses.alignment.weight > 0.0, &dataset.encoder) {
+        let alignment = &spec.auxiliary_losses.alignment;
+        let features = match (alignment.weight > 0.0, &dataset.encoder) {
             (false, _) => None,
-            (true, Some(encoder)) => Some(PatchFeatures::new(encoder.clone(), patches.isqrt())),
+            (true, Some(_)) if dataset.pictures.is_none() && !alignment.pictures.is_empty() => {
+                return Err(CheckpointError::NoPictures);
+            }
+            (true, Some(encoder)) => {
+                let features = PatchFeatures::new(encoder.clone(), patches.isqrt());
+                Some(features.of_pictures(dataset.pictures.clone()))
+            }
             (true, None) => return Err(CheckpointError::NoEncoder),
         };
         if micro_batches > 1 && spec.auxiliary_losses.compare_whole_batch() {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::autoencoder::small_autoencoder;
 use crate::sandbox::{Sandbox, stderr, stdout};
 
-const SWEEP: &str = "\
+pub const SWEEP: &str = "\
 name: tiny
 question: Does a shift help on latents?
 base:
@@ -33,7 +33,7 @@ compare: { baseline: baseline, metric: fid }
 ";
 
 /// 40 pictures of stripes in two classes, and an autoencoder of few channels with weights from a formula.
-fn sandbox(sweep: &str) -> Sandbox {
+pub fn sandbox(sweep: &str) -> Sandbox {
     let sandbox = Sandbox::new(sweep);
     for index in 0..20u32 {
         for (class, width) in [("coarse", 9), ("fine", 3)] {
@@ -53,7 +53,7 @@ fn sandbox(sweep: &str) -> Sandbox {
     sandbox
 }
 
-const ENCODE: [&str; 17] = [
+pub const ENCODE: [&str; 17] = [
     "data",
     "encode",
     "--vae",
@@ -73,25 +73,25 @@ const ENCODE: [&str; 17] = [
     "16",
 ];
 
-fn speedlab(sandbox: &Sandbox, args: &[&str]) -> std::process::Output {
+pub fn speedlab(sandbox: &Sandbox, args: &[&str]) -> std::process::Output {
     sandbox.command(args).env("SPEEDLAB_DATA", sandbox.path().join("data")).output().expect("the program starts")
 }
 
 #[track_caller]
-fn succeeds(sandbox: &Sandbox, args: &[&str]) -> String {
+pub fn succeeds(sandbox: &Sandbox, args: &[&str]) -> String {
     let output = speedlab(sandbox, args);
     assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
     stdout(&output)
 }
 
 #[track_caller]
-fn is_refused(sandbox: &Sandbox, args: &[&str], expected: &str) {
+pub fn is_refused(sandbox: &Sandbox, args: &[&str], expected: &str) {
     let output = speedlab(sandbox, args);
     assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
     assert!(stderr(&output).contains(expected), "{args:?}: {}\nlacks {expected}", stderr(&output));
 }
 
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| {

@@ -23,6 +23,7 @@ mod gpu;
 mod import;
 mod kernels;
 mod landscape;
+mod latent_pictures;
 mod latents;
 mod measures;
 mod merge;

@@ -12,7 +12,8 @@ use super::super::data_progress::DataProgress;
 use super::super::{DataArgs, Exit};
 use crate::checksum::file_digest;
 use crate::data::{
-    self, DataError, Encoded, EncodedShard, LatentShard, LatentsManifest, PictureSource, Progress, Unit, write_latents,
+    self, DataError, Encoded, EncodedShard, LatentShard, LatentsManifest, PictureSource, Progress, Unit, picture_sum,
+    write_latents,
 };
 use crate::device::{self, DeviceName};
 use crate::evaluate::{AutoencoderFile, AutoencoderFileError};
@@ -29,9 +30,10 @@ use crate::spec::{Cifar10Data, Data, LATENT_FACTOR};
 The autoencoder is diffusers' AutoencoderKL of Stable Diffusion's architecture:
 a file of weights, or the folder with diffusion_pytorch_model.safetensors and
 config.json. Latents are not scaled: `data.scale` of a sweep does that. Each
-shard is written whole, and encoded.json says what latents were made from.
-Give a command that was stopped again, and it goes on; what is missing or
-damaged is encoded again. Without --classes latents have no labels.")]
+shard is written whole, with a sum of each picture for who aligns tokens by
+these, and encoded.json says what latents were made from. Give a command that
+was stopped again, and it goes on; what is missing or damaged is encoded
+again. Without --classes latents have no labels.")]
 pub struct EncodeArgs {
     /// The weights of the autoencoder: a file, or the folder that diffusers saved
     #[arg(long, value_name = "PATH")]
@@ -253,11 +255,12 @@ impl Job<'_> {
     fn shard(&self, number: usize, progress: &mut DataProgress) -> anyhow::Result<EncodedShard> {
         let (per_shard, images) = (self.args.shard.get(), self.pictures.labels.len());
         let range = number * per_shard..images.min((number + 1) * per_shard);
-        let (mut values, mut flipped) = (Vec::new(), Vec::new());
+        let (mut values, mut flipped, mut sums) = (Vec::new(), Vec::new(), Vec::new());
         for first in range.clone().step_by(self.encoder.batch_images()) {
             let batch = first..range.end.min(first + self.encoder.batch_images());
             let mut pixels = self.pictures.pixels(batch.clone())?;
             values.extend(self.latents(&pixels, first as u64));
+            sums.extend(pixels.chunks_exact(pixels.len() / batch.len()).map(|pixels| picture_sum(&as_bytes(pixels))));
             if self.args.flips {
                 pixels.chunks_exact_mut(self.pictures.side).for_each(<[f32]>::reverse);
                 flipped.extend(self.latents(&pixels, first as u64 | MIRRORED));
@@ -278,7 +281,7 @@ impl Job<'_> {
         let file = shard_name(number);
         let shape = [depth, side, side];
         let labels = self.pictures.has_classes.then(|| &self.pictures.labels[range]);
-        let shard = LatentShard { name, shape, values: &values, flipped: &flipped, labels };
+        let shard = LatentShard { name, shape, values: &values, flipped: &flipped, labels, pictures: &sums };
         let sha256 = write_latents(&self.args.out.join(&file), &shard)?;
         let latent = channels * side * side;
         let looked_at =
@@ -309,6 +312,11 @@ impl Job<'_> {
         }
         latents
     }
+}
+
+/// The bytes that pixels in [-1, 1] were made of.
+fn as_bytes(pixels: &[f32]) -> Vec<u8> {
+    pixels.iter().map(|pixel| ((pixel + 1.0) * 127.5).round() as u8).collect()
 }
 
 /// What was made, and how a sweep names it.

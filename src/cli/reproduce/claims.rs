@@ -72,6 +72,7 @@ pub const SHIPPED: &[Shipped] = shipped! {
     "gpu/rivals-gpu"
     "gpu/consistency-gpu"
     "gpu/imagenet256-latents"
+    "gpu/imagenet256-repa"
     "small/mnist"
     "small/fashion"
     "small/cifar10"

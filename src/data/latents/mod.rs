@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! *.safetensors   `latents` [n, channels, side, side], or `moments` [n, 2 channels, side, side]: means, then log-variances;
-//!                 `labels` [n]; `latents_flip` or `moments_flip`, those of the mirrored images
+//!                 `labels` [n]; `latents_flip` or `moments_flip`, those of the mirrored images;
+//!                 `picture_sums_1` [n], i64: what they were encoded from (version 1 of it, see [`picture_sum`])
 //! NAME.npy        latents or moments; NAME.labels.npy the labels, NAME.flip.npy those of the mirrored images
 //! ```
 //!
@@ -16,10 +17,11 @@ mod split;
 mod write;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::image_folder::is_held_out;
@@ -29,7 +31,7 @@ use crate::spec::LatentsData;
 pub use manifest::{Encoded, EncodedShard, LatentsManifest};
 use shard::Shard;
 pub(super) use split::LatentSplit;
-pub use write::{LatentShard, write_latents};
+pub use write::{LatentShard, picture_sum, write_latents};
 
 /// The version of the kept sums.
 const SUMS_VERSION: u32 = 2;
@@ -81,7 +83,9 @@ pub(super) fn load(data: &LatentsData, folder: &DataFolder, progress: OnProgress
     let Found { train, test, files } = Found::of(data)?;
     let source = source(&files, data)?;
     let path = folder.decoded().join(format!("latents-{}.json", &source[..16]));
-    let Sums { train: of_train, test: of_test, .. } = match kept(&path) {
+    let of_another_time = kept::<Sums>(&path)
+        .filter(|Sums { version, train, test }| *version == SUMS_VERSION && train.len() == 64 && test.len() == 64);
+    let Sums { train: of_train, test: of_test, .. } = match of_another_time {
         Some(sums) => sums,
         None => {
             listing::verify("data.path", &train.paths())?;
@@ -109,7 +113,32 @@ pub(super) fn load(data: &LatentsData, folder: &DataFolder, progress: OnProgress
         references: Default::default(),
         sha256,
         encoder: None,
+        pictures: None,
     })
+}
+
+/// Every latent of `data.path` in order, by what its picture is compared with.
+pub(super) struct LatentRows<'d> {
+    /// Of all.
+    pub path: &'d str,
+    /// All 0 without classes.
+    pub labels: Vec<u16>,
+    /// The sum of each picture, where the files have them.
+    pub sums: Vec<Option<i64>>,
+}
+
+impl<'d> LatentRows<'d> {
+    pub fn of(data: &'d LatentsData) -> Result<Self, DataError> {
+        let shards = Shard::open_all("data.path", &data.path, data)?;
+        let sums: Vec<Vec<Option<i64>>> = shards.iter().map(Shard::picture_sums).collect::<Result<_, _>>()?;
+        let labels = shards.into_iter().flat_map(|shard| shard.labels).collect();
+        Ok(Self { path: &data.path, labels, sums: sums.concat() })
+    }
+}
+
+/// Whether a latent of the `count` in `data.path` is trained on.
+pub(super) fn is_trained_on(data: &LatentsData, row: usize, count: usize) -> bool {
+    !data.held_out_path.is_empty() || !is_held_out(row, count, data.held_out)
 }
 
 /// What the settings name.
@@ -131,8 +160,8 @@ impl Found {
                 let hint = "set `data.held_out` below their number, or name others: `data.held_out_path`";
                 return Err(DataError::latents("data.held_out", problem, hint));
             }
-            let of = |wanted| LatentSplit::of(&shards, data, |row| is_held_out(row, count, held_out) == wanted);
-            return Ok(Self { train: of(false), test: of(true), files });
+            let of = |wanted| LatentSplit::of(&shards, data, |row| is_trained_on(data, row, count) == wanted);
+            return Ok(Self { train: of(true), test: of(false), files });
         }
         let others = Arc::new(Shard::open_all("data.held_out_path", &data.held_out_path, data)?);
         let found: usize = others.iter().map(Shard::len).sum();
@@ -163,13 +192,12 @@ fn source(files: &[PathBuf], data: &LatentsData) -> Result<String, DataError> {
     Ok(sha256(text.as_bytes()))
 }
 
-/// The sums of an earlier time; a file that cannot be read is made again.
-fn kept(path: &std::path::Path) -> Option<Sums> {
-    let sums: Sums = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    (sums.version == SUMS_VERSION && sums.train.len() == 64 && sums.test.len() == 64).then_some(sums)
+/// What was kept at an earlier time; a file that cannot be read is made again.
+pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn keep(path: &std::path::Path, sums: &Sums) -> Result<(), DataError> {
+pub(super) fn keep(path: &Path, sums: &impl Serialize) -> Result<(), DataError> {
     let folder = path.parent().expect("it is in the folder of decoded images");
     fs::create_dir_all(folder).map_err(DataError::io("make the folder", folder))?;
     // Processes that do this at the same time write the same bytes; each has its own file beside it.

@@ -10,6 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::DataError;
 use super::listing::{FLIPPED, LABELS, beside, shards};
+use super::write::PICTURE_SUMS;
 use crate::spec::LatentsData;
 
 /// One file of latents, with its labels.
@@ -101,6 +102,21 @@ impl Shard {
             Some(flipped) if mirrored => flipped.read(row, values),
             _ => self.latents.read(row, values),
         }
+    }
+
+    /// The sum of the picture that each latent was encoded from, where the file has them.
+    pub fn picture_sums(&self) -> Result<Vec<Option<i64>>, DataError> {
+        // NumPy's files have none.
+        let file = SafeTensors::deserialize(&self.latents.map).ok();
+        let Some(sums) = file.as_ref().and_then(|file| file.tensor(PICTURE_SUMS).ok()) else {
+            return Ok(vec![None; self.len()]);
+        };
+        if sums.dtype() != Dtype::I64 || sums.shape() != [self.len()] {
+            let (kind, shape) = (sums.dtype(), sums.shape());
+            let problem = format!("has `{PICTURE_SUMS}` of type {kind} and shape {shape:?}");
+            return Err(refusal("data.path", &self.path)(&problem, "store one I64 a latent, or leave the tensor out"));
+        }
+        Ok(integers(sums.dtype(), sums.data()).expect("it reads I64").into_iter().map(Some).collect())
     }
 
     fn of_safetensors(key: &'static str, path: &Path, data: &LatentsData) -> Result<Self, DataError> {

@@ -28,7 +28,7 @@ fn numbers(images: usize, first: usize) -> Vec<f32> {
 
 fn write(path: &Path, values: &[f32], flipped: &[f32], labels: &[u16]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let shard = LatentShard { name: "latents", shape: [2, 2, 2], values, flipped, labels: Some(labels) };
+    let shard = LatentShard { name: "latents", shape: [2, 2, 2], values, flipped, labels: Some(labels), pictures: &[] };
     write_latents(path, &shard).unwrap();
 }
 
@@ -163,7 +163,8 @@ fn moments_are_drawn_from_anew_each_time_they_are_trained_on() {
     let log_variance = 2.0 * 2f32.ln();
     let mut values = [vec![1.0; 8], vec![log_variance; 8]].concat().repeat(5);
     values[8..16].fill(-200.0);
-    let shard = LatentShard { name: "moments", shape: [4, 2, 2], values: &values, flipped: &[], labels: Some(&[0; 5]) };
+    let labels = Some(&[0; 5][..]);
+    let shard = LatentShard { name: "moments", shape: [4, 2, 2], values: &values, flipped: &[], labels, pictures: &[] };
     write_latents(&root.join("a.safetensors"), &shard).unwrap();
     let data = LatentsData { moments: true, scale: 0.5, ..settings(&root) };
     let Dataset { train, .. } = load_quietly(&data, &data_folder).unwrap();

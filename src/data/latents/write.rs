@@ -3,6 +3,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::DataError;
 use crate::checksum::sha256;
@@ -19,13 +20,26 @@ pub struct LatentShard<'s> {
     pub flipped: &'s [f32],
     /// `[n]`, where there are classes.
     pub labels: Option<&'s [u16]>,
+    /// `[n]`: the [`picture_sum`] of what each was encoded from, or empty.
+    pub pictures: &'s [i64],
+}
+
+/// The tensor of the sums of pictures, with the version of what they are sums of.
+pub(super) const PICTURE_SUMS: &str = "picture_sums_1";
+
+/// What tells a picture from all others: the first eight bytes, as a little-endian number, of the SHA-256 of its bytes `[3, side, side]`, as the encoder
+/// saw them.
+pub fn picture_sum(bytes: &[u8]) -> i64 {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    i64::from_le_bytes(*digest.first_chunk().expect("a SHA-256 has 32 bytes"))
 }
 
 /// Writes a shard beside its place and renames it; its SHA-256. Equal contents give equal bytes.
 pub fn write_latents(path: &Path, shard: &LatentShard) -> Result<String, DataError> {
-    let LatentShard { name, shape: [channels, side, width], values, flipped, labels } = shard;
+    let LatentShard { name, shape: [channels, side, width], values, flipped, labels, pictures } = shard;
     let mut header = Map::new();
-    let mut data = Vec::with_capacity(4 * (values.len() + flipped.len()) + 8 * labels.map_or(0, <[u16]>::len));
+    let mut data =
+        Vec::with_capacity(4 * (values.len() + flipped.len()) + 8 * (labels.map_or(0, <[u16]>::len) + pictures.len()));
     let mut add = |name: String, kind: &str, shape: Value, bytes: &mut dyn Iterator<Item = u8>| {
         let start = data.len();
         data.extend(bytes);
@@ -36,6 +50,9 @@ pub fn write_latents(path: &Path, shard: &LatentShard) -> Result<String, DataErr
     if let Some(labels) = labels {
         let mut labels = labels.iter().flat_map(|&label| i64::from(label).to_le_bytes());
         add("labels".to_owned(), "I64", json!([count]), &mut labels);
+    }
+    if !pictures.is_empty() {
+        add(PICTURE_SUMS.to_owned(), "I64", json!([count]), &mut pictures.iter().flat_map(|sum| sum.to_le_bytes()));
     }
     let shape = json!([count, channels, side, width]);
     let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into_iter();

@@ -94,11 +94,11 @@ impl SpatialEncoder {
         if alignment.weight == 0.0 {
             return Ok(None);
         }
-        let image_shape = spec.data.image_shape();
+        let image_shape = alignment.image_shape(&spec.data);
         if let Encoder::Dinov2(settings) = alignment.encoder {
             let weights = aligned_weights(alignment, settings)?;
             check_planned(alignment)?;
-            let tokens = spec.model.patches(image_shape.1).isqrt();
+            let tokens = spec.model.patches(spec.data.image_shape().1).isqrt();
             return Self::of_file(settings, &weights, tokens, image_shape).map(Some);
         }
         let features = alignment.encoder.features();

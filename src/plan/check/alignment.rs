@@ -13,6 +13,7 @@ const WEIGHTS: &str = "auxiliary_losses.alignment.weights";
 const CHANNELS: &str = "auxiliary_losses.alignment.encoder.channels";
 const SIDE: &str = "auxiliary_losses.alignment.encoder.side";
 const STRIDE: &str = "auxiliary_losses.alignment.encoder.stride";
+const PICTURES: &str = "auxiliary_losses.alignment.pictures";
 const BLOCK: &str = "auxiliary_losses.alignment.block";
 const HIDDEN: &str = "auxiliary_losses.alignment.hidden";
 const RESOLUTIONS: &str = "train.resolution_schedule";
@@ -45,7 +46,7 @@ impl Rules {
             if !spec.auxiliary_losses.alignment.is_default() {
                 let message = format!("`{ALIGNMENT}` does nothing without a `weight`");
                 self.breaks(
-                    &[BLOCK, ENCODER, WEIGHTS, HIDDEN, UNTIL, ALIGNMENT],
+                    &[BLOCK, ENCODER, WEIGHTS, PICTURES, HIDDEN, UNTIL, ALIGNMENT],
                     message,
                     Some("the paper's is `weight: 0.5`"),
                 );
@@ -72,24 +73,7 @@ impl Rules {
                 Some("leave one of the two out; `train.batch_schedule` makes the first steps cheaper too"),
             );
         }
-        if matches!(spec.data, Data::Latents(_)) {
-            let message =
-                format!("`{ALIGNMENT}` needs the pictures that `{}` sees, and latents are none", encoder.name());
-            self.breaks(
-                &[WEIGHT, "data"],
-                message,
-                Some("train on pictures: `data: { kind: image_folder, path: .. }`"),
-            );
-        } else if !encoder.features().fits(spec.data.image_shape()) {
-            let (channels, side) = spec.data.image_shape();
-            let seen = encoder.features().images();
-            let message = format!("the encoder `{}` sees {seen}, not {channels} x {side} x {side}", encoder.name());
-            self.breaks(
-                &[ENCODER, WEIGHT, "data"],
-                message,
-                Some("`encoder: efficientnet-lite0` takes images of any size"),
-            );
-        }
+        self.seen_images(spec);
         if spec.trainer.as_ref().is_some_and(Trainer::is_torch) && encoder != Encoder::DigitsCnn {
             let message = format!("`trainer: torch` aligns with `digits-cnn` alone, not with `{}`", encoder.name());
             self.breaks(
@@ -97,6 +81,34 @@ impl Rules {
                 message,
                 Some("leave `trainer` out: Speedlab aligns with every encoder"),
             );
+        }
+    }
+
+    /// Whether the encoder is given images, of a shape that it takes.
+    fn seen_images(&mut self, spec: &RunSpec) {
+        let alignment = &spec.auxiliary_losses.alignment;
+        let (encoder, are_latents) = (alignment.encoder, matches!(spec.data, Data::Latents(_)));
+        if are_latents && alignment.pictures.is_empty() {
+            let message =
+                format!("`{ALIGNMENT}` needs the pictures that `{}` sees, and latents are none", encoder.name());
+            let hint = "name the folder of pictures that they were encoded from: `alignment: { pictures: .. }`";
+            return self.breaks(&[WEIGHT, "data"], message, Some(hint));
+        }
+        if !are_latents && !alignment.pictures.is_empty() {
+            let message =
+                format!("`{PICTURES}` is the folder of the pictures of latents, and `data` is `{}`", spec.data.kind());
+            return self.breaks(
+                &[PICTURES, "data"],
+                message,
+                Some("leave it out: the encoder sees the images of `data`"),
+            );
+        }
+        let (channels, side) = alignment.image_shape(&spec.data);
+        if !encoder.features().fits((channels, side)) {
+            let seen = encoder.features().images();
+            let message = format!("the encoder `{}` sees {seen}, not {channels} x {side} x {side}", encoder.name());
+            let hint = "`encoder: efficientnet-lite0` takes images of any size";
+            self.breaks(&[ENCODER, WEIGHT, "data"], message, Some(hint));
         }
     }
 
@@ -202,8 +214,22 @@ mod tests {
                 "`auxiliary_losses.alignment` aligns tokens, and a network of kind `unet` has none",
             ),
             (
-                aligned(latents, json!({})),
+                aligned(latents.clone(), json!({})),
                 "`auxiliary_losses.alignment` needs the pictures that `efficientnet-lite0` sees, and latents are none",
+            ),
+            (aligned(latents.clone(), json!({"pictures": "y"})), ""),
+            (aligned(latents.clone(), json!({"pictures": "y", "encoder": "dinov2", "weights": "x.pth"})), ""),
+            (
+                aligned(latents, json!({"pictures": "y", "encoder": "mnist-cnn"})),
+                "the encoder `mnist-cnn` sees grey 28x28 images, not 3 x 128 x 128",
+            ),
+            (
+                aligned(json!({}), json!({"pictures": "y"})),
+                "`auxiliary_losses.alignment.pictures` is the folder of the pictures of latents, and `data` is `digits`",
+            ),
+            (
+                aligned(json!({}), json!({"weight": 0.0, "pictures": "y"})),
+                "`auxiliary_losses.alignment` does nothing without a `weight`",
             ),
             (aligned(json!({}), json!({"encoder": "digits-cnn"})), ""),
             (aligned(json!({"train": {"batch_schedule": [{"until": 0.5, "batch_size": 8}]}}), json!({})), ""),

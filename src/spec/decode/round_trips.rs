@@ -219,6 +219,7 @@ fn unusual_specs() -> Vec<RunSpec> {
                     encoder: Encoder::EfficientnetLite0(EfficientnetEncoder { side: 96, stride: 8 }),
                     weights: String::new(),
                     weights_sha256: String::new(),
+                    pictures: "a/b c".to_owned(),
                     block: 3,
                     hidden: 64,
                     until: 0.4,

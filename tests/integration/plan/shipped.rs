@@ -21,7 +21,14 @@ fn every_shipped_sweep_is_valid_and_its_header_says_what_it_asks_costs_and_expec
     }
     assert!(files.len() >= 19, "{files:?}");
     for file in files {
-        let plan = load_sweep(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
+        // What a user has is part of what runs are.
+        let root = env!("CARGO_MANIFEST_DIR");
+        let of_user =
+            ["repa", "supervised"].map(|arm| format!("arms.{arm}.auxiliary_losses.alignment.pictures={root}"));
+        let weights = format!("arms.repa.auxiliary_losses.alignment.weights={root}/tests/golden/weights/dinov2.pth");
+        let overrides =
+            if file.ends_with("gpu/imagenet256-repa.yaml") { [&of_user[..], &[weights]].concat() } else { vec![] };
+        let plan = load_sweep(&file, &overrides).unwrap_or_else(|error| panic!("{error}"));
         // A sweep is found by the name of its results.
         assert_eq!(file.file_stem().unwrap(), plan.name.as_str());
         let text = std::fs::read_to_string(&file).unwrap();

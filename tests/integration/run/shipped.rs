@@ -86,6 +86,11 @@ fn the_shipped_sweeps_on_other_images_run_ten_steps() {
     let sit = "model={kind: dit, patch: 8, dim: 32, depth: 3, heads: 2, class_conditional: true}";
     let route = "arms.tread.token_routing={share: 0.5, first_block: 2, last_block: 2}";
     let pictures = format!("evaluate.fid.reference_folder={}", sandbox.path().join("images/0").display());
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/weights/dinov2.pth");
+    let of_file = format!("weights: '{weights}', encoder: {{kind: dinov2, channels: 64}}, pictures: '', block: 1");
+    let [repa, supervised] = [("repa", 8), ("supervised", 4)].map(|(arm, hidden)| {
+        format!("arms.{arm}.auxiliary_losses.alignment={{weight: 0.5, {of_file}, hidden: {hidden}}}")
+    });
     let base = format!("model={unet}");
     let networks = [format!("arms.dit.model={dit}"), format!("arms.uvit.model={uvit}")];
     let grid = format!("grid.model=[{unet}, {{kind: adm, channels: 8, norm_groups: 4}}, {dit}, {uvit}]");
@@ -109,6 +114,12 @@ fn the_shipped_sweeps_on_other_images_run_ten_steps() {
         ("gpu/rivals-gpu", images(32, 3, 0), 9, &[&base]),
         ("gpu/consistency-gpu", images(32, 3, 0), 5, &[wide.as_slice(), &[AT_THE_END]].concat()),
         ("gpu/imagenet256-latents", images(32, 3, 2), 4, &[sit, route, "evaluate.fid.reference=folder", &pictures]),
+        (
+            "gpu/imagenet256-repa",
+            images(32, 3, 2),
+            4,
+            &[sit, &repa, &supervised, "evaluate.fid.reference=folder", &pictures],
+        ),
         ("small/cifar10", images(32, 3, 0), 5, &[&base]),
         ("small/progressive", images(32, 3, 0), 5, &[&base]),
         ("small/fashion", images(28, 1, 0), 6, &[&base]),
