@@ -39,9 +39,9 @@ if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null &
             nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl; }; } >/dev/null 2>&1; then
             status=0
             "$packages/bin/python" scripts/gpu/own_kernels.py "$SPEEDLAB_GPU_BIN" || status=$?
-        else
-            rm -rf "$packages"
         fi
+        # What was not fetched whole is fetched again next time.
+        [ "$status" != 77 ] || rm -rf "$packages"
     fi
     [ "$status" = 0 ] || [ "$status" = 77 ] || exit "$status"
     [ "$status" = 0 ] || echo "SKIPPED: NVIDIA's compiler is neither here nor to be fetched: no kernel was compiled for CUDA"

@@ -9,7 +9,6 @@ packages that scripts/gpu/precompile.py names. Half a minute for each generation
 """
 
 import argparse
-import ctypes.util
 import json
 import os
 import pathlib
@@ -41,7 +40,9 @@ def main():
     parser.add_argument("binary", type=pathlib.Path, metavar="BINARY")
     parser.add_argument("--compute-capabilities", default="80,90", help="80 for A100, 90 for H100 and H200; default: %(default)s")
     args = parser.parse_args()
-    if not (wheels() or os.environ.get("CUDA_PATH") or ctypes.util.find_library("nvrtc")):
+    toolkit = pathlib.Path(os.environ["CUDA_PATH"]) if "CUDA_PATH" in os.environ else wheels()
+    # The header of a matrix product, which not every package has.
+    if not toolkit or not (toolkit / "include/crt/mma.h").exists():
         print("NVIDIA's compiler is not there: pip install nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl")
         sys.exit(SKIPPED)
     failed = False
