@@ -112,13 +112,16 @@ fn columns<'a>(comparison: &Comparison<'a>, point: &PointComparison<'a>) -> Fina
     found
 }
 
+/// An average, and the number of runs that it was measured of.
+type OfRuns<'a> = (BestAverage<'a>, usize);
+
 impl FinalMeasures<'_> {
     /// Of each arm, and of each way to measure `metric`, the average with the best median, where several were made of kept ones. Averages
     /// that fewer runs of the arm were measured by than others take no part.
     pub fn best_averages(&self, metric: &str) -> Vec<BestAverage<'_>> {
         let mut found = Vec::new();
         for (arm, values) in &self.rows {
-            let mut ways: Vec<([&str; 2], Vec<(BestAverage, usize)>)> = Vec::new();
+            let mut ways: Vec<([&str; 2], Vec<OfRuns>)> = Vec::new();
             for (column, value) in self.columns.iter().zip(values).filter(|(column, _)| column.metric == metric) {
                 let Some((average, way)) = PostHocAverage::in_protocol(&column.protocol) else { continue };
                 let Some(FinalValue { spread, .. }) = value else { continue };
@@ -132,7 +135,7 @@ impl FinalMeasures<'_> {
                 let most = averages.iter().map(|(_, n)| *n).max();
                 averages.retain(|(_, n)| Some(*n) == most);
                 let of = averages.len();
-                let by_rank = |(one, _): &(BestAverage, usize), (other, _): &(BestAverage, usize)| {
+                let by_rank = |(one, _): &OfRuns, (other, _): &OfRuns| {
                     let order = one.median.total_cmp(&other.median);
                     if one.column.higher_is_better { order.reverse() } else { order }
                 };
