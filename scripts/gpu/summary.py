@@ -63,6 +63,16 @@ def in_words(record):
                 unfused = "" if probe["fusion"] else ", without fused kernels"
                 speed = f"{probe['speed']['images_per_second']:.0f} images/s"
                 lines.append(f"{device['name']} ({device['model']}) {verdict} the CPU: {difference}{unfused}; {speed}")
+    elif record["step"] == "kernels":
+        for name, found in record.get("devices", {}).items():
+            timed = [line for line in found if "milliseconds" in line]
+            differences = [line["largest_difference"] for line in found if "largest_difference" in line]
+            if timed:
+                ratios = sorted(line["milliseconds_of_burns_operations"] / line["milliseconds"] for line in timed)
+                lines.append(
+                    f"{name}: {sum(line['agrees'] for line in found)} of {len(found)} agree with the host, by {max(differences):.1e} at most; norms "
+                    f"{ratios[len(ratios) // 2]:.1f}x as fast as burn's operations, {ratios[0]:.1f}x to {ratios[-1]:.1f}x"
+                )
     elif record["step"] in ("losses", "unet"):
         for name, found in record.get("devices", {}).items():
             labels = ", ".join(sorted({str(arm["device"]) for arm in found["arms"].values()}))

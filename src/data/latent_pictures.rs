@@ -11,10 +11,9 @@ use super::image_folder::{self, FolderFiles};
 use super::latents::{self, LatentRows, LatentsManifest, picture_sum};
 use super::{DataError, DataFolder, FolderListing, Images, OnProgress, Progress, Unit};
 use crate::checksum::sha256;
-use crate::spec::{ImageFolderData, LATENT_FACTOR, LatentsData};
+use crate::spec::{ImageFolderData, LatentsData};
 
 const KEY: &str = "auxiliary_losses.alignment.pictures";
-const CHANNELS: usize = 3;
 /// The version of the files which say that pictures have the sums of their latents.
 const COMPARED_VERSION: u32 = 1;
 /// Pictures that are compared between two signs of progress.
@@ -62,7 +61,7 @@ pub(super) fn check(data: &LatentsData, path: &str, folder: &DataFolder) -> Resu
             data.path
         ));
     }
-    let bytes = files.len() * CHANNELS * settings.side.pow(2);
+    let bytes = files.len() * settings.channels * settings.side.pow(2);
     if bytes > ANNOUNCED_BYTES && !image_folder::recipe(&settings, source).path(&folder.decoded()).is_file() {
         let (gigabytes, decoded) = (bytes as f64 / 1e9, folder.decoded());
         let count = files.len();
@@ -121,8 +120,7 @@ struct Pairs<'a> {
 impl<'a> Pairs<'a> {
     fn of(data: &'a LatentsData, path: &str) -> Result<Self, DataError> {
         let latents = LatentRows::of(data)?;
-        let side = LATENT_FACTOR * data.side;
-        let (channels, classes) = (CHANNELS, shared_classes(data, path)?);
+        let ((channels, side), classes) = (data.picture_shape(), shared_classes(data, path)?);
         let path = path.to_owned();
         let settings = ImageFolderData { path, side, channels, classes, held_out: 0, horizontal_flips: false };
         let FolderFiles { files, source } = of_key(image_folder::files(&settings))?;

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::schema::{kind, one_of_kinds, serialize_kind, word};
-use crate::spec::{Data, Features, LATENT_FACTOR};
+use crate::spec::{Data, Features, LatentsData};
 
 /// `auxiliary_losses.alignment`: REPA (Yu et al. 2024, arXiv 2410.06940): minus `weight` times the mean, over images and patches, of the
 /// cosine between what a small network makes of a patch's token after a block and what a frozen encoder sees in that patch of the image
@@ -46,9 +46,6 @@ pub struct AlignmentLoss {
     pub until: f64,
 }
 
-/// Pictures of latents are in colour.
-const PICTURE_CHANNELS: usize = 3;
-
 impl Default for AlignmentLoss {
     fn default() -> Self {
         Self {
@@ -72,8 +69,8 @@ impl AlignmentLoss {
 
     /// (channels, side) of the images that the encoder is given: those of `data`, or the pictures of latents.
     pub fn image_shape(&self, data: &Data) -> (usize, usize) {
-        let (channels, side) = data.image_shape();
-        if self.pictures.is_empty() { (channels, side) } else { (PICTURE_CHANNELS, LATENT_FACTOR * side) }
+        let latents = data.latents().filter(|_| !self.pictures.is_empty());
+        latents.map_or_else(|| data.image_shape(), LatentsData::picture_shape)
     }
 
     /// Whether the settings are the defaults; runs that were recorded before this key existed have them.

@@ -117,6 +117,13 @@ pub struct LatentsData {
 /// How many times as wide as their latents images of Stable Diffusion's autoencoder are.
 pub const LATENT_FACTOR: usize = 8;
 
+impl LatentsData {
+    /// (channels, side in pixels) of the pictures that latents are of.
+    pub fn picture_shape(&self) -> (usize, usize) {
+        (3, LATENT_FACTOR * self.side)
+    }
+}
+
 impl Default for LatentsData {
     fn default() -> Self {
         Self {
@@ -165,7 +172,7 @@ impl Data {
     /// the network sees.
     pub fn picture_shape(&self) -> (usize, usize) {
         match self {
-            Self::Latents(latents) if !latents.decoder.is_empty() => (3, LATENT_FACTOR * latents.side),
+            Self::Latents(latents) if !latents.decoder.is_empty() => latents.picture_shape(),
             _ => self.image_shape(),
         }
     }

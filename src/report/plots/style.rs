@@ -71,11 +71,30 @@ pub fn candidate_colors() -> impl Iterator<Item = Color> {
 }
 
 /// The look of the arm at `index` of the sweep's arms; `baseline` is the baseline's index (without one, the first is
-/// a candidate like the others).
+/// a candidate like the others). Where there are more arms than colours, lines and markers tell those of one colour apart.
 pub fn arm_style(index: usize, baseline: Option<usize>) -> ArmStyle {
-    match baseline {
-        Some(baseline) if baseline == index => BASELINE,
-        Some(baseline) if baseline < index => CANDIDATES[(index - 1) % CANDIDATES.len()],
-        _ => CANDIDATES[index % CANDIDATES.len()],
+    let place = match baseline {
+        Some(baseline) if baseline == index => return BASELINE,
+        Some(baseline) if baseline < index => index - 1,
+        _ => index,
+    };
+    let (round, place) = (place / CANDIDATES.len(), place % CANDIDATES.len());
+    let ArmStyle { dash, marker, .. } = CANDIDATES[(place + round) % CANDIDATES.len()];
+    ArmStyle { dash, marker, ..CANDIDATES[place] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_of_many_arms_look_alike() {
+        for baseline in [None, Some(0), Some(3)] {
+            let looks: Vec<ArmStyle> = (0..30).map(|index| arm_style(index, baseline)).collect();
+            for (index, one) in looks.iter().enumerate() {
+                let is_alike = |other: &ArmStyle| other.color == one.color && other.dash == one.dash;
+                assert_eq!(looks.iter().position(is_alike), Some(index), "{baseline:?}");
+            }
+        }
     }
 }
