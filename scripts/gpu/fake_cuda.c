@@ -17,7 +17,7 @@ typedef int Result; /* 0 is success */
 typedef uint64_t Pointer;
 #define KERNELS 16384
 
-static long launches, captured, graph_launches, waits, modules, to_device, to_device_bytes, to_host, to_host_bytes, within_device, fills, allocations;
+static long launches, captured, graph_launches, launches_of_graphs, waits, modules, to_device, to_device_bytes, to_host, to_host_bytes, within_device, fills, allocations;
 static struct { char name[200]; long launches; } *table;
 static int kernels;
 static int capturing;
@@ -27,9 +27,9 @@ static void report(void) {
     FILE *out = path ? fopen(path, "w") : NULL;
     if (!out) return;
     fprintf(out,
-            "{\"launches\": %ld, \"graph_launches\": %ld, \"waits\": %ld, \"kernels\": %d, \"modules\": %ld, \"copies_to_device\": %ld, \"bytes_to_device\": %ld, "
+            "{\"launches\": %ld, \"graph_launches\": %ld, \"launches_of_graphs\": %ld, \"waits\": %ld, \"kernels\": %d, \"modules\": %ld, \"copies_to_device\": %ld, \"bytes_to_device\": %ld, "
             "\"copies_to_host\": %ld, \"bytes_to_host\": %ld, \"copies_within_device\": %ld, \"fills\": %ld, \"allocations\": %ld, \"launched\": [",
-            launches, graph_launches, waits, kernels, modules, to_device, to_device_bytes, to_host, to_host_bytes, within_device, fills, allocations);
+            launches, graph_launches, launches_of_graphs, waits, kernels, modules, to_device, to_device_bytes, to_host, to_host_bytes, within_device, fills, allocations);
     for (int index = 0; index < kernels; index++) {
         fprintf(out, "%s[\"%s\", %ld]", index ? ", " : "", table[index].name, table[index].launches);
     }
@@ -212,7 +212,12 @@ Result cuGraphGetNodes(void *graph, void **nodes, size_t *count) { (void)graph; 
 Result cuGraphNodeGetType(void *node, int *type) { (void)node; *type = 0; return 0; }
 Result cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) { (void)flags; *executable = graph; return 0; }
 Result cuGraphUpload(void *executable, void *stream) { (void)executable; (void)stream; return 0; }
-Result cuGraphLaunch(void *executable, void *stream) { (void)executable; (void)stream; graph_launches++; return 0; }
+Result cuGraphLaunch(void *executable, void *stream) {
+    (void)stream;
+    graph_launches++;
+    launches_of_graphs += (long)(uintptr_t)executable - 1;
+    return 0;
+}
 Result cuGraphDestroy(void *graph) { (void)graph; return 0; }
 Result cuGraphExecDestroy(void *executable) { (void)executable; return 0; }
 Result cuLaunchHostFunc(void *stream, void (*function)(void *), void *data) { (void)stream; function(data); return 0; }

@@ -18,7 +18,7 @@ import tempfile
 
 from without_card import environment, wheels
 
-KERNELS = ["groups_forward", "groups_backward", "pixels_forward", "pixels_backward", "channel_sums", "draw", "update"]
+KERNELS = ["groups_forward", "groups_backward", "pixels_forward", "pixels_backward", "channel_sums", "draw", "update", "apart", "joined", "totals", "join", "take_apart", "totals_of_both"]
 SKIPPED = 77
 
 

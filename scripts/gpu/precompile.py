@@ -71,6 +71,8 @@ def counts(args, environment, work, job):
 def per_step(args, environment, work, job):
     """Of a step after the first ones, in which kernels are compiled and tuned."""
     few, more = 3, 7
+    # Kernels are compiled and tuned in this one alone.
+    counts(args, environment, work, job | dict(steps=1))
     first = counts(args, environment, work, job | dict(steps=few))
     second = counts(args, environment, work, job | dict(steps=more))
     numbers = [key for key in second if key not in ("kernels", "modules", "launched")]
@@ -89,6 +91,9 @@ def clean(out):
             database.commit()
             database.execute("pragma wal_checkpoint(truncate)")
             database.execute("vacuum")
+        # What cubecl remembers of the file as it was; with it, it would write nothing into the file as it is.
+        for kind in ("-tshm", "-wal", "-shm"):
+            path.with_name(path.name + kind).unlink(missing_ok=True)
 
 
 def main():
@@ -120,7 +125,7 @@ def main():
                     job = dict(network=name, work="train", batch=BATCHES[name], bf16=precision == "bf16", captured=captured)
                     step = found[key] = per_step(args, around, work, job)
                     path.write_text(json.dumps(found, indent=1) + "\n")
-                    words = f"{step['launches']:.0f} launches, {step['graph_launches']:.0f} of a graph, {step['waits']:.0f} waits"
+                    words = f"{step['launches']:.0f} launches, {step['launches_of_graphs']:.0f} in a graph, {step['waits']:.0f} waits"
                     words += f", {step['bytes_to_device'] / 1e6:.2f} MB to the card"
                     print(f"{key}: a step has {words}; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
     clean(args.out)

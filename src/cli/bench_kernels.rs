@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Exit;
 use crate::device::{self, DeviceName};
 use crate::event::Stamp;
-use crate::kernels::{DrawnMask, GroupNorm, Kernels, Products, dropout_mask, update};
+use crate::kernels::{Convolution, DrawnMask, GroupNorm, Kernels, Products, apart, dropout_mask, joined, update};
 use crate::model::DeviceDraws;
 use crate::optim::Factors;
 use crate::random::{Draws, Stream};
@@ -106,6 +106,26 @@ fn cases(small: bool) -> Vec<Case> {
         };
         add("layer norm, modulated", image, Box::new(operation));
     }
+    // What is added in one chunk of pixels, and in several.
+    for image in [[48, 1, 1], [20, 5, 7], [33, 16, 16], [128, 32, 32]] {
+        if small && image[0] > 100 {
+            continue;
+        }
+        let [channels, ..] = image;
+        let operation = move |kernels: Kernels, images: &[Tensor<4>], vectors: &[Tensor<1>]| {
+            let weight = vectors[0].clone().repeat(&[channels]);
+            let shape = Convolution::pointwise(channels, channels);
+            let added = images[1].clone().narrow(1, 0, channels);
+            kernels.convolution_added(shape, images[0].clone(), weight, vectors[1].clone(), added)
+        };
+        add("convolution and a vector for each image", image, Box::new(operation));
+        let operation = move |kernels: Kernels, images: &[Tensor<4>], _: &[Tensor<1>]| {
+            let some = images[0].clone().narrow(1, 0, channels / 3) * 2.0;
+            let joined = kernels.concatenate(some, images[0].clone());
+            joined.clone().narrow(1, 0, channels) * joined.narrow(1, channels / 3, channels)
+        };
+        add("concatenation", image, Box::new(operation));
+    }
     cases
 }
 
@@ -167,7 +187,27 @@ pub fn bench_kernels(args: &BenchKernelsArgs) -> anyhow::Result<Exit> {
                 "agrees": agrees })
         );
     }
+    // More parts than a launch has, smaller and larger than what a workgroup does.
+    for sizes in [vec![1], (0..300).map(|index| 1 + index * 37 % 1500).collect()] {
+        let agrees = parts_agree(&device, &sizes);
+        agree &= agrees;
+        println!("{}", json!({ "operation": "row of parts", "parts": sizes.len(), "agrees": agrees }));
+    }
     Ok(if agree { Exit::AllDone } else { Exit::SomeFailed })
+}
+
+/// Whether a row on `device` in parts of these sizes has the right numbers, and the parts joined again.
+fn parts_agree(device: &Device, sizes: &[usize]) -> bool {
+    let numbers: Vec<f32> = (0..sizes.iter().sum()).map(|index: usize| index as f32).collect();
+    let parts = apart(Tensor::from_data(numbers.as_slice(), device), sizes.to_vec());
+    let read = |row: Tensor<1>| row.try_into_vec_as::<f32>().expect("numbers");
+    let mut expected = numbers.as_slice();
+    let are_apart = parts.iter().zip(sizes).all(|(part, &size)| {
+        let (own, rest) = expected.split_at(size);
+        expected = rest;
+        read(part.clone()) == own
+    });
+    are_apart && read(joined(parts)) == numbers
 }
 
 /// Of an update on `device` from that on the host.

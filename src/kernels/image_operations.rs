@@ -13,10 +13,9 @@ impl Kernels {
     /// Convolution with bias; weights and bias flat as [`Convolution`] says.
     pub fn convolution(self, shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
         match self {
-            Self::Plain(Products::F32) | Self::Gpu(Products::F32) => plain::convolution(shape, input, weight, bias),
-            Self::Plain(Products::Bf16) | Self::Gpu(Products::Bf16) => {
-                plain::convolution_bf16(shape, input, weight, bias)
-            }
+            Self::Plain(Products::F32) => plain::convolution(shape, input, weight, bias),
+            Self::Plain(Products::Bf16) => plain::convolution_bf16(shape, input, weight, bias),
+            Self::Gpu(products) => gpu::convolution(products, shape, input, weight, bias),
             Self::Fused(products) => Tensor::from_dispatch(Dispatch::fused_convolution(
                 input.into_dispatch(),
                 weight.into_dispatch(),
@@ -38,12 +37,8 @@ impl Kernels {
         added: Tensor<4>,
     ) -> Tensor<4> {
         match self {
-            Self::Plain(Products::F32) | Self::Gpu(Products::F32) => {
-                plain::convolution(shape, input, weight, bias) + added
-            }
-            Self::Plain(Products::Bf16) | Self::Gpu(Products::Bf16) => {
-                plain::convolution_bf16(shape, input, weight, bias) + added
-            }
+            Self::Plain(_) => self.convolution(shape, input, weight, bias) + added,
+            Self::Gpu(_) => gpu::added(self.convolution(shape, input, weight, bias), added),
             Self::Fused(products) => Tensor::from_dispatch(Dispatch::fused_convolution_added(
                 input.into_dispatch(),
                 weight.into_dispatch(),
@@ -144,7 +139,8 @@ impl Kernels {
     /// The channels of `first`, then those of `second`.
     pub fn concatenate(self, first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) | Self::Gpu(_) => Tensor::cat(vec![first, second], 1),
+            Self::Plain(_) => Tensor::cat(vec![first, second], 1),
+            Self::Gpu(_) => gpu::concatenate(first, second),
             Self::Fused(_) => {
                 Tensor::from_dispatch(Dispatch::fused_concatenate(first.into_dispatch(), second.into_dispatch()))
             }

@@ -10,28 +10,31 @@ use super::{Convolution, Gelu, Resample, TokenChoice};
 
 /// See [`super::Kernels::convolution`].
 pub fn convolution(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
-    let weight = weight.reshape([shape.outputs, shape.inputs, shape.kernel, shape.kernel]);
-    let (input, options) = resampled(shape, input);
+    let (input, weight, options) = convolved(shape, input, weight);
     conv2d(input, weight, Some(bias), options)
 }
 
 /// [`convolution`] of bf16; the bias is added in f32.
 pub fn convolution_bf16(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
-    let weight = weight.reshape([shape.outputs, shape.inputs, shape.kernel, shape.kernel]);
-    let (input, options) = resampled(shape, input);
-    let product = conv2d(input.cast(FloatDType::BF16), weight.cast(FloatDType::BF16), None, options);
-    product.cast(FloatDType::F32) + bias.reshape([1, shape.outputs, 1, 1])
+    product_bf16(shape, input, weight) + bias.reshape([1, shape.outputs, 1, 1])
 }
 
-/// The input of the convolution, and its options.
-fn resampled(shape: Convolution, input: Tensor<4>) -> (Tensor<4>, ConvOptions<2>) {
+/// [`convolution_bf16`] without a bias.
+pub fn product_bf16(shape: Convolution, input: Tensor<4>, weight: Tensor<1>) -> Tensor<4> {
+    let (input, weight, options) = convolved(shape, input, weight);
+    conv2d(input.cast(FloatDType::BF16), weight.cast(FloatDType::BF16), None, options).cast(FloatDType::F32)
+}
+
+/// The input and the weights of the convolution, and its options.
+pub fn convolved(shape: Convolution, input: Tensor<4>, weight: Tensor<1>) -> (Tensor<4>, Tensor<4>, ConvOptions<2>) {
+    let weight = weight.reshape([shape.outputs, shape.inputs, shape.kernel, shape.kernel]);
     let (input, stride) = match shape.resample {
         Resample::Keep => (input, 1),
         Resample::Halve => (input, 2),
         Resample::Double => (double(input), 1),
     };
     let padding = shape.kernel / 2;
-    (input, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
+    (input, weight, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
 }
 
 /// See [`super::Kernels::group_norm`].

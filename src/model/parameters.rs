@@ -1,6 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::architecture::{Architecture, Initial};
+use crate::kernels::{apart, joined};
 use crate::random::{Draws, Stream};
 
 /// Name and shape of one parameter; a network's parameters are concatenated in the order of its layout.
@@ -116,18 +117,13 @@ impl Parameters {
         let parts = self.views.iter().map(|view| {
             view.grad_remove(&mut gradients).unwrap_or_else(|| Tensor::zeros(view.dims(), &self.flat.device()))
         });
-        Tensor::cat(parts.collect(), 0)
+        joined(parts.collect())
     }
 }
 
 fn views(layout: &[ParameterLayout], flat: &Tensor<1>, tracked: bool) -> Vec<Tensor<1>> {
-    let mut start = 0;
-    let view = |parameter: &ParameterLayout| {
-        let view = flat.clone().narrow(0, start, parameter.size());
-        start += parameter.size();
-        if tracked { view.autodiff().require_grad() } else { view }
-    };
-    layout.iter().map(view).collect()
+    let views = apart(flat.clone(), layout.iter().map(ParameterLayout::size).collect());
+    views.into_iter().map(|view| if tracked { view.autodiff().require_grad() } else { view }).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, backend_extension};
 
 use super::norm::{Norm, NormKernels};
 
@@ -52,15 +52,9 @@ impl<B: NormKernels> Backward<B, 3> for NormBackward {
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
         let ([input, scale, shift, statistics], norm) = ops.state;
-        let is_shared = [&scale, &shift].map(|of_channels| of_channels.shape()[0] == 1);
         let (input, scale, shift) = B::norm_backward(gradient, input, scale, shift, statistics, norm);
-        let [input_node, scale_node, shift_node] = ops.parents;
-        if let Some(node) = input_node {
-            gradients.register::<B>(node.id, input);
-        }
-        for ((node, gradient), is_shared) in [(scale_node, scale), (shift_node, shift)].into_iter().zip(is_shared) {
+        for (node, gradient) in ops.parents.into_iter().zip([input, scale, shift]) {
             if let Some(node) = node {
-                let gradient = if is_shared { B::float_sum_dim(gradient, 0) } else { gradient };
                 gradients.register::<B>(node.id, gradient);
             }
         }

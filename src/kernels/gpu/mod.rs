@@ -7,8 +7,12 @@
 mod autodiff;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
+mod images;
 mod mask;
 mod norm;
+mod parts;
+mod sums;
+mod tensors;
 mod twin;
 mod update;
 
@@ -16,9 +20,11 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use self::autodiff::DeviceNorms;
+pub use self::images::{added, concatenate, convolution};
 pub use self::mask::DrawnMask;
 use self::mask::MaskKernels;
 use self::norm::{Norm, Over};
+pub use self::parts::{apart, joined};
 pub use self::update::update;
 use super::group_norm::GroupNorm;
 

@@ -54,8 +54,8 @@ pub trait NormKernels: Backend {
         norm: Norm,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// The gradients with respect to the input, and to the scales and shifts of each image, `[batch, channels]`.
-    #[fusion(meta = |gradient, _, _, _, _, _| (gradient.clone(), specs::of_channels(gradient), specs::of_channels(gradient)))]
+    /// The gradients with respect to the input, to the scale and to the shift.
+    #[fusion(meta = |gradient, _, scale, shift, _, _| (gradient.clone(), scale.clone(), shift.clone()))]
     fn norm_backward(
         gradient: FloatTensor<Self>,
         input: FloatTensor<Self>,
@@ -76,10 +76,5 @@ mod specs {
 
     pub fn statistics(input: &TensorSpec, norm: &Norm) -> TensorSpec {
         TensorSpec::new(Shape::from([norm.means(input.shape.dims()), 2]), input.dtype)
-    }
-
-    pub fn of_channels(images: &TensorSpec) -> TensorSpec {
-        let [batch, channels, ..] = images.shape.dims::<4>();
-        TensorSpec::new(Shape::from([batch, channels]), images.dtype)
     }
 }

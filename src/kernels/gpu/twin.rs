@@ -1,13 +1,18 @@
 //! The operations in plain loops on the host.
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::{DType, Flex, TensorMetadata};
 use burn::tensor::{Bytes, Shape};
 use burn_flex::{FlexTensor, Layout};
 
 use super::super::planes::{contiguous, numbers};
 use super::autodiff::DeviceNorms;
+use super::images::DeviceImages;
 use super::mask::{DrawnMask, MaskKernels};
 use super::norm::{Norm, NormKernels, Over};
+use super::parts::PartKernels;
+use super::sums::ImageKernels;
+use super::tensors::Tensors;
 use super::update::UpdateKernels;
 use crate::random::{Draws, Stream};
 
@@ -86,6 +91,8 @@ impl NormKernels for Flex {
         let shape: [usize; 4] = input.shape().dims();
         let [gradient, input, statistics] = [gradient, input, statistics].map(|tensor| contiguous(&tensor));
         let (gradient, input, statistics) = (numbers(&gradient), numbers(&input), numbers(&statistics));
+        // `[batch, channels]`, or `[1, channels]`, whose gradient is the sum over the batch.
+        let given: [usize; 2] = scale.shape().dims();
         let (scale, shift) = (of_channels(&scale, shape[0]), of_channels(&shift, shape[0]));
         let normalized =
             |place: &Place| (input[place.index] - statistics[2 * place.mean]) * statistics[2 * place.mean + 1];
@@ -114,8 +121,12 @@ impl NormKernels for Flex {
         });
         let of_input = tensor(of_input.collect(), shape);
         let [shifts, scales] = [0, 1].map(|index| {
-            let values = of_channels.iter().map(|sums| sums[index] as f32).collect();
-            tensor(values, [shape[0], shape[1]])
+            let mut totals = vec![0.0; given[0] * given[1]];
+            let count = totals.len();
+            for (place, sums) in of_channels.iter().enumerate() {
+                totals[place % count] += sums[index];
+            }
+            tensor(totals.into_iter().map(|total| total as f32).collect(), given)
         });
         (of_input, scales, shifts)
     }
@@ -124,6 +135,38 @@ impl NormKernels for Flex {
 impl DeviceNorms for Flex {
     fn device_norm(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, norm: Norm) -> FlexTensor {
         Self::norm_forward(input, scale, shift, norm).0
+    }
+}
+
+impl ImageKernels for Flex {
+    fn channel_totals(images: FlexTensor, of_each: bool) -> FlexTensor {
+        let [batch, channels, height, width] = images.shape().dims();
+        let images = contiguous(&images);
+        let rows = if of_each { batch } else { 1 };
+        let mut totals = vec![0.0; rows * channels];
+        for (plane, values) in numbers(&images).chunks_exact(height * width).enumerate() {
+            let total: f64 = values.iter().copied().map(f64::from).sum();
+            totals[if of_each { plane } else { plane % channels }] += total;
+        }
+        tensor(totals.into_iter().map(|total| total as f32).collect(), [rows, channels])
+    }
+
+    fn channels_apart(images: FlexTensor, channels: usize) -> (FlexTensor, FlexTensor) {
+        let [batch, all, height, width] = images.shape().dims();
+        let images = contiguous(&images);
+        let [mut first, mut second] = [Vec::new(), Vec::new()];
+        for image in numbers(&images).chunks_exact(all * height * width) {
+            let (of_first, of_second) = image.split_at(channels * height * width);
+            first.extend_from_slice(of_first);
+            second.extend_from_slice(of_second);
+        }
+        (tensor(first, [batch, channels, height, width]), tensor(second, [batch, all - channels, height, width]))
+    }
+}
+
+impl DeviceImages for Flex {
+    fn device_concatenate(first: FlexTensor, second: FlexTensor) -> FlexTensor {
+        Self::float_cat(vec![first, second], 1)
     }
 }
 
@@ -166,5 +209,21 @@ impl UpdateKernels for Flex {
         let count = weights.len();
         let [weights, first, second, average] = [weights, first, second, average].map(|values| tensor(values, [count]));
         (weights, first, second, average)
+    }
+}
+
+impl PartKernels for Flex {
+    fn device_apart(row: FlexTensor, sizes: Vec<usize>) -> Tensors<Self> {
+        let mut start = 0;
+        let part = |size| {
+            let part = Self::float_slice(row.clone(), &[(start..start + size).into()]);
+            start += size;
+            part
+        };
+        Tensors(sizes.into_iter().map(part).collect())
+    }
+
+    fn device_joined(parts: Tensors<Self>) -> FlexTensor {
+        Self::float_cat(parts.0, 0)
     }
 }

@@ -3,9 +3,12 @@
 // The attribute `cube` makes a module and a generic of its own of each function.
 #![allow(clippy::too_many_arguments, clippy::cast_lossless, missing_docs)]
 
+mod images;
+mod images_kernels;
 mod mask;
 mod norm;
 mod norm_kernels;
+mod parts;
 mod update;
 
 use burn::backend::TensorMetadata;

@@ -1,4 +1,5 @@
-//! A norm is one launch forwards and two backwards, whatever follows it, and none of them rearranges its images.
+//! A norm is one launch forwards and two backwards, three where all images have the same scales, whatever follows it, and none of them rearranges
+//! its images.
 
 use burn::backend::TensorMetadata;
 use burn_cubecl::CubeBackend;
@@ -7,11 +8,13 @@ use cubecl::prelude::*;
 
 use super::super::autodiff::DeviceNorms;
 use super::super::norm::{Norm, NormKernels, Over};
-use super::norm_kernels::{channel_sums, groups_backward, groups_forward, pixels_backward, pixels_forward};
+use super::norm_kernels::{
+    channel_sums, groups_backward, groups_forward, pixels_backward, pixels_forward, totals_of_both,
+};
 use super::{Images, UNITS, rows, small, unwritten, workgroups};
 
 /// Channels that lie beside each other and are added up by threads beside each other: as many numbers as memory is read at a time.
-const CHANNEL_LANES: u32 = 32;
+pub const CHANNEL_LANES: u32 = 32;
 
 /// What is given to all kernels of a norm.
 struct Launch {
@@ -202,7 +205,24 @@ impl NormKernels for CubeBackend {
                 norm.silu,
             ),
         }
-        (images.seen(output), scales, shifts)
+        if launch.scale_stride != 0 || batch == 1 {
+            return (images.seen(output), scales, shifts);
+        }
+        let [scale, shift] = [(); 2].map(|()| unwritten(&scales, [1, channels]));
+        let arguments = [scales, shifts, scale.clone(), shift.clone()].map(CubeTensor::into_buffer_arg);
+        let [scales, shifts, of_scale, of_shift] = arguments;
+        totals_of_both::launch(
+            &client,
+            workgroups(channels.div_ceil(UNITS as usize)),
+            CubeDim::new_1d(UNITS),
+            scales,
+            shifts,
+            of_scale,
+            of_shift,
+            small(batch),
+            small(channels),
+        );
+        (images.seen(output), scale, shift)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{silu, silu_slope};
 /// The sums over those threads of the workgroup whose places are the same but for a multiple of `lanes`, for each of them: over all threads where
 /// `lanes` is 1. `shared` has a place for each thread; both numbers are powers of two.
 #[cube]
-fn sum_of_workgroup(shared: &mut Shared<[f32]>, value: f32, #[comptime] lanes: u32) -> f32 {
+pub fn sum_of_workgroup(shared: &mut Shared<[f32]>, value: f32, #[comptime] lanes: u32) -> f32 {
     let unit = UNIT_POS as usize;
     // Whoever read the sum before has done so.
     sync_cube();
@@ -225,6 +225,31 @@ pub fn channel_sums(
         scale_gradient[image * channels + channel] = along;
         shift_gradient[image * channels + channel] = sum;
     }
+}
+
+/// The sums over the images of two tensors `[images, channels]`: a thread for each channel.
+#[cube(launch)]
+pub fn totals_of_both(
+    scales: &[f32],
+    shifts: &[f32],
+    scale: &mut [f32],
+    shift: &mut [f32],
+    images: u32,
+    channels: u32,
+) {
+    let channel = ABSOLUTE_POS;
+    let channels = channels as usize;
+    if channel >= channels {
+        terminate!();
+    }
+    let mut of_scale = 0.0f32;
+    let mut of_shift = 0.0f32;
+    for image in 0..images as usize {
+        of_scale += scales[image * channels + channel];
+        of_shift += shifts[image * channels + channel];
+    }
+    scale[channel] = of_scale;
+    shift[channel] = of_shift;
 }
 
 /// The gradient of the input, from those of scale and shift: a workgroup for each group of each image.

@@ -1,0 +1,191 @@
+//! Operations of images whose gradients burn would rearrange images for: the bias of a convolution, a vector for each image, channels beside
+//! channels.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn::backend::fusion::custom::TensorSpec;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Shape, Tensor};
+
+use super::super::{Convolution, Products, plain};
+use super::sums::ImageKernels;
+
+/// See [`super::super::Kernels::convolution`].
+pub fn convolution(
+    products: Products,
+    shape: Convolution,
+    input: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+) -> Tensor<4> {
+    if products == Products::Bf16 {
+        let product = plain::product_bf16(shape, input, weight);
+        return with_vectors(product, bias.reshape([1, shape.outputs, 1, 1]));
+    }
+    let (input, weight, options) = plain::convolved(shape, input, weight);
+    let output =
+        Dispatch::device_convolution(input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch(), options);
+    Tensor::from_dispatch(output)
+}
+
+/// See [`super::super::Kernels::convolution_added`].
+pub fn added(images: Tensor<4>, added: Tensor<4>) -> Tensor<4> {
+    if added.dims() == images.dims() { images + added } else { with_vectors(images, added) }
+}
+
+/// `vectors` are `[batch or 1, channels, 1, 1]`.
+fn with_vectors(images: Tensor<4>, vectors: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::device_with_vectors(images.into_dispatch(), vectors.into_dispatch()))
+}
+
+/// See [`super::super::Kernels::concatenate`].
+pub fn concatenate(first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::device_concatenate(first.into_dispatch(), second.into_dispatch()))
+}
+
+/// Operations and their derivatives.
+#[backend_extension(
+    Autodiff,
+    Flex,
+    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    Fusion: cfg(any(feature = "wgpu", feature = "cuda"))
+)]
+pub trait DeviceImages: Backend {
+    /// burn's convolution, whose bias has a gradient of our own.
+    #[fusion(default)]
+    fn device_convolution(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        Self::conv2d(input, weight, Some(bias), options)
+    }
+
+    /// `images`, `[batch, channels, height, width]`, and to each of its pixels `vectors`, `[batch or 1, channels, 1, 1]`.
+    #[fusion(default)]
+    fn device_with_vectors(images: FloatTensor<Self>, vectors: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_add(images, vectors)
+    }
+
+    /// The channels of `first`, then those of `second`, of images of one size.
+    #[fusion(meta = |first, second| joined(first, second))]
+    fn device_concatenate(first: FloatTensor<Self>, second: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// What fused operations are told of images that are still to be joined.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn joined(first: &TensorSpec, second: &TensorSpec) -> TensorSpec {
+    let [batch, channels, height, width] = first.shape.dims();
+    let others = second.shape.dims::<4>()[1];
+    TensorSpec::new(Shape::from([batch, channels + others, height, width]), first.dtype)
+}
+
+impl<B: DeviceImages + ImageKernels, C: CheckpointStrategy> DeviceImages for Autodiff<B, C> {
+    fn device_convolution(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        let parents = [input.node(), weight.node(), bias.node()];
+        let [input, weight, bias] = [input, weight, bias].map(|tensor| tensor.primitive().clone());
+        let output = B::device_convolution(input.clone(), weight.clone(), bias, options.clone());
+        match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((input, weight, options), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn device_with_vectors(images: FloatTensor<Self>, vectors: FloatTensor<Self>) -> FloatTensor<Self> {
+        let parents = [images.node(), vectors.node()];
+        let [images, vectors] = [images, vectors].map(|tensor| tensor.primitive().clone());
+        let of_each = vectors.shape()[0] != 1;
+        let output = B::device_with_vectors(images, vectors);
+        match WithVectorsBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(of_each, output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn device_concatenate(first: FloatTensor<Self>, second: FloatTensor<Self>) -> FloatTensor<Self> {
+        let parents = [first.node(), second.node()];
+        let [first, second] = [first, second].map(|tensor| tensor.primitive().clone());
+        let channels = first.shape()[1];
+        let output = B::device_concatenate(first, second);
+        match ConcatenateBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(channels, output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ConvolutionBackward;
+
+impl<B: ImageKernels> Backward<B, 3> for ConvolutionBackward {
+    /// Input, weight and options.
+    type State = (FloatTensor<B>, FloatTensor<B>, ConvOptions<2>);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let (input, weight, options) = ops.state;
+        let [input_node, weight_node, bias_node] = ops.parents;
+        if let Some(node) = input_node {
+            let of_input = B::conv2d_x_backward(input.clone(), weight.clone(), gradient.clone(), options.clone());
+            gradients.register::<B>(node.id, of_input);
+        }
+        if let Some(node) = weight_node {
+            gradients.register::<B>(node.id, B::conv2d_weight_backward(input, weight, gradient.clone(), options));
+        }
+        if let Some(node) = bias_node {
+            let channels = gradient.shape()[1];
+            let totals = B::channel_totals(gradient, false);
+            gradients.register::<B>(node.id, B::float_reshape(totals, Shape::from([channels])));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WithVectorsBackward;
+
+impl<B: ImageKernels> Backward<B, 2> for WithVectorsBackward {
+    /// Whether each image had a vector of its own.
+    type State = bool;
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let [images_node, vectors_node] = ops.parents;
+        if let Some(node) = vectors_node {
+            let totals = B::channel_totals(gradient.clone(), ops.state);
+            let [images, channels] = totals.shape().dims();
+            gradients.register::<B>(node.id, B::float_reshape(totals, Shape::from([images, channels, 1, 1])));
+        }
+        if let Some(node) = images_node {
+            gradients.register::<B>(node.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ConcatenateBackward;
+
+impl<B: ImageKernels> Backward<B, 2> for ConcatenateBackward {
+    /// The channels of the first.
+    type State = usize;
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let (first, second) = B::channels_apart(gradient, ops.state);
+        for (node, gradient) in ops.parents.into_iter().zip([first, second]) {
+            if let Some(node) = node {
+                gradients.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
