@@ -2,6 +2,8 @@
 # Builds speedlab with every kind of GPU, which needs neither a toolkit nor a driver, and runs a tiny sweep on the first adapter
 # that Vulkan finds. A machine without a GPU plays one in software (Mesa's lavapipe), which is installed from the distribution's
 # packages where that is possible; where it is not, this says so and passes, since there is nothing to run on.
+#   scripts/check-gpu.sh            the program is target/release/speedlab-gpu, also for scripts/gpu/measure.sh
+#   scripts/check-gpu.sh --quick    our own crate is compiled faster and is slower: to see whether it is right
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +16,9 @@ if ! has_vulkan && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; the
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends libvulkan1 mesa-vulkan-drivers; } >/dev/null 2>&1 || true
 fi
 
-cargo build --release --locked --features wgpu,cuda
+level=3
+[ "${1:-}" != --quick ] || level=1
+cargo --config "profile.release.package.speedlab.opt-level=$level" build --release --locked --features wgpu,cuda
 target="$(realpath "${CARGO_TARGET_DIR:-target}")"
 export SPEEDLAB_GPU_BIN="$target/release/speedlab-gpu"
 cp "$target/release/speedlab" "$SPEEDLAB_GPU_BIN"
