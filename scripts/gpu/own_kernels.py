@@ -18,7 +18,7 @@ import tempfile
 
 from without_card import environment, wheels
 
-KERNELS = ["groups_forward", "groups_backward", "pixels_forward", "pixels_backward", "channel_sums", "draw", "update", "apart", "joined", "totals", "join", "take_apart", "totals_of_both"]
+KERNELS = ["groups_forward", "groups_backward", "pixels_forward", "pixels_backward", "channel_sums", "draw", "update", "apart", "joined", "totals", "join", "take_apart", "totals_of_both", "activate", "slope", "heads_apart", "heads_joined", "softmax", "softmax_backward"]
 SKIPPED = 77
 
 

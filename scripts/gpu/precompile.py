@@ -6,7 +6,7 @@
 A card's first step waits for some hundred kernels, each a second of NVIDIA's compiler on one thread. They depend on the card's
 generation alone, not on the card: OUT becomes a folder that SPEEDLAB_KERNELS names there. What is chosen among them, by how long they take, is found
 on the card. OUT/counts.json says what a step of each network asks of a driver, kernel by kernel and captured (`run --capture-steps`): launches, and of which kernels,
-waits, copies and their bytes. results/reference/cuda-step.json has those of the smallest network.
+waits, copies and their bytes. results/reference/cuda-step.json has those of the smallest network, and the gate compares with them.
 
 BINARY has the feature cuda (scripts/check-gpu.sh builds one). Needed are a C compiler and NVRTC with its headers: where neither CUDA_PATH nor
 the system has them, `pip install nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl` into the Python that runs this. One core
@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -40,9 +41,14 @@ OF_A_CARD = ("autotune/", "throughput/", "records/")
 def kernels_in(out):
     """How many compiled kernels the folder holds."""
     total = 0
-    for path in out.glob("*.db"):
-        with sqlite3.connect(path) as database:
+    # Of a copy: who looks at cubecl's file ends its log, of which cubecl goes on to write the end.
+    with tempfile.TemporaryDirectory() as copies:
+        for path in out.glob("*.db*"):
+            shutil.copy(path, copies)
+        for path in pathlib.Path(copies).glob("*.db"):
+            database = sqlite3.connect(path)
             total += database.execute("select count(*) from entries where namespace like 'cuda/%'").fetchone()[0]
+            database.close()
     return total
 
 
@@ -85,12 +91,13 @@ def per_step(args, environment, work, job):
 def clean(out):
     """Leaves what is true of every card of the generation."""
     for path in out.glob("*.db"):
-        with sqlite3.connect(path) as database:
-            for prefix in OF_A_CARD:
-                database.execute("delete from entries where namespace like ? || '%'", (prefix,))
-            database.commit()
-            database.execute("pragma wal_checkpoint(truncate)")
-            database.execute("vacuum")
+        database = sqlite3.connect(path)
+        for prefix in OF_A_CARD:
+            database.execute("delete from entries where namespace like ? || '%'", (prefix,))
+        database.commit()
+        database.execute("pragma wal_checkpoint(truncate)")
+        database.execute("vacuum")
+        database.close()
         # What cubecl remembers of the file as it was; with it, it would write nothing into the file as it is.
         for kind in ("-tshm", "-wal", "-shm"):
             path.with_name(path.name + kind).unlink(missing_ok=True)
@@ -103,6 +110,7 @@ def main():
     parser.add_argument("--compute-capability", type=int, default=90, help="90 for H100 and H200, 80 for A100; default: %(default)s")
     parser.add_argument("--networks", default=",".join(BATCHES), help="names, with commas; default: %(default)s")
     parser.add_argument("--precisions", default="f32,bf16", help="default: %(default)s")
+    parser.add_argument("--expected", type=pathlib.Path, metavar="FILE", help="counts of before, such as results/reference/cuda-step.json; more than 1.25 times the launches are an error")
     parser.add_argument("--level", default="minimal", help="cubecl's autotuning, as the card will have it; default: %(default)s")
     args = parser.parse_args()
     args.out, args.binary = args.out.resolve(), args.binary.resolve()
@@ -114,6 +122,8 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "counts.json"
     found = json.loads(path.read_text()) if path.exists() else {}
+    before = json.loads(args.expected.read_text())["steps"] if args.expected else {}
+    grown = False
     with tempfile.TemporaryDirectory(prefix="speedlab-cuda-") as work:
         work = pathlib.Path(work)
         around = environment(work, args.out, args.compute_capability, args.level)
@@ -127,8 +137,14 @@ def main():
                     path.write_text(json.dumps(found, indent=1) + "\n")
                     words = f"{step['launches']:.0f} launches, {step['launches_of_graphs']:.0f} in a graph, {step['waits']:.0f} waits"
                     words += f", {step['bytes_to_device'] / 1e6:.2f} MB to the card"
+                    if key in before:
+                        launches, expected = (sum(counts[name] for name in ("launches", "launches_of_graphs")) for counts in (step, before[key]))
+                        words += f" ({expected:.0f} launches before)"
+                        grown |= launches > 1.25 * expected
                     print(f"{key}: a step has {words}; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
     clean(args.out)
+    if grown:
+        sys.exit(f"error: a step has more launches than {args.expected} says\nhint: if they are meant, write the new counts there")
 
 
 main()

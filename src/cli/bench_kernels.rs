@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Exit;
 use crate::device::{self, DeviceName};
 use crate::event::Stamp;
-use crate::kernels::{Convolution, DrawnMask, GroupNorm, Kernels, Products, apart, dropout_mask, joined, update};
+use crate::kernels::{Convolution, DrawnMask, Gelu, GroupNorm, Kernels, Products, apart, dropout_mask, joined, update};
 use crate::model::DeviceDraws;
 use crate::optim::Factors;
 use crate::random::{Draws, Stream};
@@ -125,6 +125,23 @@ fn cases(small: bool) -> Vec<Case> {
             joined.clone().narrow(1, 0, channels) * joined.narrow(1, channels / 3, channels)
         };
         add("concatenation", image, Box::new(operation));
+        let operation = move |kernels: Kernels, images: &[Tensor<4>], _: &[Tensor<1>]| {
+            let gate = images[1].clone().narrow(1, 0, channels);
+            kernels.gated_sum(images[0].clone(), gate, images[0].clone() * 0.5)
+        };
+        add("gated sum", image, Box::new(operation));
+    }
+    for (image, heads) in [([24, 1, 17], 2), ([36, 8, 8], 1), ([768, 8, 8], 4)] {
+        if small && image[0] > 100 {
+            continue;
+        }
+        let operation =
+            move |kernels: Kernels, images: &[Tensor<4>], _: &[Tensor<1>]| kernels.attention(images[0].clone(), heads);
+        add("attention", image, Box::new(operation));
+        let operation = |kernels: Kernels, images: &[Tensor<4>], _: &[Tensor<1>]| {
+            kernels.silu(images[0].clone()) * kernels.gelu(images[0].clone(), Gelu::Tanh)
+        };
+        add("SiLU, GELU", image, Box::new(operation));
     }
     cases
 }
@@ -289,7 +306,9 @@ impl Tensors {
     fn gradients(&self, case: &Case, kernels: Kernels, order: Order) -> (Tensor<4>, Gradients) {
         let images = [order.of(self.images[0].clone()), self.images[1].clone()];
         let output = (case.operation)(kernels, &images, &self.vectors);
-        let gradients = (output.clone() * order.of(self.weights.clone()).autodiff()).sum().backward();
+        // Of attention, a third of the channels.
+        let weights = self.weights.clone().narrow(1, 0, output.dims()[1]);
+        let gradients = (output.clone() * order.of(weights).autodiff()).sum().backward();
         (output, gradients)
     }
 

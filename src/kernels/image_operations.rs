@@ -115,7 +115,8 @@ impl Kernels {
     /// x * sigmoid(x).
     pub fn silu(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) | Self::Gpu(_) => burn::tensor::activation::silu(input),
+            Self::Plain(_) => burn::tensor::activation::silu(input),
+            Self::Gpu(_) => gpu::activate(input, gpu::Curve::Silu),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_silu(input.into_dispatch())),
         }
     }
@@ -127,8 +128,9 @@ impl Kernels {
     /// If the heads do not divide the channels.
     pub fn attention(self, input: Tensor<4>, heads: usize) -> Tensor<4> {
         match self {
-            Self::Plain(Products::F32) | Self::Gpu(Products::F32) => plain::attention(input, heads),
-            Self::Plain(Products::Bf16) | Self::Gpu(Products::Bf16) => plain::attention_bf16(input, heads),
+            Self::Plain(Products::F32) => plain::attention(input, heads),
+            Self::Plain(Products::Bf16) => plain::attention_bf16(input, heads),
+            Self::Gpu(products) => gpu::attention(products, input, heads),
             Self::Fused(products) => {
                 let attention = Attention { heads, products };
                 Tensor::from_dispatch(Dispatch::fused_attention(input.into_dispatch(), attention))

@@ -13,7 +13,7 @@ pub enum Kernels {
     /// With products of bf16, the inputs and weights of convolutions, linear maps and attention's two products are
     /// rounded to bf16, and so are their results before they are f32 again; everything else is f32.
     Plain(Products),
-    /// As [`Self::Plain`], with norms that are kernels of our own: for GPUs.
+    /// As [`Self::Plain`], with kernels of our own where burn's operations are many or rearrange images: for GPUs.
     Gpu(Products),
     /// Our own operations, on burn's Flex device. Layout `[height, width, channels, batch]`, the batch padded with
     /// zero images to a multiple of 16: sixteen images are computed at once, so that the smallest planes are as fast

@@ -40,7 +40,8 @@ impl Kernels {
     /// `kept + gate * branch`; `gate` is planes of one pixel.
     pub fn gated_sum(self, kept: Tensor<4>, gate: Tensor<4>, branch: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) | Self::Gpu(_) => kept + gate * branch,
+            Self::Plain(_) => kept + gate * branch,
+            Self::Gpu(_) => gpu::gated_sum(kept, gate, branch),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_gated_sum(
                 kept.into_dispatch(),
                 gate.into_dispatch(),
@@ -52,6 +53,7 @@ impl Kernels {
     /// x times the share of a standard normal below x, or an approximation of it.
     pub fn gelu(self, input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
         match self {
+            Self::Gpu(_) if gelu == Gelu::Tanh => gpu::activate(input, gpu::Curve::GeluTanh),
             Self::Plain(_) | Self::Gpu(_) => plain::gelu(input, gelu),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_gelu(input.into_dispatch(), gelu)),
         }
@@ -70,10 +72,11 @@ impl Kernels {
     /// The pixels of each plane, row by row, as one row: `height` 1.
     pub fn as_row(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) | Self::Gpu(_) => {
+            Self::Plain(_) => {
                 let [batch, channels, height, width] = input.dims();
                 input.reshape([batch, channels, 1, height * width])
             }
+            Self::Gpu(_) => gpu::as_planes(input.clone(), 1, input.dims()[2] * input.dims()[3]),
             Self::Fused(_) => {
                 let [height, width, channels, batch] = input.dims();
                 input.reshape([1, height * width, channels, batch])
@@ -92,7 +95,8 @@ impl Kernels {
     /// Rows of pixels, one after the other.
     pub fn join_rows(self, rows: Vec<Tensor<4>>) -> Tensor<4> {
         match self {
-            Self::Plain(_) | Self::Gpu(_) => Tensor::cat(rows, 3),
+            Self::Plain(_) => Tensor::cat(rows, 3),
+            Self::Gpu(_) => gpu::join_rows(rows),
             Self::Fused(_) => Tensor::cat(rows, 1),
         }
     }
@@ -101,7 +105,8 @@ impl Kernels {
     pub fn end_of_row(self, row: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
         let count = height * width;
         match self {
-            Self::Plain(_) | Self::Gpu(_) => {
+            Self::Gpu(_) => gpu::as_planes(gpu::end_of_row(row, count), height, width),
+            Self::Plain(_) => {
                 let [batch, channels, _, pixels] = row.dims();
                 row.narrow(3, pixels - count, count).reshape([batch, channels, height, width])
             }

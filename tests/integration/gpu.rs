@@ -109,8 +109,8 @@ fn kernels_of_our_own_on_an_adapter_compute_what_the_host_does() {
         assert_eq!(output.status.code(), Some(0), "{said}{}", stderr(&output));
         let lines: Vec<serde_json::Value> =
             said.lines().map(|line| serde_json::from_str(line).expect("a JSON value a line")).collect();
-        // Norms in both orders of memory, masks, and updates.
-        assert_eq!(lines.len(), 2 * (3 * 3 + 2 * 2) + 2 + 2, "{said}");
+        // Norms, convolutions, concatenations, gated sums, attention and curves in both orders of memory, masks, updates, and rows of parts.
+        assert_eq!(lines.len(), 2 * (3 * 3 + 2 * 2 + 3 * 3 + 2 * 2) + 2 + 2 + 2, "{said}");
         assert!(lines.iter().all(|line| line["agrees"] == true), "{said}");
         let differences = lines.iter().filter_map(|line| line["largest_difference"].as_f64());
         println!("batches of {batch}: the largest difference {:.1e}", differences.fold(0.0, f64::max));

@@ -12,7 +12,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extensi
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Shape, Tensor};
 
-use super::super::{Convolution, Products, plain};
+use super::super::{Convolution, Products, Resample, plain};
+use super::linear::linear;
 use super::sums::ImageKernels;
 
 /// See [`super::super::Kernels::convolution`].
@@ -23,6 +24,9 @@ pub fn convolution(
     weight: Tensor<1>,
     bias: Tensor<1>,
 ) -> Tensor<4> {
+    if shape.kernel == 1 && shape.resample == Resample::Keep {
+        return linear(products, shape, input, weight, bias);
+    }
     if products == Products::Bf16 {
         let product = plain::product_bf16(shape, input, weight);
         return with_vectors(product, bias.reshape([1, shape.outputs, 1, 1]));
@@ -48,6 +52,12 @@ pub fn concatenate(first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::device_concatenate(first.into_dispatch(), second.into_dispatch()))
 }
 
+/// See [`super::super::Kernels::gated_sum`].
+pub fn gated_sum(kept: Tensor<4>, gate: Tensor<4>, branch: Tensor<4>) -> Tensor<4> {
+    let [kept, gate, branch] = [kept, gate, branch].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::device_gated_sum(kept, gate, branch))
+}
+
 /// Operations and their derivatives.
 #[backend_extension(
     Autodiff,
@@ -71,6 +81,16 @@ pub trait DeviceImages: Backend {
     #[fusion(default)]
     fn device_with_vectors(images: FloatTensor<Self>, vectors: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_add(images, vectors)
+    }
+
+    /// `kept + gate * branch`; `gate` is `[batch, channels, 1, 1]`.
+    #[fusion(default)]
+    fn device_gated_sum(
+        kept: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        branch: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::float_add(kept, Self::float_mul(branch, gate))
     }
 
     /// The channels of `first`, then those of `second`, of images of one size.
@@ -109,6 +129,20 @@ impl<B: DeviceImages + ImageKernels, C: CheckpointStrategy> DeviceImages for Aut
         let output = B::device_with_vectors(images, vectors);
         match WithVectorsBackward.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(of_each, output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn device_gated_sum(
+        kept: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        branch: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let parents = [kept.node(), gate.node(), branch.node()];
+        let [kept, gate, branch] = [kept, gate, branch].map(|tensor| tensor.primitive().clone());
+        let output = B::device_gated_sum(kept, gate.clone(), branch.clone());
+        match GatedSumBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((gate, branch), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
@@ -167,6 +201,30 @@ impl<B: ImageKernels> Backward<B, 2> for WithVectorsBackward {
             gradients.register::<B>(node.id, B::float_reshape(totals, Shape::from([images, channels, 1, 1])));
         }
         if let Some(node) = images_node {
+            gradients.register::<B>(node.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct GatedSumBackward;
+
+impl<B: ImageKernels> Backward<B, 3> for GatedSumBackward {
+    /// Gate and branch.
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let (gate, branch) = ops.state;
+        let [kept_node, gate_node, branch_node] = ops.parents;
+        if let Some(node) = gate_node {
+            let products = B::channel_products(gradient.clone(), branch);
+            gradients.register::<B>(node.id, B::float_reshape(products, gate.shape()));
+        }
+        if let Some(node) = branch_node {
+            gradients.register::<B>(node.id, B::float_mul(gradient.clone(), gate));
+        }
+        if let Some(node) = kept_node {
             gradients.register::<B>(node.id, gradient);
         }
     }

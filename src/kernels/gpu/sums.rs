@@ -12,6 +12,10 @@ pub trait ImageKernels: Backend {
     #[fusion(meta = |images, of_each| specs::of_channels(images, *of_each))]
     fn channel_totals(images: FloatTensor<Self>, of_each: bool) -> FloatTensor<Self>;
 
+    /// The sums of the channels of each of `images` times `factors`, both `[batch, channels, height, width]`: `[batch, channels]`.
+    #[fusion(meta = |images, _| specs::of_channels(images, true))]
+    fn channel_products(images: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// The first `channels` of images, and the others.
     #[fusion(meta = |images, channels| specs::apart(images, *channels))]
     fn channels_apart(images: FloatTensor<Self>, channels: usize) -> (FloatTensor<Self>, FloatTensor<Self>);

@@ -8,6 +8,7 @@ use burn_flex::{FlexTensor, Layout};
 use super::super::planes::{contiguous, numbers};
 use super::autodiff::DeviceNorms;
 use super::images::DeviceImages;
+use super::linear::DeviceLinear;
 use super::mask::{DrawnMask, MaskKernels};
 use super::norm::{Norm, NormKernels, Over};
 use super::parts::PartKernels;
@@ -16,7 +17,7 @@ use super::tensors::Tensors;
 use super::update::UpdateKernels;
 use crate::random::{Draws, Stream};
 
-fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+pub fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
 }
 
@@ -151,6 +152,10 @@ impl ImageKernels for Flex {
         tensor(totals.into_iter().map(|total| total as f32).collect(), [rows, channels])
     }
 
+    fn channel_products(images: FlexTensor, factors: FlexTensor) -> FlexTensor {
+        Self::channel_totals(Self::float_mul(images, factors), true)
+    }
+
     fn channels_apart(images: FlexTensor, channels: usize) -> (FlexTensor, FlexTensor) {
         let [batch, all, height, width] = images.shape().dims();
         let images = contiguous(&images);
@@ -169,6 +174,8 @@ impl DeviceImages for Flex {
         Self::float_cat(vec![first, second], 1)
     }
 }
+
+impl DeviceLinear for Flex {}
 
 impl MaskKernels for Flex {
     fn device_dropout_mask(step: FlexTensor, mask: DrawnMask) -> FlexTensor {

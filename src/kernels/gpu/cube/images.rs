@@ -6,6 +6,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::super::images::DeviceImages;
+use super::super::linear::DeviceLinear;
 use super::super::sums::ImageKernels;
 use super::images_kernels::{join, take_apart, totals};
 use super::norm::CHANNEL_LANES;
@@ -16,8 +17,8 @@ const CHUNK: usize = 1024;
 /// Rows of workgroups that a device has at least.
 const MOST_ROWS: usize = 65_535;
 
-/// The sums of `rows` rows of pixels, `[rows, channels]`.
-fn sums(tensor: CubeTensor, images: Images, rows: usize) -> CubeTensor {
+/// The sums of `rows` rows of pixels, or of their products with factors in the same order, `[rows, channels]`.
+fn sums(tensor: CubeTensor, factors: Option<CubeTensor>, images: Images, rows: usize) -> CubeTensor {
     let Images { batch, channels, pixels, by_pixel } = images;
     assert!(rows <= MOST_ROWS, "{rows} images in one batch are more than a device adds up");
     let row = batch * pixels / rows;
@@ -26,11 +27,15 @@ fn sums(tensor: CubeTensor, images: Images, rows: usize) -> CubeTensor {
     let lanes = if by_pixel { CHANNEL_LANES } else { 1 };
     let units = (chunk.div_ceil(2).next_power_of_two() * lanes as usize).clamp(32, UNITS as usize);
     let output = unwritten(&tensor, [rows * chunks, channels]);
+    let are_products = factors.is_some();
+    // What is not there is not read.
+    let factors = factors.unwrap_or_else(|| tensor.clone());
     totals::launch(
         &tensor.client.clone(),
         CubeCount::Static(small(channels).div_ceil(lanes), small(rows * chunks), 1),
         CubeDim::new_1d(units as u32),
         tensor.into_buffer_arg(),
+        factors.into_buffer_arg(),
         output.clone().into_buffer_arg(),
         small(channels),
         small(pixels),
@@ -40,17 +45,24 @@ fn sums(tensor: CubeTensor, images: Images, rows: usize) -> CubeTensor {
         units,
         lanes,
         by_pixel,
+        are_products,
     );
     if chunks == 1 {
         return output;
     }
-    sums(output, Images { batch: rows, channels, pixels: chunks, by_pixel: true }, rows)
+    sums(output, None, Images { batch: rows, channels, pixels: chunks, by_pixel: true }, rows)
 }
 
 impl ImageKernels for CubeBackend {
     fn channel_totals(images: CubeTensor, of_each: bool) -> CubeTensor {
         let (tensor, images) = Images::of(images);
-        sums(tensor, images, if of_each { images.batch } else { 1 })
+        sums(tensor, None, images, if of_each { images.batch } else { 1 })
+    }
+
+    fn channel_products(images: CubeTensor, factors: CubeTensor) -> CubeTensor {
+        let (tensor, images) = Images::of(images);
+        let factors = images.like(factors);
+        sums(tensor, Some(factors), images, images.batch)
     }
 
     fn channels_apart(images: CubeTensor, channels: usize) -> (CubeTensor, CubeTensor) {
@@ -72,6 +84,8 @@ impl ImageKernels for CubeBackend {
         (images.seen(one), images.seen(other))
     }
 }
+
+impl DeviceLinear for CubeBackend {}
 
 impl DeviceImages for CubeBackend {
     fn device_concatenate(first: CubeTensor, second: CubeTensor) -> CubeTensor {

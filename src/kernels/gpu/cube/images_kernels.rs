@@ -4,11 +4,12 @@ use cubecl::prelude::*;
 
 use super::norm_kernels::sum_of_workgroup;
 
-/// The sums of the channels of rows of pixels: a workgroup for every `lanes` channels (x) of each chunk of each row (y). Its threads are that many
+/// The sums of the channels of rows of pixels, or of their products with `factors`: a workgroup for every `lanes` channels (x) of each chunk of each row (y). Its threads are that many
 /// beside each other, as often as there are for the pixels. `output` has the channels of each chunk together.
 #[cube(launch)]
 pub fn totals(
     input: &[f32],
+    factors: &[f32],
     output: &mut [f32],
     channels: u32,
     pixels_of_image: u32,
@@ -18,6 +19,7 @@ pub fn totals(
     #[comptime] units: usize,
     #[comptime] lanes: u32,
     #[comptime] by_pixel: bool,
+    #[comptime] are_products: bool,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     let channel = (CUBE_POS_X * lanes + UNIT_POS % lanes) as usize;
@@ -34,7 +36,11 @@ pub fn totals(
                 if comptime!(!by_pixel) {
                     index = (pixel / of_image * channels + channel) * of_image + pixel % of_image;
                 }
-                sum += input[index];
+                let mut value = input[index];
+                if comptime!(are_products) {
+                    value *= factors[index];
+                }
+                sum += value;
             }
         }
     }

@@ -3,6 +3,8 @@
 // The attribute `cube` makes a module and a generic of its own of each function.
 #![allow(clippy::too_many_arguments, clippy::cast_lossless, missing_docs)]
 
+mod activation;
+mod attention;
 mod images;
 mod images_kernels;
 mod mask;
@@ -53,7 +55,9 @@ impl Images {
     /// `tensor` in one of the two orders: its own, if it has one of them. What is given back has the shape of its order.
     fn of(tensor: CubeTensor) -> (CubeTensor, Self) {
         let [batch, channels, height, width] = tensor.shape().dims();
-        let mut images = Self { batch, channels, pixels: height * width, by_pixel: false };
+        let pixels = height * width;
+        // Of one pixel both orders are the same, and that of pixels has beside each other what is read beside each other.
+        let mut images = Self { batch, channels, pixels, by_pixel: pixels == 1 };
         if tensor.is_contiguous() {
             return (rows(tensor), images);
         }
