@@ -73,6 +73,11 @@ pub enum RunEvent {
         /// measured have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wait_seconds: Option<f64>,
+        /// The share of the time since the last such event in which at least one kernel ran on the device, whoever started it: the
+        /// mean of what the driver's counter said in training. `None` where it said nothing, as of a CPU, in records made before
+        /// it was asked, and where the time was too short for a look.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device_utilization: Option<f64>,
     },
     /// Sent often, recorded never.
     Progress {
@@ -171,8 +176,16 @@ impl Started {
 #[cfg(test)]
 impl RunEvent {
     /// A mean of losses, of which nothing but when it was matters.
-    pub fn trained_of_test(stamp: Stamp, wait_seconds: Option<f64>) -> Self {
-        Self::Trained { stamp, loss: 1.0, gradient_norm: None, learning_rate: None, beta1: None, wait_seconds }
+    pub fn trained_of_test(stamp: Stamp, wait_seconds: Option<f64>, device_utilization: Option<f64>) -> Self {
+        Self::Trained {
+            stamp,
+            loss: 1.0,
+            gradient_norm: None,
+            learning_rate: None,
+            beta1: None,
+            wait_seconds,
+            device_utilization,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod beside;
 mod host;
+mod utilization;
 
 use std::fs;
 use std::io;
@@ -24,6 +25,7 @@ use crate::spec::{PlannedRun, RunId, RunSpec};
 use crate::train::{self, Checkpoint, CheckpointError, Host as _, HostError, Stopwatch, Way};
 use beside::Beside;
 use host::RecordingHost;
+use utilization::Looks;
 
 /// The program as it names itself in records.
 pub const PROGRAM: &str = concat!("speedlab ", env!("CARGO_PKG_VERSION"));
@@ -69,7 +71,13 @@ pub struct Attempt<'a> {
     /// Whether the kernels of a training step are launched together: see [`train::Trainer::capture_steps`].
     pub capture_steps: bool,
     pub evaluate_on: EvaluateOn<'a>,
+    /// Where the device has a counter of how busy it is.
+    pub gauge: Option<Gauge<'a>>,
 }
+
+/// Says how busy a device was lately, between 0 and 1; `None` where it has to be asked again to know. An error says why it does not
+/// know, and ends the asking.
+pub type Gauge<'a> = &'a (dyn Fn() -> Result<Option<f64>, String> + Sync);
 
 /// Where an attempt's network is evaluated.
 #[derive(Clone, Copy)]
@@ -107,7 +115,7 @@ pub fn execute(
     }
     let checkpoint = read_checkpoint(folder, model::parameter_count_for(spec))?;
     let mut prepared = || life.sign(Stamp::default(), Phase::Preparing);
-    let Attempt { device, micro_batches, capture_steps, evaluate_on, .. } = *attempt;
+    let Attempt { device, micro_batches, capture_steps, evaluate_on, gauge, .. } = *attempt;
     let way = Way { micro_batches, capture_steps };
     let for_images = match evaluate_on {
         EvaluateOn::Usual | EvaluateOn::Same => device,
@@ -132,8 +140,9 @@ pub fn execute(
             EvaluateOn::Other(device) => Some(Beside::new(scope, evaluator, spec, device)),
             EvaluateOn::Usual | EvaluateOn::Same => None,
         };
+        let looks = gauge.and_then(|gauge| Looks::start(scope, gauge, preparing.breaks()));
         let last_stamp = Stamp::default();
-        let mut host = RecordingHost { folder, spec, journal, evaluator, beside, stop_asked, life, last_stamp };
+        let mut host = RecordingHost { folder, spec, journal, evaluator, beside, looks, stop_asked, life, last_stamp };
         host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), attempt, sums))?;
         let trained = train::train(spec, &dataset, device, checkpoint, way, preparing, &mut host);
         let (outcome, stamp) = trained?;

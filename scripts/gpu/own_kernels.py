@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compiles Speedlab's own CUDA kernels by NVIDIA's compiler, on a machine without a card.
+"""Compiles Speedlab's own CUDA kernels by NVIDIA's compiler, and reads how busy a card is, on a machine without one.
 
     scripts/gpu/own_kernels.py BINARY [--compute-capabilities 80,90]
 
-BINARY has the feature cuda. It runs `bench-kernels` on a driver that computes nothing, so that what it says of their results is left out. The exit status is 0
-where each of the kernels was compiled and launched, 1 where one was not, and 77 where NVIDIA's compiler is not there: it comes with the
+BINARY has the feature cuda. It runs `bench-kernels` on a driver that computes nothing, so that what it says of their results is left out. Then `bench-step` asks a
+management library (NVML) that names a number. The exit status is 0 where each of the kernels was compiled and launched and that number was read, 1 where one was not, and 77 where NVIDIA's compiler is not there: it comes with the
 packages that scripts/gpu/precompile.py names. Half a minute for each generation of cards.
 """
 
@@ -35,6 +35,16 @@ def launched(binary, capability, work):
     return {name.rsplit("_", 1)[0] for name, _ in json.loads(log.read_text())["launched"]}, said
 
 
+def utilization(binary, work, percent):
+    """How busy the program says the card is."""
+    around = environment(work, work / "kernels", 90, "minimal") | dict(FAKE_NVML_UTILIZATION=percent)
+    command = [binary, "bench-step", "--work", "matmul", "--batch", "64", "--steps", "1", "--device", "cuda:0"]
+    done = subprocess.run(command, env=around, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with {done.returncode}\n{(done.stdout + done.stderr)[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])["device_utilization"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path, metavar="BINARY")
@@ -52,6 +62,11 @@ def main():
         missing = [kernel for kernel in KERNELS if kernel not in found]
         failed |= bool(missing)
         print(f"sm_{capability}: {len(KERNELS) - len(missing)} of {len(KERNELS)} kernels compiled" + (f"; not {', '.join(missing)}\n{said[-3000:]}" if missing else ""))
+    with tempfile.TemporaryDirectory(prefix="speedlab-cuda-") as work:
+        read = {percent: utilization(args.binary.resolve(), pathlib.Path(work), percent) for percent in ("37", "0", "error")}
+    agrees = read == {"37": 0.37, "0": 0.0, "error": None}
+    failed |= not agrees
+    print(f"how busy a card is: {read}" + ("" if agrees else "; WRONG"))
     sys.exit(1 if failed else 0)
 
 

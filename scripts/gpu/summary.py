@@ -78,7 +78,7 @@ def in_words(record):
             labels = ", ".join(sorted({str(arm["device"]) for arm in found["arms"].values()}))
             lines.append(
                 f"{name} ({labels}): losses differ from the CPU's by {found['largest']:.1e} at most ({found['at']}), "
-                f"by {found['largest_in_first_10']:.1e} in the first 10 steps; {found['steps']} steps"
+                f"by {found['largest_in_first_10']:.1e} in the first 10 steps; {found['steps']} steps{busy(found['arms'].values())}"
             )
     elif record["step"] == "memory":
         for where in ("card", "host"):
@@ -87,6 +87,8 @@ def in_words(record):
                 slope = f"{found['slope_mib_per_1000_steps']} MiB per 1,000 steps after the first quarter"
                 verdict = "flat" if found["flat"] else "NOT FLAT"
                 lines.append(f"{record['device']}, {where}: {found['largest_mib']} MiB at most, {slope}: {verdict}")
+        if said := busy([record]):
+            lines.append(f"{record['device']}{said}")
     elif record["step"].startswith("speed-"):
         for ours, others in record.get("ratios", {}).items():
             speed = record["sides"][ours]["images_per_second"]
@@ -103,3 +105,13 @@ def in_words(record):
     elif record["step"] == "environment":
         lines += [", ".join(f"{key} {value}" for key, value in card.items()) for card in record.get("cards", [])]
     return lines
+
+
+def busy(found):
+    """How much of training a kernel ran on the card, by NVML and whoever started it; nothing where nobody knows."""
+    known = [each["utilization"] for each in found if each.get("utilization")]
+    if not known:
+        return ""
+    looked_at = sum(each["looked_at"] for each in known)
+    mean = sum(each["mean"] * each["looked_at"] for each in known) / looked_at
+    return f"; a kernel ran for {100 * mean:.0f} % of training (by NVML, in {looked_at} of the recorded means)"

@@ -82,7 +82,16 @@ def compare(run, reference):
         device=run["device"],
         first_steps=run["compared"],
         losses=run["losses"],
+        utilization=utilization(run),
     )
+
+
+def utilization(run):
+    """The share of training in which a kernel ran on the card, and in how many of the recorded means it was looked at; None without any."""
+    looked_at = run["busy"]
+    seconds = sum(seconds for seconds, _ in looked_at)
+    mean = sum(seconds * share for seconds, share in looked_at) / seconds if seconds > 0 else None
+    return None if mean is None else dict(mean=round(mean, 4), looked_at=len(looked_at))
 
 
 def train(session, name, device, sweep, overrides, limit, watch=lambda process_id: None):
@@ -103,10 +112,12 @@ def train(session, name, device, sweep, overrides, limit, watch=lambda process_i
 
 
 def read_run(folder):
-    """Its arm, and what its journal says: the loss of each step, on which device, how it was compared, how it failed."""
+    """Its arm, and what its journal says: the loss of each step, on which device, how it was compared, how it failed; of each mean in whose
+    time it was looked at how busy the card is, the seconds of training and that share."""
     arm = json.loads((folder / "spec.json").read_text())["run"]["arm"]
-    run = dict(losses={}, device=None, compared=None, ended=None)
+    run = dict(losses={}, busy=[], device=None, compared=None, ended=None)
     journal = folder / "events.jsonl"
+    before = 0.0
     for line in journal.read_text(errors="replace").splitlines() if journal.exists() else []:
         try:
             event = json.loads(line)
@@ -119,6 +130,10 @@ def read_run(folder):
                 run["compared"] = {key: event[key] for key in ("largest_difference", "tolerance")}
             case "trained":
                 run["losses"][event["stamp"]["step"]] = event["loss"]
+                seconds = event["stamp"]["train_seconds"] - before
+                before += seconds
+                if event.get("device_utilization") is not None:
+                    run["busy"].append((seconds, event["device_utilization"]))
             case "ended" if event["outcome"]["kind"] != "completed":
                 run["ended"] = f"{event['outcome']['kind']}: {event['outcome'].get('reason', '')}"[-1500:]
     return arm, run
@@ -151,6 +166,7 @@ def memory(session, result):
     if failure:
         result["failures"][device] = failure
     done = max((step for run in runs.values() for step in run["losses"]), default=0)
+    result["utilization"] = next((utilization(run) for run in runs.values()), None)
     if not failure and done != steps:
         result["failures"][device] = f"{done} of {steps} steps were recorded"
     # A driver that hides processes from each other, as in containers, gives the whole card's alone.

@@ -1,4 +1,4 @@
-"""A CUDA driver without a card, and NVIDIA's compiler, for programs that compile kernels where there is none."""
+"""A CUDA driver and its management library (NVML) without a card, and NVIDIA's compiler, for programs that compile kernels where there is none."""
 
 import os
 import pathlib
@@ -21,8 +21,8 @@ def wheels():
 
 def environment(work, out, compute_capability, level):
     """What a process is given so that it finds a driver without a card and keeps its kernels in `out`. `work` is a folder for the driver."""
-    driver = work / "libcuda.so.1"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", driver, ROOT / "scripts/gpu/fake_cuda.c"], check=True)
+    for library, source in (("libcuda.so.1", "fake_cuda.c"), ("libnvidia-ml.so.1", "fake_nvml.c")):
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", work / library, ROOT / "scripts/gpu" / source], check=True)
     toolkit = pathlib.Path(os.environ["CUDA_PATH"]) if "CUDA_PATH" in os.environ else wheels()
     # Its absence shows after half an hour of compiling: the header of a matrix product.
     if toolkit and not (toolkit / "include/crt/mma.h").exists():

@@ -112,6 +112,7 @@ fn events(args: &BenchReportArgs, planned: &PlannedRun) -> Vec<RunEvent> {
             learning_rate: Some(2e-3),
             beta1: Some(0.9),
             wait_seconds: Some(1e-4),
+            device_utilization: None,
         });
         let measures = (0..args.measures).map(|index| {
             let (metric, protocol) = match index {

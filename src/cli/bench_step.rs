@@ -101,7 +101,9 @@ pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
     let model: Model = spec::decode_json(&model).map_err(|error| anyhow::anyhow!("--model: {error}"))?;
     let ImageShape(channels, side) = args.image;
     model::check(&model, (channels, side))?;
-    let mut bench = Bench::new(args, &model, device::open(args.device)?).context("--bf16")?;
+    let device = device::open(args.device)?;
+    let gauge = device::gauge(args.device, &device);
+    let mut bench = Bench::new(args, &model, device).context("--bf16")?;
     if args.capture_steps {
         bench.capture_steps().context("--capture-steps")?;
     }
@@ -144,9 +146,12 @@ pub fn bench_step(args: &BenchStepArgs) -> anyhow::Result<Exit> {
             anyhow::bail!("the device did not do its work\ncaused by: {panic}");
         }
         anyhow::ensure!(result.is_finite(), "the last step's result is {result}");
+        // Of up to a second before: long rounds without others between them are known by it.
+        let device_utilization = gauge.as_ref().and_then(|gauge| gauge().ok().flatten());
         print_line(&serde_json::json!({
             "milliseconds": milliseconds,
             "result": result,
+            "device_utilization": device_utilization,
             "peak_rss_bytes": peak_rss_bytes(),
         }))?;
         round += 1;

@@ -114,8 +114,16 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
     if capture_steps {
         label.push_str(", steps captured");
     }
-    let attempt =
-        Attempt { device: &device, label: &label, build: &args.build, micro_batches, capture_steps, evaluate_on };
+    let gauge = device::gauge(args.device, &device);
+    let attempt = Attempt {
+        device: &device,
+        label: &label,
+        build: &args.build,
+        micro_batches,
+        capture_steps,
+        evaluate_on,
+        gauge: gauge.as_ref().map(|gauge| &**gauge as run::Gauge),
+    };
     let fault = Fault::from_environment()?;
     let done = run::execute(&folder, &attempt, &data_folder, &|| leash.says_stop(), &|event| {
         leash.tell(event);

@@ -22,7 +22,8 @@ use crate::report::spent_words;
   speedlab status sweeps/quickstart.yaml --watch                   the table, redrawn until no process works on the sweep
   speedlab status sweeps/quickstart.yaml --json | jq '.runs[] | select(.state == \"unfinished\")'
 
-`waited` is the share of training time in which the device waited for images. The line below the table says where the time
+`waited` is the share of training time in which the device waited for images. `busy`, where a GPU's driver counts it, is the
+share in which at least one kernel ran on the device, whoever started it; it does not say how full the device was. The line below the table says where the time
 of the whole study went; `idle` are places that had no run, because the last runs of a round were waited for. The last lines
 that a failed run wrote follow.")]
 pub struct StatusArgs {

@@ -16,6 +16,7 @@ mod kernel_cache;
 mod launches;
 mod name;
 pub mod thread_panics;
+mod utilization;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
@@ -32,6 +33,7 @@ pub use error::{DeviceError, failure};
 pub use graphics::gpus_seen;
 pub use launches::{KernelLaunches, Launches, observe_launches};
 pub use name::{DeviceKind, DeviceName};
+pub use utilization::{Gauge, gauge};
 
 /// Set in a process's environment, this keeps burn from fusing kernels; read when the first of them is made.
 pub const WITHOUT_FUSION: (&str, &str) = ("BURN_FUSION_MAX_EXPLORATIONS", "0");

@@ -99,6 +99,7 @@ impl<'r> Conversation<'r> {
                             learning_rate: finite(learning_rate),
                             beta1: finite(beta1),
                             wait_seconds: None,
+                            device_utilization: None,
                         }));
                     }
                 }

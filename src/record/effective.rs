@@ -59,7 +59,7 @@ mod tests {
 
     fn trained(step: u64) -> RunEvent {
         let stamp = Stamp { step, ..Stamp::default() };
-        RunEvent::trained_of_test(stamp, None)
+        RunEvent::trained_of_test(stamp, None, None)
     }
 
     fn checkpointed(step: u64, checkpoint: u32) -> RunEvent {

@@ -76,7 +76,8 @@ fn trained(rest: &mut Rest) -> Option<RunEvent> {
     let learning_rate = rest.number_if_after(b",\"learning_rate\":")?;
     let beta1 = rest.number_if_after(b",\"beta1\":")?;
     let wait_seconds = rest.number_if_after(b",\"wait_seconds\":")?;
-    Some(RunEvent::Trained { stamp, loss, gradient_norm, learning_rate, beta1, wait_seconds })
+    let device_utilization = rest.number_if_after(b",\"device_utilization\":")?;
+    Some(RunEvent::Trained { stamp, loss, gradient_norm, learning_rate, beta1, wait_seconds, device_utilization })
 }
 
 fn stamp(rest: &mut Rest) -> Option<Stamp> {
@@ -181,7 +182,7 @@ mod tests {
         RunEvent::Evaluated { stamp: stamp(), measures: measures.collect(), samples: "samples/a.png".into() }
     }
 
-    fn trained(wait_seconds: Option<f64>) -> RunEvent {
+    fn trained(wait_seconds: Option<f64>, device_utilization: Option<f64>) -> RunEvent {
         RunEvent::Trained {
             stamp: stamp(),
             loss: 1.0 / 3.0,
@@ -189,6 +190,7 @@ mod tests {
             learning_rate: wait_seconds,
             beta1: Some(-0.0),
             wait_seconds,
+            device_utilization,
         }
     }
 
@@ -202,8 +204,10 @@ mod tests {
     fn frequent_events_are_read_as_by_a_reader_of_json() {
         let mut lines = FrequentLines::default();
         let events = [
-            trained(None),
-            trained(Some(0.25)),
+            trained(None, None),
+            trained(Some(0.25), None),
+            trained(None, Some(0.9)),
+            trained(Some(0.25), Some(1.0)),
             evaluated([7.0, 1e300]),
             evaluated([-5e-324, 123_456_789.123_456_79]),
             evaluated([f64::MAX, 0.1]),
@@ -219,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_line_that_lacks_or_adds_a_sign_is_left_to_a_reader_of_json() {
-        for event in [trained(Some(0.25)), evaluated([7.0, -0.5])] {
+        for event in [trained(Some(0.25), Some(0.37)), evaluated([7.0, -0.5])] {
             let line = line(&event);
             for at in 0..line.len() {
                 let Some((before, after)) = line.split_at_checked(at) else { continue };

@@ -257,7 +257,7 @@ mod tests {
 
     fn trained(step: u64) -> RunEvent {
         let stamp = Stamp { step, ..Stamp::default() };
-        RunEvent::trained_of_test(stamp, None)
+        RunEvent::trained_of_test(stamp, None, None)
     }
 
     fn started(version: u32, attempt: u32, from_checkpoint: u32) -> RunEvent {

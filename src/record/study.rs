@@ -53,6 +53,9 @@ pub struct RunRecord {
     pub consistency: Vec<(u64, PathBuf)>,
     /// Seconds of training that the device waited for images, of `train_seconds` in which this was measured.
     pub waiting: Option<Waiting>,
+    /// The share of training in which at least one kernel ran on the device, whoever started it; over the parts of training in which
+    /// the driver's counter said it.
+    pub device_utilization: Option<f64>,
     /// Torn lines that the journal's reader skipped.
     pub torn_lines: usize,
     /// The clocks as they last were.
@@ -167,6 +170,7 @@ impl RunRecord {
             samples: vec![],
             consistency: vec![],
             waiting: None,
+            device_utilization: None,
             torn_lines: 0,
             last_stamp: None,
             checkpoint: (0, 0),
@@ -222,6 +226,7 @@ impl RunRecord {
         let mut record = Self {
             rows: Rows::of(&effective),
             waiting: waiting(&effective),
+            device_utilization: device_utilization(&effective),
             torn_lines: journal.torn_lines,
             last_stamp: effective.iter().rev().find_map(|(_, event)| event.stamp()),
             ..Self::new(planned.clone())
@@ -268,17 +273,45 @@ impl Waiting {
 /// `None` if nothing was measured.
 fn waiting(effective_events: &[(u32, RunEvent)]) -> Option<Waiting> {
     let mut waiting = Waiting { wait_seconds: 0.0, train_seconds: 0.0 };
-    let mut before = 0.0;
-    for (_, event) in effective_events {
-        if let RunEvent::Trained { stamp, wait_seconds, .. } = event {
-            if let Some(wait_seconds) = wait_seconds {
-                waiting.wait_seconds += wait_seconds;
-                waiting.train_seconds += stamp.train_seconds - before;
-            }
-            before = stamp.train_seconds;
+    for interval in training_intervals(effective_events) {
+        if let Some(wait_seconds) = interval.wait_seconds {
+            waiting.wait_seconds += wait_seconds;
+            waiting.train_seconds += interval.train_seconds;
         }
     }
     (waiting.train_seconds > 0.0).then_some(waiting)
+}
+
+/// The mean over the intervals that know it, as long as each took; `None` if none does.
+fn device_utilization(effective_events: &[(u32, RunEvent)]) -> Option<f64> {
+    let (mut busy_seconds, mut train_seconds) = (0.0, 0.0);
+    for interval in training_intervals(effective_events) {
+        if let Some(utilization) = interval.device_utilization {
+            busy_seconds += utilization * interval.train_seconds;
+            train_seconds += interval.train_seconds;
+        }
+    }
+    (train_seconds > 0.0).then(|| busy_seconds / train_seconds)
+}
+
+/// Training from one recorded mean to the next, and what its second one knows of the time between.
+struct TrainingInterval {
+    train_seconds: f64,
+    wait_seconds: Option<f64>,
+    device_utilization: Option<f64>,
+}
+
+fn training_intervals(effective_events: &[(u32, RunEvent)]) -> impl Iterator<Item = TrainingInterval> {
+    let mut before = 0.0;
+    effective_events.iter().filter_map(move |(_, event)| match event {
+        RunEvent::Trained { stamp, wait_seconds, device_utilization, .. } => {
+            let train_seconds = stamp.train_seconds - before;
+            before = stamp.train_seconds;
+            let (wait_seconds, device_utilization) = (*wait_seconds, *device_utilization);
+            Some(TrainingInterval { train_seconds, wait_seconds, device_utilization })
+        }
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -308,7 +341,7 @@ mod tests {
     fn waiting_is_a_share_of_the_training_in_which_it_was_measured() {
         let trained = |train_seconds, wait_seconds| {
             let stamp = Stamp { train_seconds, ..Stamp::default() };
-            (1, RunEvent::trained_of_test(stamp, wait_seconds))
+            (1, RunEvent::trained_of_test(stamp, wait_seconds, None))
         };
         // A run that an older program began.
         let events = [trained(10.0, None), trained(14.0, Some(0.5)), trained(20.0, Some(1.0))];
@@ -316,5 +349,19 @@ mod tests {
         assert_eq!(waiting(&events).unwrap().share(), 0.15);
         assert_eq!(waiting(&events[..1]), None);
         assert_eq!(waiting(&[]), None);
+        assert_eq!(device_utilization(&events), None);
+    }
+
+    #[test]
+    fn utilization_is_a_mean_over_the_training_in_which_it_was_measured() {
+        let trained = |train_seconds, device_utilization| {
+            let stamp = Stamp { train_seconds, ..Stamp::default() };
+            (1, RunEvent::trained_of_test(stamp, Some(0.0), device_utilization))
+        };
+        // An interval without a look, one of 4 s, one without, and one of 12 s.
+        let events = [trained(10.0, None), trained(14.0, Some(1.0)), trained(20.0, None), trained(32.0, Some(0.5))];
+        assert_eq!(device_utilization(&events), Some(0.625));
+        assert_eq!(device_utilization(&events[..1]), None);
+        assert_eq!(device_utilization(&[]), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::SignsOfLife;
 use super::beside::Beside;
+use super::utilization::Looks;
 use crate::evaluate::{EvaluateError, Evaluation, Evaluator, level};
 use crate::event::{Phase, RunEvent, Stamp};
 use crate::model::Network;
@@ -17,6 +18,8 @@ pub(super) struct RecordingHost<'a, 'scope, 'env: 'scope> {
     pub evaluator: &'a Evaluator,
     /// Where evaluations go on beside training.
     pub beside: Option<Beside<'scope, 'env>>,
+    /// At how busy the device is.
+    pub looks: Option<Looks>,
     pub stop_asked: &'a dyn Fn() -> bool,
     pub life: SignsOfLife<'a>,
     /// The stamp of the last event that had one.
@@ -95,6 +98,10 @@ impl Host for RecordingHost<'_, '_, '_> {
 
     fn keep(&mut self, averages: &AverageSnapshot) -> Result<(), HostError> {
         write_beside(&self.folder.averages(averages.step), &averages.to_bytes()).map_err(failed)
+    }
+
+    fn device_utilization(&mut self) -> Option<f64> {
+        self.looks.as_ref().and_then(Looks::take)
     }
 
     fn stop_asked(&self) -> bool {

@@ -26,7 +26,7 @@ pub use classifier::{TrainedClassifier, train_classifier};
 pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, shapes, warm_up};
 pub use hybrid_loss::HybridLoss;
 pub use precision::PrecisionError;
-pub use stopwatch::Stopwatch;
+pub use stopwatch::{Breaks, Stopwatch};
 pub use trainer::{Diverged, Trainer};
 
 use crate::data::Dataset;
@@ -61,6 +61,9 @@ pub trait Host {
 
     /// Keeps averages beside the checkpoint. A run that goes on from a checkpoint may keep those of a step again: the same.
     fn keep(&mut self, averages: &AverageSnapshot) -> Result<(), HostError>;
+
+    /// The share of training since it was last asked in which the device was busy, between 0 and 1; `None` where nobody knows.
+    fn device_utilization(&mut self) -> Option<f64>;
 
     /// Whether someone asked this run to stop.
     fn stop_asked(&self) -> bool;
@@ -185,6 +188,7 @@ pub fn train(
         };
         let stamp = stopwatch.stamp(trainer.step(), trainer.images_seen());
         if let Some(mean) = trainer.recorded_mean() {
+            let device_utilization = host.device_utilization();
             host.event(RunEvent::Trained {
                 stamp,
                 loss: mean.loss,
@@ -192,6 +196,7 @@ pub fn train(
                 learning_rate: Some(mean.learning_rate),
                 beta1: Some(mean.beta1),
                 wait_seconds: Some(mean.wait_seconds),
+                device_utilization,
             })?;
         }
         if stamp.wall_seconds - shown_at >= PROGRESS_SECONDS {

@@ -1,5 +1,7 @@
 //! The one clock of a run: training, evaluation, checkpoints, set-up and the rest apart, continuing across resumes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::event::Stamp;
@@ -13,6 +15,16 @@ pub struct Stopwatch {
     setup_seconds: f64,
     wall_seconds_before: f64,
     started: Instant,
+    breaks: Arc<Breaks>,
+}
+
+/// The time that went into something else than training, for a thread that looks on.
+#[derive(Debug, Default)]
+pub struct Breaks {
+    /// Whether the last work that began was training.
+    is_training: AtomicBool,
+    /// The breaks that have ended.
+    microseconds: AtomicU64,
 }
 
 impl Stopwatch {
@@ -25,33 +37,40 @@ impl Stopwatch {
             setup_seconds: stamp.setup_seconds,
             wall_seconds_before: stamp.wall_seconds,
             started: Instant::now(),
+            breaks: Arc::default(),
         }
     }
 
     /// Goes on from where `stamp` was taken; what this stopwatch has measured so far came before training.
     pub fn having_set_up(self, stamp: &Stamp) -> Self {
         let setup_seconds = stamp.setup_seconds + self.started.elapsed().as_secs_f64();
-        Self { setup_seconds, started: self.started, ..Self::continuing(stamp) }
+        Self { setup_seconds, started: self.started, breaks: self.breaks, ..Self::continuing(stamp) }
     }
 
     /// Does `work` on the training clock. The work must have waited for the device.
     pub fn training<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.breaks.is_training.store(true, Ordering::Relaxed);
         on(&mut self.train_seconds, work)
     }
 
     /// Does `work` on the evaluation clock.
     pub fn evaluating<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        on(&mut self.eval_seconds, work)
+        self.breaks.during(|| on(&mut self.eval_seconds, work))
     }
 
     /// Does `work` on the clock of checkpoints.
     pub fn saving<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        on(&mut self.checkpoint_seconds, work)
+        self.breaks.during(|| on(&mut self.checkpoint_seconds, work))
     }
 
     /// Does `work` on the clock of what comes before training.
     pub fn setting_up<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        on(&mut self.setup_seconds, work)
+        self.breaks.during(|| on(&mut self.setup_seconds, work))
+    }
+
+    /// The same ones after [`Self::having_set_up`], which training has.
+    pub fn breaks(&self) -> Arc<Breaks> {
+        Arc::clone(&self.breaks)
     }
 
     pub fn train_seconds(&self) -> f64 {
@@ -72,6 +91,25 @@ impl Stopwatch {
             setup_seconds: self.setup_seconds,
             wall_seconds: self.wall_seconds(),
         }
+    }
+}
+
+impl Breaks {
+    /// Whether the training clock runs, but for the little between two steps.
+    pub fn is_training(&self) -> bool {
+        self.is_training.load(Ordering::Relaxed)
+    }
+
+    /// Seconds of all breaks that have ended.
+    pub fn seconds(&self) -> f64 {
+        self.microseconds.load(Ordering::Relaxed) as f64 * 1e-6
+    }
+
+    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.is_training.store(false, Ordering::Relaxed);
+        let (result, seconds) = timed(work);
+        self.microseconds.fetch_add((seconds * 1e6).round() as u64, Ordering::Relaxed);
+        result
     }
 }
 
@@ -107,11 +145,21 @@ mod tests {
         let pause = std::time::Duration::from_millis(20);
         let preparing = Stopwatch::continuing(&Stamp::default());
         std::thread::sleep(pause);
+        let breaks = preparing.breaks();
         let mut stopwatch = preparing.having_set_up(&before);
-        stopwatch.training(|| std::thread::sleep(pause));
-        stopwatch.evaluating(|| std::thread::sleep(pause));
+        assert!(!breaks.is_training());
+        stopwatch.training(|| {
+            std::thread::sleep(pause);
+            assert!(breaks.is_training());
+        });
+        stopwatch.evaluating(|| {
+            std::thread::sleep(pause);
+            assert!(!breaks.is_training());
+        });
         stopwatch.saving(|| std::thread::sleep(pause));
         stopwatch.setting_up(|| std::thread::sleep(pause));
+        let seconds = breaks.seconds();
+        assert!((0.06..3.0).contains(&seconds), "{seconds}");
         let stamp = stopwatch.stamp(6, 384);
         assert!((10.02..11.0).contains(&stamp.train_seconds), "{stamp:?}");
         assert!((20.02..21.0).contains(&stamp.eval_seconds), "{stamp:?}");

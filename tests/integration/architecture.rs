@@ -79,6 +79,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("burn", &["kernels/", "model/", "optim/", "train/", "evaluate/", "run.rs", "run/", "cli/", "device/"]),
     ("cudarc", &["device/"]),
     ("cubecl", &["device/", "kernels/gpu/cube/"]),
+    ("cubecl_monitoring", &["device/"]),
     ("burn_cubecl", &["kernels/gpu/cube/"]),
     ("libloading", &["device/"]),
     ("rustix", &["run.rs", "schedule/room.rs", "external/guard.rs", "external/process.rs", "study/live_page/"]),

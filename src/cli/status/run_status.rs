@@ -121,6 +121,7 @@ impl RunStatus {
             "seconds_left": live.and_then(|live| live.seconds_left),
             "train_seconds": record.rows.last().map(|row| row.train_seconds),
             "wait_seconds": record.waiting.map(|waiting| waiting.wait_seconds),
+            "device_utilization": record.device_utilization,
             "log": self.log.display().to_string(),
         })
     }

@@ -6,12 +6,21 @@ use super::super::table::new_table;
 use super::run_status::RunStatus;
 use crate::report::number::{duration, percent};
 
+/// The place of the column of how busy devices were: behind that of what they waited for.
+const BUSY: usize = 7;
+
 pub(super) fn to_table(statuses: &[RunStatus]) -> Table {
-    let mut table = new_table(["run", "trial", "seed", "device", "step", "train time", "waited", "state", "detail"]);
+    // Only GPUs are known to have it.
+    let is_measured = statuses.iter().any(|status| status.record.device_utilization.is_some());
+    let mut header = vec!["run", "trial", "seed", "device", "step", "train time", "waited", "state", "detail"];
+    if is_measured {
+        header.insert(BUSY, "busy");
+    }
+    let mut table = new_table(header);
     for status in statuses {
         let record = &status.record;
         let (state, detail) = status.describe();
-        table.add_row([
+        let mut row = vec![
             record.planned.run_id.to_string(),
             record.planned.trial.clone(),
             record.planned.seed.to_string(),
@@ -21,7 +30,11 @@ pub(super) fn to_table(statuses: &[RunStatus]) -> Table {
             record.waiting.map_or_else(String::new, |waiting| percent(waiting.share())),
             state.to_owned(),
             detail.lines().next().unwrap_or_default().to_owned(),
-        ]);
+        ];
+        if is_measured {
+            row.insert(BUSY, record.device_utilization.map_or_else(String::new, percent));
+        }
+        table.add_row(row);
     }
     table
 }
@@ -75,6 +88,24 @@ mod tests {
         assert_eq!(failure_text(&failed).as_deref(), Some(expected));
         let table = to_table(&[failed]).to_string();
         assert!(table.contains("SIGABRT") && !table.contains("RUST_BACKTRACE"), "{table}");
+    }
+
+    #[test]
+    fn how_busy_devices_were_has_a_column_where_some_run_knows_it() {
+        let runs = [Some(0.873), None].map(|device_utilization| {
+            let mut status = status(RunState::Waiting, None);
+            status.record.device_utilization = device_utilization;
+            status
+        });
+        let table = to_table(&runs).to_string();
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let lines: Vec<Vec<String>> = table.lines().map(words).collect();
+        assert_eq!(lines[0][6..], ["time", "waited", "busy", "state", "detail"], "{table}");
+        assert!(
+            table.lines().nth(1).unwrap().contains("87 %") && !table.lines().nth(2).unwrap().contains('%'),
+            "{table}"
+        );
+        assert!(!to_table(&runs[1..]).to_string().contains("busy"));
     }
 
     #[test]

@@ -91,7 +91,7 @@ mod tests {
 
     fn trained(step: u64) -> RunEvent {
         let stamp = Stamp { step, ..Stamp::default() };
-        RunEvent::trained_of_test(stamp, None)
+        RunEvent::trained_of_test(stamp, None, None)
     }
 
     fn checkpointed(checkpoint: u32, step: u64) -> RunEvent {

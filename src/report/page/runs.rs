@@ -20,6 +20,7 @@ pub fn runs(comparison: &Comparison) -> Markup {
         .filter(|run| !ended(run) && run.state != RunState::Waiting || state(run).starts_with("diverged"))
         .collect();
     let waiting = study.runs.iter().filter(|run| run.state == RunState::Waiting).count();
+    let has_utilization = study.runs.iter().any(|run| run.device_utilization.is_some());
     let torn: usize = study.runs.iter().map(|run| run.torn_lines).sum();
     let metric = comparison.metric.name();
     let protocols = comparison.protocols();
@@ -50,7 +51,9 @@ pub fn runs(comparison: &Comparison) -> Markup {
                 thead {
                     tr {
                         th { "Run" } th { "Trial" } th.number { "Seed" } th { "Outcome" } th.number { "Attempts" } th.number { "Last step" }
-                        th.number { "Training" } th.number { "Waited for images" } th.number { "Last " (metric_words(comparison)) } th { "Device" }
+                        th.number { "Training" } th.number { "Waited for images" }
+                        @if has_utilization { th.number { "Device busy" } }
+                        th.number { "Last " (metric_words(comparison)) } th { "Device" }
                     }
                 }
                 tbody {
@@ -70,6 +73,9 @@ pub fn runs(comparison: &Comparison) -> Markup {
                             td.number data-sort=[last.map(|row| row.step)] { @match last { Some(row) => (grouped(row.step)), None => "–" } }
                             td.number data-sort=[seconds.is_finite().then_some(seconds)] { @if seconds.is_finite() { (duration(seconds)) } @else { "–" } }
                             td.number data-sort=[run.waiting.map(|waiting| waiting.share())] { @match run.waiting { Some(waiting) => (percent(waiting.share())), None => "–" } }
+                            @if has_utilization {
+                                td.number data-sort=[run.device_utilization] { @match run.device_utilization { Some(share) => (percent(share)), None => "–" } }
+                            }
                             td.number data-sort=[measured.map(|row| row.value)] { @match measured {
                                 Some(row) => { (metric_value(row.value)) @if let Some(number) = number(row.protocol) { sup { (number) } } }
                                 None => "–",
@@ -84,6 +90,12 @@ pub fn runs(comparison: &Comparison) -> Markup {
             p.note {
                 "The first " (MOST_LISTED) " of " (grouped(study.runs.len() as u64)) " runs. Every run is in " code { "curves.parquet" } " and in " code { "speedups.json" }
                 ", and " code { "speedlab status " span data-reads { (study.reading_arguments()) } } " lists them all."
+            }
+        }
+        @if has_utilization {
+            p.note {
+                "Device busy: the share of training in which at least one kernel ran on the device, by its driver's counter and whoever started the kernel. It does not say how \
+                 full the device was."
             }
         }
         @if protocols.len() > 1 {

@@ -23,6 +23,7 @@ fn attempt(folder: &RunFolder, data: &Path, stop: &dyn Fn(&RunEvent) -> bool) ->
         micro_batches: 1,
         capture_steps: false,
         evaluate_on: EvaluateOn::Other(&device),
+        gauge: None,
     };
     let tell = |event: &RunEvent| {
         if stop(event) {

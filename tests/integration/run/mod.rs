@@ -9,6 +9,7 @@ mod evaluate;
 mod refused;
 mod shipped;
 mod trained;
+mod utilization;
 
 use crate::sandbox::{Sandbox, TINY, stderr};
 
