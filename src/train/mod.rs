@@ -12,6 +12,7 @@ mod comparison;
 mod hybrid_loss;
 mod masks;
 mod precision;
+mod prefix;
 mod step_batch;
 mod stopwatch;
 mod trainer;
@@ -26,6 +27,7 @@ pub use classifier::{TrainedClassifier, train_classifier};
 pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, shapes, warm_up};
 pub use hybrid_loss::HybridLoss;
 pub use precision::PrecisionError;
+pub use prefix::{densities_until, shared_steps};
 pub use stopwatch::{Breaks, Stopwatch};
 pub use trainer::{Diverged, Trainer};
 
@@ -143,9 +145,7 @@ pub fn train(
     let mut beside: Option<Stamp> = None;
     let outcome = loop {
         let step = trainer.step();
-        if step * DENSITY_QUARTERS >= trainer.progress.densities * spec.train.steps
-            && trainer.progress.densities <= DENSITY_QUARTERS
-        {
+        if prefix::is_density_due(step, trainer.progress.densities, spec.train.steps) {
             let density = trainer.timestep_density(DENSITY_BINS);
             host.event(RunEvent::TimestepDensity { step, density })?;
             trainer.progress.densities += 1;
