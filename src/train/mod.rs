@@ -61,6 +61,9 @@ pub trait Host {
     /// Replaces the checkpoint on disk. Everything sent so far must be there before.
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError>;
 
+    /// Whether the checkpoint of `step` is to be written, and kept beside the last one for runs that go on from there.
+    fn keeps_state_of(&self, step: u64) -> bool;
+
     /// Keeps averages beside the checkpoint. A run that goes on from a checkpoint may keep those of a step again: the same.
     fn keep(&mut self, averages: &AverageSnapshot) -> Result<(), HostError>;
 
@@ -164,6 +167,10 @@ pub fn train(
             save(&mut trainer, &mut stopwatch, host)?;
             break RunOutcome::Completed;
         }
+        if host.keeps_state_of(step) {
+            save(&mut trainer, &mut stopwatch, host)?;
+            saved_at = stopwatch.train_seconds();
+        }
         if host.stop_asked() {
             break stopped(&mut trainer, &mut stopwatch, host, beside)?;
         }
@@ -235,7 +242,8 @@ fn evaluations(
         }
         *beside = evaluate(trainer, stopwatch, host)?;
     }
-    if trainer.step() == trainer.spec().train.steps {
+    // Whoever goes on from this step has its evaluation too.
+    if trainer.step() == trainer.spec().train.steps || host.keeps_state_of(trainer.step()) {
         record_beside(trainer, stopwatch, host, beside, true)?;
     }
     Ok(())
