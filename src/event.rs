@@ -133,6 +133,10 @@ pub struct Started {
     pub from_checkpoint: u32,
     /// The step of that checkpoint.
     pub from_step: u64,
+    /// The run whose first steps were taken over in the place of training them: what follows up to there is its record. An attempt
+    /// that took over none, and older records, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_from: Option<Box<SharedSteps>>,
     /// The program and its version.
     pub program: String,
     /// Device model and how it was used, such as `cpu: AMD EPYC 9R14, 1 thread, 2 runs at once`.
@@ -154,7 +158,21 @@ pub struct Started {
     pub decoder_sha256: String,
 }
 
+/// The first steps of a run, which another one shares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedSteps {
+    /// The run that trained them.
+    pub run_id: RunId,
+    /// How many they are.
+    pub step: u64,
+}
+
 impl Started {
+    /// The first step that this attempt trains, counted from 0.
+    pub fn first_step(&self) -> u64 {
+        self.shared_from.as_ref().map_or(self.from_step, |shared| shared.step)
+    }
+
     /// The last attempt in a record that says what it was trained on.
     pub fn of_known_data(events: &[RunEvent]) -> Option<&Self> {
         events.iter().rev().find_map(|event| match event {
@@ -199,6 +217,7 @@ impl Started {
             attempt,
             from_checkpoint,
             from_step: 0,
+            shared_from: None,
             program: String::new(),
             device: String::new(),
             started_at: String::new(),

@@ -2,6 +2,7 @@
 
 mod beside;
 mod host;
+mod shared_steps;
 mod utilization;
 
 use std::fs;
@@ -16,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::data::{self, DataError, DataFolder, DataSums, Dataset};
 use crate::evaluate::{EvaluateError, Evaluator, FeaturesOn, SpatialEncoder};
-use crate::event::{EVENT_VERSION, Phase, RunEvent, RunOutcome, Stamp, Started};
+use crate::event::{EVENT_VERSION, Phase, RunEvent, RunOutcome, SharedSteps, Stamp, Started};
 use crate::model;
 use crate::record::{
     Journal, Lock, RecordError, Rows, RunFolder, effective_events, host_name, read_journal, write_curves,
@@ -73,6 +74,10 @@ pub struct Attempt<'a> {
     pub evaluate_on: EvaluateOn<'a>,
     /// Where the device has a counter of how busy it is.
     pub gauge: Option<Gauge<'a>>,
+    /// The first steps of another run of the sweep, which are taken over, if they are there, where this one has no checkpoint.
+    pub shared_from: Option<&'a SharedSteps>,
+    /// The steps whose checkpoints are kept for runs that take over the steps up to there.
+    pub kept_for_others: &'a [u64],
 }
 
 /// Says how busy a device was lately, between 0 and 1; `None` where it has to be asked again to know. An error says why it does not
@@ -133,8 +138,13 @@ pub fn execute(
     if let (Some(before), Some(_)) = (Started::of_known_data(&events), &checkpoint) {
         sums.check_same(&recorded_sums(before), spec, &folder.path)?;
     }
+    let taken_over = match attempt.shared_from {
+        Some(shared) if checkpoint.is_none() => shared_steps::take_over(folder, spec, shared, attempt, &sums)?,
+        _ => None,
+    };
     let journal = Journal::open(&folder.journal())?;
     let evaluator = &evaluator;
+    let kept_for_others = attempt.kept_for_others;
     let (ended, mut journal) = thread::scope(|scope| {
         let beside = match evaluate_on {
             EvaluateOn::Other(device) => Some(Beside::new(scope, evaluator, spec, device)),
@@ -142,8 +152,24 @@ pub fn execute(
         };
         let looks = gauge.and_then(|gauge| Looks::start(scope, gauge, preparing.breaks()));
         let last_stamp = Stamp::default();
-        let mut host = RecordingHost { folder, spec, journal, evaluator, beside, looks, stop_asked, life, last_stamp };
-        host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), attempt, sums))?;
+        let mut host = RecordingHost {
+            folder,
+            spec,
+            journal,
+            evaluator,
+            beside,
+            looks,
+            stop_asked,
+            kept_for_others,
+            life,
+            last_stamp,
+        };
+        let shared = taken_over.as_ref().map(|taken| taken.shared.clone());
+        host.event(started(&planned.run_id, attempts + 1, checkpoint.as_ref(), shared, attempt, sums))?;
+        let checkpoint = match taken_over {
+            Some(taken) => Some(host.take_over(taken)?),
+            None => checkpoint,
+        };
         let trained = train::train(spec, &dataset, device, checkpoint, way, preparing, &mut host);
         let (outcome, stamp) = trained?;
         Ok::<_, RunError>((RunEvent::Ended { stamp, outcome }, host.journal))
@@ -291,6 +317,7 @@ fn started(
     run_id: &RunId,
     number: u32,
     checkpoint: Option<&Checkpoint>,
+    shared_from: Option<SharedSteps>,
     attempt: &Attempt,
     sums: DataSums,
 ) -> RunEvent {
@@ -300,6 +327,7 @@ fn started(
         attempt: number,
         from_checkpoint: checkpoint.map_or(0, |checkpoint| checkpoint.progress.checkpoint),
         from_step: checkpoint.map_or(0, |checkpoint| checkpoint.progress.stamp.step),
+        shared_from: shared_from.map(Box::new),
         program: PROGRAM.to_owned(),
         device: attempt.label.to_owned(),
         started_at: jiff::Timestamp::now().to_string(),

@@ -84,6 +84,7 @@ fn events(args: &BenchReportArgs, planned: &PlannedRun) -> Vec<RunEvent> {
         attempt: 1,
         from_checkpoint: 0,
         from_step: 0,
+        shared_from: None,
         program: "made up".into(),
         device: "cpu: made up".into(),
         started_at: "2026-01-01T00:00:00Z".into(),

@@ -11,7 +11,7 @@ use super::task::{self, TaskArgs};
 use super::{Color, DataArgs, Exit};
 use crate::data::DataFolder;
 use crate::device::{self, DeviceName};
-use crate::event::{RunEvent, RunOutcome, Stamp};
+use crate::event::{RunEvent, RunOutcome, SharedSteps, Stamp};
 use crate::external::{self, ExternalAttempt, ExternalError};
 use crate::record::{RecordError, RunFolder, SweepFolder};
 use crate::run::{self, Attempt, EvaluateOn, RunError};
@@ -55,6 +55,15 @@ pub struct ExecArgs {
     /// Launch the kernels of a training step together, where the run's steps can be captured.
     #[arg(long)]
     capture_steps: bool,
+    /// The run whose first steps are taken over, if they are there.
+    #[arg(long, requires = "shared_steps")]
+    shared_from: Option<String>,
+    /// How many those are.
+    #[arg(long)]
+    shared_steps: Option<u64>,
+    /// A step whose checkpoint is kept for runs that take over the steps up to there (repeatable).
+    #[arg(long)]
+    keep_state_of: Vec<u64>,
     /// The token of an attempt of a cluster, which has a folder of its own.
     #[arg(long)]
     attempt: Option<String>,
@@ -115,6 +124,13 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         label.push_str(", steps captured");
     }
     let gauge = device::gauge(args.device, &device);
+    let shared_from = match args.shared_from.as_deref().zip(args.shared_steps) {
+        Some((text, step)) => {
+            let run_id = RunId::parse(text).with_context(|| format!("`{text}` is no run id"))?;
+            Some(SharedSteps { run_id, step })
+        }
+        None => None,
+    };
     let attempt = Attempt {
         device: &device,
         label: &label,
@@ -123,6 +139,8 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         capture_steps,
         evaluate_on,
         gauge: gauge.as_ref().map(|gauge| &**gauge as run::Gauge),
+        shared_from: shared_from.as_ref(),
+        kept_for_others: &args.keep_state_of,
     };
     let fault = Fault::from_environment()?;
     let done = run::execute(&folder, &attempt, &data_folder, &|| leash.says_stop(), &|event| {

@@ -54,7 +54,7 @@ impl Fault {
     /// Fails if it is time.
     pub fn look(&self, event: &RunEvent) {
         if let RunEvent::Started(started) = event {
-            self.from_step.set(started.from_step);
+            self.from_step.set(started.first_step());
         }
         let step = event.stamp().map_or(0, |stamp| stamp.step);
         if step < self.from_step.get() + self.after_steps || matches!(event, RunEvent::Started(_)) {

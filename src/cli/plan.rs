@@ -1,5 +1,7 @@
 //! `speedlab plan`: the runs of a sweep, their time, memory and disk, and which are done; changes nothing.
 
+use std::collections::{BTreeMap, HashMap};
+
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -9,11 +11,12 @@ use super::device_args::DeviceArgs;
 use super::seed_args::SeedArgs;
 use super::table::{bytes, new_table};
 use super::{DataArgs, Exit, SweepArgs, print_text};
+use crate::event::SharedSteps;
 use crate::plan::{self, RunCost};
-use crate::record::{PlanFile, StudyRecord, SweepFolder};
+use crate::record::{PlanFile, RunRecord, StudyRecord, SweepFolder};
 use crate::report::number::{duration, grouped};
-use crate::spec::{Plan, PlannedRun};
-use crate::study::{Calibration, ChosenDevices, Estimator, image_notes, plan_notes, sensitivity};
+use crate::spec::{Plan, PlannedRun, RunId};
+use crate::study::{Calibration, ChosenDevices, Estimator, Sharing, image_notes, plan_notes, sensitivity};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = examples_and_presets())]
@@ -55,6 +58,9 @@ const PLAN_JSON_VERSION: u32 = 1;
 /// The longest table that is shown.
 const MOST_TRIALS_SHOWN: usize = 200;
 
+/// The most lines about runs that begin from others.
+const MOST_SHARED_SHOWN: usize = 20;
+
 /// The number of runs that are made text at the same time.
 const RUNS_AT_ONCE: usize = 4096;
 
@@ -65,6 +71,8 @@ struct Row<'p> {
     /// (training, evaluation), where that is known.
     seconds: Option<(f64, f64)>,
     done: bool,
+    /// What it begins from in the place of training it.
+    shared_from: Option<SharedSteps>,
 }
 
 impl Row<'_> {
@@ -76,7 +84,7 @@ impl Row<'_> {
 
 pub fn plan(args: &PlanArgs) -> anyhow::Result<Exit> {
     let (plan, folder) = args.seeds.plan(&args.sweep)?;
-    show(&plan, &folder, &args.devices.choose(None, &plan)?, &args.data, args.json)
+    show(&plan, &folder, &args.devices.choose(None, &plan)?, &args.data, true, args.json)
 }
 
 pub(super) fn show(
@@ -84,6 +92,7 @@ pub(super) fn show(
     folder: &SweepFolder,
     chosen: &ChosenDevices,
     data: &DataArgs,
+    shares: bool,
     json: bool,
 ) -> anyhow::Result<Exit> {
     let study = PlanFile::read(folder)?.map(|_| StudyRecord::read(folder)).transpose()?;
@@ -93,11 +102,22 @@ pub(super) fn show(
     let has_run = study.iter().flat_map(|study| &study.runs).any(|run| !run.rows.is_empty());
     let calibration = (!has_run && device.name == "cpu").then(|| Calibration::of_cpu(device, &data_folder)).flatten();
     let estimator = Estimator::new(study.as_ref(), calibration, device.threads);
+    let sharing = match shares {
+        true => {
+            let records = study.iter().flat_map(|study| &study.runs).map(|run| (&run.planned.run_id, run));
+            let records: HashMap<&RunId, &RunRecord> = records.collect();
+            Sharing::of_plan(&plan.runs, folder, |run_id| records.get(run_id).copied())?
+        }
+        false => Sharing::default(),
+    };
     let mut rows = Vec::with_capacity(plan.runs.len());
     let anything_ran = folder.path.join("runs").is_dir();
     for run in &plan.runs {
         let done = anything_ran && folder.run(&run.run_id).has_ended();
-        rows.push(Row { run, cost: estimator.cost(&run.spec), seconds: estimator.seconds(&run.spec), done });
+        let trained_share = sharing.trained_share(run);
+        let seconds = estimator.seconds(&run.spec).map(|(train, eval)| (train * trained_share, eval * trained_share));
+        let shared_from = sharing.of(&run.run_id).cloned();
+        rows.push(Row { run, cost: estimator.cost(&run.spec), seconds, done, shared_from });
     }
     let seconds: f64 = rows.iter().filter(|row| !row.done).map(Row::all_seconds).sum();
     // A sum of nothing is -0.
@@ -155,6 +175,9 @@ pub(super) fn show(
             duration(per_run * most as f64 / slots as f64)
         );
     }
+    for line in shared_lines(&rows) {
+        out!("shared    {line}");
+    }
     out!("disk      about {} under {}", bytes(disk), folder.path.display());
     out!("estimate  from {}", estimator.basis(plan));
     if let Some(effect) = effect {
@@ -164,6 +187,34 @@ pub(super) fn show(
         out!("note      {note}");
     }
     Ok(Exit::AllDone)
+}
+
+/// A line for each trial whose runs begin from those of another: `anneal-20 begins at step 800 of 1,000 from steady (3 runs)`.
+fn shared_lines(rows: &[Row]) -> Vec<String> {
+    let runs: HashMap<&RunId, &PlannedRun> = rows.iter().map(|row| (&row.run.run_id, row.run)).collect();
+    let mut counts: BTreeMap<(usize, &str, u64), usize> = BTreeMap::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for row in rows {
+        let next = places.len();
+        let place = *places.entry(&row.run.trial).or_insert(next);
+        let Some(shared) = &row.shared_from else { continue };
+        *counts.entry((place, &runs[&shared.run_id].trial, shared.step)).or_default() += 1;
+    }
+    let all: usize = counts.values().sum();
+    let trials: HashMap<usize, &PlannedRun> =
+        rows.iter().map(|row| (places[row.run.trial.as_str()], row.run)).collect();
+    let line = |((place, from, step), runs): ((usize, &str, u64), usize)| {
+        let PlannedRun { trial, spec, .. } = trials[&place];
+        let (step, steps) = (grouped(step), grouped(spec.train.steps));
+        let count = if runs == 1 { "1 run".to_owned() } else { format!("{} runs", grouped(runs as u64)) };
+        format!("{trial} begins at step {step} of {steps} from the state of {from}, which trains them alike ({count})")
+    };
+    let lines = counts.len();
+    let mut shown: Vec<String> = counts.into_iter().take(MOST_SHARED_SHOWN).map(line).collect();
+    if lines > MOST_SHARED_SHOWN {
+        shown.push(format!("and more, {} runs in all; --json lists them all", grouped(all as u64)));
+    }
+    shown
 }
 
 /// The runs if no comparison is decided before the last look; `None` for fixed seeds.
@@ -238,10 +289,14 @@ fn to_json(row: &Row) -> String {
         run: &'r PlannedRun,
         done: bool,
         cost: Option<Cost>,
+        /// The run, and how many of its first steps, that this one begins from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shared_from: Option<&'r SharedSteps>,
     }
     let cost = match (&row.run.spec.trainer, row.seconds) {
         (None, _) => Some(Cost::All(row.cost)),
         (Some(_), times) => times.map(|(train_seconds, eval_seconds)| Cost::Times { train_seconds, eval_seconds }),
     };
-    serde_json::to_string(&Run { run: row.run, done: row.done, cost }).expect("plain data, which JSON can hold")
+    serde_json::to_string(&Run { run: row.run, done: row.done, cost, shared_from: row.shared_from.as_ref() })
+        .expect("plain data, which JSON can hold")
 }

@@ -60,6 +60,11 @@ pub struct RunArgs {
     /// Train only the run whose id begins so (repeatable); the others of the plan stay as they are
     #[arg(long, value_name = "RUN", conflicts_with = "dry_run")]
     only: Vec<String>,
+    /// Train every run from its first step. By default a run whose first steps are those of another of the sweep, bit for bit, begins from
+    /// the other's state after them, where that is at least a tenth of its steps: arms that differ in the end of their learning rates alone, say. Its
+    /// curves and clocks contain those steps as if it had trained them. Runs by a `trainer` of your own and tasks of a cluster never share
+    #[arg(long)]
+    no_sharing: bool,
     /// With --until-decided: add no seed whose runs would end later than this time after the start, such as 90m or 2h
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     budget: Option<Duration>,
@@ -101,7 +106,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
         return Err(StudyError::BudgetOfFixedSeeds.into());
     }
     if args.dry_run {
-        return super::plan::show(&plan, &folder, &args.chosen(&plan)?, &args.data, args.json);
+        return super::plan::show(&plan, &folder, &args.chosen(&plan)?, &args.data, !args.no_sharing, args.json);
     }
     let taken = args.serve.take()?;
     note_tasks(&plan, &folder)?;
@@ -118,6 +123,7 @@ pub fn run(args: &RunArgs, color: Color) -> anyhow::Result<Exit> {
     let study = Study {
         plan,
         only,
+        shares: !args.no_sharing,
         results: args.sweep.results.clone(),
         data_folder: args.data.folder()?,
         devices: chosen,

@@ -120,6 +120,7 @@ pub fn submit(args: &SubmitArgs) -> anyhow::Result<Exit> {
     }
     let study = Study {
         only: None,
+        shares: false,
         plan,
         results: std::path::absolute(&args.sweep.results)?,
         data_folder: args.data.folder()?,

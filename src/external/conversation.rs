@@ -195,6 +195,7 @@ impl<'r> Conversation<'r> {
             attempt: self.before.attempt,
             from_checkpoint,
             from_step,
+            shared_from: None,
             program,
             device: self.before.label.clone(),
             started_at: jiff::Timestamp::now().to_string(),

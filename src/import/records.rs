@@ -190,6 +190,7 @@ fn write_run(
         attempt: 1,
         from_checkpoint: 0,
         from_step: 0,
+        shared_from: None,
         program: format!("{}, imported from {}", wanted.program, wanted.table.display()),
         device: wanted.device.to_owned(),
         started_at: now.to_owned(),

@@ -43,6 +43,11 @@ const FOLDER_VERSION: u32 = 2;
 const LOCK_FILE: &str = "lock";
 /// Of a run: the averages that `train.post_hoc` keeps.
 const AVERAGES: &str = "averages";
+/// Of a run: its last checkpoint, and those that are kept for runs which go on from there.
+const CHECKPOINT: &str = "checkpoint";
+/// A file of a step is called by it: `step-00000600.safetensors`.
+const STEP: &str = "step-";
+const SAFETENSORS: &str = ".safetensors";
 
 /// How often, and after what pause, a sweep that seems to be held is tried again before it is refused.
 const SWEEP_TRIES: u32 = 4;
@@ -173,7 +178,26 @@ impl RunFolder {
     }
 
     pub fn checkpoint(&self) -> PathBuf {
-        self.path.join("checkpoint").join("state.safetensors")
+        self.path.join(CHECKPOINT).join("state.safetensors")
+    }
+
+    /// The file of the checkpoint of `step` that is kept for runs which share the steps up to there.
+    pub fn kept_state(&self, step: u64) -> PathBuf {
+        self.path.join(CHECKPOINT).join(format!("{STEP}{step:08}{SAFETENSORS}"))
+    }
+
+    /// The steps whose checkpoints are kept so, in order.
+    pub fn kept_states(&self) -> Result<Vec<u64>, RecordError> {
+        self.steps_in(CHECKPOINT, Self::kept_state)
+    }
+
+    /// Removes a checkpoint that was kept; none where there is none.
+    pub fn remove_kept_state(&self, step: u64) -> Result<(), RecordError> {
+        let path = self.kept_state(step);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RecordError::io("remove", &path)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// The path of a step's sample grid, relative to this folder.
@@ -183,17 +207,22 @@ impl RunFolder {
 
     /// The file of a step's images from shared noise.
     pub fn consistency(&self, step: u64) -> PathBuf {
-        self.path.join("consistency").join(format!("step-{step:08}.safetensors"))
+        self.path.join("consistency").join(format!("{STEP}{step:08}{SAFETENSORS}"))
     }
 
     /// The file of the averages that a step keeps.
     pub fn averages(&self, step: u64) -> PathBuf {
-        self.path.join(AVERAGES).join(format!("step-{step:08}.safetensors"))
+        self.path.join(AVERAGES).join(format!("{STEP}{step:08}{SAFETENSORS}"))
     }
 
     /// The steps whose averages were kept, in order. Files of other names are none of them.
     pub fn kept_steps(&self) -> Result<Vec<u64>, RecordError> {
-        let folder = self.path.join(AVERAGES);
+        self.steps_in(AVERAGES, Self::averages)
+    }
+
+    /// The steps of the files in a folder that are called as `file_of` calls a step's, in order.
+    fn steps_in(&self, folder: &str, file_of: impl Fn(&Self, u64) -> PathBuf) -> Result<Vec<u64>, RecordError> {
+        let folder = self.path.join(folder);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -202,8 +231,8 @@ impl RunFolder {
         let mut steps = Vec::new();
         for entry in entries {
             let path = entry.map_err(RecordError::io("read", &folder))?.path();
-            let step = path.file_stem().and_then(|stem| stem.to_str()?.strip_prefix("step-")?.parse().ok());
-            steps.extend(step.filter(|&step| path == self.averages(step)));
+            let step = path.file_stem().and_then(|stem| stem.to_str()?.strip_prefix(STEP)?.parse().ok());
+            steps.extend(step.filter(|&step| path == file_of(self, step)));
         }
         steps.sort_unstable();
         Ok(steps)
@@ -212,7 +241,7 @@ impl RunFolder {
     /// Makes the folder and writes `spec.json`, unless it says the same already: the names of an arm and what cannot change a
     /// result may have changed since.
     pub fn prepare(&self, run: &PlannedRun) -> Result<(), RecordError> {
-        for folder in ["samples", "checkpoint"] {
+        for folder in ["samples", CHECKPOINT] {
             let path = self.path.join(folder);
             fs::create_dir_all(&path).map_err(RecordError::io("make the folder", &path))?;
         }
@@ -284,7 +313,7 @@ impl RunFolder {
     /// Removes what processes that were killed had begun to write beside a file: for who holds the run.
     pub fn remove_half_written(&self) -> Result<(), RecordError> {
         for folder in
-            ["", "checkpoint", "samples", "consistency", AVERAGES, EVALUATIONS].map(|folder| self.path.join(folder))
+            ["", CHECKPOINT, "samples", "consistency", AVERAGES, EVALUATIONS].map(|folder| self.path.join(folder))
         {
             // A folder that is not there has nothing half-written in it.
             let entries = fs::read_dir(&folder).into_iter().flatten().flatten();

@@ -54,5 +54,5 @@ pub use outputs::{lies_in, refuse_folder, refuse_outputs};
 pub use plan_file::{HeldTime, PlanFile, Revision, Session};
 pub use rows::{Row, Rows};
 pub use spent_time::SpentTime;
-pub use study::{RunRecord, RunState, StudyRecord, TimestepDensity, Waiting, first_and_count};
+pub use study::{RunRecord, RunState, Shared, StudyRecord, TimestepDensity, Waiting, first_and_count};
 pub use submission::{ClusterJob, Engine, JobKind, Submission};

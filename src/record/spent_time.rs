@@ -24,12 +24,15 @@ pub struct SpentTime {
 impl SpentTime {
     /// By the clocks of `runs`, and what is known of the time that devices were `held` for them.
     pub fn of<'r>(runs: impl Iterator<Item = &'r RunRecord>, held: Option<HeldTime>) -> Self {
-        let (mut stamps, mut attempts) = (Vec::<Stamp>::new(), 0);
+        let (mut stamps, mut shared, mut attempts) = (Vec::<Stamp>::new(), Vec::<Stamp>::new(), 0);
         for run in runs {
             stamps.extend(run.last_stamp);
+            shared.extend(run.shared.as_ref().map(|shared| shared.stamp));
             attempts += run.attempts.len();
         }
-        let sum = |clock: fn(&Stamp) -> f64| stamps.iter().map(clock).sum::<f64>();
+        // What runs have from others was spent once, by those.
+        let sum =
+            |clock: fn(&Stamp) -> f64| stamps.iter().map(clock).sum::<f64>() - shared.iter().map(clock).sum::<f64>();
         let wall = sum(|stamp| stamp.wall_seconds);
         // A round that was killed counted nothing, and nor did a cluster: then more attempts have begun than are known of.
         let held = held.filter(|held| held.starts >= attempts && held.busy_seconds >= wall);
@@ -72,6 +75,16 @@ mod tests {
         let planned = PlannedRun::of_baseline(RunSpec::default());
         let started = Started::of_test(1, 0);
         RunRecord { last_stamp: Some(stamp), attempts: vec![started], ..RunRecord::new(planned) }
+    }
+
+    #[test]
+    fn steps_that_runs_share_are_counted_once() {
+        let stamp = |seconds| Stamp { train_seconds: seconds, wall_seconds: seconds, ..Stamp::default() };
+        let run_id = crate::spec::RunId::parse("0123456789ab").unwrap();
+        let from = crate::event::SharedSteps { run_id, step: 60 };
+        let sharing = RunRecord { shared: Some(crate::record::Shared { from, stamp: stamp(6.0) }), ..run(stamp(10.0)) };
+        let spent = SpentTime::of([run(stamp(9.0)), sharing].iter(), None);
+        assert_eq!((spent.training, spent.other), (13.0, 0.0));
     }
 
     #[test]

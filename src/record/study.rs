@@ -9,7 +9,7 @@ use super::{
     HeldTime, PlanFile, RecordError, Revision, Rows, RunFolder, SweepFolder, effective_events, first_folder, quoted,
     read_journal, running_arguments, write_curves,
 };
-use crate::event::{RunEvent, RunOutcome, Stamp, Started};
+use crate::event::{RunEvent, RunOutcome, SharedSteps, Stamp, Started};
 use crate::spec::{Plan, PlannedRun};
 
 /// A sweep's plan and what its runs have recorded so far.
@@ -39,6 +39,8 @@ pub struct RunRecord {
     pub last_outcome: Option<RunOutcome>,
     /// Every attempt's first event.
     pub attempts: Vec<Started>,
+    /// The first steps of another run that are this one's too, and were trained by that one alone.
+    pub shared: Option<Shared>,
     /// The curves without what later attempts made void, by step.
     pub rows: Rows,
     /// What was measured of its weights after it had ended, and not by itself. Arms are not compared by it.
@@ -62,6 +64,14 @@ pub struct RunRecord {
     pub last_stamp: Option<Stamp>,
     /// The last checkpoint: its number and its step; zeros before the first.
     pub checkpoint: (u32, u64),
+}
+
+/// First steps that a run has from another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shared {
+    pub from: SharedSteps,
+    /// The clocks after them, as the other run had them: this run's clocks go on from there.
+    pub stamp: Stamp,
 }
 
 /// What is wrong with a record in one line: the first sentence, and how many more there are.
@@ -163,6 +173,7 @@ impl RunRecord {
             state: RunState::Waiting,
             last_outcome: None,
             attempts: vec![],
+            shared: None,
             rows: Rows::default(),
             later: Rows::default(),
             unread: vec![],
@@ -225,6 +236,7 @@ impl RunRecord {
         let effective = effective_events(journal.events);
         let mut record = Self {
             rows: Rows::of(&effective),
+            shared: shared(&effective),
             waiting: waiting(&effective),
             device_utilization: device_utilization(&effective),
             torn_lines: journal.torn_lines,
@@ -268,6 +280,25 @@ impl Waiting {
     pub fn share(self) -> f64 {
         self.wait_seconds / self.train_seconds
     }
+}
+
+/// Those that the last attempt took over which began from no checkpoint; every later one goes on from there.
+fn shared(effective_events: &[(u32, RunEvent)]) -> Option<Shared> {
+    let begins = |event: &RunEvent| match event {
+        RunEvent::Started(started) if started.from_checkpoint == 0 => Some(started.shared_from.as_deref().cloned()),
+        _ => None,
+    };
+    let (place, from) = effective_events
+        .iter()
+        .enumerate()
+        .filter_map(|(place, (_, event))| Some((place, begins(event)?)))
+        .next_back()?;
+    let from = from?;
+    let stamp = effective_events[place..].iter().find_map(|(_, event)| match event {
+        RunEvent::Checkpointed { stamp, .. } if stamp.step == from.step => Some(*stamp),
+        _ => None,
+    })?;
+    Some(Shared { from, stamp })
 }
 
 /// `None` if nothing was measured.
@@ -335,6 +366,21 @@ mod tests {
         };
         assert_eq!([of(&[], 0), of(&[0], 0), of(&[0, 0, 0], 0), of(&[0, 0, 3, 4, 4], 4)], [0, 1, 3, 2]);
         assert_eq!(of(&[0, 0, 0], 20), 0, "the last one got on");
+    }
+
+    #[test]
+    fn what_was_taken_over_is_known_until_an_attempt_begins_anew() {
+        let from = SharedSteps { run_id: crate::spec::RunId::parse("0123456789ab").unwrap(), step: 60 };
+        let stamp = Stamp { step: 60, train_seconds: 12.0, ..Stamp::default() };
+        let taken = RunEvent::Started(Started { shared_from: Some(Box::new(from.clone())), ..Started::of_test(1, 0) });
+        let checkpointed = RunEvent::Checkpointed { stamp, checkpoint: 7, losses: Vec::new() };
+        let shared_of = |events: Vec<RunEvent>| shared(&effective_events(events));
+        let expected = Some(Shared { from, stamp });
+        let later = |from_checkpoint| RunEvent::Started(Started::of_test(2, from_checkpoint));
+        assert_eq!(shared_of(vec![taken.clone(), checkpointed.clone()]), expected);
+        assert_eq!(shared_of(vec![taken.clone(), checkpointed.clone(), later(7)]), expected);
+        assert_eq!(shared_of(vec![taken.clone(), checkpointed, later(0)]), None);
+        assert_eq!(shared_of(vec![taken]), None, "killed before it had them");
     }
 
     #[test]

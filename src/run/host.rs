@@ -2,6 +2,7 @@
 
 use super::SignsOfLife;
 use super::beside::Beside;
+use super::shared_steps::TakenOver;
 use super::utilization::Looks;
 use crate::evaluate::{EvaluateError, Evaluation, Evaluator, level};
 use crate::event::{Phase, RunEvent, Stamp};
@@ -21,12 +22,24 @@ pub(super) struct RecordingHost<'a, 'scope, 'env: 'scope> {
     /// At how busy the device is.
     pub looks: Option<Looks>,
     pub stop_asked: &'a dyn Fn() -> bool,
+    /// The steps whose checkpoints are kept for runs that share the steps up to there.
+    pub kept_for_others: &'a [u64],
     pub life: SignsOfLife<'a>,
     /// The stamp of the last event that had one.
     pub last_stamp: Stamp,
 }
 
 impl RecordingHost<'_, '_, '_> {
+    /// Records the first steps of another run as this one's own, and returns its state after them.
+    pub fn take_over(&mut self, taken: TakenOver) -> Result<Checkpoint, HostError> {
+        taken.copy_files().map_err(failed)?;
+        for event in &taken.events {
+            self.journal.append(event).map_err(failed)?;
+        }
+        self.save(&taken.checkpoint)?;
+        Ok(taken.checkpoint)
+    }
+
     /// Writes what an evaluation leaves on disk.
     fn keep_evaluation(&self, evaluation: Evaluation, step: u64) -> Result<Evaluated, HostError> {
         let samples = RunFolder::sample_grid(step);
@@ -93,7 +106,16 @@ impl Host for RecordingHost<'_, '_, '_> {
 
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError> {
         self.journal.sync().map_err(failed)?;
-        write_beside(&self.folder.checkpoint(), &checkpoint.to_bytes()).map_err(failed)
+        let (bytes, step) = (checkpoint.to_bytes(), checkpoint.progress.stamp.step);
+        write_beside(&self.folder.checkpoint(), &bytes).map_err(failed)?;
+        if self.keeps_state_of(step) {
+            write_beside(&self.folder.kept_state(step), &bytes).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn keeps_state_of(&self, step: u64) -> bool {
+        self.kept_for_others.contains(&step)
     }
 
     fn keep(&mut self, averages: &AverageSnapshot) -> Result<(), HostError> {

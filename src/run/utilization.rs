@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_gauge_that_fails_is_not_asked_again_and_training_goes_on() {
-        let fails: [fn() -> Result<Option<f64>, String>; 4] = [
+        type Fails = fn() -> Result<Option<f64>, String>;
+        let fails: [Fails; 4] = [
             || Err("the library is gone".to_owned()),
             || Ok(Some(1.01)),
             || Ok(Some(f64::NAN)),

@@ -79,6 +79,9 @@ pub fn execute(
                 if matches!(event, RunEvent::Checkpointed { .. }) {
                     queue.progressed(&run_id);
                 }
+                if let Some(stamp) = event.stamp() {
+                    queue.reached(&run_id, stamp.step);
+                }
                 observer(Update { at, queue: &queue, news: News::Said { run_id: &run_id, event: &event } });
             }
             Some(Report::LogLost { run_id, reason }) => {

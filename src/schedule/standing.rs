@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Slot;
-use crate::event::RunOutcome;
+use crate::event::{RunOutcome, SharedSteps};
 use crate::spec::RunId;
 
 /// Where a run stands. Displayed as a phrase, such as `waits: 3 runs go before it`.
@@ -28,6 +28,8 @@ pub enum Standing {
 pub enum Wait {
     /// Every slot is taken or claimed by the runs before it.
     Slot { ahead: usize },
+    /// Another run trains its first steps.
+    SharedSteps(SharedSteps),
     /// It crashed and is started again after a pause.
     Retry { retry: u32, limit: u32, left: Duration },
     /// The disk is full.
@@ -54,6 +56,9 @@ impl fmt::Display for Standing {
             Self::Waiting(Wait::Slot { ahead: 1 }) => write!(formatter, "waits for a free slot: 1 run goes before it"),
             Self::Waiting(Wait::Slot { ahead }) => {
                 write!(formatter, "waits for a free slot: {ahead} runs go before it")
+            }
+            Self::Waiting(Wait::SharedSteps(SharedSteps { run_id, step })) => {
+                write!(formatter, "waits for the first {step} steps of run {run_id}, which it shares")
             }
             Self::Waiting(Wait::Retry { retry, limit, left }) => {
                 write!(formatter, "crashed: retry {retry} of {limit} in {:.1} s", left.as_secs_f64())

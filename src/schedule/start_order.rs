@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use super::{QueuedRun, Slot};
 use crate::event::RunOutcome;
+use crate::spec::RunId;
 
-/// Seeds in the order the plan first names them; within a seed by falling cost, if all its costs are known.
+/// Seeds in the order the plan first names them; within a seed first the runs that others wait for and that wait for none, then
+/// by falling cost, if all its costs are known.
 pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
+    let awaited: BTreeSet<RunId> =
+        runs.iter().flat_map(|run| &run.waits_for).map(|shared| shared.run_id.clone()).collect();
     let mut seen = BTreeSet::new();
     let mut seeds: Vec<u64> = Vec::new();
     let mut by_seed: HashMap<u64, Vec<Entry>> = HashMap::new();
@@ -30,6 +34,7 @@ pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
             starts: 0,
             crashes: 0,
             full_disks: 0,
+            reached: 0,
             micro_batches,
             fusion: true,
             state,
@@ -43,6 +48,10 @@ pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
         if costs.is_some() {
             let cost = |entry: &Entry| entry.run.cost.unwrap_or_default();
             entries.sort_by(|a, b| cost(b).total_cmp(&cost(a))); // stable: equal costs keep the plan's order
+        }
+        if !awaited.is_empty() {
+            let waits = |entry: &Entry| entry.run.waits_for.is_some() || !awaited.contains(&entry.run.run_id);
+            entries.sort_by_key(waits);
         }
         in_order.extend(entries);
     }
@@ -59,6 +68,8 @@ pub(super) struct Entry {
     pub crashes: u32,
     /// Full disks since its last checkpoint of this session.
     pub full_disks: u32,
+    /// The furthest step that it has told of in this session.
+    pub reached: u64,
     pub micro_batches: usize,
     /// Whether its last start might fuse kernels.
     pub fusion: bool,
@@ -76,7 +87,7 @@ pub(super) enum State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::RunId;
+    use crate::event::SharedSteps;
 
     /// The numbers of the runs, given as (seed, cost), in the order they start.
     fn order(runs: &[(u64, Option<f64>)]) -> Vec<usize> {
@@ -95,6 +106,19 @@ mod tests {
     #[test]
     fn seeds_that_the_plan_mixes_are_gathered() {
         assert_eq!(order(&[(0, None), (1, None), (0, None), (1, None)]), [0, 2, 1, 3]);
+    }
+
+    #[test]
+    fn a_run_that_others_wait_for_goes_first_however_short_it_is() {
+        let run_id = |number: usize| RunId::parse(&format!("{number:012x}")).unwrap();
+        let run = |(number, (cost, of)): (usize, (f64, Option<usize>))| {
+            let waits_for = of.map(|other| SharedSteps { run_id: run_id(other), step: 5 });
+            QueuedRun { waits_for, ..QueuedRun::new(run_id(number), 0, Some(cost), 64) }
+        };
+        // The fourth waits for the second, for which the third waits as well; the fifth waits for the fourth.
+        let runs = [(9.0, None), (1.0, None), (2.0, Some(1)), (8.0, Some(1)), (3.0, Some(3))];
+        let entries = in_start_order(runs.into_iter().enumerate().map(run).collect());
+        assert_eq!(entries.iter().map(|entry| entry.plan_position).collect::<Vec<_>>(), [1, 0, 3, 4, 2]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Study {
     pub plan: Plan,
     /// The runs that are trained; `None` for all of the plan.
     pub only: Option<BTreeSet<RunId>>,
+    /// Whether a run may begin from the state of another, after first steps that both train alike: see [`super::Sharing`].
+    pub shares: bool,
     /// The folder that holds the folders of sweeps.
     pub results: PathBuf,
     pub data_folder: DataFolder,
@@ -147,7 +149,11 @@ impl OpenStudy {
         let threads = self.study.devices.devices.first().map_or(1, |device| device.threads);
         let place = |run: &PlannedRun| self.folder.take_back(run);
         let wanted: Vec<&PlannedRun> = self.study.wanted().collect();
-        let queue = StudyQueue::read(&wanted, &place, threads)?;
+        let queue = StudyQueue::read(&wanted, &place, threads, self.study.shares)?;
+        // Those that an earlier session has left for runs which are no longer asked for.
+        for run in &wanted {
+            queue.sharing.tidy(&self.folder, &run.run_id)?;
+        }
         if queue.has_work() {
             self.note_session()?;
         }

@@ -85,7 +85,7 @@ impl Task {
         };
         let threads = self.devices.devices.first().map_or(1, |device| device.threads);
         let runs: Vec<&PlannedRun> = self.runs.iter().collect();
-        let queue = StudyQueue::read(&runs, &place, threads)?;
+        let queue = StudyQueue::read(&runs, &place, threads, false)?;
         let workers = Workers {
             results: &self.results,
             sweep: &self.folder,
@@ -234,6 +234,7 @@ fn open_when_free(
         let frozen = PlanFile::read(folder)?.ok_or_else(|| RecordError::Nothing { path: folder.path.clone() })?;
         let study = Study {
             only: None,
+            shares: false,
             plan: frozen.plan,
             results: results.to_owned(),
             data_folder: DataFolder::find(Some(&submission.data_folder))?,

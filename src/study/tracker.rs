@@ -16,7 +16,9 @@ pub struct RunLabel {
     pub seed: u64,
     /// Planned optimizer steps.
     pub steps: u64,
-    /// As in [`crate::schedule::QueuedRun`]: known for every run or for none.
+    /// The first of them that is to be trained; those before are another run's too.
+    pub first_step: u64,
+    /// What all of them are expected to take, in any unit that is the same for all: known for every run or for none.
     pub cost: Option<f64>,
     pub log: PathBuf,
 }
@@ -24,7 +26,8 @@ pub struct RunLabel {
 impl RunLabel {
     pub fn new(run: &PlannedRun, cost: Option<f64>, log: PathBuf) -> Self {
         let PlannedRun { run_id, trial, seed, spec, .. } = run;
-        Self { run_id: run_id.clone(), trial: trial.clone(), seed: *seed, steps: spec.train.steps, cost, log }
+        let (run_id, trial, steps) = (run_id.clone(), trial.clone(), spec.train.steps);
+        Self { run_id, trial, seed: *seed, steps, first_step: 0, cost, log }
     }
 
     pub fn title(&self) -> String {
@@ -142,9 +145,9 @@ impl Tracker {
 
     /// Share of the sweep's work that is done, 0 to 1. Ended runs count in full, however they ended.
     pub fn sweep_fraction(&self, queue: &Queue) -> f64 {
-        let all: f64 = self.labels.values().map(|label| self.cost(label)).sum();
-        let waiting: f64 =
-            queue.waiting().filter_map(|run| self.labels.get(&run.run_id)).map(|label| self.cost(label)).sum();
+        let all: f64 = self.labels.values().map(|label| self.cost_to_train(label)).sum();
+        let waiting = queue.waiting().filter_map(|run| self.labels.get(&run.run_id));
+        let waiting: f64 = waiting.map(|label| self.cost_to_train(label)).sum();
         let running: f64 = self.running.values().map(|run| self.cost_left(run)).sum();
         if all > 0.0 { (1.0 - (waiting + running) / all).clamp(0.0, 1.0) } else { 1.0 }
     }
@@ -174,8 +177,8 @@ impl Tracker {
         if self.stopping {
             return None; // checkpoints take what they take
         }
-        let waiting =
-            queue.waiting().filter_map(|run| self.labels.get(&run.run_id)).map(|label| self.cost(label) * pace);
+        let waiting = queue.waiting().filter_map(|run| self.labels.get(&run.run_id));
+        let waiting = waiting.map(|label| self.cost_to_train(label) * pace);
         Some(makespan(&running, waiting, queue.devices().iter().map(|device| device.slots).sum()))
     }
 
@@ -198,7 +201,7 @@ impl Tracker {
             return; // it does not know yet where it goes on from
         }
         if let RunEvent::Started(started) = event {
-            (run.from_step, run.step) = (started.from_step, started.from_step);
+            (run.from_step, run.step) = (started.first_step(), started.first_step());
         }
         run.awake_at.get_or_insert(at);
         let doing = match event {
@@ -232,6 +235,11 @@ impl Tracker {
     /// The planner's estimate if every run has one, else its steps.
     fn cost(&self, label: &RunLabel) -> f64 {
         label.cost.filter(|_| self.costs_known).unwrap_or(label.steps.max(1) as f64)
+    }
+
+    /// Without the steps that it begins after.
+    fn cost_to_train(&self, label: &RunLabel) -> f64 {
+        self.cost(label) * (1.0 - label.first_step as f64 / label.steps.max(1) as f64)
     }
 
     fn cost_left(&self, run: &Tracked) -> f64 {

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ChosenDevices, EvaluateOnDevice, Observer, StudyError, StudyQueue, Tracker};
+use super::{ChosenDevices, EvaluateOnDevice, Observer, Sharing, StudyError, StudyQueue, Tracker};
 use crate::data::DataFolder;
 use crate::device::{KERNELS_VARIABLE, WITHOUT_FUSION};
-use crate::event::RunOutcome;
+use crate::event::{RunOutcome, SharedSteps};
 use crate::record::{Commit, RecordError, RunFolder, SweepFolder, record_silent_end};
 use crate::schedule::{
     self, Device, News, Policy, ProcessExecutor, Queue, Room, RunCommand, RunExecutor, Start, Stop, Summary, Update,
@@ -43,8 +43,9 @@ impl<'s> Workers<'s> {
         let results = std::path::absolute(self.results)
             .map_err(|source| StudyError::Io { action: "find the folder of results", source })?;
         let room = Room { folder: self.sweep.path.clone(), bytes: queue.room_bytes };
+        let sharing = queue.sharing.clone();
         let mut executor = ProcessExecutor::new(move |start: &Start| {
-            self.command(&results, start, patience).expect("the running program has a path")
+            self.command(&results, start, &sharing, patience).expect("the running program has a path")
         });
         executor.patience = patience;
         executor.room = Some(room);
@@ -67,7 +68,7 @@ impl<'s> Workers<'s> {
         let mut failure = None;
         let mut hear = |update: Update| {
             if let News::Ended { run_id, outcome, .. } = update.news
-                && let Err(error) = self.settle(run_id, outcome)
+                && let Err(error) = self.settle(run_id, outcome).and_then(|()| self.tidy(&queue.sharing, run_id))
             {
                 failure.get_or_insert(error);
             }
@@ -78,8 +79,8 @@ impl<'s> Workers<'s> {
                 observer.warn(update.at, &text);
             }
         };
-        let queue = Queue::new(queue.runs, self.devices.devices.clone(), policy);
-        let summary = schedule::execute(queue, executor, &mut hear, stop);
+        let runs = Queue::new(queue.runs, self.devices.devices.clone(), policy);
+        let summary = schedule::execute(runs, executor, &mut hear, stop);
         match failure {
             Some(error) => Err(error.into()),
             None => Ok(summary),
@@ -116,7 +117,22 @@ impl<'s> Workers<'s> {
         Ok(())
     }
 
-    fn command(self, results: &Path, start: &Start, patience: Duration) -> std::io::Result<RunCommand> {
+    /// Removes the states that the run has kept, or began from, and that nobody waits for any more.
+    fn tidy(self, sharing: &Sharing, run_id: &RunId) -> Result<(), RecordError> {
+        if self.attempt.is_some() {
+            return Ok(());
+        }
+        let from = sharing.of(run_id).map(|shared| &shared.run_id);
+        from.into_iter().chain([run_id]).try_for_each(|run_id| sharing.tidy(self.sweep, run_id))
+    }
+
+    fn command(
+        self,
+        results: &Path,
+        start: &Start,
+        sharing: &Sharing,
+        patience: Duration,
+    ) -> std::io::Result<RunCommand> {
         let device: &Device = &self.devices.devices[start.slot.device];
         let sweep = self.sweep.path.file_name().expect("a sweep's folder has its name");
         let mut args: Vec<OsString> = vec![
@@ -146,6 +162,13 @@ impl<'s> Workers<'s> {
         }
         if self.devices.captures_steps {
             args.push("--capture-steps".into());
+        }
+        if let Some(SharedSteps { run_id, step }) = sharing.of(&start.run_id) {
+            let (from, steps) = (run_id.as_str().into(), step.to_string().into());
+            args.extend(["--shared-from".into(), from, "--shared-steps".into(), steps]);
+        }
+        for step in sharing.kept_by(&start.run_id) {
+            args.extend(["--keep-state-of".into(), step.to_string().into()]);
         }
         if let Some(token) = self.attempt {
             args.extend(["--attempt".into(), token.into()]);

@@ -12,6 +12,7 @@ mod comparison;
 mod hybrid_loss;
 mod masks;
 mod precision;
+mod prefix;
 mod step_batch;
 mod stopwatch;
 mod trainer;
@@ -26,6 +27,7 @@ pub use classifier::{TrainedClassifier, train_classifier};
 pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, shapes, warm_up};
 pub use hybrid_loss::HybridLoss;
 pub use precision::PrecisionError;
+pub use prefix::{densities_until, shared_steps};
 pub use stopwatch::{Breaks, Stopwatch};
 pub use trainer::{Diverged, Trainer};
 
@@ -58,6 +60,9 @@ pub trait Host {
 
     /// Replaces the checkpoint on disk. Everything sent so far must be there before.
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), HostError>;
+
+    /// Whether the checkpoint of `step` is to be written, and kept beside the last one for runs that go on from there.
+    fn keeps_state_of(&self, step: u64) -> bool;
 
     /// Keeps averages beside the checkpoint. A run that goes on from a checkpoint may keep those of a step again: the same.
     fn keep(&mut self, averages: &AverageSnapshot) -> Result<(), HostError>;
@@ -143,9 +148,7 @@ pub fn train(
     let mut beside: Option<Stamp> = None;
     let outcome = loop {
         let step = trainer.step();
-        if step * DENSITY_QUARTERS >= trainer.progress.densities * spec.train.steps
-            && trainer.progress.densities <= DENSITY_QUARTERS
-        {
+        if prefix::is_density_due(step, trainer.progress.densities, spec.train.steps) {
             let density = trainer.timestep_density(DENSITY_BINS);
             host.event(RunEvent::TimestepDensity { step, density })?;
             trainer.progress.densities += 1;
@@ -163,6 +166,10 @@ pub fn train(
         if step == spec.train.steps {
             save(&mut trainer, &mut stopwatch, host)?;
             break RunOutcome::Completed;
+        }
+        if host.keeps_state_of(step) {
+            save(&mut trainer, &mut stopwatch, host)?;
+            saved_at = stopwatch.train_seconds();
         }
         if host.stop_asked() {
             break stopped(&mut trainer, &mut stopwatch, host, beside)?;
@@ -235,7 +242,8 @@ fn evaluations(
         }
         *beside = evaluate(trainer, stopwatch, host)?;
     }
-    if trainer.step() == trainer.spec().train.steps {
+    // Whoever goes on from this step has its evaluation too.
+    if trainer.step() == trainer.spec().train.steps || host.keeps_state_of(trainer.step()) {
         record_beside(trainer, stopwatch, host, beside, true)?;
     }
     Ok(())

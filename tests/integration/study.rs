@@ -103,6 +103,7 @@ fn started(planned: &PlannedRun) -> RunEvent {
         attempt: 1,
         from_checkpoint: 0,
         from_step: 0,
+        shared_from: None,
         program: "a test".into(),
         device: "cpu".into(),
         started_at: "2026-01-01T00:00:00Z".into(),
@@ -158,6 +159,7 @@ fn study(results: &Path, text: &str) -> Study {
     };
     Study {
         only: None,
+        shares: true,
         plan: plan_text(Path::new("sweep.yaml"), text, &[]).unwrap(),
         results: results.to_owned(),
         data_folder: DataFolder::find(Some(&results.join("data"))).unwrap(),

@@ -100,6 +100,8 @@ pub(super) fn rerun(
     let again = Study {
         plan,
         only: Some(only),
+        // Each is to be trained from its start, as if there were no other.
+        shares: false,
         results,
         data_folder: data.folder()?,
         devices: chosen,

@@ -10,12 +10,15 @@ pub(super) fn event_line(event: &RunEvent, steps: u64) -> Option<String> {
     let (step, words) = match event {
         RunEvent::Started(started) => {
             let device = &started.device;
-            let from = match started.from_step {
-                0 => String::new(),
-                step => format!(" from the checkpoint at step {}", grouped(step)),
+            let from = match (&started.shared_from, started.from_step) {
+                (Some(shared), _) => {
+                    format!(" from the state of run {} at step {}", shared.run_id, grouped(shared.step))
+                }
+                (None, 0) => String::new(),
+                (None, step) => format!(" from the checkpoint at step {}", grouped(step)),
             };
             let words = format!("started: attempt {}{from}, {}, on {device}", started.attempt, started.started_at);
-            (started.from_step, words)
+            (started.first_step(), words)
         }
         RunEvent::Evaluated { stamp, measures, .. } => {
             // What is measured in bins of t fills pages.
@@ -38,7 +41,7 @@ pub(super) fn event_line(event: &RunEvent, steps: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Measure, RunOutcome, Stamp, Started};
+    use crate::event::{Measure, RunOutcome, SharedSteps, Stamp, Started};
     use crate::spec::{RunId, RunSpec};
 
     fn stamp(step: u64) -> Stamp {
@@ -68,6 +71,7 @@ mod tests {
             attempt: 2,
             from_checkpoint: 3,
             from_step: 500,
+            shared_from: None,
             program: "speedlab".to_owned(),
             device: "cpu: AMD EPYC, 1 thread".to_owned(),
             started_at: "2026-11-22T19:00:00Z".to_owned(),
@@ -78,6 +82,15 @@ mod tests {
         };
         let expected = "[500/2,000] started: attempt 2 from the checkpoint at step 500, 2026-11-22T19:00:00Z, on cpu: AMD EPYC, 1 thread\n";
         assert_eq!(line(RunEvent::Started(started)).as_deref(), Some(expected));
+        let run_id = RunId::parse("0123456789ab").unwrap();
+        let taken_over = Started {
+            started_at: "2026-11-22T19:00:00Z".to_owned(),
+            device: "cpu".to_owned(),
+            shared_from: Some(Box::new(SharedSteps { run_id, step: 1500 })),
+            ..Started::of_test(1, 0)
+        };
+        let expected = "[1,500/2,000] started: attempt 1 from the state of run 0123456789ab at step 1,500, 2026-11-22T19:00:00Z, on cpu\n";
+        assert_eq!(line(RunEvent::Started(taken_over)).as_deref(), Some(expected));
         let checkpointed = RunEvent::Checkpointed { stamp: stamp(600), checkpoint: 4, losses: Vec::new() };
         assert_eq!(line(checkpointed).as_deref(), Some("[600/2,000] checkpoint 4\n"));
         let outcome = RunOutcome::Crashed { reason: "exited with status 3\nlast words".to_owned() };

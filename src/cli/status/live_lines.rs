@@ -240,6 +240,7 @@ mod tests {
             trial: (*trial).to_owned(),
             seed: 7,
             steps: 2000,
+            first_step: 0,
             cost: None,
             log: "log.txt".into(),
         };

@@ -7,7 +7,7 @@ use crate::report::comparison::Comparison;
 use crate::report::explore::MOST_LISTED;
 use crate::report::number::{duration, grouped, percent};
 use crate::report::plots::Palette;
-use crate::report::wording::{metric_value, metric_words, revisions, spent_words, state};
+use crate::report::wording::{metric_value, metric_words, revisions, shared_words, spent_words, state};
 
 /// The table of runs, in the plan's order; those that did not end as planned are named first.
 pub fn runs(comparison: &Comparison) -> Markup {
@@ -127,6 +127,7 @@ pub fn provenance(comparison: &Comparison) -> Markup {
             }
             dt { "Devices" } dd { (or_none(unique(attempts().map(|attempt| attempt.device.as_str())))) }
             @if let Some(times) = times(study) { dt { "Time" } dd { (times) } }
+            @if let Some(words) = shared_words(study) { dt { "Shared steps" } dd { (words) } }
             dt { "Runs started" } dd {
                 @match (dates.first(), dates.last()) {
                     (Some(first), Some(last)) if first != last => { (first) " to " (last) }

@@ -18,7 +18,7 @@ pub use self::answer::{answer, answer_cell, pair_answer};
 pub use self::grid::{edge_words, effect_words, interaction_words, setting_words, tuned_words};
 pub use self::likeness::likeness_cell;
 pub use self::looks::{look_words, rule_words};
-pub use self::runs::{revisions, spent_words, state, troubles};
+pub use self::runs::{revisions, shared_words, spent_words, state, troubles};
 
 /// The metric's name in a sentence.
 pub fn metric_words(comparison: &Comparison) -> String {

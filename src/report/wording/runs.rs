@@ -1,9 +1,12 @@
 //! The state of runs, and the changes after the plan was frozen.
 
+use std::collections::{BTreeMap, HashMap};
+
 use crate::event::RunOutcome;
-use crate::record::{Revision, RunRecord, RunState, SpentTime, StudyRecord};
+use crate::record::{Revision, RunRecord, RunState, Shared, SpentTime, StudyRecord};
 use crate::report::comparison::ArmComparison;
-use crate::report::number::{duration, percent};
+use crate::report::number::{duration, grouped, percent};
+use crate::spec::RunId;
 
 /// Runs that did not end as planned, or not yet; empty where all did.
 pub fn troubles(arm: &ArmComparison) -> String {
@@ -67,6 +70,37 @@ pub fn spent_words(spent: &SpentTime) -> String {
         None => format!("{} of all runs together: {shares}", duration(all)),
     }
 }
+
+/// Which runs have their first steps from others, as one sentence; `None` where none has.
+pub fn shared_words(study: &StudyRecord) -> Option<String> {
+    let by_id: HashMap<&RunId, &RunRecord> = study.runs.iter().map(|run| (&run.planned.run_id, run)).collect();
+    let mut seeds: BTreeMap<(&str, u64, &str), Vec<u64>> = BTreeMap::new();
+    for run in &study.runs {
+        let Some(Shared { from, .. }) = &run.shared else { continue };
+        // A run of another plan is called by its id.
+        let other = by_id.get(&from.run_id).map_or(from.run_id.as_str(), |other| other.planned.trial.as_str());
+        seeds.entry((run.planned.trial.as_str(), from.step, other)).or_default().push(run.planned.seed);
+    }
+    let part = |((trial, step, other), seeds): (&(&str, u64, &str), &Vec<u64>)| {
+        let numbers = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let seeds = if seeds.len() == 1 { "seed" } else { "seeds" };
+        format!("{trial} those up to step {} from {other} ({seeds} {numbers})", grouped(*step))
+    };
+    let mut parts: Vec<String> = seeds.iter().take(MOST_SHARED_NAMED).map(part).collect();
+    if seeds.len() > MOST_SHARED_NAMED {
+        parts.push(format!("and {} others", grouped((seeds.len() - MOST_SHARED_NAMED) as u64)));
+    }
+    (!parts.is_empty()).then(|| {
+        format!(
+            "steps that two runs of a seed train alike were trained once: {}. Curves and clocks contain these steps as if each run had trained them, \
+             so that they change no speedup; the time that was spent counts them once",
+            parts.join("; ")
+        )
+    })
+}
+
+/// The most trials that are named in [`shared_words`].
+const MOST_SHARED_NAMED: usize = 20;
 
 /// The changes after the plan was frozen; empty if there were none.
 pub fn revisions(study: &StudyRecord) -> Vec<String> {

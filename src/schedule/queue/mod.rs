@@ -10,7 +10,7 @@ pub use retry::Policy;
 
 use super::start_order::{Entry, State, in_start_order};
 use super::{Decision, Device, Slot, StopReason};
-use crate::event::RunOutcome;
+use crate::event::{RunOutcome, SharedSteps};
 use crate::spec::RunId;
 
 /// A run as the queue sees it.
@@ -28,12 +28,23 @@ pub struct QueuedRun {
     pub most_micro_batches: usize,
     /// The pieces that its batches were taken in when it last ran; 1 at first.
     pub micro_batches: usize,
+    /// The first steps of another run, of which this one is to have the state when it starts.
+    pub waits_for: Option<SharedSteps>,
 }
 
 impl QueuedRun {
     /// A run that never ran.
     pub fn new(run_id: RunId, seed: u64, cost: Option<f64>, most_micro_batches: usize) -> Self {
-        Self { run_id, seed, cost, outcome: None, is_kept_out: false, most_micro_batches, micro_batches: 1 }
+        Self {
+            run_id,
+            seed,
+            cost,
+            outcome: None,
+            is_kept_out: false,
+            most_micro_batches,
+            micro_batches: 1,
+            waits_for: None,
+        }
     }
 }
 
@@ -57,7 +68,9 @@ pub struct Start {
 ///
 /// That order is the plan's, seeds outermost, so that every arm of one seed has ended before the next seed begins and
 /// comparisons become readable early. Within a seed the longest expected run goes first, so that no long run is left
-/// to the end alone; where the cost of one of them is unknown, or all are equal, the plan's order stays.
+/// to the end alone; where the cost of one of them is unknown, or all are equal, the plan's order stays. Runs whose first
+/// steps others wait for go before all of them. A run that waits for another's first steps is passed over until that one has got
+/// beyond them or has ended: begun at once and from its own start, it would not end any sooner.
 #[derive(Clone, Debug)]
 pub struct Queue {
     /// In start order.
@@ -120,7 +133,8 @@ impl Queue {
             self.ready.insert(position);
         }
         let slot = self.free_slot()?;
-        let position = self.ready.pop_first()?;
+        let position = self.ready.iter().copied().find(|&position| self.awaited(&self.entries[position]).is_none())?;
+        self.ready.remove(&position);
         self.taken[slot.device][slot.index] = true;
         let entry = &mut self.entries[position];
         let device = &self.devices[slot.device];
@@ -176,6 +190,20 @@ impl Queue {
     /// Takes note that a run has made a checkpoint: where it next fails is further on.
     pub fn progressed(&mut self, run_id: &RunId) {
         self.entries[self.position[run_id]].full_disks = 0;
+    }
+
+    /// Takes note that a run has got to a step.
+    pub fn reached(&mut self, run_id: &RunId, step: u64) {
+        let entry = &mut self.entries[self.position[run_id]];
+        entry.reached = entry.reached.max(step);
+    }
+
+    /// The first steps that a run still waits for. Their state is on disk once the step after them is done.
+    fn awaited<'e>(&self, entry: &'e Entry) -> Option<&'e SharedSteps> {
+        entry.run.waits_for.as_ref().filter(|shared| {
+            let other = self.position.get(&shared.run_id).map(|&position| &self.entries[position]);
+            other.is_some_and(|other| !matches!(other.state, State::Ended { .. }) && other.reached <= shared.step)
+        })
     }
 
     /// Why nothing starts for now: no room on the disk.
@@ -314,6 +342,44 @@ mod tests {
         let places: Vec<_> =
             std::iter::from_fn(|| queue.next(NOW)).map(|start| (start.device, start.slot.index)).collect();
         assert_eq!(places, [("cuda:0".into(), 0), ("cuda:1".into(), 0), ("cuda:0".into(), 1)]);
+    }
+
+    /// The second and the fourth share the first 600 steps of the first.
+    fn sharing(slots: usize) -> Queue {
+        let waits_for = Some(SharedSteps { run_id: run_id(0), step: 600 });
+        let waiting = |number| QueuedRun { waits_for: waits_for.clone(), ..run(number) };
+        let runs = vec![run(0), waiting(1), run(2), waiting(3)];
+        Queue::new(runs, vec![Device::new("cpu", slots, 1)], Policy::default())
+    }
+
+    fn started(queue: &mut Queue) -> Vec<RunId> {
+        std::iter::from_fn(|| queue.next(NOW)).map(|start| start.run_id).collect()
+    }
+
+    #[test]
+    fn a_run_waits_for_the_first_steps_of_another_and_lets_others_go_before_it() {
+        let mut queue = sharing(3);
+        assert_eq!(started(&mut queue), [run_id(0), run_id(2)], "a place stays free");
+        assert_eq!(says(&queue, 1), "waits for the first 600 steps of run 000000000000, which it shares");
+        queue.reached(&run_id(0), 600);
+        assert_eq!(started(&mut queue), [], "its state is not on disk yet");
+        queue.reached(&run_id(0), 601);
+        assert_eq!(started(&mut queue), [run_id(1)]);
+        assert_eq!(says(&queue, 3), "waits for a free slot: next");
+    }
+
+    #[test]
+    fn a_run_trains_steps_itself_that_another_did_not_get_to() {
+        let mut queue = sharing(3);
+        assert_eq!(started(&mut queue), [run_id(0), run_id(2)]);
+        for _ in 0..2 {
+            let until = queue.ended(&run_id(0), crashed(), NOW).unwrap();
+            assert_eq!(started(&mut queue), [], "it is tried again");
+            assert_eq!(queue.next(until).unwrap().run_id, run_id(0));
+        }
+        assert!(!queue.is_over());
+        assert_eq!(queue.ended(&run_id(0), crashed(), NOW), None);
+        assert_eq!(started(&mut queue), [run_id(1), run_id(3)]);
     }
 
     #[test]

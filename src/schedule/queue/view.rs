@@ -37,7 +37,10 @@ impl Queue {
                     left: until.saturating_sub(now),
                 })
             }
-            (State::Ready | State::Pausing { .. }, None, None) => Standing::Waiting(Wait::Slot { ahead }),
+            (State::Ready | State::Pausing { .. }, None, None) => match self.awaited(entry) {
+                Some(shared) => Standing::Waiting(Wait::SharedSteps(shared.clone())),
+                None => Standing::Waiting(Wait::Slot { ahead }),
+            },
         }
     }
 

@@ -207,6 +207,7 @@ impl Synthetic {
             attempt: 1,
             from_checkpoint: 0,
             from_step: 0,
+            shared_from: None,
             program: "speedlab 0.1.0".into(),
             device: DEVICE.into(),
             started_at: format!("2026-11-22T10:{:02}:00Z", planned.seed % 60),

@@ -24,6 +24,8 @@ fn attempt(folder: &RunFolder, data: &Path, stop: &dyn Fn(&RunEvent) -> bool) ->
         capture_steps: false,
         evaluate_on: EvaluateOn::Other(&device),
         gauge: None,
+        shared_from: None,
+        kept_for_others: &[],
     };
     let tell = |event: &RunEvent| {
         if stop(event) {

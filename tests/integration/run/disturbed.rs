@@ -11,7 +11,7 @@ use super::{finished, undisturbed};
 use crate::sandbox::{Sandbox, TINY, children_of, send_signal, stderr, stdout};
 
 /// Kills the program's processes at random moments, as `victims` says, until the sweep is done; returns how often.
-fn disturb(sandbox: &Sandbox, seed: u64, victims: impl Fn(u32, &mut Draws)) -> usize {
+pub(super) fn disturb(sandbox: &Sandbox, seed: u64, victims: impl Fn(u32, &mut Draws)) -> usize {
     let mut draws = Draws::new(seed, Stream::Noise, 0);
     let mut disturbances = 0;
     loop {

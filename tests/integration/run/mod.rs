@@ -7,6 +7,7 @@ mod commands;
 mod disturbed;
 mod evaluate;
 mod refused;
+mod sharing;
 mod shipped;
 mod trained;
 mod utilization;

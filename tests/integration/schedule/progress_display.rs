@@ -21,6 +21,7 @@ pub fn parent_that_shows_progress() {
         trial: arms[number % 3].to_owned(),
         seed: number as u64 / 3,
         steps,
+        first_step: 0,
         cost: None,
         log: format!("runs/{}/log.txt", run_id(number)).into(),
     };
