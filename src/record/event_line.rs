@@ -6,6 +6,7 @@ use super::frequent_lines::FrequentLines;
 use crate::event::RunEvent;
 
 /// The content of a line.
+#[expect(clippy::large_enum_variant, reason = "nearly all lines are events")]
 pub(super) enum EventLine {
     Event(RunEvent),
     /// It is of a program with this version of the events, which is newer.
