@@ -35,6 +35,8 @@ fn again(sandbox: &Sandbox, run_id: &RunId, gauge: Gauge) -> RunFolder {
         micro_batches: 1,
         capture_steps: false,
         evaluate_on: EvaluateOn::Usual,
+        shared_from: None,
+        kept_for_others: &[],
         gauge: Some(gauge),
     };
     let slowly = |event: &RunEvent| {
