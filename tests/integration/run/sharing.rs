@@ -312,7 +312,8 @@ fn a_run_that_was_stopped_before_and_after_it_began_from_another_has_the_same_bi
 #[test]
 fn what_is_not_there_whole_or_from_elsewhere_is_trained() {
     let pair = Pair::new();
-    let spoil: [(&str, &dyn Fn(&RunFolder)); 5] = [
+    type Spoil<'s> = (&'s str, &'s dyn Fn(&RunFolder));
+    let spoil: [Spoil; 5] = [
         ("not there", &|first| fs::remove_file(first.kept_state(21)).unwrap()),
         ("damaged", &|first| {
             let mut bytes = fs::read(first.kept_state(21)).unwrap();
