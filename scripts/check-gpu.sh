@@ -37,12 +37,14 @@ fi
 export CUBECL_AUTOTUNE_LEVEL="${CUBECL_AUTOTUNE_LEVEL:-minimal}"
 cargo test --release --locked --test integration -- --ignored --nocapture --test-threads 1 "$tests"
 
-# CUDA, by NVIDIA's compiler on a driver without a card: kernels of our own, then a whole step of the smallest network. The compiler is found in a toolkit,
+# CUDA, by NVIDIA's compiler on a driver without a card: kernels of our own for the older cards, then a whole step of the smallest network for the newer. The compiler is found in a toolkit,
 # in PyTorch's packages, or fetched into the cache folder, where compiled kernels are kept, too.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}"
 on_cuda() {
-    "$1" scripts/gpu/own_kernels.py "$SPEEDLAB_GPU_BIN" || return
+    "$1" scripts/gpu/own_kernels.py "$SPEEDLAB_GPU_BIN" --compute-capabilities 80 || return
     local status=0 kernels="$cache/speedlab-cuda-kernels"
+    # Kernels of older builds are kept as well, but not for ever.
+    [ "$(du -sm "$kernels" 2>/dev/null | cut -f1)" -lt 300 ] 2>/dev/null || rm -rf "$kernels"
     for _ in 1 2; do
         status=0
         timeout --signal INT 300 "$1" scripts/gpu/precompile.py "$kernels" "$SPEEDLAB_GPU_BIN" --networks "UNet 1x8x8" --precisions f32 \
