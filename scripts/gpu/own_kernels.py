@@ -5,7 +5,7 @@
 
 BINARY has the feature cuda. It runs `bench-kernels` on a driver that computes nothing, so that what it says of their results is left out. Then `bench-step` asks a
 management library (NVML) that names a number. The exit status is 0 where each of the kernels was compiled and launched and that number was read, 1 where one was not, and 77 where NVIDIA's compiler is not there: it comes with the
-packages that scripts/gpu/precompile.py names. Half a minute for each generation of cards.
+packages that scripts/gpu/precompile.py names. A minute and a half for each generation of cards.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-//! `speedlab bench-kernels`: a device's norms and masks against the host's, and their time against that of burn's operations.
+//! `speedlab bench-kernels`: a device's kernels of our own against the host's, and their time against that of burn's operations.
 //! `scripts/gpu/measure.sh` and the tests of GPUs run it.
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};

@@ -1,4 +1,5 @@
-//! Linear maps of the channels of each pixel, as products of matrices: burn's convolutions of one pixel have products for the output alone.
+//! Linear maps of the channels of each pixel, as products of matrices in all three passes. burn's convolutions of one pixel are products only where tuning
+//! found them to be the fastest of up to thirteen kernels, for each pass and shape.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -46,8 +47,18 @@ pub trait DeviceLinear: Backend {
         products: Products,
     ) -> FloatTensor<Self> {
         let [rows, weight] = [rows, weight].map(|factor| rounded::<Self>(factor, products));
-        Self::float_add(product::<Self>(rows, Self::float_transpose(weight), products), bias)
+        mapped::<Self>(rows, weight, bias, products)
     }
+}
+
+/// The map by factors that are [`rounded`].
+fn mapped<B: Backend>(
+    rows: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    products: Products,
+) -> FloatTensor<B> {
+    B::float_add(product::<B>(rows, B::float_transpose(weight), products), bias)
 }
 
 /// A factor as it is multiplied.
@@ -77,7 +88,7 @@ impl<B: ImageKernels, C: CheckpointStrategy> DeviceLinear for Autodiff<B, C> {
         let parents = [rows.node(), weight.node(), bias.node()];
         let bias = bias.primitive().clone();
         let [rows, weight] = [rows, weight].map(|factor| rounded::<B>(factor.primitive().clone(), products));
-        let output = B::float_add(product::<B>(rows.clone(), B::float_transpose(weight.clone()), products), bias);
+        let output = mapped::<B>(rows.clone(), weight.clone(), bias, products);
         match LinearBackward.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish((rows, weight, products), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
