@@ -1,6 +1,6 @@
 //! Which runs of a study begin from the state of another after steps that both train alike.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
@@ -108,11 +108,6 @@ impl Sharing {
         self.from.get(run_id)
     }
 
-    /// (the run that begins so, what it begins from), by its id.
-    pub fn all(&self) -> impl Iterator<Item = (&RunId, &SharedSteps)> {
-        self.from.iter()
-    }
-
     /// The steps whose states a run keeps for others, in order.
     pub fn kept_by(&self, run_id: &RunId) -> Vec<u64> {
         let mut steps: Vec<u64> =
@@ -124,7 +119,11 @@ impl Sharing {
 
     /// The most states that one run keeps.
     pub(super) fn most_kept(&self) -> usize {
-        self.from.values().map(|shared| self.kept_by(&shared.run_id).len()).max().unwrap_or(0)
+        let mut kept: HashMap<&RunId, BTreeSet<u64>> = HashMap::new();
+        for shared in self.from.values() {
+            kept.entry(&shared.run_id).or_default().insert(shared.step);
+        }
+        kept.values().map(BTreeSet::len).max().unwrap_or(0)
     }
 
     /// The share of a run's images that it trains on itself.
@@ -230,7 +229,7 @@ mod tests {
         assert_eq!(found(&standing), expected);
         let sharing = Sharing::among(&standing);
         assert_eq!(sharing.kept_by(&runs[0].run_id), [51]);
-        assert_eq!((sharing.most_kept(), sharing.all().count()), (1, 3));
+        assert_eq!((sharing.most_kept(), sharing.from.len()), (1, 3));
         assert!((sharing.trained_share(&runs[1]) - 0.49).abs() < 1e-12 && sharing.trained_share(&runs[0]) == 1.0);
     }
 
