@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Compiles the CUDA kernels of the networks that scripts/gpu/measure.sh times, on a machine without a card.
 
-    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--precisions f32,bf16] [--level minimal]
+    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--precisions f32,bf16] [--work train,captured,sample] [--level minimal]
 
 A card's first step waits for some hundred kernels, each a second of NVIDIA's compiler on one thread. They depend on the card's
 generation alone, not on the card: OUT becomes a folder that SPEEDLAB_KERNELS names there. What is chosen among them, by how long they take, is found
 on the card. OUT/counts.json says what a step of each network asks of a driver, kernel by kernel and captured (`run --capture-steps`): launches, and of which kernels,
-waits, copies and their bytes. results/reference/cuda-step.json has those of the smallest network, and the gate compares with them.
+waits, copies and their bytes. results/reference/cuda-step.json has those of small networks of all architectures (`--networks small`), and the gate compares with them.
 
 BINARY has the feature cuda (scripts/check-gpu.sh builds one). Needed are a C compiler and NVRTC with its headers: where neither CUDA_PATH nor
 the system has them, `pip install nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl` into the Python that runs this. One core
-works for about ten minutes on a small network. What was compiled before is found again, so that the command can be given until all is done.
+works for a minute on a small network. What was compiled before is found again, so that the command can be given until all is done.
 """
 
 import argparse
@@ -32,6 +32,17 @@ from cpu_torch import NETWORKS, bench_step  # noqa: E402
 
 # Images of a step, as measure.sh has them: kernels are chosen by shapes.
 BATCHES = {"UNet 1x8x8": 16, "UNet 3x32x32": 128, "DDPM 3x32x32": 64, "DiT 3x32x32": 256}
+# Small ones of the other architectures, of which everything is compiled in a minute or two each.
+SMALL = {
+    "ADM 3x16x16": dict(image=(3, 16), model=dict(kind="adm", channels=32, channel_multipliers=[1, 2], blocks_per_level=1, attention_resolutions=[8], head_channels=32, norm_groups=8)),
+    "DiT 3x16x16": dict(image=(3, 16), model=dict(kind="dit", patch=2, dim=64, depth=2, heads=2)),
+    "U-ViT 3x16x16": dict(image=(3, 16), model=dict(kind="uvit", patch=2, dim=64, depth=2, heads=2)),
+}
+NETWORKS.update(SMALL)
+BATCHES |= dict.fromkeys(SMALL, 16)
+SMALL_NAMES = ["UNet 1x8x8", *SMALL]
+# What is done with a network: as (work, captured) of bench-step, and how the counts are called.
+WORK = {"train": ("train", False, ""), "captured": ("train", True, " captured"), "sample": ("sample", False, " sampling")}
 # Kernels that are told of, those with the most launches first.
 MOST_LAUNCHED = 25
 # What only a real card can say.
@@ -108,15 +119,17 @@ def main():
     parser.add_argument("out", type=pathlib.Path, metavar="OUT")
     parser.add_argument("binary", type=pathlib.Path, metavar="BINARY", nargs="?", default=ROOT / "target/release/speedlab-gpu")
     parser.add_argument("--compute-capability", type=int, default=90, help="90 for H100 and H200, 80 for A100; default: %(default)s")
-    parser.add_argument("--networks", default=",".join(BATCHES), help="names, with commas; default: %(default)s")
+    parser.add_argument("--networks", default="measured", help=f"`measured`: those of measure.sh; `small`: {', '.join(SMALL_NAMES)}; or names, with commas; default: %(default)s")
+    parser.add_argument("--work", default=",".join(WORK), help="default: %(default)s")
     parser.add_argument("--precisions", default="f32,bf16", help="default: %(default)s")
     parser.add_argument("--expected", type=pathlib.Path, metavar="FILE", help="counts of before, such as results/reference/cuda-step.json; more than 1.25 times the launches are an error")
     parser.add_argument("--level", default="minimal", help="cubecl's autotuning, as the card will have it; default: %(default)s")
     args = parser.parse_args()
     args.out, args.binary = args.out.resolve(), args.binary.resolve()
-    names = args.networks.split(",")
-    if unknown := [name for name in names if name not in BATCHES]:
-        parser.error(f"there is no network {', '.join(unknown)}: {', '.join(BATCHES)}")
+    names = {"measured": [name for name in BATCHES if name not in SMALL], "small": SMALL_NAMES}.get(args.networks) or args.networks.split(",")
+    for what, given, known in (("network", names, BATCHES), ("work", args.work.split(","), WORK), ("precision", args.precisions.split(","), ("f32", "bf16"))):
+        if unknown := [name for name in given if name not in known]:
+            parser.error(f"there is no {what} {', '.join(unknown)}: {', '.join(known)}")
     if not os.access(args.binary, os.X_OK):
         parser.error(f"{args.binary} is no program; scripts/check-gpu.sh builds one")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -129,10 +142,11 @@ def main():
         around = environment(work, args.out, args.compute_capability, args.level)
         for name in names:
             for precision in args.precisions.split(","):
-                for captured in (False, True):
+                for work_name in args.work.split(","):
                     began = time.monotonic()
-                    key = f"{name} {precision}{' captured' if captured else ''}"
-                    job = dict(network=name, work="train", batch=BATCHES[name], bf16=precision == "bf16", captured=captured)
+                    kind, captured, suffix = WORK[work_name]
+                    key = f"{name} {precision}{suffix}"
+                    job = dict(network=name, work=kind, batch=BATCHES[name], bf16=precision == "bf16", captured=captured)
                     step = found[key] = per_step(args, around, work, job)
                     path.write_text(json.dumps(found, indent=1) + "\n")
                     words = f"{step['launches']:.0f} launches, {step['launches_of_graphs']:.0f} in a graph, {step['waits']:.0f} waits"

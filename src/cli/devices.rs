@@ -12,10 +12,12 @@ use super::table::{bytes, new_table};
 use super::{DataArgs, Exit};
 use crate::data;
 use crate::device::{
-    self, Absent, DeviceKind, DeviceName, Discovery, FoundDevice, WITHOUT_FUSION, discover, gpus_seen,
+    self, Absent, DeviceKind, DeviceName, Discovery, FoundDevice, WITHOUT_FUSION, WITHOUT_OWN_KERNELS, discover,
+    gpus_seen,
 };
 use crate::event::DeviceComparison;
 use crate::report::number::significant;
+use crate::schedule::GpuKernels;
 use crate::spec::RunSpec;
 use crate::study::{self, ask_child, found_in_children};
 use crate::train::{Speed, compare_with_cpu, measure_speed};
@@ -29,7 +31,7 @@ use crate::train::{Speed, compare_with_cpu, measure_speed};
 `speedlab run --device NAME` takes the names that are printed here.")]
 pub struct DevicesArgs {
     /// Train a small network for a few steps on each device and compare it with the CPU; a device that disagrees is tried again
-    /// without fused kernels
+    /// without fused kernels, then with burn's alone
     #[arg(long)]
     probe: bool,
     /// Print one JSON value
@@ -51,9 +53,9 @@ struct Probe {
     speed: Speed,
 }
 
-/// The outcome of a probe: with fused kernels and, where these disagreed with the CPU, without.
+/// The outcome of a probe: with fused kernels and, where these disagreed with the CPU, with others.
 struct Probed {
-    fusion: bool,
+    gpu_kernels: GpuKernels,
     result: Result<Probe, String>,
 }
 
@@ -118,10 +120,16 @@ fn probe(device: &FoundDevice, args: &DevicesArgs) -> Probed {
     let fused = ask_child::<Probe>(&words, &[], PROBE_PATIENCE);
     let agrees = |result: &Result<Probe, String>| matches!(result, Ok(probe) if probe.comparison.objection().is_none());
     if agrees(&fused) || device.kind == DeviceKind::Cpu {
-        return Probed { fusion: true, result: fused };
+        return Probed { gpu_kernels: GpuKernels::Fused, result: fused };
     }
     eprintln!("{} disagrees with the CPU or failed: once more without fused kernels", device.name);
-    Probed { fusion: false, result: ask_child(&words, &[WITHOUT_FUSION], PROBE_PATIENCE) }
+    let unfused = ask_child(&words, &[WITHOUT_FUSION], PROBE_PATIENCE);
+    if agrees(&unfused) {
+        return Probed { gpu_kernels: GpuKernels::Unfused, result: unfused };
+    }
+    eprintln!("{} disagrees with the CPU or failed: once more with burn's kernels alone", device.name);
+    let result = ask_child(&words, &[WITHOUT_FUSION, WITHOUT_OWN_KERNELS], PROBE_PATIENCE);
+    Probed { gpu_kernels: GpuKernels::Burns, result }
 }
 
 fn in_words(probed: &Probed) -> String {
@@ -129,7 +137,11 @@ fn in_words(probed: &Probed) -> String {
         Ok(probe) => probe,
         Err(reason) => return format!("failed: {reason}"),
     };
-    let without = if probed.fusion { "" } else { " without fused kernels" };
+    let without = match probed.gpu_kernels {
+        GpuKernels::Fused => "",
+        GpuKernels::Unfused => " without fused kernels",
+        GpuKernels::Burns => " with burn's kernels alone",
+    };
     match comparison.objection() {
         Some(objection) => format!("not to be used{without}: {objection}"),
         None => format!(
@@ -146,12 +158,18 @@ fn to_json(device: &FoundDevice, probed: &Option<Probed>) -> serde_json::Value {
     if let Some(probed) = probed {
         value["probe"] = match &probed.result {
             Ok(probe) => json!({
-                "fusion": probed.fusion,
+                "fusion": probed.gpu_kernels == GpuKernels::Fused,
+                "own_kernels": probed.gpu_kernels != GpuKernels::Burns,
                 "agrees": probe.comparison.objection().is_none(),
                 "comparison": probe.comparison,
                 "speed": probe.speed,
             }),
-            Err(reason) => json!({ "fusion": probed.fusion, "agrees": false, "error": reason }),
+            Err(reason) => json!({
+                "fusion": probed.gpu_kernels == GpuKernels::Fused,
+                "own_kernels": probed.gpu_kernels != GpuKernels::Burns,
+                "agrees": false,
+                "error": reason,
+            }),
         };
     }
     value

@@ -13,6 +13,7 @@ use crate::data::DataFolder;
 use crate::device::{self, DeviceName};
 use crate::event::{RunEvent, RunOutcome, SharedSteps, Stamp};
 use crate::external::{self, ExternalAttempt, ExternalError};
+use crate::kernels::has_own_gpu_kernels;
 use crate::record::{RecordError, RunFolder, SweepFolder};
 use crate::run::{self, Attempt, EvaluateOn, RunError};
 use crate::schedule::{Leash, is_no_room};
@@ -37,9 +38,9 @@ pub struct ExecArgs {
     /// How many runs share the device.
     #[arg(long, default_value_t = 1)]
     runs_at_once: usize,
-    /// Recorded only; a variable of the environment keeps burn from fusing.
-    #[arg(long)]
-    without_fusion: bool,
+    /// Recorded only; variables of the environment keep burn from fusing, and networks from kernels of our own.
+    #[arg(long, default_value = "fused", value_parser = ["fused", "unfused", "burns"])]
+    gpu_kernels: String,
     /// The first digits of this program's SHA-256.
     #[arg(long, default_value = "")]
     build: String,
@@ -105,7 +106,7 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         (None, None) => EvaluateOn::Usual,
     };
     let threads = rayon::current_num_threads();
-    let mut label = device::label(args.device, &device, threads, args.runs_at_once, !args.without_fusion);
+    let mut label = device::label(args.device, &device, threads, args.runs_at_once, args.gpu_kernels == "fused");
     if args.micro_batches > 1 {
         // A step in pieces takes longer: its times are not those of whole batches.
         label.push_str(&format!(", batches in {} pieces", args.micro_batches));
@@ -119,7 +120,8 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
     }
     let micro_batches = args.micro_batches;
     let needs_the_host = spec.is_some_and(|spec| train::needs_the_host(&spec, micro_batches).is_some());
-    let capture_steps = args.capture_steps && !needs_the_host;
+    // Captured steps are made of kernels of our own.
+    let capture_steps = args.capture_steps && !needs_the_host && has_own_gpu_kernels();
     if capture_steps {
         label.push_str(", steps captured");
     }

@@ -19,7 +19,7 @@ use self::paint::{Ink, Paint};
 use self::words::{exactly, measured, roughly, shortened};
 use crate::event::{RunEvent, RunOutcome};
 use crate::report::number::grouped;
-use crate::schedule::{Decision, News, StopReason, Summary, Update};
+use crate::schedule::{Decision, GpuKernels, News, StopReason, Summary, Update};
 use crate::spec::RunId;
 use crate::study::{RunLabel, Tracker};
 
@@ -121,9 +121,14 @@ impl Progress {
                 let reason = reason.lines().next().unwrap_or_default();
                 self.say_always(at, Ink::Red, "device out", &format!("nothing starts on {device} any more: {reason}"));
             }
-            Decision::FusionOff { device, .. } => {
-                let text = format!("{device} is tried again without fused kernels, which are slower and may be right");
-                self.say_always(at, Ink::Yellow, "fusion off", &text);
+            Decision::OtherKernels { device, gpu_kernels, .. } => {
+                let with = match gpu_kernels {
+                    GpuKernels::Fused => "fused kernels",
+                    GpuKernels::Unfused => "kernels that are not fused",
+                    GpuKernels::Burns => "burn's kernels alone",
+                };
+                let text = format!("{device} is tried again with {with}, which are slower and may be right");
+                self.say_always(at, Ink::Yellow, "kernels", &text);
             }
             Decision::MicroBatches { run_id, micro_batches } => {
                 let text = format!("{} takes each batch in {micro_batches} pieces", tracker.title(run_id));

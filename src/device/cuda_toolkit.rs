@@ -10,8 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::cuda_headers;
+
 /// Where cubecl looks for headers.
 const HEADERS_VARIABLE: &str = "CUDA_PATH";
+/// Set in a process's environment, kernels are compiled with NVIDIA's own headers of barriers.
+const WHOLE_HEADERS_VARIABLE: &str = "SPEEDLAB_WHOLE_CUDA_HEADERS";
 /// The places of a toolkit that cubecl knows.
 const USUAL_PLACES: [&str; 2] = ["/usr/local/cuda", "/opt/cuda"];
 /// Headers that kernels include: of 16-bit numbers, of tensor cores, and what the latter includes. Each is of another package.
@@ -32,7 +36,11 @@ pub unsafe fn show_toolkit() {
         unsafe { keep_loaded(&path) };
     }
     let headers = roots.into_iter().find(|root| missing_header(root).is_none());
-    if let (Some(root), None) = (&headers, env::var_os(HEADERS_VARIABLE)) {
+    // Without a driver nothing is compiled.
+    // SAFETY: it only tries to open a library of the names that there are.
+    let compiles = unsafe { cudarc::driver::sys::is_culib_present() } && env::var_os(WHOLE_HEADERS_VARIABLE).is_none();
+    if let Some(root) = &headers {
+        let root = compiles.then(|| cuda_headers::lighter(root)).flatten().unwrap_or_else(|| root.clone());
         // SAFETY: as this function asks of its caller.
         unsafe { env::set_var(HEADERS_VARIABLE, root) };
     }

@@ -7,6 +7,8 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
+mod cuda_headers;
+#[cfg(feature = "cuda")]
 mod cuda_toolkit;
 mod discovery;
 mod error;
@@ -22,7 +24,7 @@ mod wgpu;
 
 use burn::tensor::Device;
 
-use crate::kernels::has_tf32;
+use crate::kernels::{OWN_KERNELS_VARIABLE, has_own_gpu_kernels, has_tf32};
 
 use cpu::threads_in_words;
 pub use cpu::{cpu_label, cpu_memory_bytes, cpu_model};
@@ -37,6 +39,9 @@ pub use utilization::{Gauge, gauge};
 
 /// Set in a process's environment, this keeps burn from fusing kernels; read when the first of them is made.
 pub const WITHOUT_FUSION: (&str, &str) = ("BURN_FUSION_MAX_EXPLORATIONS", "0");
+
+/// Set in a process's environment, this keeps it from kernels of our own on GPUs; read when the first network is made.
+pub const WITHOUT_OWN_KERNELS: (&str, &str) = (OWN_KERNELS_VARIABLE, "0");
 
 /// Names the folder of compiled kernels, where the platform's folder for caches is not the place for them.
 pub const KERNELS_VARIABLE: &str = "SPEEDLAB_KERNELS";
@@ -73,6 +78,9 @@ pub fn label(name: DeviceName, device: &Device, threads: usize, runs_at_once: us
     }
     if !fusion {
         label.push_str(", without fusion");
+    }
+    if !has_own_gpu_kernels() {
+        label.push_str(", burn's kernels");
     }
     if runs_at_once > 1 {
         label.push_str(&format!(", {runs_at_once} runs at once"));

@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, FloatDType, Tensor};
 
@@ -54,7 +56,8 @@ impl Kernels {
     pub fn for_device(device: &Device) -> Self {
         match device.clone().without_autodiff().as_dispatch() {
             DispatchDevice::Flex(_) => Self::Fused(Products::F32),
-            _ => Self::Gpu(Products::F32),
+            _ if has_own_gpu_kernels() => Self::Gpu(Products::F32),
+            _ => Self::Plain(Products::F32),
         }
     }
 
@@ -63,8 +66,11 @@ impl Kernels {
         match Self::for_device(device) {
             Self::Fused(_) if multiplies_bf16() => Ok(Self::Fused(Products::Bf16)),
             Self::Fused(_) => Err(NoPrecision::CpuBf16),
-            _ if device.clone().without_autodiff().supports_dtype(FloatDType::BF16) => Ok(Self::Gpu(Products::Bf16)),
-            _ => Err(NoPrecision::NoBf16),
+            Self::Gpu(_) | Self::Plain(_) if !device.clone().without_autodiff().supports_dtype(FloatDType::BF16) => {
+                Err(NoPrecision::NoBf16)
+            }
+            Self::Gpu(_) => Ok(Self::Gpu(Products::Bf16)),
+            Self::Plain(_) => Ok(Self::Plain(Products::Bf16)),
         }
     }
 
@@ -118,7 +124,15 @@ impl Kernels {
     }
 }
 
-/// The fused operations against their plain twins, on every kind of lanes.
+/// Set to `0` in a process's environment, GPUs compute by burn's kernels alone.
+pub const OWN_KERNELS_VARIABLE: &str = "SPEEDLAB_OWN_KERNELS";
+
+/// Whether GPUs compute by kernels of our own where there are some; the same all the time that a process lives.
+pub fn has_own_gpu_kernels() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| std::env::var_os(OWN_KERNELS_VARIABLE).is_none_or(|value| value != "0"))
+}
+
 /// Whether a device, without automatic differentiation, has tensor cores that multiply in TF32.
 #[cfg(feature = "cuda")]
 pub fn has_tf32(device: &Device) -> bool {
@@ -138,6 +152,7 @@ pub fn has_tf32(_: &Device) -> bool {
     false
 }
 
+/// The fused operations against their plain twins, on every kind of lanes.
 #[cfg(test)]
 pub mod tests {
     use burn::tensor::TensorData;

@@ -47,7 +47,7 @@ use frozen::Activation;
 pub use gelu::Gelu;
 pub use gpu::{DrawnMask, apart, dropout_mask, joined, update};
 pub use group_norm::GroupNorm;
-pub use implementation::{Kernels, NoPrecision, Products, has_tf32};
+pub use implementation::{Kernels, NoPrecision, OWN_KERNELS_VARIABLE, Products, has_own_gpu_kernels, has_tf32};
 pub use lanes::multiplies_bf16;
 #[cfg(test)]
 pub use lanes::tests::without_bf16;

@@ -13,13 +13,36 @@ pub struct Device {
     pub slots: usize,
     /// CPU threads of each run.
     pub threads: usize,
-    /// Whether runs on it may fuse kernels; the CPU's fused kernels are our own and are not meant.
-    pub fusion: bool,
+    /// Those of a GPU that runs on it use; the CPU's are not meant.
+    pub gpu_kernels: GpuKernels,
+}
+
+/// The kernels that a GPU computes by, in the order in which they are tried where its results are not the CPU's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GpuKernels {
+    /// Our own, and burn's, of which several are compiled into one.
+    #[default]
+    Fused,
+    /// Our own, and burn's one by one.
+    Unfused,
+    /// burn's alone, one by one.
+    Burns,
+}
+
+impl GpuKernels {
+    /// What is tried next.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::Fused => Some(Self::Unfused),
+            Self::Unfused => Some(Self::Burns),
+            Self::Burns => None,
+        }
+    }
 }
 
 impl Device {
     pub fn new(name: &str, slots: usize, threads: usize) -> Self {
-        Self { name: name.to_owned(), slots, threads, fusion: true }
+        Self { name: name.to_owned(), slots, threads, gpu_kernels: GpuKernels::Fused }
     }
 }
 

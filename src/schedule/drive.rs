@@ -114,7 +114,7 @@ fn ended(queue: &mut Queue, at: Duration, observer: &mut dyn FnMut(Update), run_
 #[cfg(test)]
 mod tests {
     use super::super::fake::FakeExecutor;
-    use super::super::{Decision, Device, Policy, QueuedRun, Start, StopReason};
+    use super::super::{Decision, Device, GpuKernels, Policy, QueuedRun, Start, StopReason};
     use super::*;
 
     fn run_id(number: usize) -> RunId {
@@ -234,31 +234,55 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_disagrees_is_tried_without_fusion_and_then_given_up() {
+    fn a_device_that_disagrees_is_tried_with_other_kernels_and_then_given_up() {
+        use GpuKernels::{Burns, Fused, Unfused};
         let disagrees = || RunOutcome::DeviceDisagrees { reason: "loss 0.6, not 1.3".into() };
-        let mended = |start: &Start| match start.fusion {
-            true => (SECOND, disagrees()),
-            false => (SECOND, RunOutcome::Completed),
-        };
-        let (summary, started) = drive(on_devices(3, &["wgpu:0"]), mended);
-        assert!(summary.all_done());
-        assert_eq!(started.iter().map(|(_, start)| start.fusion).collect::<Vec<_>>(), [true, false, false, false]);
+        for (right, expected) in
+            [(Unfused, &[Fused, Unfused, Unfused, Unfused][..]), (Burns, &[Fused, Unfused, Burns, Burns, Burns])]
+        {
+            let (summary, started) = drive(on_devices(3, &["wgpu:0"]), |start| match start.gpu_kernels < right {
+                true => (SECOND, disagrees()),
+                false => (SECOND, RunOutcome::Completed),
+            });
+            assert!(summary.all_done());
+            assert_eq!(started.iter().map(|(_, start)| start.gpu_kernels).collect::<Vec<_>>(), expected);
+        }
         let (summary, started) = drive(on_devices(3, &["wgpu:0"]), |_| (SECOND, disagrees()));
-        assert_eq!(started.len(), 2);
+        assert_eq!(started.len(), 3);
         assert_eq!(summary.stopped, Some(StopReason::NoDevice { reason: "loss 0.6, not 1.3".into() }));
     }
 
     #[test]
-    fn two_runs_that_disagree_at_once_turn_fusion_off_once() {
+    fn a_run_that_crashes_before_its_first_step_is_tried_with_other_kernels_and_others_are_not() {
+        let crash = || RunOutcome::Crashed { reason: "unable to load the PTX".into() };
+        let waiting = on_devices(2, &["cuda:0"]).waiting().cloned().collect();
+        let queue = Queue::new(waiting, vec![Device::new("cuda:0", 1, 1)], Policy::default());
+        let first = queue.waiting().next().expect("a run").run_id.clone();
+        let (summary, started) =
+            drive(queue, |start| match start.run_id == first && start.gpu_kernels < GpuKernels::Burns {
+                true => (SECOND, crash()),
+                false => (SECOND, RunOutcome::Completed),
+            });
+        assert!(summary.all_done());
+        let kernels = |run: bool| -> Vec<GpuKernels> {
+            let of = started.iter().filter(|(_, start)| (start.run_id == first) == run);
+            of.map(|(_, start)| start.gpu_kernels).collect()
+        };
+        assert_eq!(kernels(true), [GpuKernels::Fused, GpuKernels::Unfused, GpuKernels::Burns]);
+        assert_eq!(kernels(false), [GpuKernels::Fused]);
+    }
+
+    #[test]
+    fn two_runs_that_disagree_at_once_change_the_kernels_once() {
         let mut queue = on_devices(2, &["wgpu:0"]);
         queue = Queue::new(
             queue.waiting().cloned().collect(),
             vec![Device::new("wgpu:0", 2, 1)],
             Policy { retries: 0, ..Policy::default() },
         );
-        let script = |start: &Start| match start.fusion {
-            true => (SECOND, RunOutcome::DeviceDisagrees { reason: "loss".into() }),
-            false => (SECOND, RunOutcome::Completed),
+        let script = |start: &Start| match start.gpu_kernels {
+            GpuKernels::Fused => (SECOND, RunOutcome::DeviceDisagrees { reason: "loss".into() }),
+            _ => (SECOND, RunOutcome::Completed),
         };
         let (summary, started) = drive(queue, script);
         assert!(summary.all_done());

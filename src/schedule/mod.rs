@@ -27,7 +27,7 @@ mod worker;
 
 pub use counts::{Counts, Summary};
 pub use decision::Decision;
-pub use device::{CpuThreads, Device, Slot, cores, gpus};
+pub use device::{CpuThreads, Device, GpuKernels, Slot, cores, gpus};
 pub use drive::execute;
 pub(crate) use failure::Death;
 pub(crate) use log::{LastLines, each_line};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::{QueuedRun, Slot};
+use super::{GpuKernels, QueuedRun, Slot};
 use crate::event::RunOutcome;
 use crate::spec::RunId;
 
@@ -36,7 +36,7 @@ pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
             full_disks: 0,
             reached: 0,
             micro_batches,
-            fusion: true,
+            gpu_kernels: GpuKernels::Fused,
             state,
         });
     }
@@ -71,8 +71,8 @@ pub(super) struct Entry {
     /// The furthest step that it has told of in this session.
     pub reached: u64,
     pub micro_batches: usize,
-    /// Whether its last start might fuse kernels.
-    pub fusion: bool,
+    /// Those of its last start on a GPU; after a crash that came before its first step, others.
+    pub gpu_kernels: GpuKernels,
     pub state: State,
 }
 

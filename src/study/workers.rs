@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::{ChosenDevices, EvaluateOnDevice, Observer, Sharing, StudyError, StudyQueue, Tracker};
 use crate::data::DataFolder;
-use crate::device::{KERNELS_VARIABLE, WITHOUT_FUSION};
+use crate::device::{KERNELS_VARIABLE, WITHOUT_FUSION, WITHOUT_OWN_KERNELS};
 use crate::event::{RunOutcome, SharedSteps};
 use crate::record::{Commit, RecordError, RunFolder, SweepFolder, record_silent_end};
 use crate::schedule::{
-    self, Device, News, Policy, ProcessExecutor, Queue, Room, RunCommand, RunExecutor, Start, Stop, Summary, Update,
-    is_no_room,
+    self, Device, GpuKernels, News, Policy, ProcessExecutor, Queue, Room, RunCommand, RunExecutor, Start, Stop,
+    Summary, Update, is_no_room,
 };
 use crate::spec::RunId;
 
@@ -180,11 +180,13 @@ impl<'s> Workers<'s> {
             let folder = std::env::temp_dir().join(format!("speedlab-kernels-{user}"));
             environment.push((KERNELS_VARIABLE.to_owned(), folder.to_string_lossy().into_owned()));
         }
-        if !start.fusion {
-            let (name, value) = WITHOUT_FUSION;
-            args.push("--without-fusion".into());
-            environment.push((name.to_owned(), value.to_owned()));
-        }
+        let (name, variables): (_, &[_]) = match start.gpu_kernels {
+            GpuKernels::Fused => ("fused", &[]),
+            GpuKernels::Unfused => ("unfused", &[WITHOUT_FUSION]),
+            GpuKernels::Burns => ("burns", &[WITHOUT_FUSION, WITHOUT_OWN_KERNELS]),
+        };
+        args.extend(["--gpu-kernels".into(), name.into()]);
+        environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let command = RunCommand::this_program(args, self.folder(&start.run_id).log())?;
         Ok(RunCommand { environment, ..command })
     }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use speedlab::device::WITHOUT_FUSION;
+use speedlab::device::{WITHOUT_FUSION, WITHOUT_OWN_KERNELS};
 use speedlab::event::RunOutcome;
 use speedlab::record::{CurveRow, RunState};
 
@@ -65,6 +65,25 @@ fn a_sweep_on_an_adapter_has_the_losses_of_the_cpu() {
         largest = largest.max(difference);
     }
     println!("{} numbers, the largest relative difference {largest:.1e}", cpu.len());
+}
+
+#[test]
+#[ignore = "needs a program with wgpu, and an adapter: scripts/check-gpu.sh"]
+fn an_adapter_trains_with_burns_kernels_alone() {
+    // What a study does on its own where kernels of our own make an adapter's results others than the CPU's.
+    let sandbox = Sandbox::new(&short());
+    let mut command = gpu_command(&sandbox);
+    command.envs([WITHOUT_FUSION, WITHOUT_OWN_KERNELS]);
+    let output = command
+        .args(["run", "sweep.yaml", "--quiet", "--device", "wgpu:0", "--capture-steps"])
+        .output()
+        .expect("the program starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let study = sandbox.study();
+    assert_eq!(study.runs[0].state, RunState::Ended(RunOutcome::Completed));
+    let device = &study.runs[0].attempts.last().expect("it ran").device;
+    assert!(device.contains(", burn's kernels") && !device.contains("captured"), "{device}");
+    println!("{device}");
 }
 
 #[test]

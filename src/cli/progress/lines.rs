@@ -236,7 +236,7 @@ mod tests {
             device: "cpu".into(),
             slot: crate::schedule::Slot { device: 0, index: 0 },
             threads: 1,
-            fusion: true,
+            gpu_kernels: crate::schedule::GpuKernels::Fused,
             micro_batches: 1,
         };
         session.progress(&first, 81 * SECOND, 2000, 0.01, Phase::Training);

@@ -3,6 +3,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
 use super::tensors::Tensors;
+use crate::kernels::has_own_gpu_kernels;
 
 /// `row`, `[values]`, in parts of these sizes, one after the other: all parts in one launch on a GPU.
 ///
@@ -10,11 +11,22 @@ use super::tensors::Tensors;
 /// If the parts are not the whole row.
 pub fn apart(row: Tensor<1>, sizes: Vec<usize>) -> Vec<Tensor<1>> {
     assert_eq!(row.dims(), [sizes.iter().sum::<usize>()], "the parts are the whole row");
+    if !has_own_gpu_kernels() {
+        let mut end = 0;
+        let part = |size| {
+            end += size;
+            row.clone().narrow(0, end - size, size)
+        };
+        return sizes.into_iter().map(part).collect();
+    }
     Dispatch::device_apart(row.into_dispatch(), sizes).0.into_iter().map(Tensor::from_dispatch).collect()
 }
 
 /// The parts in one row, `[values]`, one after the other: in one launch on a GPU.
 pub fn joined(parts: Vec<Tensor<1>>) -> Tensor<1> {
+    if !has_own_gpu_kernels() {
+        return Tensor::cat(parts, 0);
+    }
     let parts = Tensors(parts.into_iter().map(Tensor::into_dispatch).collect());
     Tensor::from_dispatch(Dispatch::device_joined(parts))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use retry::Policy;
 
 use super::start_order::{Entry, State, in_start_order};
-use super::{Decision, Device, Slot, StopReason};
+use super::{Decision, Device, GpuKernels, Slot, StopReason};
 use crate::event::{RunOutcome, SharedSteps};
 use crate::spec::RunId;
 
@@ -58,8 +58,8 @@ pub struct Start {
     pub device: String,
     pub slot: Slot,
     pub threads: usize,
-    /// Whether the device may fuse kernels.
-    pub fusion: bool,
+    /// Those that a GPU is to use.
+    pub gpu_kernels: GpuKernels,
     /// The pieces that each batch is taken in, one after the other.
     pub micro_batches: usize,
 }
@@ -139,7 +139,7 @@ impl Queue {
         let entry = &mut self.entries[position];
         let device = &self.devices[slot.device];
         entry.starts += 1;
-        entry.fusion = device.fusion;
+        entry.gpu_kernels = entry.gpu_kernels.max(device.gpu_kernels);
         entry.state = State::Running { slot, since: now };
         Some(Start {
             run_id: entry.run.run_id.clone(),
@@ -147,16 +147,17 @@ impl Queue {
             device: device.name.clone(),
             slot,
             threads: device.threads,
-            fusion: device.fusion,
+            gpu_kernels: entry.gpu_kernels,
             micro_batches: entry.micro_batches,
         })
     }
 
     /// Takes note that a running run has ended; `Some` is the time from which it may start again.
     ///
-    /// What is tried again, and how: a crash or a silence from the checkpoint, a few times, after growing pauses; a run without
+    /// What is tried again, and how: a crash or a silence from the checkpoint, a few times, after growing pauses, and with other kernels of a GPU where it
+    /// came before any step; a run without
     /// memory in smaller pieces of its batch; one whose device is gone on another device; one whose device disagrees with the
-    /// CPU without fused kernels, then elsewhere; one without room on the disk when there is room, a few times without progress.
+    /// CPU without fused kernels, then without our own, then elsewhere; one without room on the disk when there is room, a few times without progress.
     /// A diverged run would do the same again, and an interrupted one was meant to stop.
     pub fn ended(&mut self, run_id: &RunId, outcome: RunOutcome, now: Duration) -> Option<Duration> {
         let position = self.position[run_id];
@@ -168,6 +169,7 @@ impl Queue {
             RunOutcome::DeviceLost { reason } => self.give_up_device(slot.device, reason),
             RunOutcome::DeviceDisagrees { reason } => self.distrust_device(slot, position, reason),
             RunOutcome::DiskFull { reason } => self.pause(reason),
+            RunOutcome::Crashed { .. } => self.distrust_kernels(position),
             _ => {}
         }
         if self.stopping.is_none()

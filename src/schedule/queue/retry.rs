@@ -74,14 +74,24 @@ impl Queue {
         }
     }
 
-    /// Once more without fused kernels; a device that computed something else without them is not used.
+    /// Once more with other kernels; a device that computed something else with burn's alone is not used.
     pub(super) fn distrust_device(&mut self, slot: Slot, position: usize, reason: &str) {
-        if !self.entries[position].fusion {
-            self.give_up_device(slot.device, reason);
-        } else if self.devices[slot.device].fusion {
-            let Device { name, fusion, .. } = &mut self.devices[slot.device];
-            *fusion = false;
-            self.decisions.push(Decision::FusionOff { device: name.clone(), reason: reason.to_owned() });
+        let Some(next) = self.entries[position].gpu_kernels.next() else {
+            return self.give_up_device(slot.device, reason);
+        };
+        let Device { name, gpu_kernels, .. } = &mut self.devices[slot.device];
+        if *gpu_kernels < next {
+            *gpu_kernels = next;
+            let (device, reason) = (name.clone(), reason.to_owned());
+            self.decisions.push(Decision::OtherKernels { device, gpu_kernels: next, reason });
+        }
+    }
+
+    /// A crash before any step may be a kernel's that a driver does not take: the run, if it is tried again, takes other ones.
+    pub(super) fn distrust_kernels(&mut self, position: usize) {
+        let entry = &mut self.entries[position];
+        if entry.reached == 0 {
+            entry.gpu_kernels = entry.gpu_kernels.next().unwrap_or(entry.gpu_kernels);
         }
     }
 
