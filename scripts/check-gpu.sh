@@ -37,8 +37,8 @@ fi
 export CUBECL_AUTOTUNE_LEVEL="${CUBECL_AUTOTUNE_LEVEL:-minimal}"
 cargo test --release --locked --test integration -- --ignored --nocapture --test-threads 1 "$tests"
 
-# CUDA, by NVIDIA's compiler on a driver without a card: kernels of our own for the older cards, then a whole step of the smallest network for the newer. The compiler is found in a toolkit,
-# in PyTorch's packages, or fetched into the cache folder, where compiled kernels are kept, too.
+# CUDA, by NVIDIA's compiler on a driver without a card: kernels of our own for the older cards, then steps and sampling passes of small networks of all architectures for the
+# newer, in f32 and bf16. The compiler is found in a toolkit, in PyTorch's packages, or fetched into the cache folder, where compiled kernels are kept, too.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}"
 on_cuda() {
     "$1" scripts/gpu/own_kernels.py "$SPEEDLAB_GPU_BIN" --compute-capabilities 80 || return
@@ -47,13 +47,13 @@ on_cuda() {
     [ "$(du -sm "$kernels" 2>/dev/null | cut -f1)" -lt 300 ] 2>/dev/null || rm -rf "$kernels"
     for _ in 1 2; do
         status=0
-        timeout --signal INT 300 "$1" scripts/gpu/precompile.py "$kernels" "$SPEEDLAB_GPU_BIN" --networks "UNet 1x8x8" --precisions f32 \
+        timeout --signal INT 300 "$1" scripts/gpu/precompile.py "$kernels" "$SPEEDLAB_GPU_BIN" --networks small \
             --expected results/reference/cuda-step.json || status=$?
         [ "$status" != 0 ] && [ "$status" != 124 ] || break
         # It may be the kept folder that is damaged.
         rm -rf "$kernels"
     done
-    [ "$status" != 124 ] || echo "SKIPPED: the kernels of a step are not all compiled for CUDA yet; the next run goes on from here"
+    [ "$status" != 124 ] || echo "SKIPPED: the kernels of all networks are not compiled for CUDA yet; the next run goes on from here"
     [ "$status" = 124 ] || return "$status"
 }
 python="${SPEEDLAB_PYTHON:-python3}"

@@ -16,7 +16,7 @@ use burn::tensor::Device;
 use sha2::{Digest as _, Sha256};
 
 use crate::data::{self, DataError, DataFolder, DataSums, Dataset};
-use crate::evaluate::{EvaluateError, Evaluator, FeaturesOn, SpatialEncoder};
+use crate::evaluate::{EvaluateError, Evaluator, FeaturesOn, Passes, SpatialEncoder};
 use crate::event::{EVENT_VERSION, Phase, RunEvent, RunOutcome, SharedSteps, Stamp, Started};
 use crate::model;
 use crate::record::{
@@ -71,6 +71,8 @@ pub struct Attempt<'a> {
     pub micro_batches: usize,
     /// Whether the kernels of a training step are launched together: see [`train::Trainer::capture_steps`].
     pub capture_steps: bool,
+    /// How the device is told of the passes that evaluations need.
+    pub passes: Passes,
     pub evaluate_on: EvaluateOn<'a>,
     /// Where the device has a counter of how busy it is.
     pub gauge: Option<Gauge<'a>>,
@@ -126,7 +128,8 @@ pub fn execute(
         EvaluateOn::Usual | EvaluateOn::Same => device,
         EvaluateOn::Other(other) => other,
     };
-    let evaluator = Evaluator::on_device(spec, &dataset, data_folder, for_images, &mut prepared)?;
+    let mut evaluator = Evaluator::on_device(spec, &dataset, data_folder, for_images, &mut prepared)?;
+    evaluator.tell_passes(attempt.passes);
     if !matches!(evaluate_on, EvaluateOn::Usual) {
         evaluator.compute_features_on(for_images, &dataset)?.into_iter().for_each(note_features);
     }

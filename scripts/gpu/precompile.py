@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles the CUDA kernels of the networks that scripts/gpu/measure.sh times, on a machine without a card.
 
-    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--precisions f32,bf16] [--work train,captured,sample] [--level minimal]
+    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--precisions f32,bf16] [--work train,captured,sample,captured-sample] [--level minimal]
 
 A card's first step waits for some hundred kernels, each a second of NVIDIA's compiler on one thread. They depend on the card's
 generation alone, not on the card: OUT becomes a folder that SPEEDLAB_KERNELS names there. What is chosen among them, by how long they take, is found
@@ -42,9 +42,14 @@ NETWORKS.update(SMALL)
 BATCHES |= dict.fromkeys(SMALL, 16)
 SMALL_NAMES = ["UNet 1x8x8", *SMALL]
 # What is done with a network: as (work, captured) of bench-step, and how the counts are called.
-WORK = {"train": ("train", False, ""), "captured": ("train", True, " captured"), "sample": ("sample", False, " sampling")}
+WORK = {
+    "train": ("train", False, ""),
+    "captured": ("train", True, " captured"),
+    "sample": ("sample", False, " sampling"),
+    "captured-sample": ("sample", True, " sampling captured"),
+}
 # Kernels that are told of, those with the most launches first.
-MOST_LAUNCHED = 25
+MOST_LAUNCHED = 12
 # What only a real card can say.
 OF_A_CARD = ("autotune/", "throughput/", "records/")
 

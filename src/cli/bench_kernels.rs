@@ -8,7 +8,9 @@ use serde_json::json;
 use super::Exit;
 use crate::device::{self, DeviceName};
 use crate::event::Stamp;
-use crate::kernels::{Convolution, DrawnMask, Gelu, GroupNorm, Kernels, Products, apart, dropout_mask, joined, update};
+use crate::kernels::{
+    Convolution, DrawnMask, Gelu, GroupNorm, Kernels, Part, Products, apart, dropout_mask, joined, update,
+};
 use crate::model::DeviceDraws;
 use crate::optim::Factors;
 use crate::random::{Draws, Stream};
@@ -216,7 +218,8 @@ pub fn bench_kernels(args: &BenchKernelsArgs) -> anyhow::Result<Exit> {
 /// Whether a row on `device` in parts of these sizes has the right numbers, and the parts joined again.
 fn parts_agree(device: &Device, sizes: &[usize]) -> bool {
     let numbers: Vec<f32> = (0..sizes.iter().sum()).map(|index: usize| index as f32).collect();
-    let parts = apart(Tensor::from_data(numbers.as_slice(), device), sizes.to_vec());
+    let part = |values| Part { values, factor_of: Products::F32 };
+    let parts = apart(Tensor::from_data(numbers.as_slice(), device), sizes.iter().copied().map(part).collect());
     let read = |row: Tensor<1>| row.try_into_vec_as::<f32>().expect("numbers");
     let mut expected = numbers.as_slice();
     let are_apart = parts.iter().zip(sizes).all(|(part, &size)| {

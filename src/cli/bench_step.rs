@@ -13,11 +13,11 @@ use clap::{Args, ValueEnum};
 use super::Exit;
 use crate::device::{self, DeviceName, thread_panics};
 use crate::kernels::{Kernels, NoPrecision};
-use crate::model::{self, Dropout, Network};
+use crate::model::{self, CapturedPass, Dropout, Network, NotCaptured};
 use crate::optim::{Adam, Moments};
 use crate::random::{Draws, Stream};
 use crate::spec::{self, AdamOptimizer, Data, ImageFolderData, Model, RunSpec, Train};
-use crate::train::{CapturedStep, Given, NotCaptured, Stopwatch};
+use crate::train::{CapturedStep, Given, Stopwatch};
 
 /// Prints one JSON line about the work, then one for each round.
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub struct BenchStepArgs {
     /// Multiply in bf16, as `train.precision: bf16` does; for devices that have it
     #[arg(long)]
     bf16: bool,
-    /// Capture the kernels of a training step, and launch them together: for GPUs
+    /// Capture the kernels of a step, and launch them together: for GPUs
     #[arg(long)]
     capture_steps: bool,
     /// Instead of rounds: one JSON object with the kernels that a step launches, the device's time that each takes, the share of the step in
@@ -201,6 +201,7 @@ struct Bench {
     weights: Tensor<1>,
     adam: Adam,
     captured: Option<CapturedStep>,
+    captured_pass: Option<CapturedPass>,
     matrices: Option<[Tensor<2>; 2]>,
     step: u64,
     /// Noisy images and target of the next training step, drawn while a device was busy, as the trainer does.
@@ -241,6 +242,7 @@ impl Bench {
             network,
             weights,
             captured: None,
+            captured_pass: None,
             matrices,
             step: 0,
             ahead: None,
@@ -253,7 +255,11 @@ impl Bench {
         let result = match self.work {
             Work::Train => self.train()?,
             Work::Sample => {
-                let noisy = self.images(self.noise(Stream::Noise, self.step));
+                let noise = self.noise(Stream::Noise, self.step);
+                if let Some(captured) = &mut self.captured_pass {
+                    return Ok(f64::from(captured.predict(&noise, &timesteps(self.shape[0]), None)?[0]));
+                }
+                let noisy = self.images(noise);
                 let timesteps = self.timesteps();
                 let predicted = self.network.forward(noisy, timesteps, None, None).into_data();
                 f64::from(predicted.as_slice::<f32>().expect("networks compute in f32")[0])
@@ -270,7 +276,12 @@ impl Bench {
 
     /// From now on.
     fn capture_steps(&mut self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.work == Work::Train, "training steps are captured, no other work");
+        anyhow::ensure!(self.work != Work::Matmul, "a network's passes are captured, no other work");
+        if self.work == Work::Sample {
+            anyhow::ensure!(self.device != Device::flex(), NotCaptured::OnCpu);
+            self.captured_pass = Some(CapturedPass::new(&self.network, self.shape)?);
+            return Ok(());
+        }
         let Moments::Device { first, second } = self.adam.moments() else { return Err(NotCaptured::OnCpu.into()) };
         let learned = [self.weights.clone(), first.clone(), second.clone(), self.weights.clone()];
         self.captured = Some(CapturedStep::new(&self.spec, &self.network, None, &self.device, &learned)?);
@@ -334,10 +345,13 @@ impl Bench {
     }
 
     fn timesteps(&self) -> Tensor<1> {
-        let batch = self.shape[0];
-        let timesteps: Vec<f32> = (0..batch).map(|index| (index * 1000 / batch) as f32).collect();
-        Tensor::from_data(TensorData::new(timesteps, [batch]), &self.device)
+        Tensor::from_data(TensorData::new(timesteps(self.shape[0]), [self.shape[0]]), &self.device)
     }
+}
+
+/// Of each image of a batch.
+fn timesteps(batch: usize) -> Vec<f32> {
+    (0..batch).map(|index| (index * 1000 / batch) as f32).collect()
 }
 
 /// The most memory this process has had, where Linux says.

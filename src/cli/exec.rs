@@ -11,6 +11,7 @@ use super::task::{self, TaskArgs};
 use super::{Color, DataArgs, Exit};
 use crate::data::DataFolder;
 use crate::device::{self, DeviceName};
+use crate::evaluate::Passes;
 use crate::event::{RunEvent, RunOutcome, SharedSteps, Stamp};
 use crate::external::{self, ExternalAttempt, ExternalError};
 use crate::kernels::has_own_gpu_kernels;
@@ -121,7 +122,10 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
     let micro_batches = args.micro_batches;
     let needs_the_host = spec.is_some_and(|spec| train::needs_the_host(&spec, micro_batches).is_some());
     // Captured steps are made of kernels of our own.
-    let capture_steps = args.capture_steps && !needs_the_host && has_own_gpu_kernels();
+    let captures = args.capture_steps && has_own_gpu_kernels();
+    // A run whose steps need the host is evaluated in captured passes none the less.
+    let passes = if captures { Passes::Captured } else { Passes::ByKernel };
+    let capture_steps = captures && !needs_the_host;
     if capture_steps {
         label.push_str(", steps captured");
     }
@@ -139,6 +143,7 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         build: &args.build,
         micro_batches,
         capture_steps,
+        passes,
         evaluate_on,
         gauge: gauge.as_ref().map(|gauge| &**gauge as run::Gauge),
         shared_from: shared_from.as_ref(),

@@ -50,7 +50,7 @@ pub struct RunArgs {
     /// device that trains generates images, and the CPU computes their features
     #[arg(long, value_name = "DEVICE")]
     evaluate_on: Option<EvaluateOnDevice>,
-    /// Capture the kernels of a training step and launch them together, as a CUDA graph: for GPUs that wait for the host to launch
+    /// Capture the kernels of a training step, and of a pass that generates images, and launch them together, as a CUDA graph: for GPUs that wait for the host to launch
     /// the kernels of small networks. Before a run trains so, its first steps are compared with the same steps kernel by kernel.
     /// Runs whose steps need the host (optimizers other than Adam, tokens that are masked or aligned, batches of several sizes) train kernel by kernel, and their device is recorded without it
     #[arg(long)]

@@ -52,6 +52,7 @@ pub use inception_score::{INCEPTION_SPLITS, InceptionScore, inception_score};
 pub use kid::{Kid, KidSubset, kid, kid_subset_counts, kid_subsets};
 pub use nearest_neighbours::NeighbourDistances;
 pub use precision_recall::{DENSITY_NEIGHBOURS, Neighbourhoods, Overlap, PRECISION_NEIGHBOURS, overlap};
+pub use predict::Passes;
 pub use reference::{ReferenceFeatures, check_encoders, check_reference_files, prepare_reference};
 pub use sample::generate_images;
 pub use statistics_file::{Statistics, StatisticsError};

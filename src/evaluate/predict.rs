@@ -2,7 +2,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::EvaluateError;
 use super::precision::generating;
-use crate::model::Network;
+use crate::kernels::Kernels;
+use crate::model::{CapturedPass, Network};
 use crate::spec::{FidPrecision, RunSpec};
 
 /// The network: `predict(input, timesteps, classes)` of `timesteps.len()` images, each at its own t, which may lie between
@@ -60,16 +61,63 @@ impl Conditioning {
     }
 }
 
+/// How a network's passes are told to its device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passes {
+    /// Kernel by kernel.
+    #[default]
+    ByKernel,
+    /// Captured, where a shape of batches comes again and the device captures kernels.
+    Captured,
+}
+
+/// Passes of a shape before its kernels are captured: a pass or two are sooner done kernel by kernel.
+const PASSES_BEFORE_CAPTURE: usize = 8;
+
+/// The passes of batches of one size, as often as they were asked for.
+struct OfBatch {
+    images: usize,
+    asked: usize,
+    captured: Option<CapturedPass>,
+}
+
+impl OfBatch {
+    /// The captured pass, from some passes on. A device that captures none is not asked again.
+    fn captured(&mut self, network: &Network, (channels, side): (usize, usize)) -> Option<&mut CapturedPass> {
+        self.asked += 1;
+        if self.asked == PASSES_BEFORE_CAPTURE {
+            self.captured = CapturedPass::new(network, [self.images, channels, side, side])
+                .inspect_err(|error| eprintln!("images are generated kernel by kernel: {error}"))
+                .ok();
+        }
+        self.captured.as_mut()
+    }
+}
+
 /// Asks `network`, with the weights it has, for a whole batch of images of `image_shape` (channels, side).
 pub fn with_network(
     network: &Network,
     image_shape: (usize, usize),
+    passes: Passes,
 ) -> impl FnMut(&[f32], &[f32], Option<&[u32]>) -> Predicted + use<> {
     let network = network.untracked();
     let device = network.weights().device();
     let (channels, side) = image_shape;
+    let is_captured = passes == Passes::Captured && !matches!(Kernels::for_device(&device), Kernels::Fused(_));
+    let mut of_batches: Vec<OfBatch> = Vec::new();
     move |input, timesteps, classes| {
         let count = timesteps.len();
+        if is_captured {
+            let known = of_batches.iter().position(|of_batch| of_batch.images == count);
+            let place = known.unwrap_or_else(|| {
+                of_batches.push(OfBatch { images: count, asked: 0, captured: None });
+                of_batches.len() - 1
+            });
+            if let Some(captured) = of_batches[place].captured(&network, image_shape) {
+                // A device that no longer takes what it took fails as it does for a kernel.
+                return Ok(captured.predict(input, timesteps, classes).unwrap_or_else(|error| panic!("{error}")));
+            }
+        }
         let input = TensorData::new(input.to_vec(), [count, channels, side, side]);
         let timesteps = TensorData::new(timesteps.to_vec(), [count]);
         let (input, timesteps) = (Tensor::from_data(input, &device), Tensor::from_data(timesteps, &device));
@@ -88,15 +136,16 @@ pub fn with_network(
 pub fn with_network_in(
     network: &Network,
     image_shape: (usize, usize),
+    passes: Passes,
 ) -> impl FnMut(FidPrecision, &[f32], &[f32], Option<&[u32]>) -> Predicted {
-    let mut in_f32 = with_network(network, image_shape);
+    let mut in_f32 = with_network(network, image_shape, passes);
     let mut in_bf16 = None;
     move |precision, input, timesteps, classes| match precision {
         FidPrecision::F32 => in_f32(input, timesteps, classes),
         FidPrecision::Bf16 => {
             let in_bf16 = match &mut in_bf16 {
                 Some(made) => made,
-                unmade => unmade.insert(with_network(&generating(network, precision)?, image_shape)),
+                unmade => unmade.insert(with_network(&generating(network, precision)?, image_shape, passes)),
             };
             in_bf16(input, timesteps, classes)
         }

@@ -3,7 +3,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::precision::generating;
-use super::predict::{Conditioning, Predict, with_network};
+use super::predict::{Conditioning, Passes, Predict, with_network};
 use super::{EvaluateError, LatentDecoder};
 use crate::diffusion::{ForwardProcess, generate};
 use crate::model::{self, Network};
@@ -37,7 +37,7 @@ pub fn generate_images(
 ) -> Result<Vec<f32>, EvaluateError> {
     let generation = Generation::of(spec);
     let network = generating(network, spec.evaluate.fid.precision)?;
-    let mut predict = with_network(&network, spec.data.image_shape());
+    let mut predict = with_network(&network, spec.data.image_shape(), Passes::ByKernel);
     let mut generated = Vec::with_capacity(images.len() * generation.image_values);
     let batch_images = batch_images(spec);
     for first in images.clone().step_by(batch_images) {

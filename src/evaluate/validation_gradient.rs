@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
     use crate::diffusion::ForwardProcess;
-    use crate::evaluate::predict::with_network;
+    use crate::evaluate::predict::{Passes, with_network};
     use crate::model::build;
     use crate::spec::{Model, RunSpec, UnetModel};
 
@@ -126,7 +126,8 @@ mod tests {
         network.set_weights(start.clone());
         let all: Vec<usize> = (0..72).collect();
         let (loss, gradient) = validation.loss_and_gradient(&network, (1, 8), &all);
-        let measured = validation.measure(Weights::Averaged, 256, &mut with_network(&network, (1, 8))).unwrap();
+        let measured =
+            validation.measure(Weights::Averaged, 256, &mut with_network(&network, (1, 8), Passes::ByKernel)).unwrap();
         assert!((loss / measured[0].value - 1.0).abs() < 1e-5, "{loss} {measured:?}");
 
         let gradient_values = gradient.clone().into_data().try_into_vec::<f32>().unwrap();

@@ -1,5 +1,5 @@
 use burn::backend::Dispatch;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::attention::Attention;
 use super::convolution_extension::ConvolutionOperations;
@@ -57,7 +57,7 @@ impl Kernels {
     pub fn group_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, norm: GroupNorm) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::group_norm(input, scale, shift, norm),
-            Self::Gpu(_) => gpu::group_norm(input, scale, shift, norm),
+            Self::Gpu(products) => gpu::group_norm(products, input, scale, shift, norm),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_group_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -82,7 +82,7 @@ impl Kernels {
     ) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::group_norm_modulated(input, scale, shift, modulation, norm),
-            Self::Gpu(_) => gpu::group_norm_modulated(input, scale, shift, modulation, norm),
+            Self::Gpu(products) => gpu::group_norm_modulated(products, input, scale, shift, modulation, norm),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_group_norm_modulated(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -93,13 +93,21 @@ impl Kernels {
         }
     }
 
+    /// The output of a norm where it is no factor of a product: in f32, whatever it was rounded to.
+    pub fn whole(self, output: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Gpu(Products::Bf16) => output.cast(FloatDType::F32),
+            Self::Plain(_) | Self::Gpu(Products::F32) | Self::Fused(_) => output,
+        }
+    }
+
     /// The mean of each square of 2x2 pixels.
     ///
     /// # Panics
     /// If the sides are odd.
     pub fn halve(self, input: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Plain(_) | Self::Gpu(_) => plain::halve(input),
+            Self::Plain(_) | Self::Gpu(_) => plain::halve(self.whole(input)),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_halve(input.into_dispatch())),
         }
     }
@@ -116,7 +124,8 @@ impl Kernels {
     pub fn silu(self, input: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Plain(_) => burn::tensor::activation::silu(input),
-            Self::Gpu(_) => gpu::activate(input, gpu::Curve::Silu),
+            // What it is made of, an embedding of the time, is a factor of many products, whose gradients are added up in f32.
+            Self::Gpu(_) => gpu::activate(Products::F32, input, gpu::Curve::Silu),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_silu(input.into_dispatch())),
         }
     }

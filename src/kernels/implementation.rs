@@ -159,7 +159,7 @@ pub mod tests {
 
     use super::super::lanes::Kind;
     use super::super::lanes::tests::on_all_lanes;
-    use super::super::{Convolution, Resample};
+    use super::super::{Convolution, Gelu, GroupNorm, Resample};
     use super::*;
     use crate::random::{Draws, Stream};
 
@@ -264,26 +264,52 @@ pub mod tests {
         assert_eq!(rounding, [false, false, true, true, false, false]);
     }
 
-    /// On Flex, which multiplies bf16 in f32 and rounds the result.
+    /// On Flex, which multiplies bf16 in f32 and rounds the result. Kernels of GPUs round norms and GELU as they write them.
     #[test]
     fn products_of_bf16_are_near_those_of_f32() {
-        let compare_bf16 = |what: &str, images: &[[usize; 4]], vectors: &[usize], compute: Computation| {
-            compare_bf16(Kernels::Plain, what, images, vectors, compute);
-        };
-        for resample in [Resample::Keep, Resample::Halve, Resample::Double] {
-            let shape = Convolution { inputs: 12, outputs: 10, kernel: 3, resample };
-            let vectors = [shape.weight_count(), shape.outputs];
-            compare_bf16(&format!("{shape:?}"), &[[5, 12, 6, 8]], &vectors, &|kernels, images, vectors| {
-                kernels.convolution(shape, images[0].clone(), vectors[0].clone(), vectors[1].clone())
+        for kernels in [Kernels::Plain, Kernels::Gpu] {
+            let compare_bf16 = |what: &str, images: &[[usize; 4]], vectors: &[usize], compute: Computation| {
+                compare_bf16(kernels, what, images, vectors, compute);
+            };
+            for resample in [Resample::Keep, Resample::Halve, Resample::Double] {
+                let shape = Convolution { inputs: 12, outputs: 10, kernel: 3, resample };
+                let vectors = [shape.weight_count(), shape.outputs];
+                compare_bf16(&format!("{shape:?}"), &[[5, 12, 6, 8]], &vectors, &|kernels, images, vectors| {
+                    kernels.convolution(shape, images[0].clone(), vectors[0].clone(), vectors[1].clone())
+                });
+            }
+            let shape = Convolution::pointwise(24, 16);
+            let (images, vectors) = ([[7, 24, 1, 1], [7, 16, 1, 1]], [shape.weight_count(), shape.outputs]);
+            compare_bf16("linear map and sum", &images, &vectors, &|kernels, images, vectors| {
+                let [input, added] = [0, 1].map(|index| images[index].clone());
+                kernels.convolution_added(shape, input, vectors[0].clone(), vectors[1].clone(), added)
+            });
+            compare_bf16("attention", &[[5, 48, 4, 4]], &[], &|kernels, images, _| {
+                kernels.attention(images[0].clone(), 2)
+            });
+            let shape = Convolution { inputs: 12, outputs: 10, kernel: 3, resample: Resample::Keep };
+            let vectors = [12, 12, shape.weight_count(), shape.outputs];
+            for halves in [false, true] {
+                let what = if halves { "norm, halved, then convolution" } else { "norm, then convolution" };
+                compare_bf16(what, &[[5, 12, 6, 8]], &vectors, &|kernels, images, vectors| {
+                    let norm = GroupNorm { groups: 3, silu: true, epsilon: 1e-5 };
+                    let normalized =
+                        kernels.group_norm(images[0].clone(), vectors[0].clone(), vectors[1].clone(), norm);
+                    let normalized = if halves { kernels.halve(normalized) } else { normalized };
+                    kernels.convolution(shape, normalized, vectors[2].clone(), vectors[3].clone())
+                });
+            }
+            let shape = Convolution::pointwise(16, 24);
+            let (images, vectors) =
+                ([[5, 16, 1, 9], [5, 16, 1, 1], [5, 16, 1, 1]], [shape.weight_count(), 24, 24 * 16, 16]);
+            compare_bf16("modulated norm and feed-forward", &images, &vectors, &|kernels, images, vectors| {
+                let [input, scale, shift] = [0, 1, 2].map(|index| images[index].clone());
+                let normalized = kernels.modulated_norm(input, scale, shift, 1e-5);
+                let hidden = kernels.convolution(shape, normalized, vectors[0].clone(), vectors[1].clone());
+                let hidden = kernels.gelu(hidden, Gelu::Tanh);
+                kernels.convolution(Convolution::pointwise(24, 16), hidden, vectors[2].clone(), vectors[3].clone())
             });
         }
-        let shape = Convolution::pointwise(24, 16);
-        let (images, vectors) = ([[7, 24, 1, 1], [7, 16, 1, 1]], [shape.weight_count(), shape.outputs]);
-        compare_bf16("linear map and sum", &images, &vectors, &|kernels, images, vectors| {
-            let [input, added] = [0, 1].map(|index| images[index].clone());
-            kernels.convolution_added(shape, input, vectors[0].clone(), vectors[1].clone(), added)
-        });
-        compare_bf16("attention", &[[5, 48, 4, 4]], &[], &|kernels, images, _| kernels.attention(images[0].clone(), 2));
     }
 
     /// On every kind of lanes and, where they are, with instructions for bf16: products of many and few, even and odd channels

@@ -45,7 +45,7 @@ mod winograd;
 pub use convolution_shape::{Convolution, Resample};
 use frozen::Activation;
 pub use gelu::Gelu;
-pub use gpu::{DrawnMask, apart, dropout_mask, joined, update};
+pub use gpu::{DrawnMask, Part, apart, dropout_mask, joined, update};
 pub use group_norm::GroupNorm;
 pub use implementation::{Kernels, NoPrecision, OWN_KERNELS_VARIABLE, Products, has_own_gpu_kernels, has_tf32};
 pub use lanes::multiplies_bf16;

@@ -16,13 +16,9 @@ pub fn convolution(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias
 
 /// [`convolution`] of bf16; the bias is added in f32.
 pub fn convolution_bf16(shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
-    product_bf16(shape, input, weight) + bias.reshape([1, shape.outputs, 1, 1])
-}
-
-/// [`convolution_bf16`] without a bias.
-pub fn product_bf16(shape: Convolution, input: Tensor<4>, weight: Tensor<1>) -> Tensor<4> {
     let (input, weight, options) = convolved(shape, input, weight);
-    conv2d(input.cast(FloatDType::BF16), weight.cast(FloatDType::BF16), None, options).cast(FloatDType::F32)
+    let product = conv2d(input.cast(FloatDType::BF16), weight.cast(FloatDType::BF16), None, options);
+    product.cast(FloatDType::F32) + bias.reshape([1, shape.outputs, 1, 1])
 }
 
 /// The input and the weights of the convolution, and its options.

@@ -12,7 +12,7 @@ impl Kernels {
     pub fn layer_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::layer_norm(input, scale, shift, epsilon),
-            Self::Gpu(_) => gpu::layer_norm(input, scale, shift, epsilon),
+            Self::Gpu(products) => gpu::layer_norm(products, input, scale, shift, epsilon),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_layer_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -27,7 +27,7 @@ impl Kernels {
     pub fn modulated_norm(self, input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::modulated_norm(input, scale, shift, epsilon),
-            Self::Gpu(_) => gpu::modulated_norm(input, scale, shift, epsilon),
+            Self::Gpu(products) => gpu::modulated_norm(products, input, scale, shift, epsilon),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_modulated_norm(
                 input.into_dispatch(),
                 scale.into_dispatch(),
@@ -53,7 +53,7 @@ impl Kernels {
     /// x times the share of a standard normal below x, or an approximation of it.
     pub fn gelu(self, input: Tensor<4>, gelu: Gelu) -> Tensor<4> {
         match self {
-            Self::Gpu(_) if gelu == Gelu::Tanh => gpu::activate(input, gpu::Curve::GeluTanh),
+            Self::Gpu(products) if gelu == Gelu::Tanh => gpu::activate(products, input, gpu::Curve::GeluTanh),
             Self::Plain(_) | Self::Gpu(_) => plain::gelu(input, gelu),
             Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_gelu(input.into_dispatch(), gelu)),
         }

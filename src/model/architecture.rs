@@ -11,6 +11,8 @@ const EPSILON: f32 = 1e-5;
 pub struct Architecture {
     pub layout: Vec<ParameterLayout>,
     pub initial: Vec<Initial>,
+    /// Of each parameter, whether it is weights that are multiplied as a factor of products, and nothing else.
+    pub is_factor: Vec<bool>,
     /// Floating-point operations of one image's forward pass.
     pub flops: f64,
     /// Numbers in the outputs of all layers for one image.
@@ -144,9 +146,11 @@ impl Architecture {
     ) -> ConvolutionLayer {
         self.flops += 2.0 * (shape.weight_count() * pixels) as f64;
         self.activations += shape.outputs * pixels;
+        let weight = self.parameter(format!("{name}.weight"), weight_shape, weight);
+        self.is_factor[weight] = true;
         ConvolutionLayer {
             shape,
-            weight: self.parameter(format!("{name}.weight"), weight_shape, weight),
+            weight,
             bias: bias.map(|bias| self.parameter(format!("{name}.bias"), vec![shape.outputs], bias)),
         }
     }
@@ -154,6 +158,7 @@ impl Architecture {
     /// A parameter that is no part of a layer above; its place in the layout.
     pub fn parameter(&mut self, name: String, shape: Vec<usize>, initial: Initial) -> usize {
         self.layout.push(ParameterLayout { name, shape });
+        self.is_factor.push(false);
         self.initial.push(initial);
         self.layout.len() - 1
     }

@@ -19,6 +19,17 @@ impl<'a> From<Option<&'a [u32]>> for Classes<'a> {
     }
 }
 
+impl Classes<'_> {
+    /// Those of `count` images from the one at `first`.
+    pub fn narrow(&self, first: usize, count: usize) -> Self {
+        match self {
+            Self::Untold => Self::Untold,
+            Self::Of(classes) => Self::Of(&classes[first..first + count]),
+            Self::OneHot(chosen) => Self::OneHot(Box::new((**chosen).clone().narrow(0, first, count))),
+        }
+    }
+}
+
 /// `[classes, rows]`: 1 at each class, else 0.
 pub fn one_hot(classes: &[u32], rows: usize) -> Vec<f32> {
     let mut chosen = vec![0f32; classes.len() * rows];

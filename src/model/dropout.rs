@@ -74,7 +74,7 @@ impl Masks<'_> {
                 dropout_mask(step.clone(), DrawnMask { seed: *seed, layer, threshold, kept, shape })
             }
         };
-        activations * pass.kernels.enter(mask)
+        pass.kernels.whole(activations) * pass.kernels.enter(mask)
     }
 }
 

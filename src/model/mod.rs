@@ -8,6 +8,7 @@ mod adm_block;
 mod architecture;
 mod attention_block;
 pub mod autoencoder;
+mod captured;
 mod class_embedding;
 mod constant;
 mod crops;
@@ -36,6 +37,7 @@ use architecture::Architecture;
 use network::Body;
 use projection::Projection;
 
+pub use captured::{Buffer, CapturedPass, Graph, NotCaptured, flat, values};
 pub use class_embedding::{Classes, one_hot};
 pub use crops::{coordinates, seen_side};
 pub use dropout::{DeviceDraws, Dropout, Masks};

@@ -143,7 +143,18 @@ impl Network {
         classes: Option<&[u32]>,
         dropout: Option<Dropout>,
     ) -> Tensor<4> {
-        let pass = self.pass(classes.is_some());
+        self.forward_told(noisy, timesteps, classes.into(), dropout)
+    }
+
+    /// [`Self::forward`] of classes wherever they are.
+    pub(super) fn forward_told(
+        &self,
+        noisy: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: Classes<'_>,
+        dropout: Option<Dropout>,
+    ) -> Tensor<4> {
+        let pass = self.pass(!matches!(classes, Classes::Untold));
         let noisy = self.with_coordinates(noisy);
         let batch = noisy.dims()[0];
         if self.parameters.tracked()
@@ -151,7 +162,6 @@ impl Network {
             || dropout.is_some()
             || batch <= SAMPLED_AT_ONCE
         {
-            let classes = Classes::from(classes);
             return self.body.forward(
                 pass,
                 noisy,
@@ -164,7 +174,7 @@ impl Network {
         let parts = (0..batch).step_by(SAMPLED_AT_ONCE).map(|first| {
             let count = SAMPLED_AT_ONCE.min(batch - first);
             let (noisy, timesteps) = (noisy.clone().narrow(0, first, count), timesteps.clone().narrow(0, first, count));
-            let classes = classes.map(|classes| &classes[first..first + count]).into();
+            let classes = classes.narrow(first, count);
             self.body.forward(pass, noisy, timesteps, &classes, None, &mut TokenRoute::default())
         });
         Tensor::cat(parts.collect(), 0)
@@ -249,6 +259,7 @@ impl Network {
     /// The same network with other operations: in another precision, or for comparing them.
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = kernels;
+        self.parameters = self.parameters.for_kernels(kernels);
         self
     }
 }

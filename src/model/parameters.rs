@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::architecture::{Architecture, Initial};
-use crate::kernels::{apart, joined};
+use crate::kernels::{Kernels, Part, Products, apart, joined};
 use crate::random::{Draws, Stream};
 
 /// Name and shape of one parameter; a network's parameters are concatenated in the order of its layout.
@@ -35,6 +35,10 @@ const HIDDEN: [&str; 6] = ["down", "middle", "up", "blocks", "first", "second"];
 #[derive(Clone)]
 pub struct Parameters {
     layout: Vec<ParameterLayout>,
+    /// See [`Architecture::is_factor`].
+    is_factor: Vec<bool>,
+    /// What these are rounded as a factor of.
+    factor_of: Products,
     /// All parameters, not tracked.
     flat: Tensor<1>,
     /// Each parameter, flat; a leaf of the autodiff graph where `tracked`.
@@ -67,8 +71,35 @@ impl Parameters {
         let count = values.len();
         let flat = Tensor::from_data(TensorData::new(values, [count]), &device.clone().without_autodiff());
         let tracked = device.is_autodiff();
-        let views = views(&architecture.layout, &flat, tracked);
-        Self { layout: architecture.layout, flat, views, tracked }
+        let Architecture { layout, is_factor, .. } = architecture;
+        let mut parameters = Self { layout, is_factor, factor_of: Products::F32, flat, views: Vec::new(), tracked };
+        parameters.make_views();
+        parameters
+    }
+
+    /// A view of each parameter, of the values that there are now.
+    fn make_views(&mut self) {
+        let part = |(parameter, &is_factor): (&ParameterLayout, _)| Part {
+            values: parameter.size(),
+            factor_of: if is_factor { self.factor_of } else { Products::F32 },
+        };
+        let parts = self.layout.iter().zip(&self.is_factor).map(part).collect();
+        let views = apart(self.flat.clone(), parts).into_iter();
+        self.views = views.map(|view| if self.tracked { view.autodiff().require_grad() } else { view }).collect();
+    }
+
+    /// The same parameters for other operations.
+    pub fn for_kernels(mut self, kernels: Kernels) -> Self {
+        let factor_of = match kernels {
+            Kernels::Gpu(products) => products,
+            // These round what they multiply themselves.
+            Kernels::Plain(_) | Kernels::Fused(_) => Products::F32,
+        };
+        let changes = std::mem::replace(&mut self.factor_of, factor_of) != factor_of;
+        if changes && !self.views.is_empty() {
+            self.make_views();
+        }
+        self
     }
 
     pub fn layout(&self) -> &[ParameterLayout] {
@@ -95,7 +126,7 @@ impl Parameters {
         let count: usize = self.layout.iter().map(ParameterLayout::size).sum();
         assert_eq!(weights.dims(), [count], "as many weights as the network has parameters");
         self.flat = weights.inner();
-        self.views = views(&self.layout, &self.flat, self.tracked);
+        self.make_views();
     }
 
     /// Lets go of the values, until others are set.
@@ -105,8 +136,9 @@ impl Parameters {
 
     /// The same parameters, not tracked.
     pub fn untracked(&self) -> Self {
-        let views = views(&self.layout, &self.flat, false);
-        Self { layout: self.layout.clone(), flat: self.flat.clone(), views, tracked: false }
+        let mut parameters = Self { tracked: false, ..self.clone() };
+        parameters.make_views();
+        parameters
     }
 
     /// The gradient of `loss` with respect to all parameters, in layout order, not tracked. Zero where the loss does
@@ -119,11 +151,6 @@ impl Parameters {
         });
         joined(parts.collect())
     }
-}
-
-fn views(layout: &[ParameterLayout], flat: &Tensor<1>, tracked: bool) -> Vec<Tensor<1>> {
-    let views = apart(flat.clone(), layout.iter().map(ParameterLayout::size).collect());
-    views.into_iter().map(|view| if tracked { view.autodiff().require_grad() } else { view }).collect()
 }
 
 #[cfg(test)]

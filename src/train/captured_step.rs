@@ -1,13 +1,10 @@
 //! A training step on a GPU whose kernels are captured once and launched together ever after.
 //!
-//! A step of a small network is a thousand kernels of a few microseconds each, and telling a GPU of each takes longer than the kernel. A
-//! captured step is told of at once: a CUDA graph, or on other devices the same commands without what led to them. The kernels read and
-//! write the memory that they did when they were captured. So everything that a step changes lies in buffers that are overwritten in place: the
+//! See [`Graph`]. Everything that a step changes lies in buffers that are overwritten in place: the
 //! weights, both moments, the average; and all that a step is given is copied into one buffer before it.
 
 mod given;
 
-use burn::backend::{Backend as _, BackendGraph, Dispatch, ExecutionError};
 use burn::tensor::{Device, Tensor};
 
 pub use self::given::Given;
@@ -15,27 +12,12 @@ use self::given::{Layout, OnDevice};
 use super::auxiliary::{contrasted, dispersion, targets_of_others_on_device};
 use super::comparison::shapes;
 use super::hybrid_loss::HybridLoss;
-use super::trainer::{flat, total, values};
+use super::trainer::total;
 use crate::diffusion::{ForwardProcess, timestep_sampler};
 use crate::kernels;
-use crate::model::{Detour, DeviceDraws, Masks, Network, TokenRoute};
+use crate::model::{Buffer, Detour, DeviceDraws, Graph, Masks, Network, NotCaptured, TokenRoute, flat, values};
 use crate::optim::{StepScales, clip_scale};
 use crate::spec::{Optimizer, RunSpec};
-
-/// Why steps are not captured.
-#[derive(Debug, thiserror::Error)]
-pub enum NotCaptured {
-    #[error("{0} needs the host within a step")]
-    Needs(&'static str),
-    #[error("the CPU is not told of kernels")]
-    OnCpu,
-    #[error("the device captures no step: {0}")]
-    Refused(String),
-    #[error("a buffer of the captured step was not overwritten in place")]
-    Moved,
-    #[error("two captured steps end {difference:.1e} of their length away from the same steps done kernel by kernel")]
-    Differs { difference: f64 },
-}
 
 /// The largest distance of the weights after captured steps from those after the same steps kernel by kernel, over the distance that
 /// the steps went. Both are the same kernels.
@@ -45,15 +27,12 @@ const TOLERANCE: f64 = 1e-3;
 pub type Learned = [Tensor<1>; 4];
 
 pub struct CapturedStep {
-    graph: BackendGraph<Dispatch>,
+    graph: Graph,
     device: Device,
     state: State,
     /// What the last step told: overwritten by each.
     told: Tensor<1>,
 }
-
-/// Steps before one is captured. In the first ones kernels are compiled and chosen, and memory is allocated, which a captured step must not ask for.
-const WARM_UP: usize = 4;
 
 impl CapturedStep {
     /// Captures the steps of `spec`, which need no host, on `device`, from where they change `learned`, and checks two of them. Parameters have
@@ -67,14 +46,7 @@ impl CapturedStep {
     ) -> Result<Self, NotCaptured> {
         let mut state = State::new(spec, network, scales, device, learned)?;
         let trials = [0, 1].map(|step| state.layout.trial(step));
-        let dispatch = device.as_dispatch();
-        Dispatch::graph_prepare(dispatch).map_err(refused)?;
-        for _ in 0..WARM_UP {
-            values(state.step()?);
-        }
-        Dispatch::graph_start_capture(dispatch).map_err(refused)?;
-        let told = state.step()?;
-        let graph = Dispatch::graph_stop_capture(dispatch).map_err(refused)?;
+        let (graph, told) = Graph::of(device, &mut || state.step())?;
         let mut captured = Self { graph, device: device.clone(), state, told };
         captured.check(learned, &trials)?;
         Ok(captured)
@@ -123,12 +95,8 @@ impl CapturedStep {
     fn replay(&self) -> Result<(), NotCaptured> {
         // SAFETY: what the kernels read or write lies in the buffers of `state`, in `told`, or in pages that the graph keeps. One thread
         // trains, so that what is queued before and after is in the same stream.
-        unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &self.graph) }.map_err(refused)
+        unsafe { self.graph.replay() }
     }
-}
-
-fn refused(error: ExecutionError) -> NotCaptured {
-    NotCaptured::Refused(error.to_string())
 }
 
 /// What of a run needs the host within a step, if something does: its steps, each in `micro_batches` parts, are not captured.
@@ -198,7 +166,7 @@ impl State {
         let in_place = self.learned.iter().all(Buffer::is_held_by_nobody_else);
         let learned = self.learned.each_mut().map(Buffer::take);
         for (buffer, values) in self.learned.iter_mut().zip(kernels::update(learned, gradient, factors, scales)) {
-            buffer.values = Some(values);
+            buffer.put_back(values);
         }
         if in_place { Ok(Tensor::cat(vec![loss, norm], 0)) } else { Err(NotCaptured::Moved) }
     }
@@ -233,42 +201,6 @@ impl State {
             Some(tokens) => loss + dispersion(tokens, losses.dispersive.temperature) * losses.dispersive.weight,
             None => loss,
         }
-    }
-}
-
-/// Memory on a device that stays where it is.
-struct Buffer {
-    /// Absent only while it is overwritten.
-    values: Option<Tensor<1>>,
-}
-
-impl Buffer {
-    fn new(values: Vec<f32>, device: &Device) -> Self {
-        Self { values: Some(flat(values, device)) }
-    }
-
-    /// Whether what is done to it in place is done where it lies.
-    fn is_held_by_nobody_else(&self) -> bool {
-        self.values.as_ref().is_some_and(Tensor::can_mut)
-    }
-
-    /// Its values, to be put back before the next call.
-    fn take(&mut self) -> Tensor<1> {
-        self.values.take().expect("it is there between two calls")
-    }
-
-    fn values(&self) -> Tensor<1> {
-        self.values.clone().expect("it is there between two calls")
-    }
-
-    /// # Errors
-    /// If the values would not lie where those before did, where captured kernels look for them.
-    fn overwrite(&mut self, values: Tensor<1>) -> Result<(), NotCaptured> {
-        let buffer = self.take();
-        let in_place = buffer.can_mut();
-        let all = 0..buffer.dims()[0];
-        self.values = Some(buffer.slice_assign([all], values));
-        if in_place { Ok(()) } else { Err(NotCaptured::Moved) }
     }
 }
 

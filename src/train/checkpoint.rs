@@ -6,10 +6,10 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::captured_step::NotCaptured;
 use super::precision::PrecisionError;
 use crate::checksum::sha256_of_parts;
 use crate::event::Stamp;
+use crate::model::NotCaptured;
 
 /// The version of the checkpoint file.
 ///

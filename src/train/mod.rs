@@ -21,7 +21,7 @@ use burn::tensor::Device;
 
 pub use alignment::{KEPT_FEATURE_BYTES, PatchFeatures, misalignment, of_shown};
 pub use average_snapshot::{AverageSnapshot, SnapshotError};
-pub use captured_step::{CapturedStep, Given, NotCaptured, needs_the_host};
+pub use captured_step::{CapturedStep, Given, needs_the_host};
 pub use checkpoint::{Checkpoint, CheckpointError, Progress, Window};
 pub use classifier::{TrainedClassifier, train_classifier};
 pub use comparison::{COMPARED_IMAGES, Speed, compare_with_cpu, measure_speed, shapes, warm_up};
@@ -33,7 +33,7 @@ pub use trainer::{Diverged, Trainer};
 
 use crate::data::Dataset;
 use crate::event::{Measure, Phase, RunEvent, RunOutcome, Stamp};
-use crate::model::Network;
+use crate::model::{Network, NotCaptured};
 use crate::optim::is_host;
 use crate::spec::RunSpec;
 

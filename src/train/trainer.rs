@@ -4,7 +4,7 @@ mod captured;
 mod loss;
 mod told;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::alignment::PatchFeatures;
 use super::average_snapshot::AverageSnapshot;
@@ -18,7 +18,7 @@ use crate::data::{BatchSettings, BatchSource, Dataset};
 use crate::diffusion::{self, ForwardProcess, TimestepSampler};
 use crate::event::Stamp;
 use crate::kernels::Kernels;
-use crate::model::{self, Network, WidthScale};
+use crate::model::{self, Network, WidthScale, flat, values};
 use crate::optim::{self, Ema, Matrix, Optimizer, OptimizerState, POST_HOC_SIGMA_RELS, Rates, StepScales};
 use crate::spec::RunSpec;
 pub(super) use loss::total;
@@ -397,13 +397,4 @@ fn hidden_matrices(network: &Network) -> Vec<Matrix> {
         Some(Matrix { start: start - parameter.size(), rows, columns })
     });
     matrices.collect()
-}
-
-pub(super) fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
-}
-
-pub(super) fn values(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("weights are f32")
 }

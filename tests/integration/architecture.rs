@@ -18,7 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &["spec", "random", "kernels"]),
     ("optim", &["spec", "kernels"]),
     ("data", &["spec", "random", "checksum"]),
-    ("device", &["kernels"]),
+    ("device", &["kernels", "checksum"]),
     ("train", &["spec", "event", "random", "checksum", "diffusion", "model", "optim", "kernels", "data"]),
     ("evaluate", &["spec", "event", "random", "checksum", "diffusion", "model", "data", "kernels"]),
     ("record", &["spec", "event", "checksum"]),

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use speedlab::device::{WITHOUT_FUSION, WITHOUT_OWN_KERNELS};
 use speedlab::event::RunOutcome;
-use speedlab::record::{CurveRow, RunState};
+use speedlab::record::{CurveRow, RunState, SweepFolder};
 
 use crate::sandbox::{Sandbox, TINY, stderr, stdout};
 
@@ -93,7 +93,9 @@ fn captured_steps_on_an_adapter_end_where_the_same_steps_kernel_by_kernel_do() {
     let (fusion, none) = WITHOUT_FUSION;
     // Masks of dropout are the host's in one, and made by the adapter in the other.
     let sweep = short().replace("channel_multipliers: [1, 2] }", "channel_multipliers: [1, 2], dropout: 0.2 }");
-    assert!(sweep.contains("dropout"), "{sweep}");
+    // Passes that generate images are captured after some.
+    let sweep = sweep.replace("ode: { kind: ddim, steps: 2 }", "ode: { kind: ddim, steps: 12 }");
+    assert!(sweep.contains("dropout") && sweep.contains("steps: 12 }"), "{sweep}");
     let curves = [&[][..], &["--capture-steps"]].map(|more| {
         let sandbox = Sandbox::new(&sweep);
         let mut command = gpu_command(&sandbox);
@@ -102,6 +104,11 @@ fn captured_steps_on_an_adapter_end_where_the_same_steps_kernel_by_kernel_do() {
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let device = sandbox.study().runs[0].attempts.last().expect("it ran").device.clone();
         assert_eq!(device.contains(", steps captured"), !more.is_empty(), "{device}");
+        // It would say so where the adapter captured no passes.
+        let run = &sandbox.study().runs[0].planned.run_id;
+        let log = SweepFolder { path: sandbox.results() }.run(run).log();
+        let log = std::fs::read_to_string(log).expect("its log");
+        assert!(!log.contains("kernel by kernel"), "{log}");
         sandbox.curves()
     });
     let [kernel_by_kernel, captured] = &curves;

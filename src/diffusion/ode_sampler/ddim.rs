@@ -1,6 +1,8 @@
 //! DDIM.
 
-use super::{Denoiser, FreshNoise, Steps};
+use rayon::prelude::*;
+
+use super::{Denoiser, FreshNoise, PIXELS_AT_ONCE, Steps};
 use crate::spec::Ddim;
 
 /// x_s = a_s x_0 + sqrt(s_s^2 - sigma^2) epsilon + sigma z, on a variance-preserving path with sigma = eta sqrt((1 - abar_s) /
@@ -27,15 +29,16 @@ pub fn ddim<E>(
         let (signal_scale, noise_scale) = (level.signal_scale(), level.noise_scale());
         let (next_signal_scale, next_noise_scale) =
             (next.signal_scale(), (next.noise_variance() - variance).max(0.0).sqrt());
-        for (x_t, x_0) in noisy.iter_mut().zip(clean) {
+        let deviation = variance.sqrt();
+        let noise = (variance > 0.0).then(|| fresh_noise(index));
+        noisy.par_iter_mut().with_min_len(PIXELS_AT_ONCE).zip(&clean).enumerate().for_each(|(pixel, (x_t, x_0))| {
             let epsilon = (*x_t - signal_scale * x_0) / noise_scale;
-            *x_t = next_signal_scale * x_0 + next_noise_scale * epsilon;
-        }
-        if variance > 0.0 {
-            let deviation = variance.sqrt();
-            noisy.iter_mut().zip(fresh_noise(index)).for_each(|(x_s, z)| *x_s += deviation * f64::from(z));
-        }
-        noisy.iter_mut().for_each(|x_s| *x_s = f64::from(*x_s as f32));
+            let mut x_s = next_signal_scale * x_0 + next_noise_scale * epsilon;
+            if let Some(noise) = &noise {
+                x_s += deviation * f64::from(noise[pixel]);
+            }
+            *x_t = f64::from(x_s as f32);
+        });
     }
     Ok(noisy)
 }

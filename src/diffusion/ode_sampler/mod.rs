@@ -48,6 +48,10 @@ pub fn generate<E>(
     Ok(images.into_iter().map(|pixel| pixel as f32).collect())
 }
 
+/// Pixels that a thread computes, at least. Each is computed alone, so that how many threads there are changes none. While they do, a GPU waits for its next
+/// images.
+const PIXELS_AT_ONCE: usize = 1 << 14;
+
 /// The network: `predict(input, t)` is what it predicts for all images at one t, which may lie between two timesteps; with
 /// `learned_sigma` followed by as many values again, v of all images.
 pub type Predict<'a, E> = dyn FnMut(&[f32], f64) -> Result<Vec<f32>, E> + 'a;

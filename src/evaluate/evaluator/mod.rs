@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use self::by_protocol::{Asked, ByProtocol, Compared};
 use super::features::{FeatureNetwork, FeaturesOn};
 use super::precision::measuring_products;
-use super::predict::with_network_in;
+use super::predict::{Passes, with_network_in};
 use super::sample::{Generation, batch_images};
 use super::validation::Validation;
 use super::{EvaluateError, FrechetError, FrechetReference, FurtherMeasures, LatentDecoder, ReferenceFeatures};
@@ -35,6 +35,7 @@ pub struct Evaluator {
     weights: EvaluatedWeights,
     own_weights: Weights,
     batch_images: usize,
+    passes: Passes,
 }
 
 /// Images whose features are computed on two devices before one is trusted.
@@ -147,8 +148,14 @@ impl Evaluator {
             weights: spec.evaluate.weights,
             own_weights: spec.own_weights(),
             batch_images: batch_images(spec),
+            passes: Passes::ByKernel,
             decoder,
         })
+    }
+
+    /// Tells a device of a network's passes in another way from now on, which changes none of their results.
+    pub fn tell_passes(&mut self, passes: Passes) {
+        self.passes = passes;
     }
 
     /// Protocols name averaged weights so from now on, behind `ema=`: as an average that the run's own settings do not name.
@@ -176,7 +183,8 @@ impl Evaluator {
     ) -> Result<Evaluation, EvaluateError> {
         let mut found: Option<Evaluation> = None;
         self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
-            let evaluation = self.measure(weights, &mut with_network_in(network, self.network_shape), progress)?;
+            let evaluation =
+                self.measure(weights, &mut with_network_in(network, self.network_shape, self.passes), progress)?;
             match &mut found {
                 // The grid stays that of the weights that are compared.
                 Some(found) => found.measures.extend(evaluation.measures),
@@ -244,7 +252,7 @@ impl Evaluator {
     ) -> Result<Vec<Measure>, EvaluateError> {
         let mut measures = Vec::new();
         self.each_weights(averaged, raw, progress, &mut |weights, network, progress| {
-            let network = &mut with_network_in(network, self.network_shape);
+            let network = &mut with_network_in(network, self.network_shape, self.passes);
             measures.extend(measure(&mut self.asked(weights, network, progress, predictions))?);
             Ok(())
         })?;

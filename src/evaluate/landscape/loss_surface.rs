@@ -4,7 +4,7 @@ use super::length;
 use crate::data::Dataset;
 use crate::diffusion::ForwardProcess;
 use crate::evaluate::EvaluateError;
-use crate::evaluate::predict::with_network;
+use crate::evaluate::predict::{Passes, with_network};
 use crate::evaluate::sample::batch_images;
 use crate::evaluate::validation::Validation;
 use crate::model::{self, Network, ParameterLayout};
@@ -53,7 +53,7 @@ impl LossSurface {
     /// The loss at these weights; it may be infinite or no number where they are far from any network.
     pub fn loss(&mut self, weights: &[f32]) -> Result<f64, EvaluateError> {
         self.set(weights);
-        let mut predict = with_network(&self.network, self.image_shape);
+        let mut predict = with_network(&self.network, self.image_shape, Passes::ByKernel);
         Ok(self.validation.measure(Weights::Averaged, self.batch_images, &mut predict)?[0].value)
     }
 

@@ -6,6 +6,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
+use super::super::Products;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use super::linear::rounded_spec;
+
 /// A function of each number by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Curve {
@@ -15,9 +19,9 @@ pub enum Curve {
     GeluTanh,
 }
 
-/// The curve of each number of images.
-pub fn activate(input: Tensor<4>, curve: Curve) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::device_activate(input.into_dispatch(), curve))
+/// The curve of each number of images, rounded as a factor of such products.
+pub fn activate(factor_of: Products, input: Tensor<4>, curve: Curve) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::device_activate(input.into_dispatch(), curve, factor_of))
 }
 
 /// The derivative's pass.
@@ -27,8 +31,8 @@ pub fn activate(input: Tensor<4>, curve: Curve) -> Tensor<4> {
     Fusion: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait ActivationKernels: Backend {
-    /// `gradient` times the slope of the curve at each number of `input`, both `[batch, channels, height, width]`.
-    #[fusion(dtype = gradient, shape = gradient)]
+    /// `gradient`, in f32 or rounded, times the slope of the curve at each number of `input`, both `[batch, channels, height, width]`.
+    #[fusion(dtype = input, shape = input)]
     fn activate_backward(gradient: FloatTensor<Self>, input: FloatTensor<Self>, curve: Curve) -> FloatTensor<Self>;
 }
 
@@ -41,15 +45,15 @@ pub trait ActivationKernels: Backend {
 )]
 pub trait DeviceActivation: Backend {
     /// See [`activate`].
-    #[fusion(dtype = input, shape = input)]
-    fn device_activate(input: FloatTensor<Self>, curve: Curve) -> FloatTensor<Self>;
+    #[fusion(meta = |input, _, factor_of| rounded_spec(input, *factor_of))]
+    fn device_activate(input: FloatTensor<Self>, curve: Curve, factor_of: Products) -> FloatTensor<Self>;
 }
 
 impl<B: DeviceActivation + ActivationKernels, C: CheckpointStrategy> DeviceActivation for Autodiff<B, C> {
-    fn device_activate(input: FloatTensor<Self>, curve: Curve) -> FloatTensor<Self> {
+    fn device_activate(input: FloatTensor<Self>, curve: Curve, factor_of: Products) -> FloatTensor<Self> {
         let node = input.node();
         let input = input.primitive().clone();
-        let output = B::device_activate(input.clone(), curve);
+        let output = B::device_activate(input.clone(), curve, factor_of);
         match ActivationBackward.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish((input, curve), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),

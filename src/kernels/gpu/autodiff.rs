@@ -5,6 +5,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, backend_extension};
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use super::linear::rounded_spec;
 use super::norm::{Norm, NormKernels};
 
 /// A norm and its derivative.
@@ -16,7 +18,7 @@ use super::norm::{Norm, NormKernels};
 )]
 pub trait DeviceNorms: Backend {
     /// The shapes are those of [`NormKernels`].
-    #[fusion(dtype = input, shape = input)]
+    #[fusion(meta = |input, _, _, norm| rounded_spec(input, norm.factor_of))]
     fn device_norm(
         input: FloatTensor<Self>,
         scale: FloatTensor<Self>,

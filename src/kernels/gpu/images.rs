@@ -8,12 +8,12 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, DType, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Shape, Tensor};
 
 use super::super::{Convolution, Products, Resample, plain};
-use super::linear::linear;
+use super::linear::{linear, of_factor, rounded};
 use super::sums::ImageKernels;
 
 /// See [`super::super::Kernels::convolution`].
@@ -27,14 +27,9 @@ pub fn convolution(
     if shape.kernel == 1 && shape.resample == Resample::Keep {
         return linear(products, shape, input, weight, bias);
     }
-    if products == Products::Bf16 {
-        let product = plain::product_bf16(shape, input, weight);
-        return with_vectors(product, bias.reshape([1, shape.outputs, 1, 1]));
-    }
     let (input, weight, options) = plain::convolved(shape, input, weight);
-    let output =
-        Dispatch::device_convolution(input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch(), options);
-    Tensor::from_dispatch(output)
+    let [input, weight, bias] = [input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()];
+    Tensor::from_dispatch(Dispatch::device_convolution(input, weight, bias, options, products))
 }
 
 /// See [`super::super::Kernels::convolution_added`].
@@ -66,15 +61,22 @@ pub fn gated_sum(kept: Tensor<4>, gate: Tensor<4>, branch: Tensor<4>) -> Tensor<
     Fusion: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait DeviceImages: Backend {
-    /// burn's convolution, whose bias has a gradient of our own.
+    /// burn's convolution, whose bias has a gradient of our own. `input` may be [`rounded`]; the result is f32.
     #[fusion(default)]
     fn device_convolution(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         options: ConvOptions<2>,
+        products: Products,
     ) -> FloatTensor<Self> {
-        Self::conv2d(input, weight, Some(bias), options)
+        if products == Products::F32 {
+            return Self::conv2d(input, weight, Some(bias), options);
+        }
+        let [input, weight] = [input, weight].map(|factor| rounded::<Self>(factor, products));
+        let channels = bias.shape()[0];
+        let bias = Self::float_reshape(bias, Shape::from([1, channels, 1, 1]));
+        Self::float_add(of_factor::<Self>(Self::conv2d(input, weight, None, options), false), bias)
     }
 
     /// `images`, `[batch, channels, height, width]`, and to each of its pixels `vectors`, `[batch or 1, channels, 1, 1]`.
@@ -98,6 +100,24 @@ pub trait DeviceImages: Backend {
     fn device_concatenate(first: FloatTensor<Self>, second: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
+/// The convolution of factors that are [`rounded`], in fewer launches.
+fn convolved<B: ImageKernels>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    options: ConvOptions<2>,
+    products: Products,
+) -> FloatTensor<B> {
+    match products {
+        Products::F32 => B::conv2d(input, weight, Some(bias), options),
+        Products::Bf16 => {
+            let channels = bias.shape()[0];
+            let bias = B::float_reshape(bias, Shape::from([1, channels]));
+            B::with_bias(B::conv2d(input, weight, None, options), bias)
+        }
+    }
+}
+
 /// What fused operations are told of images that are still to be joined.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn joined(first: &TensorSpec, second: &TensorSpec) -> TensorSpec {
@@ -112,12 +132,15 @@ impl<B: DeviceImages + ImageKernels, C: CheckpointStrategy> DeviceImages for Aut
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         options: ConvOptions<2>,
+        products: Products,
     ) -> FloatTensor<Self> {
         let parents = [input.node(), weight.node(), bias.node()];
+        let was_rounded = input.dtype() == DType::BF16;
         let [input, weight, bias] = [input, weight, bias].map(|tensor| tensor.primitive().clone());
-        let output = B::device_convolution(input.clone(), weight.clone(), bias, options.clone());
+        let [input, weight] = [input, weight].map(|factor| rounded::<B>(factor, products));
+        let output = convolved::<B>(input.clone(), weight.clone(), bias, options.clone(), products);
         match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((input, weight, options), output),
+            OpsKind::Tracked(prepared) => prepared.finish((input, weight, options, products, was_rounded), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
@@ -163,24 +186,26 @@ impl<B: DeviceImages + ImageKernels, C: CheckpointStrategy> DeviceImages for Aut
 struct ConvolutionBackward;
 
 impl<B: ImageKernels> Backward<B, 3> for ConvolutionBackward {
-    /// Input, weight and options.
-    type State = (FloatTensor<B>, FloatTensor<B>, ConvOptions<2>);
+    /// Input and weight as they were multiplied, and whether the input had been rounded before.
+    type State = (FloatTensor<B>, FloatTensor<B>, ConvOptions<2>, Products, bool);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let (input, weight, options) = ops.state;
+        let (input, weight, options, products, was_rounded) = ops.state;
         let [input_node, weight_node, bias_node] = ops.parents;
-        if let Some(node) = input_node {
-            let of_input = B::conv2d_x_backward(input.clone(), weight.clone(), gradient.clone(), options.clone());
-            gradients.register::<B>(node.id, of_input);
-        }
-        if let Some(node) = weight_node {
-            gradients.register::<B>(node.id, B::conv2d_weight_backward(input, weight, gradient.clone(), options));
-        }
         if let Some(node) = bias_node {
             let channels = gradient.shape()[1];
-            let totals = B::channel_totals(gradient, false);
+            let totals = B::channel_totals(gradient.clone(), false);
             gradients.register::<B>(node.id, B::float_reshape(totals, Shape::from([channels])));
+        }
+        let gradient = rounded::<B>(gradient, products);
+        if let Some(node) = input_node {
+            let of_input = B::conv2d_x_backward(input.clone(), weight.clone(), gradient.clone(), options.clone());
+            gradients.register::<B>(node.id, of_factor::<B>(of_input, was_rounded));
+        }
+        if let Some(node) = weight_node {
+            let of_weight = B::conv2d_weight_backward(input, weight, gradient, options);
+            gradients.register::<B>(node.id, of_weight);
         }
     }
 }

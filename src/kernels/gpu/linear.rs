@@ -5,8 +5,10 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, DType, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{FloatDType, Shape, Tensor};
 
 use super::super::{Convolution, Products};
@@ -38,7 +40,7 @@ pub fn linear(
     Fusion: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait DeviceLinear: Backend {
-    /// `rows` `[rows, inputs]` times the transpose of `weight` `[outputs, inputs]`, and `bias` `[1, outputs]` in f32.
+    /// `rows` `[rows, inputs]`, which may be [`rounded`], times the transpose of `weight` `[outputs, inputs]`, and `bias` `[1, outputs]`, in f32.
     #[fusion(default)]
     fn device_linear(
         rows: FloatTensor<Self>,
@@ -47,35 +49,49 @@ pub trait DeviceLinear: Backend {
         products: Products,
     ) -> FloatTensor<Self> {
         let [rows, weight] = [rows, weight].map(|factor| rounded::<Self>(factor, products));
-        mapped::<Self>(rows, weight, bias, products)
+        let product = Self::float_matmul(rows, Self::float_transpose(weight));
+        Self::float_add(of_factor::<Self>(product, false), bias)
     }
 }
 
-/// The map by factors that are [`rounded`].
-fn mapped<B: Backend>(
+/// The map by factors that are [`rounded`], in fewer launches.
+fn mapped<B: ImageKernels>(
     rows: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
     products: Products,
 ) -> FloatTensor<B> {
-    B::float_add(product::<B>(rows, B::float_transpose(weight), products), bias)
+    let product = B::float_matmul(rows, B::float_transpose(weight));
+    match products {
+        Products::F32 => B::float_add(product, bias),
+        Products::Bf16 => {
+            let [rows, outputs] = product.shape().dims();
+            let product = B::float_reshape(product, Shape::from([rows, outputs, 1, 1]));
+            B::float_reshape(B::with_bias(product, bias), Shape::from([rows, outputs]))
+        }
+    }
 }
 
 /// A factor as it is multiplied.
 pub fn rounded<B: Backend>(factor: FloatTensor<B>, products: Products) -> FloatTensor<B> {
     match products {
-        Products::F32 => factor,
-        Products::Bf16 => B::float_cast(factor, FloatDType::BF16),
+        Products::Bf16 if factor.dtype() != DType::BF16 => B::float_cast(factor, FloatDType::BF16),
+        Products::F32 | Products::Bf16 => factor,
     }
 }
 
-/// The product in f32 of two factors that are [`rounded`].
-pub fn product<B: Backend>(left: FloatTensor<B>, right: FloatTensor<B>, products: Products) -> FloatTensor<B> {
-    let product = B::float_matmul(left, right);
+/// What is true of a tensor once it is [`rounded`].
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub fn rounded_spec(of: &TensorSpec, products: Products) -> TensorSpec {
     match products {
-        Products::F32 => product,
-        Products::Bf16 => B::float_cast(product, FloatDType::F32),
+        Products::F32 => of.clone(),
+        Products::Bf16 => TensorSpec::new(of.shape.clone(), DType::BF16),
     }
+}
+
+/// A product, or the gradient of a factor: as it is where it is of something that was rounded, else in f32.
+pub fn of_factor<B: Backend>(product: FloatTensor<B>, was_rounded: bool) -> FloatTensor<B> {
+    if was_rounded || product.dtype() == DType::F32 { product } else { B::float_cast(product, FloatDType::F32) }
 }
 
 impl<B: ImageKernels, C: CheckpointStrategy> DeviceLinear for Autodiff<B, C> {
@@ -86,11 +102,12 @@ impl<B: ImageKernels, C: CheckpointStrategy> DeviceLinear for Autodiff<B, C> {
         products: Products,
     ) -> FloatTensor<Self> {
         let parents = [rows.node(), weight.node(), bias.node()];
+        let was_rounded = rows.dtype() == DType::BF16;
         let bias = bias.primitive().clone();
         let [rows, weight] = [rows, weight].map(|factor| rounded::<B>(factor.primitive().clone(), products));
         let output = mapped::<B>(rows.clone(), weight.clone(), bias, products);
         match LinearBackward.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((rows, weight, products), output),
+            OpsKind::Tracked(prepared) => prepared.finish((rows, weight, products, was_rounded), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
@@ -100,12 +117,12 @@ impl<B: ImageKernels, C: CheckpointStrategy> DeviceLinear for Autodiff<B, C> {
 struct LinearBackward;
 
 impl<B: ImageKernels> Backward<B, 3> for LinearBackward {
-    /// The factors as they were multiplied.
-    type State = (FloatTensor<B>, FloatTensor<B>, Products);
+    /// The factors as they were multiplied, and whether the rows had been rounded before.
+    type State = (FloatTensor<B>, FloatTensor<B>, Products, bool);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let (rows, weight, products) = ops.state;
+        let (rows, weight, products, was_rounded) = ops.state;
         let [rows_node, weight_node, bias_node] = ops.parents;
         if let Some(node) = bias_node {
             let [count, outputs] = gradient.shape().dims();
@@ -114,11 +131,13 @@ impl<B: ImageKernels> Backward<B, 3> for LinearBackward {
         }
         let gradient = rounded::<B>(gradient, products);
         if let Some(node) = weight_node {
-            let of_weight = product::<B>(B::float_transpose(gradient.clone()), rows, products);
+            let of_weight = B::float_matmul(B::float_transpose(gradient.clone()), rows);
+            // It is joined with those of all parameters, whatever their type.
             gradients.register::<B>(node.id, of_weight);
         }
         if let Some(node) = rows_node {
-            gradients.register::<B>(node.id, product::<B>(gradient, weight, products));
+            let of_rows = B::float_matmul(gradient, weight);
+            gradients.register::<B>(node.id, of_factor::<B>(of_rows, was_rounded));
         }
     }
 }

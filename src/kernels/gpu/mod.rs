@@ -3,7 +3,8 @@
 //! Adam. Each is compiled by CubeCL for whatever GPU there is, and has a twin in plain loops on the host, which the tests of the
 //! derivatives run on. A GPU's kernels are compared with the CPU by each run before it trains (`train/comparison.rs`).
 //!
-//! Activations are `[batch, channels, height, width]`, as those of [`super::Kernels::Plain`].
+//! Activations are `[batch, channels, height, width]`, as those of [`super::Kernels::Plain`]. They are f32. With products of bf16 the outputs of norms and of
+//! GELU, which are factors of products alone, are rounded as they are written, and so are the gradients that products have for them.
 
 mod activation;
 mod attention;
@@ -31,17 +32,25 @@ pub use self::images::{added, concatenate, convolution, gated_sum};
 pub use self::mask::DrawnMask;
 use self::mask::MaskKernels;
 use self::norm::{Norm, Over};
-pub use self::parts::{apart, joined};
+pub use self::parts::{Part, apart, joined};
 pub use self::update::update;
+use super::Products;
 use super::group_norm::GroupNorm;
 
 /// See [`super::Kernels::group_norm`].
-pub fn group_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, norm: GroupNorm) -> Tensor<4> {
-    normalize(input, scale.unsqueeze(), shift.unsqueeze(), of_groups(norm))
+pub fn group_norm(
+    products: Products,
+    input: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    norm: GroupNorm,
+) -> Tensor<4> {
+    normalize(input, scale.unsqueeze(), shift.unsqueeze(), of_groups(norm, products))
 }
 
 /// See [`super::Kernels::group_norm_modulated`].
 pub fn group_norm_modulated(
+    products: Products,
     input: Tensor<4>,
     scale: Tensor<1>,
     shift: Tensor<1>,
@@ -53,23 +62,33 @@ pub fn group_norm_modulated(
     let factor = modulation.clone().narrow(1, 0, channels) + 1.0;
     let scale = factor.clone() * scale.unsqueeze();
     let shift = factor * shift.unsqueeze() + modulation.narrow(1, channels, channels);
-    normalize(input, scale, shift, of_groups(norm))
+    normalize(input, scale, shift, of_groups(norm, products))
 }
 
 /// See [`super::Kernels::layer_norm`].
-pub fn layer_norm(input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
-    normalize(input, scale.unsqueeze(), shift.unsqueeze(), Norm { over: Over::Channels, silu: false, epsilon })
+pub fn layer_norm(products: Products, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
+    normalize(input, scale.unsqueeze(), shift.unsqueeze(), of_channels(epsilon, products))
 }
 
 /// See [`super::Kernels::modulated_norm`].
-pub fn modulated_norm(input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
+pub fn modulated_norm(
+    products: Products,
+    input: Tensor<4>,
+    scale: Tensor<4>,
+    shift: Tensor<4>,
+    epsilon: f32,
+) -> Tensor<4> {
     let [batch, channels, ..] = input.dims();
     let (scale, shift) = (scale.reshape([batch, channels]) + 1.0, shift.reshape([batch, channels]));
-    normalize(input, scale, shift, Norm { over: Over::Channels, silu: false, epsilon })
+    normalize(input, scale, shift, of_channels(epsilon, products))
 }
 
-fn of_groups(GroupNorm { groups, silu, epsilon }: GroupNorm) -> Norm {
-    Norm { over: Over::Groups(groups), silu, epsilon }
+fn of_groups(GroupNorm { groups, silu, epsilon }: GroupNorm, factor_of: Products) -> Norm {
+    Norm { over: Over::Groups(groups), silu, epsilon, factor_of }
+}
+
+fn of_channels(epsilon: f32, factor_of: Products) -> Norm {
+    Norm { over: Over::Channels, silu: false, epsilon, factor_of }
 }
 
 /// `scale` and `shift` are `[batch, channels]`, or `[1, channels]` where all images have the same.

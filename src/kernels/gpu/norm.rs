@@ -1,6 +1,10 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 
+use super::super::Products;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use super::linear::rounded_spec;
+
 /// Mean 0 and variance 1, then scale and shift per channel, then SiLU if `silu`.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
@@ -8,6 +12,8 @@ pub struct Norm {
     pub silu: bool,
     /// Added to the variances.
     pub epsilon: f32,
+    /// What the output is a factor of: it is rounded as such.
+    pub factor_of: Products,
 }
 
 /// What has a mean and a variance of its own.
@@ -38,7 +44,7 @@ impl Norm {
 }
 
 /// The two passes of a norm. `input` is `[batch, channels, height, width]`, `scale` and `shift` are `[batch, channels]` or `[1, channels]`.
-/// `statistics` are the mean and one over the standard deviation, `[means, 2]`.
+/// `statistics` are the mean and one over the standard deviation, `[means, 2]`. The gradient may be rounded as the output is; all else is f32.
 #[backend_extension(
     Flex,
     Cube: cfg(any(feature = "wgpu", feature = "cuda")),
@@ -46,7 +52,7 @@ impl Norm {
 )]
 pub trait NormKernels: Backend {
     /// The output and the statistics.
-    #[fusion(meta = |input, _, _, norm| (input.clone(), specs::statistics(input, norm)))]
+    #[fusion(meta = |input, _, _, norm| (rounded_spec(input, norm.factor_of), specs::statistics(input, norm)))]
     fn norm_forward(
         input: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -55,7 +61,7 @@ pub trait NormKernels: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// The gradients with respect to the input, to the scale and to the shift.
-    #[fusion(meta = |gradient, _, scale, shift, _, _| (gradient.clone(), scale.clone(), shift.clone()))]
+    #[fusion(meta = |_, input, scale, shift, _, _| (input.clone(), scale.clone(), shift.clone()))]
     fn norm_backward(
         gradient: FloatTensor<Self>,
         input: FloatTensor<Self>,

@@ -16,6 +16,10 @@ pub trait ImageKernels: Backend {
     #[fusion(meta = |images, _| specs::of_channels(images, true))]
     fn channel_products(images: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
 
+    /// `product`, `[batch, channels, height, width]` in bf16, and to each of its pixels `bias`, `[1, channels]`: in f32.
+    #[fusion(meta = |product, bias| specs::of_type(product, bias))]
+    fn with_bias(product: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// The first `channels` of images, and the others.
     #[fusion(meta = |images, channels| specs::apart(images, *channels))]
     fn channels_apart(images: FloatTensor<Self>, channels: usize) -> (FloatTensor<Self>, FloatTensor<Self>);
@@ -30,6 +34,10 @@ mod specs {
     pub fn of_channels(images: &TensorSpec, of_each: bool) -> TensorSpec {
         let [batch, channels, ..] = images.shape.dims::<4>();
         TensorSpec::new(Shape::from([if of_each { batch } else { 1 }, channels]), images.dtype)
+    }
+
+    pub fn of_type(images: &TensorSpec, other: &TensorSpec) -> TensorSpec {
+        TensorSpec::new(images.shape.clone(), other.dtype)
     }
 
     pub fn apart(images: &TensorSpec, first: usize) -> (TensorSpec, TensorSpec) {

@@ -7,8 +7,9 @@ use super::super::Products;
 use super::super::planes::{contiguous, numbers};
 use super::activation::{ActivationKernels, Curve, DeviceActivation};
 use super::attention::{AttentionKernels, DeviceAttention, forward};
+use super::linear::rounded;
 use super::tensors::Tensors;
-use super::twin::tensor;
+use super::twin::{tensor, whole};
 
 impl Curve {
     fn of(self, value: f32) -> f32 {
@@ -41,15 +42,16 @@ fn inner(value: f32) -> f32 {
 }
 
 impl DeviceActivation for Flex {
-    fn device_activate(input: FlexTensor, curve: Curve) -> FlexTensor {
+    fn device_activate(input: FlexTensor, curve: Curve, factor_of: Products) -> FlexTensor {
         let input = contiguous(&input);
-        tensor(numbers(&input).iter().map(|&value| curve.of(value)).collect(), input.shape())
+        let output = tensor(numbers(&input).iter().map(|&value| curve.of(value)).collect(), input.shape());
+        rounded::<Self>(output, factor_of)
     }
 }
 
 impl ActivationKernels for Flex {
     fn activate_backward(gradient: FlexTensor, input: FlexTensor, curve: Curve) -> FlexTensor {
-        let (gradient, input) = (contiguous(&gradient), contiguous(&input));
+        let (gradient, input) = (contiguous(&whole(gradient)), contiguous(&input));
         let pairs = numbers(&gradient).iter().zip(numbers(&input));
         tensor(pairs.map(|(gradient, &value)| gradient * curve.slope(value)).collect(), input.shape())
     }
@@ -64,13 +66,13 @@ fn places(part: usize, parts: usize, [batch, heads, pixels, of_head]: [usize; 4]
 }
 
 impl AttentionKernels for Flex {
-    fn heads_apart(images: FlexTensor, parts: usize, heads: usize) -> Tensors<Self> {
+    fn heads_apart(images: FlexTensor, parts: usize, heads: usize, factor_of: Products) -> Tensors<Self> {
         let [batch, channels, height, width] = images.shape().dims();
         let images = contiguous(&images);
         let shape = [batch, heads, height * width, channels / parts / heads];
         let of_part = |part| {
             let values = places(part, parts, shape).map(|place| numbers(&images)[place]).collect();
-            tensor(values, shape)
+            rounded::<Self>(tensor(values, shape), factor_of)
         };
         Tensors((0..parts).map(of_part).collect())
     }
@@ -81,7 +83,7 @@ impl AttentionKernels for Flex {
         let all = parts.0.len();
         let mut values = vec![0.0; all * batch * heads * pixels * of_head];
         for (part, of_part) in parts.0.iter().enumerate() {
-            let of_part = contiguous(of_part);
+            let of_part = contiguous(&whole(of_part.clone()));
             for (place, &value) in places(part, all, shape).zip(numbers(&of_part)) {
                 values[place] = value;
             }
@@ -91,7 +93,7 @@ impl AttentionKernels for Flex {
 
     fn scaled_softmax(scores: FlexTensor, scale: f32) -> FlexTensor {
         let shape: [usize; 4] = scores.shape().dims();
-        let scores = contiguous(&scores);
+        let scores = contiguous(&whole(scores));
         let rows = numbers(&scores).chunks_exact(shape[3]).flat_map(|row| {
             let largest = row.iter().map(|score| score * scale).fold(f32::NEG_INFINITY, f32::max);
             let powers: Vec<f32> = row.iter().map(|score| (score * scale - largest).exp()).collect();
@@ -101,15 +103,20 @@ impl AttentionKernels for Flex {
         tensor(rows.collect(), shape)
     }
 
-    fn scaled_softmax_backward(gradient: FlexTensor, shares: FlexTensor, scale: f32) -> FlexTensor {
+    fn scaled_softmax_backward(
+        gradient: FlexTensor,
+        shares: FlexTensor,
+        scale: f32,
+        factor_of: Products,
+    ) -> FlexTensor {
         let shape: [usize; 4] = shares.shape().dims();
-        let (gradient, shares) = (contiguous(&gradient), contiguous(&shares));
+        let (gradient, shares) = (contiguous(&whole(gradient)), contiguous(&shares));
         let rows = numbers(&gradient).chunks_exact(shape[3]).zip(numbers(&shares).chunks_exact(shape[3]));
         let of_scores = rows.flat_map(|(gradient, shares)| {
             let mean: f32 = gradient.iter().zip(shares).map(|(gradient, share)| gradient * share).sum();
             gradient.iter().zip(shares).map(move |(gradient, share)| scale * share * (gradient - mean))
         });
-        tensor(of_scores.collect(), shape)
+        rounded::<Self>(tensor(of_scores.collect(), shape), factor_of)
     }
 }
 

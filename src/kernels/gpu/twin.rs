@@ -8,10 +8,10 @@ use burn_flex::{FlexTensor, Layout};
 use super::super::planes::{contiguous, numbers};
 use super::autodiff::DeviceNorms;
 use super::images::DeviceImages;
-use super::linear::DeviceLinear;
+use super::linear::{DeviceLinear, of_factor, rounded};
 use super::mask::{DrawnMask, MaskKernels};
 use super::norm::{Norm, NormKernels, Over};
-use super::parts::PartKernels;
+use super::parts::{Part, PartKernels};
 use super::sums::ImageKernels;
 use super::tensors::Tensors;
 use super::update::UpdateKernels;
@@ -53,6 +53,11 @@ fn of_channels(tensor: &FlexTensor, batch: usize) -> Vec<f32> {
     numbers(&tensor).repeat(times)
 }
 
+/// In f32.
+pub fn whole(tensor: FlexTensor) -> FlexTensor {
+    of_factor::<Flex>(tensor, false)
+}
+
 fn sigmoid(value: f32) -> f32 {
     1.0 / (1.0 + (-value).exp())
 }
@@ -78,7 +83,8 @@ impl NormKernels for Flex {
             let value = normalized * scale[channel] + shift[channel];
             if norm.silu { value * sigmoid(value) } else { value }
         });
-        (tensor(output.collect(), shape), tensor(statistics, [means, 2]))
+        let output = rounded::<Self>(tensor(output.collect(), shape), norm.factor_of);
+        (output, tensor(statistics, [means, 2]))
     }
 
     fn norm_backward(
@@ -90,7 +96,7 @@ impl NormKernels for Flex {
         norm: Norm,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let shape: [usize; 4] = input.shape().dims();
-        let [gradient, input, statistics] = [gradient, input, statistics].map(|tensor| contiguous(&tensor));
+        let [gradient, input, statistics] = [whole(gradient), input, statistics].map(|tensor| contiguous(&tensor));
         let (gradient, input, statistics) = (numbers(&gradient), numbers(&input), numbers(&statistics));
         // `[batch, channels]`, or `[1, channels]`, whose gradient is the sum over the batch.
         let given: [usize; 2] = scale.shape().dims();
@@ -154,6 +160,11 @@ impl ImageKernels for Flex {
 
     fn channel_products(images: FlexTensor, factors: FlexTensor) -> FlexTensor {
         Self::channel_totals(Self::float_mul(images, factors), true)
+    }
+
+    fn with_bias(product: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let channels = bias.shape()[1];
+        Self::float_add(whole(product), Self::float_reshape(bias, [1, channels, 1, 1].into()))
     }
 
     fn channels_apart(images: FlexTensor, channels: usize) -> (FlexTensor, FlexTensor) {
@@ -220,17 +231,17 @@ impl UpdateKernels for Flex {
 }
 
 impl PartKernels for Flex {
-    fn device_apart(row: FlexTensor, sizes: Vec<usize>) -> Tensors<Self> {
+    fn device_apart(row: FlexTensor, parts: Vec<Part>) -> Tensors<Self> {
         let mut start = 0;
-        let part = |size| {
-            let part = Self::float_slice(row.clone(), &[(start..start + size).into()]);
-            start += size;
-            part
+        let part = |Part { values, factor_of }| {
+            let part = Self::float_slice(row.clone(), &[(start..start + values).into()]);
+            start += values;
+            rounded::<Self>(part, factor_of)
         };
-        Tensors(sizes.into_iter().map(part).collect())
+        Tensors(parts.into_iter().map(part).collect())
     }
 
     fn device_joined(parts: Tensors<Self>) -> FlexTensor {
-        Self::float_cat(parts.0, 0)
+        Self::float_cat(parts.0.into_iter().map(whole).collect(), 0)
     }
 }

@@ -157,8 +157,8 @@ mod tests {
 
     use super::*;
     use crate::diffusion::ForwardProcess;
+    use crate::model::{flat, values};
     use crate::spec::NoiseSchedule;
-    use crate::train::trainer::{flat, values};
 
     const FACTORS: Factors = Factors {
         beta1: 1.0,

@@ -2,8 +2,9 @@
 
 use super::Trainer;
 use super::told::Told;
+use crate::model::NotCaptured;
 use crate::optim::{self, Ema, Moments, Optimizer, Rates};
-use crate::train::captured_step::{CapturedStep, Given, NotCaptured, needs_the_host};
+use crate::train::captured_step::{CapturedStep, Given, needs_the_host};
 use crate::train::step_batch::StepBatch;
 
 impl Trainer<'_> {
@@ -65,10 +66,10 @@ mod tests {
 
     use super::*;
     use crate::data;
+    use crate::model::{flat, values};
     use crate::random::{Draws, Stream};
     use crate::spec::{AdmModel, AuxiliaryLosses, DispersiveLoss, DitModel, Model, RunSpec, Train, UnetModel};
     use crate::train::captured_step::loss_and_gradient;
-    use crate::train::trainer::{flat, values};
 
     /// On the CPU, which captures nothing but can do the same step: masks of dropout made on the device, a learned variance, what
     /// `auxiliary_losses` adds.

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::values;
+use crate::model::values;
 use crate::optim::Norm;
 
 /// What a step tells the host.

@@ -22,6 +22,7 @@ fn attempt(folder: &RunFolder, data: &Path, stop: &dyn Fn(&RunEvent) -> bool) ->
         build: "",
         micro_batches: 1,
         capture_steps: false,
+        passes: speedlab::evaluate::Passes::ByKernel,
         evaluate_on: EvaluateOn::Other(&device),
         gauge: None,
         shared_from: None,

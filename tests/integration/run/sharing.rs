@@ -206,6 +206,7 @@ fn attempt(folder: &RunFolder, data: &Path, made: &Made, stop: &dyn Fn(&RunEvent
         build: "",
         micro_batches: 1,
         capture_steps: false,
+        passes: speedlab::evaluate::Passes::ByKernel,
         evaluate_on: if made.beside { EvaluateOn::Other(&device) } else { EvaluateOn::Usual },
         gauge: None,
         shared_from: made.from,

@@ -34,6 +34,7 @@ fn again(sandbox: &Sandbox, run_id: &RunId, gauge: Gauge) -> RunFolder {
         build: "",
         micro_batches: 1,
         capture_steps: false,
+        passes: speedlab::evaluate::Passes::ByKernel,
         evaluate_on: EvaluateOn::Usual,
         shared_from: None,
         kept_for_others: &[],

@@ -3,13 +3,14 @@
 use burn::backend::TensorMetadata;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use super::super::super::Products;
 use super::super::attention::{AttentionKernels, DeviceAttention, forward};
 use super::super::tensors::Tensors;
 use super::norm_kernels::sum_of_workgroup;
-use super::{Images, UNITS, rows, small, unwritten, workgroups};
+use super::{Images, UNITS, rows, rows_of_type, small, unwritten, unwritten_factor, workgroups};
 
 /// Where a number of a part lies in the images, of which it is part `part` of `parts`. `index` is its place in `[batch, heads, pixels, of_head]`.
 #[cube]
@@ -36,14 +37,15 @@ fn place(
 
 /// A thread for each number of a part, which takes that of all parts.
 #[cube(launch)]
-pub fn heads_apart(
+pub fn heads_apart<O: Numeric>(
     images: &[f32],
-    parts: &mut Sequence<Box<[f32]>>,
+    parts: &mut Sequence<Box<[O]>>,
     count: u32,
     heads: u32,
     pixels: u32,
     of_head: u32,
     #[comptime] by_pixel: bool,
+    #[define(O)] _output: ElemType,
 ) {
     let index = ABSOLUTE_POS;
     if index >= count as usize {
@@ -53,19 +55,21 @@ pub fn heads_apart(
     #[unroll]
     for part in 0..all {
         let values = parts.index_mut(part);
-        values[index] = images[place(index, heads as usize, pixels as usize, of_head as usize, part, all, by_pixel)];
+        let place = place(index, heads as usize, pixels as usize, of_head as usize, part, all, by_pixel);
+        values[index] = O::cast_from(images[place]);
     }
 }
 
 /// The inverse of [`heads_apart`], into images that lie pixel by pixel.
 #[cube(launch)]
-pub fn heads_joined(
+pub fn heads_joined<P: Numeric>(
     images: &mut [f32],
-    parts: &Sequence<Box<[f32]>>,
+    parts: &Sequence<Box<[P]>>,
     count: u32,
     heads: u32,
     pixels: u32,
     of_head: u32,
+    #[define(P)] _parts: ElemType,
 ) {
     let index = ABSOLUTE_POS;
     if index >= count as usize {
@@ -75,13 +79,22 @@ pub fn heads_joined(
     #[unroll]
     for part in 0..all {
         let values = parts.index(part);
-        images[place(index, heads as usize, pixels as usize, of_head as usize, part, all, true)] = values[index];
+        let place = place(index, heads as usize, pixels as usize, of_head as usize, part, all, true);
+        images[place] = f32::cast_from(values[index]);
     }
 }
 
 /// A workgroup for each row.
 #[cube(launch)]
-pub fn softmax(scores: &[f32], output: &mut [f32], rows: u32, columns: u32, scale: f32, #[comptime] units: usize) {
+pub fn softmax<S: Numeric>(
+    scores: &[S],
+    output: &mut [f32],
+    rows: u32,
+    columns: u32,
+    scale: f32,
+    #[comptime] units: usize,
+    #[define(S)] _scores: ElemType,
+) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     if CUBE_POS >= rows as usize {
         terminate!();
@@ -89,9 +102,9 @@ pub fn softmax(scores: &[f32], output: &mut [f32], rows: u32, columns: u32, scal
     let start = CUBE_POS * columns as usize;
     let columns = columns as usize;
     let unit = UNIT_POS as usize;
-    let mut largest = scores[start] * scale;
+    let mut largest = f32::cast_from(scores[start]) * scale;
     for column in range_stepped(unit, columns, units) {
-        largest = max(largest, scores[start + column] * scale);
+        largest = max(largest, f32::cast_from(scores[start + column]) * scale);
     }
     shared[unit] = largest;
     sync_cube();
@@ -107,24 +120,25 @@ pub fn softmax(scores: &[f32], output: &mut [f32], rows: u32, columns: u32, scal
     let largest = shared[0];
     let mut sum = 0.0f32;
     for column in range_stepped(unit, columns, units) {
-        sum += (scores[start + column] * scale - largest).exp();
+        sum += (f32::cast_from(scores[start + column]) * scale - largest).exp();
     }
     let inverse = 1.0f32 / sum_of_workgroup(&mut shared, sum, 1u32);
     for column in range_stepped(unit, columns, units) {
-        output[start + column] = (scores[start + column] * scale - largest).exp() * inverse;
+        output[start + column] = (f32::cast_from(scores[start + column]) * scale - largest).exp() * inverse;
     }
 }
 
 /// The gradient of the scores of each row: a workgroup for it.
 #[cube(launch)]
-pub fn softmax_backward(
-    gradient: &[f32],
+pub fn softmax_backward<G: Numeric, O: Numeric>(
+    gradient: &[G],
     shares: &[f32],
-    output: &mut [f32],
+    output: &mut [O],
     rows: u32,
     columns: u32,
     scale: f32,
     #[comptime] units: usize,
+    #[define(G, O)] _types: [ElemType; 2],
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     if CUBE_POS >= rows as usize {
@@ -135,11 +149,12 @@ pub fn softmax_backward(
     let unit = UNIT_POS as usize;
     let mut sum = 0.0f32;
     for column in range_stepped(unit, columns, units) {
-        sum += gradient[start + column] * shares[start + column];
+        sum += f32::cast_from(gradient[start + column]) * shares[start + column];
     }
     let mean = sum_of_workgroup(&mut shared, sum, 1u32);
     for column in range_stepped(unit, columns, units) {
-        output[start + column] = scale * shares[start + column] * (gradient[start + column] - mean);
+        let along = f32::cast_from(gradient[start + column]) - mean;
+        output[start + column] = O::cast_from(scale * shares[start + column] * along);
     }
 }
 
@@ -150,11 +165,13 @@ fn of_rows(tensor: &CubeTensor) -> (usize, usize, usize) {
 }
 
 impl AttentionKernels for CubeBackend {
-    fn heads_apart(images: CubeTensor, parts: usize, heads: usize) -> Tensors<Self> {
+    fn heads_apart(images: CubeTensor, parts: usize, heads: usize, factor_of: Products) -> Tensors<Self> {
         let (tensor, images) = Images::of(images);
         let Images { batch, channels, pixels, by_pixel } = images;
         let of_head = channels / parts / heads;
-        let apart: Vec<CubeTensor> = (0..parts).map(|_| unwritten(&tensor, [batch, heads, pixels, of_head])).collect();
+        let shape = [batch, heads, pixels, of_head];
+        let apart = (0..parts).map(|_| unwritten_factor(&tensor, shape, factor_of));
+        let (apart, elements): (Vec<CubeTensor>, Vec<ElemType>) = apart.unzip();
         let count = batch * heads * pixels * of_head;
         heads_apart::launch(
             &tensor.client.clone(),
@@ -167,12 +184,13 @@ impl AttentionKernels for CubeBackend {
             small(pixels),
             small(of_head),
             by_pixel,
+            elements[0],
         );
         Tensors(apart)
     }
 
     fn heads_joined(parts: Tensors<Self>, [height, width]: [usize; 2]) -> CubeTensor {
-        let parts: Vec<CubeTensor> = parts.0.into_iter().map(rows).collect();
+        let (parts, elements): (Vec<CubeTensor>, Vec<ElemType>) = parts.0.into_iter().map(rows_of_type).unzip();
         let [batch, heads, pixels, of_head] = parts[0].shape().dims();
         let channels = parts.len() * heads * of_head;
         let images = Images { batch, channels, pixels, by_pixel: true };
@@ -188,12 +206,13 @@ impl AttentionKernels for CubeBackend {
             small(heads),
             small(pixels),
             small(of_head),
+            elements[0],
         );
         images.seen(output)
     }
 
     fn scaled_softmax(scores: CubeTensor, scale: f32) -> CubeTensor {
-        let scores = rows(scores);
+        let (scores, element) = rows_of_type(scores);
         let (count, columns, units) = of_rows(&scores);
         let output = unwritten(&scores, scores.shape());
         softmax::launch(
@@ -206,14 +225,20 @@ impl AttentionKernels for CubeBackend {
             small(columns),
             scale,
             units,
+            element,
         );
         output
     }
 
-    fn scaled_softmax_backward(gradient: CubeTensor, shares: CubeTensor, scale: f32) -> CubeTensor {
-        let (gradient, shares) = (rows(gradient), rows(shares));
+    fn scaled_softmax_backward(
+        gradient: CubeTensor,
+        shares: CubeTensor,
+        scale: f32,
+        factor_of: Products,
+    ) -> CubeTensor {
+        let ((gradient, of_gradient), shares) = (rows_of_type(gradient), rows(shares));
         let (count, columns, units) = of_rows(&shares);
-        let output = unwritten(&shares, shares.shape());
+        let (output, of_output) = unwritten_factor(&shares, shares.shape(), factor_of);
         softmax_backward::launch(
             &output.client,
             workgroups(count),
@@ -225,6 +250,7 @@ impl AttentionKernels for CubeBackend {
             small(columns),
             scale,
             units,
+            [of_gradient, of_output],
         );
         output
     }

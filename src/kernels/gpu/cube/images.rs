@@ -8,9 +8,9 @@ use cubecl::prelude::*;
 use super::super::images::DeviceImages;
 use super::super::linear::DeviceLinear;
 use super::super::sums::ImageKernels;
-use super::images_kernels::{join, take_apart, totals};
+use super::images_kernels::{add_bias, join, take_apart, totals};
 use super::norm::CHANNEL_LANES;
-use super::{Images, UNITS, small, unwritten, workgroups};
+use super::{Images, UNITS, rows, small, unwritten, workgroups};
 
 /// Pixels that a workgroup adds up.
 const CHUNK: usize = 1024;
@@ -63,6 +63,24 @@ impl ImageKernels for CubeBackend {
         let (tensor, images) = Images::of(images);
         let factors = images.like(factors);
         sums(tensor, Some(factors), images, images.batch)
+    }
+
+    fn with_bias(product: CubeTensor, bias: CubeTensor) -> CubeTensor {
+        let shape = product.shape().dims();
+        let (product, element, images) = Images::of_type(product);
+        let output = images.unwritten(&product, shape);
+        add_bias::launch(
+            &output.client,
+            workgroups(shape.iter().product::<usize>().div_ceil(UNITS as usize)),
+            CubeDim::new_1d(UNITS),
+            product.into_buffer_arg(),
+            rows(bias).into_buffer_arg(),
+            output.clone().into_buffer_arg(),
+            small(images.channels),
+            small(if images.by_pixel { 1 } else { images.pixels }),
+            element,
+        );
+        images.seen(output)
     }
 
     fn channels_apart(images: CubeTensor, channels: usize) -> (CubeTensor, CubeTensor) {

@@ -1,5 +1,6 @@
 //! What sums and parts of images are, in CubeCL. Sums are in f32, in an order that depends on the sizes alone.
 
+use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use super::norm_kernels::sum_of_workgroup;
@@ -48,6 +49,24 @@ pub fn totals(
     if UNIT_POS < lanes && channel < channels {
         output[CUBE_POS_Y as usize * channels + channel] = sum;
     }
+}
+
+/// A thread for each number of images of `channels`, to which that of its channel is added. Of a channel `pixels` numbers lie together: 1 where images lie pixel by
+/// pixel.
+#[cube(launch)]
+pub fn add_bias<P: Numeric>(
+    product: &[P],
+    bias: &[f32],
+    output: &mut [f32],
+    channels: u32,
+    pixels: u32,
+    #[define(P)] _product: ElemType,
+) {
+    let index = ABSOLUTE_POS;
+    if index >= output.len() {
+        terminate!();
+    }
+    output[index] = f32::cast_from(product[index]) + bias[index / pixels as usize % channels as usize];
 }
 
 /// A thread for each value of `joined`. `first` and `second` are the values of an image that one has and the other has, or of a pixel.

@@ -74,7 +74,8 @@ impl NormKernels for CubeBackend {
         let shape = input.shape().dims();
         let (input, images) = Images::of(input);
         let launch = Launch::new(norm, images, &scale, &shift);
-        let (output, statistics) = (images.unwritten(&input, shape), unwritten(&input, [norm.means(shape), 2]));
+        let (output, element) = images.unwritten_factor(&input, shape, norm.factor_of);
+        let statistics = unwritten(&input, [norm.means(shape), 2]);
         let client = input.client.clone();
         let arguments =
             [input, rows(scale), rows(shift), output.clone(), statistics.clone()].map(CubeTensor::into_buffer_arg);
@@ -99,6 +100,7 @@ impl NormKernels for CubeBackend {
                 of.units(),
                 images.by_pixel,
                 norm.silu,
+                element,
             ),
             None => pixels_forward::launch(
                 &client,
@@ -115,6 +117,7 @@ impl NormKernels for CubeBackend {
                 launch.scale_stride,
                 norm.epsilon,
                 norm.silu,
+                element,
             ),
         }
         (images.seen(output), statistics)
@@ -135,7 +138,8 @@ impl NormKernels for CubeBackend {
         let output = images.unwritten(&input, shape);
         let [scales, shifts] = [(); 2].map(|()| unwritten(&input, [batch, channels]));
         let client = input.client.clone();
-        let given = [images.like(gradient), input, rows(scale), rows(shift), rows(statistics)];
+        let (gradient, element) = images.like_of_type(gradient);
+        let given = [gradient, input, rows(scale), rows(shift), rows(statistics)];
         let arguments = || given.each_ref().map(|tensor| tensor.clone().into_buffer_arg());
         let written = |tensor: &CubeTensor| tensor.clone().into_buffer_arg();
         let group_channels = match norm.over {
@@ -165,6 +169,7 @@ impl NormKernels for CubeBackend {
             matches!(norm.over, Over::Channels),
             by_pixel,
             norm.silu,
+            element,
         );
         let [gradient, input, scale, shift, means] = arguments();
         match launch.groups() {
@@ -187,6 +192,7 @@ impl NormKernels for CubeBackend {
                 of.units(),
                 by_pixel,
                 norm.silu,
+                element,
             ),
             None => pixels_backward::launch(
                 &client,
@@ -203,6 +209,7 @@ impl NormKernels for CubeBackend {
                 small(pixels),
                 launch.scale_stride,
                 norm.silu,
+                element,
             ),
         }
         if launch.scale_stride != 0 || batch == 1 {

@@ -1,5 +1,6 @@
 //! What a norm computes, in CubeCL. Sums are in f32, in an order that depends on the sizes alone.
 
+use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use super::{silu, silu_slope};
@@ -50,11 +51,11 @@ fn channel_and_pixel(index: usize, group_channels: usize, pixels: usize, #[compt
 /// A workgroup for each group of each image. Of every `scale_images` images the scales are the same, and begin `scale_stride` behind those of
 /// the ones before.
 #[cube(launch)]
-pub fn groups_forward(
+pub fn groups_forward<O: Numeric>(
     input: &[f32],
     scale: &[f32],
     shift: &[f32],
-    output: &mut [f32],
+    output: &mut [O],
     statistics: &mut [f32],
     means: u32,
     groups: u32,
@@ -66,6 +67,7 @@ pub fn groups_forward(
     #[comptime] units: usize,
     #[comptime] by_pixel: bool,
     #[comptime] activate: bool,
+    #[define(O)] _output: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     let mean_index = CUBE_POS;
@@ -102,20 +104,20 @@ pub fn groups_forward(
         let place = start + place(first_channel + channel, pixel, channels, pixels, by_pixel);
         let value = (input[place] - mean) * inverse * scale[scale_start + channel] + shift[scale_start + channel];
         if comptime!(activate) {
-            output[place] = silu(value);
+            output[place] = O::cast_from(silu(value));
         } else {
-            output[place] = value;
+            output[place] = O::cast_from(value);
         }
     }
 }
 
 /// Means over the channels of a pixel, where values lie channel by channel: a thread for each pixel of each image.
 #[cube(launch)]
-pub fn pixels_forward(
+pub fn pixels_forward<O: Numeric>(
     input: &[f32],
     scale: &[f32],
     shift: &[f32],
-    output: &mut [f32],
+    output: &mut [O],
     statistics: &mut [f32],
     images: u32,
     channels: u32,
@@ -123,6 +125,7 @@ pub fn pixels_forward(
     scale_stride: u32,
     epsilon: f32,
     #[comptime] activate: bool,
+    #[define(O)] _output: ElemType,
 ) {
     let (pixels, channels) = (pixels as usize, channels as usize);
     let mean_index = ABSOLUTE_POS;
@@ -149,9 +152,9 @@ pub fn pixels_forward(
         let index = start + channel * pixels;
         let value = (input[index] - mean) * inverse * scale[scale_start + channel] + shift[scale_start + channel];
         if comptime!(activate) {
-            output[index] = silu(value);
+            output[index] = O::cast_from(silu(value));
         } else {
-            output[index] = value;
+            output[index] = O::cast_from(value);
         }
     }
 }
@@ -178,8 +181,8 @@ fn before_silu(
 /// The gradients of scale and shift: a workgroup for every `lanes` channels (x) of each image (y). Its threads are that many beside each other, as often as
 /// there are for the pixels.
 #[cube(launch)]
-pub fn channel_sums(
-    gradient: &[f32],
+pub fn channel_sums<G: Numeric>(
+    gradient: &[G],
     input: &[f32],
     scale: &[f32],
     shift: &[f32],
@@ -195,6 +198,7 @@ pub fn channel_sums(
     #[comptime] mean_of_pixel: bool,
     #[comptime] by_pixel: bool,
     #[comptime] activate: bool,
+    #[define(G)] _gradient: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     let image = CUBE_POS_Y as usize;
@@ -214,7 +218,7 @@ pub fn channel_sums(
             let (mean, inverse) = (statistics[2 * mean_index], statistics[2 * mean_index + 1]);
             let index = start + place(channel, pixel, channels, pixels, by_pixel);
             let (before, normalized) =
-                before_silu(gradient[index], input[index], mean, inverse, scale, shift, activate);
+                before_silu(f32::cast_from(gradient[index]), input[index], mean, inverse, scale, shift, activate);
             sum += before;
             along += before * normalized;
         }
@@ -254,8 +258,8 @@ pub fn totals_of_both(
 
 /// The gradient of the input, from those of scale and shift: a workgroup for each group of each image.
 #[cube(launch)]
-pub fn groups_backward(
-    gradient: &[f32],
+pub fn groups_backward<G: Numeric>(
+    gradient: &[G],
     input: &[f32],
     scale: &[f32],
     shift: &[f32],
@@ -270,6 +274,7 @@ pub fn groups_backward(
     #[comptime] units: usize,
     #[comptime] by_pixel: bool,
     #[comptime] activate: bool,
+    #[define(G)] _gradient: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     let mean_index = CUBE_POS;
@@ -290,7 +295,8 @@ pub fn groups_backward(
         let (channel, pixel) = channel_and_pixel(index, group_channels, pixels, by_pixel);
         let place = start + place(first_channel + channel, pixel, channels, pixels, by_pixel);
         let (scale, shift) = (scale[scale_start + channel], shift[scale_start + channel]);
-        let (before, normalized) = before_silu(gradient[place], input[place], mean, inverse, scale, shift, activate);
+        let (before, normalized) =
+            before_silu(f32::cast_from(gradient[place]), input[place], mean, inverse, scale, shift, activate);
         sum += before * scale;
         along += before * scale * normalized;
     }
@@ -300,15 +306,16 @@ pub fn groups_backward(
         let (channel, pixel) = channel_and_pixel(index, group_channels, pixels, by_pixel);
         let place = start + place(first_channel + channel, pixel, channels, pixels, by_pixel);
         let (scale, shift) = (scale[scale_start + channel], shift[scale_start + channel]);
-        let (before, normalized) = before_silu(gradient[place], input[place], mean, inverse, scale, shift, activate);
+        let (before, normalized) =
+            before_silu(f32::cast_from(gradient[place]), input[place], mean, inverse, scale, shift, activate);
         output[place] = inverse * (before * scale - sum - normalized * along);
     }
 }
 
 /// The gradient of the input of [`pixels_forward`], in the same way.
 #[cube(launch)]
-pub fn pixels_backward(
-    gradient: &[f32],
+pub fn pixels_backward<G: Numeric>(
+    gradient: &[G],
     input: &[f32],
     scale: &[f32],
     shift: &[f32],
@@ -319,6 +326,7 @@ pub fn pixels_backward(
     pixels: u32,
     scale_stride: u32,
     #[comptime] activate: bool,
+    #[define(G)] _gradient: ElemType,
 ) {
     let (pixels, channels) = (pixels as usize, channels as usize);
     let mean_index = ABSOLUTE_POS;
@@ -334,7 +342,8 @@ pub fn pixels_backward(
     for channel in 0..channels {
         let index = start + channel * pixels;
         let (scale, shift) = (scale[scale_start + channel], shift[scale_start + channel]);
-        let (before, normalized) = before_silu(gradient[index], input[index], mean, inverse, scale, shift, activate);
+        let (before, normalized) =
+            before_silu(f32::cast_from(gradient[index]), input[index], mean, inverse, scale, shift, activate);
         sum += before * scale;
         along += before * scale * normalized;
     }
@@ -342,7 +351,8 @@ pub fn pixels_backward(
     for channel in 0..channels {
         let index = start + channel * pixels;
         let (scale, shift) = (scale[scale_start + channel], shift[scale_start + channel]);
-        let (before, normalized) = before_silu(gradient[index], input[index], mean, inverse, scale, shift, activate);
+        let (before, normalized) =
+            before_silu(f32::cast_from(gradient[index]), input[index], mean, inverse, scale, shift, activate);
         output[index] = inverse * (before * scale - sum - normalized * along);
     }
 }
