@@ -56,10 +56,17 @@ def instructions(toolkit, source, options, headers):
     text = text.value.decode()
     if failed:
         raise RuntimeError(f"NVIDIA's compiler refused scripts/gpu/barriers.cu\n{text}")
-    counted = collections.Counter()
-    for statement in re.split(r"[;{\n]\s*", text):
-        if match := re.search(r"^(?:mbarrier\.|cp\.async|fence\.proxy).*|%cluster_\w+(?:\.\w)?", statement.strip()):
-            same = re.sub(r"%\w+|\$\w+|P_OUT|ended", "R", match.group(0)) if statement.strip()[0] in "mcf" and "%cluster" not in statement else match.group(0)
+    counted, registers = collections.Counter(), {}
+    for statement in re.split(r"[;\n]\s*|\{\s*(?=\.reg|$)", text):
+        statement = statement.strip()
+        if ".entry" in statement:
+            registers = {}
+        if place := re.search(r"%cluster_\w+(?:\.\w)?", statement):
+            counted[place.group(0)] += 1
+        elif re.match(r"mbarrier\.|cp\.async|fence\.proxy", statement):
+            # Registers by the order in which they are first used; waits have more of their own with one header than with the other.
+            number = (lambda _: "R") if "_wait" in statement else lambda match: f"R{registers.setdefault(match.group(0), len(registers))}"
+            same = re.sub(r"%\w+|\$\w+|P_OUT|ended", number, statement)
             # `shared` is the block's own.
             counted[re.sub(r"\s+", " ", same).replace("shared::cta", "shared")] += 1
     return counted

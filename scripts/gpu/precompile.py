@@ -156,6 +156,8 @@ def main():
                     path.write_text(json.dumps(found, indent=1) + "\n")
                     words = f"{step['launches']:.0f} launches, {step['launches_of_graphs']:.0f} in a graph, {step['waits']:.0f} waits"
                     words += f", {step['bytes_to_device'] / 1e6:.2f} MB to the card"
+                    if args.expected and key not in before:
+                        sys.exit(f"error: {args.expected} does not say how many launches {key} has\nhint: write its counts there")
                     if key in before:
                         launches, expected = (sum(counts[name] for name in ("launches", "launches_of_graphs")) for counts in (step, before[key]))
                         words += f" ({expected:.0f} launches before)"

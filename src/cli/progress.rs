@@ -130,6 +130,10 @@ impl Progress {
                 let text = format!("{device} is tried again with {with}, which are slower and may be right");
                 self.say_always(at, Ink::Yellow, "kernels", &text);
             }
+            Decision::BurnsKernels { run_id } => {
+                let text = format!("{} is tried with burn's kernels alone", tracker.title(run_id));
+                self.say_always(at, Ink::Yellow, "kernels", &text);
+            }
             Decision::MicroBatches { run_id, micro_batches } => {
                 let text = format!("{} takes each batch in {micro_batches} pieces", tracker.title(run_id));
                 self.say(at, Ink::Yellow, "smaller", &text);

@@ -41,6 +41,11 @@ pub unsafe fn show_toolkit() {
     let compiles = unsafe { cudarc::driver::sys::is_culib_present() } && env::var_os(WHOLE_HEADERS_VARIABLE).is_none();
     if let Some(root) = &headers {
         let root = compiles.then(|| cuda_headers::lighter(root)).flatten().unwrap_or_else(|| root.clone());
+        let before = env::var_os(HEADERS_VARIABLE).unwrap_or_default();
+        if env::var_os(super::CUDA_PATH_BEFORE).is_none() {
+            // SAFETY: as this function asks of its caller.
+            unsafe { env::set_var(super::CUDA_PATH_BEFORE, before) };
+        }
         // SAFETY: as this function asks of its caller.
         unsafe { env::set_var(HEADERS_VARIABLE, root) };
     }

@@ -43,6 +43,9 @@ pub const WITHOUT_FUSION: (&str, &str) = ("BURN_FUSION_MAX_EXPLORATIONS", "0");
 /// Set in a process's environment, this keeps it from kernels of our own on GPUs; read when the first network is made.
 pub const WITHOUT_OWN_KERNELS: (&str, &str) = (OWN_KERNELS_VARIABLE, "0");
 
+/// Set in the environment of a process that has given `CUDA_PATH` another value, and of those that it starts: the value before, empty where there was none.
+pub const CUDA_PATH_BEFORE: &str = "SPEEDLAB_CUDA_PATH_BEFORE";
+
 /// Names the folder of compiled kernels, where the platform's folder for caches is not the place for them.
 pub const KERNELS_VARIABLE: &str = "SPEEDLAB_KERNELS";
 

@@ -3,7 +3,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::EvaluateError;
 use super::precision::generating;
 use crate::kernels::Kernels;
-use crate::model::{CapturedPass, Network};
+use crate::model::{CapturedPass, Network, NotCaptured};
 use crate::spec::{FidPrecision, RunSpec};
 
 /// The network: `predict(input, timesteps, classes)` of `timesteps.len()` images, each at its own t, which may lie between
@@ -74,23 +74,42 @@ pub enum Passes {
 /// Passes of a shape before its kernels are captured: a pass or two are sooner done kernel by kernel.
 const PASSES_BEFORE_CAPTURE: usize = 8;
 
-/// The passes of batches of one size, as often as they were asked for.
-struct OfBatch {
-    images: usize,
-    asked: usize,
-    captured: Option<CapturedPass>,
+/// How often batches of each size were asked for, and the captured pass of the first size that was asked for often: there is one size of most.
+#[derive(Default)]
+struct Repeated {
+    asked: Vec<(usize, usize)>,
+    captured: Option<(usize, CapturedPass)>,
+    /// A device that captures none is not asked again.
+    is_refused: bool,
 }
 
-impl OfBatch {
-    /// The captured pass, from some passes on. A device that captures none is not asked again.
-    fn captured(&mut self, network: &Network, (channels, side): (usize, usize)) -> Option<&mut CapturedPass> {
-        self.asked += 1;
-        if self.asked == PASSES_BEFORE_CAPTURE {
-            self.captured = CapturedPass::new(network, [self.images, channels, side, side])
-                .inspect_err(|error| eprintln!("images are generated kernel by kernel: {error}"))
-                .ok();
+impl Repeated {
+    fn captured(
+        &mut self,
+        network: &Network,
+        images: usize,
+        (channels, side): (usize, usize),
+    ) -> Option<&mut CapturedPass> {
+        let place = self.asked.iter().position(|&(size, _)| size == images).unwrap_or_else(|| {
+            self.asked.push((images, 0));
+            self.asked.len() - 1
+        });
+        self.asked[place].1 += 1;
+        if self.asked[place].1 >= PASSES_BEFORE_CAPTURE && self.captured.is_none() && !self.is_refused {
+            match CapturedPass::new(network, [images, channels, side, side]) {
+                Ok(captured) => {
+                    eprintln!("passes of {images} images are captured");
+                    self.captured = Some((images, captured));
+                }
+                Err(error) => self.refuse(&error),
+            }
         }
-        self.captured.as_mut()
+        self.captured.as_mut().filter(|(size, _)| *size == images).map(|(_, captured)| captured)
+    }
+
+    fn refuse(&mut self, error: &NotCaptured) {
+        eprintln!("images are generated kernel by kernel: {error}");
+        (self.captured, self.is_refused) = (None, true);
     }
 }
 
@@ -104,18 +123,13 @@ pub fn with_network(
     let device = network.weights().device();
     let (channels, side) = image_shape;
     let is_captured = passes == Passes::Captured && !matches!(Kernels::for_device(&device), Kernels::Fused(_));
-    let mut of_batches: Vec<OfBatch> = Vec::new();
+    let mut repeated = Repeated::default();
     move |input, timesteps, classes| {
         let count = timesteps.len();
-        if is_captured {
-            let known = of_batches.iter().position(|of_batch| of_batch.images == count);
-            let place = known.unwrap_or_else(|| {
-                of_batches.push(OfBatch { images: count, asked: 0, captured: None });
-                of_batches.len() - 1
-            });
-            if let Some(captured) = of_batches[place].captured(&network, image_shape) {
-                // A device that no longer takes what it took fails as it does for a kernel.
-                return Ok(captured.predict(input, timesteps, classes).unwrap_or_else(|error| panic!("{error}")));
+        if is_captured && let Some(captured) = repeated.captured(&network, count, image_shape) {
+            match captured.predict(input, timesteps, classes) {
+                Ok(predicted) => return Ok(predicted),
+                Err(error) => repeated.refuse(&error),
             }
         }
         let input = TensorData::new(input.to_vec(), [count, channels, side, side]);

@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::guard::{Guard, kill_group};
+use crate::device::CUDA_PATH_BEFORE;
 use crate::event::RunOutcome;
 use crate::schedule::{Death, LastLines, each_line, memory_kills};
 use crate::spec::Trainer;
@@ -37,6 +38,16 @@ pub(super) struct TrainerProcess {
     memory_kills_before: u64,
 }
 
+/// Gives it the `CUDA_PATH` from before ours, if ours is another: what it compiles may need all of NVIDIA's headers.
+fn with_own_cuda_path(command: &mut Command, before: Option<OsString>) {
+    let Some(before) = before else { return };
+    command.env_remove(CUDA_PATH_BEFORE);
+    match before.is_empty() {
+        true => command.env_remove("CUDA_PATH"),
+        false => command.env("CUDA_PATH", before),
+    };
+}
+
 /// What it prints, from both of its streams.
 #[derive(Default)]
 struct Printed {
@@ -55,6 +66,7 @@ impl TrainerProcess {
         let mut command = Command::new(program);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        with_own_cuda_path(&mut command, std::env::var_os(CUDA_PATH_BEFORE));
         let mut child = command
             .args(words)
             .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -222,4 +234,25 @@ fn is_program(path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_program(path: &Path) -> bool {
     path.is_file() || path.with_extension("exe").is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn a_trainer_is_given_the_toolkit_from_before_ours() {
+        for (before, expected) in [("/usr/local/cuda", Some(OsStr::new("/usr/local/cuda"))), ("", None)] {
+            let mut command = Command::new("trainer");
+            with_own_cuda_path(&mut command, Some(before.into()));
+            let given: Vec<_> = command.get_envs().collect();
+            assert!(given.contains(&(OsStr::new("CUDA_PATH"), expected)), "{given:?}");
+            assert!(given.contains(&(OsStr::new(CUDA_PATH_BEFORE), None)), "{given:?}");
+        }
+        let mut command = Command::new("trainer");
+        with_own_cuda_path(&mut command, None);
+        assert_eq!(command.get_envs().count(), 0);
+    }
 }

@@ -19,6 +19,8 @@ pub struct Architecture {
     pub activations: usize,
     /// Classes, and "no class" where there is one, that the network is told.
     pub class_rows: Option<usize>,
+    /// The row of "no class".
+    pub no_class: Option<u32>,
 }
 
 /// How a parameter starts.

@@ -64,6 +64,7 @@ impl ClassEmbedding {
         let rows = classes + usize::from(none.is_some());
         architecture.activations += length;
         architecture.class_rows = Some(rows);
+        architecture.no_class = none;
         let table = architecture.parameter(format!("{name}.weight"), vec![rows, length], initial);
         Self { table, rows, length, none }
     }

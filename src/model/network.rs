@@ -24,6 +24,7 @@ pub struct Network {
     parameters: Parameters,
     kernels: Kernels,
     class_rows: Option<usize>,
+    no_class: Option<u32>,
     /// The channels of images, where the network is told coordinates beside them.
     coordinates_after: Option<usize>,
 }
@@ -107,10 +108,11 @@ fn build_with(
     let body = Body::describe(model, data_shape, None, &mut architecture);
     let patches = model.patches(data_shape.side);
     let projection = projected.map(|widths| Projection::describe(&mut architecture, widths, patches));
-    let class_rows = architecture.class_rows;
+    let (class_rows, no_class) = (architecture.class_rows, architecture.no_class);
     let parameters = Parameters::initial(architecture, seed, device);
     let coordinates_after = model.coordinates().then_some(data_shape.channels);
-    Network { body, projection, parameters, kernels: Kernels::for_device(device), class_rows, coordinates_after }
+    let kernels = Kernels::for_device(device);
+    Network { body, projection, parameters, kernels, class_rows, no_class, coordinates_after }
 }
 
 /// What training sees of a network besides its prediction, where its [`TokenRoute`] looks.
@@ -219,6 +221,11 @@ impl Network {
     /// Classes, and "no class" where there is one, that it is told.
     pub fn class_rows(&self) -> Option<usize> {
         self.class_rows
+    }
+
+    /// Which of these is "no class".
+    pub fn no_class(&self) -> Option<u32> {
+        self.no_class
     }
 
     /// What layers are given, for images whose classes are told or not.

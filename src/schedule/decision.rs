@@ -9,6 +9,8 @@ pub enum Decision {
     DeviceOut { device: String, reason: String },
     /// From now on runs start on this device with these kernels alone: with those before it computed something else than the CPU.
     OtherKernels { device: String, gpu_kernels: GpuKernels, reason: String },
+    /// A run is started with burn's kernels alone: it crashed on a GPU before any step.
+    BurnsKernels { run_id: crate::spec::RunId },
     /// A run is started with its batch in more pieces, since it ran out of memory.
     MicroBatches { run_id: crate::spec::RunId, micro_batches: usize },
     /// Nothing starts until there is room on the disk again.

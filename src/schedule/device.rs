@@ -41,6 +41,10 @@ impl GpuKernels {
 }
 
 impl Device {
+    pub fn is_cpu(&self) -> bool {
+        self.name == "cpu"
+    }
+
     pub fn new(name: &str, slots: usize, threads: usize) -> Self {
         Self { name: name.to_owned(), slots, threads, gpu_kernels: GpuKernels::Fused }
     }

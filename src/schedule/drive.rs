@@ -253,23 +253,38 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_crashes_before_its_first_step_is_tried_with_other_kernels_and_others_are_not() {
+    fn a_run_that_crashes_twice_before_its_first_step_takes_burns_kernels_and_others_do_not() {
+        use GpuKernels::{Burns, Fused};
         let crash = || RunOutcome::Crashed { reason: "unable to load the PTX".into() };
-        let waiting = on_devices(2, &["cuda:0"]).waiting().cloned().collect();
-        let queue = Queue::new(waiting, vec![Device::new("cuda:0", 1, 1)], Policy::default());
-        let first = queue.waiting().next().expect("a run").run_id.clone();
-        let (summary, started) =
-            drive(queue, |start| match start.run_id == first && start.gpu_kernels < GpuKernels::Burns {
+        for (device, expected) in [("cuda:0", [Fused, Fused, Burns]), ("cpu", [Fused, Fused, Fused])] {
+            let waiting = on_devices(2, &[device]).waiting().cloned().collect();
+            let queue = Queue::new(waiting, vec![Device::new(device, 1, 1)], Policy::default());
+            let first = queue.waiting().next().expect("a run").run_id.clone();
+            let (_, started) = drive(queue, |start| match start.run_id == first && start.number < 3 {
                 true => (SECOND, crash()),
                 false => (SECOND, RunOutcome::Completed),
             });
-        assert!(summary.all_done());
-        let kernels = |run: bool| -> Vec<GpuKernels> {
-            let of = started.iter().filter(|(_, start)| (start.run_id == first) == run);
-            of.map(|(_, start)| start.gpu_kernels).collect()
+            let kernels = |run: bool| -> Vec<GpuKernels> {
+                let of = started.iter().filter(|(_, start)| (start.run_id == first) == run);
+                of.map(|(_, start)| start.gpu_kernels).collect()
+            };
+            assert_eq!((kernels(true), kernels(false)), (expected.to_vec(), vec![Fused]), "{device}");
+        }
+    }
+
+    #[test]
+    fn each_gpu_is_tried_with_all_its_kernels_before_it_is_given_up() {
+        use GpuKernels::{Burns, Fused, Unfused};
+        let waiting = on_devices(1, &["cuda:0"]).waiting().cloned().collect();
+        let devices = ["cuda:0", "cuda:1"].map(|name| Device::new(name, 1, 1)).to_vec();
+        let queue = Queue::new(waiting, devices, Policy::default());
+        let disagrees = RunOutcome::DeviceDisagrees { reason: "loss".into() };
+        let (summary, started) = drive(queue, |_| (SECOND, disagrees.clone()));
+        let on = |name: &str| -> Vec<GpuKernels> {
+            started.iter().filter(|(_, start)| start.device == name).map(|(_, start)| start.gpu_kernels).collect()
         };
-        assert_eq!(kernels(true), [GpuKernels::Fused, GpuKernels::Unfused, GpuKernels::Burns]);
-        assert_eq!(kernels(false), [GpuKernels::Fused]);
+        assert_eq!((on("cuda:0"), on("cuda:1")), (vec![Fused, Unfused, Burns], vec![Fused, Unfused, Burns]));
+        assert_eq!(summary.stopped, Some(StopReason::NoDevice { reason: "loss".into() }));
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(super) fn in_start_order(runs: Vec<QueuedRun>) -> Vec<Entry> {
             reached: 0,
             micro_batches,
             gpu_kernels: GpuKernels::Fused,
+            early_crashes: 0,
             state,
         });
     }
@@ -71,8 +72,10 @@ pub(super) struct Entry {
     /// The furthest step that it has told of in this session.
     pub reached: u64,
     pub micro_batches: usize,
-    /// Those of its last start on a GPU; after a crash that came before its first step, others.
+    /// Those of its last start on a GPU.
     pub gpu_kernels: GpuKernels,
+    /// Crashes on GPUs before it told of a step, one after the other.
+    pub early_crashes: u32,
     pub state: State,
 }
 

@@ -104,11 +104,12 @@ fn captured_steps_on_an_adapter_end_where_the_same_steps_kernel_by_kernel_do() {
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let device = sandbox.study().runs[0].attempts.last().expect("it ran").device.clone();
         assert_eq!(device.contains(", steps captured"), !more.is_empty(), "{device}");
-        // It would say so where the adapter captured no passes.
+        // It says whether passes are captured.
         let run = &sandbox.study().runs[0].planned.run_id;
         let log = SweepFolder { path: sandbox.results() }.run(run).log();
         let log = std::fs::read_to_string(log).expect("its log");
         assert!(!log.contains("kernel by kernel"), "{log}");
+        assert_eq!(log.contains("passes of 64 images are captured"), !more.is_empty(), "{log}");
         sandbox.curves()
     });
     let [kernel_by_kernel, captured] = &curves;

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use speedlab::kernels::{Kernels, Products};
 use speedlab::model::{self, DIGITS_CNN, DeviceDraws, Dropout, Masks, SmallCnn, TokenRoute};
-use speedlab::spec::{AdmModel, DataShape, DitModel, Model, UnetModel};
+use speedlab::spec::{AdmModel, DataShape, DitModel, Model, UnetModel, UvitModel};
 
 use super::parity::{Asked, agrees_with_pytorch, dot, formula, read_golden, reals};
 
@@ -242,16 +242,23 @@ fn an_image_has_the_same_dropout_masks_in_whatever_part_of_the_batch_it_is() {
     }
 }
 
-/// By burn's operations, which round the results of products to bf16 as a GPU does, and by our own, with which a CPU trains.
+/// By burn's operations, which round the results of products to bf16 as a GPU does; by the twins of kernels of GPUs; and by our own, with which a CPU trains.
 #[test]
 fn a_step_with_products_of_bf16_is_near_one_in_f32() {
     let device = Device::flex();
     let models = [
         Model::Unet(UnetModel { channels: 16, ..UnetModel::default() }),
-        Model::Adm(AdmModel { channels: 16, norm_groups: 8, ..AdmModel::default() }),
+        Model::Adm(AdmModel {
+            channels: 16,
+            norm_groups: 8,
+            resblock_updown: true,
+            dropout: 0.1,
+            ..AdmModel::default()
+        }),
         Model::Dit(DitModel { patch: 2, dim: 32, depth: 2, heads: 2, ..DitModel::default() }),
+        Model::Uvit(UvitModel { patch: 2, dim: 32, depth: 2, heads: 2, ..UvitModel::default() }),
     ];
-    let kinds: [fn(Products) -> Kernels; 2] = [Kernels::Plain, Kernels::Fused];
+    let kinds: [fn(Products) -> Kernels; 3] = [Kernels::Plain, Kernels::Gpu, Kernels::Fused];
     for (model, kernels) in models.iter().flat_map(|model| kinds.map(|kernels| (model, kernels))) {
         let step = |products| {
             let mut network = model::build(model, (1, 8), 1, &device.clone().autodiff());
@@ -261,7 +268,8 @@ fn a_step_with_products_of_bf16_is_near_one_in_f32() {
             network.set_weights(network.weights() + Tensor::<1>::from_data(moved.as_slice(), &device) * 0.05);
             let images = Tensor::<4>::from_data(TensorData::new(formula(6 * 64), [6, 1, 8, 8]), &device);
             let timesteps = Tensor::<1>::from_data([0.0f32, 1.0, 50.0, 200.0, 500.0, 999.0], &device);
-            let output = network.forward(images.clone(), timesteps, None, None);
+            let dropout = Dropout { seed: 1, step: 2, first_image: 0 };
+            let output = network.forward(images.clone(), timesteps, None, Some(dropout));
             let loss = (output - images).square().mean();
             let loss_value = f64::from(loss.clone().inner().into_scalar::<f32>());
             (loss_value, network.gradients(loss).try_into_vec_as::<f32>().unwrap())

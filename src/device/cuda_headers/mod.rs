@@ -48,10 +48,16 @@ fn lighter_in(folder: &Path, toolkit: &Path) -> io::Result<PathBuf> {
         content += &format!("{name}\n{text}");
     }
     let place = folder.join(&sha256(content.as_bytes())[..16]);
-    if place.join(MARK).is_file() {
+    let is_whole =
+        || place.join(MARK).is_file() && LIGHTER.iter().all(|(name, _)| place.join("include").join(name).is_file());
+    if is_whole() {
         return Ok(place);
     }
     fs::create_dir_all(folder)?;
+    // Somebody has removed some of its files.
+    if place.exists() {
+        fs::remove_dir_all(&place)?;
+    }
     let making = tempfile::Builder::new().prefix("making-").tempdir_in(folder)?;
     for (name, text) in LIGHTER {
         let path = making.path().join("include").join(name);
@@ -64,7 +70,7 @@ fn lighter_in(folder: &Path, toolkit: &Path) -> io::Result<PathBuf> {
     fs::write(making.path().join(MARK), content)?;
     // Another process may have been faster; its folder is as good.
     match fs::rename(making.path(), &place) {
-        Err(error) if !place.join(MARK).is_file() => Err(error),
+        Err(error) if !is_whole() => Err(error),
         _ => Ok(place),
     }
 }
@@ -128,6 +134,10 @@ mod tests {
             assert_eq!(lighter_in(&folder.path().join("cache"), &root).unwrap(), made);
             assert_eq!(lighter_in(&folder.path().join("cache"), &made).unwrap(), made);
             assert_eq!(fs::read_to_string(root.join(&barrier)).unwrap(), barrier);
+            // What a cleaner took away is put back.
+            fs::remove_file(made.join("include").join(LIGHTER[0].0)).unwrap();
+            assert_eq!(lighter_in(&folder.path().join("cache"), &root).unwrap(), made);
+            assert!(made.join("include").join(LIGHTER[0].0).is_file());
             // A toolkit that has got another header has another folder.
             fs::write(root.join("include/cuda_fp16.h"), "").unwrap();
             let other = lighter_in(&folder.path().join("cache"), &root).unwrap();

@@ -10,7 +10,7 @@ use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, DType, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::{FloatDType, Shape, Tensor};
 
 use super::super::{Convolution, Products, Resample, plain};
 use super::linear::{linear, of_factor, rounded};
@@ -27,6 +27,9 @@ pub fn convolution(
     if shape.kernel == 1 && shape.resample == Resample::Keep {
         return linear(products, shape, input, weight, bias);
     }
+    // The gradients of what is doubled are added up in f32.
+    let doubled = shape.resample == Resample::Double && products == Products::Bf16;
+    let input = if doubled { input.cast(FloatDType::F32) } else { input };
     let (input, weight, options) = plain::convolved(shape, input, weight);
     let [input, weight, bias] = [input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()];
     Tensor::from_dispatch(Dispatch::device_convolution(input, weight, bias, options, products))

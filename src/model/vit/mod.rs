@@ -287,9 +287,9 @@ impl Layers {
         let first = std::iter::once(class).chain(registers.into_iter().flatten());
         let tokens = kernels.join_rows(first.chain([kernels.as_row(patches)]).collect());
         let tokens = kernels.add_image(tokens, pass.parameters[self.positions].clone());
-        let tokens = self.first_norm.iter().fold(tokens, |tokens, norm| norm.forward(pass, tokens));
+        let tokens = self.first_norm.iter().fold(tokens, |tokens, norm| kernels.whole(norm.forward(pass, tokens)));
         let tokens = self.blocks.iter().fold(tokens, |tokens, block| block.forward(pass, tokens));
-        self.norm.forward(pass, tokens)
+        kernels.whole(self.norm.forward(pass, tokens))
     }
 }
 

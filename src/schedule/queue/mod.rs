@@ -139,7 +139,7 @@ impl Queue {
         let entry = &mut self.entries[position];
         let device = &self.devices[slot.device];
         entry.starts += 1;
-        entry.gpu_kernels = entry.gpu_kernels.max(device.gpu_kernels);
+        entry.gpu_kernels = retry::kernels_after(entry.early_crashes).max(device.gpu_kernels);
         entry.state = State::Running { slot, since: now };
         Some(Start {
             run_id: entry.run.run_id.clone(),
@@ -154,8 +154,8 @@ impl Queue {
 
     /// Takes note that a running run has ended; `Some` is the time from which it may start again.
     ///
-    /// What is tried again, and how: a crash or a silence from the checkpoint, a few times, after growing pauses, and with other kernels of a GPU where it
-    /// came before any step; a run without
+    /// What is tried again, and how: a crash or a silence from the checkpoint, a few times, after growing pauses, and by burn's kernels alone where it came
+    /// twice on a GPU before the run told of a step; a run without
     /// memory in smaller pieces of its batch; one whose device is gone on another device; one whose device disagrees with the
     /// CPU without fused kernels, then without our own, then elsewhere; one without room on the disk when there is room, a few times without progress.
     /// A diverged run would do the same again, and an interrupted one was meant to stop.
@@ -169,7 +169,7 @@ impl Queue {
             RunOutcome::DeviceLost { reason } => self.give_up_device(slot.device, reason),
             RunOutcome::DeviceDisagrees { reason } => self.distrust_device(slot, position, reason),
             RunOutcome::DiskFull { reason } => self.pause(reason),
-            RunOutcome::Crashed { .. } => self.distrust_kernels(position),
+            RunOutcome::Crashed { .. } => self.distrust_kernels(slot, position),
             _ => {}
         }
         if self.stopping.is_none()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Queue, Slot};
 use crate::event::RunOutcome;
-use crate::schedule::{Decision, Device, StopReason};
+use crate::schedule::{Decision, Device, GpuKernels, StopReason};
 
 /// What to do about failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,14 @@ const MOST_MICRO_BATCHES: usize = 8;
 /// How often a run may meet a full disk without a checkpoint in between: where there is room for the records, what is full is
 /// another disk, which nobody here watches.
 const MOST_FULL_DISKS: u32 = 5;
+
+/// Crashes before any step after which a run takes other kernels: the first may have been anything.
+const CRASHES_OF_KERNELS: u32 = 2;
+
+/// The kernels of a run that has crashed so often before any step.
+pub(super) fn kernels_after(early_crashes: u32) -> GpuKernels {
+    if early_crashes < CRASHES_OF_KERNELS { GpuKernels::Fused } else { GpuKernels::Burns }
+}
 
 impl Queue {
     /// When a run may start again after such an end; `None`: not in this session.
@@ -76,22 +84,26 @@ impl Queue {
 
     /// Once more with other kernels; a device that computed something else with burn's alone is not used.
     pub(super) fn distrust_device(&mut self, slot: Slot, position: usize, reason: &str) {
-        let Some(next) = self.entries[position].gpu_kernels.next() else {
-            return self.give_up_device(slot.device, reason);
-        };
         let Device { name, gpu_kernels, .. } = &mut self.devices[slot.device];
-        if *gpu_kernels < next {
-            *gpu_kernels = next;
-            let (device, reason) = (name.clone(), reason.to_owned());
-            self.decisions.push(Decision::OtherKernels { device, gpu_kernels: next, reason });
+        // Another run may have been faster to find it.
+        if self.entries[position].gpu_kernels < *gpu_kernels {
+            return;
         }
+        let Some(next) = gpu_kernels.next() else { return self.give_up_device(slot.device, reason) };
+        *gpu_kernels = next;
+        let (device, reason) = (name.clone(), reason.to_owned());
+        self.decisions.push(Decision::OtherKernels { device, gpu_kernels: next, reason });
     }
 
-    /// A crash before any step may be a kernel's that a driver does not take: the run, if it is tried again, takes other ones.
-    pub(super) fn distrust_kernels(&mut self, position: usize) {
+    /// A second crash before any step may be a kernel's that a driver does not take: the run, if it is tried again, takes burn's alone.
+    pub(super) fn distrust_kernels(&mut self, slot: Slot, position: usize) {
         let entry = &mut self.entries[position];
-        if entry.reached == 0 {
-            entry.gpu_kernels = entry.gpu_kernels.next().unwrap_or(entry.gpu_kernels);
+        if entry.reached > 0 || self.devices[slot.device].is_cpu() {
+            return;
+        }
+        entry.early_crashes += 1;
+        if entry.early_crashes == CRASHES_OF_KERNELS && entry.crashes < self.policy.retries {
+            self.decisions.push(Decision::BurnsKernels { run_id: entry.run.run_id.clone() });
         }
     }
 

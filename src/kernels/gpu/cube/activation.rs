@@ -15,7 +15,12 @@ const ROOT: f32 = 0.797_884_6;
 const CUBE: f32 = 0.044_715;
 
 #[cube(launch)]
-pub fn activate<O: Numeric>(input: &[f32], output: &mut [O], #[comptime] curve: Curve, #[define(O)] _output: ElemType) {
+pub fn activate<O: Numeric>(
+    input: &[f32],
+    output: &mut [O],
+    #[comptime] curve: Curve,
+    #[define(O)] _element: ElemType,
+) {
     let index = ABSOLUTE_POS;
     if index >= output.len() {
         terminate!();
@@ -35,7 +40,7 @@ pub fn slope<G: Numeric>(
     input: &[f32],
     output: &mut [f32],
     #[comptime] curve: Curve,
-    #[define(G)] _gradient: ElemType,
+    #[define(G)] _element: ElemType,
 ) {
     let index = ABSOLUTE_POS;
     if index >= output.len() {

@@ -45,7 +45,7 @@ pub fn heads_apart<O: Numeric>(
     pixels: u32,
     of_head: u32,
     #[comptime] by_pixel: bool,
-    #[define(O)] _output: ElemType,
+    #[define(O)] _element: ElemType,
 ) {
     let index = ABSOLUTE_POS;
     if index >= count as usize {
@@ -69,7 +69,7 @@ pub fn heads_joined<P: Numeric>(
     heads: u32,
     pixels: u32,
     of_head: u32,
-    #[define(P)] _parts: ElemType,
+    #[define(P)] _element: ElemType,
 ) {
     let index = ABSOLUTE_POS;
     if index >= count as usize {
@@ -93,7 +93,7 @@ pub fn softmax<S: Numeric>(
     columns: u32,
     scale: f32,
     #[comptime] units: usize,
-    #[define(S)] _scores: ElemType,
+    #[define(S)] _element: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     if CUBE_POS >= rows as usize {
@@ -138,7 +138,7 @@ pub fn softmax_backward<G: Numeric, O: Numeric>(
     columns: u32,
     scale: f32,
     #[comptime] units: usize,
-    #[define(G, O)] _types: [ElemType; 2],
+    #[define(G, O)] _element: [ElemType; 2],
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     if CUBE_POS >= rows as usize {

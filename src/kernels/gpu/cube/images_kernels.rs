@@ -60,7 +60,7 @@ pub fn add_bias<P: Numeric>(
     output: &mut [f32],
     channels: u32,
     pixels: u32,
-    #[define(P)] _product: ElemType,
+    #[define(P)] _element: ElemType,
 ) {
     let index = ABSOLUTE_POS;
     if index >= output.len() {

@@ -67,7 +67,7 @@ pub fn groups_forward<O: Numeric>(
     #[comptime] units: usize,
     #[comptime] by_pixel: bool,
     #[comptime] activate: bool,
-    #[define(O)] _output: ElemType,
+    #[define(O)] _element: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     let mean_index = CUBE_POS;
@@ -125,7 +125,7 @@ pub fn pixels_forward<O: Numeric>(
     scale_stride: u32,
     epsilon: f32,
     #[comptime] activate: bool,
-    #[define(O)] _output: ElemType,
+    #[define(O)] _element: ElemType,
 ) {
     let (pixels, channels) = (pixels as usize, channels as usize);
     let mean_index = ABSOLUTE_POS;
@@ -198,7 +198,7 @@ pub fn channel_sums<G: Numeric>(
     #[comptime] mean_of_pixel: bool,
     #[comptime] by_pixel: bool,
     #[comptime] activate: bool,
-    #[define(G)] _gradient: ElemType,
+    #[define(G)] _element: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     let image = CUBE_POS_Y as usize;
@@ -274,7 +274,7 @@ pub fn groups_backward<G: Numeric>(
     #[comptime] units: usize,
     #[comptime] by_pixel: bool,
     #[comptime] activate: bool,
-    #[define(G)] _gradient: ElemType,
+    #[define(G)] _element: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(units);
     let mean_index = CUBE_POS;
@@ -326,7 +326,7 @@ pub fn pixels_backward<G: Numeric>(
     pixels: u32,
     scale_stride: u32,
     #[comptime] activate: bool,
-    #[define(G)] _gradient: ElemType,
+    #[define(G)] _element: ElemType,
 ) {
     let (pixels, channels) = (pixels as usize, channels as usize);
     let mean_index = ABSOLUTE_POS;

@@ -24,7 +24,7 @@ pub fn apart<P: Numeric>(
     row: &[f32],
     parts: &mut Sequence<Box<[P]>>,
     bounds: &Sequence<u32>,
-    #[define(P)] _parts: ElemType,
+    #[define(P)] _element: ElemType,
 ) {
     let block = bounds[0] as usize + CUBE_POS * BLOCK as usize;
     #[unroll]
@@ -49,7 +49,7 @@ pub fn joined<P: Numeric>(
     row: &mut [f32],
     parts: &Sequence<Box<[P]>>,
     bounds: &Sequence<u32>,
-    #[define(P)] _parts: ElemType,
+    #[define(P)] _element: ElemType,
 ) {
     let block = bounds[0] as usize + CUBE_POS * BLOCK as usize;
     #[unroll]
