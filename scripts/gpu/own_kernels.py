@@ -29,7 +29,7 @@ TENSOR_MAP = "typedef struct CUtensorMap_st { alignas(128) unsigned long long in
 
 
 def launched(binary, capability, work):
-    """The kernels that were launched, and what the program said."""
+    """The kernels that were launched, without their types, and what the program said."""
     around = environment(work, work / "kernels", capability, "minimal")
     log = work / "counts.json"
     command = [binary, "bench-kernels", "--device", "cuda:0", "--small", "--batch", "4", "--rounds", "1"]
@@ -38,7 +38,8 @@ def launched(binary, capability, work):
     # It ends with 1 where results are others than the host's, as they are here.
     if done.returncode not in (0, 1) or not log.exists():
         raise RuntimeError(f"{' '.join(map(str, command))} ended with {done.returncode}\n{said[-3000:]}")
-    return {name.rsplit("_", 1)[0] for name, _ in json.loads(log.read_text())["launched"]}, said
+    # A name may be followed by the types of numbers, and ends with a hash: `joined_p_f32_0123abcd`.
+    return {re.sub(r"(_[a-z]_[a-z]+\d+)*_[0-9a-f]+$", "", name) for name, _ in json.loads(log.read_text())["launched"]}, said
 
 
 def instructions(toolkit, source, options, headers):

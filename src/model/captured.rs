@@ -169,7 +169,8 @@ impl CapturedPass {
         Ok(captured)
     }
 
-    /// What [`Network::forward`] predicts of a batch of this shape, flat; with `learned_sigma` the v of all images follow. Where the network is told classes, each image has one, or the last row.
+    /// What [`Network::forward`] predicts of a batch of this shape, flat; with `learned_sigma` the v of all images follow. Without
+    /// `classes` images of a network that is told them are of no class.
     ///
     /// # Panics
     /// As [`Network::forward`], where images are of no class and the network knows none.
