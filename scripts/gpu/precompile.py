@@ -168,4 +168,7 @@ def main():
         sys.exit(f"error: a step has more launches than {args.expected} says\nhint: if they are meant, write the new counts there")
 
 
-main()
+try:
+    main()
+except KeyboardInterrupt:
+    sys.exit("stopped; what was compiled is kept, and the next call goes on from there")
