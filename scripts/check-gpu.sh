@@ -38,7 +38,7 @@ export CUBECL_AUTOTUNE_LEVEL="${CUBECL_AUTOTUNE_LEVEL:-minimal}"
 cargo test --release --locked --test integration -- --ignored --nocapture --test-threads 1 "$tests"
 
 # CUDA, by NVIDIA's compiler on a driver without a card: kernels of our own for the older cards, then steps and captured sampling passes of small networks of all architectures for the
-# newer, in f32 and bf16. The compiler is found in a toolkit, in PyTorch's packages, or fetched into the cache folder, where compiled kernels are kept, too.
+# newer, in f32 and bf16, and a feature network. The compiler is found in a toolkit, in PyTorch's packages, or fetched into the cache folder, where compiled kernels are kept, too.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}"
 on_cuda() {
     "$1" scripts/gpu/own_kernels.py "$SPEEDLAB_GPU_BIN" --compute-capabilities 80 || return
@@ -47,7 +47,7 @@ on_cuda() {
     [ "$(du -sm "$kernels" 2>/dev/null | cut -f1)" -lt 300 ] 2>/dev/null || rm -rf "$kernels"
     for _ in 1 2; do
         status=0
-        timeout --signal INT 300 "$1" scripts/gpu/precompile.py "$kernels" "$SPEEDLAB_GPU_BIN" --networks small --work train,captured-sample \
+        timeout --signal INT 300 "$1" scripts/gpu/precompile.py "$kernels" "$SPEEDLAB_GPU_BIN" --networks small --work train,captured-sample --features efficientnet-lite0 \
             --expected results/reference/cuda-step.json || status=$?
         [ "$status" != 0 ] && [ "$status" != 124 ] || break
         # It may be the kept folder that is damaged.

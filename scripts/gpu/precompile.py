@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles the CUDA kernels of the networks that scripts/gpu/measure.sh times, on a machine without a card.
 
-    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--precisions f32,bf16] [--work train,captured,sample,captured-sample] [--level minimal]
+    scripts/gpu/precompile.py OUT [BINARY] [--compute-capability 90] [--networks NAMES] [--precisions f32,bf16] [--work train,captured,sample,captured-sample] [--features inception-v3,efficientnet-lite0] [--level minimal]
 
 A card's first step waits for some hundred kernels, each a second of NVIDIA's compiler on one thread. They depend on the card's
 generation alone, not on the card: OUT becomes a folder that SPEEDLAB_KERNELS names there. What is chosen among them, by how long they take, is found
@@ -104,6 +104,18 @@ def per_step(args, environment, work, job):
     return difference | dict(kernels=second["kernels"], launched=dict(most[:MOST_LAUNCHED]))
 
 
+def features(args, environment, work, name):
+    """What the driver was asked for by a feature network that sees four images."""
+    log = work / "features.json"
+    log.unlink(missing_ok=True)
+    command = [str(args.binary), "bench-features", "--device", "cuda:0", "--features", name, "--images", "4", "--rounds", "1"]
+    done = subprocess.run(command, env=environment | dict(FAKE_CUDA_LOG=str(log)), capture_output=True, text=True)
+    # It ends with 1 where the device's features are others than the CPU's, as they are where nothing is computed.
+    if done.returncode not in (0, 1) or not log.exists():
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}")
+    return json.loads(log.read_text())
+
+
 def clean(out):
     """Leaves what is true of every card of the generation."""
     for path in out.glob("*.db"):
@@ -126,6 +138,7 @@ def main():
     parser.add_argument("--compute-capability", type=int, default=90, help="90 for H100 and H200, 80 for A100; default: %(default)s")
     parser.add_argument("--networks", default="measured", help=f"`measured`: those of measure.sh; `small`: {', '.join(SMALL_NAMES)}; or names, with commas; default: %(default)s")
     parser.add_argument("--work", default=",".join(WORK), help="default: %(default)s")
+    parser.add_argument("--features", default="", help="feature networks of evaluations, with commas: inception-v3, efficientnet-lite0")
     parser.add_argument("--precisions", default="f32,bf16", help="default: %(default)s")
     parser.add_argument("--expected", type=pathlib.Path, metavar="FILE", help="counts of before, such as results/reference/cuda-step.json; more than 1.25 times the launches are an error")
     parser.add_argument("--level", default="minimal", help="cubecl's autotuning, as the card will have it; default: %(default)s")
@@ -163,6 +176,10 @@ def main():
                         words += f" ({expected:.0f} launches before)"
                         grown |= launches > 1.25 * expected
                     print(f"{key}: a step has {words}; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
+        for name in filter(None, args.features.split(",")):
+            began = time.monotonic()
+            found = features(args, around, work, name)
+            print(f"{name}: {found['kernels']} kernels of features; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
     clean(args.out)
     if grown:
         sys.exit(f"error: a step has more launches than {args.expected} says\nhint: if they are meant, write the new counts there")
