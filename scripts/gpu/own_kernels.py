@@ -5,7 +5,7 @@
 
 BINARY has the feature cuda. It runs `bench-kernels` on a driver that computes nothing, so that what it says of their results is left out. Then `bench-step` asks a
 management library (NVML) that names a number. The exit status is 0 where each of the kernels was compiled and launched, barriers are the same instructions with both headers
-and that number was read, 1 where that is not so, and 77 where NVIDIA's compiler is not there: it comes with the packages that scripts/gpu/precompile.py names. Half a minute for each generation of cards.
+and that number was read, 1 where that is not so, and 77 where NVIDIA's compiler is not there: it comes with the packages that scripts/gpu/precompile.py names. A minute for each generation of cards.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def launched(binary, capability, work):
 
 
 def instructions(toolkit, source, options, headers):
-    """The instructions on barriers and of asynchronous copies that `source` is compiled to, without registers' names, and how many there are of each."""
+    """The instructions on barriers and of asynchronous copies that `source` is compiled to, registers numbered by their first use, and how many there are of each."""
     found = sorted(path for folder in ("lib64", "lib") for path in (toolkit / folder).glob("libnvrtc.so*"))
     compiler, program, length = ctypes.CDLL(str(found[0]) if found else "libnvrtc.so"), ctypes.c_void_p(), ctypes.c_size_t()
     texts = lambda values: (ctypes.c_char_p * len(values))(*(value.encode() for value in values))

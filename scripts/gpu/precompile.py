@@ -178,8 +178,8 @@ def main():
                     print(f"{key}: a step has {words}; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
         for name in filter(None, args.features.split(",")):
             began = time.monotonic()
-            found = features(args, around, work, name)
-            print(f"{name}: {found['kernels']} kernels of features; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
+            seen = features(args, around, work, name)
+            print(f"{name}: {seen['kernels']} kernels of features; {kernels_in(args.out)} kernels; {time.monotonic() - began:.0f} s", flush=True)
     clean(args.out)
     if grown:
         sys.exit(f"error: a step has more launches than {args.expected} says\nhint: if they are meant, write the new counts there")

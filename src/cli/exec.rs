@@ -39,9 +39,9 @@ pub struct ExecArgs {
     /// How many runs share the device.
     #[arg(long, default_value_t = 1)]
     runs_at_once: usize,
-    /// Recorded only; variables of the environment keep burn from fusing, and networks from kernels of our own.
-    #[arg(long, default_value = "fused", value_parser = ["fused", "unfused", "burns"])]
-    gpu_kernels: String,
+    /// Recorded only; a variable of the environment keeps burn from fusing.
+    #[arg(long)]
+    without_fusion: bool,
     /// The first digits of this program's SHA-256.
     #[arg(long, default_value = "")]
     build: String,
@@ -107,7 +107,7 @@ pub fn exec(args: &ExecArgs, color: Color) -> anyhow::Result<Exit> {
         (None, None) => EvaluateOn::Usual,
     };
     let threads = rayon::current_num_threads();
-    let mut label = device::label(args.device, &device, threads, args.runs_at_once, args.gpu_kernels == "fused");
+    let mut label = device::label(args.device, &device, threads, args.runs_at_once, !args.without_fusion);
     if args.micro_batches > 1 {
         // A step in pieces takes longer: its times are not those of whole batches.
         label.push_str(&format!(", batches in {} pieces", args.micro_batches));

@@ -62,10 +62,9 @@ impl Conditioning {
 }
 
 /// How a network's passes are told to its device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passes {
     /// Kernel by kernel.
-    #[default]
     ByKernel,
     /// Captured, where a shape of batches comes again and the device captures kernels.
     Captured,

@@ -97,7 +97,7 @@ impl ChosenDevices {
         if asked && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
             return Err(StudyError::CapturedByTrainer);
         }
-        if asked && self.devices.iter().any(is_cpu) {
+        if asked && self.devices.iter().any(Device::is_cpu) {
             return Err(StudyError::CapturedOnCpu);
         }
         self.captures_steps = asked;
@@ -109,7 +109,7 @@ impl ChosenDevices {
         if evaluate_on.is_some() && plan.runs.iter().any(|run| run.spec.trainer.is_some()) {
             return Err(StudyError::EvaluatedByTrainer);
         }
-        let mut gpu = self.devices.iter().find(|device| !is_cpu(device)).map(|device| device.name.clone());
+        let mut gpu = self.devices.iter().find(|device| !device.is_cpu()).map(|device| device.name.clone());
         if let Some(EvaluateOnDevice::Other(name)) = evaluate_on {
             gpu = found(&[name])?
                 .into_iter()
@@ -124,10 +124,6 @@ impl ChosenDevices {
         self.evaluate_on = evaluate_on;
         Ok(self)
     }
-}
-
-fn is_cpu(device: &Device) -> bool {
-    device.name == DeviceName::Cpu.to_string()
 }
 
 fn in_words(device: &FoundDevice) -> String {

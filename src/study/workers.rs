@@ -180,12 +180,14 @@ impl<'s> Workers<'s> {
             let folder = std::env::temp_dir().join(format!("speedlab-kernels-{user}"));
             environment.push((KERNELS_VARIABLE.to_owned(), folder.to_string_lossy().into_owned()));
         }
-        let (name, variables): (_, &[_]) = match start.gpu_kernels {
-            GpuKernels::Fused => ("fused", &[]),
-            GpuKernels::Unfused => ("unfused", &[WITHOUT_FUSION]),
-            GpuKernels::Burns => ("burns", &[WITHOUT_FUSION, WITHOUT_OWN_KERNELS]),
+        let variables: &[_] = match start.gpu_kernels {
+            GpuKernels::Fused => &[],
+            GpuKernels::Unfused => &[WITHOUT_FUSION],
+            GpuKernels::Burns => &[WITHOUT_FUSION, WITHOUT_OWN_KERNELS],
         };
-        args.extend(["--gpu-kernels".into(), name.into()]);
+        if variables.contains(&WITHOUT_FUSION) {
+            args.push("--without-fusion".into());
+        }
         environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let command = RunCommand::this_program(args, self.folder(&start.run_id).log())?;
         Ok(RunCommand { environment, ..command })

@@ -102,7 +102,7 @@ fn sources() -> Vec<(String, String)> {
             let path = entry.expect("src is readable").path();
             if path.is_dir() {
                 visit(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
                 let relative = path.strip_prefix(source_folder()).expect("it is under src");
                 let text = fs::read_to_string(&path).expect("sources are UTF-8");
                 let code = text.split("#[cfg(test)]\nmod ").next().expect("split gives at least one part");
