@@ -196,15 +196,18 @@ mod tests {
         });
         // Enough channels for Winograd's way; odd and even sides, few and many chunks, one pixel.
         let many_channels = [
-            (8, 8, 70, 7, 5),
-            (12, 33, 16, 8, 8),
-            (40, 9, 200, 3, 4),
-            (8, 16, 1, 1, 1),
-            (9, 10, 33, 2, 11),
-            (70, 20, 33, 4, 13),
+            (8, 8, 70, 7, 5, Resample::Keep),
+            (12, 33, 16, 8, 8, Resample::Keep),
+            (40, 9, 200, 3, 4, Resample::Keep),
+            (8, 16, 1, 1, 1, Resample::Keep),
+            (9, 10, 33, 2, 11, Resample::Keep),
+            (70, 20, 33, 4, 13, Resample::Keep),
+            (12, 33, 16, 4, 4, Resample::Double),
+            (9, 10, 33, 1, 7, Resample::Double),
+            (40, 9, 70, 3, 5, Resample::Double),
         ];
-        let many_channels = many_channels.map(|(inputs, outputs, batch, height, width)| {
-            (Convolution::square(inputs, outputs, Resample::Keep), [batch, inputs, height, width])
+        let many_channels = many_channels.map(|(inputs, outputs, batch, height, width, resample)| {
+            (Convolution::square(inputs, outputs, resample), [batch, inputs, height, width])
         });
         // Linear maps of more channels than fit tiles and panels, of few and many columns.
         let linear =

@@ -349,11 +349,18 @@ pub mod tests {
     /// As linear maps: odd and even numbers of channels, chunks, and rows of pixels.
     #[test]
     fn convolutions_of_bf16_are_near_those_of_f32() {
-        for (inputs, outputs, batch, height, width) in
-            [(8, 9, 3, 4, 4), (17, 12, 33, 5, 7), (32, 32, 64, 8, 8), (13, 40, 17, 9, 4), (64, 16, 130, 4, 6)]
-        {
-            let shape = Convolution::square(inputs, outputs, Resample::Keep);
-            let images = [[batch, inputs, height, width], [batch, outputs, height, width]];
+        for (inputs, outputs, batch, height, width, resample) in [
+            (8, 9, 3, 4, 4, Resample::Keep),
+            (17, 12, 33, 5, 7, Resample::Keep),
+            (32, 32, 64, 8, 8, Resample::Keep),
+            (13, 40, 17, 9, 4, Resample::Keep),
+            (64, 16, 130, 4, 6, Resample::Keep),
+            (9, 17, 33, 2, 5, Resample::Double),
+            (32, 24, 64, 4, 4, Resample::Double),
+        ] {
+            let shape = Convolution::square(inputs, outputs, resample);
+            let added = [batch, outputs, resample.output_side(height), resample.output_side(width)];
+            let images = [[batch, inputs, height, width], added];
             let vectors = [shape.weight_count(), shape.outputs];
             let convolve = |kernels: Kernels, images: Vec<Tensor<4>>, vectors: Vec<Tensor<1>>| {
                 let [input, added] = [0, 1].map(|index| images[index].clone());
@@ -374,7 +381,7 @@ pub mod tests {
                     };
                     let difference = norm(&mut native.iter().zip(emulated).map(|(a, b)| a - b));
                     let error = difference / norm(&mut native.iter().copied());
-                    assert!(error < 1e-4, "{what}, {kind:?}: relative error {error:.1e} of result {index}");
+                    assert!(error < 3e-4, "{what}, {kind:?}: relative error {error:.1e} of result {index}");
                 }
             });
         }

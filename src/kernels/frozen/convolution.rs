@@ -28,11 +28,13 @@ impl FrozenConvolution {
         if let (Some(kernels), Some(padding), None) = (&words.winograd, winograd_padding(self.window), added) {
             let zeros = vec![[0.0; LANES]; self.inputs];
             let FrozenPlanes { height, width, channels, ref values } = *input;
-            let tiled = winograd::TiledPlanes { values, height, width, channels, chunks: 1, zeros: &zeros, padding };
+            let (chunks, scale, zeros) = (1, 1, &zeros);
+            let tiled = winograd::TiledPlanes { values, height, width, channels, chunks, scale, zeros, padding };
             let finish = winograd::Finish {
                 bias: Some(&self.bias),
                 added: None,
                 activation: self.activation,
+                halving: 1,
                 pixel_length: target.channels,
                 first: target.first,
             };

@@ -1,9 +1,11 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::kernels::{BLOCK, Direction, Kernels};
-use super::transform::{Group, TiledPlanes, input_tile, output_tile};
-use super::{Groups, LARGE, SMALL, span, vectors_at_once};
+use super::lines::input_line;
+use super::transform::{Group, TiledPlanes, input_columns, output_tile};
+use super::{Groups, LARGE, SMALL, scale_of, span, vectors_at_once};
 use crate::kernels::convolution::even_blocks;
 use crate::kernels::lanes::{Chunk, Job, LANES, Lanes, unchecked};
 use crate::kernels::panel::{Pair, Single, Word};
@@ -13,7 +15,8 @@ use crate::kernels::scratch::with_scratch;
 use crate::kernels::{Activation, Convolution, Products};
 
 /// The convolution of `values`, plus `bias` per channel and `added`: nothing, one chunk row per channel (for every pixel),
-/// or a whole output. `[pixels, channels, chunks]`.
+/// or a whole output. `[pixels, channels, chunks]`. One that doubles its input takes each pixel of it four times, and backward the sum of the
+/// gradients of the four.
 pub fn convolve(
     shape: Convolution,
     products: Products,
@@ -23,25 +26,35 @@ pub fn convolve(
     bias: Option<&[f32]>,
     added: Option<&[Chunk]>,
 ) -> Vec<Chunk> {
-    let span = span(products, values.height, values.width);
+    let (scale, halving) = match direction {
+        Direction::Forward => (scale_of(shape), 1),
+        Direction::Backward => (1, scale_of(shape)),
+    };
+    let zeros = vec![[0.0; LANES]; values.channels * values.chunks];
+    let tiled = TiledPlanes::new(values, scale, &zeros);
+    let span = span(tiled.height, tiled.width);
     match products {
-        Products::F32 => convolve_by(&Kernels::<Single>::new(shape, direction, weight, span), values, bias, added),
-        Products::Bf16 => convolve_by(&Kernels::<Pair>::new(shape, direction, weight, span), values, bias, added),
+        Products::F32 => {
+            convolve_by(&Kernels::<Single>::new(shape, direction, weight, span), tiled, halving, bias, added)
+        }
+        Products::Bf16 => {
+            convolve_by(&Kernels::<Pair>::new(shape, direction, weight, span), tiled, halving, bias, added)
+        }
     }
 }
 
 fn convolve_by<W: Word>(
     kernels: &Kernels<W>,
-    values: &Planes,
+    tiled: TiledPlanes<'_>,
+    halving: usize,
     bias: Option<&[f32]>,
     added: Option<&[Chunk]>,
 ) -> Vec<Chunk> {
-    let zeros = vec![[0.0; LANES]; values.channels * values.chunks];
-    let tiled = TiledPlanes::new(values, &zeros);
-    let pixel_length = kernels.outputs * values.chunks;
-    let mut output = Box::<[Chunk]>::new_uninit_slice(values.pixels() * pixel_length);
-    let operations = 2 * values.pixels() * 9 * kernels.inputs * kernels.outputs * values.chunks * LANES;
-    let finish = Finish { bias, added, activation: Activation::None, pixel_length, first: 0 };
+    let pixel_length = kernels.outputs * tiled.chunks;
+    let pixels = tiled.height * tiled.width;
+    let mut output = Box::<[Chunk]>::new_uninit_slice(pixels / (halving * halving) * pixel_length);
+    let operations = 2 * pixels * 9 * kernels.inputs * kernels.outputs * tiled.chunks * LANES;
+    let finish = Finish { bias, added, activation: Activation::None, halving, pixel_length, first: 0 };
     convolve_into(kernels, tiled, finish, operations, &mut output);
     // SAFETY: these are all channels of each pixel.
     unsafe { output.assume_init() }.into_vec()
@@ -55,6 +68,8 @@ pub struct Finish<'a> {
     /// One chunk row per channel (for every pixel), or as many as the convolution has results.
     pub added: Option<&'a [Chunk]>,
     pub activation: Activation,
+    /// How many pixels of the convolution, in both directions, are added up to one of the output: 1 or 2.
+    pub halving: usize,
     /// Chunks of a pixel of the whole output, of which the convolution writes some.
     pub pixel_length: usize,
     /// The first of those that it writes.
@@ -71,7 +86,8 @@ pub fn convolve_into<W: Word>(
 ) {
     assert_eq!(tiled.channels, kernels.inputs, "channels of what is convolved");
     let (height, width) = tiled.output_size();
-    assert_eq!(output.len(), height * width * finish.pixel_length, "the output of a convolution");
+    let pixels = height * width / (finish.halving * finish.halving);
+    assert_eq!(output.len(), pixels * finish.pixel_length, "the output of a convolution");
     let tile_rows = tiled.tile_rows(kernels.span);
     // A row on its own is shared by the images.
     let blocks: Vec<_> = even_blocks(tiled.chunks, tiled.chunks.div_ceil(LEAST_PARTS.div_ceil(tile_rows))).collect();
@@ -107,7 +123,8 @@ impl<W: Word, const S: usize> Job for TileRow<'_, W, S> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let Part { tiled, kernels, tile_row, chunks: (part_chunk, part_chunks), .. } = self.0;
-        let (words, outputs, positions) = (kernels.words(), kernels.outputs, S * S);
+        let (words, positions) = (kernels.words(), S * S);
+        let outputs = kernels.outputs.min(OUTPUTS);
         let groups = Groups::new(part_chunks, vectors_at_once(words + outputs, positions));
         let most = groups.tiles * groups.chunks;
         with_scratch(positions * (words + outputs) * most, |scratch| {
@@ -116,24 +133,32 @@ impl<W: Word, const S: usize> Job for TileRow<'_, W, S> {
                     let group = Group { tile_row, first_tile, tiles, first_chunk: part_chunk + first_chunk, chunks };
                     let vectors = group.vectors();
                     let (transformed, rest) = scratch.split_at_mut(positions * words * vectors);
-                    let products = &mut rest[..positions * outputs * vectors];
-                    let word = kernels.word;
-                    L::call(Transform::<W, S> { word, tiled, group, transformed: &mut *transformed });
-                    for position in 0..positions {
-                        L::call(Product {
-                            kernels,
-                            position,
-                            values: &transformed[position * words * vectors..][..words * vectors],
-                            vectors,
-                            products: &mut products[position * outputs * vectors..][..outputs * vectors],
-                        });
+                    L::call(Transform::<W, S> { word: kernels.word, tiled, group, transformed: &mut *transformed });
+                    for (first_block, block_count) in even_blocks(kernels.blocks.len(), OUTPUTS / BLOCK) {
+                        let blocks = first_block..first_block + block_count;
+                        let (first_output, outputs) = kernels.outputs_of(blocks.clone());
+                        let products = &mut rest[..positions * outputs * vectors];
+                        for position in 0..positions {
+                            L::call(Product {
+                                kernels,
+                                blocks: blocks.clone(),
+                                position,
+                                values: &transformed[position * words * vectors..][..words * vectors],
+                                vectors,
+                                products: &mut products[position * outputs * vectors..][..outputs * vectors],
+                            });
+                        }
+                        let channels = (first_output, outputs);
+                        L::call(FinishGroup::<W, S> { part: &self.0, group, channels, products: &*products });
                     }
-                    L::call(FinishGroup::<W, S> { part: &self.0, group, products: &*products });
                 }
             }
         });
     }
 }
+
+/// Outputs whose products are in memory at once, at most: whole blocks.
+const OUTPUTS: usize = 4 * BLOCK;
 
 /// B^T d B of every tile of a group, in words of channels: `[position, word, tile, chunk]`.
 struct Transform<'a, W, const S: usize> {
@@ -156,22 +181,18 @@ impl<W: Word, const S: usize> Job for Transform<'_, W, S> {
                 for chunk in 0..group.chunks {
                     let channel = W::NUMBERS * word;
                     let source = channel * tiled.chunks + group.first_chunk + chunk;
-                    let mut values = input_tile::<L, S>(&pixels, source);
-                    if W::NUMBERS > 1 {
-                        let mut second = [[L::splat(0.0); S]; S];
-                        if channel + 1 < tiled.channels {
-                            second = input_tile(&pixels, source + tiled.chunks);
-                        }
-                        for row in 0..S {
-                            for column in 0..S {
-                                values[row][column] = W::of_lanes(values[row][column], second[row][column]);
-                            }
-                        }
-                    }
                     let target = word * vectors + tile * group.chunks + chunk;
+                    let first = input_columns::<L, S>(&pixels, source);
+                    let mut second = [[L::splat(0.0); S]; S];
+                    if W::NUMBERS > 1 && channel + 1 < tiled.channels {
+                        second = input_columns(&pixels, source + tiled.chunks);
+                    }
+                    // Row by row: both tiles at once are more than the registers hold.
                     for row in 0..S {
+                        let (first, second) = (input_line(first[row]), input_line(second[row]));
                         for column in 0..S {
-                            values[row][column].store(&mut transformed[(S * row + column) * length + target]);
+                            let place = &mut transformed[(S * row + column) * length + target];
+                            W::of_lanes(first[column], second[column]).store(place);
                         }
                     }
                 }
@@ -183,6 +204,7 @@ impl<W: Word, const S: usize> Job for Transform<'_, W, S> {
 /// At one position: `products[output] = sum over inputs of kernel[input, output] * values[input]`.
 struct Product<'a, W> {
     kernels: &'a Kernels<W>,
+    blocks: Range<usize>,
     position: usize,
     /// `[word, vector]`
     values: &'a [Chunk],
@@ -194,9 +216,10 @@ struct Product<'a, W> {
 impl<W: Word> Job for Product<'_, W> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        for (index, &(first, channels)) in self.kernels.blocks.iter().enumerate() {
-            let weights = self.kernels.block(index, self.position);
-            let products = &mut self.products[first * self.vectors..][..channels * self.vectors];
+        let (first_output, _) = self.kernels.outputs_of(self.blocks.clone());
+        for index in self.blocks {
+            let (weights, (first, channels)) = (self.kernels.block(index, self.position), self.kernels.blocks[index]);
+            let products = &mut self.products[(first - first_output) * self.vectors..][..channels * self.vectors];
             let (values, vectors) = (self.values, self.vectors);
             match channels {
                 1 => block::<L, W, 1>(weights, values, vectors, products),
@@ -265,26 +288,28 @@ impl<W: Word, const C: usize, const V: usize> Job for Tile<'_, W, C, V> {
 struct FinishGroup<'a, W, const S: usize> {
     part: &'a Part<'a, W>,
     group: Group,
+    /// (first, count)
+    channels: (usize, usize),
     products: &'a [Chunk],
 }
 
 impl<W: Word, const S: usize> Job for FinishGroup<'_, W, S> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Self { part, group, products } = self;
+        let Self { part, group, channels: (first_channel, channels), products } = self;
         let Part { tiled, kernels, tile_row, output, .. } = *part;
-        let Finish { bias, added, activation, pixel_length, first } = part.finish;
-        let (vectors, outputs, side) = (group.vectors(), kernels.outputs, S - 2);
-        let length = outputs * vectors;
+        let Finish { bias, added, activation, halving, pixel_length, first } = part.finish;
+        let (vectors, side) = (group.vectors(), S - 2);
+        let length = channels * vectors;
         let (height, width) = tiled.output_size();
         let heights = side.min(height - side * tile_row);
         // Of a pixel, without what others write.
-        let own_length = outputs * tiled.chunks;
+        let own_length = kernels.outputs * tiled.chunks;
         assert_eq!(products.len(), S * S * length, "products at every position");
         for tile in 0..group.tiles {
             let x = side * (group.first_tile + tile);
             let widths = side.min(width - x);
-            for channel in 0..outputs {
+            for channel in 0..channels {
                 for chunk in 0..group.chunks {
                     let source = channel * vectors + tile * group.chunks + chunk;
                     let mut m = [[L::splat(0.0); S]; S];
@@ -296,14 +321,25 @@ impl<W: Word, const S: usize> Job for FinishGroup<'_, W, S> {
                         }
                     }
                     let tile_values = output_tile::<L, S>(m);
-                    let place = channel * tiled.chunks + group.first_chunk + chunk;
-                    for dy in 0..heights {
-                        for dx in 0..widths {
-                            let mut value = tile_values[dy][dx];
-                            if let Some(bias) = bias {
-                                value = value.add(L::splat(bias[channel]));
+                    let place = (first_channel + channel) * tiled.chunks + group.first_chunk + chunk;
+                    let bias = match bias {
+                        Some(bias) => L::splat(bias[first_channel + channel]),
+                        None => L::splat(0.0),
+                    };
+                    let step = halving - 1;
+                    // All numbers known to the compiler: the tile stays in registers.
+                    for dy in 0..S - 2 {
+                        for dx in 0..S - 2 {
+                            if dy >= heights || dx >= widths || (dy | dx) & step != 0 {
+                                continue;
                             }
-                            let pixel = (side * tile_row + dy) * width + x + dx;
+                            let mut value = tile_values[dy][dx];
+                            if step == 1 {
+                                let below = tile_values[dy + 1][dx].add(tile_values[dy + 1][dx + 1]);
+                                value = value.add(tile_values[dy][dx + 1]).add(below);
+                            }
+                            value = value.add(bias);
+                            let pixel = ((side * tile_row + dy) >> step) * (width >> step) + ((x + dx) >> step);
                             if let Some(added) = added {
                                 // One pixel is added to every pixel; otherwise `added` is a whole output.
                                 let start = if added.len() == own_length { 0 } else { pixel * own_length };

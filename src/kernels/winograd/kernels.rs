@@ -1,4 +1,5 @@
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::lines::kernel_line;
 use super::{LARGE, SMALL};
@@ -67,6 +68,13 @@ impl<W: Word> Kernels<W> {
     /// Words of inputs.
     pub(super) fn words(&self) -> usize {
         self.inputs.div_ceil(W::NUMBERS)
+    }
+
+    /// The outputs of some blocks: (first, count).
+    #[inline(always)]
+    pub(super) fn outputs_of(&self, blocks: Range<usize>) -> (usize, usize) {
+        let (first, (last, channels)) = (self.blocks[blocks.start].0, self.blocks[blocks.end - 1]);
+        (first, last + channels - first)
     }
 
     /// The kernels of one block and position: `[word, output]`.

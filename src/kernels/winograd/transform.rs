@@ -6,10 +6,13 @@ use crate::kernels::planes::Planes;
 #[derive(Clone, Copy)]
 pub struct TiledPlanes<'a> {
     pub values: &'a [Chunk],
+    /// As tiles see it, as the width.
     pub height: usize,
     pub width: usize,
     pub channels: usize,
     pub chunks: usize,
+    /// How often, in both directions, a pixel of `values` is seen: 1 or 2.
+    pub scale: usize,
     /// One pixel of zeros.
     pub zeros: &'a [Chunk],
     /// Pixels of zeros on each side: 1, or 0 where the output is smaller by a pixel on each side.
@@ -36,10 +39,11 @@ impl Group {
 pub type Pixels<'a, const S: usize> = [[&'a [Chunk]; S]; S];
 
 impl<'a> TiledPlanes<'a> {
-    pub fn new(planes: &'a Planes, zeros: &'a [Chunk]) -> Self {
+    pub fn new(planes: &'a Planes, scale: usize, zeros: &'a [Chunk]) -> Self {
         let Planes { height, width, channels, chunks, .. } = *planes;
         assert_eq!(zeros.len(), channels * chunks, "zeros of one pixel");
-        Self { values: planes.values(), height, width, channels, chunks, zeros, padding: 1 }
+        let (height, width) = (scale * height, scale * width);
+        Self { values: planes.values(), height, width, channels, chunks, scale, zeros, padding: 1 }
     }
 
     /// The size of a convolution's output: (height, width).
@@ -63,7 +67,8 @@ impl<'a> TiledPlanes<'a> {
         let (y, x) = (y.wrapping_sub(self.padding), x.wrapping_sub(self.padding));
         let length = self.channels * self.chunks;
         if y < self.height && x < self.width {
-            &self.values[(y * self.width + x) * length..][..length]
+            let index = if self.scale == 2 { y / 2 * (self.width / 2) + x / 2 } else { y * self.width + x };
+            &self.values[index * length..][..length]
         } else {
             self.zeros
         }
@@ -96,6 +101,16 @@ impl<'a> TiledPlanes<'a> {
 /// B^T d B at one channel and chunk, by rows.
 #[inline(always)]
 pub fn input_tile<L: Lanes, const S: usize>(pixels: &Pixels<'_, S>, source: usize) -> [[L; S]; S] {
+    let mut tile = input_columns(pixels, source);
+    for row in 0..S {
+        tile[row] = input_line(tile[row]);
+    }
+    tile
+}
+
+/// B^T d, of which [`input_line`] makes the rows of B^T d B.
+#[inline(always)]
+pub fn input_columns<L: Lanes, const S: usize>(pixels: &Pixels<'_, S>, source: usize) -> [[L; S]; S] {
     let mut tile = [[L::splat(0.0); S]; S];
     for column in 0..S {
         let mut line = tile[0];
@@ -106,9 +121,6 @@ pub fn input_tile<L: Lanes, const S: usize>(pixels: &Pixels<'_, S>, source: usiz
         for row in 0..S {
             tile[row][column] = line[row];
         }
-    }
-    for row in 0..S {
-        tile[row] = input_line(tile[row]);
     }
     tile
 }

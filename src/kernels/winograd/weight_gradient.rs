@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 
 use super::lines::kernel_gradient_line;
 use super::transform::{Group, TiledPlanes, gradient_tile, input_tile};
-use super::{Groups, LARGE, SMALL, span, vectors_at_once};
+use super::{Groups, LARGE, SMALL, scale_of, span, vectors_at_once};
 use crate::kernels::convolution::even_blocks;
 use crate::kernels::lanes::{self, Chunk, Job, LANES, Lanes};
 use crate::kernels::panel::{COLUMNS, DEPTH, Pair, PanelProduct, ROWS, Rows, Single, Word, panel_columns};
@@ -17,24 +17,25 @@ use crate::kernels::{Convolution, Products};
 /// sixteen inputs of an image are brought into one chunk. The rows of tiles are split into parts that are summed apart and then added in order;
 /// how many there are depends on the shapes alone.
 pub fn weight_gradient(shape: Convolution, products: Products, input: &Planes, gradient: &Planes) -> Vec<f32> {
-    match (products, span(products, input.height, input.width)) {
+    match (products, span(gradient.height, gradient.width)) {
         (Products::F32, SMALL) => gradient_by::<Single, SMALL>(shape, input, gradient),
         (Products::F32, _) => gradient_by::<Single, LARGE>(shape, input, gradient),
-        (Products::Bf16, _) => gradient_by::<Pair, SMALL>(shape, input, gradient),
+        (Products::Bf16, SMALL) => gradient_by::<Pair, SMALL>(shape, input, gradient),
+        (Products::Bf16, _) => gradient_by::<Pair, LARGE>(shape, input, gradient),
     }
 }
 
 fn gradient_by<W: Word, const S: usize>(shape: Convolution, input: &Planes, gradient: &Planes) -> Vec<f32> {
     let (inputs, outputs) = (shape.inputs, shape.outputs);
     assert_eq!((input.channels, gradient.channels), (inputs, outputs), "channels of {shape:?}");
+    let zeros = vec![[0.0; LANES]; inputs.max(outputs) * input.chunks];
+    let input = TiledPlanes::new(input, scale_of(shape), &zeros[..inputs * input.chunks]);
     assert_eq!(
         (input.height, input.width, input.chunks),
         (gradient.height, gradient.width, gradient.chunks),
         "the gradient of {shape:?}"
     );
-    let zeros = vec![[0.0; LANES]; inputs.max(outputs) * input.chunks];
-    let input = TiledPlanes::new(input, &zeros[..inputs * input.chunks]);
-    let gradient = TiledPlanes::new(gradient, &zeros[..outputs * gradient.chunks]);
+    let gradient = TiledPlanes::new(gradient, 1, &zeros[..outputs * gradient.chunks]);
 
     let operations = 2 * input.height * input.width * shape.weight_count() * input.chunks * LANES;
     let tile_rows = input.tile_rows(S);
