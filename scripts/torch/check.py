@@ -22,6 +22,8 @@ import numpy as np
 import data
 
 TRAIN = pathlib.Path(__file__).resolve().parent / "train.py"
+sys.path.append(str(TRAIN.parents[1] / "bench"))
+import cpu_torch
 LIMIT = 1e-4
 
 UNET = dict(kind="unet", channels=16, channel_multipliers=[1, 2], blocks_per_level=1)
@@ -176,6 +178,9 @@ def main():
     parser.add_argument("--device", default="cpu", help="of the twin")
     args = parser.parse_args()
     arms = {name: patch for name, patch in (RUNS | present(SETS)).items() if args.only in name}
+    # Those that are timed against ours are of the same parts.
+    for network in cpu_torch.NETWORKS.values():
+        cpu_torch.torch_network(network)
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
