@@ -13,7 +13,7 @@ from peer import Process
 
 # Each in a step of its own: (network, images of a step). All sides hold their memory at once.
 ROWS = {"speed-unet": ("UNet 3x32x32", 128), "speed-ddpm": ("DDPM 3x32x32", 64), "speed-dit": ("DiT 3x32x32", 256)}
-SMALL_ROW = ("UNet 1x8x8", 16)
+SMALL_ROWS = {"speed-unet": ("UNet 1x8x8", 16), "speed-ddpm": ("UNet 3x32x32", 2), "speed-dit": ("DiT 3x32x32", 2)}
 ROUNDS, STEPS = 5, 10
 # The share of a step's time in which all sides have to begin.
 STARTS = 0.75
@@ -29,7 +29,7 @@ MEASURE = (
 
 
 def speed(session, result, step):
-    network, batch = SMALL_ROW if session.small else ROWS[step]
+    network, batch = (SMALL_ROWS if session.small else ROWS)[step]
     rounds, steps = (2, 3) if session.small else (ROUNDS, STEPS)
     result |= dict(network=network, batch=batch, steps_of_a_round=steps, measure=MEASURE)
     members, samples, counts = {}, {}, {}

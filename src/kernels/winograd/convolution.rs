@@ -2,12 +2,13 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use super::finish::{Finish, FinishGroup};
 use super::kernels::{BLOCK, Direction, Kernels};
 use super::lines::input_line;
-use super::transform::{Group, TiledPlanes, input_columns, output_tile};
+use super::transform::{Group, TiledPlanes, input_columns};
 use super::{Groups, LARGE, SMALL, scale_of, span, vectors_at_once};
 use crate::kernels::convolution::even_blocks;
-use crate::kernels::lanes::{Chunk, Job, LANES, Lanes, unchecked};
+use crate::kernels::lanes::{Chunk, Job, LANES, Lanes};
 use crate::kernels::panel::{Pair, Single, Word};
 use crate::kernels::parallel::{Scattered, for_each_index};
 use crate::kernels::planes::Planes;
@@ -60,22 +61,6 @@ fn convolve_by<W: Word>(
     unsafe { output.assume_init() }.into_vec()
 }
 
-/// The operations on the sums of a convolution, and their place.
-#[derive(Clone, Copy)]
-pub struct Finish<'a> {
-    /// Per channel.
-    pub bias: Option<&'a [f32]>,
-    /// One chunk row per channel (for every pixel), or as many as the convolution has results.
-    pub added: Option<&'a [Chunk]>,
-    pub activation: Activation,
-    /// How many pixels of the convolution, in both directions, are added up to one of the output: 1 or 2.
-    pub halving: usize,
-    /// Chunks of a pixel of the whole output, of which the convolution writes some.
-    pub pixel_length: usize,
-    /// The first of those that it writes.
-    pub first: usize,
-}
-
 /// The convolution of `tiled`: writes all of its channels and chunks of every pixel of `output`.
 pub fn convolve_into<W: Word>(
     kernels: &Kernels<W>,
@@ -106,15 +91,15 @@ pub fn convolve_into<W: Word>(
 const LEAST_PARTS: usize = 2;
 
 /// Some chunks of a row of tiles.
-struct Part<'a, W> {
-    tiled: TiledPlanes<'a>,
-    kernels: &'a Kernels<W>,
-    finish: Finish<'a>,
-    tile_row: usize,
+pub(super) struct Part<'a, W> {
+    pub(super) tiled: TiledPlanes<'a>,
+    pub(super) kernels: &'a Kernels<W>,
+    pub(super) finish: Finish<'a>,
+    pub(super) tile_row: usize,
     /// (first, count)
     chunks: (usize, usize),
     /// Of which nobody else writes these chunks of these rows.
-    output: &'a Scattered<'a, Chunk>,
+    pub(super) output: &'a Scattered<'a, Chunk>,
 }
 
 struct TileRow<'a, W, const S: usize>(Part<'a, W>);
@@ -279,78 +264,6 @@ impl<W: Word, const C: usize, const V: usize> Job for Tile<'_, W, C, V> {
         for c in 0..C {
             for v in 0..V {
                 sums[c][v].store(&mut self.products[c * self.vectors + self.first + v]);
-            }
-        }
-    }
-}
-
-/// The outputs of the tiles of a group from their products.
-struct FinishGroup<'a, W, const S: usize> {
-    part: &'a Part<'a, W>,
-    group: Group,
-    /// (first, count)
-    channels: (usize, usize),
-    products: &'a [Chunk],
-}
-
-impl<W: Word, const S: usize> Job for FinishGroup<'_, W, S> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let Self { part, group, channels: (first_channel, channels), products } = self;
-        let Part { tiled, kernels, tile_row, output, .. } = *part;
-        let Finish { bias, added, activation, halving, pixel_length, first } = part.finish;
-        let (vectors, side) = (group.vectors(), S - 2);
-        let length = channels * vectors;
-        let (height, width) = tiled.output_size();
-        let heights = side.min(height - side * tile_row);
-        // Of a pixel, without what others write.
-        let own_length = kernels.outputs * tiled.chunks;
-        assert_eq!(products.len(), S * S * length, "products at every position");
-        for tile in 0..group.tiles {
-            let x = side * (group.first_tile + tile);
-            let widths = side.min(width - x);
-            for channel in 0..channels {
-                for chunk in 0..group.chunks {
-                    let source = channel * vectors + tile * group.chunks + chunk;
-                    let mut m = [[L::splat(0.0); S]; S];
-                    for row in 0..S {
-                        for column in 0..S {
-                            // SAFETY: the source is within one position, and there are all positions.
-                            let product = unsafe { unchecked(products, (S * row + column) * length + source) };
-                            m[row][column] = L::load(product);
-                        }
-                    }
-                    let tile_values = output_tile::<L, S>(m);
-                    let place = (first_channel + channel) * tiled.chunks + group.first_chunk + chunk;
-                    let bias = match bias {
-                        Some(bias) => L::splat(bias[first_channel + channel]),
-                        None => L::splat(0.0),
-                    };
-                    let step = halving - 1;
-                    // All numbers known to the compiler: the tile stays in registers.
-                    for dy in 0..S - 2 {
-                        for dx in 0..S - 2 {
-                            if dy >= heights || dx >= widths || (dy | dx) & step != 0 {
-                                continue;
-                            }
-                            let mut value = tile_values[dy][dx];
-                            if step == 1 {
-                                let below = tile_values[dy + 1][dx].add(tile_values[dy + 1][dx + 1]);
-                                value = value.add(tile_values[dy][dx + 1]).add(below);
-                            }
-                            value = value.add(bias);
-                            let pixel = ((side * tile_row + dy) >> step) * (width >> step) + ((x + dx) >> step);
-                            if let Some(added) = added {
-                                // One pixel is added to every pixel; otherwise `added` is a whole output.
-                                let start = if added.len() == own_length { 0 } else { pixel * own_length };
-                                value = value.add(L::load(&added[start + place]));
-                            }
-                            // SAFETY: a part writes its own chunks of its own rows, once.
-                            let target = unsafe { output.place(pixel * pixel_length + first + place) };
-                            activation.of(value).write(target);
-                        }
-                    }
-                }
             }
         }
     }

@@ -8,12 +8,14 @@
 //! compares with plain convolution, another with a convolution in f64). A convolution that doubles its input sees each pixel four times.
 
 mod convolution;
+mod finish;
 mod kernels;
 mod lines;
 mod transform;
 mod weight_gradient;
 
-pub use convolution::{Finish, convolve, convolve_into};
+pub use convolution::{convolve, convolve_into};
+pub use finish::Finish;
 pub use kernels::{Direction, Kernels};
 pub use transform::TiledPlanes;
 pub use weight_gradient::weight_gradient;
