@@ -96,9 +96,9 @@ ROWS = [
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speedlab", default=str(ROOT / "target/release/speedlab"))
-    parser.add_argument("--out", default=str(ROOT / "results/reference/cpu-speed.json"))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--speedlab", default=str(ROOT / "target/release/speedlab"), help="the program that is timed")
+    parser.add_argument("--out", default=str(ROOT / "results/reference/cpu-speed.json"), help="written after each row")
+    parser.add_argument("--rounds", type=int, default=5, help="after one that warms up")
     parser.add_argument("--steps", type=int, default=4, help="steps of a round")
     parser.add_argument("--only", default="", help="rows whose name or network contains this")
     parser.add_argument("--worker", help=argparse.SUPPRESS)

@@ -13,7 +13,7 @@ from peer import Process
 
 # Each in a step of its own: (network, images of a step). All sides hold their memory at once.
 ROWS = {"speed-unet": ("UNet 3x32x32", 128), "speed-ddpm": ("DDPM 3x32x32", 64), "speed-dit": ("DiT 3x32x32", 256)}
-SMALL_ROWS = {"speed-unet": ("UNet 1x8x8", 16), "speed-ddpm": ("UNet 3x32x32", 2), "speed-dit": ("DiT 3x32x32", 2)}
+SMALL_ROWS = {"speed-unet": ("UNet 1x8x8", 16), "speed-ddpm": ("UNet 3x32x32", 16), "speed-dit": ("DiT 3x32x32", 16)}
 ROUNDS, STEPS = 5, 10
 # The share of a step's time in which all sides have to begin.
 STARTS = 0.75
