@@ -2,7 +2,7 @@ use std::mem::MaybeUninit;
 
 use super::lanes::{self, Chunk, Job, LANES, Lanes};
 use super::parallel::for_each_part;
-use super::planes::Planes;
+use super::planes::{Planes, Storage};
 use super::pointwise::{Pointwise, transposed};
 use super::sums::pixel_sums;
 use super::taps::{Gather, Taps};
@@ -11,10 +11,11 @@ use super::{Convolution, Products, Resample};
 use super::{pointwise_gradient, weight_gradient};
 
 /// Output of a convolution with bias, plus `added`: nothing, one chunk row per channel (for every pixel), or a whole
-/// output. `[output pixels, outputs, chunks]`. Of `products`, see [`super::Kernels::Fused`].
+/// output. `[output pixels, outputs, chunks]`. Of `products`, see [`super::Kernels::Fused`]. Linear maps take and give planes of bf16,
+/// too; where what is given is of bf16, nothing is added.
 pub fn forward(
     shape: Convolution,
-    products: Products,
+    (products, storage): (Products, Storage),
     input: &Planes,
     weight: &[f32],
     bias: &[f32],
@@ -22,6 +23,8 @@ pub fn forward(
 ) -> Vec<Chunk> {
     assert_eq!(input.channels, shape.inputs, "channels of the input of {shape:?}");
     assert_eq!((weight.len(), bias.len()), (shape.weight_count(), shape.outputs), "weights of {shape:?}");
+    let in_f32 = (input.storage, storage) == (Storage::F32, Storage::F32);
+    assert!(is_pointwise(shape) || in_f32, "only linear maps take and give planes of bf16");
     let taps = Taps::cached(shape, input.height, input.width);
     if let Some(added) = added {
         let whole = (added.height, added.width) == (taps.output_height, taps.output_width);
@@ -33,10 +36,8 @@ pub fn forward(
         return winograd::convolve(shape, products, Direction::Forward, input, weight, Some(bias), added);
     }
     if is_pointwise(shape) {
-        let (bias, added, values) = (Some(bias), added.map(Planes::values), input.values());
-        let (pixels, chunks) = (input.pixels(), input.chunks);
-        let Convolution { inputs, outputs, .. } = shape;
-        return Pointwise { weight, bias, added, values, pixels, inputs, outputs, chunks }.output(products);
+        let (bias, added, outputs) = (Some(bias), added.map(Planes::values), shape.outputs);
+        return Pointwise { weight, bias, added, values: input, outputs, storage }.output(products);
     }
     let weight_of =
         |output, input, position| weight[(output * shape.inputs + input) * shape.kernel * shape.kernel + position];
@@ -51,7 +52,7 @@ pub fn forward(
     })
 }
 
-/// The gradient with respect to the input, `[input pixels, inputs, chunks]`, for the gradient of the output.
+/// The gradient with respect to the input, `[input pixels, inputs, chunks]` and stored as the input, for the gradient of the output.
 pub fn input_gradient(
     shape: Convolution,
     products: Products,
@@ -67,11 +68,9 @@ pub fn input_gradient(
             weight: &transposed(weight, shape.outputs, shape.inputs),
             bias: None,
             added: None,
-            values: gradient.values(),
-            pixels: gradient.pixels(),
-            inputs: shape.outputs,
+            values: gradient,
             outputs: shape.inputs,
-            chunks: gradient.chunks,
+            storage: input.storage,
         }
         .output(products);
     }

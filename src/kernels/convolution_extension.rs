@@ -11,7 +11,7 @@ use burn_flex::FlexTensor;
 
 use super::convolution::ParameterGradients;
 use super::lanes::Chunk;
-use super::planes::{Planes, contiguous, numbers, planes_tensor, vector_tensor};
+use super::planes::{Planes, Storage, contiguous, numbers, planes_tensor, stored_tensor, vector_tensor};
 use super::sums::image_sums;
 use super::{Convolution, Products, convolution};
 
@@ -23,7 +23,7 @@ pub trait ConvolutionOperations: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         shape: Convolution,
-        products: Products,
+        means: (Products, Storage),
     ) -> FloatTensor<Self>;
 
     fn fused_convolution_added(
@@ -42,9 +42,9 @@ impl ConvolutionOperations for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         shape: Convolution,
-        products: Products,
+        means: (Products, Storage),
     ) -> FlexTensor {
-        convolve(&input, &weight, &bias, None, (shape, products))
+        convolve(&input, &weight, &bias, None, (shape, means))
     }
 
     fn fused_convolution_added(
@@ -55,21 +55,25 @@ impl ConvolutionOperations for Flex {
         shape: Convolution,
         products: Products,
     ) -> FlexTensor {
-        convolve(&input, &weight, &bias, Some(&added), (shape, products))
+        convolve(&input, &weight, &bias, Some(&added), (shape, (products, Storage::F32)))
     }
 }
+
+/// What is computed, of which products, and how the output is stored.
+type By = (Convolution, (Products, Storage));
 
 fn convolve(
     input: &FlexTensor,
     weight: &FlexTensor,
     bias: &FlexTensor,
     added: Option<&FlexTensor>,
-    (shape, products): (Convolution, Products),
+    (shape, means): By,
 ) -> FlexTensor {
-    let (input, weight, bias) = (Planes::new(input), contiguous(weight), contiguous(bias));
+    let (input, weight, bias) = (Planes::stored(input), contiguous(weight), contiguous(bias));
     let added = added.map(Planes::new);
-    let output = convolution::forward(shape, products, &input, numbers(&weight), numbers(&bias), added.as_ref());
-    planes_tensor(output, shape.output_side(input.height), shape.output_side(input.width), shape.outputs)
+    let output = convolution::forward(shape, means, &input, numbers(&weight), numbers(&bias), added.as_ref());
+    let (height, width) = (shape.output_side(input.height), shape.output_side(input.width));
+    stored_tensor(output, [height, width, shape.outputs], means.1)
 }
 
 impl<C: CheckpointStrategy> ConvolutionOperations for Autodiff<Flex, C> {
@@ -78,9 +82,9 @@ impl<C: CheckpointStrategy> ConvolutionOperations for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         shape: Convolution,
-        products: Products,
+        means: (Products, Storage),
     ) -> FloatTensor<Self> {
-        let by = (shape, products);
+        let by = (shape, means);
         let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), None, by);
         let parents = [input.node(), weight.node(), bias.node()];
         match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
@@ -99,7 +103,7 @@ impl<C: CheckpointStrategy> ConvolutionOperations for Autodiff<Flex, C> {
         shape: Convolution,
         products: Products,
     ) -> FloatTensor<Self> {
-        let by = (shape, products);
+        let by = (shape, (products, Storage::F32));
         let output = convolve(input.primitive(), weight.primitive(), bias.primitive(), Some(added.primitive()), by);
         let parents = [input.node(), weight.node(), bias.node(), added.node()];
         match ConvolutionBackward.prepare::<C>(parents).compute_bound().stateful() {
@@ -119,12 +123,12 @@ struct ConvolutionBackward;
 impl ConvolutionBackward {
     /// Registers the gradients of input, weight and bias; gives what is to be registered for what was added to each pixel.
     fn register(
-        (input, weight, (shape, products)): (FlexTensor, FlexTensor, (Convolution, Products)),
+        (input, weight, (shape, (products, _))): (FlexTensor, FlexTensor, By),
         gradient: &Planes,
         [input_node, weight_node, bias_node]: [Option<NodeId>; 3],
         gradients: &mut Gradients,
     ) -> Vec<Chunk> {
-        let (input, weight) = (Planes::new(&input), contiguous(&weight));
+        let (input, weight) = (Planes::stored(&input), contiguous(&weight));
         if let Some(node) = input_node {
             let values = convolution::input_gradient(shape, products, &input, numbers(&weight), gradient);
             gradients.register::<Flex>(node, input.tensor_of_shape(values));
@@ -142,10 +146,10 @@ impl ConvolutionBackward {
 }
 
 impl Backward<Flex, 3> for ConvolutionBackward {
-    type State = (FlexTensor, FlexTensor, (Convolution, Products));
+    type State = (FlexTensor, FlexTensor, By);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
+        let gradient = Planes::stored(&gradients.consume::<Flex>(&ops.node));
         let nodes = ops.parents.map(|node| Some(node?.id));
         Self::register(ops.state, &gradient, nodes, gradients);
     }
@@ -153,7 +157,7 @@ impl Backward<Flex, 3> for ConvolutionBackward {
 
 impl Backward<Flex, 4> for ConvolutionBackward {
     /// The last: whether what was added had the shape of the output, rather than one pixel.
-    type State = (FlexTensor, FlexTensor, (Convolution, Products), bool);
+    type State = (FlexTensor, FlexTensor, By, bool);
 
     fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient_tensor = gradients.consume::<Flex>(&ops.node);

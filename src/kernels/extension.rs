@@ -9,9 +9,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn_flex::FlexTensor;
 
-use super::attention::{Attention, Probabilities};
-use super::planes::{Planes, planes_tensor};
-use super::{concatenate, resize, silu};
+use super::attention::{Attention, Normalizers};
+use super::planes::{Planes, Storage, planes_tensor, stored_tensor};
+use super::{concatenate, resize, silu, storage};
 
 /// Operations that burn does not have. Their contract is that of the methods of [`super::Kernels`] with these names.
 #[backend_extension(Autodiff, Flex)]
@@ -23,6 +23,8 @@ pub trait FusedOperations: Backend {
     fn fused_silu(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn fused_attention(input: FloatTensor<Self>, attention: Attention) -> FloatTensor<Self>;
+
+    fn fused_whole(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn fused_concatenate(first: FloatTensor<Self>, second: FloatTensor<Self>) -> FloatTensor<Self>;
 }
@@ -42,8 +44,12 @@ impl FusedOperations for Flex {
     }
 
     fn fused_attention(input: FlexTensor, attention: Attention) -> FlexTensor {
-        let input = Planes::new(&input);
-        planes_tensor(attention.output(&input), input.height, input.width, input.channels / 3)
+        attend(&input, attention).0
+    }
+
+    fn fused_whole(input: FlexTensor) -> FlexTensor {
+        let input = Planes::stored(&input);
+        stored_tensor(storage::to_f32(&input), [input.height, input.width, input.channels], Storage::F32)
     }
 
     fn fused_concatenate(first: FlexTensor, second: FlexTensor) -> FlexTensor {
@@ -63,10 +69,10 @@ fn double(input: &FlexTensor, factor: f32) -> FlexTensor {
     planes_tensor(resize::double(&input, factor), 2 * input.height, 2 * input.width, input.channels)
 }
 
-fn attend(input: &FlexTensor, attention: Attention) -> (FlexTensor, Probabilities) {
-    let input = Planes::new(input);
-    let (output, probabilities) = attention.forward(&input);
-    (planes_tensor(output, input.height, input.width, input.channels / 3), probabilities)
+fn attend(input: &FlexTensor, attention: Attention) -> (FlexTensor, Normalizers) {
+    let input = Planes::stored(input);
+    let (output, normalizers) = attention.forward(&input);
+    (stored_tensor(output, [input.height, input.width, input.channels / 3], input.storage), normalizers)
 }
 
 impl<C: CheckpointStrategy> FusedOperations for Autodiff<Flex, C> {
@@ -95,11 +101,17 @@ impl<C: CheckpointStrategy> FusedOperations for Autodiff<Flex, C> {
     }
 
     fn fused_attention(input: FloatTensor<Self>, attention: Attention) -> FloatTensor<Self> {
-        let (output, probabilities) = attend(input.primitive(), attention);
+        let (output, normalizers) = attend(input.primitive(), attention);
         match AttentionBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => {
-                prepared.finish((input.primitive().clone(), probabilities, attention), output)
-            }
+            OpsKind::Tracked(prepared) => prepared.finish((input.primitive().clone(), normalizers, attention), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn fused_whole(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let output = Flex::fused_whole(input.primitive().clone());
+        match WholeBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(Planes::stored(input.primitive()).storage, output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
@@ -161,15 +173,37 @@ impl Backward<Flex, 1> for SiluBackward {
 struct AttentionBackward;
 
 impl Backward<Flex, 1> for AttentionBackward {
-    type State = (FlexTensor, Probabilities, Attention);
+    type State = (FlexTensor, Normalizers, Attention);
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
-        let (input, probabilities, attention) = ops.state;
-        let input = Planes::new(&input);
+        let gradient = Planes::stored(&gradients.consume::<Flex>(&ops.node));
+        let (input, normalizers, attention) = ops.state;
+        let input = Planes::stored(&input);
         if let [Some(node)] = ops.parents {
-            let values = attention.backward(&input, &probabilities, &gradient);
+            let values = attention.backward(&input, &normalizers, &gradient);
             gradients.register::<Flex>(node.id, input.tensor_of_shape(values));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WholeBackward;
+
+impl Backward<Flex, 1> for WholeBackward {
+    type State = Storage;
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            let planes = Planes::new(&gradient);
+            let gradient = match ops.state {
+                Storage::F32 => gradient,
+                Storage::Bf16 => {
+                    let shape = [planes.height, planes.width, planes.channels];
+                    stored_tensor(storage::to_bf16(&planes), shape, Storage::Bf16)
+                }
+            };
+            gradients.register::<Flex>(node.id, gradient);
         }
     }
 }

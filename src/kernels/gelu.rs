@@ -1,7 +1,10 @@
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::lanes::{self, Chunk, Job, LANES, Lanes};
+use super::lanes::{Chunk, Job, LANES, Lanes};
+use super::panel::{Pair, Single, Word};
 use super::parallel::for_each_part;
+use super::planes::{Planes, Storage};
 
 /// x Phi(x), where Phi is the distribution of a standard normal (Hendrycks and Gimpel 2016, arXiv 1606.08415).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,22 +17,31 @@ pub enum Gelu {
     Quick,
 }
 
-/// GELU of each number.
-pub fn forward(input: &[Chunk], gelu: Gelu) -> Vec<Chunk> {
+/// GELU of each number, in the words that such planes have.
+pub fn forward(input: &Planes, gelu: Gelu) -> Vec<Chunk> {
     compute(input, None, gelu)
 }
 
 /// The gradient with respect to the input.
-pub fn backward(input: &[Chunk], gradient: &[Chunk], gelu: Gelu) -> Vec<Chunk> {
-    assert_eq!(input.len(), gradient.len(), "a gradient for each output");
-    compute(input, Some(gradient), gelu)
+pub fn backward(input: &Planes, gradient: &Planes, gelu: Gelu) -> Vec<Chunk> {
+    assert_eq!(input.values().len(), gradient.values().len(), "a gradient for each output");
+    assert_eq!(input.storage, gradient.storage, "a gradient is stored as its output");
+    compute(input, Some(gradient.values()), gelu)
 }
 
-fn compute(input: &[Chunk], gradient: Option<&[Chunk]>, gelu: Gelu) -> Vec<Chunk> {
+fn compute(input: &Planes, gradient: Option<&[Chunk]>, gelu: Gelu) -> Vec<Chunk> {
+    match input.storage {
+        Storage::F32 => compute_as::<Single>(input.values(), gradient, gelu),
+        Storage::Bf16 => compute_as::<Pair>(input.values(), gradient, gelu),
+    }
+}
+
+fn compute_as<W: Word>(input: &[Chunk], gradient: Option<&[Chunk]>, gelu: Gelu) -> Vec<Chunk> {
     let mut output = Box::<[Chunk]>::new_uninit_slice(input.len());
-    for_each_part(&mut output, PART, OPERATIONS * input.len(), |index, output| {
+    for_each_part(&mut output, PART, OPERATIONS * W::NUMBERS * input.len(), |index, output| {
         let place = index * PART..index * PART + output.len();
-        lanes::run(Part { gelu, input: &input[place.clone()], gradient: gradient.map(|all| &all[place]), output });
+        let (stored, gradient) = (PhantomData::<W>, gradient.map(|all| &all[place.clone()]));
+        W::run(Part { stored, gelu, input: &input[place], gradient, output });
     });
     // SAFETY: the parts are the whole, and a part writes all of its chunks.
     unsafe { output.assume_init() }.into_vec()
@@ -40,60 +52,100 @@ const PART: usize = 4096;
 /// About how many operations a chunk costs.
 const OPERATIONS: usize = 30 * LANES;
 
-struct Part<'a> {
+struct Part<'a, W> {
+    stored: PhantomData<W>,
     gelu: Gelu,
     input: &'a [Chunk],
     gradient: Option<&'a [Chunk]>,
     output: &'a mut [MaybeUninit<Chunk>],
 }
 
-impl Job for Part<'_> {
+impl<W: Word> Job for Part<'_, W> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        match (self.gelu, self.gradient) {
-            (Gelu::Tanh, None) => {
+        match self.gelu {
+            Gelu::Tanh => self.compute::<L, Tanh>(),
+            Gelu::Exact => self.compute::<L, Exact>(),
+            Gelu::Quick => self.compute::<L, Quick>(),
+        }
+    }
+}
+
+impl<W: Word> Part<'_, W> {
+    #[inline(always)]
+    fn compute<L: Lanes, F: Share>(self) {
+        match self.gradient {
+            None => {
                 for (output, input) in self.output.iter_mut().zip(self.input) {
-                    let x = L::load(input);
-                    x.mul(tanh_shares(x).0).write(output);
+                    let mut numbers = W::to_lanes(L::load(input));
+                    for number in 0..W::NUMBERS {
+                        numbers[number] = numbers[number].mul(F::share(numbers[number]));
+                    }
+                    W::of_lanes(numbers[0], numbers[1]).write(output);
                 }
             }
-            (Gelu::Tanh, Some(gradient)) => {
+            Some(gradient) => {
                 for ((output, input), gradient) in self.output.iter_mut().zip(self.input).zip(gradient) {
-                    let x = L::load(input);
-                    let (share, rest) = tanh_shares(x);
-                    let slope_of_argument = x.mul(x).mul_add(L::splat(3.0 * CUBE * TWICE_ROOT), L::splat(TWICE_ROOT));
-                    let slope = share.mul(rest).mul(slope_of_argument);
-                    x.mul_add(slope, share).mul(L::load(gradient)).write(output);
-                }
-            }
-            (Gelu::Exact, None) => {
-                for (output, input) in self.output.iter_mut().zip(self.input) {
-                    let x = L::load(input);
-                    x.mul(normal(x).0).write(output);
-                }
-            }
-            (Gelu::Exact, Some(gradient)) => {
-                for ((output, input), gradient) in self.output.iter_mut().zip(self.input).zip(gradient) {
-                    let x = L::load(input);
-                    let (share, density) = normal(x);
-                    x.mul_add(density, share).mul(L::load(gradient)).write(output);
-                }
-            }
-            (Gelu::Quick, None) => {
-                for (output, input) in self.output.iter_mut().zip(self.input) {
-                    let x = L::load(input);
-                    x.mul(logistic_shares(x.mul(L::splat(QUICK))).0).write(output);
-                }
-            }
-            (Gelu::Quick, Some(gradient)) => {
-                for ((output, input), gradient) in self.output.iter_mut().zip(self.input).zip(gradient) {
-                    let x = L::load(input);
-                    let (share, rest) = logistic_shares(x.mul(L::splat(QUICK)));
-                    let slope = share.mul(rest).mul(L::splat(QUICK));
-                    x.mul_add(slope, share).mul(L::load(gradient)).write(output);
+                    let mut numbers = W::to_lanes(L::load(input));
+                    let gradients = W::to_lanes(L::load(gradient));
+                    for number in 0..W::NUMBERS {
+                        let x = numbers[number];
+                        let (share, slope) = F::share_and_slope(x);
+                        numbers[number] = x.mul_add(slope, share).mul(gradients[number]);
+                    }
+                    W::of_lanes(numbers[0], numbers[1]).write(output);
                 }
             }
         }
+    }
+}
+
+/// The factor of x, and its derivative.
+trait Share {
+    fn share<L: Lanes>(x: L) -> L;
+    fn share_and_slope<L: Lanes>(x: L) -> (L, L);
+}
+
+struct Tanh;
+struct Exact;
+struct Quick;
+
+impl Share for Tanh {
+    #[inline(always)]
+    fn share<L: Lanes>(x: L) -> L {
+        tanh_shares(x).0
+    }
+
+    #[inline(always)]
+    fn share_and_slope<L: Lanes>(x: L) -> (L, L) {
+        let (share, rest) = tanh_shares(x);
+        let slope_of_argument = x.mul(x).mul_add(L::splat(3.0 * CUBE * TWICE_ROOT), L::splat(TWICE_ROOT));
+        (share, share.mul(rest).mul(slope_of_argument))
+    }
+}
+
+impl Share for Exact {
+    #[inline(always)]
+    fn share<L: Lanes>(x: L) -> L {
+        normal(x).0
+    }
+
+    #[inline(always)]
+    fn share_and_slope<L: Lanes>(x: L) -> (L, L) {
+        normal(x)
+    }
+}
+
+impl Share for Quick {
+    #[inline(always)]
+    fn share<L: Lanes>(x: L) -> L {
+        logistic_shares(x.mul(L::splat(QUICK))).0
+    }
+
+    #[inline(always)]
+    fn share_and_slope<L: Lanes>(x: L) -> (L, L) {
+        let (share, rest) = logistic_shares(x.mul(L::splat(QUICK)));
+        (share, share.mul(rest).mul(L::splat(QUICK)))
     }
 }
 
@@ -156,7 +208,8 @@ mod tests {
         let ones = vec![[1.0; LANES]; chunks.len()];
         on_all_lanes(|kind| {
             for (gelu, share) in [(Gelu::Exact, phi as fn(f64) -> f64), (Gelu::Tanh, tanh), (Gelu::Quick, quick)] {
-                let (values, slopes) = (forward(&chunks, gelu), backward(&chunks, &ones, gelu));
+                let values = compute_as::<Single>(&chunks, None, gelu);
+                let slopes = compute_as::<Single>(&chunks, Some(&ones), gelu);
                 for (x, (value, slope)) in
                     chunks.iter().flatten().zip(values.iter().flatten().zip(slopes.iter().flatten()))
                 {
@@ -170,7 +223,8 @@ mod tests {
             }
             let nan = vec![[f32::NAN; LANES]; 1];
             for gelu in [Gelu::Exact, Gelu::Tanh, Gelu::Quick] {
-                assert!(forward(&nan, gelu)[0].iter().all(|value| value.is_nan()), "{kind:?} {gelu:?}");
+                let found = compute_as::<Single>(&nan, None, gelu);
+                assert!(found[0].iter().all(|value| value.is_nan()), "{kind:?} {gelu:?}");
             }
         });
     }

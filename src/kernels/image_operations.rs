@@ -1,11 +1,12 @@
 use burn::backend::Dispatch;
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, Tensor};
 
 use super::attention::Attention;
 use super::convolution_extension::ConvolutionOperations;
 use super::extension::FusedOperations;
 use super::group_norm::GroupNorm;
 use super::group_norm_extension::GroupNormOperations;
+use super::planes::Storage;
 use super::{Convolution, Kernels, Products, gpu, plain};
 
 /// The operations of networks of any kind, on images as planes.
@@ -16,13 +17,19 @@ impl Kernels {
             Self::Plain(Products::F32) => plain::convolution(shape, input, weight, bias),
             Self::Plain(Products::Bf16) => plain::convolution_bf16(shape, input, weight, bias),
             Self::Gpu(products) => gpu::convolution(products, shape, input, weight, bias),
-            Self::Fused(products) => Tensor::from_dispatch(Dispatch::fused_convolution(
-                input.into_dispatch(),
-                weight.into_dispatch(),
-                bias.into_dispatch(),
-                shape,
-                products,
-            )),
+            Self::Fused(products) => fused_convolution(shape, input, weight, bias, (products, Storage::F32)),
+        }
+    }
+
+    /// [`Kernels::convolution`] of a linear map whose output stays within a branch of the network: what takes it are other linear
+    /// maps, attention, GELU and gated sums. With products of bf16 it may be rounded to bf16.
+    pub fn branch_map(self, shape: Convolution, input: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
+        match self {
+            Self::Plain(_) | Self::Gpu(_) => self.convolution(shape, input, weight, bias),
+            Self::Fused(products) => {
+                let storage = Storage::of_factors(products, shape.outputs);
+                fused_convolution(shape, input, weight, bias, (products, storage))
+            }
         }
     }
 
@@ -97,6 +104,9 @@ impl Kernels {
     pub fn whole(self, output: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Gpu(Products::Bf16) => output.cast(FloatDType::F32),
+            Self::Fused(_) if output.dtype() == DType::BF16 => {
+                Tensor::from_dispatch(Dispatch::fused_whole(output.into_dispatch()))
+            }
             Self::Plain(_) | Self::Gpu(Products::F32) | Self::Fused(_) => output,
         }
     }
@@ -141,6 +151,10 @@ impl Kernels {
             Self::Plain(Products::Bf16) => plain::attention_bf16(input, heads),
             Self::Gpu(products) => gpu::attention(products, input, heads),
             Self::Fused(products) => {
+                // Heads of an odd number of channels are not whole words.
+                let depth = input.dims()[2] / 3 / heads;
+                let stored = Storage::of_factors(products, depth) == Storage::Bf16;
+                let input = if stored { input } else { self.whole(input) };
                 let attention = Attention { heads, products };
                 Tensor::from_dispatch(Dispatch::fused_attention(input.into_dispatch(), attention))
             }
@@ -175,6 +189,17 @@ impl Kernels {
 }
 
 /// The fused operations against their plain twins, on every kind of lanes.
+fn fused_convolution(
+    shape: Convolution,
+    input: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    means: (Products, Storage),
+) -> Tensor<4> {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_convolution(input, weight, bias, shape, means))
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;

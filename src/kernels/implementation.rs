@@ -21,9 +21,10 @@ pub enum Kernels {
     /// zero images to a multiple of 16: sixteen images are computed at once, so that the smallest planes are as fast
     /// as large ones, and nothing is rearranged between operations.
     ///
-    /// With products of bf16, the factors of linear maps, of attention's products and of Winograd's products (3x3 convolutions of stride 1 with
-    /// 8 channels and more, in tiles of 2x2: planes and kernels after their transforms), forwards and backwards, are rounded to bf16; sums, results and everything
-    /// else are f32.
+    /// With products of bf16, the factors of linear maps, of attention's products and of Winograd's products (3x3 convolutions that keep or
+    /// double the sides, with 8 channels and more: planes and kernels after their transforms), forwards and backwards, are rounded to bf16;
+    /// sums and everything else are f32, except that LayerNorm, [`Kernels::branch_map`], attention and GELU give planes of bf16 where
+    /// channels come in pairs, to be taken by each other, by linear maps and by [`Kernels::gated_sum`]: [`Kernels::whole`] makes them f32.
     Fused(Products),
 }
 
@@ -394,6 +395,44 @@ pub mod tests {
             let attend = |kernels: Kernels, images: Vec<Tensor<4>>, _| kernels.attention(images[0].clone(), heads);
             compare_bf16(Kernels::Fused, &what, &[image], &[], attend);
             on_all_lanes(|kind| compare_bf16(Kernels::Fused, &format!("{what}, {kind:?}"), &[image], &[], attend));
+        }
+    }
+
+    /// Planes of bf16 between the operations of a transformer's block: even and odd channels, heads of an odd number of channels, odd
+    /// and even numbers of pixels and chunks.
+    #[test]
+    fn branches_of_bf16_are_near_those_of_f32() {
+        for (image, heads) in
+            [([3, 12, 2, 3], 1), ([64, 32, 4, 5], 2), ([33, 18, 3, 11], 6), ([17, 15, 3, 3], 5), ([2, 40, 1, 33], 1)]
+        {
+            let [batch, channels, ..] = image;
+            let (of_norm, of_gate) = ([batch, channels, 1, 1], [batch, channels, 1, 1]);
+            let maps = [
+                Convolution::pointwise(channels, 3 * channels),
+                Convolution::pointwise(channels, channels),
+                Convolution::pointwise(channels, 2 * channels),
+                Convolution::pointwise(2 * channels, channels),
+            ];
+            let vectors: Vec<_> = maps.iter().flat_map(|shape| [shape.weight_count(), shape.outputs]).collect();
+            let block = |kernels: Kernels, images: Vec<Tensor<4>>, vectors: Vec<Tensor<1>>| {
+                // Weights that keep the size of what they are multiplied with.
+                let map = |index: usize, input: Tensor<4>| {
+                    let weight = vectors[2 * index].clone() * (1.0 / (maps[index].inputs as f32).sqrt());
+                    kernels.branch_map(maps[index], input, weight, vectors[2 * index + 1].clone())
+                };
+                let [tokens, scale, shift, gate] = [0, 1, 2, 3].map(|index| images[index].clone());
+                let normalized = kernels.modulated_norm(tokens.clone(), scale.clone(), shift.clone(), 1e-5);
+                let attended = map(1, kernels.attention(map(0, normalized), heads));
+                let tokens = kernels.gated_sum(tokens, gate.clone(), attended);
+                let ones = Tensor::ones([channels], &tokens.device().without_autodiff());
+                let normalized = kernels.layer_norm(tokens.clone(), ones.clone(), ones, 1e-5);
+                let hidden = kernels.gelu(map(2, normalized.clone()), Gelu::Exact);
+                kernels.gated_sum(tokens, gate, map(3, hidden)) + kernels.whole(normalized)
+            };
+            let images = [image, of_norm, of_norm, of_gate];
+            let what = format!("{heads} heads of {image:?}");
+            compare_bf16(Kernels::Fused, &what, &images, &vectors, block);
+            on_all_lanes(|kind| compare_bf16(Kernels::Fused, &format!("{what}, {kind:?}"), &images, &vectors, block));
         }
     }
 

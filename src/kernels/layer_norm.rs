@@ -1,8 +1,10 @@
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::lanes::{self, Chunk, Job, LANES, Lanes};
+use super::lanes::{Chunk, Job, LANES, Lanes};
+use super::panel::{Pair, Single, Word};
 use super::parallel::{WORTH_SHARING, for_each_part};
-use super::planes::Planes;
+use super::planes::{Planes, Storage};
 use super::sums::add_up;
 
 /// LayerNorm over the channels of each pixel (Ba et al. 2016, arXiv 1607.06450, equation 4), then a slope and a shift per
@@ -11,6 +13,8 @@ use super::sums::add_up;
 pub struct LayerNorm {
     /// Added to the variance before the root.
     pub epsilon: f32,
+    /// Of the output; the input is f32.
+    pub storage: Storage,
 }
 
 /// Per pixel and image the mean, and one over the standard deviation: `[pixels, 2, chunks]`.
@@ -27,21 +31,28 @@ impl LayerNorm {
     /// `slopes` and `shifts` are `[channels, chunks]`. The output, and what [`LayerNorm::backward`] needs besides the
     /// input.
     pub fn forward(self, input: &Planes, slopes: &[Chunk], shifts: &[Chunk]) -> (Vec<Chunk>, Statistics) {
+        match self.storage {
+            Storage::F32 => self.forward_as::<Single>(input, slopes, shifts),
+            Storage::Bf16 => self.forward_as::<Pair>(input, slopes, shifts),
+        }
+    }
+
+    fn forward_as<O: Word>(self, input: &Planes, slopes: &[Chunk], shifts: &[Chunk]) -> (Vec<Chunk>, Statistics) {
         let pixel_length = input.channels * input.chunks;
         assert_eq!((slopes.len(), shifts.len()), (pixel_length, pixel_length), "slopes and shifts of each image");
-        let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
+        let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len() / O::NUMBERS);
         let mut statistics = vec![[0.0; LANES]; input.pixels() * 2 * input.chunks];
         let pixels = part_pixels(input);
         let mut parts: Vec<_> = output
-            .chunks_mut(pixels * pixel_length)
+            .chunks_mut(pixels * pixel_length / O::NUMBERS)
             .zip(statistics.chunks_mut(pixels * 2 * input.chunks))
             .map(|(output, statistics)| ForwardPart { output, statistics })
             .collect();
         for_each_part(&mut parts, 1, OPERATIONS * input.values().len(), |index, parts| {
             let ForwardPart { output, statistics } = &mut parts[0];
-            let values = &input.values()[index * pixels * pixel_length..][..output.len()];
-            let sizes = (input.channels, input.chunks);
-            lanes::run(Forward { sizes, epsilon: self.epsilon, values, slopes, shifts, output, statistics });
+            let values = &input.values()[index * pixels * pixel_length..][..output.len() * O::NUMBERS];
+            let (stored, sizes) = (PhantomData::<O>, (input.channels, input.chunks));
+            O::run(Forward { stored, sizes, epsilon: self.epsilon, values, slopes, shifts, output, statistics });
         });
         drop(parts);
         // SAFETY: the parts are all pixels, and `Forward` writes every channel and chunk of each.
@@ -51,7 +62,20 @@ impl LayerNorm {
     /// The gradients. With x' = (x - mean) / deviation, z = slope x' + shift and d the gradient of z, the gradient of x
     /// is (slope d - mean(slope d) - x' mean(slope d x')) / deviation, the means over the channels.
     pub fn backward(self, input: &Planes, slopes: &[Chunk], statistics: &[Chunk], gradient: &Planes) -> Gradients {
-        assert_eq!(gradient.values().len(), input.values().len(), "a gradient for each output");
+        match gradient.storage {
+            Storage::F32 => self.backward_as::<Single>(input, slopes, statistics, gradient),
+            Storage::Bf16 => self.backward_as::<Pair>(input, slopes, statistics, gradient),
+        }
+    }
+
+    fn backward_as<G: Word>(
+        self,
+        input: &Planes,
+        slopes: &[Chunk],
+        statistics: &[Chunk],
+        gradient: &Planes,
+    ) -> Gradients {
+        assert_eq!(gradient.values().len() * G::NUMBERS, input.values().len(), "a gradient for each output");
         let pixel_length = input.channels * input.chunks;
         let pixels = part_pixels(input);
         let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
@@ -62,10 +86,11 @@ impl LayerNorm {
         for_each_part(&mut parts, 1, 2 * OPERATIONS * input.values().len(), |index, parts| {
             let BackwardPart { output, sums } = &mut parts[0];
             let place = index * pixels * pixel_length..index * pixels * pixel_length + output.len();
-            lanes::run(Backward {
+            G::run(Backward {
+                stored: PhantomData::<G>,
                 sizes: (input.channels, input.chunks),
                 values: &input.values()[place.clone()],
-                gradient: &gradient.values()[place],
+                gradient: &gradient.values()[place.start / G::NUMBERS..place.end / G::NUMBERS],
                 slopes,
                 statistics: &statistics[index * pixels * 2 * input.chunks..],
                 output,
@@ -102,7 +127,8 @@ struct BackwardPart<'a> {
     sums: Vec<Chunk>,
 }
 
-struct Forward<'a> {
+struct Forward<'a, O> {
+    stored: PhantomData<O>,
     /// (channels, chunks)
     sizes: (usize, usize),
     epsilon: f32,
@@ -113,13 +139,14 @@ struct Forward<'a> {
     statistics: &'a mut [Chunk],
 }
 
-impl Job for Forward<'_> {
+impl<O: Word> Job for Forward<'_, O> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let (channels, chunks) = self.sizes;
         let pixel_length = channels * chunks;
         let count = L::splat(1.0 / channels as f32);
-        let pixels = self.values.chunks_exact(pixel_length).zip(self.output.chunks_exact_mut(pixel_length));
+        let outputs = self.output.chunks_exact_mut(pixel_length / O::NUMBERS);
+        let pixels = self.values.chunks_exact(pixel_length).zip(outputs);
         for ((values, output), statistics) in pixels.zip(self.statistics.chunks_exact_mut(2 * chunks)) {
             // One chunk at a time: its channels stay in the first-level cache for all three passes.
             for chunk in 0..chunks {
@@ -137,18 +164,23 @@ impl Job for Forward<'_> {
                 let factor = L::splat(1.0).div(variance.add(L::splat(self.epsilon)).sqrt());
                 mean.store(&mut statistics[chunk]);
                 factor.store(&mut statistics[chunks + chunk]);
-                for channel in 0..channels {
-                    let place = channel * chunks + chunk;
-                    let normalized = L::load(&values[place]).sub(mean).mul(factor);
-                    let (slope, shift) = (L::load(&self.slopes[place]), L::load(&self.shifts[place]));
-                    normalized.mul_add(slope, shift).write(&mut output[place]);
+                for word in 0..channels / O::NUMBERS {
+                    let mut both = [L::splat(0.0); 2];
+                    for number in 0..O::NUMBERS {
+                        let place = (word * O::NUMBERS + number) * chunks + chunk;
+                        let normalized = L::load(&values[place]).sub(mean).mul(factor);
+                        let (slope, shift) = (L::load(&self.slopes[place]), L::load(&self.shifts[place]));
+                        both[number] = normalized.mul_add(slope, shift);
+                    }
+                    O::of_lanes(both[0], both[1]).write(&mut output[word * chunks + chunk]);
                 }
             }
         }
     }
 }
 
-struct Backward<'a> {
+struct Backward<'a, G> {
+    stored: PhantomData<G>,
     /// (channels, chunks)
     sizes: (usize, usize),
     values: &'a [Chunk],
@@ -159,36 +191,43 @@ struct Backward<'a> {
     sums: &'a mut [Chunk],
 }
 
-impl Job for Backward<'_> {
+impl<G: Word> Job for Backward<'_, G> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let (channels, chunks) = self.sizes;
         let pixel_length = channels * chunks;
         let count = L::splat(1.0 / channels as f32);
         let (slope_sums, shift_sums) = self.sums.split_at_mut(pixel_length);
-        let inputs = self.values.chunks_exact(pixel_length).zip(self.gradient.chunks_exact(pixel_length));
+        let gradients = self.gradient.chunks_exact(pixel_length / G::NUMBERS);
+        let inputs = self.values.chunks_exact(pixel_length).zip(gradients);
         let outputs = self.output.chunks_exact_mut(pixel_length).zip(self.statistics.chunks_exact(2 * chunks));
         for ((values, gradient), (output, statistics)) in inputs.zip(outputs) {
             for chunk in 0..chunks {
                 let (mean, factor) = (L::load(&statistics[chunk]), L::load(&statistics[chunks + chunk]));
                 let (mut sum, mut product) = (L::splat(0.0), L::splat(0.0));
-                for channel in 0..channels {
-                    let place = channel * chunks + chunk;
-                    let normalized = L::load(&values[place]).sub(mean).mul(factor);
-                    let gradient = L::load(&gradient[place]);
-                    let sloped = gradient.mul(L::load(&self.slopes[place]));
-                    sum = sum.add(sloped);
-                    product = sloped.mul_add(normalized, product);
-                    gradient.mul_add(normalized, L::load(&slope_sums[place])).store(&mut slope_sums[place]);
-                    L::load(&shift_sums[place]).add(gradient).store(&mut shift_sums[place]);
+                for word in 0..channels / G::NUMBERS {
+                    let both = G::to_lanes(L::load(&gradient[word * chunks + chunk]));
+                    for number in 0..G::NUMBERS {
+                        let place = (word * G::NUMBERS + number) * chunks + chunk;
+                        let normalized = L::load(&values[place]).sub(mean).mul(factor);
+                        let gradient = both[number];
+                        let sloped = gradient.mul(L::load(&self.slopes[place]));
+                        sum = sum.add(sloped);
+                        product = sloped.mul_add(normalized, product);
+                        gradient.mul_add(normalized, L::load(&slope_sums[place])).store(&mut slope_sums[place]);
+                        L::load(&shift_sums[place]).add(gradient).store(&mut shift_sums[place]);
+                    }
                 }
                 let (mean_sum, mean_product) = (sum.mul(count), product.mul(count));
-                for channel in 0..channels {
-                    let place = channel * chunks + chunk;
-                    let normalized = L::load(&values[place]).sub(mean).mul(factor);
-                    let sloped = L::load(&gradient[place]).mul(L::load(&self.slopes[place]));
-                    let rest = sloped.sub(mean_sum).sub(normalized.mul(mean_product));
-                    rest.mul(factor).write(&mut output[place]);
+                for word in 0..channels / G::NUMBERS {
+                    let both = G::to_lanes(L::load(&gradient[word * chunks + chunk]));
+                    for number in 0..G::NUMBERS {
+                        let place = (word * G::NUMBERS + number) * chunks + chunk;
+                        let normalized = L::load(&values[place]).sub(mean).mul(factor);
+                        let sloped = both[number].mul(L::load(&self.slopes[place]));
+                        let rest = sloped.sub(mean_sum).sub(normalized.mul(mean_product));
+                        rest.mul(factor).write(&mut output[place]);
+                    }
                 }
             }
         }

@@ -32,6 +32,7 @@ mod pointwise_gradient;
 mod resize;
 mod scratch;
 mod silu;
+mod storage;
 mod sums;
 mod taps;
 mod team;

@@ -21,6 +21,9 @@ pub trait Word: Copy + Send + Sync {
 
     /// Sixteen words: in each lane the numbers of that lane. Of one number the first alone.
     fn of_lanes<L: Lanes>(first: L, second: L) -> L;
+
+    /// The reverse of [`Word::of_lanes`]; where a word is one number, both are it.
+    fn to_lanes<L: Lanes>(words: L) -> [L; 2];
 }
 
 /// An f32.
@@ -46,6 +49,11 @@ impl Word for Single {
     #[inline(always)]
     fn of_lanes<L: Lanes>(first: L, _: L) -> L {
         first
+    }
+
+    #[inline(always)]
+    fn to_lanes<L: Lanes>(words: L) -> [L; 2] {
+        [words; 2]
     }
 }
 
@@ -74,6 +82,11 @@ impl Word for Pair {
     #[inline(always)]
     fn of_lanes<L: Lanes>(first: L, second: L) -> L {
         first.paired(second)
+    }
+
+    #[inline(always)]
+    fn to_lanes<L: Lanes>(words: L) -> [L; 2] {
+        words.halves()
     }
 }
 

@@ -1,6 +1,8 @@
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
+use half::bf16;
 
+use super::Products;
 use super::lanes::{Chunk, LANES};
 
 /// A tensor in the fused layout `[height, width, channels, batch]`, its batch padded to a multiple of [`LANES`]:
@@ -13,35 +15,96 @@ pub struct Planes {
     pub channels: usize,
     /// Chunks of [`LANES`] images.
     pub chunks: usize,
+    pub storage: Storage,
+}
+
+/// What the words of planes hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// A number each.
+    #[default]
+    F32,
+    /// Two channels next to each other, rounded to bf16: memory order `[height, width, channels / 2, batch, 2]`.
+    Bf16,
+}
+
+impl Storage {
+    /// For planes whose numbers are to be factors of such products: as these round them anyway, if the channels come in pairs.
+    pub fn of_factors(products: Products, channels: usize) -> Self {
+        match products {
+            Products::Bf16 if channels.is_multiple_of(2) => Self::Bf16,
+            Products::Bf16 | Products::F32 => Self::F32,
+        }
+    }
+
+    /// Channels of a word.
+    pub fn numbers(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+        }
+    }
 }
 
 impl Planes {
+    /// Planes of f32.
     pub fn new(tensor: &FlexTensor) -> Self {
+        let planes = Self::stored(tensor);
+        assert_eq!(planes.storage, Storage::F32, "this operation takes planes of f32");
+        planes
+    }
+
+    /// Planes of f32 or of bf16.
+    pub fn stored(tensor: &FlexTensor) -> Self {
         let [height, width, channels, batch] = tensor.layout().shape().dims();
         assert!(batch.is_multiple_of(LANES), "a batch of {batch} was not entered into the fused layout");
-        Self { tensor: contiguous(tensor), height, width, channels, chunks: batch / LANES }
+        let storage = if tensor.dtype() == DType::BF16 { Storage::Bf16 } else { Storage::F32 };
+        Self { tensor: contiguous(tensor), height, width, channels, chunks: batch / LANES, storage }
     }
 
     pub fn pixels(&self) -> usize {
         self.height * self.width
     }
 
-    /// All values: pixel by pixel, then channel by channel, `self.chunks` each.
-    pub fn values(&self) -> &[Chunk] {
-        numbers(&self.tensor).as_chunks().0
+    /// Words of a pixel, `self.chunks` chunks each.
+    pub fn words(&self) -> usize {
+        self.channels / self.storage.numbers()
     }
 
-    /// A tensor of this shape.
+    /// All words: pixel by pixel, then channel by channel, `self.chunks` each.
+    pub fn values(&self) -> &[Chunk] {
+        match self.storage {
+            Storage::F32 => numbers(&self.tensor).as_chunks().0,
+            Storage::Bf16 => {
+                let numbers: &[bf16] = self.tensor.as_slice().expect("a contiguous tensor of bf16");
+                // SAFETY: any bits are an f32.
+                let (before, words, after) = unsafe { numbers.align_to() };
+                assert!(before.is_empty() && after.is_empty(), "planes of bf16 are whole words");
+                words
+            }
+        }
+    }
+
+    /// A tensor of this shape and storage.
     pub fn tensor_of_shape(&self, values: Vec<Chunk>) -> FlexTensor {
-        planes_tensor(values, self.height, self.width, self.channels)
+        stored_tensor(values, [self.height, self.width, self.channels], self.storage)
     }
 }
 
 /// A tensor `[height, width, channels, batch]`.
 pub fn planes_tensor(values: Vec<Chunk>, height: usize, width: usize, channels: usize) -> FlexTensor {
-    let batch = values.len() * LANES / (height * width * channels);
+    stored_tensor(values, [height, width, channels], Storage::F32)
+}
+
+/// The same of words that hold what `storage` says.
+pub fn stored_tensor(words: Vec<Chunk>, [height, width, channels]: [usize; 3], storage: Storage) -> FlexTensor {
+    let batch = words.len() * storage.numbers() * LANES / (height * width * channels);
     let shape = Shape::from([height, width, channels, batch]);
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+    let kind = match storage {
+        Storage::F32 => DType::F32,
+        Storage::Bf16 => DType::BF16,
+    };
+    FlexTensor::new(Bytes::from_elems(words), Layout::contiguous(shape), kind)
 }
 
 /// A tensor of one dimension.

@@ -9,6 +9,7 @@ use super::convolution::even_blocks;
 use super::lanes::{Chunk, Job, LANES, Lanes};
 use super::panel::{COLUMNS, DEPTH, Pair, PanelProduct, ROWS, Rows, Single, Word, panel_columns};
 use super::parallel::for_each_part;
+use super::planes::{Planes, Storage};
 use super::scratch::with_scratch;
 
 /// `output[pixel] = weight values[pixel] + bias + added[pixel]`.
@@ -19,42 +20,47 @@ pub struct Pointwise<'a> {
     pub bias: Option<&'a [f32]>,
     /// As long as the output, or one pixel that is added to every pixel.
     pub added: Option<&'a [Chunk]>,
-    /// `[pixels, inputs, chunks]`
-    pub values: &'a [Chunk],
-    pub pixels: usize,
-    pub inputs: usize,
+    pub values: &'a Planes,
     pub outputs: usize,
-    pub chunks: usize,
+    /// Of the output. With bf16 there is nothing added, and the outputs come in pairs.
+    pub storage: Storage,
 }
 
 impl Pointwise<'_> {
-    /// `[pixels, outputs, chunks]`
+    /// `[pixels, words of the outputs, chunks]`
     pub fn output(self, products: Products) -> Vec<Chunk> {
-        match products {
-            Products::F32 => self.output_by::<Single>(),
-            Products::Bf16 => self.output_by::<Pair>(),
+        match (products, self.values.storage, self.storage) {
+            (Products::F32, Storage::F32, Storage::F32) => self.output_by::<Single, Single, Single>(),
+            (Products::Bf16, Storage::F32, Storage::F32) => self.output_by::<Pair, Single, Single>(),
+            (Products::Bf16, Storage::F32, Storage::Bf16) => self.output_by::<Pair, Single, Pair>(),
+            (Products::Bf16, Storage::Bf16, Storage::F32) => self.output_by::<Pair, Pair, Single>(),
+            (Products::Bf16, Storage::Bf16, Storage::Bf16) => self.output_by::<Pair, Pair, Pair>(),
+            (Products::F32, ..) => panic!("products of f32 are not of planes of bf16"),
         }
     }
 
-    fn output_by<W: Word>(self) -> Vec<Chunk> {
-        let Self { pixels, inputs, outputs, chunks, .. } = self;
+    /// Products of words W of values that are stored as I, to outputs that are stored as O.
+    fn output_by<W: Word, I: Word, O: Word>(self) -> Vec<Chunk> {
+        let Self { values, outputs, .. } = self;
+        let (pixels, inputs, chunks) = (values.pixels(), values.channels, values.chunks);
         assert_eq!(self.weight.len(), outputs * inputs, "weights of {inputs} to {outputs} channels");
-        assert_eq!(self.values.len(), pixels * inputs * chunks, "{pixels} pixels of {inputs} channels");
+        assert!(O::NUMBERS == 1 || outputs.is_multiple_of(O::NUMBERS) && self.added.is_none(), "outputs in bf16");
         let weight = W::of_rows(Cow::Borrowed(self.weight), inputs);
         let depths: Vec<_> = even_blocks(inputs.div_ceil(W::NUMBERS), DEPTH).collect();
-        let mut output = Box::<[Chunk]>::new_uninit_slice(pixels * outputs * chunks);
+        let words = outputs / O::NUMBERS;
+        let mut output = Box::<[Chunk]>::new_uninit_slice(pixels * words * chunks);
         // A pixel on its own is shared by its channels.
         let part = if pixels == 1 {
-            outputs.div_ceil(PARTS_OF_A_PIXEL).next_multiple_of(ROWS) * chunks
+            outputs.div_ceil(PARTS_OF_A_PIXEL).next_multiple_of(ROWS) / O::NUMBERS * chunks
         } else {
-            PIXELS * outputs * chunks
+            PIXELS * words * chunks
         };
         let operations = 2 * pixels * outputs * inputs * chunks * LANES;
         for_each_part(&mut output, part, operations, |index, output| {
-            let rows = output.len().min(outputs * chunks) / chunks;
+            let rows = output.len().min(words * chunks) / chunks * O::NUMBERS;
             with_scratch((rows + DEPTH) * COLUMNS, |scratch| {
-                let (weight, start) = (&*weight, index * part);
-                W::run(Part { word: PhantomData::<W>, map: self, weight, depths: &depths, start, output, scratch });
+                let (word, weight, start) = (PhantomData::<(W, I, O)>, &*weight, index * part);
+                W::run(Part { word, map: self, weight, depths: &depths, start, output, scratch });
             });
         });
         // SAFETY: the parts are the whole, and a part writes all rows of all columns of its pixels.
@@ -86,8 +92,8 @@ const PIXELS: usize = COLUMNS;
 const PARTS_OF_A_PIXEL: usize = 8;
 
 /// Some pixels, or some channels of the only one.
-struct Part<'a, W> {
-    word: PhantomData<W>,
+struct Part<'a, Words> {
+    word: PhantomData<Words>,
     map: Pointwise<'a>,
     /// `[outputs, words of the inputs]`
     weight: &'a [f32],
@@ -100,18 +106,19 @@ struct Part<'a, W> {
     scratch: &'a mut [Chunk],
 }
 
-impl<W: Word> Job for Part<'_, W> {
+impl<W: Word, I: Word, O: Word> Job for Part<'_, (W, I, O)> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Pointwise { values, pixels, inputs, outputs, chunks, .. } = self.map;
+        let Pointwise { values, outputs, .. } = self.map;
+        let (pixels, inputs, chunks) = (values.pixels(), values.channels, values.chunks);
         let (weight, words) = (self.weight, inputs.div_ceil(W::NUMBERS));
-        let pixel_length = outputs * chunks;
+        let (input_length, pixel_length) = (values.words() * chunks, outputs / O::NUMBERS * chunks);
         let (first_row, rows) = match pixels {
-            1 => (self.start / chunks, self.output.len() / chunks),
+            1 => (self.start / chunks * O::NUMBERS, self.output.len() / chunks * O::NUMBERS),
             _ => (0, outputs),
         };
         let first_column = self.start / pixel_length * chunks;
-        let columns = self.output.len() / rows;
+        let columns = self.output.len() * O::NUMBERS / rows;
         let (sums, copied) = self.scratch.split_at_mut(rows * COLUMNS);
         let mut column = 0;
         while column < columns {
@@ -119,17 +126,17 @@ impl<W: Word> Job for Part<'_, W> {
             let mut places = [Place::default(); COLUMNS];
             for c in 0..width {
                 let (pixel, chunk) = ((first_column + column + c) / chunks, (first_column + column + c) % chunks);
-                places[c] = Place { input: pixel * inputs * chunks + chunk, output: pixel * pixel_length + chunk };
+                places[c] = Place { input: pixel * input_length + chunk, output: pixel * pixel_length + chunk };
             }
             for (block, &(first_word, depth)) in self.depths.iter().enumerate() {
-                let (values, copied) = (&values[W::NUMBERS * first_word * chunks..], &mut copied[..depth * width]);
-                let panel = match W::NUMBERS {
-                    1 => panel(values, chunks, &places[..width], copied),
-                    _ => {
-                        let left = inputs - W::NUMBERS * first_word;
-                        paired_panel::<L>(values, chunks, &places[..width], left, copied);
-                        copied
-                    }
+                let values = &values.values()[W::NUMBERS / I::NUMBERS * first_word * chunks..];
+                let copied = &mut copied[..depth * width];
+                let panel = if W::NUMBERS == I::NUMBERS {
+                    panel(values, chunks, &places[..width], copied)
+                } else {
+                    let left = inputs - W::NUMBERS * first_word;
+                    paired_panel::<L>(values, chunks, &places[..width], left, copied);
+                    copied
                 };
                 let mut row = 0;
                 while row < rows {
@@ -142,8 +149,9 @@ impl<W: Word> Job for Part<'_, W> {
                     PanelProduct { rows, row_count, panel, columns: width, sums: sums_of_rows, stride: width, fresh }
                         .add::<L, W>();
                     if block + 1 == self.depths.len() {
-                        for (r, sums) in sums.chunks_exact(width).enumerate() {
-                            self.map.finish::<L>(first_row + row + r, sums, &places, self.start, self.output);
+                        for (word, sums) in sums.chunks_exact(O::NUMBERS * width).enumerate() {
+                            let channel = first_row + row + word * O::NUMBERS;
+                            self.map.finish::<L, O>(channel, sums, &places[..width], self.start, self.output);
                         }
                     }
                     row += row_count;
@@ -154,7 +162,7 @@ impl<W: Word> Job for Part<'_, W> {
     }
 }
 
-/// Some inputs of the columns at `places`, column innermost: where they lie if these are the chunks of one pixel, else
+/// Some words of the columns at `places`, column innermost: where they lie if these are the chunks of one pixel, else
 /// copied.
 #[inline(always)]
 fn panel<'a>(values: &'a [Chunk], chunks: usize, places: &[Place], copied: &'a mut [Chunk]) -> &'a [Chunk] {
@@ -187,34 +195,38 @@ fn paired_panel<L: Lanes>(values: &[Chunk], chunks: usize, places: &[Place], lef
 /// A column: one chunk of one pixel.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    /// The place of its first channel in the values.
+    /// The place of its first word in the values.
     input: usize,
-    /// The place of its first channel in the whole output.
+    /// The place of its first word in the whole output.
     output: usize,
 }
 
 impl Pointwise<'_> {
-    /// Writes the sums of one channel and some columns to the part of the output that starts at `start`.
+    /// Writes the sums of the channels of a word, from `channel` on, and of some columns to the part of the output that starts at
+    /// `start`.
     #[inline(always)]
-    fn finish<L: Lanes>(
+    fn finish<L: Lanes, O: Word>(
         &self,
         channel: usize,
         sums: &[Chunk],
-        places: &[Place; COLUMNS],
+        places: &[Place],
         start: usize,
         output: &mut [MaybeUninit<Chunk>],
     ) {
-        let bias = match self.bias {
-            Some(bias) => bias[channel],
-            None => 0.0,
-        };
-        for (sum, place) in sums.iter().zip(places) {
-            let place = place.output + channel * self.chunks;
-            let mut value = L::load(sum).add(L::splat(bias));
-            if let Some(added) = self.added {
-                value = value.add(L::load(&added[place % added.len()]));
+        for (column, place) in places.iter().enumerate() {
+            let place = place.output + channel / O::NUMBERS * self.values.chunks;
+            let mut values = [L::splat(0.0); 2];
+            for number in 0..O::NUMBERS {
+                let bias = match self.bias {
+                    Some(bias) => bias[channel + number],
+                    None => 0.0,
+                };
+                values[number] = L::load(&sums[number * places.len() + column]).add(L::splat(bias));
+                if let Some(added) = self.added {
+                    values[number] = values[number].add(L::load(&added[place % added.len()]));
+                }
             }
-            value.write(&mut output[place - start]);
+            O::of_lanes(values[0], values[1]).write(&mut output[place - start]);
         }
     }
 }

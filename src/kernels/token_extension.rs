@@ -11,7 +11,7 @@ use burn_flex::FlexTensor;
 use super::gelu::Gelu;
 use super::lanes::{Chunk, LANES};
 use super::layer_norm::{LayerNorm, Statistics};
-use super::planes::{Planes, contiguous, numbers, planes_tensor, vector_tensor};
+use super::planes::{Planes, contiguous, numbers, planes_tensor, stored_tensor, vector_tensor};
 use super::{gated_sum, gelu, image_sum, sums};
 
 /// Operations that burn does not have. Their contract is that of the methods of [`super::Kernels`] with these names.
@@ -53,13 +53,13 @@ impl TokenOperations for Flex {
     }
 
     fn fused_gated_sum(kept: FlexTensor, gate: FlexTensor, branch: FlexTensor) -> FlexTensor {
-        let (kept, gate, branch) = (Planes::new(&kept), Planes::new(&gate), Planes::new(&branch));
+        let (kept, gate, branch) = (Planes::new(&kept), Planes::new(&gate), Planes::stored(&branch));
         kept.tensor_of_shape(gated_sum::forward(&kept, &gate, &branch))
     }
 
     fn fused_gelu(input: FlexTensor, gelu: Gelu) -> FlexTensor {
-        let input = Planes::new(&input);
-        input.tensor_of_shape(gelu::forward(input.values(), gelu))
+        let input = Planes::stored(&input);
+        input.tensor_of_shape(gelu::forward(&input, gelu))
     }
 
     fn fused_add_image(input: FlexTensor, image: FlexTensor) -> FlexTensor {
@@ -86,7 +86,7 @@ fn normalize_layer(
 ) -> (FlexTensor, Statistics) {
     let input = Planes::new(input);
     let (output, statistics) = norm.forward(&input, slopes, shifts);
-    (input.tensor_of_shape(output), statistics)
+    (stored_tensor(output, [input.height, input.width, input.channels], norm.storage), statistics)
 }
 
 impl<C: CheckpointStrategy> TokenOperations for Autodiff<Flex, C> {
@@ -170,7 +170,7 @@ impl Backward<Flex, 3> for LayerNormBackward {
     type State = (FlexTensor, Vec<Chunk>, Statistics, LayerNorm);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
+        let gradient = Planes::stored(&gradients.consume::<Flex>(&ops.node));
         let (input, slopes, statistics, norm) = ops.state;
         let input = Planes::new(&input);
         let result = norm.backward(&input, &slopes, &statistics, &gradient);
@@ -200,7 +200,7 @@ impl Backward<Flex, 3> for GatedSumBackward {
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient_tensor = gradients.consume::<Flex>(&ops.node);
-        let (gate, branch) = (Planes::new(&ops.state.0), Planes::new(&ops.state.1));
+        let (gate, branch) = (Planes::new(&ops.state.0), Planes::stored(&ops.state.1));
         let (gate_gradient, branch_gradient) = gated_sum::backward(&gate, &branch, &Planes::new(&gradient_tensor));
         let [kept_node, gate_node, branch_node] = ops.parents;
         if let Some(node) = kept_node {
@@ -222,11 +222,11 @@ impl Backward<Flex, 1> for GeluBackward {
     type State = (FlexTensor, Gelu);
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
+        let gradient = Planes::stored(&gradients.consume::<Flex>(&ops.node));
         let (input, gelu) = ops.state;
-        let input = Planes::new(&input);
+        let input = Planes::stored(&input);
         if let [Some(node)] = ops.parents {
-            let values = gelu::backward(input.values(), gradient.values(), gelu);
+            let values = gelu::backward(&input, &gradient, gelu);
             gradients.register::<Flex>(node.id, input.tensor_of_shape(values));
         }
     }

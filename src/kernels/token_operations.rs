@@ -2,38 +2,38 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::layer_norm::LayerNorm;
+use super::planes::Storage;
 use super::token_choice_extension::TokenChoiceOperations;
 use super::token_extension::TokenOperations;
 use super::{Gelu, Kernels, TokenChoice, gpu, plain};
 
 /// The operations of transformers, whose tokens are the pixels of a plane.
 impl Kernels {
-    /// LayerNorm over the channels of each pixel (Ba et al. 2016), with `scale` and `shift` per channel.
+    /// LayerNorm over the channels of each pixel (Ba et al. 2016), with `scale` and `shift` per channel. With products of bf16 the output
+    /// may be rounded to bf16, as that of [`Kernels::branch_map`]: see [`Kernels::whole`].
     pub fn layer_norm(self, input: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::layer_norm(input, scale, shift, epsilon),
             Self::Gpu(products) => gpu::layer_norm(products, input, scale, shift, epsilon),
-            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_layer_norm(
-                input.into_dispatch(),
-                scale.into_dispatch(),
-                shift.into_dispatch(),
-                LayerNorm { epsilon },
-            )),
+            Self::Fused(products) => {
+                let norm = LayerNorm { epsilon, storage: Storage::of_factors(products, input.dims()[2]) };
+                let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
+                Tensor::from_dispatch(Dispatch::fused_layer_norm(input.into_dispatch(), scale, shift, norm))
+            }
         }
     }
 
     /// LayerNorm over the channels of each pixel, times 1 + `scale`, plus `shift`: both planes of one pixel, so that
-    /// each image has its own.
+    /// each image has its own. Rounded as [`Kernels::layer_norm`].
     pub fn modulated_norm(self, input: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, epsilon: f32) -> Tensor<4> {
         match self {
             Self::Plain(_) => plain::modulated_norm(input, scale, shift, epsilon),
             Self::Gpu(products) => gpu::modulated_norm(products, input, scale, shift, epsilon),
-            Self::Fused(_) => Tensor::from_dispatch(Dispatch::fused_modulated_norm(
-                input.into_dispatch(),
-                scale.into_dispatch(),
-                shift.into_dispatch(),
-                LayerNorm { epsilon },
-            )),
+            Self::Fused(products) => {
+                let norm = LayerNorm { epsilon, storage: Storage::of_factors(products, input.dims()[2]) };
+                let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
+                Tensor::from_dispatch(Dispatch::fused_modulated_norm(input.into_dispatch(), scale, shift, norm))
+            }
         }
     }
 

@@ -194,6 +194,12 @@ impl ConvolutionLayer {
         pass.kernels.convolution(self.shape, input, weight, bias)
     }
 
+    /// The output of a linear map within a branch: see [`Kernels::branch_map`].
+    pub fn branch(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
+        let (weight, bias) = self.weight_and_bias(pass);
+        pass.kernels.branch_map(self.shape, input, weight, bias)
+    }
+
     /// The output plus `added`: a tensor of its shape, or one value per channel and image.
     pub fn forward_added(&self, pass: Pass, input: Tensor<4>, added: Tensor<4>) -> Tensor<4> {
         let (weight, bias) = self.weight_and_bias(pass);

@@ -39,7 +39,7 @@ impl AttentionBlock {
 
     pub fn forward(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
         let hidden = self.norm.forward(pass, input.clone(), false);
-        let hidden = pass.kernels.attention(self.input.forward(pass, hidden), self.heads);
+        let hidden = pass.kernels.attention(self.input.branch(pass, hidden), self.heads);
         self.output.forward_added(pass, hidden, input)
     }
 }

@@ -172,9 +172,9 @@ impl Block {
         let [shift1, scale1, gate1, shift2, scale2, gate2] =
             self.modulation.each_ref().map(|layer| layer.forward(pass, condition.clone()));
         let normalized = pass.kernels.modulated_norm(tokens.clone(), scale1, shift1, EPSILON);
-        let tokens = pass.kernels.gated_sum(tokens, gate1, self.attention.forward(pass, normalized));
+        let tokens = pass.kernels.gated_sum(tokens, gate1, self.attention.branch(pass, normalized));
         let normalized = pass.kernels.modulated_norm(tokens.clone(), scale2, shift2, EPSILON);
-        pass.kernels.gated_sum(tokens, gate2, self.feed_forward.forward(pass, normalized))
+        pass.kernels.gated_sum(tokens, gate2, self.feed_forward.branch(pass, normalized))
     }
 }
 

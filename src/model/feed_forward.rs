@@ -33,8 +33,9 @@ impl FeedForward {
         }
     }
 
-    pub fn forward(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
-        self.second.forward(pass, self.hidden(pass, input))
+    /// The output as a branch: see [`ConvolutionLayer::branch`].
+    pub fn branch(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
+        self.second.branch(pass, self.hidden(pass, input))
     }
 
     /// The output plus `added`.
@@ -43,6 +44,6 @@ impl FeedForward {
     }
 
     fn hidden(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
-        pass.kernels.gelu(self.first.forward(pass, input), self.gelu)
+        pass.kernels.gelu(self.first.branch(pass, input), self.gelu)
     }
 }

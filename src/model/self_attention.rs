@@ -42,8 +42,9 @@ impl SelfAttention {
         }
     }
 
-    pub fn forward(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
-        self.output.forward(pass, self.attend(pass, input))
+    /// The output as a branch: see [`ConvolutionLayer::branch`].
+    pub fn branch(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
+        self.output.branch(pass, self.attend(pass, input))
     }
 
     /// The output plus `added`.
@@ -52,6 +53,6 @@ impl SelfAttention {
     }
 
     fn attend(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
-        pass.kernels.attention(self.input.forward(pass, input), self.heads)
+        pass.kernels.attention(self.input.branch(pass, input), self.heads)
     }
 }

@@ -1,16 +1,14 @@
-mod output;
-mod product;
+//! Attention, image by image: scores of some queries at a time, so that memory grows with the tokens and not with their square.
 
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+mod backward;
+mod forward;
+mod matrices;
 
-use self::product::{Grid, multiply};
+use self::matrices::{Head, Places, row_chunks};
 use super::Products;
-use super::lanes::{Chunk, Job, LANES, Lanes};
+use super::lanes::{Chunk, LANES};
 use super::panel::{Pair, Single, Word};
-use super::parallel::{Scattered, for_each_index, for_each_part};
-use super::planes::Planes;
-use super::scratch::with_scratch;
+use super::planes::{Planes, Storage};
 
 /// softmax(q k^T / sqrt(head channels)) v between the pixels of each image (Vaswani et al. 2017, eq. 1). The input
 /// has 3 * channels: queries, keys, values, and within each the heads one after the other.
@@ -20,294 +18,184 @@ pub struct Attention {
     pub products: Products,
 }
 
-/// `[head, chunk, pixel, pixel]`
-pub type Probabilities = Vec<Chunk>;
+/// What gives the probabilities again, `[head, chunk, image, query]`.
+pub type Normalizers = Vec<Normalizer>;
+
+/// The probability of a score is `exp(scale * (score - largest)) * factor`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Normalizer {
+    largest: f32,
+    factor: f32,
+}
 
 impl Attention {
-    /// The output `[pixels, channels, chunks]` and what [`Attention::backward`] needs besides the input.
-    pub fn forward(self, input: &Planes) -> (Vec<Chunk>, Probabilities) {
-        match self.products {
-            Products::F32 => self.forward_by::<Single>(input),
-            Products::Bf16 => self.forward_by::<Pair>(input),
+    /// The output `[pixels, channels, chunks]`, stored as the input, and what [`Attention::backward`] needs besides the input.
+    pub fn forward(self, input: &Planes) -> (Vec<Chunk>, Normalizers) {
+        let sizes = self.sizes(input);
+        match (self.products, input.storage) {
+            (Products::F32, Storage::F32) => forward::forward::<Single, Single>(sizes, input),
+            (Products::Bf16, Storage::F32) => forward::forward::<Pair, Single>(sizes, input),
+            (Products::Bf16, Storage::Bf16) => forward::forward::<Pair, Pair>(sizes, input),
+            (Products::F32, Storage::Bf16) => panic!("products of f32 are not of planes of bf16"),
         }
     }
 
-    fn forward_by<W: Word>(self, input: &Planes) -> (Vec<Chunk>, Probabilities) {
+    /// The gradient with respect to the input. Probabilities are computed again (Dao et al. 2022, arXiv 2205.14135, section 3.1).
+    pub fn backward(self, input: &Planes, normalizers: &[Normalizer], gradient: &Planes) -> Vec<Chunk> {
         let sizes = self.sizes(input);
-        let (chunks, square) = (input.chunks, sizes.pixels * sizes.pixels);
-        let mut probabilities = Box::<[Chunk]>::new_uninit_slice(chunks * self.heads * square);
-        let mut output = Box::<[Chunk]>::new_uninit_slice(sizes.pixels * sizes.channels * chunks);
-        let scattered = Scattered::new(&mut output);
-        for_each_part(&mut probabilities, square, sizes.operations(chunks), |unit, probabilities| {
-            with_scratch(2 * sizes.matrix() + square + sizes.words::<W>(), |scratch| {
-                let (word, output) = (PhantomData::<W>, &scattered);
-                W::run(Forward { word, sizes, unit, input, scratch, probabilities, output });
-            });
-        });
-        // SAFETY: each unit writes all probabilities of its head and chunk, and all pixels and channels of the output.
-        unsafe { (output.assume_init().into_vec(), probabilities.assume_init().into_vec()) }
-    }
-
-    /// The gradient with respect to the input.
-    pub fn backward(self, input: &Planes, probabilities: &[Chunk], gradient: &Planes) -> Vec<Chunk> {
-        match self.products {
-            Products::F32 => self.backward_by::<Single>(input, probabilities, gradient),
-            Products::Bf16 => self.backward_by::<Pair>(input, probabilities, gradient),
+        assert_eq!(input.storage, gradient.storage, "a gradient is stored as its output");
+        match (self.products, input.storage) {
+            (Products::F32, Storage::F32) => backward::backward::<Single, Single>(sizes, input, normalizers, gradient),
+            (Products::Bf16, Storage::F32) => backward::backward::<Pair, Single>(sizes, input, normalizers, gradient),
+            (Products::Bf16, Storage::Bf16) => backward::backward::<Pair, Pair>(sizes, input, normalizers, gradient),
+            (Products::F32, Storage::Bf16) => panic!("products of f32 are not of planes of bf16"),
         }
-    }
-
-    fn backward_by<W: Word>(self, input: &Planes, probabilities: &[Chunk], gradient: &Planes) -> Vec<Chunk> {
-        let sizes = self.sizes(input);
-        let square = sizes.pixels * sizes.pixels;
-        assert_eq!(probabilities.len(), input.chunks * self.heads * square, "the probabilities of this input");
-        assert_eq!(gradient.values().len(), sizes.pixels * sizes.channels * input.chunks, "a gradient for each output");
-        let mut output = Box::<[Chunk]>::new_uninit_slice(input.values().len());
-        let scattered = Scattered::new(&mut output);
-        for_each_index(input.chunks * self.heads, 2 * sizes.operations(input.chunks), |unit| {
-            with_scratch(3 * sizes.matrix() + square + sizes.words::<W>(), |scratch| {
-                let probabilities = &probabilities[unit * square..][..square];
-                let (word, output) = (PhantomData::<W>, &scattered);
-                W::run(Backward { word, sizes, unit, input, probabilities, gradient, scratch, output });
-            });
-        });
-        // SAFETY: each unit writes the queries, keys and values of its head and chunk, of all pixels.
-        unsafe { output.assume_init() }.into_vec()
     }
 
     fn sizes(self, input: &Planes) -> Sizes {
         let (heads, channels) = (self.heads, input.channels / 3);
         assert_eq!(input.channels, 3 * channels, "queries, keys and values");
         assert!(heads > 0 && channels.is_multiple_of(heads), "{heads} heads do not divide {channels} channels");
-        Sizes { pixels: input.pixels(), channels, depth: channels / heads, chunks: input.chunks }
+        let depth = channels / heads;
+        assert!(depth.is_multiple_of(input.storage.numbers()), "heads of {depth} channels are whole words");
+        Sizes { pixels: input.pixels(), channels, depth, heads, chunks: input.chunks, numbers: input.storage.numbers() }
     }
 }
 
-/// Every head of every chunk is a unit of its own, so that what it needs fits a second-level cache. Chunks are innermost:
-/// what the processor fetches ahead for one, it uses for the next.
+/// Every head of every chunk is a unit of its own. Chunks are innermost: what the processor fetches ahead for one, it uses for the next.
 #[derive(Clone, Copy)]
 struct Sizes {
     pixels: usize,
     channels: usize,
     /// Channels of a head.
     depth: usize,
+    heads: usize,
     chunks: usize,
+    /// Channels of a word of the planes.
+    numbers: usize,
 }
+
+/// Pixels that are taken from planes together: whole chunks of words, so that memory is read once for all matrices of them.
+const PIXELS: usize = 2 * LANES;
 
 /// Which of the input's three parts.
 const QUERIES: usize = 0;
 const KEYS: usize = 1;
 const VALUES: usize = 2;
 
+/// Scores of one image that are there together: a quarter of a second-level cache of 1 MiB.
+const SCORES: usize = 64 * 1024;
+
 impl Sizes {
-    fn operations(self, chunks: usize) -> usize {
-        4 * self.pixels * self.pixels * self.channels * chunks * LANES
+    fn operations(self) -> usize {
+        4 * self.pixels * self.pixels * self.channels * self.chunks * LANES
+    }
+
+    fn units(self) -> usize {
+        self.heads * self.chunks
     }
 
     fn scale(self) -> f32 {
         1.0 / (self.depth as f32).sqrt()
     }
 
-    /// Elements of the queries of a unit.
-    fn matrix(self) -> usize {
-        self.pixels * self.depth
+    /// `[rows, columns]` of the matrix of a head, and of that transposed.
+    fn shapes(self) -> [[usize; 2]; 2] {
+        [[self.pixels, self.depth], [self.depth, self.pixels]]
     }
 
-    /// The words of both factors of a product, at most; none where words are numbers.
-    fn words<W: Word>(self) -> usize {
-        let (of_head, of_scores) = (self.depth.div_ceil(W::NUMBERS), self.pixels.div_ceil(W::NUMBERS));
-        match W::NUMBERS {
-            1 => 0,
-            _ => (2 * self.pixels * of_head).max((self.pixels + self.depth) * of_scores),
-        }
+    /// Vectors of all keys, and of the channels of a head.
+    fn vectors(self) -> (usize, usize) {
+        (self.pixels.div_ceil(LANES), self.depth.div_ceil(LANES))
     }
 
-    /// `[pixel, channel of the head]`
-    fn of_head(self) -> Grid {
-        Grid { row: self.depth, column: 1 }
+    /// Queries whose scores are there together: whole tiles of rows, in pairs.
+    fn queries(self) -> usize {
+        (SCORES / self.pixels / 12 * 12).clamp(24, 96).min(self.pixels)
     }
 
-    /// `[query, key]`
-    fn scores(self) -> Grid {
-        Grid { row: self.pixels, column: 1 }
+    /// Chunks of the scores of these, and of their words where they are not numbers.
+    fn scores<W: Word>(self) -> (usize, usize) {
+        let words = if W::NUMBERS == 1 { 0 } else { row_chunks::<W>(self.pixels) };
+        (self.queries() * self.vectors().0, self.queries() * words)
     }
 
-    /// Of a plane of `parts` times the channels, where element (`pixel`, 0) of a unit is.
+    /// Where a unit is among planes of `parts` times the channels.
     #[inline(always)]
-    fn start(self, unit: usize, parts: usize, part: usize, pixel: usize) -> usize {
+    fn places(self, unit: usize, parts: usize, part: usize) -> Places {
         let (chunk, head) = (unit % self.chunks, unit / self.chunks);
-        ((pixel * parts + part) * self.channels + head * self.depth) * self.chunks + chunk
-    }
-
-    /// Copies the matrix of a unit from a plane of `parts` times the channels.
-    #[inline(always)]
-    fn take<L: Lanes>(self, planes: &Planes, unit: usize, parts: usize, part: usize, matrix: &mut [Chunk]) {
-        self.take_from::<L>(0, planes, unit, parts, part, matrix);
-    }
-
-    /// The same of the pixels from `first` on, as many as `matrix` has rows.
-    #[inline(always)]
-    fn take_from<L: Lanes>(
-        self,
-        first: usize,
-        planes: &Planes,
-        unit: usize,
-        parts: usize,
-        part: usize,
-        matrix: &mut [Chunk],
-    ) {
-        for (pixel, row) in matrix.chunks_exact_mut(self.depth).enumerate() {
-            let values = &planes.values()[self.start(unit, parts, part, first + pixel)..];
-            for channel in 0..self.depth {
-                L::load(&values[channel * self.chunks]).store(&mut row[channel]);
-            }
+        Places {
+            start: (part * self.channels + head * self.depth) / self.numbers * self.chunks + chunk,
+            pixels: self.pixels,
+            channels: self.depth,
+            pixel_step: parts * self.channels / self.numbers * self.chunks,
+            word_step: self.chunks,
         }
     }
 
-    /// The reverse of [`Sizes::take`].
+    /// Queries, keys and values of a unit.
     #[inline(always)]
-    fn put<L: Lanes>(self, matrix: &[Chunk], output: &Scattered<Chunk>, unit: usize, parts: usize, part: usize) {
-        self.put_from::<L>(0, matrix, output, unit, parts, part);
+    fn heads(self, input: &Planes, unit: usize) -> [Head<'_>; 3] {
+        let values = input.values();
+        [
+            Head { values, at: self.places(unit, 3, QUERIES) },
+            Head { values, at: self.places(unit, 3, KEYS) },
+            Head { values, at: self.places(unit, 3, VALUES) },
+        ]
     }
 
-    /// The reverse of [`Sizes::take_from`].
-    #[inline(always)]
-    fn put_from<L: Lanes>(
-        self,
-        first: usize,
-        matrix: &[Chunk],
-        output: &Scattered<Chunk>,
-        unit: usize,
-        parts: usize,
-        part: usize,
-    ) {
-        for (pixel, row) in matrix.chunks_exact(self.depth).enumerate() {
-            let start = self.start(unit, parts, part, first + pixel);
-            for channel in 0..self.depth {
-                // SAFETY: a unit puts each pixel of each part once, and no other unit has this head and chunk.
-                let place = unsafe { output.place(start + channel * self.chunks) };
-                L::load(&row[channel]).write(place);
-            }
+    /// Added to the last scores of a query: nothing where there is a key, else what leaves no probability.
+    fn mask(self) -> Chunk {
+        let last = (self.pixels - 1) % LANES;
+        std::array::from_fn(|lane| if lane <= last { 0.0 } else { f32::MIN / 2.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::lanes::tests::on_all_lanes;
+    use crate::kernels::planes::planes_tensor;
+    use crate::random::{Draws, Stream};
+
+    /// Softmax of scores in f64, against which neither lanes nor blocks of queries show.
+    #[test]
+    fn many_queries_of_large_scores_agree_with_f64() {
+        for (heads, pixels, depth) in [(1, 200, 20), (2, 131, 3), (1, 17, 40), (1, 1, 5)] {
+            let channels = heads * depth;
+            let mut numbers = vec![0.0; pixels * 3 * channels * LANES];
+            Draws::new(7, Stream::Noise, 0).fill_normal(&mut numbers);
+            numbers.iter_mut().for_each(|number| *number *= 4.0);
+            let values = numbers.as_chunks::<LANES>().0.to_vec();
+            let input = Planes::new(&planes_tensor(values.clone(), 1, pixels, 3 * channels));
+            let number = |part: usize, pixel: usize, channel: usize, image: usize| {
+                f64::from(values[(pixel * 3 + part) * channels + channel][image])
+            };
+            on_all_lanes(|kind| {
+                let output = Attention { heads, products: Products::F32 }.forward(&input).0;
+                for (head, query, image) in [(0, 0, 0), (heads - 1, pixels - 1, 15), (0, pixels / 2, 7)] {
+                    let channels_of_head = || head * depth..(head + 1) * depth;
+                    let scores: Vec<f64> = (0..pixels)
+                        .map(|key| {
+                            let products = channels_of_head()
+                                .map(|c| number(QUERIES, query, c, image) * number(KEYS, key, c, image));
+                            products.sum::<f64>() / (depth as f64).sqrt()
+                        })
+                        .collect();
+                    let largest = scores.iter().fold(f64::MIN, |a, &b| a.max(b));
+                    let shares: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
+                    let whole: f64 = shares.iter().sum();
+                    for channel in channels_of_head() {
+                        let expected: f64 =
+                            (0..pixels).map(|key| shares[key] / whole * number(VALUES, key, channel, image)).sum();
+                        let found = f64::from(output[query * channels + channel][image]);
+                        assert!(
+                            (found - expected).abs() < 2e-5 * expected.abs().max(1.0),
+                            "{kind:?}: {found} for {expected}"
+                        );
+                    }
+                }
+            });
         }
-    }
-}
-
-struct Forward<'a, W> {
-    word: PhantomData<W>,
-    sizes: Sizes,
-    unit: usize,
-    input: &'a Planes,
-    /// Two matrices, the scores and the words of a product's factors, of any content.
-    scratch: &'a mut [Chunk],
-    /// `[query, key]`
-    probabilities: &'a mut [MaybeUninit<Chunk>],
-    output: &'a Scattered<'a, Chunk>,
-}
-
-impl<W: Word> Job for Forward<'_, W> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let Self { sizes, unit, input, scratch, probabilities, output, .. } = self;
-        let Sizes { pixels, depth, .. } = sizes;
-        let (of_head, of_scores) = (sizes.of_head(), sizes.scores());
-        let (first, rest) = scratch.split_at_mut(sizes.matrix());
-        let (second, rest) = rest.split_at_mut(sizes.matrix());
-        let (scores, words) = rest.split_at_mut(pixels * pixels);
-        sizes.take::<L>(input, unit, 3, QUERIES, first);
-        sizes.take::<L>(input, unit, 3, KEYS, second);
-        let to_scores = [pixels, pixels, depth];
-        multiply::<L, W>(scores, of_scores, (&*first, of_head), (&*second, of_head), to_scores, words);
-        let scale = L::splat(sizes.scale());
-        for (row, probabilities) in scores.chunks_exact_mut(pixels).zip(probabilities.chunks_exact_mut(pixels)) {
-            softmax(row, scale, probabilities);
-        }
-        sizes.take::<L>(input, unit, 3, VALUES, second);
-        let values = (&*second, of_head.turned());
-        multiply::<L, W>(first, of_head, (&*scores, of_scores), values, [pixels, depth, pixels], words);
-        sizes.put::<L>(first, output, unit, 1, 0);
-    }
-}
-
-/// softmax(scale * row), in place and to `copy`.
-#[inline(always)]
-fn softmax<L: Lanes>(row: &mut [Chunk], scale: L, copy: &mut [MaybeUninit<Chunk>]) {
-    softmax_in_place(row, scale);
-    for (value, copy) in row.iter().zip(copy) {
-        L::load(value).write(copy);
-    }
-}
-
-/// softmax(scale * row).
-#[inline(always)]
-fn softmax_in_place<L: Lanes>(row: &mut [Chunk], scale: L) {
-    let mut largest = L::load(&row[0]);
-    for value in row.iter() {
-        largest = largest.max(L::load(value));
-    }
-    let mut sum = L::splat(0.0);
-    for value in row.iter_mut() {
-        let exp = L::load(value).sub(largest).mul(scale).exp();
-        sum = sum.add(exp);
-        exp.store(value);
-    }
-    let factor = L::splat(1.0).div(sum);
-    for value in row {
-        L::load(value).mul(factor).store(value);
-    }
-}
-
-struct Backward<'a, W> {
-    word: PhantomData<W>,
-    sizes: Sizes,
-    unit: usize,
-    input: &'a Planes,
-    /// `[query, key]`
-    probabilities: &'a [Chunk],
-    gradient: &'a Planes,
-    /// Three matrices, the gradient of the scores and the words of a product's factors, of any content.
-    scratch: &'a mut [Chunk],
-    output: &'a Scattered<'a, Chunk>,
-}
-
-impl<W: Word> Job for Backward<'_, W> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let Self { sizes, unit, input, probabilities, gradient, scratch, output, .. } = self;
-        let Sizes { pixels, depth, .. } = sizes;
-        let (of_head, of_scores) = (sizes.of_head(), sizes.scores());
-        let (first, rest) = scratch.split_at_mut(sizes.matrix());
-        let (second, rest) = rest.split_at_mut(sizes.matrix());
-        let (result, rest) = rest.split_at_mut(sizes.matrix());
-        let (scores, words) = rest.split_at_mut(pixels * pixels);
-        let (to_scores, to_head) = ([pixels, pixels, depth], [pixels, depth, pixels]);
-        sizes.take::<L>(gradient, unit, 1, 0, first);
-        let turned_gradients = (&*first, of_head.turned());
-        multiply::<L, W>(result, of_head, (probabilities, of_scores.turned()), turned_gradients, to_head, words);
-        sizes.put::<L>(result, output, unit, 3, VALUES);
-
-        sizes.take::<L>(input, unit, 3, VALUES, second);
-        multiply::<L, W>(scores, of_scores, (&*first, of_head), (&*second, of_head), to_scores, words);
-        let scale = L::splat(sizes.scale());
-        for (row, probabilities) in scores.chunks_exact_mut(pixels).zip(probabilities.chunks_exact(pixels)) {
-            softmax_gradient(row, probabilities, scale);
-        }
-        sizes.take::<L>(input, unit, 3, KEYS, second);
-        multiply::<L, W>(result, of_head, (&*scores, of_scores), (&*second, of_head.turned()), to_head, words);
-        sizes.put::<L>(result, output, unit, 3, QUERIES);
-        sizes.take::<L>(input, unit, 3, QUERIES, first);
-        let turned_queries = (&*first, of_head.turned());
-        multiply::<L, W>(result, of_head, (&*scores, of_scores.turned()), turned_queries, to_head, words);
-        sizes.put::<L>(result, output, unit, 3, KEYS);
-    }
-}
-
-/// Turns the gradient of the probabilities into that of the scores before scaling, in place.
-#[inline(always)]
-fn softmax_gradient<L: Lanes>(row: &mut [Chunk], probabilities: &[Chunk], scale: L) {
-    let mut mean = L::splat(0.0);
-    for (value, probability) in row.iter().zip(probabilities) {
-        mean = L::load(value).mul_add(L::load(probability), mean);
-    }
-    for (value, probability) in row.iter_mut().zip(probabilities) {
-        L::load(value).sub(mean).mul(L::load(probability)).mul(scale).store(value);
     }
 }

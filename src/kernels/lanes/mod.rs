@@ -168,6 +168,24 @@ pub trait Lanes: Copy {
         pairs::neighbours_paired(self, other)
     }
 
+    /// The lower and the upper bf16 of each lane, as f32.
+    #[inline(always)]
+    fn halves(self) -> [Self; 2] {
+        pairs::halves(self)
+    }
+
+    /// The lower bf16 of `self` beside those of `other`, and the same of the upper ones.
+    #[inline(always)]
+    fn halves_paired(self, other: Self) -> [Self; 2] {
+        pairs::halves_paired(self, other)
+    }
+
+    /// The lower bf16 of lanes 0 and 1, 2 and 3, .. of `self`, then of `other`; and the same of the upper ones.
+    #[inline(always)]
+    fn neighbours_halves_paired(self, other: Self) -> [Self; 2] {
+        pairs::neighbours_halves_paired(self, other)
+    }
+
     /// `term` plus the products of the lower and of the upper bf16 of `self` and `factor`.
     #[inline(always)]
     fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
@@ -282,6 +300,24 @@ pub mod tests {
                 assert!((L::load(&x).sum() - sum).abs() <= 1e-5 * x[0].abs().max(1.0) * 16.0);
             }
             let rows = std::array::from_fn(|row| L::load(&std::array::from_fn(|column| (16 * row + column) as f32)));
+            let [first, second] = [0, 1].map(|half| L::load(&std::array::from_fn(|lane| (4 * lane + half) as f32)));
+            let [third, fourth] = [2, 3].map(|half| L::load(&std::array::from_fn(|lane| (4 * lane + half) as f32)));
+            let (words, others) = (first.paired(second), third.paired(fourth));
+            let numbers = |words: [L; 2], half: usize| -> Vec<f32> {
+                let stored = words[half].halves().map(|half| {
+                    let mut numbers = [0f32; LANES];
+                    half.store(&mut numbers);
+                    numbers
+                });
+                (0..LANES).flat_map(|lane| [stored[0][lane], stored[1][lane]]).collect()
+            };
+            for half in 0..2 {
+                let beside: Vec<f32> = (0..32).map(|place| (place / 2 * 4 + place % 2 * 2 + half) as f32).collect();
+                assert_eq!(numbers(words.halves_paired(others), half), beside);
+                let of_both = |place: usize| place % LANES * 4 + place / LANES * 2 + half;
+                let after: Vec<f32> = (0..32).map(|place| of_both(place) as f32).collect();
+                assert_eq!(numbers(words.neighbours_halves_paired(others), half), after);
+            }
             for (row, turned) in L::turned(rows).into_iter().enumerate() {
                 let mut found = [0.0; LANES];
                 turned.store(&mut found);
@@ -297,6 +333,7 @@ pub mod tests {
     #[test]
     fn functions_agree_with_f64_on_all_lanes() {
         on_all_lanes(|_| run(Functions));
+        run_pairs(Functions);
     }
 
     struct NotNumbers;

@@ -36,9 +36,23 @@ pub fn mul_add<L: Lanes>(words: L, factor: L, term: L) -> L {
     lower.mul_add(other_lower, upper.mul_add(other_upper, term))
 }
 
-/// The lower and the upper numbers of sixteen words.
+/// [`Lanes::halves_paired`] on any lanes.
 #[inline(always)]
-fn halves<L: Lanes>(words: L) -> [L; 2] {
+pub fn halves_paired<L: Lanes>(first: L, second: L) -> [L; 2] {
+    let ([lower, upper], [next_lower, next_upper]) = (halves(first), halves(second));
+    [paired(lower, next_lower), paired(upper, next_upper)]
+}
+
+/// [`Lanes::neighbours_halves_paired`] on any lanes.
+#[inline(always)]
+pub fn neighbours_halves_paired<L: Lanes>(first: L, second: L) -> [L; 2] {
+    let ([lower, upper], [next_lower, next_upper]) = (halves(first), halves(second));
+    [neighbours_paired(lower, next_lower), neighbours_paired(upper, next_upper)]
+}
+
+/// [`Lanes::halves`] on any lanes.
+#[inline(always)]
+pub fn halves<L: Lanes>(words: L) -> [L; 2] {
     let mut lower = [0.0; LANES];
     words.store(&mut lower);
     let mut upper = lower;

@@ -14,6 +14,9 @@ pub trait Bf16 {
     fn call<J: Job>(job: J);
     fn paired(self, other: Self) -> Self;
     fn neighbours_paired(self, other: Self) -> Self;
+    fn neighbours_halves_paired(self, other: Self) -> [Self; 2]
+    where
+        Self: Sized;
     fn pairs_mul_add(self, factor: Self, term: Self) -> Self;
 }
 
@@ -32,6 +35,24 @@ const ALTERNATELY: __m512i = {
     // SAFETY: both are 64 bytes, of any value.
     unsafe { std::mem::transmute::<[u16; 32], __m512i>(lanes) }
 };
+
+/// The bits of the upper half of a word.
+const UPPER: i32 = !0xffff;
+
+/// Lanes of 16 bits of two registers: every second one, from the first or the second on.
+const LOWER_HALVES: __m512i = every_second(0);
+const UPPER_HALVES: __m512i = every_second(1);
+
+const fn every_second(first: u16) -> __m512i {
+    let mut lanes = [0u16; 32];
+    let mut lane = 0;
+    while lane < 32 {
+        lanes[lane] = 2 * lane as u16 + first;
+        lane += 1;
+    }
+    // SAFETY: both are 64 bytes, of any value.
+    unsafe { std::mem::transmute::<[u16; 32], __m512i>(lanes) }
+}
 
 /// Calls functions that only need their instructions to exist.
 macro_rules! call {
@@ -56,6 +77,10 @@ impl Bf16 for Avx512<false> {
         pairs::neighbours_paired(self, other)
     }
     #[inline(always)]
+    fn neighbours_halves_paired(self, other: Self) -> [Self; 2] {
+        pairs::neighbours_halves_paired(self, other)
+    }
+    #[inline(always)]
     fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
         pairs::mul_add(self, factor, term)
     }
@@ -77,6 +102,15 @@ impl Bf16 for Avx512<true> {
     #[inline(always)]
     fn neighbours_paired(self, other: Self) -> Self {
         call!(Self(std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(other.0, self.0))))
+    }
+    #[inline(always)]
+    fn neighbours_halves_paired(self, other: Self) -> [Self; 2] {
+        call!({
+            let (first, second) = (_mm512_castps_si512(self.0), _mm512_castps_si512(other.0));
+            let lower = _mm512_permutex2var_epi16(first, LOWER_HALVES, second);
+            let upper = _mm512_permutex2var_epi16(first, UPPER_HALVES, second);
+            [Self(_mm512_castsi512_ps(lower)), Self(_mm512_castsi512_ps(upper))]
+        })
     }
     #[inline(always)]
     fn pairs_mul_add(self, factor: Self, term: Self) -> Self {
@@ -104,6 +138,29 @@ where
     #[inline(always)]
     fn neighbours_paired(self, other: Self) -> Self {
         Bf16::neighbours_paired(self, other)
+    }
+    #[inline(always)]
+    fn halves(self) -> [Self; 2] {
+        call!({
+            let words = _mm512_castps_si512(self.0);
+            let lower = _mm512_slli_epi32::<16>(words);
+            let upper = _mm512_and_si512(words, _mm512_set1_epi32(UPPER));
+            [Self(_mm512_castsi512_ps(lower)), Self(_mm512_castsi512_ps(upper))]
+        })
+    }
+    #[inline(always)]
+    fn halves_paired(self, other: Self) -> [Self; 2] {
+        call!({
+            let (first, second) = (_mm512_castps_si512(self.0), _mm512_castps_si512(other.0));
+            let upper = _mm512_set1_epi32(UPPER);
+            let lower_halves = _mm512_or_si512(_mm512_andnot_si512(upper, first), _mm512_slli_epi32::<16>(second));
+            let upper_halves = _mm512_or_si512(_mm512_srli_epi32::<16>(first), _mm512_and_si512(upper, second));
+            [Self(_mm512_castsi512_ps(lower_halves)), Self(_mm512_castsi512_ps(upper_halves))]
+        })
+    }
+    #[inline(always)]
+    fn neighbours_halves_paired(self, other: Self) -> [Self; 2] {
+        Bf16::neighbours_halves_paired(self, other)
     }
     #[inline(always)]
     fn pairs_mul_add(self, factor: Self, term: Self) -> Self {

@@ -96,7 +96,7 @@ impl Attention {
 
     fn forward(&self, pass: Pass, input: Tensor<4>) -> Tensor<4> {
         let hidden = self.norm.forward(pass, input.clone(), false);
-        let hidden = pass.kernels.attention(self.input.forward(pass, hidden), 1);
+        let hidden = pass.kernels.attention(self.input.branch(pass, hidden), 1);
         self.output.forward_added(pass, hidden, input)
     }
 }
