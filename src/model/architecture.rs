@@ -15,7 +15,7 @@ pub struct Architecture {
     pub is_factor: Vec<bool>,
     /// Floating-point operations of one image's forward pass.
     pub flops: f64,
-    /// Numbers in the outputs of all layers for one image.
+    /// Numbers in the outputs of all layers for one image. Attention's probabilities, which GPUs keep, are not among them.
     pub activations: usize,
     /// Classes, and "no class" where there is one, that the network is told.
     pub class_rows: Option<usize>,

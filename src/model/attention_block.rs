@@ -24,9 +24,9 @@ impl AttentionBlock {
         initial: InitialWeights,
     ) -> Self {
         let pixels = side * side;
-        // q k^T and the weighted sum of values, then the probabilities that the backward pass needs.
+        // q k^T and the weighted sum of values.
         architecture.flops += 4.0 * (pixels * pixels * channels) as f64;
-        architecture.activations += heads * pixels * pixels + channels * pixels;
+        architecture.activations += channels * pixels;
         let input = Convolution::pointwise(channels, 3 * channels);
         let output = Convolution::pointwise(channels, channels);
         Self {

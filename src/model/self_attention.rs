@@ -23,9 +23,9 @@ impl SelfAttention {
         input_bias: bool,
         initial: fn(Convolution) -> Initial,
     ) -> Self {
-        // q k^T and the weighted sum of values, then the probabilities that the backward pass needs.
+        // q k^T and the weighted sum of values.
         architecture.flops += 4.0 * (tokens * tokens * dim) as f64;
-        architecture.activations += heads * tokens * tokens + dim * tokens;
+        architecture.activations += dim * tokens;
         let bias = input_bias.then_some(Initial::Zeros);
         let input = Convolution::pointwise(dim, 3 * dim);
         let output = Convolution::pointwise(dim, dim);
