@@ -329,9 +329,16 @@ mod tests {
 
     #[test]
     fn attention_of_random_shapes_agrees() {
-        for (image, heads) in
-            [([3, 12, 2, 3], 1), ([64, 96, 4, 4], 1), ([17, 24, 3, 3], 4), ([5, 9, 1, 1], 3), ([2, 48, 5, 8], 2)]
-        {
+        for (image, heads) in [
+            ([3, 12, 2, 3], 1),
+            ([64, 96, 4, 4], 1),
+            ([17, 24, 3, 3], 4),
+            ([5, 9, 1, 1], 3),
+            ([2, 48, 5, 8], 2),
+            // Queries in several parts, the last of an odd number.
+            ([17, 66, 10, 13], 1),
+            ([2, 24, 1, 223], 2),
+        ] {
             compare(&format!("{heads} heads of {image:?}"), &[image], &[], |kernels, images, _| {
                 kernels.attention(images[0].clone(), heads)
             });

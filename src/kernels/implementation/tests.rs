@@ -229,7 +229,9 @@ fn convolutions_of_bf16_are_near_those_of_f32() {
 
 #[test]
 fn attention_of_bf16_is_near_that_of_f32() {
-    for (image, heads) in [([3, 12, 2, 3], 1), ([64, 96, 4, 4], 1), ([17, 24, 3, 3], 4), ([2, 30, 5, 8], 2)] {
+    for (image, heads) in
+        [([3, 12, 2, 3], 1), ([64, 96, 4, 4], 1), ([17, 24, 3, 3], 4), ([2, 30, 5, 8], 2), ([17, 36, 1, 223], 2)]
+    {
         let what = format!("{heads} heads of {image:?}");
         let attend = |kernels: Kernels, images: Vec<Tensor<4>>, _| kernels.attention(images[0].clone(), heads);
         compare_bf16(Kernels::Fused, &what, &[image], &[], attend);
@@ -241,9 +243,14 @@ fn attention_of_bf16_is_near_that_of_f32() {
 /// and even numbers of pixels and chunks.
 #[test]
 fn branches_of_bf16_are_near_those_of_f32() {
-    for (image, heads) in
-        [([3, 12, 2, 3], 1), ([64, 32, 4, 5], 2), ([33, 18, 3, 11], 6), ([17, 15, 3, 3], 5), ([2, 40, 1, 33], 1)]
-    {
+    for (image, heads) in [
+        ([3, 12, 2, 3], 1),
+        ([64, 32, 4, 5], 2),
+        ([33, 18, 3, 11], 6),
+        ([17, 15, 3, 3], 5),
+        ([2, 40, 1, 33], 1),
+        ([18, 16, 1, 223], 2),
+    ] {
         let [batch, channels, ..] = image;
         let (of_norm, of_gate) = ([batch, channels, 1, 1], [batch, channels, 1, 1]);
         let maps = [
