@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Speedlab against PyTorch on this machine's CPU: the same networks, interleaved, 2 threads. Prints the table and writes
-# results/reference/cpu-speed.json. Keep the machine quiet meanwhile; it takes some 15 minutes on 2 cores.
+# results/reference/cpu-speed.json. Keep the machine quiet meanwhile; it takes some 35 minutes on 2 cores.
 #
 # PyTorch goes into a virtual environment of its own, which is reused: SPEEDLAB_BENCH_VENV, by default under the cache
 # folder. SPEEDLAB_BENCH_PYTHON names a Python that has PyTorch already; then nothing is installed.

@@ -111,7 +111,7 @@ impl<C: CheckpointStrategy> FusedOperations for Autodiff<Flex, C> {
     fn fused_whole(input: FloatTensor<Self>) -> FloatTensor<Self> {
         let output = Flex::fused_whole(input.primitive().clone());
         match WholeBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(Planes::stored(input.primitive()).storage, output),
+            OpsKind::Tracked(prepared) => prepared.finish((), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
@@ -190,20 +190,14 @@ impl Backward<Flex, 1> for AttentionBackward {
 struct WholeBackward;
 
 impl Backward<Flex, 1> for WholeBackward {
-    type State = Storage;
+    type State = ();
 
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<Flex>(&ops.node);
+    fn backward(self, ops: Ops<(), 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = Planes::new(&gradients.consume::<Flex>(&ops.node));
         if let [Some(node)] = ops.parents {
-            let planes = Planes::new(&gradient);
-            let gradient = match ops.state {
-                Storage::F32 => gradient,
-                Storage::Bf16 => {
-                    let shape = [planes.height, planes.width, planes.channels];
-                    stored_tensor(storage::to_bf16(&planes), shape, Storage::Bf16)
-                }
-            };
-            gradients.register::<Flex>(node.id, gradient);
+            let shape = [gradient.height, gradient.width, gradient.channels];
+            let words = storage::to_bf16(&gradient);
+            gradients.register::<Flex>(node.id, stored_tensor(words, shape, Storage::Bf16));
         }
     }
 }

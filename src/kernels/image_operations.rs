@@ -153,8 +153,7 @@ impl Kernels {
             Self::Fused(products) => {
                 // Heads of an odd number of channels are not whole words.
                 let depth = input.dims()[2] / 3 / heads;
-                let stored = Storage::of_factors(products, depth) == Storage::Bf16;
-                let input = if stored { input } else { self.whole(input) };
+                let input = if depth.is_multiple_of(2) { input } else { self.whole(input) };
                 let attention = Attention { heads, products };
                 Tensor::from_dispatch(Dispatch::fused_attention(input.into_dispatch(), attention))
             }

@@ -19,10 +19,9 @@ pub struct Planes {
 }
 
 /// What the words of planes hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// A number each.
-    #[default]
     F32,
     /// Two channels next to each other, rounded to bf16: memory order `[height, width, channels / 2, batch, 2]`.
     Bf16,

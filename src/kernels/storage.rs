@@ -5,11 +5,9 @@ use super::panel::{Pair, Word};
 use super::parallel::for_each_part;
 use super::planes::{Planes, Storage};
 
-/// The numbers of planes, whatever they are stored as.
+/// The numbers of planes of bf16.
 pub fn to_f32(planes: &Planes) -> Vec<Chunk> {
-    if planes.storage == Storage::F32 {
-        return planes.values().to_vec();
-    }
+    assert_eq!(planes.storage, Storage::Bf16, "planes of f32 are whole");
     let (chunks, mut numbers) = (planes.chunks, vec![[0.0; LANES]; planes.values().len() * Pair::NUMBERS]);
     for_each_part(&mut numbers, Pair::NUMBERS * chunks * WORDS, LANES * planes.values().len(), |index, numbers| {
         let words = &planes.values()[index * chunks * WORDS..][..numbers.len() / Pair::NUMBERS];

@@ -81,8 +81,8 @@ impl<W: Word, S: Word> Job for Backward<'_, (W, S)> {
         let mut query_gradients = Matrices::new(rest, rows_length::<Single>(tall));
         let mut key_gradients = Matrices::new(rest, rows_length::<Single>(wide));
         let mut value_gradients = Matrices::new(rest, rows_length::<Single>(wide));
-        let [of_queries, of_keys, of_values] = sizes.heads(input, unit);
-        let of_gradients = Head { values: gradient.values(), at: sizes.places(unit, 1, 0) };
+        let [of_queries, of_keys, of_values] = sizes.heads::<S>(input, unit);
+        let of_gradients = Head { values: gradient.values(), at: sizes.places::<S>(unit, 1, 0) };
         for first in (0..pixels).step_by(PIXELS) {
             let some = first..pixels.min(first + PIXELS);
             queries.fill_rows_of_pixels::<L, W, S>(of_queries, some.clone());
@@ -104,8 +104,7 @@ impl<W: Word, S: Word> Job for Backward<'_, (W, S)> {
         let head_words = depth.div_ceil(W::NUMBERS);
         let (scale, mask) = (L::splat(sizes.scale()), L::load(&sizes.mask()));
         for image in 0..LANES {
-            let mut first = 0;
-            while first < pixels {
+            for first in (0..pixels).step_by(sizes.queries()) {
                 let count = sizes.queries().min(pixels - first);
                 let scores = &mut scores[..count * key_vectors];
                 let score_gradients = &mut score_gradients[..count * key_vectors];
@@ -131,7 +130,6 @@ impl<W: Word, S: Word> Job for Backward<'_, (W, S)> {
                 let rows = as_words::<L, W>(score_gradients, key_vectors, pixels, words);
                 let sums = &mut query_gradients.of_mut(image)[first * value_vectors..];
                 multiply::<L, W>(rows, count, keys.of(image), value_vectors, sums, true);
-                first += count;
             }
         }
         // SAFETY: no other unit has this head and chunk, and the three parts are apart.

@@ -56,7 +56,7 @@ impl<W: Word, S: Word> Job for Forward<'_, (W, S)> {
         let mut keys = Matrices::new(&mut scratch, panel_length::<W>(wide));
         let mut values = Matrices::new(&mut scratch, panel_length::<W>(tall));
         let mut outputs = Matrices::new(&mut scratch, rows_length::<Single>(tall));
-        let [of_queries, of_keys, of_values] = sizes.heads(input, unit);
+        let [of_queries, of_keys, of_values] = sizes.heads::<S>(input, unit);
         for first in (0..pixels).step_by(PIXELS) {
             let some = first..pixels.min(first + PIXELS);
             queries.fill_rows_of_pixels::<L, W, S>(of_queries, some.clone());
@@ -68,8 +68,7 @@ impl<W: Word, S: Word> Job for Forward<'_, (W, S)> {
         let query_chunks = row_chunks::<W>(depth);
         let (scale, mask) = (L::splat(sizes.scale()), L::load(&sizes.mask()));
         for image in 0..LANES {
-            let mut first = 0;
-            while first < pixels {
+            for first in (0..pixels).step_by(sizes.queries()) {
                 let count = sizes.queries().min(pixels - first);
                 let scores = &mut scores[..count * key_vectors];
                 let queries = &queries.of(image)[first * query_chunks..];
@@ -87,11 +86,10 @@ impl<W: Word, S: Word> Job for Forward<'_, (W, S)> {
                         L::load(value).mul(L::splat(normalizer.factor)).store(value);
                     }
                 }
-                first += count;
             }
         }
         // SAFETY: no other unit has this head and chunk.
-        unsafe { outputs.put_pixels::<L, S>(sizes.places(unit, 1, 0), output) };
+        unsafe { outputs.put_pixels::<L, S>(sizes.places::<S>(unit, 1, 0), output) };
     }
 }
 

@@ -7,7 +7,7 @@ mod matrices;
 use self::matrices::{Head, Places, row_chunks};
 use super::Products;
 use super::lanes::{Chunk, LANES};
-use super::panel::{Pair, Single, Word};
+use super::panel::{Pair, ROWS, Single, Word};
 use super::planes::{Planes, Storage};
 
 /// softmax(q k^T / sqrt(head channels)) v between the pixels of each image (Vaswani et al. 2017, eq. 1). The input
@@ -58,7 +58,7 @@ impl Attention {
         assert!(heads > 0 && channels.is_multiple_of(heads), "{heads} heads do not divide {channels} channels");
         let depth = channels / heads;
         assert!(depth.is_multiple_of(input.storage.numbers()), "heads of {depth} channels are whole words");
-        Sizes { pixels: input.pixels(), channels, depth, heads, chunks: input.chunks, numbers: input.storage.numbers() }
+        Sizes { pixels: input.pixels(), channels, depth, heads, chunks: input.chunks }
     }
 }
 
@@ -71,8 +71,6 @@ struct Sizes {
     depth: usize,
     heads: usize,
     chunks: usize,
-    /// Channels of a word of the planes.
-    numbers: usize,
 }
 
 /// Pixels that are taken from planes together: whole chunks of words, so that memory is read once for all matrices of them.
@@ -109,9 +107,11 @@ impl Sizes {
         (self.pixels.div_ceil(LANES), self.depth.div_ceil(LANES))
     }
 
-    /// Queries whose scores are there together: whole tiles of rows, in pairs.
+    /// Queries whose scores are there together, in pairs: whole tiles of rows, some for a panel to be loaded for, and few enough for
+    /// the matrices of an image to be near, too.
     fn queries(self) -> usize {
-        (SCORES / self.pixels / 12 * 12).clamp(24, 96).min(self.pixels)
+        const TILES: usize = 2 * ROWS;
+        (SCORES / self.pixels / TILES * TILES).clamp(2 * TILES, 8 * TILES).min(self.pixels)
     }
 
     /// Chunks of the scores of these, and of their words where they are not numbers.
@@ -120,27 +120,27 @@ impl Sizes {
         (self.queries() * self.vectors().0, self.queries() * words)
     }
 
-    /// Where a unit is among planes of `parts` times the channels.
+    /// Where a unit is among planes of `parts` times the channels, stored as S.
     #[inline(always)]
-    fn places(self, unit: usize, parts: usize, part: usize) -> Places {
+    fn places<S: Word>(self, unit: usize, parts: usize, part: usize) -> Places {
         let (chunk, head) = (unit % self.chunks, unit / self.chunks);
         Places {
-            start: (part * self.channels + head * self.depth) / self.numbers * self.chunks + chunk,
+            start: (part * self.channels + head * self.depth) / S::NUMBERS * self.chunks + chunk,
             pixels: self.pixels,
             channels: self.depth,
-            pixel_step: parts * self.channels / self.numbers * self.chunks,
+            pixel_step: parts * self.channels / S::NUMBERS * self.chunks,
             word_step: self.chunks,
         }
     }
 
     /// Queries, keys and values of a unit.
     #[inline(always)]
-    fn heads(self, input: &Planes, unit: usize) -> [Head<'_>; 3] {
+    fn heads<S: Word>(self, input: &Planes, unit: usize) -> [Head<'_>; 3] {
         let values = input.values();
         [
-            Head { values, at: self.places(unit, 3, QUERIES) },
-            Head { values, at: self.places(unit, 3, KEYS) },
-            Head { values, at: self.places(unit, 3, VALUES) },
+            Head { values, at: self.places::<S>(unit, 3, QUERIES) },
+            Head { values, at: self.places::<S>(unit, 3, KEYS) },
+            Head { values, at: self.places::<S>(unit, 3, VALUES) },
         ]
     }
 
