@@ -11,10 +11,11 @@ pub enum FidPrecision {
     /// f32. The default.
     #[default]
     F32,
-    /// The factors of products are rounded to bf16, and their sums and results are f32. The network that generates rounds what
-    /// `train.precision: bf16` rounds on a processor, and the one that gives the features rounds the factors of all of its convolutions but
-    /// the depthwise ones. Poolings, norms and activations are f32. Features of the reference are computed in the same way, and a file of
-    /// statistics is taken as it is. For processors with AVX512-BF16: a GPU does not measure in bf16.
+    /// The factors of products are rounded to bf16, and their sums and results are f32, but for results within branches of
+    /// transformers' blocks and of attention (see `train.precision`). The network that generates rounds what `train.precision:
+    /// bf16` rounds on a processor, and the one that gives the features rounds the factors of all of its convolutions but the
+    /// depthwise ones. Poolings, norms and activations are computed in f32. Features of the reference are computed in the same
+    /// way, and a file of statistics is taken as it is. For processors with AVX512-BF16: a GPU does not measure in bf16.
     Bf16,
 }
 
